@@ -1,0 +1,1 @@
+"""The loop of planners and workers: context, tools, guards, prompts."""

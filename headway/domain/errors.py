@@ -1,0 +1,64 @@
+"""Every failure that Headway names, sorted by who reacts to it.
+
+HeadwayError
+    UserError        the user is told: one message of what, where and what to do; nothing was changed
+    TransientError   Temporal retries the activity, after `delay_s` when the other side named one
+    ToolError        the model is told, as the answer to its tool call, and goes on
+    AgentStopped     the agent hands off: `status` and `why` become its handoff
+    LeaseLost        a newer holder works for this agent: this one stops, and changes nothing more
+
+Anything else is a bug of ours: it fails the activity attempt with its traceback, and is never swallowed.
+"""
+
+from headway.domain.handoff import HandoffStatus
+
+
+class HeadwayError(Exception):
+    """The root of the tree."""
+
+
+class UserError(HeadwayError):
+    """Something that only the user can set right.
+
+    Args:
+        message: One readable message: what is wrong, and where.
+        remedy: What to do about it, as a sentence or a command.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}\n{remedy}" if remedy else message)
+        self.message = message
+        self.remedy = remedy
+
+
+class TransientError(HeadwayError):
+    """The other side could not answer now; the same attempt may succeed later.
+
+    Args:
+        message: What failed.
+        delay_s: Seconds to wait before the next try, when the other side or our own table says so.
+    """
+
+    def __init__(self, message: str, delay_s: float | None = None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class ToolError(HeadwayError):
+    """A tool call that cannot be carried out; its text goes back to the model and names the next step."""
+
+
+class AgentStopped(HeadwayError):
+    """An agent cannot go on; its harness-made handoff carries `status` and `why`."""
+
+    def __init__(self, status: HandoffStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class LeaseLost(HeadwayError):
+    """A write under an old lease was refused.
+
+    Every log append, snapshot, stored handoff and landing carries the lease of its agent.
+    """

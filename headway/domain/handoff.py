@@ -1,0 +1,104 @@
+"""Handoffs: the one report that an agent gives to whoever asked for its work."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from headway.domain.budget import Amount
+from headway.domain.ids import AgentId, ChildKey, Oid
+from headway.domain.refs import Ref
+
+HandoffText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
+
+
+class HandoffStatus(StrEnum):
+    """How an agent's work ended; closed. `failed` and `cancelled` are only ever said by the harness."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    BLOCKED = "blocked"
+    NOT_NEEDED = "not_needed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+MODEL_STATUSES = (HandoffStatus.DONE, HandoffStatus.PARTIAL, HandoffStatus.BLOCKED, HandoffStatus.NOT_NEEDED)
+"""The statuses that an agent's own `finish` may name."""
+
+
+class HandoffReport(BaseModel):
+    """What the agent says of its own work: the model's words, or the harness's where the agent could not speak."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: HandoffStatus
+    summary: HandoffText
+    notes: HandoffText = ""
+    concerns: HandoffText = ""
+    deviations: HandoffText = ""
+    findings: HandoffText = ""
+    suggestions: HandoffText = ""
+    feedback: HandoffText = ""
+
+
+class CommandFact(BaseModel):
+    """One of the last commands an agent ran."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: Annotated[str, StringConstraints(max_length=400)]
+    exit_code: int | None
+    note: str = ""
+
+
+class HandoffFacts(BaseModel):
+    """What the harness knows of the agent's work; never asked from the model.
+
+    Attributes:
+        landed: The agent's commits that are ancestors of the trunk at the time of the handoff.
+        wip: The ref that holds what was not landed, if anything was left.
+        harness_made: Why the harness wrote the report instead of the agent, or empty.
+        attempt: Which attempt of the task this was, from 1.
+        children: Handoffs taken by a planner, by status.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    landed: tuple[Oid, ...] = ()
+    files_changed: int = 0
+    wip: str | None = None
+    commands: tuple[CommandFact, ...] = ()
+    model_calls: int = 0
+    tokens: int = 0
+    active_s: float = 0.0
+    attempt: int = 1
+    harness_made: str = ""
+    children: dict[str, int] = Field(default_factory=dict)
+
+
+class Handoff(BaseModel):
+    """An agent's stored handoff, as `read_handoff` and the final report show it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agent: AgentId
+    title: str
+    report: HandoffReport
+    facts: HandoffFacts = HandoffFacts()
+
+
+class HandoffNotice(BaseModel):
+    """The signal that tells a parent of a stored handoff. Kept small: it waits in the planner's inbox.
+
+    Attributes:
+        child: The child's key under the parent that is told.
+        spent: All that the child and what is below it used up; the rest of its grant is free again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    child: ChildKey
+    status: HandoffStatus
+    ref: Ref
+    spent: Amount = Amount()

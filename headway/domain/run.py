@@ -1,0 +1,148 @@
+"""What belongs to a run as a whole and is handed down unchanged to everything below it."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from headway.domain.budget import Amount
+from headway.domain.check import CheckVerdict
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import Incarnation, Oid, RunName
+from headway.domain.refs import Ref
+
+
+class RunContext(BaseModel):
+    """The frozen facts of a run. Carried by every workflow argument; small, and with refs for what is long.
+
+    Attributes:
+        spec: Where the run's validated `RunSpec` lies.
+        base: The commit the run started from.
+        deadline: When `limits.hours` ends, in seconds since the epoch; None without such a limit.
+        worst_call: Tokens of the largest model call that the provider profile allows.
+        attributes: The search attributes of ours that this Temporal service knows.
+        has_check: Whether the user gave a command that proves a commit green.
+        heartbeat_s: Heartbeat timeout of every activity.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    incarnation: Incarnation
+    spec: Ref
+    base: Oid
+    deadline: float | None = None
+    worst_call: int = 40_000
+    depth: int = 4
+    open_tasks: int = 100
+    attempts: int = 2
+    task_tokens: int = 2_000_000
+    attributes: tuple[str, ...] = ()
+    has_check: bool = False
+    heartbeat_s: int = 60
+
+
+class PrepareRun(BaseModel):
+    """Argument of the activity that makes everything ready: the hub, the log, the facts.
+
+    `spec` is the user's input as it came, because only its owner can say what it is worth.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    incarnation: Incarnation
+    spec: dict[str, object]
+    started_at: float
+
+
+class PreparedRun(BaseModel):
+    """What the run starts with: its context, and what a reader should know."""
+
+    model_config = ConfigDict(frozen=True)
+
+    context: RunContext
+    scope: Ref
+    title: str
+    budget: Amount
+    repo: str
+    level: str
+    rehearsal: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """How a run ended; closed."""
+
+    DONE = "done"
+    DONE_UNPROVEN = "done_unproven"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None) -> Outcome:
+    """`done` only if the user's check passes on the final trunk, whatever the root planner says."""
+    match root:
+        case HandoffStatus.DONE | HandoffStatus.NOT_NEEDED:
+            if verdict is None:
+                return Outcome.DONE_UNPROVEN
+            return Outcome.DONE if verdict.passed else Outcome.PARTIAL
+        case HandoffStatus.PARTIAL | HandoffStatus.BLOCKED:
+            return Outcome.PARTIAL
+        case HandoffStatus.CANCELLED:
+            return Outcome.CANCELLED
+        case HandoffStatus.FAILED:
+            return Outcome.FAILED
+
+
+class RunReport(BaseModel):
+    """The result of the `Run` workflow: what a user takes home, in a size that reads well in the Web UI."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    outcome: Outcome
+    summary: str
+    branch: str
+    trunk: Oid
+    commits: int
+    check: CheckVerdict | None = None
+    handoffs: dict[str, int] = {}
+    spent: Amount = Amount()
+    report: str = ""
+    rehearsal: bool = False
+
+
+class WriteReport(BaseModel):
+    """Argument of the activity that counts what landed and writes the report file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    context: RunContext
+    root: Ref
+    status: HandoffStatus
+    verdict: CheckVerdict | None = None
+    spent: Amount = Amount()
+
+
+class Publish(BaseModel):
+    """Argument of the activity that puts the trunk on the user's repository as `headway/<run>/main`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    known: Oid | None = None
+
+
+class Published(BaseModel):
+    """Where the trunk stands, and whether the branch there could be moved to it.
+
+    Attributes:
+        problem: Why not, in words for the user; the work is safe in the hub meanwhile.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    trunk: Oid
+    branch: str
+    problem: str = ""

@@ -1,0 +1,151 @@
+"""One task as the workflow hands it to a worker, and what comes back."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.task import TaskKind
+
+
+class WorkOrder(BaseModel):
+    """Argument of `run_worker`.
+
+    Attributes:
+        task: Where the task's text lies.
+        attempt: From 1; a higher one starts with a fresh workspace and epoch, and is told how the earlier ones ended.
+        tokens: All that the task may use up so far, over its attempts.
+        more: Whether more may be granted when that is used up, by ending as `suspended`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    context: RunContext
+    me: AgentId
+    task: Ref
+    title: str
+    attempt: int = 1
+    tokens: int
+    more: bool = True
+
+
+class WorkerDone(BaseModel):
+    """The worker handed off; the handoff is stored at `ref`, synced."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["handoff"] = "handoff"
+    ref: Ref
+    status: HandoffStatus
+    summary: str
+    spent: Amount
+    retry: bool = False
+
+
+class WorkerSuspended(BaseModel):
+    """The worker stopped between two steps, with its log and workspace as they are, and is to be resumed.
+
+    Attributes:
+        why: `grant`: its slice is used up and `need` tokens are missing; `parked`, `paused`: the way is not free.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["suspended"] = "suspended"
+    why: Literal["grant", "parked", "paused"]
+    spent: Amount
+    need: int = 0
+
+
+WorkOutcome = Annotated[WorkerDone | WorkerSuspended, Field(discriminator="outcome")]
+
+
+class TaskOrder(BaseModel):
+    """Argument of the `Task` workflow."""
+
+    schema_: int = Field(default=1, alias="schema")
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    context: RunContext
+    me: AgentId
+    task: Ref
+    title: str
+    kind: TaskKind = TaskKind.CHANGE
+    priority: int = 0
+    grant: Amount
+
+
+class StoreHandoff(BaseModel):
+    """Argument of `store_handoff`: a handoff that the harness makes because the agent cannot.
+
+    Storing raises the agent's lease, so a holder that still lives writes nothing more.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    context: RunContext
+    me: AgentId
+    title: str
+    role: Literal["planner", "worker"]
+    status: HandoffStatus
+    why: str
+    attempt: int = 1
+    children: dict[str, int] = Field(default_factory=dict)
+
+
+class StoredHandoff(BaseModel):
+    """Where a handoff lies, and what its agent used up by its log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: Ref
+    status: HandoffStatus
+    summary: str
+    spent: Amount
+
+
+class Ask(BaseModel):
+    """Signal of a child to its parent: the slice is used up.
+
+    `granted` is the total the child has, so that an ask that comes twice is answered once.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    child: str
+    granted: Amount
+    need: Amount
+
+
+class Grant(BaseModel):
+    """Signal of a parent to its child: the total that it may use now. `final` means that no more will come."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: Amount
+    final: bool = False
+
+
+class DescribeChildren(BaseModel):
+    """Argument of the audit: which of these children are closed without having said so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    context: RunContext
+    me: AgentId
+    children: tuple[AgentId, ...]
+
+
+class ClosedChild(BaseModel):
+    """A child that is closed: how it ended in Temporal's words, and its stored handoff if it left one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: AgentId
+    how: str
+    stored: StoredHandoff | None = None

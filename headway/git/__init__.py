@@ -1,0 +1,1 @@
+"""The hub, landing, workspaces and snapshots: everything that touches a repository."""

@@ -1,0 +1,1 @@
+"""One neutral turn type, the wire adapters, and what a call costs."""

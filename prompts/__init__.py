@@ -1,0 +1,1 @@
+"""Prompts as Markdown, one file per prompt, with strict $placeholders."""

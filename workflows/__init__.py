@@ -1,0 +1,1 @@
+"""Deterministic workflows: decisions and waiting; every effect is an activity."""
