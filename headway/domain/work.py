@@ -81,9 +81,15 @@ class TaskOrder(BaseModel):
 
 
 class StoreHandoff(BaseModel):
-    """Argument of `store_handoff`: a handoff that the harness makes because the agent cannot.
+    """Argument of `store_handoff`: a planner's handoff, or one that the harness makes because the agent cannot.
 
-    Storing raises the agent's lease, so a holder that still lives writes nothing more.
+    Storing raises the agent's lease, so a holder that still lives writes nothing more. It happens once: a log whose live
+    line already ends in a handoff keeps that one.
+
+    Attributes:
+        report: Sequence number of the planner's own `finish` in its log; None when the harness speaks.
+        why: The summary that the harness gives instead.
+        children: Handoffs that a planner took in, by status.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,7 +99,8 @@ class StoreHandoff(BaseModel):
     title: str
     role: Literal["planner", "worker"]
     status: HandoffStatus
-    why: str
+    why: str = ""
+    report: int | None = None
     attempt: int = 1
     children: dict[str, int] = Field(default_factory=dict)
 

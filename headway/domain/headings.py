@@ -1,0 +1,48 @@
+"""Headings that the harness's own messages carry, so that a person, a model and the rehearsal read them alike.
+
+The first line of what an agent was asked names the agent; each handoff in a planner's message starts with a line of its
+own. The rehearsal finds its place in a playbook by nothing else, so that the same request always gets the same answer.
+"""
+
+import re
+
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import ChildKey
+
+ROOT_HEADING = "Scope: the whole run"
+
+_TASK = re.compile(r"^Task: (?P<title>.*?)(?: \(attempt (?P<attempt>\d+)\))?$", re.MULTILINE)
+_SCOPE = re.compile(r"^Scope: (?P<title>.*)$", re.MULTILINE)
+_HANDOFF = re.compile(r"^### Handoff (?P<key>\S+) · (?P<status>[a-z_]+) · (?P<title>.*)$", re.MULTILINE)
+
+
+def task_heading(title: str, attempt: int = 1) -> str:
+    """The first line of what a worker was asked."""
+    return f"Task: {title} (attempt {attempt})" if attempt > 1 else f"Task: {title}"
+
+
+def scope_heading(title: str) -> str:
+    """The first line of what a sub-planner was asked."""
+    return f"Scope: {title}"
+
+
+def handoff_heading(key: ChildKey, status: HandoffStatus, title: str) -> str:
+    """The line above a handoff in a planner's message."""
+    return f"### Handoff {key} · {status} · {' '.join(title.split())}"
+
+
+def task_of(text: str) -> tuple[str, int] | None:
+    """(title, attempt) of the task that a message opens with, if it does."""
+    found = _TASK.match(text)
+    return (found["title"], int(found["attempt"] or 1)) if found else None
+
+
+def scope_of(text: str) -> str | None:
+    """The scope that a message opens with, if it does; `the whole run` for the root planner."""
+    found = _SCOPE.match(text)
+    return found["title"] if found else None
+
+
+def handoffs_in(text: str) -> list[tuple[ChildKey, HandoffStatus, str]]:
+    """Every handoff that a message tells of."""
+    return [(ChildKey(m["key"]), HandoffStatus(m["status"]), m["title"]) for m in _HANDOFF.finditer(text)]
