@@ -1,0 +1,78 @@
+"""The seam between neutral turns and a provider's wire format."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from headway.domain.ids import AgentId
+from headway.model.turn import Message, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSchema:
+    """A tool as the model is told of it; `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a model.
+
+    Attributes:
+        items: The conversation, each message as `Model.encode` gave it.
+        max_output: Most tokens of the reply.
+        effort: Reasoning effort in the provider's words; None leaves it to the model.
+        agent: Who asks; travels as a header and keys the prompt cache.
+        step: The agent's own count of its calls; travels as a header.
+        tool_choice: `none` keeps the tools in the cached prefix but asks for words.
+    """
+
+    model: str
+    system: str
+    items: Sequence[bytes]
+    agent: AgentId
+    tools: tuple[ToolSchema, ...] = ()
+    max_output: int = 8192
+    effort: str | None = None
+    step: int = 0
+    tool_choice: Literal["auto", "none"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a server differs from its API's documentation.
+
+    Attributes:
+        max_tokens: Name of the output limit on Chat Completions.
+        echo_reasoning: Send a reply's reasoning back with it on Chat Completions. Models that think between tool
+            calls lose their thread without it.
+    """
+
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    echo_reasoning: bool = True
+
+
+class WireAdapter(Protocol):
+    """Renders messages and requests as one API's JSON, and reads its replies."""
+
+    path: str
+    """Where requests go, below the endpoint's address."""
+
+    def encode(self, message: Message) -> bytes:
+        """A message as JSON, ready to be joined with commas; empty when nothing is to be sent for it."""
+        ...
+
+    def body(self, request: Request) -> bytes:
+        """The whole request. The items are joined as they are, never parsed again."""
+        ...
+
+    def decode(self, response: dict[str, Any]) -> Turn:
+        """The reply in neutral words.
+
+        Raises:
+            TransientError, ContextOverflow, FatalModelError: The reply tells of a failure or makes no sense.
+        """
+        ...

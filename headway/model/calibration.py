@@ -1,0 +1,36 @@
+"""How many tokens some bytes are: bytes / 4, corrected by what servers report. Needs no tokenizer and no download."""
+
+from math import ceil
+
+TOKENS_PER_BYTE = 0.25
+WEIGHT = 0.2
+LOWEST, HIGHEST = 1 / 16, 1.0
+UNKNOWN_MARGIN = 1.4
+KNOWN_MARGIN = 1.15
+SMALLEST_SAMPLE = 200
+"""Bytes below which a report says more about a server's own additions than about its tokenizer."""
+
+
+class Calibration:
+    """Tokens per byte of each model, as an exponentially weighted mean of what was reported."""
+
+    def __init__(self) -> None:
+        self._rates: dict[str, float] = {}
+
+    def learn(self, model: str, nbytes: int, tokens: int | None) -> None:
+        """Takes in one report."""
+        if tokens is None or tokens <= 0 or nbytes < SMALLEST_SAMPLE:
+            return
+        seen = min(max(tokens / nbytes, LOWEST), HIGHEST)
+        self._rates[model] = seen if model not in self._rates else self._rates[model] * (1 - WEIGHT) + seen * WEIGHT
+
+    def estimate(self, nbytes: int, model: str = "") -> int:
+        """The likely number of tokens; of a model not heard of yet, by the highest rate known, or bytes / 4."""
+        return ceil(nbytes * self._rate(model))
+
+    def bound(self, nbytes: int, model: str = "") -> int:
+        """A number that the tokens will hardly exceed."""
+        return ceil(nbytes * self._rate(model) * (KNOWN_MARGIN if self._rates else UNKNOWN_MARGIN))
+
+    def _rate(self, model: str) -> float:
+        return self._rates.get(model) or max(self._rates.values(), default=TOKENS_PER_BYTE)

@@ -1,0 +1,129 @@
+"""What is sent to a model and what comes back, in words of our own that no provider's format leaks into.
+
+A conversation is append-only. What a model said is kept twice: as neutral items that the agent acts on, and as the
+provider's own JSON (`raw`), which goes back unchanged, because reasoning models drop what was edited.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Stop = Literal["tool", "text", "length", "refusal", "empty"]
+"""Why a reply ended. `length`: cut by the output limit; its tool calls may be cut too and must not be run."""
+
+
+class _Neutral(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Text(_Neutral):
+    """Words meant for whoever reads along."""
+
+    kind: Literal["text"] = "text"
+    text: str
+
+
+class ToolCall(_Neutral):
+    """A tool that the model wants to be run.
+
+    Attributes:
+        id: Never empty, and unique within its reply.
+        arguments: What the model wrote; meant to be a JSON object, but nothing is promised.
+    """
+
+    kind: Literal["tool_call"] = "tool_call"
+    id: str
+    name: str
+    arguments: str
+
+
+class Reasoning(_Neutral):
+    """Thoughts of the model; `text` is empty where they are encrypted."""
+
+    kind: Literal["reasoning"] = "reasoning"
+    text: str = ""
+
+
+class Raw(_Neutral):
+    """An item that this version does not know. It goes back to the provider as it came."""
+
+    kind: Literal["raw"] = "raw"
+    raw: dict[str, Any]
+
+
+Item = Annotated[Text | ToolCall | Reasoning | Raw, Field(discriminator="kind")]
+
+
+class Usage(_Neutral):
+    """Tokens as the server reported them; None where it said nothing.
+
+    Attributes:
+        input: All input tokens, cached ones included.
+        cached: Of these, read from the prompt cache.
+        written: Of these, written to the prompt cache.
+        output: All output tokens, reasoning included.
+        reasoning: Of these, reasoning.
+    """
+
+    input: int | None = None
+    cached: int | None = None
+    written: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+
+
+class Turn(_Neutral):
+    """One reply of a model.
+
+    Attributes:
+        raw: The provider's JSON items, in order; send them back as `AssistantTurn(raw)`.
+        usage: As reported.
+        tokens: What the call used up: as reported, else estimated from the bytes. Never less than 1.
+        model: The model that answered, by its own word.
+        request_id: The server's name of the exchange, for its support.
+    """
+
+    items: tuple[Item, ...]
+    raw: tuple[dict[str, Any], ...]
+    usage: Usage = Usage()
+    tokens: int = 1
+    stop: Stop
+    model: str = ""
+    response_id: str = ""
+    request_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """All text of the reply."""
+        return "\n".join(item.text for item in self.items if isinstance(item, Text))
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """All tool calls of the reply, in order; every one of them needs exactly one `ToolOutput`."""
+        return tuple(item for item in self.items if isinstance(item, ToolCall))
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """What the harness says to the model: its task, handoffs, reminders."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantTurn:
+    """A reply that goes back as part of the conversation: `Turn.raw`, unchanged."""
+
+    raw: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """The answer to one tool call."""
+
+    call_id: str
+    text: str
+
+
+Message = UserMessage | AssistantTurn | ToolOutput
