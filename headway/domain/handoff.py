@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from headway.domain.budget import Amount
-from headway.domain.ids import AgentId, ChildKey, Oid
+from headway.domain.ids import AgentId, ChildKey, Oid, child_id
 from headway.domain.refs import Ref
 
 HandoffText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
@@ -93,6 +93,7 @@ class HandoffNotice(BaseModel):
 
     Attributes:
         child: The child's key under the parent that is told.
+        seq: Where the handoff lies in the child's log.
         spent: All that the child and what is below it used up; the rest of its grant is free again.
     """
 
@@ -100,5 +101,9 @@ class HandoffNotice(BaseModel):
 
     child: ChildKey
     status: HandoffStatus
-    ref: Ref
+    seq: int
     spent: Amount = Amount()
+
+    def ref(self, parent: AgentId) -> Ref:
+        """Where the handoff of this child of `parent` lies."""
+        return Ref(log=child_id(parent, self.child), seq=self.seq)

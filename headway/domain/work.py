@@ -6,10 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, ChildKey
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
-from headway.domain.task import TaskKind
 
 
 class WorkOrder(BaseModel):
@@ -75,7 +74,6 @@ class TaskOrder(BaseModel):
     me: AgentId
     task: Ref
     title: str
-    kind: TaskKind = TaskKind.CHANGE
     priority: int = 0
     grant: Amount
 
@@ -83,8 +81,8 @@ class TaskOrder(BaseModel):
 class StoreHandoff(BaseModel):
     """Argument of `store_handoff`: a planner's handoff, or one that the harness makes because the agent cannot.
 
-    Storing raises the agent's lease, so a holder that still lives writes nothing more. It happens once: a log whose live
-    line already ends in a handoff keeps that one.
+    Storing raises the agent's lease, so a holder that still lives writes nothing more. It happens once: a log whose
+    live line already ends in a handoff keeps that one.
 
     Attributes:
         report: Sequence number of the planner's own `finish` in its log; None when the harness speaks.
@@ -124,7 +122,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    child: str
+    child: ChildKey
     granted: Amount
     need: Amount
 
@@ -145,14 +143,16 @@ class DescribeChildren(BaseModel):
 
     context: RunContext
     me: AgentId
-    children: tuple[AgentId, ...]
+    tasks: tuple[ChildKey, ...] = ()
+    planners: tuple[ChildKey, ...] = ()
 
 
-class ClosedChild(BaseModel):
-    """A child that is closed: how it ended in Temporal's words, and its stored handoff if it left one."""
+class TaskResult(BaseModel):
+    """What the `Task` workflow shows as its result in the Web UI; its parent has it from the handoff."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: AgentId
-    how: str
-    stored: StoredHandoff | None = None
+    status: HandoffStatus
+    summary: str
+    attempts: int
+    tokens: int

@@ -1,0 +1,233 @@
+"""A planner's children from the moment they are asked for until their handoff is taken in, and what is lent to them."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.budget import Amount, Purse, planner_slice, task_slice
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import ChildKey, place_of
+from headway.domain.turn import ChildKind, Spawned
+
+MAX_OUTSTANDING = 1000
+MAX_FOREIGN = 1000
+RECENT = 40
+"""Closed children that the state still names, for the tree; the rest are counted."""
+
+
+class Child(BaseModel):
+    """An outstanding child. Short names on the wire: a planner may hold a thousand of them, each in 160 bytes.
+
+    Attributes:
+        lent: What it holds of this planner's purse; nothing before it was started.
+        need: What it asked for beyond that, while it waits for an answer; zero asks to be told again.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    kind: ChildKind = Field(alias="k")
+    title: str = Field(alias="t")
+    seq: int = Field(alias="s")
+    item: int = Field(default=0, alias="i")
+    priority: int = Field(default=0, alias="p")
+    asked_at: int = Field(alias="a")
+    lent: Amount | None = Field(default=None, alias="l")
+    need: Amount | None = Field(default=None, alias="n")
+    cancelled: bool = Field(default=False, alias="c")
+
+
+class Closed(BaseModel):
+    """A child whose handoff was taken in."""
+
+    key: ChildKey
+    kind: ChildKind
+    title: str
+    status: HandoffStatus
+
+
+class Answer(BaseModel):
+    """What a child that asked for more is told."""
+
+    child: ChildKey
+    total: Amount
+    final: bool = False
+
+
+class Outstanding(BaseModel):
+    """The children and the purse.
+
+    Attributes:
+        worst_call: Tokens of the largest model call.
+        task_tokens: What one task may use up in all.
+        received: A bit per (turn, index) of the children whose handoff was taken in.
+        foreign: Children that handed off before this history asked for them; see `take`.
+        no_more: The parent said that nothing more will be granted.
+    """
+
+    purse: Purse
+    worst_call: int
+    task_tokens: int
+    children: dict[ChildKey, Child] = {}
+    received: dict[int, int] = {}
+    foreign: list[ChildKey] = []
+    recent: list[Closed] = []
+    tally: dict[str, int] = {}
+    no_more: bool = False
+
+    @property
+    def tasks_open(self) -> int:
+        """Worker tasks among the children."""
+        return sum(1 for child in self.children.values() if child.kind is ChildKind.TASK)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that have no slice yet."""
+        return sum(1 for c in self.children.values() if c.lent is None and c.kind is ChildKind.TASK)
+
+    def ask_for(self, spawned: Spawned, now: float) -> None:
+        """A child was asked for; it is outstanding unless its handoff is here already."""
+        key = spawned.key
+        if key in self.children or self._was_received(key):
+            return
+        if key in self.foreign:
+            self.foreign = [other for other in self.foreign if other != key]
+            self._mark_received(key)
+            return
+        self.children[key] = Child(
+            kind=spawned.kind,
+            title=spawned.title,
+            seq=spawned.seq,
+            item=spawned.item,
+            priority=spawned.priority,
+            asked_at=int(now),
+        )
+
+    def take(self, notice: HandoffNotice) -> bool:
+        """Book a handoff. False when it was taken in before."""
+        child = self.children.pop(notice.child, None)
+        if child is not None:
+            self._mark_received(notice.child)
+            self.purse.lent -= child.lent or Amount()
+            closed = Closed(key=notice.child, kind=child.kind, title=child.title, status=notice.status)
+            self.recent = [*self.recent, closed][-RECENT:]
+        elif self._was_received(notice.child) or notice.child in self.foreign:
+            return False
+        else:
+            # After a reset the server tells again what came later: this child was asked for in a past that the history
+            # no longer has. It counts all the same, and a turn that asks for it again finds it done.
+            self.foreign = [*self.foreign, notice.child][-MAX_FOREIGN:]
+        self.purse.below += notice.spent
+        self.tally[notice.status] = self.tally.get(notice.status, 0) + 1
+        return True
+
+    def take_ask(self, key: ChildKey, granted: Amount, need: Amount) -> None:
+        """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it."""
+        child = self.children.get(key)
+        if child is None:
+            return
+        held = child.lent or Amount()
+        if granted.covers(held):
+            self.purse.lent += granted - held
+            child.lent, child.need = granted, need
+        else:
+            child.need = Amount()
+
+    def mark_cancelled(self, keys: tuple[ChildKey, ...]) -> tuple[ChildKey, ...]:
+        """Note what is to be cancelled; returns the children that were started and must be told."""
+        told = []
+        for key in keys:
+            child = self.children.get(key)
+            if child is not None and not child.cancelled:
+                child.cancelled = True
+                told += [key] if child.lent is not None else []
+        return tuple(told)
+
+    def to_start(self) -> tuple[ChildKey, ...]:
+        """Lend a first slice to every child that waits for one and can have it, oldest first."""
+        due: list[ChildKey] = []
+        for key, child in self.children.items():
+            if child.lent is not None or child.cancelled:
+                continue
+            part, lendable = self._first_slice(child.kind), self.purse.lendable(self.worst_call)
+            if not lendable.covers(part):
+                break  # oldest first: a smaller one behind it must not starve it
+            child.lent = part
+            self.purse.lent += part
+            due.append(key)
+        return tuple(due)
+
+    def to_drop(self, *, closing: bool) -> tuple[ChildKey, ...]:
+        """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good."""
+        working = any(child.lent is not None for child in self.children.values())
+        gone = closing or (self.no_more and not working)
+        return tuple(key for key, c in self.children.items() if c.lent is None and (c.cancelled or gone))
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Lend more to the children that asked, as far as the purse goes; tell who can get nothing ever.
+
+        When no more will come from above, a child is refused only once every started child waits: what the others
+        give back may serve it. One at a time, because the refused one gives back too.
+        """
+        told: list[Answer] = []
+        started = [child for child in self.children.values() if child.lent is not None]
+        stuck = self.no_more and all(child.need is not None for child in started)
+        for key, child in self.children.items():
+            if child.need is None or child.lent is None:
+                continue
+            more = self._next_slice(child)
+            if more is not None and not self.purse.lendable(self.worst_call).covers(more):
+                if not stuck:
+                    continue
+                more, stuck = None, False
+            child.lent += more or Amount()
+            self.purse.lent += more or Amount()
+            told.append(Answer(child=key, total=child.lent, final=more is None))
+            child.need = None
+        return tuple(told)
+
+    def shortfall(self) -> Amount:
+        """What is missing for everything that waits to go on."""
+        wanted = Amount()
+        for child in self.children.values():
+            if child.lent is None and not child.cancelled:
+                wanted += task_slice(self.task_tokens, self.worst_call)
+            elif child.need is not None:
+                wanted += self._next_slice(child) or Amount()
+        lendable = self.purse.lendable(self.worst_call)
+        return (wanted - lendable).most(Amount())
+
+    @property
+    def anything_waits(self) -> bool:
+        """Whether a child waits for a first slice or for more: what comes back may serve it."""
+        return any(child.lent is None or child.need is not None for child in self.children.values())
+
+    def _first_slice(self, kind: ChildKind) -> Amount:
+        if kind is ChildKind.TASK:
+            return task_slice(self.task_tokens, self.worst_call)
+        least = Amount(tokens=4 * self.worst_call, tasks=1)
+        return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(least)
+
+    def _next_slice(self, child: Child) -> Amount | None:
+        need, lent = child.need or Amount(), child.lent or Amount()
+        if need == Amount():
+            return Amount()
+        if child.kind is ChildKind.PLANNER:
+            return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(need)
+        room = self.task_tokens - lent.tokens
+        if room < max(need.tokens, 1):
+            return None
+        return Amount(tokens=min(max(task_slice(self.task_tokens, self.worst_call).tokens, need.tokens), room))
+
+    def _mark_received(self, key: ChildKey) -> None:
+        place = place_of(key)
+        if place is None:
+            self.foreign = [*self.foreign, key][-MAX_FOREIGN:]
+        else:
+            self.received[place[0]] = self.received.get(place[0], 0) | (1 << place[1])
+
+    def _was_received(self, key: ChildKey) -> bool:
+        place = place_of(key)
+        return place is not None and bool(self.received.get(place[0], 0) & (1 << place[1]))
+
+
+def nothing_lent(granted: Amount, worst_call: int, task_tokens: int) -> Outstanding:
+    """The books of a planner that has just been given its first slice."""
+    return Outstanding(purse=Purse(granted=granted), worst_call=worst_call, task_tokens=task_tokens)

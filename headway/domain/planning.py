@@ -1,0 +1,222 @@
+"""A planner's state and its rules: what comes in, what is due next. The same object lives through continue-as-new.
+
+No I/O and no clock: `now` is given, in seconds since the epoch, by the workflow's own time.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, Oid
+from headway.domain.outstanding import MAX_OUTSTANDING, Outstanding
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.turn import (
+    HANDOFFS_PER_TURN,
+    SPAWNS_PER_TURN,
+    Decision,
+    Final,
+    Finish,
+    PlanTurn,
+    TurnOutcome,
+)
+
+BATCH_SECONDS = 20.0
+"""A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
+IDLE_WAITS = 3
+FRESH_EPOCHS = 3
+HANDLED_PER_RUN = 500
+SIGNALS_PER_RUN = 5_000
+"""The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
+
+
+class Ending(BaseModel):
+    """How a planner's work is handed up when nothing is outstanding any more."""
+
+    status: HandoffStatus
+    why: str = ""
+    report: int | None = None
+
+
+class PlannerState(BaseModel):
+    """Everything that a planner's workflow knows.
+
+    Attributes:
+        seq: Last sequence number of the planner's log that its history knows.
+        rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
+        need: Tokens that the interrupted turn's next model call would need.
+        closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
+        final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: int = Field(default=1, alias="schema")
+    context: RunContext
+    me: AgentId
+    title: str
+    scope: Ref
+    depth: int
+    books: Outstanding
+    turn: int = 1
+    seq: int = -1
+    pinned: Oid | None = None
+    board: str = ""
+    inbox: list[HandoffNotice] = []
+    steers: list[Ref] = []
+    rest: Literal["none", "wait", "finish"] = "none"
+    last_finish: Finish | None = None
+    final_shown: bool = False
+    nudge: bool = False
+    idle_waits: int = 0
+    give_ups: int = 0
+    fresh: bool = False
+    closing: Ending | None = None
+    need: int = 0
+    first_waiting: float | None = None
+    last_heard: float = 0.0
+    handled: int = 0
+    signals: int = 0
+
+    def take_handoff(self, notice: HandoffNotice, now: float) -> bool:
+        """Book a handoff for the next turn. False when it came before."""
+        if not self.books.take(notice):
+            return False
+        self.inbox.append(notice)
+        self.first_waiting = self.first_waiting if self.first_waiting is not None else now
+        self.last_heard = now
+        self.handled += 1
+        return True
+
+    def take_grant(self, total: Amount, *, final: bool) -> None:
+        """Book what the parent granted so far."""
+        self.books.purse.granted = self.books.purse.granted.most(total)
+        self.books.no_more = self.books.no_more or final
+
+    def tick(self, now: float) -> None:
+        """Book what time and the purse alone decide."""
+        if self.context.deadline is not None and now >= self.context.deadline:
+            self.close(HandoffStatus.PARTIAL, "the run's hours are used up")
+        if self.need and self.books.purse.balance.tokens >= self.need:
+            self.need = 0
+        if self.need and self.books.no_more and not self.books.children:
+            self.close(HandoffStatus.PARTIAL, "the budget is used up")
+
+    def close(self, status: HandoffStatus, why: str) -> None:
+        """Take no more turns: wait for what is outstanding, then hand up."""
+        self.closing = self.closing or Ending(status=status, why=why)
+
+    def next_turn(self, run_id: str, final: Final | None = None) -> PlanTurn:
+        """The argument of the turn that is due; `run_id` is the workflow run's: a reset asks under a new key."""
+        free = self.books.purse.balance.most(Amount())
+        spawnable = min(
+            SPAWNS_PER_TURN,
+            self.context.open_tasks - self.books.tasks_open,
+            MAX_OUTSTANDING - len(self.books.children),
+            free.tasks - self.books.waiting,
+        )
+        return PlanTurn(
+            context=self.context,
+            me=self.me,
+            key=f"{run_id}/{self.turn}",
+            turn=self.turn,
+            from_seq=self.seq,
+            scope=self.scope,
+            depth=self.depth,
+            inbox=tuple(self.inbox[:HANDOFFS_PER_TURN]),
+            steers=tuple(self.steers),
+            allowance=self.books.purse.own.tokens + free.tokens,
+            balance=free,
+            spawnable=max(0, spawnable),
+            may_delegate=self.depth < self.context.depth and len(self.books.children) < MAX_OUTSTANDING,
+            fresh=self.fresh,
+            final=final,
+            nudge=self.nudge,
+        )
+
+    def take_turn(self, asked: PlanTurn, outcome: TurnOutcome, now: float) -> tuple[ChildKey, ...]:
+        """Book a turn's decisions. Returns the started children that are to be cancelled."""
+        purse = self.books.purse
+        purse.own = Amount(tokens=max(purse.own.tokens, outcome.own_tokens))
+        if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
+            self.need = outcome.need
+            return ()
+        self.turn += 1
+        self.seq = outcome.seq
+        self.inbox = self.inbox[len(asked.inbox) :]
+        self.steers = self.steers[len(asked.steers) :]
+        self.first_waiting = now if self.inbox else None
+        self.fresh = self.nudge = False
+        self.board, self.pinned = outcome.board or self.board, outcome.pinned
+        self.final_shown = self.final_shown or asked.final is not None
+        for spawned in outcome.recovered + outcome.spawned:
+            self.books.ask_for(spawned, now)
+        self._settle(outcome)
+        return self.books.mark_cancelled(outcome.cancelled)
+
+    def _settle(self, outcome: TurnOutcome) -> None:
+        idle = not self.books.children and not self.inbox and not self.steers
+        waited_idle = outcome.decision is Decision.WAIT and idle
+        self.idle_waits = self.idle_waits + 1 if waited_idle else 0
+        self.nudge = waited_idle
+        self.give_ups = self.give_ups + 1 if outcome.decision is Decision.GAVE_UP else 0
+        self.fresh = outcome.decision is Decision.GAVE_UP
+        match outcome.decision:
+            case Decision.WAIT:
+                self.rest = "wait"
+            case Decision.FINISH:
+                self.rest, self.last_finish = "finish", outcome.finish
+            case _:
+                self.rest = "none"
+        if self.idle_waits >= IDLE_WAITS:
+            self.close(HandoffStatus.PARTIAL, "the planner waited three times with nothing outstanding")
+        if self.give_ups > FRESH_EPOCHS:
+            self.close(HandoffStatus.FAILED, f"the planner's agent gave up: {outcome.why}")
+
+    def wake_at(self, now: float) -> float | None:
+        """When the next turn, or the end, is due; None while the planner sleeps until something comes in."""
+        if self.closing is not None:
+            return None if self.books.children else now
+        if self.need:
+            return None
+        urgent = self.steers or any(n.status is not HandoffStatus.DONE for n in self.inbox)
+        if self.rest == "none" or urgent or not self.books.children:
+            return now
+        return self.first_waiting + BATCH_SECONDS if self.first_waiting is not None else None
+
+    @property
+    def said_finish(self) -> bool:
+        """The last word was `finish`, and nothing has come or is to come after it."""
+        return self.rest == "finish" and not self.books.children and not self.inbox and not self.steers
+
+    def wants_final(self) -> bool:
+        """True when the planner said `finish(done)` and has not yet been shown what speaks against it."""
+        done = self.last_finish is not None and self.last_finish.status is HandoffStatus.DONE
+        return self.closing is None and self.said_finish and done and not self.final_shown
+
+    def ending(self) -> Ending | None:
+        """How the planner hands up, when it is time to."""
+        if self.books.children:
+            return None
+        if self.closing is not None:
+            return self.closing
+        if self.last_finish is not None and self.said_finish and not self.wants_final():
+            finish = self.last_finish
+            return Ending(status=finish.status, why=finish.summary, report=finish.seq)
+        return None
+
+    def shortfall(self) -> Amount:
+        """What to ask the parent for; zero when nothing waits for it."""
+        if self.books.no_more or self.closing is not None:
+            return Amount()
+        return self.books.shortfall() + Amount(tokens=self.need)
+
+    def continue_due(self, *, suggested: bool) -> bool:
+        """Whether the history is long enough to be closed at the next quiet moment."""
+        return suggested or self.handled >= HANDLED_PER_RUN or self.signals >= SIGNALS_PER_RUN
+
+    def carried(self) -> "PlannerState":
+        """The state as the next workflow run takes it over."""
+        return self.model_copy(update={"handled": 0, "signals": 0})

@@ -1,0 +1,78 @@
+"""The tree of agents as queries and digests show it: titles, states and counts, bounded in size."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.budget import Amount
+from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.outstanding import Child
+from headway.domain.planning import PlannerState
+from headway.domain.turn import ChildKind
+
+NODES_PER_PLANNER = 60
+"""Children that one planner's node names; the rest are counted in `more`."""
+DIGEST_BYTES = 8_000
+"""A digest goes up as a signal, at most every 30 s; larger ones lose their deepest nodes first."""
+
+
+class TreeNode(BaseModel):
+    """One agent: what it is about, how it stands, and what is below it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: AgentId
+    key: ChildKey
+    kind: str
+    title: str
+    state: str
+    counts: dict[str, int] = Field(default_factory=dict)
+    spent: Amount = Amount()
+    children: tuple["TreeNode", ...] = ()
+    more: int = 0
+
+
+def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode]) -> TreeNode:
+    """A planner with its children: what is open first, then what closed last. `below` are sub-planners' digests."""
+    nodes = [below.get(key) or _child_node(state.me, key, child) for key, child in state.books.children.items()]
+    for closed in reversed(state.books.recent):
+        known = below.get(closed.key)
+        kind = "planner" if closed.kind is ChildKind.PLANNER else "task"
+        fresh = TreeNode(
+            id=child_id(state.me, closed.key), key=closed.key, kind=kind, title=closed.title, state=closed.status
+        )
+        nodes.append(known.model_copy(update={"state": closed.status.value}) if known else fresh)
+    total = sum(state.books.tally.values()) + len(state.books.children)
+    shown = nodes[:NODES_PER_PLANNER]
+    return TreeNode(
+        id=state.me,
+        key=ChildKey(state.me.rpartition("/")[2]),
+        kind="planner",
+        title=state.title,
+        state=doing,
+        counts={**state.books.tally, "open": len(state.books.children)},
+        spent=state.books.purse.spent,
+        children=tuple(shown),
+        more=max(0, total - len(shown)),
+    )
+
+
+def within(node: TreeNode, limit: int = DIGEST_BYTES) -> TreeNode:
+    """The node cut to `limit` bytes of JSON: first grandchildren become counts, then the children that come last."""
+    if len(node.model_dump_json()) <= limit:
+        return node
+    flat = [
+        child.model_copy(update={"children": (), "more": child.more + len(child.children)}) for child in node.children
+    ]
+    size = len(node.model_copy(update={"children": ()}).model_dump_json())
+    kept: list[TreeNode] = []
+    for child in flat:
+        size += len(child.model_dump_json()) + 1
+        if size > limit:
+            break
+        kept.append(child)
+    return node.model_copy(update={"children": tuple(kept), "more": node.more + len(flat) - len(kept)})
+
+
+def _child_node(parent: AgentId, key: ChildKey, child: Child) -> TreeNode:
+    kind = "planner" if child.kind is ChildKind.PLANNER else "task"
+    state = "asked" if child.lent is None else "waits for budget" if child.need is not None else "open"
+    return TreeNode(id=child_id(parent, key), key=key, kind=kind, title=child.title, state=state)
