@@ -1,0 +1,272 @@
+"""One agent's log in the hand of whoever works for this agent."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self, get_args
+
+from headway.domain.errors import LeaseLost, TransientError, UserError
+from headway.domain.events import Event, EventType, Role
+from headway.domain.ids import AgentId, parent_of, run_of
+from headway.trace.blobs import Blobs, plain
+from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
+from headway.trace.fold import NO_EVENT, Line
+from headway.trace.lines import encode, scan
+
+_TYPES = frozenset(get_args(EventType))
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FULL_DELAY_S = 30.0
+
+
+class AgentLog:
+    """The log of one agent, under one lease. Opening it raises the lease: an earlier holder writes nothing more.
+
+    Usable from any thread, by one at a time. `LogStore.open` is the way to get one.
+
+    Attributes:
+        agent: Whose log.
+        lease: The lease of this holder, from 1.
+        line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        blobs: Blobs,
+        redact: Callable[[str], str],
+        *,
+        agent: AgentId,
+        role: Role,
+        task: AgentId | None,
+    ) -> None:
+        self.agent = agent
+        self._blobs = blobs
+        self._redact = redact
+        self._role = role
+        self._task = task
+        self._path = path
+        self._fd = _open_file(path)
+        try:
+            with self._locked():
+                self._take_over()
+            os.fsync(self._fd)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_over(self) -> None:
+        content = _read_from(self._fd, 0)
+        self._events, self._end = scan(content, self._blobs)
+        if self._end < len(content):
+            self._cut(content[self._end :])
+        self._line = Line(self._events)
+        self.line = [self._events[seq] for seq in self._line.seqs(self._line.head)]
+        self.lease = max((event.lease for event in self._events), default=0) + 1
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+        self._write(self._event("agent.lease", who))
+
+    def _cut(self, torn: bytes) -> None:
+        """Cut what a crash left half written. More than one line of it is kept aside, for whoever wants to know."""
+        if torn.rstrip(b"\0").count(b"\n") > 0:
+            with self._path.with_suffix(".torn").open("ab") as aside:
+                aside.write(torn + b"\n")
+        os.ftruncate(self._fd, self._end)
+
+    def append(
+        self,
+        type: EventType,  # noqa: A002  # the envelope's own word
+        data: dict[str, Any],
+        *,
+        epoch: int = 0,
+        turn: int = 0,
+        dur_ms: float | None = None,
+        sync: bool = False,
+    ) -> Event:
+        """Write one event and return it as a reader will see it: redacted, and as JSON gives it back.
+
+        Args:
+            type: What happened.
+            data: What there is to say of it; JSON values.
+            epoch: The stretch of the log that is in the model's context.
+            turn: A planner's turn or a worker's step.
+            dur_ms: How long the thing took, in milliseconds.
+            sync: Return only when the event is on disk.
+
+        Raises:
+            LeaseLost: A newer holder has opened the log; nothing was written.
+            TransientError: The disk is full; nothing was written.
+        """
+        event = self._event(type, plain(data, self._redact), epoch, turn, dur_ms)
+        line = encode(event, self._blobs)
+        with self._locked():
+            self._refuse_if_lost()
+            self._write(event, line)
+        if sync:
+            self.sync()
+        return event
+
+    def sync(self) -> None:
+        """Put everything that was appended on disk."""
+        os.fsync(self._fd)
+
+    def fork(self, seq: int) -> list[Event]:
+        """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
+
+        Nothing is written when the line ends there already.
+
+        Returns:
+            The events that are no longer live, oldest first.
+
+        Raises:
+            UserError: The log has no such event.
+        """
+        if not NO_EVENT <= seq < len(self._events):
+            raise no_such_event(self.agent, seq)
+        if self._line.head_at(seq) == self._line.head:
+            self.check()
+            return []
+        before = self.line
+        self.append("agent.fork", {"to": seq}, sync=True)
+        self.line = [self._events[live] for live in self._line.seqs(self._line.head)]
+        kept = {event.seq for event in self.line}
+        return [event for event in before if event.seq not in kept]
+
+    def check(self) -> None:
+        """Do nothing while this holder's lease is the newest.
+
+        Raises:
+            LeaseLost: It is not.
+        """
+        found = os.fstat(self._fd)
+        if found.st_size != self._end or found.st_nlink == 0:
+            with self._locked():
+                self._refuse_if_lost()
+
+    def close(self) -> None:
+        """Let go of the file. The lease stays what it is until somebody opens the log again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+    def _event(
+        self,
+        type: EventType,  # noqa: A002
+        data: dict[str, Any],
+        epoch: int = 0,
+        turn: int = 0,
+        dur_ms: float | None = None,
+    ) -> Event:
+        if type not in _TYPES:
+            raise ValueError(f"{type!r} is no type of event")
+        return Event.model_construct(
+            ts=time.time(),
+            seq=len(self._events),
+            lease=self.lease,
+            run=run_of(self.agent),
+            agent=self.agent,
+            parent=parent_of(self.agent),
+            role=self._role,
+            task=self._task,
+            epoch=epoch,
+            turn=turn,
+            type=type,
+            dur_ms=dur_ms,
+            data=data,
+        )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _refuse_if_lost(self) -> None:
+        """Under the lock. Only a newer holder can have made the file grow: every holder looks before it writes."""
+        found = os.fstat(self._fd)
+        if found.st_nlink == 0:
+            raise LeaseLost(f"{self.agent}: the log was removed")
+        if found.st_size == self._end:
+            return
+        news = (
+            scan(_read_from(self._fd, self._end), self._blobs, first=len(self._events)) if self._grew(found) else None
+        )
+        if news is None or news.events:
+            raise LeaseLost(f"{self.agent}: lease {self.lease} was taken over by a newer holder")
+        os.ftruncate(self._fd, self._end)  # a newer one died before its first line was whole, so it never held it
+
+    def _grew(self, found: os.stat_result) -> bool:
+        return found.st_size > self._end
+
+    def _write(self, event: Event, line: bytes | None = None) -> None:
+        """Under the lock."""
+        line = encode(event, self._blobs) if line is None else line
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            self._give_up(error)
+        self._end += len(line)
+        self._events.append(event)
+        self._line.add(event)
+        if self._line.head == event.seq:
+            self.line.append(event)
+
+    def _give_up(self, error: OSError) -> NoReturn:
+        os.ftruncate(self._fd, self._end)
+        if error.errno in _DISK_FULL:
+            raise TransientError(f"{self._path}: the disk is full", _DISK_FULL_DELAY_S) from error
+        raise error
+
+
+def no_such_event(agent: AgentId, seq: int) -> UserError:
+    """What is said of a place that a log does not have, although somebody was told of it."""
+    return UserError(
+        f"{agent}: the log has no event {seq}",
+        "A part of HEADWAY_HOME is lost: restore it from a backup, or start the run anew under another name.",
+    )
+
+
+def _open_file(path: Path) -> int:
+    flags = os.O_RDWR | os.O_APPEND
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        fd = os.open(path, flags | os.O_CREAT, PRIVATE_FILE)
+        sync_folder(path.parent)
+        return fd
+
+
+def _read_from(fd: int, start: int) -> bytes:
+    """The file from `start` to its end. Its position is not used, so that threads cannot disturb each other."""
+    parts = []
+    while part := os.pread(fd, 1 << 24, start):
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
+
+
+def _boot_id() -> str:
+    """Names the current boot of this machine; empty where there is no such name."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""

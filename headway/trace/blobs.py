@@ -1,0 +1,131 @@
+"""Long strings lie beside the logs, under the hash of their content: a log stays quick to read and to search."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from headway.domain.errors import UserError
+from headway.trace.durable import make_folder, place, sync_folder
+
+INLINE_CHARS = 4096
+"""The longest string that stands in the log itself."""
+
+MARK = "$blob"
+"""The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
+
+_MARK_BYTES = orjson.dumps(MARK)
+_INT_RANGE = range(-(2**63), 2**64)
+
+
+class Blobs:
+    """The blobs of one run.
+
+    Args:
+        folder: `runs/<run>/blobs`; made when the first blob comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._synced: set[str] = set()
+
+    def put(self, text: str) -> str:
+        """Store a text, synced, and return its name."""
+        content = text.encode()
+        name = hashlib.sha256(content).hexdigest()
+        path = self._path(name)
+        there = path.exists()  # asked also of our own: the run may have been removed and begun anew since
+        if there and name in self._synced:
+            return name
+        make_folder(path.parent)
+        if there:  # renamed by another process, which may not have synced the folder yet
+            sync_folder(path.parent)
+        else:
+            place(path, content, replace=True)
+        self._synced.add(name)
+        return name
+
+    def get(self, name: str) -> str:
+        """The text of that name.
+
+        Raises:
+            UserError: The file is gone.
+        """
+        try:
+            return self._path(name).read_bytes().decode()
+        except FileNotFoundError:
+            raise UserError(
+                f"{self._path(name)}: a part of the log is missing", "Restore this file from a backup of HEADWAY_HOME."
+            ) from None
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name
+
+    def outsource(self, value: Any) -> Any:
+        """`value` with every long string replaced by the place holder of a blob."""
+        if isinstance(value, str):
+            return value if len(value) <= INLINE_CHARS else {MARK: self.put(value), "chars": len(value)}
+        if isinstance(value, list):
+            return [self.outsource(item) for item in value]
+        if isinstance(value, dict):
+            whole = {key: self.outsource(item) for key, item in value.items()}
+            return {MARK: None, "value": whole} if MARK in whole else whole
+        return value
+
+    def resolve(self, value: Any) -> Any:
+        """The value that `outsource` was given."""
+        if isinstance(value, list):
+            return [self.resolve(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if MARK not in value:
+            return {key: self.resolve(item) for key, item in value.items()}
+        if value[MARK] is None:
+            return {key: self.resolve(item) for key, item in value["value"].items()}
+        return self.get(value[MARK])
+
+
+def has_blobs(line: bytes) -> bool:
+    """Whether a line of a log may hold place holders; tells lines without any, which need no walk."""
+    return _MARK_BYTES in line
+
+
+def plain(value: Any, redact: Callable[[str], str]) -> Any:
+    """`value` as JSON will give it back: lists for tuples, plain strings, nothing secret, nothing that JSON lacks.
+
+    Raises:
+        TypeError: For a value that is no JSON: a bug of the caller.
+    """
+    if isinstance(value, str):
+        return redact(_encodable(str(value)))
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return int(value) if value in _INT_RANGE else str(value)
+    if isinstance(value, dict):
+        return {_key(key, redact): plain(item, redact) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, redact) for item in value]
+    raise TypeError(f"an event holds JSON only, not {type(value).__name__}")
+
+
+def _key(key: Any, redact: Callable[[str], str]) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key in an event is a string, not {type(key).__name__}")
+    return redact(_encodable(str(key)))
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, as file names and models may hold, has no place in UTF-8."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

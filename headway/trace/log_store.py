@@ -1,0 +1,138 @@
+"""All agent logs under one HEADWAY_HOME: the trace, and what every model's context is built from."""
+
+import contextlib
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from headway.domain.errors import UserError
+from headway.domain.events import Event, Role
+from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, run_of
+from headway.domain.refs import Ref
+from headway.trace.agent_log import AgentLog, no_such_event
+from headway.trace.blobs import Blobs
+from headway.trace.durable import make_folder, place, sync_folder
+from headway.trace.fold import Line
+from headway.trace.lines import line_at, scan
+
+RUN_LOG = "run"
+"""The name of the log of what the run itself writes; every agent's own name has a dash."""
+
+_ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _unchanged(text: str) -> str:
+    return text
+
+
+class LogStore:
+    """The logs of every run. Safe for any number of threads and processes; every call is synchronous.
+
+    Args:
+        home: HEADWAY_HOME; made when the first run is claimed.
+        redact: Applied to every string before it is written, see `headway.trace.redaction`.
+    """
+
+    def __init__(self, home: Path, redact: Callable[[str], str] = _unchanged) -> None:
+        self._runs = home / "runs"
+        self._redact = redact
+        self._blobs: dict[RunName, Blobs] = {}
+
+    def run_folder(self, run: RunName) -> Path:
+        """Where everything of a run lies.
+
+        Raises:
+            UserError: `run` cannot name a run.
+        """
+        if problem := run_name_problem(run):
+            raise UserError(f"run name {run!r}: {problem}")
+        return self._runs / run
+
+    def claim(self, run: RunName, incarnation: Incarnation) -> None:
+        """Make the run's folder for this start of it; idempotent, durable.
+
+        Raises:
+            UserError: The folder belongs to an earlier start of the same name.
+        """
+        folder = self.run_folder(run)
+        make_folder(folder)
+        if place(folder / "incarnation", f"{incarnation}\n".encode(), replace=False):
+            return
+        sync_folder(folder)  # whoever placed it may have been killed before that
+        if (folder / "incarnation").read_text(encoding="utf-8").strip() != incarnation:
+            raise UserError(
+                f"run {run!r}: there was a run of this name before, and its logs and commits are in {folder}",
+                f"Start it under another name, or remove the earlier one with: headway rm {run}",
+            )
+
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> AgentLog:
+        """Take over an agent's log, or begin it: raises the lease, durably.
+
+        Half a line at its end, which a crash left, is cut.
+        """
+        run = run_of(agent)
+        return AgentLog(self._path(agent), self._blobs_of(run), self._redact, agent=agent, role=role, task=task)
+
+    def read(self, agent: AgentId, upto: int | None = None) -> list[Event]:
+        """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.
+
+        The latter is immutable. A log that does not exist has no events.
+
+        Raises:
+            UserError: The log does not reach to `upto`.
+        """
+        events = self.all_events(agent)
+        if upto is not None and not 0 <= upto < len(events):
+            raise no_such_event(agent, upto)
+        line = Line(events if upto is None else events[: upto + 1])
+        return [events[seq] for seq in line.seqs(line.head)]
+
+    def all_events(self, agent: AgentId) -> list[Event]:
+        """Every event of an agent in the order of writing, with leases, forks and what they abandoned."""
+        return scan(self._content(agent), self._blobs_of(run_of(agent))).events
+
+    def event(self, ref: Ref) -> Event:
+        """The event that a ref names, also in a suffix that a fork abandoned.
+
+        Raises:
+            UserError: The log has no such event.
+        """
+        event = line_at(self._content(ref.log), ref.seq, self._blobs_of(run_of(ref.log)))
+        if event is None:
+            raise no_such_event(ref.log, ref.seq)
+        return event
+
+    def agents(self, run: RunName) -> list[AgentId]:
+        """Everyone who has a log in this run: the run itself by its own name, then the agents in order of their ids."""
+        logs = self.run_folder(run) / "logs"
+        names = sorted(path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl"))
+        own = [AgentId(run)] if RUN_LOG in names else []
+        return own + [AgentId(f"{run}/{name}") for name in names if name != RUN_LOG]
+
+    def forget(self, run: RunName) -> None:
+        """Remove everything of a run. From the first moment on its name is free; whoever holds a log of it loses it."""
+        folder = self.run_folder(run)
+        gone = self._runs / f".gone-{uuid.uuid4().hex}"
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(gone)
+            sync_folder(self._runs)
+            shutil.rmtree(gone)
+        self._blobs.pop(run, None)
+
+    def _content(self, agent: AgentId) -> bytes:
+        try:
+            return self._path(agent).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _path(self, agent: AgentId) -> Path:
+        run, _, rest = agent.partition("/")
+        parts = rest.split("/") if rest else [RUN_LOG]
+        if not all(_ID_PART.fullmatch(part) for part in parts) or rest == RUN_LOG:
+            raise ValueError(f"{agent!r} is no agent's id")
+        return self.run_folder(RunName(run)).joinpath("logs", *parts[:-1], f"{parts[-1]}.jsonl")
+
+    def _blobs_of(self, run: RunName) -> Blobs:
+        return self._blobs.setdefault(run, Blobs(self.run_folder(run) / "blobs"))
