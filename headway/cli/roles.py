@@ -1,0 +1,27 @@
+"""The worker processes of one machine, as children of a supervisor."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import headway
+from headway.cli.child import Child
+
+ROLES = ("workflows", "planning", "agents")
+"""In the order they start. Apart, because a blocking call of one must not starve another's heartbeats."""
+
+
+def worker_children(agents: int | None = None, env: Mapping[str, str] | None = None) -> list[Child]:
+    """One child per role, named by it.
+
+    Args:
+        agents: How many agents work at once; None leaves it to the worker's own default.
+        env: Additions to their environment, such as the address of a service that was just started.
+    """
+    # By path, not by module name: the same file in a checkout and in a wheel, whatever the working directory holds.
+    program = str(Path(headway.__file__).resolve().parent.parent / "worker.py")
+    children = []
+    for role in ROLES:
+        more = ("--agents", str(agents)) if role == "agents" and agents is not None else ()
+        children.append(Child(role, (sys.executable, program, "--only", role, *more), env or {}))
+    return children

