@@ -1,0 +1,74 @@
+"""A request's conversation, read from either wire format into the little that the rehearsal needs of it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Api = Literal["responses", "chat"]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What was said so far.
+
+    Attributes:
+        users: Texts of the user messages, in order.
+        turns: The text of each turn of the assistant, in order.
+        outputs: Answers to tool calls, in order.
+        words_only: The request forbids tool calls.
+    """
+
+    users: list[str] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    words_only: bool = False
+
+
+def read_conversation(api: Api, body: dict[str, Any]) -> Conversation:
+    """The conversation of a request of either format."""
+    talk = Conversation(words_only=body.get("tool_choice") == "none")
+    items = body.get("messages" if api == "chat" else "input")
+    if isinstance(items, str):
+        talk.users.append(items)
+    elif isinstance(items, list):
+        (_read_chat if api == "chat" else _read_responses)(talk, [item for item in items if isinstance(item, dict)])
+    return talk
+
+
+def _read_chat(talk: Conversation, messages: list[dict[str, Any]]) -> None:
+    for message in messages:
+        match message.get("role"):
+            case "user":
+                talk.users.append(_text(message.get("content")))
+            case "assistant":
+                talk.turns.append(_text(message.get("content")))
+            case "tool":
+                talk.outputs.append(_text(message.get("content")))
+
+
+def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
+    # A turn is several items here: those that follow each other and carry the mark of one reply in their ids.
+    mark: str | None = None
+    for item in items:
+        kind, role = item.get("type", "message"), item.get("role")
+        if kind == "function_call_output":
+            talk.outputs.append(_text(item.get("output")))
+        elif kind == "message" and role == "user":
+            talk.users.append(_text(item.get("content")))
+        elif kind == "message" and role != "assistant":
+            continue
+        else:
+            found = str(item.get("id", "")).partition("_")[2].partition("_")[0]
+            if mark is None or found != mark:
+                talk.turns.append("")
+            mark = found
+            if kind == "message":
+                talk.turns[-1] += _text(item.get("content"))
+            continue
+        mark = None
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
