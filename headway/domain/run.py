@@ -123,6 +123,7 @@ class WriteReport(BaseModel):
     status: HandoffStatus
     verdict: CheckVerdict | None = None
     spent: Amount = Amount()
+    problem: str = ""
 
 
 class Publish(BaseModel):

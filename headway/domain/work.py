@@ -78,6 +78,16 @@ class TaskOrder(BaseModel):
     grant: Amount
 
 
+class EndWorker(BaseModel):
+    """Argument of `end_worker`: the task ends by the harness's word, `cancelled` or `failed`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    order: WorkOrder
+    status: Literal[HandoffStatus.CANCELLED, HandoffStatus.FAILED]
+    why: str
+
+
 class StoreHandoff(BaseModel):
     """Argument of `store_handoff`: a planner's handoff, or one that the harness makes because the agent cannot.
 

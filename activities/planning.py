@@ -1,0 +1,28 @@
+"""`plan_turn`: one planning turn, from its facts to its decisions."""
+
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.turn import PlanTurn, TurnOutcome
+
+
+class PlannerAgent(Protocol):
+    """The loop of a planner. It resumes a turn from the agent log: a paid answer is never asked for again."""
+
+    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome: ...
+
+
+class Planning:
+    """The activity that thinks. The conversation stays in the agent log; history sees refs, ids and counts."""
+
+    def __init__(self, agent: PlannerAgent) -> None:
+        self._agent = agent
+
+    @activity.defn
+    @told_to_temporal
+    async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
+        """Explore read-only at one pinned trunk commit and return what was decided."""
+        async with pulse() as beat:
+            return await self._agent.turn(order, beat)

@@ -1,0 +1,72 @@
+"""Heartbeats, and what an activity's failure means to Temporal: the two things every activity of ours shares."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from headway.domain.errors import LeaseLost, TransientError, UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Beat = Callable[[str], None]
+"""Tells, in a few words, what the activity is at; shown in the Web UI as its last heartbeat."""
+
+
+@asynccontextmanager
+async def pulse() -> AsyncIterator[Beat]:
+    """Heartbeat in the background while the activity works.
+
+    A heartbeat only proves that the event loop lives; that is what the timeout is for. After a kill -9 of the server an
+    activity that is marked as started may never have reached a worker process, and only this timeout finds it.
+    """
+    doing = ["started"]
+    every = _interval()
+
+    async def beating() -> None:
+        while True:
+            activity.heartbeat(doing[0])
+            await asyncio.sleep(every)
+
+    def beat(what: str) -> None:
+        doing[0] = what
+
+    task = asyncio.create_task(beating())
+    try:
+        yield beat
+    finally:
+        task.cancel()
+
+
+def _interval() -> float:
+    timeout = activity.info().heartbeat_timeout
+    return min(timeout.total_seconds() / 4, 5.0) if timeout else 5.0
+
+
+def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Turn the errors of the domain into Temporal's words: who retries, and after how long."""
+
+    @wraps(effect)
+    async def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await effect(*args, **kwargs)
+        except UserError as error:
+            raise ApplicationError(str(error), type="UserError", non_retryable=True) from error
+        except TransientError as error:
+            raise ApplicationError(str(error), type="TransientError", next_retry_delay=_delay(error.delay_s)) from error
+        except LeaseLost as error:
+            # Retryable on purpose: if this is the attempt that counts, its successor takes a newer lease and goes on;
+            # if it is not, nobody hears of it.
+            raise ApplicationError(str(error), type="LeaseLost") from error
+
+    return told
+
+
+def _delay(seconds: float | None) -> timedelta | None:
+    return timedelta(seconds=seconds) if seconds is not None else None

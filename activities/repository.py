@@ -1,0 +1,69 @@
+"""The activities around a run's repository: prepare it, publish from it, prove it, report on it."""
+
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.handoffs import Service
+from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.run import PreparedRun, PrepareRun, Publish, Published, RunReport, WriteReport
+
+
+class RunDesk(Protocol):
+    """A run's beginning and end: the hub, the log, the branch on the user's repository, the report."""
+
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun: ...
+
+    async def publish(self, order: Publish) -> Published: ...
+
+    async def report(self, order: WriteReport) -> RunReport: ...
+
+
+class Checker(Protocol):
+    """Runs the user's check on one commit, in a workspace of its own and in the sandbox."""
+
+    async def check(self, order: RunCheck, beat: Beat) -> CheckVerdict: ...
+
+
+class Repository:
+    """The activities that a `Run` asks for itself."""
+
+    def __init__(self, desk: RunDesk, service: Service) -> None:
+        self._desk = desk
+        self._service = service
+
+    @activity.defn
+    @told_to_temporal
+    async def prepare_run(self, order: PrepareRun) -> PreparedRun:
+        """Make the hub and the run's log, or find them as an earlier attempt made them."""
+        async with pulse():
+            return await self._desk.prepare(order, await self._service.attributes())
+
+    @activity.defn
+    @told_to_temporal
+    async def publish(self, order: Publish) -> Published:
+        """Put the trunk on the user's repository as `headway/<run>/main`, if it moved."""
+        async with pulse():
+            return await self._desk.publish(order)
+
+    @activity.defn
+    @told_to_temporal
+    async def write_report(self, order: WriteReport) -> RunReport:
+        """Count what landed and write the report."""
+        async with pulse():
+            return await self._desk.report(order)
+
+
+class Checks:
+    """The activity that proves a commit green."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+
+    @activity.defn
+    @told_to_temporal
+    async def run_check(self, order: RunCheck) -> CheckVerdict:
+        """Run the user's check on a commit."""
+        async with pulse() as beat:
+            return await self._checker.check(order, beat)

@@ -1,0 +1,48 @@
+"""`run_worker` and `end_worker`: one task's work, and its end from outside."""
+
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.work import EndWorker, WorkerDone, WorkOrder, WorkOutcome
+
+
+class WorkerAgent(Protocol):
+    """The loop of a worker, resumable from its log and its workspace after a kill -9."""
+
+    async def work(self, order: WorkOrder, beat: Beat) -> WorkOutcome: ...
+
+    async def end(self, order: EndWorker) -> WorkerDone: ...
+
+
+class Work:
+    """The activities of a `Task`. One long activity is the whole work of one attempt."""
+
+    def __init__(self, agent: WorkerAgent) -> None:
+        self._agent = agent
+
+    @activity.defn
+    @told_to_temporal
+    async def run_worker(self, order: WorkOrder) -> WorkOutcome:
+        """Work on the task until it is handed off, or until the way is not free.
+
+        Cancellation, of whatever kind, kills the command, syncs the log and leaves the workspace as it is: only
+        `end_worker` cleans up, because only the `Task` knows whether this was the end.
+        """
+        async with pulse() as beat:
+            return await self._agent.work(order, beat)
+
+
+class WorkEnds:
+    """The activity that ends a worker from outside. It runs beside planning, so that full agent slots never hold it."""
+
+    def __init__(self, agent: WorkerAgent) -> None:
+        self._agent = agent
+
+    @activity.defn
+    @told_to_temporal
+    async def end_worker(self, order: EndWorker) -> WorkerDone:
+        """Fence the worker, keep what it did not land on a ref, and store its handoff."""
+        async with pulse():
+            return await self._agent.end(order)

@@ -1,0 +1,52 @@
+"""What the Web UI shows of a workflow as its current details: Markdown, short."""
+
+from headway.domain.budget import Purse
+from headway.domain.planning import PlannerState
+from headway.domain.running import RunState
+
+SHOWN = 12
+
+
+def planner_details(state: PlannerState, doing: str) -> str:
+    """Scope, scratchpad, what is outstanding, budget."""
+    purse, books = state.books.purse, state.books
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
+    rows = [
+        f"- `{key}` {child.title} ({'asked' if child.lent is None else 'open'})"
+        for key, child in list(books.children.items())[:SHOWN]
+    ]
+    if len(books.children) > SHOWN:
+        rows.append(f"- and {len(books.children) - SHOWN} more")
+    parts = [
+        f"**{state.title}** · {doing} · turn {state.turn} · level {state.depth}",
+        f"**Handoffs taken:** {counts}",
+        "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
+        _budget(purse),
+    ]
+    if state.closing is not None:
+        parts.append(f"**Closing:** {state.closing.status} · {state.closing.why}")
+    if state.board:
+        parts.append(f"**Scratchpad:**\n\n{state.board}")
+    return "\n\n".join(parts)
+
+
+def _budget(purse: Purse) -> str:
+    tokens = f"{purse.spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
+    return f"**Budget:** {tokens}; {purse.spent.tasks:,} of {purse.granted.tasks:,} tasks"
+
+
+def run_details(state: RunState) -> str:
+    """Phase, repository, trunk, and what a reader should know."""
+    prepared = state.prepared
+    if prepared is None:
+        return f"**{state.phase}**"
+    parts = [
+        f"**{prepared.title}** · {state.phase}",
+        f"**Repository:** {prepared.repo}, from {prepared.context.base[:12]}",
+        f"**Branch:** {state.branch}, trunk {(state.trunk or prepared.context.base)[:12]}",
+        f"**Sandbox:** {prepared.level}",
+        *(f"**Note:** {note}" for note in state.notes),
+    ]
+    if prepared.rehearsal:
+        parts.insert(0, "**REHEARSAL**: the answers are scripted; no model thinks here.")
+    return "\n\n".join(parts)

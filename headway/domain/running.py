@@ -1,0 +1,103 @@
+"""A run's own state: the same object lives through continue-as-new."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.budget import Amount
+from headway.domain.check import CheckVerdict
+from headway.domain.handoff import HandoffNotice
+from headway.domain.ids import ChildKey, Oid, key_of, root_planner_id
+from headway.domain.outstanding import Child, Outstanding, nothing_lent
+from headway.domain.planning import SIGNALS_PER_RUN
+from headway.domain.run import PreparedRun, Published
+from headway.domain.tree import TreeNode
+from headway.domain.turn import ChildKind
+
+Phase = Literal["preparing", "running", "proving", "reporting", "closed"]
+
+
+class RunState(BaseModel):
+    """Everything that the workflow of a run knows.
+
+    Attributes:
+        root: The root planner's handoff, once it is here.
+        tree: The root planner's last digest.
+        trunk: The trunk as last seen.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: int = Field(default=1, alias="schema")
+    phase: Phase = "preparing"
+    prepared: PreparedRun | None = None
+    books: Outstanding | None = None
+    root: HandoffNotice | None = None
+    tree: TreeNode | None = None
+    trunk: Oid | None = None
+    branch: str = ""
+    publish_problem: str = ""
+    verdict: CheckVerdict | None = None
+    outcome: str | None = None
+    last_heard: float = 0.0
+    published_at: float = 0.0
+    signals: int = 0
+
+    def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
+        """Book the root planner, which is lent everything that the run may use. Returns its key."""
+        context = prepared.context
+        self.prepared, self.phase = prepared, "running"
+        self.branch, self.trunk = f"headway/{context.run}/main", context.base
+        self.books = nothing_lent(prepared.budget, context.worst_call, context.task_tokens)
+        self.books.no_more = True
+        key = key_of(root_planner_id(context.run, context.incarnation))
+        self.books.children[key] = Child(
+            kind=ChildKind.PLANNER,
+            title=prepared.title,
+            seq=prepared.scope.seq,
+            asked_at=int(now),
+            lent=prepared.budget,
+        )
+        self.books.purse.lent = prepared.budget
+        self.last_heard = self.published_at = now
+        return key
+
+    def take_handoff(self, notice: HandoffNotice) -> None:
+        """The root planner handed up; the first word counts."""
+        if self.books is not None and self.books.take(notice):
+            self.root = notice
+
+    def take_publication(self, published: Published, now: float) -> None:
+        """Book where the trunk stands and whether the user's repository has it."""
+        self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
+        self.publish_problem = published.problem
+
+    def continue_due(self, *, suggested: bool) -> bool:
+        """Whether the history is long enough to be closed at the next quiet moment."""
+        return suggested or self.signals >= SIGNALS_PER_RUN
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the run should know."""
+        own = (self.publish_problem,) if self.publish_problem else ()
+        return (self.prepared.notes if self.prepared else ()) + own
+
+    def status(self) -> dict[str, object]:
+        """The answer of the query `status`."""
+        prepared, tree = self.prepared, self.tree
+        spent = self.books.purse.spent if self.books else Amount()
+        return {
+            "run": prepared.context.run if prepared else None,
+            "phase": self.phase,
+            "outcome": self.outcome,
+            "planner": {"state": tree.state, "title": tree.title} if tree else None,
+            "counts": dict(tree.counts) if tree else {},
+            "spent": (tree.spent if tree and self.root is None else spent).model_dump(),
+            "granted": prepared.budget.model_dump() if prepared else None,
+            "trunk": self.trunk,
+            "branch": self.branch,
+            "notes": list(self.notes),
+            "rehearsal": prepared.rehearsal if prepared else False,
+            "level": prepared.level if prepared else None,
+            "check": self.verdict.model_dump() if self.verdict else None,
+        }

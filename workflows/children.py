@@ -1,0 +1,83 @@
+"""Starting a planner's children, or adopting those that a retry or a reset finds started."""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from headway.domain.budget import Amount
+from headway.domain.ids import ChildKey, child_id
+from headway.domain.outstanding import nothing_lent
+from headway.domain.planning import PlannerState
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.turn import ChildKind
+from headway.domain.work import TaskOrder
+from workflows import options
+
+RUN = SearchAttributeKey.for_keyword("HeadwayRun")
+ROLE = SearchAttributeKey.for_keyword("HeadwayRole")
+DEPTH = SearchAttributeKey.for_int("HeadwayDepth")
+
+Attributes = list[SearchAttributePair[Any]]
+
+
+async def start_child(state: PlannerState, key: ChildKey) -> bool:
+    """Start an outstanding child of a planner. True when it was there already and is adopted."""
+    child = state.books.children[key]
+    me, text = child_id(state.me, key), Ref(log=state.me, seq=child.seq, item=child.item)
+    granted = child.lent or Amount()
+    if child.kind is ChildKind.PLANNER:
+        return await start_planner(
+            PlannerState(
+                context=state.context,
+                me=me,
+                title=child.title,
+                scope=text,
+                depth=state.depth + 1,
+                books=nothing_lent(granted, state.context.worst_call, state.context.task_tokens),
+            )
+        )
+    order = TaskOrder(
+        context=state.context, me=me, task=text, title=child.title, priority=child.priority, grant=granted
+    )
+    return await _start("Task", order, known_attributes(state.context, "worker", state.depth))
+
+
+async def start_planner(state: PlannerState) -> bool:
+    """Start a planner as a child. True when it was there already and is adopted."""
+    return await _start("Planner", state, known_attributes(state.context, "planner", state.depth))
+
+
+async def _start(kind: str, order: TaskOrder | PlannerState, attributes: Attributes) -> bool:
+    try:
+        # ABANDON, because continue-as-new counts as a close, and the default would terminate the child then.
+        await workflow.start_child_workflow(
+            kind,
+            order,
+            id=order.me,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=order.title,
+            priority=options.child_priority(order.me),
+            search_attributes=TypedSearchAttributes(attributes) if attributes else None,
+        )
+    except WorkflowAlreadyStartedError:
+        return True
+    return False
+
+
+def known_attributes(context: RunContext, role: str, depth: int) -> Attributes:
+    """Only what the service knows: an unregistered attribute would leave the workflow RUNNING for ever."""
+    ours: Attributes = [
+        SearchAttributePair(RUN, str(context.run)),
+        SearchAttributePair(ROLE, role),
+        SearchAttributePair(DEPTH, depth),
+    ]
+    return [pair for pair in ours if pair.key.name in context.attributes]

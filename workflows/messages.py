@@ -1,0 +1,60 @@
+"""Signals between workflows: sent until they arrive, to a workflow id without a run id, so that they survive
+continue-as-new on both sides.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from headway.domain.ids import AgentId
+
+T = TypeVar("T")
+
+GONE = "ExternalWorkflowExecutionNotFound"
+RETRY_EVERY = timedelta(seconds=5)
+
+HANDOFF, ASK, GRANT, DIGEST = "handoff", "ask", "grant", "digest"
+
+
+async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:
+    """Signal a workflow. False only when it is closed; any other failure is tried again until it succeeds."""
+    while True:
+        try:
+            await workflow.get_external_workflow_handle(agent).signal(signal, message)
+        except ApplicationError as error:
+            if error.type == GONE:
+                return False
+            workflow.logger.warning("a signal to %s is tried again: %s", agent, error)
+            await workflow.sleep(RETRY_EVERY)
+        else:
+            return True
+
+
+async def cancel(agent: AgentId) -> bool:
+    """Ask a workflow to cancel. False when it is closed."""
+    try:
+        await workflow.get_external_workflow_handle(agent).cancel()
+    except ApplicationError as error:
+        if error.type == GONE:
+            return False
+        raise
+    return True
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish `work` even when this workflow is cancelled meanwhile; the cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()

@@ -1,0 +1,98 @@
+"""One table of how activities are called: queues, timeouts, retries, priorities.
+
+Temporal's bounds are only a net; an agent's own limits count its active time. There is no schedule_to_close, because it
+fails at once after a long downtime, and no execution timeout, because it spans continue-as-new.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from headway.domain.ids import AgentId, parent_of
+
+QUEUE = "headway"
+AGENT_QUEUE = "headway-agents"
+
+NET = timedelta(days=30)
+DEFAULT_HEARTBEAT_S = 60
+PLANNING, FIXING, WORKING = 1, 2, 3
+RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
+
+AUDIT_AFTER = timedelta(minutes=10)
+PUBLISH_EVERY = timedelta(minutes=5)
+DIGEST_EVERY = timedelta(seconds=30)
+CANCEL_WAITS = timedelta(seconds=60)
+"""How long a cancelled planner waits for the handoffs of what it cancelled."""
+
+
+class ActivityOptions(TypedDict):
+    """What `execute_activity` takes beside the activity and its argument."""
+
+    task_queue: str
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+    priority: Priority
+    summary: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, for the fairness of the queues: priority and fairness are inherited unless each call sets its own."""
+
+    planner: AgentId
+    heartbeat_s: int = DEFAULT_HEARTBEAT_S
+
+
+def housekeeping(caller: Caller, summary: str) -> ActivityOptions:
+    """Short effects beside planning: prepare, publish, store, report, audit."""
+    return _options(caller, summary, QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
+
+
+def thinking(caller: Caller, summary: str) -> ActivityOptions:
+    """A planning turn. A cancelled one is not waited for: storing the handoff raises the lease and fences it."""
+    return _options(caller, summary, QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
+
+
+def proving(caller: Caller, summary: str) -> ActivityOptions:
+    """The user's check, which runs where agents run."""
+    return _options(caller, summary, AGENT_QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
+
+
+def working(caller: Caller, summary: str, priority: int) -> ActivityOptions:
+    """A worker. A cancelled one is waited for, or its `Task` would close while the agent still writes."""
+    key = max(1, min(5, WORKING - priority))
+    return _options(caller, summary, AGENT_QUEUE, key, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
+
+
+def child_priority(parent: AgentId) -> Priority:
+    """The priority of a planner's children as workflows; their activities set their own."""
+    return Priority(priority_key=WORKING, fairness_key=_fairness(parent))
+
+
+def _options(
+    caller: Caller, summary: str, queue: str, key: int, cancellation: ActivityCancellationType
+) -> ActivityOptions:
+    return ActivityOptions(
+        task_queue=queue,
+        start_to_close_timeout=NET,
+        heartbeat_timeout=timedelta(seconds=caller.heartbeat_s),
+        retry_policy=RETRY,
+        cancellation_type=cancellation,
+        priority=Priority(priority_key=key, fairness_key=_fairness(caller.planner)),
+        summary=summary[:200],
+    )
+
+
+def _fairness(planner: AgentId) -> str:
+    # The server takes at most 64 bytes; the end of an id is what tells planners apart.
+    return planner[-64:]
+
+
+def caller_of(child: AgentId, heartbeat_s: int) -> Caller:
+    """The caller of a child's activities: its planner, so that one planner cannot starve the others."""
+    return Caller(planner=parent_of(child), heartbeat_s=heartbeat_s)

@@ -1,0 +1,304 @@
+"""The workflow `Planner`: long-lived, never codes, sleeps until something comes in.
+
+Its rules are pure and stand in `headway.domain.planning` and `headway.domain.outstanding`.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.handoffs import Handoffs
+from activities.planning import Planning
+from activities.repository import Checks
+from headway.domain.budget import Amount
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.details import planner_details
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import ChildKey, child_id, key_of, parent_of
+from headway.domain.planning import Ending, PlannerState
+from headway.domain.tree import TreeNode, planner_node, within
+from headway.domain.turn import ChildKind, Final, PlanTurn, TurnOutcome
+from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
+from workflows import messages, options
+from workflows.children import start_child
+
+
+@workflow.defn
+class Planner:
+    """Owns a scope: asks for turns, starts what they decide, takes handoffs, hands up when nothing is outstanding."""
+
+    @workflow.init
+    def __init__(self, state: PlannerState) -> None:
+        self.state = state
+        self.caller = options.Caller(planner=state.me, heartbeat_s=state.context.heartbeat_s)
+        self.doing = "starts"
+        self.below: dict[ChildKey, TreeNode] = {}
+        self.stirred = False
+        self.adopted = False
+        self.asked_with: Amount | None = None
+        self.parent_gone = False
+        self.told_digest_at = 0.0
+        self.told_digest: TreeNode | None = None
+
+    @workflow.run
+    async def run(self, state: PlannerState) -> StoredHandoff:
+        """Plan until the last word is `finish` and nothing is outstanding; store the handoff, then tell it."""
+        cancelled = False
+        try:
+            ending = await self._plan()
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            cancelled = True
+            ending = await messages.to_the_end(self._cancel_all())
+        stored = await messages.to_the_end(self._hand_up(ending))
+        if cancelled:
+            raise asyncio.CancelledError
+        return stored
+
+    # What comes in. Handlers only book it; the loop acts.
+
+    @workflow.signal
+    def handoff(self, notice: HandoffNotice) -> None:
+        """A child's handoff is stored."""
+        self.state.signals += 1
+        before = self.state.wake_at(_now())
+        if self.state.take_handoff(notice, _now()):
+            waits = self.state.books.anything_waits or self.state.need
+            self.stirred = self.stirred or bool(waits) or self.state.wake_at(_now()) != before
+
+    @workflow.signal
+    def ask(self, ask: Ask) -> None:
+        """A child's slice is used up."""
+        self.state.signals += 1
+        self.state.books.take_ask(ask.child, ask.granted, ask.need)
+        self.stirred = True
+
+    @workflow.signal
+    def grant(self, grant: Grant) -> None:
+        """The parent granted more, or says that there is no more."""
+        self.state.signals += 1
+        self.state.take_grant(grant.total, final=grant.final)
+        self.asked_with = None
+        self.stirred = True
+
+    @workflow.signal
+    def digest(self, node: TreeNode) -> None:
+        """What is below a sub-planner, for the tree."""
+        self.state.signals += 1
+        self.below[node.key] = node
+
+    @workflow.query
+    def status(self) -> dict[str, object]:
+        """How the planner stands."""
+        return {
+            "title": self.state.title,
+            "doing": self.doing,
+            "turn": self.state.turn,
+            "tally": self.state.books.tally,
+        }
+
+    @workflow.query
+    def tree(self) -> TreeNode:
+        """The planner and what is below it, as far as digests told."""
+        return planner_node(self.state, self.doing, self.below)
+
+    # The loop
+
+    async def _plan(self) -> Ending:
+        self.state.last_heard = self.state.last_heard or _now()
+        while True:
+            await self._errands()
+            self.state.tick(_now())
+            ending = self.state.ending()
+            if ending is not None:
+                return ending
+            self._continue_if_due()
+            due = self.state.wake_at(_now())
+            if due is not None and due <= _now():
+                await self._turn()
+            else:
+                await self._sleep(due)
+
+    def _continue_if_due(self) -> None:
+        suggested = workflow.info().is_continue_as_new_suggested()
+        if self.state.continue_due(suggested=suggested) and workflow.all_handlers_finished():
+            workflow.continue_as_new(self.state.carried())
+
+    async def _turn(self) -> None:
+        final = Final(verdict=await self._check()) if self.state.wants_final() else None
+        order = self.state.next_turn(workflow.info().run_id, final)
+        self._show("thinks")
+        try:
+            outcome = await self._think(order)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.state.close(HandoffStatus.FAILED, str(error.cause or error))
+            return
+        for key in self.state.take_turn(order, outcome, _now()):
+            await messages.cancel(child_id(self.state.me, key))
+
+    async def _think(self, order: PlanTurn) -> TurnOutcome:
+        """The turn itself. What children need meanwhile does not wait for it: a turn can take minutes."""
+        turn = asyncio.ensure_future(
+            workflow.execute_activity_method(
+                Planning.plan_turn, order, **options.thinking(self.caller, f"turn {order.turn}: {self.state.title}")
+            )
+        )
+        try:
+            while not turn.done():
+                await workflow.wait_condition(lambda: turn.done() or self.stirred)
+                await self._errands()
+            return await turn
+        finally:
+            turn.cancel()
+
+    async def _sleep(self, due: float | None) -> None:
+        self._show("waits")
+        limit = options.AUDIT_AFTER.total_seconds()
+        if due is not None:
+            limit = min(limit, due - _now())
+        if self.state.context.deadline is not None:
+            limit = min(limit, max(1.0, self.state.context.deadline - _now()))
+        try:
+            await workflow.wait_condition(lambda: self.stirred, timeout=timedelta(seconds=limit))
+        except TimeoutError:
+            if _now() - self.state.last_heard >= options.AUDIT_AFTER.total_seconds():
+                await self._audit()
+
+    # Errands: what the books say is due towards children and the parent
+
+    async def _errands(self) -> None:
+        while True:
+            self.stirred = False
+            for key in self.state.books.to_drop(closing=self.state.closing is not None):
+                await self._drop(key)
+            starts = self.state.books.to_start() if self.state.closing is None else ()
+            adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
+            for answer in self.state.books.answers():
+                grant = Grant(total=answer.total, final=answer.final)
+                await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
+            await self._ask_parent()
+            await self._tell_digest()
+            if any(adopted):
+                await self._audit()
+            if not self.stirred:
+                return
+
+    async def _ask_parent(self) -> None:
+        need, granted = self.state.shortfall(), self.state.books.purse.granted
+        if need == Amount() or self.asked_with == granted:
+            return
+        self.asked_with = granted
+        ask = Ask(child=key_of(self.state.me), granted=granted, need=need)
+        if not await messages.tell(parent_of(self.state.me), messages.ASK, ask):
+            self.state.take_grant(granted, final=True)
+            self.stirred = True
+
+    async def _drop(self, key: ChildKey) -> None:
+        child = self.state.books.children[key]
+        why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
+        stored = await self._store(
+            StoreHandoff(
+                context=self.state.context,
+                me=child_id(self.state.me, key),
+                title=child.title,
+                role="planner" if child.kind is ChildKind.PLANNER else "worker",
+                status=HandoffStatus.CANCELLED,
+                why=why,
+            )
+        )
+        notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
+        self.state.take_handoff(notice, _now())
+
+    async def _audit(self) -> None:
+        self.state.last_heard = _now()
+        started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
+        for at in range(0, len(started), 200):
+            part = started[at : at + 200]
+            order = DescribeChildren(
+                context=self.state.context,
+                me=self.state.me,
+                tasks=tuple(key for key, child in part if child.kind is ChildKind.TASK),
+                planners=tuple(key for key, child in part if child.kind is ChildKind.PLANNER),
+            )
+            found = await workflow.execute_activity_method(
+                Handoffs.describe_children, order, **options.housekeeping(self.caller, "audit")
+            )
+            for notice in found:
+                self.state.take_handoff(notice, _now())
+
+    # The end
+
+    async def _cancel_all(self) -> Ending:
+        self.state.close(HandoffStatus.CANCELLED, "cancelled")
+        self.state.closing = Ending(status=HandoffStatus.CANCELLED, why="cancelled")
+        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
+        await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
+        await self._errands()
+        try:
+            await workflow.wait_condition(lambda: not self.state.books.children, timeout=options.CANCEL_WAITS)
+        except TimeoutError:
+            await self._audit()
+        return self.state.closing
+
+    async def _hand_up(self, ending: Ending) -> StoredHandoff:
+        self._show("hands up")
+        stored = await self._store(
+            StoreHandoff(
+                context=self.state.context,
+                me=self.state.me,
+                title=self.state.title,
+                role="planner",
+                status=ending.status,
+                why=ending.why,
+                report=ending.report,
+                children=dict(self.state.books.tally),
+            )
+        )
+        self._show(stored.status)
+        await self._tell_digest(last=True)
+        notice = HandoffNotice(
+            child=key_of(self.state.me),
+            status=stored.status,
+            seq=stored.ref.seq,
+            spent=self.state.books.purse.spent,
+        )
+        await messages.tell(parent_of(self.state.me), messages.HANDOFF, notice)
+        return stored
+
+    async def _store(self, order: StoreHandoff) -> StoredHandoff:
+        return await workflow.execute_activity_method(
+            Handoffs.store_handoff, order, **options.housekeeping(self.caller, f"handoff: {order.status}")
+        )
+
+    async def _check(self) -> CheckVerdict | None:
+        context = self.state.context
+        if not context.has_check:
+            return None
+        self._show("checks the trunk")
+        order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=self.state.me)
+        return await workflow.execute_activity_method(
+            Checks.run_check, order, **options.proving(self.caller, "check of the trunk")
+        )
+
+    # What is shown
+
+    def _show(self, doing: str) -> None:
+        self.doing = doing
+        workflow.set_current_details(planner_details(self.state, doing))
+
+    async def _tell_digest(self, *, last: bool = False) -> None:
+        if not last and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
+            return
+        node = within(planner_node(self.state, self.doing, self.below))
+        if (node.children or last) and node != self.told_digest:
+            self.told_digest, self.told_digest_at = node, _now()
+            await messages.tell(parent_of(self.state.me), messages.DIGEST, node)
+
+
+def _now() -> float:
+    return workflow.now().timestamp()

@@ -1,0 +1,238 @@
+"""The workflow `Run`: one effort on one repository, from the user's instructions to the final report."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.handoffs import Handoffs
+from activities.repository import Checks, Repository
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.details import run_details
+from headway.domain.errors import UserError
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, Incarnation, RunName, child_id, run_name_problem
+from headway.domain.outstanding import nothing_lent
+from headway.domain.planning import PlannerState
+from headway.domain.run import PreparedRun, PrepareRun, Publish, RunContext, RunReport, WriteReport
+from headway.domain.running import RunState
+from headway.domain.spec import parse_spec
+from headway.domain.tree import TreeNode
+from headway.domain.work import Ask, DescribeChildren, Grant
+from workflows import messages, options
+from workflows.children import known_attributes, start_planner
+
+CONTINUED = "headway.continued"
+"""The one field of the input of a run that continued as new; no user's input may have it."""
+
+
+@workflow.defn
+class Run:
+    """Prepares the hub, starts the root planner, waits for its handoff, proves the trunk and reports."""
+
+    def __init__(self) -> None:
+        self.state = RunState()
+        self.stirred = False
+
+    @workflow.run
+    async def run(self, *inputs: Any) -> RunReport:
+        """Take the input untyped: with a typed argument, bad JSON would leave the run RUNNING for ever."""
+        try:
+            await self._begin(inputs)
+            await self._wait_for_root()
+            return await self._report()
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                raise _readable(error) from error
+        await messages.to_the_end(self._cancel_root())
+        raise asyncio.CancelledError
+
+    @workflow.signal
+    def handoff(self, notice: HandoffNotice) -> None:
+        """The root planner's handoff is stored."""
+        self.state.signals += 1
+        self.state.take_handoff(notice)
+
+    @workflow.signal
+    def ask(self, ask: Ask) -> None:
+        """The root planner used up what the run may use."""
+        self.state.signals += 1
+        if self.state.books is not None:
+            self.state.books.take_ask(ask.child, ask.granted, ask.need)
+        self.stirred = True
+
+    @workflow.signal
+    def digest(self, node: TreeNode) -> None:
+        """What is below the root planner, for the tree."""
+        self.state.signals += 1
+        self.state.tree, self.state.last_heard = node, _now()
+
+    @workflow.query
+    def status(self) -> dict[str, object]:
+        """How the run stands."""
+        return self.state.status()
+
+    @workflow.query
+    def tree(self) -> TreeNode | None:
+        """The tree of agents, as far as digests told."""
+        return self.state.tree
+
+    async def _begin(self, inputs: tuple[Any, ...]) -> None:
+        info = workflow.info()
+        first = inputs[0] if inputs else None
+        if info.continued_run_id is not None and isinstance(first, dict) and CONTINUED in first:
+            self.state = RunState.model_validate(first[CONTINUED])
+            return
+        prepared = await self._prepare(first, len(inputs))
+        attributes = known_attributes(prepared.context, "run", 0)
+        if attributes:
+            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in attributes])
+        key = self.state.begin(prepared, _now())
+        self._show()
+        root = child_id(AgentId(info.workflow_id), key)
+        await start_planner(planner_state(prepared.context, root, prepared.title, prepared.scope, 1, prepared.budget))
+
+    async def _prepare(self, raw: Any, count: int) -> PreparedRun:
+        info = workflow.info()
+        name = RunName(info.workflow_id)
+        if problem := run_name_problem(name):
+            raise _refused(UserError(f"workflow id {name!r}: {problem}", "Start it again under another --workflow-id."))
+        if count > 1:
+            raise _refused(UserError(f"input: must be one JSON object, got {count}", "Give --input once."))
+        try:
+            parse_spec(raw)
+        except UserError as error:
+            raise _refused(error) from error
+        order = PrepareRun(
+            run=name,
+            incarnation=Incarnation(info.first_execution_run_id),
+            spec=raw,
+            started_at=info.start_time.timestamp(),
+        )
+        return await workflow.execute_activity_method(
+            Repository.prepare_run, order, **options.housekeeping(self._caller(), "prepare the hub")
+        )
+
+    async def _wait_for_root(self) -> None:
+        while self.state.root is None:
+            await self._answer_root()
+            if self.state.continue_due(suggested=workflow.info().is_continue_as_new_suggested()):
+                carried = self.state.model_copy(update={"signals": 0})
+                workflow.continue_as_new({CONTINUED: carried.model_dump(mode="json", by_alias=True)})
+            limit = max(1.0, self.state.published_at + options.PUBLISH_EVERY.total_seconds() - _now())
+            try:
+                await workflow.wait_condition(
+                    lambda: self.stirred or self.state.root is not None, timeout=timedelta(seconds=limit)
+                )
+            except TimeoutError:
+                await self._publish()
+                await self._audit_root()
+            self._show()
+
+    async def _answer_root(self) -> None:
+        self.stirred = False
+        if self.state.books is None:
+            return
+        for answer in self.state.books.answers():
+            root = child_id(AgentId(workflow.info().workflow_id), answer.child)
+            await messages.tell(root, messages.GRANT, Grant(total=answer.total, final=answer.final))
+
+    async def _audit_root(self) -> None:
+        books = self.state.books
+        if books is None or not books.children or _now() - self.state.last_heard < options.AUDIT_AFTER.total_seconds():
+            return
+        self.state.last_heard = _now()
+        order = DescribeChildren(
+            context=self._context, me=AgentId(workflow.info().workflow_id), planners=tuple(books.children)
+        )
+        found = await workflow.execute_activity_method(
+            Handoffs.describe_children, order, **options.housekeeping(self._caller(), "audit")
+        )
+        for notice in found:
+            self.state.take_handoff(notice)
+
+    async def _publish(self) -> None:
+        order = Publish(run=self._context.run, known=self.state.trunk)
+        published = await workflow.execute_activity_method(
+            Repository.publish, order, **options.housekeeping(self._caller(), "publish the trunk")
+        )
+        self.state.take_publication(published, _now())
+
+    async def _report(self) -> RunReport:
+        root = self.state.root
+        assert root is not None
+        self.state.phase = "proving"
+        self._show()
+        if self._context.has_check and root.status is not HandoffStatus.CANCELLED:
+            self.state.verdict = await self._check()
+        self.state.phase = "reporting"
+        await self._publish()
+        order = WriteReport(
+            context=self._context,
+            root=root.ref(AgentId(workflow.info().workflow_id)),
+            status=root.status,
+            verdict=self.state.verdict,
+            spent=root.spent,
+            problem=self.state.publish_problem,
+        )
+        report = await workflow.execute_activity_method(
+            Repository.write_report, order, **options.housekeeping(self._caller(), "report")
+        )
+        self.state.phase, self.state.outcome = "closed", report.outcome
+        self._show()
+        return report
+
+    async def _check(self) -> CheckVerdict:
+        context = self._context
+        order = RunCheck(
+            run=context.run,
+            incarnation=context.incarnation,
+            spec=context.spec,
+            asked_by=AgentId(workflow.info().workflow_id),
+        )
+        return await workflow.execute_activity_method(
+            Checks.run_check, order, **options.proving(self._caller(), "check of the final trunk")
+        )
+
+    async def _cancel_root(self) -> None:
+        books = self.state.books
+        if books is None:
+            return
+        for key in list(books.children):
+            await messages.cancel(child_id(AgentId(workflow.info().workflow_id), key))
+        try:
+            await workflow.wait_condition(lambda: self.state.root is not None, timeout=2 * options.CANCEL_WAITS)
+        except TimeoutError:
+            workflow.logger.warning("the root planner did not hand up in time")
+        if self.state.root is not None:
+            await self._report()
+
+    @property
+    def _context(self) -> RunContext:
+        assert self.state.prepared is not None
+        return self.state.prepared.context
+
+    def _caller(self) -> options.Caller:
+        heartbeat = self.state.prepared.context.heartbeat_s if self.state.prepared else options.DEFAULT_HEARTBEAT_S
+        return options.Caller(planner=AgentId(workflow.info().workflow_id), heartbeat_s=heartbeat)
+
+    def _show(self) -> None:
+        workflow.set_current_details(run_details(self.state))
+
+
+def _refused(error: UserError) -> ApplicationError:
+    return ApplicationError(str(error), type="UserError", non_retryable=True)
+
+
+def _readable(error: BaseException) -> BaseException:
+    """A user's error as the failure of the run itself: one message, not a chain of three."""
+    cause = error.__cause__
+    if isinstance(cause, ApplicationError) and cause.type == "UserError":
+        return ApplicationError(cause.message, type="UserError", non_retryable=True)
+    return error
+
+
+def _now() -> float:
+    return workflow.now().timestamp()

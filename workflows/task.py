@@ -1,0 +1,116 @@
+"""The workflow `Task`: a thin child around one long activity, so that a worker outlives its planner's history."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.work import Work, WorkEnds
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import key_of, parent_of
+from headway.domain.work import (
+    Ask,
+    EndWorker,
+    Grant,
+    TaskOrder,
+    TaskResult,
+    WorkerDone,
+    WorkerSuspended,
+    WorkOrder,
+)
+from workflows import messages, options
+
+
+@workflow.defn
+class Task:
+    """One task: worked on until there is a handoff, which is stored first and told then, once."""
+
+    @workflow.init
+    def __init__(self, order: TaskOrder) -> None:
+        self.order = order
+        self.total: Amount = order.grant
+        self.final = False
+        self.attempt = 1
+        self.caller = options.caller_of(order.me, order.context.heartbeat_s)
+
+    @workflow.run
+    async def run(self, order: TaskOrder) -> TaskResult:
+        """Work, then report to the planner's workflow id."""
+        cancelled: BaseException | None = None
+        try:
+            done = await self._work()
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error):
+                done = await messages.to_the_end(self._end(HandoffStatus.FAILED, _reason(error)))
+            else:
+                cancelled = error
+                done = await messages.to_the_end(self._end(HandoffStatus.CANCELLED, "cancelled"))
+        await messages.to_the_end(self._deliver(done))
+        if cancelled is not None:
+            raise asyncio.CancelledError
+        return TaskResult(status=done.status, summary=done.summary, attempts=self.attempt, tokens=done.spent.tokens)
+
+    @workflow.signal
+    def grant(self, grant: Grant) -> None:
+        """More may be used."""
+        self.total = self.total.most(grant.total)
+        self.final = self.final or grant.final
+
+    @workflow.query
+    def status(self) -> dict[str, object]:
+        """What the task is about and what it may use."""
+        return {"title": self.order.title, "attempt": self.attempt, "granted": self.total.model_dump()}
+
+    async def _work(self) -> WorkerDone:
+        while True:
+            outcome = await workflow.execute_activity_method(
+                Work.run_worker,
+                self._work_order(),
+                **options.working(self.caller, self.order.title, self.order.priority),
+            )
+            match outcome:
+                case WorkerDone(retry=True) if self.attempt < self.order.context.attempts:
+                    self.attempt += 1
+                case WorkerDone():
+                    return outcome
+                case WorkerSuspended(why="grant"):
+                    await self._ask(outcome)
+                case WorkerSuspended():
+                    await workflow.sleep(options.AUDIT_AFTER)
+
+    def _work_order(self) -> WorkOrder:
+        order = self.order
+        return WorkOrder(
+            context=order.context,
+            me=order.me,
+            task=order.task,
+            title=order.title,
+            attempt=self.attempt,
+            tokens=self.total.tokens,
+            more=not self.final,
+        )
+
+    async def _ask(self, outcome: WorkerSuspended) -> None:
+        before = self.total
+        ask = Ask(child=key_of(self.order.me), granted=before, need=Amount(tokens=max(outcome.need, 1)))
+        if not await messages.tell(parent_of(self.order.me), messages.ASK, ask):
+            self.final = True
+        await workflow.wait_condition(lambda: self.final or self.total != before)
+
+    async def _end(self, status: HandoffStatus, why: str) -> WorkerDone:
+        return await workflow.execute_activity_method(
+            WorkEnds.end_worker,
+            EndWorker(order=self._work_order(), status=status, why=why),
+            **options.housekeeping(self.caller, f"ends: {why}"),
+        )
+
+    async def _deliver(self, done: WorkerDone) -> None:
+        notice = HandoffNotice(child=key_of(self.order.me), status=done.status, seq=done.ref.seq, spent=done.spent)
+        # A parent that is closed needs no handoff: it is stored, and whoever reads the run finds it there.
+        await messages.tell(parent_of(self.order.me), messages.HANDOFF, notice)
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__
+    return cause.message if isinstance(cause, ApplicationError) else str(cause or error)
