@@ -92,7 +92,17 @@ class Run:
         key = self.state.begin(prepared, _now())
         self._show()
         root = child_id(AgentId(info.workflow_id), key)
-        await start_planner(planner_state(prepared.context, root, prepared.title, prepared.scope, 1, prepared.budget))
+        context = prepared.context
+        await start_planner(
+            PlannerState(
+                context=context,
+                me=root,
+                title=prepared.title,
+                scope=prepared.scope,
+                depth=1,
+                books=nothing_lent(prepared.budget, context.worst_call, context.task_tokens),
+            )
+        )
 
     async def _prepare(self, raw: Any, count: int) -> PreparedRun:
         info = workflow.info()
