@@ -1,0 +1,48 @@
+"""The model's context as a fold of an agent log: the log is the only state, and this is how a model reads it."""
+
+from collections.abc import Iterable
+
+from headway.domain.events import Event
+from headway.model.adapter import WireAdapter
+from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
+
+UNHEARD = frozenset({"empty", "refusal"})
+"""Replies that do not enter the context: the same request is asked again."""
+
+
+class Context:
+    """The serialised messages of the newest epoch. Grows with each event; a new epoch starts it anew."""
+
+    def __init__(self, adapter: WireAdapter, events: Iterable[Event] = ()) -> None:
+        self._adapter = adapter
+        self.items: list[bytes] = []
+        self.epoch = 0
+        for event in events:
+            self.take(event)
+
+    def take(self, event: Event) -> None:
+        """Take in the next event of the live line."""
+        message = message_of(event)
+        if message is None:
+            return
+        if event.epoch != self.epoch:
+            self.items, self.epoch = [], event.epoch
+        self.items.append(self._adapter.encode(message))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all messages."""
+        return sum(len(item) for item in self.items)
+
+
+def message_of(event: Event) -> Message | None:
+    """What an event says to the model, or was said by it; None for the many that are no part of the conversation."""
+    match event.type:
+        case "message" | "reminder":
+            return UserMessage(event.data["text"])
+        case "llm.response":
+            return None if event.data["stop"] in UNHEARD else AssistantTurn(tuple(event.data["items"]))
+        case "tool.result":
+            return ToolOutput(event.data["call_id"], event.data["text"])
+        case _:
+            return None

@@ -1,0 +1,170 @@
+"""The files of an agent's workspace, with every path checked after symbolic links are resolved."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from headway.agent.edit import Edited, apply_edit
+from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, decoded, numbered
+from headway.domain.errors import ToolError
+
+HARNESS_FOLDER = ".headway"
+OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
+"""Where full command outputs lie; the only part of the harness's folder that an agent's file tools may read."""
+
+MAX_FILE_BYTES = 8 << 20
+MAX_ENTRIES = 500
+MAX_DEPTH = 3
+GREP_HITS = 100
+GREP_SECONDS = 20
+LINE_OF_A_HIT = 400
+
+
+class Files:
+    """Reads and writes below one folder. Every refusal is a `ToolError` that the model can act on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def read(self, path: str, start: int = 1, limit: int = LINES_READ) -> str:
+        """Numbered lines of a file."""
+        return numbered(decoded(self._bytes(self._readable(path)), path), start, limit)
+
+    def text(self, path: str) -> str:
+        """A whole file; bytes that are no UTF-8 survive a round through `write`."""
+        raw = self._bytes(self._writable(path))
+        if b"\0" in raw[:8_000]:
+            raise ToolError(f"{path} is binary: change it with a command")
+        return raw.decode("utf-8", "surrogateescape")
+
+    def write(self, path: str, content: str) -> bool:
+        """Replace a file, or make it with the folders above it. Returns whether it was there before."""
+        target = self._writable(path)
+        there = target.exists()
+        if there and not target.is_file():
+            raise ToolError(f"{path} is not a file")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # The path is resolved already: a link that appears in between is not followed.
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise ToolError(f"{path} cannot be written: {error.strerror}") from error
+        return there
+
+    def edit(self, path: str, old: str, new: str, *, replace_all: bool = False) -> tuple[Edited, str]:
+        """Replace one piece of a file by another. Returns the edit and the changed lines with some around them."""
+        edited = apply_edit(self.text(path), old, new, replace_all=replace_all)
+        self.write(path, edited.text)
+        first, last = edited.lines[0][0], edited.lines[0][1]
+        shown = numbered(edited.text, max(1, first - 3), min(last - first + 7, 60))
+        return edited, shown.partition("\n[lines")[0]
+
+    def list_dir(self, path: str = ".", depth: int = 1) -> str:
+        """The entries of a folder, folders with a slash, `depth` levels deep."""
+        top = self._readable(path)
+        if not top.is_dir():
+            raise ToolError(f"{path} is not a folder")
+        entries: list[str] = []
+        self._walk(top, min(max(1, depth), MAX_DEPTH), "", entries)
+        more = len(entries) > MAX_ENTRIES
+        return "\n".join([*entries[:MAX_ENTRIES], *(["[more entries are not shown: list a deeper folder]"] * more)])
+
+    def grep(self, pattern: str, path: str = ".", glob: str | None = None) -> str:
+        """The lines that match an extended regular expression, as `path:line:text`."""
+        target = self._readable(path)
+        if not target.exists():
+            raise ToolError(f"{path} does not exist")
+        command = _search(pattern, str(target.relative_to(self.root)), glob)
+        try:
+            done = subprocess.run(
+                command, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True, timeout=GREP_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(f"grep took over {GREP_SECONDS} s: name a smaller folder or a simpler pattern") from error
+        if done.returncode > 1 and not done.stdout:
+            raise ToolError(f"grep: {done.stderr.decode('utf-8', 'replace').strip()[:300]}")
+        hits = [line.removeprefix("./") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+        return hits_text(hits, GREP_HITS)
+
+    def folder(self, path: str) -> Path:
+        """A folder in which a command may start."""
+        target = self._inside(path)
+        if not target.is_dir():
+            raise ToolError(f"workdir {path} is not a folder of the workspace")
+        return target
+
+    def _walk(self, folder: Path, depth: int, prefix: str, entries: list[str]) -> None:
+        for entry in sorted(folder.iterdir()):
+            if entry.name in {".git", HARNESS_FOLDER} or len(entries) > MAX_ENTRIES:
+                continue
+            is_folder = entry.is_dir() and not entry.is_symlink()
+            entries.append(f"{prefix}{entry.name}{'/' if is_folder else ''}")
+            if is_folder and depth > 1:
+                self._walk(entry, depth - 1, f"{prefix}{entry.name}/", entries)
+
+    def _bytes(self, path: Path) -> bytes:
+        shown = path.relative_to(self.root)
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ToolError(f"{shown} is {'a folder: use list_dir' if path.is_dir() else 'not a file'}")
+            if status.st_size > MAX_FILE_BYTES:
+                raise ToolError(f"{shown} has {status.st_size} bytes: search it with grep or a command")
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise ToolError(f"{shown} does not exist") from error
+        except OSError as error:
+            raise ToolError(f"{shown} cannot be read: {error.strerror}") from error
+
+    def _readable(self, path: str) -> Path:
+        target = self._inside(path)
+        parts = target.relative_to(self.root).parts
+        outputs = parts[:2] == tuple(OUTPUT_FOLDER.split("/"))
+        if not outputs and HARNESS_FOLDER in parts[:1]:
+            raise ToolError(f"{path} belongs to the harness; only {OUTPUT_FOLDER}/ can be read")
+        return target
+
+    def _writable(self, path: str) -> Path:
+        target = self._inside(path)
+        if HARNESS_FOLDER in target.relative_to(self.root).parts[:1]:
+            raise ToolError(f"{path} belongs to the harness: it is not yours to write")
+        return target
+
+    def _inside(self, path: str) -> Path:
+        if "\0" in path:
+            raise ToolError("a path must not hold a NUL character")
+        try:
+            target = (self.root / path).resolve()
+        except (OSError, RuntimeError) as error:
+            raise ToolError(f"{cut(path, 300)} cannot be resolved") from error
+        if not target.is_relative_to(self.root):
+            raise ToolError(f"{cut(path, 300)} is outside of the workspace: use paths relative to its top")
+        if any(part.casefold() == ".git" for part in target.relative_to(self.root).parts):
+            raise ToolError(f"{cut(path, 300)} belongs to git: use git commands to look at the history")
+        return target
+
+
+def _search(pattern: str, path: str, glob: str | None) -> list[str]:
+    """The search as a process of its own: a pattern that explodes costs its time limit, not our heartbeats."""
+    if shutil.which("rg"):
+        command = ["rg", "--no-config", "--no-heading", "--with-filename", "--line-number", "--color=never", "--hidden"]
+        command += ["--sort=path", "--no-require-git", "--no-ignore-parent", "--no-ignore-global"]
+        command += [f"--glob={glob}"] if glob else []
+        command += ["--glob=!.git", f"--glob=!/{HARNESS_FOLDER}"] if not path.startswith(HARNESS_FOLDER) else []
+        return [*command, "-e", pattern, "--", path]
+    command = ["grep", "-rnIE", "--exclude-dir=.git", f"--exclude-dir={HARNESS_FOLDER}"]
+    command += [f"--include={glob}"] if glob else []
+    return [*command, "-e", pattern.replace("\\d", "[0-9]"), "--", path]
+
+
+def hits_text(hits: list[str], limit: int) -> str:
+    """Search hits as the model sees them, each line cut, and whether there are more."""
+    if not hits:
+        return "[no match]"
+    shown = [cut(hit, LINE_OF_A_HIT) for hit in hits[:limit]]
+    more = [f"[at least {len(hits) - limit} more: narrow the pattern, the path or the glob]"] * (len(hits) > limit)
+    return cut("\n".join([*shown, *more]), EXCERPT_CHARS)

@@ -1,0 +1,149 @@
+"""Guards: what an agent's log says of an agent that goes in circles, pure.
+
+Every function takes the events of the current epoch. What is due follows from them alone, so that an agent that is
+resumed from its log is reminded, refused and stopped exactly as one that was never interrupted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from headway.domain.events import Event
+
+REMIND_AT = 3
+REFUSE_AT = 5
+STALL_AT = 7
+MUTE_REPLIES = 3
+REFUSALS = 2
+ERRORS_IN_A_ROW = 5
+
+Reminder = Literal["repeat", "errors", "use_tool", "output_limit"]
+Cause = Literal["stalled", "mute", "empty", "refused"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The agent is not going on; `text` is what it said last, where it said anything."""
+
+    cause: Cause
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class _Streak:
+    digest: str
+    count: int
+
+
+def call_key(name: str, arguments: str) -> str:
+    """Names a call by its tool and arguments, whatever the order and spacing in which a model wrote them."""
+    return hashlib.sha256(f"{name}\0{_canonical(arguments)}".encode()).hexdigest()[:16]
+
+
+def digest(result: str) -> str:
+    """Names a result."""
+    return hashlib.sha256(result.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def is_refused(events: Sequence[Event], key: str) -> bool:
+    """Whether this call has been made so often with the same result that it is not run again."""
+    streak = _streaks(events).get(key)
+    return streak is not None and streak.count >= REFUSE_AT - 1
+
+
+def reminders_due(events: Sequence[Event]) -> list[Reminder]:
+    """What the agent is reminded of before its next call, once each, after all calls of its reply are answered."""
+    last = _last_response(events)
+    if last is None:
+        return []
+    after = events[last + 1 :]
+    given = {event.data.get("why") for event in after if event.type == "reminder"}
+    due: list[Reminder] = []
+    reply = events[last].data
+    if reply["stop"] == "length":
+        due.append("output_limit")
+    elif not reply["calls"] and (reply["stop"] == "text" or _trailing_stops(events)[:2] == ["empty", "empty"]):
+        due.append("use_tool")
+    streaks = _streaks(events)
+    results = [event for event in after if event.type == "tool.result"]
+    if any(r.data.get("key") in streaks and streaks[r.data["key"]].count == REMIND_AT for r in results):
+        due.append("repeat")
+    if results and _errors_to_tell(events):
+        due.append("errors")
+    return [reminder for reminder in due if reminder not in given]
+
+
+def stop_due(events: Sequence[Event]) -> Stop | None:
+    """Why the agent is to be stopped now, or None."""
+    if any(streak.count >= STALL_AT for streak in _streaks(events).values()):
+        return Stop("stalled")
+    stops = _trailing_stops(events)
+    if stops[:REFUSALS] == ["refusal"] * REFUSALS:
+        return Stop("refused")
+    if len(stops) < MUTE_REPLIES:
+        return None
+    said = [e.data["text"] for e in events if e.type == "llm.response"][-MUTE_REPLIES:]
+    text = next((text for text in reversed(said) if text.strip()), "")
+    return Stop("mute", text) if text else Stop("empty")
+
+
+def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:
+    """How often each call came in a row with the same result, since something new was done or learnt."""
+    streaks: dict[str, _Streak] = {}
+    done: set[tuple[str, str]] = set()
+    for event in events:
+        if event.type == "message":
+            streaks.clear()
+        key = event.data.get("key") if event.type == "tool.result" else None
+        if key is None:
+            continue
+        result = event.data["digest"]
+        if event.data.get("progress") and (key, result) not in done:
+            done.add((key, result))
+            streaks.clear()
+        before = streaks.get(key)
+        if event.data.get("refused") and before is not None:
+            streaks[key] = _Streak(before.digest, before.count + 1)
+        elif before is not None and before.digest == result:
+            streaks[key] = _Streak(result, before.count + 1)
+        else:
+            streaks[key] = _Streak(result, 1)
+    return streaks
+
+
+def _trailing_stops(events: Sequence[Event]) -> list[str]:
+    """How the latest replies without any call ended, newest first, up to the last call or message."""
+    stops: list[str] = []
+    for event in reversed(events):
+        if event.type == "message" or (event.type == "llm.response" and event.data["calls"]):
+            break
+        if event.type == "llm.response":
+            stops.append(event.data["stop"])
+    return stops
+
+
+def _errors_to_tell(events: Sequence[Event]) -> bool:
+    errors = 0
+    for event in reversed(events):
+        if event.type == "message" or (event.type == "reminder" and event.data.get("why") == "errors"):
+            break
+        if event.type == "tool.result":
+            if not event.data.get("error"):
+                break
+            errors += 1
+    return errors >= ERRORS_IN_A_ROW
+
+
+def _last_response(events: Sequence[Event]) -> int | None:
+    return next((at for at in range(len(events) - 1, -1, -1) if events[at].type == "llm.response"), None)
+
+
+def _canonical(arguments: str) -> str:
+    try:
+        value: Any = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return arguments
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,103 @@
+"""From an arguments model to the schema that a model server is sent, and from a model's words back to arguments."""
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from headway.domain.errors import ToolError
+from headway.model.adapter import ToolSchema
+
+LOCAL_KEYWORDS = frozenset(
+    {"title", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "pattern"}
+)
+"""Servers differ in these; they are checked here and not sent."""
+
+
+class Arguments(BaseModel):
+    """The arguments of one tool; the class's docstring is what the model is told of the tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+
+
+def tool_schema(name: str, arguments: type[Arguments]) -> ToolSchema:
+    """What the model server is told of a tool."""
+    schema = arguments.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    parameters = _plain(schema, definitions)
+    parameters.pop("description", None)
+    parameters.setdefault("required", [])
+    return ToolSchema(name=name, description=" ".join((arguments.__doc__ or "").split()), parameters=parameters)
+
+
+def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
+    """A call's arguments.
+
+    Raises:
+        ToolError: With one line for each field that is not right.
+    """
+    try:
+        value = json.loads(raw or "{}")
+        value = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ToolError(f"the arguments of {name} are not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ToolError(f"the arguments of {name} must be one JSON object; {_expected(arguments)}")
+    # Some models write null for what they leave out.
+    given = {key: entry for key, entry in value.items() if entry is not None}
+    try:
+        return arguments.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
+        raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(arguments)}") from error
+
+
+def _expected(arguments: type[Arguments]) -> str:
+    fields = arguments.model_fields.items()
+    return "expected: " + (", ".join(f"{n}{'' if f.is_required() else ' (optional)'}" for n, f in fields) or "nothing")
+
+
+def _say(detail: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "arguments"
+    match detail["type"]:
+        case "missing":
+            return f"{where}: is required"
+        case "extra_forbidden":
+            return f"{where}: is not an argument"
+        case _:
+            return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _plain(node: Any, definitions: dict[str, Any], *, names: bool = False) -> Any:
+    """The schema with references put in place and without what servers understand differently.
+
+    `names` is set where the keys are names of properties and not keywords: a task has a title.
+    """
+    if isinstance(node, list):
+        return [_plain(entry, definitions) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        inlined = _plain(target, definitions)
+        return inlined | {key: value for key, value in node.items() if key in {"description", "default"}}
+    plain = {
+        key: _plain(value, definitions, names=key == "properties" and not names)
+        for key, value in node.items()
+        if names or key not in LOCAL_KEYWORDS
+    }
+    return plain if names else _without_null(plain)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What may be null may as well be left out, and is easier to say so."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return {**kinds[0], **rest}
