@@ -1,0 +1,57 @@
+"""The environment of commands: built from a list of what may pass, so that no secret of ours can be forgotten in it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from headway.sandbox.runner import Command
+
+_PASSED = (
+    *("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME"),
+    *("JAVA_HOME", "GOROOT", "RUSTUP_HOME", "PYENV_ROOT", "NVM_DIR", "LD_LIBRARY_PATH"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+)
+"""Names and places, never credentials: no proxies (they hold passwords), no index addresses."""
+
+_FIXED = {
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "TERM": "dumb",
+    "CI": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "PIP_PROGRESS_BAR": "off",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+"""Nobody sits at a terminal: nothing may page, prompt, open an editor or draw."""
+
+_TOOLCHAINS = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"}
+"""Toolchains that look for themselves under HOME, which is another one for a command."""
+
+MARK = "HEADWAY_COMMAND"
+"""Every process of a command inherits this variable; it tells whose it is, also after it has left the group."""
+
+
+def environment(command: Command, home: Path, mark: str, ours: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """All that a command sees of variables.
+
+    Args:
+        command: Its own additions win over ours.
+        home: Its HOME.
+        mark: Names this command.
+        ours: The environment of this process.
+    """
+    passed = {name: ours[name] for name in _PASSED if name in ours}
+    for name, folder in _TOOLCHAINS.items():
+        place = Path.home() / folder
+        if name not in passed and place.is_dir():
+            passed[name] = str(place)
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        **passed,
+        **_FIXED,
+        "HOME": str(home),
+        **command.env,
+        MARK: ours.get(MARK, "") + mark,
+    }

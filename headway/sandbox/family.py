@@ -1,0 +1,72 @@
+"""The processes that a command started, wherever they went."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+_PROC = Path("/proc")
+_ROUNDS = 20
+
+
+def kill_family(leader: int) -> None:
+    """Kill a command's process group, and what descends from it in other groups. Quick enough for an event loop.
+
+    Args:
+        leader: The command's first process, not yet waited for, so that its number is still its own.
+    """
+    descendants = _descendants(leader)  # looked up first: orphans lose their descent
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+    _kill(descendants)
+
+
+def kill_marked(mark: str) -> None:
+    """Kill whatever carries a command's mark in its environment: also daemons that left its group and its descent.
+
+    Where there is no /proc this finds nothing. Reads every process of the machine: not for an event loop.
+    """
+    wanted = mark.encode()
+    for _ in range(_ROUNDS):  # one that forks while we look is found in the next round
+        found = [pid for pid in _all_processes() if wanted in _environment_of(pid)]
+        if not found:
+            return
+        _kill(found)
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        found = _children(pid)
+    except FileNotFoundError:  # no such process, or a system that does not list children
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return []
+    for child in found:  # grows while it is walked
+        with contextlib.suppress(OSError):
+            found += _children(child)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    tasks = (_PROC / str(pid) / "task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_bytes().split()]
+
+
+def _all_processes() -> list[int]:
+    with contextlib.suppress(FileNotFoundError):
+        return [int(name) for name in os.listdir(_PROC) if name.isdigit()]  # noqa: PTH208  # names are all we need
+    return []
+
+
+def _environment_of(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "environ").read_bytes()
+    return b""

@@ -1,0 +1,111 @@
+"""A command's output: a bounded part of it is kept, and made readable for a model once the command is over."""
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+SHOWN_CHARS = 16 * 1024
+"""Characters of the head, and as many of the tail, that are shown."""
+
+LINE_CHARS = 2000
+FILE_BYTES = 8 * 1024 * 1024
+
+# More bytes are kept than are shown, since progress bars and terminal codes vanish.
+_KEPT_BYTES = 8 * SHOWN_CHARS
+
+_TERMINAL_CODES = re.compile(
+    r"\x1b(?:"
+    r"\[[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # titles, links
+    r"|[ -/]*[0-~]"  # the rest
+    r")"
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Capture:
+    """Takes a command's output in as it comes.
+
+    Args:
+        file: Where the first 8 MB go, byte for byte.
+
+    Attributes:
+        total: Bytes so far.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.total = 0
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._path = file
+        self._file: BinaryIO | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        if self._path is not None and self.total < FILE_BYTES:
+            self._write(chunk[: FILE_BYTES - self.total])
+        self.total += len(chunk)
+        room = _KEPT_BYTES - len(self._head)
+        if room > 0:
+            self._head += chunk[:room]
+            chunk = chunk[room:]
+        self._tail += chunk
+        if len(self._tail) > 2 * _KEPT_BYTES:  # cut seldom: each cut moves the rest
+            del self._tail[:-_KEPT_BYTES]
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def text(self) -> tuple[str, bool]:
+        """The output for a model, and whether anything was left out of it."""
+        kept = len(self._head) + min(len(self._tail), _KEPT_BYTES)
+        lost = self.total - kept
+        if not lost:
+            return _shown(*readable(bytes(self._head + self._tail[-_KEPT_BYTES:])))
+        head, _ = readable(bytes(self._head))
+        tail, _ = readable(bytes(self._tail[-_KEPT_BYTES:]))
+        return _join(head, tail, f"about {lost} bytes"), True
+
+    def _write(self, chunk: bytes) -> None:
+        if self._file is None:
+            assert self._path is not None
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("wb")
+        self._file.write(chunk)
+
+
+def readable(output: bytes) -> tuple[str, bool]:
+    """Bytes of a terminal as text, and whether a line had to be cut."""
+    text = _TERMINAL_CODES.sub("", output.decode("utf-8", "replace"))
+    lines = [_UNPRINTABLE.sub("", _last_state(line)) for line in text.split("\n")]
+    cut = any(len(line) > LINE_CHARS for line in lines)
+    return "\n".join(map(_short, lines)) if cut else "\n".join(lines), cut
+
+
+def _last_state(line: str) -> str:
+    """What a line says after its carriage returns: progress overwrites itself."""
+    return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
+
+
+def _short(line: str) -> str:
+    over = len(line) - LINE_CHARS
+    return line if over <= 0 else f"{line[:LINE_CHARS]} [... {over} more characters]"
+
+
+def _shown(text: str, cut: bool) -> tuple[str, bool]:
+    over = len(text) - 2 * SHOWN_CHARS
+    if over <= 0:
+        return text, cut
+    return _join(text, text, f"about {over} characters"), True
+
+
+def _join(head: str, tail: str, what: str) -> str:
+    """The start of one text and the end of another, at whole lines where there are any."""
+    start, end = head[:SHOWN_CHARS], tail[-SHOWN_CHARS:]
+    start = start[: start.rfind("\n") + 1] or start
+    first = end.find("\n") + 1
+    end = end[first:] if first < len(end) else end
+    return f"{start.removesuffix(chr(10))}\n[... {what} left out ...]\n{end}"
