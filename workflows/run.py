@@ -164,7 +164,8 @@ class Run:
             self.state.take_handoff(notice)
 
     async def _publish(self) -> None:
-        order = Publish(run=self._context.run, known=self.state.trunk)
+        known = None if self.state.publish_problem else self.state.trunk
+        order = Publish(run=self._context.run, known=known)
         published = await workflow.execute_activity_method(
             Repository.publish, order, **options.housekeeping(self._caller(), "publish the trunk")
         )
@@ -186,6 +187,7 @@ class Run:
             verdict=self.state.verdict,
             spent=root.spent,
             problem=self.state.publish_problem,
+            rehearsal=self.state.prepared.rehearsal if self.state.prepared else False,
         )
         report = await workflow.execute_activity_method(
             Repository.write_report, order, **options.housekeeping(self._caller(), "report")

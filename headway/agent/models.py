@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headway.domain.spec import RunSpec
-from headway.model.client import Model
+from headway.model.client import Model, Probe
 
 AgentRole = Literal["planner", "worker"]
 
@@ -44,3 +44,7 @@ class Models:
         if not name:
             name = self._found = await self._model.choose_model(None)
         return Chosen(model=self._model, name=name, effort=wanted.effort)
+
+    async def probe(self) -> Probe:
+        """What the endpoint says of itself: whether it is a rehearsal, and what is wrong with it."""
+        return await self._model.probe()

@@ -124,6 +124,7 @@ class WriteReport(BaseModel):
     verdict: CheckVerdict | None = None
     spent: Amount = Amount()
     problem: str = ""
+    rehearsal: bool = False
 
 
 class Publish(BaseModel):

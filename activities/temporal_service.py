@@ -1,0 +1,37 @@
+"""The Temporal service as activities ask it, through the SDK's own client."""
+
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from headway.domain.errors import TransientError
+from headway.domain.ids import AgentId
+
+
+class TemporalService:
+    """What the service knows of workflows and search attributes."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def closed_as(self, agent: AgentId) -> str | None:
+        """How a workflow ended; None while it runs, `unknown` when the service has no record of it."""
+        try:
+            found = await self._client.get_workflow_handle(agent).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return "unknown"
+            raise TransientError(f"the Temporal service cannot describe {agent}: {error}") from error
+        if found.status is None or found.status is WorkflowExecutionStatus.RUNNING:
+            return None
+        return found.status.name.lower().replace("_", " ")
+
+    async def attributes(self) -> tuple[str, ...]:
+        """The names of the custom search attributes; none where the service does not tell."""
+        try:
+            answer = await self._client.operator_service.list_search_attributes(
+                ListSearchAttributesRequest(namespace=self._client.namespace)
+            )
+        except RPCError:
+            return ()  # e.g. no permission on a hosted service: attributes are a convenience, runs go on without
+        return tuple(sorted(answer.custom_attributes))

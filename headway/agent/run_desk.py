@@ -1,0 +1,191 @@
+"""A run's beginning and end: the hub and the log are made, the branch is published, the report is written."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headway.agent.models import Models
+from headway.domain.budget import Amount
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff
+from headway.domain.ids import AgentId, RunName, root_planner_id
+from headway.domain.refs import Ref
+from headway.domain.run import (
+    PreparedRun,
+    PrepareRun,
+    Publish,
+    Published,
+    RunContext,
+    RunReport,
+    WriteReport,
+    outcome_of,
+)
+from headway.domain.spec import Commit, RunSpec, finite, parse_spec
+from headway.domain.task import in_history
+from headway.git.hub import Hub, HubFacts
+from headway.trace.log_store import LogStore
+from headway.trace.report import Facts, render_report
+
+OUR_ATTRIBUTES = ("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine brings to a run.
+
+    Attributes:
+        level: The sandbox's level.
+        not_enforced: What commands are not kept from at that level.
+        heartbeat_s: Heartbeat timeout of every activity.
+    """
+
+    level: str
+    not_enforced: tuple[str, ...]
+    heartbeat_s: int = 60
+
+
+class RunDesk:
+    """Prepares, publishes and reports. Everything is idempotent: an activity may be tried again at any point."""
+
+    def __init__(
+        self, store: LogStore, hubs: Callable[[RunName], Hub], models: Models, machine: Machine, worst_call: int
+    ) -> None:
+        self._store = store
+        self._hubs = hubs
+        self._models = models
+        self._machine = machine
+        self._worst_call = worst_call
+
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun:
+        """Make the run's hub and log, or find them as an earlier attempt made them.
+
+        Raises:
+            UserError: The input, the repository or the model's name needs the user.
+        """
+        spec = parse_spec(order.spec)
+        await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
+        facts = await asyncio.to_thread(self._hubs(order.run).prepare, spec.repo, spec.base)
+        for role in ("planner", "worker"):
+            await self._models.choose(role, spec)
+        probe = await self._models.probe()
+        resolved = spec.model_copy(update={"commit": spec.commit or Commit(author=facts.author)})
+        text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts)
+        notes = (f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced)
+        return PreparedRun(
+            context=self._context(order, resolved, facts, start, attributes),
+            scope=text,
+            title=in_history(spec.instructions.partition("\n")[0]),
+            budget=Amount(tokens=finite(spec.limits.tokens), tasks=finite(spec.limits.tasks)),
+            repo=facts.source,
+            level=self._machine.level,
+            rehearsal=probe.rehearsal,
+            notes=notes,
+        )
+
+    def _context(
+        self, order: PrepareRun, spec: RunSpec, facts: HubFacts, start: Ref, attributes: tuple[str, ...]
+    ) -> RunContext:
+        limits = spec.limits
+        return RunContext(
+            run=order.run,
+            incarnation=order.incarnation,
+            spec=start,
+            base=facts.base,
+            deadline=None if limits.hours == "none" else order.started_at + limits.hours * 3600,
+            worst_call=self._worst_call,
+            depth=limits.depth,
+            open_tasks=limits.open_tasks,
+            attempts=limits.attempts,
+            task_tokens=finite(limits.task_tokens),
+            attributes=tuple(name for name in OUR_ATTRIBUTES if name in attributes),
+            has_check=spec.check is not None,
+            heartbeat_s=self._machine.heartbeat_s,
+        )
+
+    def _begin_log(self, order: PrepareRun, spec: RunSpec, facts: HubFacts) -> tuple[Ref, Ref]:
+        """Refs to the instructions and to the start, which holds the spec; both written once."""
+        log = self._store.open(AgentId(order.run), role="run")
+        try:
+            text = _first(log.line, "text") or log.append("text", {"instructions": spec.instructions})
+            start = _first(log.line, "run.start")
+            if start is None:
+                data = {
+                    "spec": spec.model_dump(mode="json"),
+                    "base": facts.base,
+                    "source": facts.source,
+                    "incarnation": order.incarnation,
+                    "level": self._machine.level,
+                }
+                start = log.append("run.start", data, sync=True)
+            return Ref(log=AgentId(order.run), seq=text.seq), Ref(log=AgentId(order.run), seq=start.seq)
+        finally:
+            log.close()
+
+    async def publish(self, order: Publish) -> Published:
+        """Put the trunk on the user's repository, unless it is there already."""
+        hub, branch = self._hubs(order.run), f"headway/{order.run}/main"
+        tip = await asyncio.to_thread(hub.tip)
+        problem = "" if tip == order.known else await asyncio.to_thread(hub.publish, branch)
+        return Published(trunk=tip, branch=branch, problem=problem)
+
+    async def report(self, order: WriteReport) -> RunReport:
+        """Count what landed, write the report file, and say where it lies."""
+        return await asyncio.to_thread(self._report, order)
+
+    def _report(self, order: WriteReport) -> RunReport:
+        context, run = order.context, order.context.run
+        hub = self._hubs(run)
+        handoffs = list(self._handoffs(run))
+        root_id = root_planner_id(run, context.incarnation)
+        root = next(h for h in handoffs if h.agent == root_id)
+        below = [handoff for handoff in handoffs if handoff.agent != root_id]
+        counts: dict[str, int] = {}
+        for handoff in below:
+            counts[handoff.report.status] = counts.get(handoff.report.status, 0) + 1
+        commits = hub.landed(context.base)
+        path = self._store.run_folder(run) / "report.md"
+        report = RunReport(
+            run=run,
+            outcome=outcome_of(order.status, order.verdict),
+            summary=root.report.summary[:4000],
+            branch=f"headway/{run}/main",
+            trunk=hub.tip(),
+            commits=len(commits),
+            check=order.verdict,
+            handoffs=counts,
+            spent=order.spent,
+            report=str(path),
+            rehearsal=order.rehearsal,
+        )
+        facts = Facts(
+            report=report,
+            repo=hub.facts().source,
+            root=root,
+            commits=tuple((commit.oid[:10], commit.subject) for commit in commits),
+            unlanded=tuple(handoff for handoff in below if handoff.facts.wip),
+            open=tuple(h for h in below if h.report.status != "done" or h.report.concerns),
+            problem=order.problem,
+        )
+        path.write_text(render_report(facts), encoding="utf-8")
+        self._end_log(run, report)
+        return report
+
+    def _handoffs(self, run: RunName) -> list[Handoff]:
+        found = []
+        for agent in self._store.agents(run):
+            ends = [event for event in self._store.read(agent) if event.type == "handoff"]
+            if ends and agent != AgentId(run):
+                found.append(Handoff.model_validate(ends[-1].data["handoff"]))
+        return found
+
+    def _end_log(self, run: RunName, report: RunReport) -> None:
+        log = self._store.open(AgentId(run), role="run")
+        try:
+            if _first(log.line, "run.end") is None:
+                log.append("run.end", report.model_dump(mode="json"), sync=True)
+        finally:
+            log.close()
+
+
+def _first(line: list[Event], kind: str) -> Event | None:
+    return next((event for event in line if event.type == kind), None)

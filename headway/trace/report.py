@@ -1,0 +1,86 @@
+"""The final report of a run: what a user reads first when it is over. Markdown, from facts only."""
+
+from dataclasses import dataclass
+
+from headway.domain.handoff import Handoff, HandoffReport
+from headway.domain.run import RunReport
+
+COMMITS_SHOWN = 200
+OPEN_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the report tells beside the run's result.
+
+    Attributes:
+        root: The root planner's handoff.
+        commits: The trunk's commits of this run, oldest first: short id and subject.
+        unlanded: Handoffs that left work on a ref.
+        open: Handoffs that are not done, or that name concerns.
+    """
+
+    report: RunReport
+    repo: str
+    root: Handoff
+    commits: tuple[tuple[str, str], ...]
+    unlanded: tuple[Handoff, ...]
+    open: tuple[Handoff, ...]
+    problem: str = ""
+
+
+def render_report(facts: Facts) -> str:
+    """The whole report."""
+    parts = [
+        f"# Run {facts.report.run}: {facts.report.outcome}",
+        *_warnings(facts),
+        _table(facts),
+        f"## What the root planner says\n\n{_spoken(facts.root.report)}",
+        _list(f"## Commits ({len(facts.commits)})", [f"`{oid}` {subject}" for oid, subject in facts.commits]),
+        _list("## Not done, or with concerns", [_line(handoff) for handoff in facts.open[:OPEN_SHOWN]]),
+        _list("## Work that did not land", [f"`{h.facts.wip}` {h.title}" for h in facts.unlanded[:OPEN_SHOWN]]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(facts: Facts) -> list[str]:
+    said = []
+    if facts.report.rehearsal:
+        said.append("**REHEARSAL**: every answer was scripted; no model took part.")
+    if facts.problem:
+        said.append(f"**The branch is not up to date:** {facts.problem}")
+    return said
+
+
+def _table(facts: Facts) -> str:
+    report = facts.report
+    check = "none was given" if report.check is None else report.check.why
+    rows = [
+        ("repository", facts.repo),
+        ("branch", f"`{report.branch}` at `{report.trunk[:12]}`"),
+        ("check on the final trunk", check),
+        ("handoffs", ", ".join(f"{count} {status}" for status, count in sorted(report.handoffs.items())) or "none"),
+        ("used", f"{report.spent.tokens:,} tokens, {report.spent.tasks:,} tasks"),
+    ]
+    body = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    failing = report.check.failing if report.check is not None and not report.check.passed else ""
+    return f"| | |\n|---|---|\n{body}" + (f"\n\n```\n{failing}\n```" if failing else "")
+
+
+def _spoken(report: HandoffReport) -> str:
+    named = report.model_dump(exclude={"status", "summary"})
+    rest = "".join(f"\n\n**{name.capitalize()}:** {text}" for name, text in named.items() if text)
+    return f"{report.summary}{rest}"
+
+
+def _line(handoff: Handoff) -> str:
+    said = handoff.report.concerns or handoff.report.summary
+    return f"{handoff.report.status} · {handoff.title} · {' '.join(said.split())[:300]}"
+
+
+def _list(heading: str, lines: list[str]) -> str:
+    if not lines:
+        return ""
+    shown = lines[-COMMITS_SHOWN:]
+    more = f"\n- and {len(lines) - len(shown)} before them" if len(lines) > len(shown) else ""
+    return f"{heading}\n\n" + "\n".join(f"- {line}" for line in shown) + more

@@ -1,0 +1,241 @@
+"""The composition root: settings, adapters, activities, worker process. Nothing else chooses an implementation.
+
+`python worker.py` keeps three roles running, each in a process of its own: workflows, planning, agents. Apart, because a
+blocking call of one must not starve the heartbeats of another.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.handoffs import Handoffs
+from activities.planning import Planning
+from activities.repository import Checks, Repository
+from activities.temporal_service import TemporalService
+from activities.work import Work, WorkEnds
+from headway.agent.check import Checker
+from headway.agent.handoffs import HandoffDesk
+from headway.agent.models import Models
+from headway.agent.planner import PlannerAgent
+from headway.agent.prompts import Prompts
+from headway.agent.run_desk import Machine, RunDesk
+from headway.agent.worker import WorkerAgent
+from headway.cli.connect import connect, target_of
+from headway.cli.home import home_from
+from headway.cli.roles import ROLES, worker_children
+from headway.cli.supervisor import supervise
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+from headway.git.hub import Hub
+from headway.git.workspace import Workspaces
+from headway.model.client import Model
+from headway.model.endpoint import Endpoint, endpoint_from
+from headway.sandbox.plain import PlainSandbox
+from headway.trace.log_store import LogStore
+from headway.trace.redaction import redactor
+from workflows.options import AGENT_QUEUE, DEFAULT_HEARTBEAT_S, QUEUE
+from workflows.planner import Planner
+from workflows.run import Run
+from workflows.task import Task
+
+COMPACT_AT = 0.75
+COMPACT_TOKENS = 200_000
+SECRETS = ("OPENAI_API_KEY", "TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA")
+PLANNING_SLOTS = 100
+CONNECT_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment and the command line say.
+
+    Attributes:
+        agents: How many agents work at once in this process; a property of the machine.
+        heartbeat_s: Heartbeat timeout of every activity, from 2 s.
+    """
+
+    home: Path
+    endpoint: Endpoint
+    planner_model: str
+    worker_model: str
+    agents: int
+    heartbeat_s: int
+    secrets: tuple[str, ...]
+
+    @classmethod
+    def read(cls, env: Mapping[str, str], agents: int | None) -> "Settings":
+        """Read everything once.
+
+        Raises:
+            UserError: Something is missing or makes no sense.
+        """
+        return cls(
+            home=home_from(env),
+            endpoint=endpoint_from(env),
+            planner_model=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
+            worker_model=env.get("HEADWAY_WORKER_MODEL", "").strip(),
+            agents=agents or _number(env, "HEADWAY_AGENTS", 8 * (os.cpu_count() or 1), least=1),
+            heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
+            secrets=tuple(env[name] for name in SECRETS if env.get(name)),
+        )
+
+
+class Workshop:
+    """The adapters, made once per process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = LogStore(settings.home, redact=redactor(settings.secrets))
+        self.sandbox = PlainSandbox()
+        self.prompts = Prompts.load()
+        defaults = {"planner": settings.planner_model, "worker": settings.worker_model}
+        self.models = Models(Model(settings.endpoint), {k: v for k, v in defaults.items() if v})
+        self.hubs = cache(self._hub)
+        self.workspaces = cache(self._workspaces)
+
+    def _hub(self, run: RunName) -> Hub:
+        return Hub(self.store.run_folder(run) / "hub.git")
+
+    def _workspaces(self, run: RunName) -> Workspaces:
+        return Workspaces(self.store.run_folder(run) / "workspaces", self.hubs(run))
+
+    def worker_agent(self) -> WorkerAgent:
+        """The loop of workers."""
+        return WorkerAgent(self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
+
+    def run_desk(self) -> RunDesk:
+        """A run's beginning and end."""
+        endpoint = self.settings.endpoint
+        context = min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS)
+        machine = Machine(self.sandbox.level, self.sandbox.not_enforced, self.settings.heartbeat_s)
+        return RunDesk(self.store, self.hubs, self.models, machine, worst_call=context + endpoint.max_output)
+
+
+def workflow_worker(client: Client) -> Worker:
+    """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
+    return Worker(
+        client,
+        task_queue=QUEUE,
+        workflows=[Run, Planner, Task],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
+        ),
+        max_concurrent_workflow_tasks=10,
+        max_cached_workflows=2000,
+        graceful_shutdown_timeout=timedelta(seconds=30),
+    )
+
+
+def planning_worker(client: Client, workshop: Workshop) -> Worker:
+    """The worker of planning turns and of everything short around them."""
+    service = TemporalService(client)
+    planner = PlannerAgent(workshop.store, workshop.hubs, workshop.models, workshop.prompts)
+    handoffs = Handoffs(HandoffDesk(workshop.store, workshop.hubs), service)
+    repository = Repository(workshop.run_desk(), service)
+    return Worker(
+        client,
+        task_queue=QUEUE,
+        activities=[
+            Planning(planner).plan_turn,
+            handoffs.store_handoff,
+            handoffs.describe_children,
+            repository.prepare_run,
+            repository.publish,
+            repository.write_report,
+            WorkEnds(workshop.worker_agent()).end_worker,
+        ],
+        max_concurrent_activities=PLANNING_SLOTS,
+        max_heartbeat_throttle_interval=timedelta(seconds=10),
+        graceful_shutdown_timeout=timedelta(seconds=30),
+    )
+
+
+def agent_worker(client: Client, workshop: Workshop) -> Worker:
+    """The worker of workers."""
+    checker = Checker(workshop.store, workshop.hubs, workshop.workspaces, workshop.sandbox)
+    return Worker(
+        client,
+        task_queue=AGENT_QUEUE,
+        activities=[Work(workshop.worker_agent()).run_worker, Checks(checker).run_check],
+        max_concurrent_activities=workshop.settings.agents,
+        max_heartbeat_throttle_interval=timedelta(seconds=10),
+        graceful_shutdown_timeout=timedelta(seconds=30),
+    )
+
+
+async def work(role: str, settings: Settings) -> None:
+    """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
+    client = await _patient_client(settings.home)
+    match role:
+        case "workflows":
+            worker = workflow_worker(client)
+        case "planning":
+            worker = planning_worker(client, Workshop(settings))
+        case _:
+            worker = agent_worker(client, Workshop(settings))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with worker:
+        print(f"{role}: at work", flush=True)  # noqa: T201 - the first line of its log
+        await stop.wait()
+
+
+async def _patient_client(home: Path) -> Client:
+    """A client, whenever the service comes back: a worker process that is restarted may be up before it."""
+    while True:
+        try:
+            return await connect(target_of(home))
+        except UserError as error:
+            print(error, file=sys.stderr, flush=True)  # noqa: T201 - to its log
+            await asyncio.sleep(CONNECT_EVERY_S)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `python worker.py`: its exit code."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Headway's worker processes.")
+    parser.add_argument("--only", choices=ROLES, help="run one role in this process")
+    parser.add_argument("--agents", type=int, help="agents at work at once (default: 8 per core)")
+    options = parser.parse_args(arguments)
+    try:
+        settings = Settings.read(os.environ, options.agents)
+        if options.only:
+            asyncio.run(work(options.only, settings))
+        else:
+            asyncio.run(connect(target_of(settings.home)))
+            supervise(settings.home, worker_children(options.agents), on_event=_show)
+    except UserError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the one message
+        return 2
+    return 0
+
+
+def _show(event: object) -> None:
+    print(event, flush=True)  # noqa: T201 - who is up and who died
+
+
+def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise UserError(f"{name}: '{text}' is not a number of at least {least}.")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
