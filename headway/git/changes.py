@@ -1,0 +1,127 @@
+"""What an agent changed: the files of its workspace against a commit, whatever git the agent ran itself."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.errors import ToolError
+from headway.domain.ids import Oid
+from headway.git.repo import GitError, Repo
+
+SUBMODULE = "160000"
+NO_MODE = "000000"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Paths that differ from the trunk commit a workspace stands on; a rename is a deletion and an addition.
+
+    Attributes:
+        nested: Folders with a repository of their own, which are no part of this one and cannot land.
+    """
+
+    added: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All of them, sorted."""
+        return tuple(sorted((*self.added, *self.modified, *self.deleted, *self.nested)))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path that differs between two trees."""
+
+    path: str
+    old_mode: str
+    mode: str
+    oid: Oid
+    status: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The files of a work tree as a tree in the hub, and the repositories in it that are not part of it."""
+
+    tree: Oid
+    nested: tuple[str, ...]
+
+
+def entries(repo: Repo, old: str, new: str) -> list[Entry]:
+    """What differs between two trees or commits; a rename is a deletion and an addition."""
+    said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
+    parts = said.decode(errors="surrogateescape").split("\0")
+    found = []
+    for facts, path in zip(parts[0::2], parts[1::2], strict=False):
+        old_mode, mode, _, oid, status = facts.removeprefix(":").split(" ")
+        found.append(Entry(path, old_mode, mode, Oid(oid), status[0]))
+    return found
+
+
+def changes_between(repo: Repo, base: Oid, scan: Scan) -> Changes:
+    """The difference in the words that an agent reads."""
+    by: dict[str, list[str]] = {"A": [], "D": [], "M": []}
+    for entry in entries(repo, base, scan.tree):
+        by["M" if entry.status == "T" else entry.status].append(entry.path)
+    return Changes(tuple(by["A"]), tuple(by["M"]), tuple(by["D"]), scan.nested)
+
+
+def scan(tree: Repo, never: str) -> Scan:
+    """Read the work tree into the index of `tree` and write it as a tree object.
+
+    Files are hashed only if their stat data differs from the index. `never` is the folder that is nobody's work. No
+    process is started inside a submodule or a nested repository, because its configuration is the agent's.
+
+    Raises:
+        ToolError: A file cannot be read, or has a name that git refuses.
+    """
+    tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
+    listed = tree.run("ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard").out
+    gone, kept, nested = _sorted_out(tree.work_tree or Path(), listed, never)
+    try:
+        if gone:
+            tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
+        if kept:
+            tree.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(kept))
+    except GitError as error:
+        if "index.lock" in error.err or "No space" in error.err:
+            raise
+        raise ToolError(f"the workspace cannot be read: {error.err}") from None
+    return Scan(tree.run("write-tree").oid, nested)
+
+
+def _lines(paths: set[bytes]) -> bytes:
+    return b"".join(path + b"\0" for path in sorted(paths))
+
+
+def _sorted_out(top: Path, listed: bytes, never: str) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:
+    gone: set[bytes] = set()
+    kept: set[bytes] = set()
+    nested: set[bytes] = set()
+    own = never.encode()
+    for line in filter(None, listed.split(b"\0")):
+        tag, path = line[:1], line[2:]
+        if path == own or path.startswith(own + b"/"):
+            continue
+        if tag == b"?" and path.endswith(b"/"):
+            nested.add(path)
+        elif tag == b"R" or (tag == b"C" and not _stands(os.fsencode(top), path)):
+            gone.add(path)
+        else:
+            kept.add(path)
+    names = (path.decode(errors="surrogateescape").removesuffix("/") for path in nested)
+    return gone, kept - gone, tuple(sorted(names))
+
+
+def _stands(top: bytes, path: bytes) -> bool:
+    """Whether a tracked path is still there itself, not behind a folder that became a symbolic link."""
+    place = top
+    for part in path.split(b"/")[:-1]:
+        place = os.path.join(place, part)  # noqa: PTH118 - bytes, which Path does not take
+        if os.path.islink(place):  # noqa: PTH114
+            return False
+    whole = os.path.join(top, path)  # noqa: PTH118
+    return os.path.lexists(whole)

@@ -1,0 +1,194 @@
+"""The hub: the bare repository of a run, which all its agents share. Its `main` is the trunk."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from headway.domain.errors import HeadwayError, UserError
+from headway.domain.ids import Oid
+from headway.git import publishing, reading
+from headway.git.files import locked, sync_folder, write_whole
+from headway.git.landed import LandedCommit, landed_since
+from headway.git.repo import Repo
+from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
+
+TRUNK = "refs/heads/main"
+NOBODY = "Headway <headway@localhost>"
+IGNORED_FOLDER = ".headway"
+"""The harness's own folder in every workspace; it never lands."""
+
+_FACTS = "headway.json"
+
+
+@dataclass(frozen=True)
+class HubFacts:
+    """What a run starts from.
+
+    Attributes:
+        base: The commit that the trunk started at.
+        source: The user's repository, without any password.
+        branch: The branch that the base was named by; None for a tag, a commit or a detached HEAD.
+        author: `Name <mail>` under which work lands unless the run says otherwise.
+    """
+
+    base: Oid
+    source: str
+    branch: str | None
+    author: str
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    base: Oid
+    address: str
+    branch: str | None
+    author: str
+
+    def told(self) -> HubFacts:
+        return HubFacts(self.base, without_secret(self.address), self.branch, self.author)
+
+
+class Hub:
+    """The run's repository in `folder`. Safe to use from any number of processes and threads at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.repo = Repo(self.folder)
+
+    def prepare(self, source: str, base: str | None) -> HubFacts:
+        """Bring the user's repository in and start the trunk at `base`; once: a second call only tells the facts.
+
+        Raises:
+            UserError: There is no such repository, it has no commit, or it does not have `base`.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder.with_name(f"{self.folder.name}.lock")):
+            if not self.folder.exists():
+                made = self.folder.with_name(f"{self.folder.name}.new")
+                # Whoever made it died, because we hold the lock.
+                shutil.rmtree(made, ignore_errors=True)
+                try:
+                    _make(made, source, base)
+                    _sync(made)
+                    made.rename(self.folder)
+                    sync_folder(self.folder.parent)
+                except BaseException:
+                    shutil.rmtree(made, ignore_errors=True)
+                    raise
+        return self.facts()
+
+    def facts(self) -> HubFacts:
+        """What the run started from."""
+        return self._facts().told()
+
+    def _facts(self) -> _Facts:
+        try:
+            return _Facts.model_validate_json((self.folder / _FACTS).read_bytes())
+        except FileNotFoundError:
+            raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
+
+    def tip(self) -> Oid:
+        """The trunk as it stands."""
+        return self.repo.run("rev-parse", "--verify", TRUNK).oid
+
+    def is_ancestor(self, a: str, b: str) -> bool:
+        """Whether commit `a` is part of the history of `b`; also when they are the same."""
+        return self.repo.run("merge-base", "--is-ancestor", a, b, ok=(0, 1)).code == 0
+
+    def changed_paths(self, a: str, b: str) -> list[str]:
+        """Paths whose files differ between two commits or trees; a rename counts as both names."""
+        said = self.repo.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", a, b).out
+        return [path.decode(errors="surrogateescape") for path in said.split(b"\0") if path]
+
+    def landed(self, since: Oid) -> list[LandedCommit]:
+        """The trunk's own commits after `since`, oldest first."""
+        return landed_since(self.repo, since, TRUNK)
+
+    def move_ref(self, ref: str, to: Oid, expected: Oid | None, keep: Sequence[int] = ()) -> None:
+        """Move a ref if it still stands at `expected` (None: does not exist), and wait until that is on disk.
+
+        `keep`: locks that the moving process holds too, so that they outlive us until it is done.
+
+        Raises:
+            GitError: It stands elsewhere, or somebody holds its lock.
+        """
+        self.repo.run("update-ref", ref, to, expected or "0" * len(to), keep=keep)
+        sync_folder((self.folder / ref).parent)
+
+    def publish(self, branch: str) -> str:
+        """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""
+        return publishing.publish(self.repo, TRUNK, self._facts().address, branch)
+
+    def list_dir(self, rev: str, path: str = ".", depth: int = 1) -> str:
+        """Names below a folder, one a line, folders with a slash."""
+        return reading.list_dir(self.repo, rev, path, depth)
+
+    def read_file(self, rev: str, path: str) -> bytes:
+        """The content of a file."""
+        return reading.read_file(self.repo, rev, path)
+
+    def grep(self, rev: str, pattern: str, path: str = ".", glob: str | None = None, limit: int = 100) -> list[str]:
+        """Lines that match a regular expression, as `path:line:text`."""
+        return reading.grep(self.repo, rev, pattern, path=path, glob=glob, limit=limit)
+
+    def log(self, rev: str, path: str | None = None, limit: int = 20) -> str:
+        """The newest commits, one a line."""
+        return reading.log(self.repo, rev, path, limit)
+
+    def show(self, rev: str, path: str | None = None) -> str:
+        """A commit's message and difference, cut where it gets long."""
+        return reading.show(self.repo, rev, path)
+
+
+def _make(folder: Path, source: str, base: str | None) -> None:
+    if not source.strip():
+        raise UserError("repo: is empty", "Give the path or the URL of a git repository.")
+    if base is not None and not base.strip():
+        raise UserError("base: is empty", "Name a branch, a tag or a commit, or leave 'base' out.")
+    path = local_path(source)
+    found = LocalSource.find(path) if path is not None else RemoteSource(source)
+    hub = Repo(folder)
+    if isinstance(found, LocalSource):
+        start = found.start(base)
+        _init(hub, found.object_format())
+        found.bring(start, hub)
+    else:
+        _init(hub, found.object_format())
+        start = found.bring(base, hub)
+    for ref in hub.run("for-each-ref", "--format=%(refname)").text.split():
+        hub.run("update-ref", "-d", ref)
+    hub.run("update-ref", TRUNK, start.commit)
+    facts = _Facts(base=start.commit, address=found.address, branch=start.branch, author=found.author() or NOBODY)
+    # It may hold a password in its address.
+    write_whole(folder / _FACTS, facts.model_dump_json().encode(), mode=0o600)
+
+
+def _init(hub: Repo, object_format: str) -> None:
+    hub.git_dir.mkdir(mode=0o700)
+    hub.run("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}", str(hub.git_dir))
+    # A HEAD that names the trunk would be locked with it, and a kill would leave two locks.
+    hub.run("symbolic-ref", "HEAD", "refs/heads/_none")
+    for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"), ("receive.denyDeletes", "true")):
+        hub.run("config", key, value)
+    (hub.git_dir / "info").mkdir(exist_ok=True)
+    (hub.git_dir / "info" / "exclude").write_text(f"/{IGNORED_FOLDER}/\n")
+
+
+def _sync(folder: Path) -> None:
+    """Wait until everything below `folder` is on disk; linked objects may be seconds old and not be there yet."""
+    if sys.platform == "linux":
+        import ctypes
+
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            ctypes.CDLL(None).syncfs(handle)
+        finally:
+            os.close(handle)
+    else:
+        os.sync()

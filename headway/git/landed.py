@@ -1,0 +1,51 @@
+"""What a landing leaves on the trunk: one commit, whose trailers say whose work it is."""
+
+from dataclasses import dataclass
+
+from headway.domain.ids import AgentId, Oid, RunName
+from headway.git.repo import Repo
+
+_FIELDS = ("%H", "%s", *(f"%(trailers:key=Headway-{key},valueonly,unfold)" for key in ("Task", "Run", "Planner")))
+_SUBMISSION = "%(trailers:key=Headway-Submission,valueonly,unfold)"
+
+
+@dataclass(frozen=True)
+class LandedCommit:
+    """One commit of the trunk. What did not come by a landing has no task, run and planner (empty)."""
+
+    oid: Oid
+    subject: str
+    task: AgentId
+    run: RunName
+    planner: str
+
+
+def landed_since(repo: Repo, since: Oid, upto: str, paths: tuple[str, ...] = ()) -> list[LandedCommit]:
+    """The trunk's own commits after `since`, oldest first; with `paths`, those that touched one of them."""
+    return [
+        LandedCommit(Oid(oid), subject, AgentId(task.strip()), RunName(run.strip()), planner.strip())
+        for oid, subject, task, run, planner in _log(repo, _FIELDS, since, upto, paths)
+    ]
+
+
+def landing_of(repo: Repo, since: Oid, upto: str, task: AgentId, submission: str) -> Oid | None:
+    """The commit by which this very submission of `task` landed after `since`, if it did."""
+    fields = ("%H", _FIELDS[2], _SUBMISSION)
+    for oid, by, mark in _log(repo, fields, since, upto, ()):
+        if by.strip() == task and mark.strip() == submission:
+            return Oid(oid)
+    return None
+
+
+def _log(repo: Repo, fields: tuple[str, ...], since: Oid, upto: str, paths: tuple[str, ...]) -> list[list[str]]:
+    form = "--format=" + "%x00".join(fields) + "%x01"
+    span = ["--first-parent", "--reverse", f"{since}..{upto}"]
+    said = repo.run("log", form, *span, "--", *paths).out.decode(errors="replace")
+    records = (record.lstrip("\n") for record in said.split("\x01"))
+    return [record.split("\0") for record in records if record]
+
+
+def trailers(run: RunName, task: AgentId, planner: tuple[str, ...], place: str, submission: str) -> str:
+    """The trailers of a landing, as the last paragraph of its message."""
+    said = {"Run": run, "Task": task, "Planner": " ".join(planner), "Place": place, "Submission": submission}
+    return "".join(f"Headway-{key}: {value}\n" for key, value in said.items() if value)

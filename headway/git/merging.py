@@ -1,0 +1,112 @@
+"""Merging two trees without a work tree, and the markers of what did not merge."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headway.domain.ids import Oid
+from headway.git.hub import NOBODY
+from headway.git.repo import GitError, Repo
+
+_MARKERS = (b"<<<<<<< ", b"||||||| ", b">>>>>>> ")
+_LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One path that did not merge, and how: `contents`, `modify/delete`, `binary`, as git names it."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The tree of a merge; where paths conflict, it holds the files with zdiff3 markers."""
+
+    tree: Oid
+    conflicts: tuple[Conflict, ...]
+
+
+def merge_commits(repo: Repo, ours: Oid, theirs: Oid) -> Merged:
+    """Merge two commits over the newest commit that both descend from."""
+    said = repo.run("merge-tree", "--write-tree", "--messages", "-z", ours, theirs, ok=(0, 1))
+    fields = said.out.decode(errors="surrogateescape").split("\0")
+    if said.code == 0:
+        return Merged(Oid(fields[0]), ())
+    end = fields.index("", 1)
+    staged = {line.partition("\t")[2] for line in fields[1:end]}
+    return Merged(Oid(fields[0]), _conflicts(fields[end + 1 :], staged))
+
+
+def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid) -> Merged:
+    """The same for three trees."""
+    if theirs == base:
+        return Merged(ours, ())
+    root = repo.commit(base, (), "base", NOBODY)
+    both = [repo.commit(tree, (root,), "side", NOBODY) for tree in (ours, theirs)]
+    return merge_commits(repo, both[0], both[1])
+
+
+def _conflicts(messages: list[str], staged: set[str]) -> tuple[Conflict, ...]:
+    kinds: dict[str, str] = {}
+    place = 0
+    while place < len(messages) and messages[place].isdigit():
+        count = int(messages[place])
+        paths = messages[place + 1 : place + 1 + count]
+        kind = messages[place + 1 + count]
+        place += count + 3
+        if kind.startswith("CONFLICT"):
+            name = kind.removeprefix("CONFLICT").strip(" ()")
+            kinds |= {path: name for path in paths if path in staged}
+    return tuple(Conflict(path, kinds.get(path, "contents")) for path in sorted(staged))
+
+
+def with_labels(repo: Repo, merged: Merged) -> Merged:
+    """The same merge, with markers that say whose part each is instead of the ids of commits."""
+    lines = []
+    for conflict in merged.conflicts:
+        entry = repo.run("ls-tree", "-z", merged.tree, "--", conflict.path).out
+        if not entry.startswith(b"100"):
+            continue
+        mode, _, oid = entry.partition(b"\t")[0].decode().split(" ")
+        text = repo.run("cat-file", "blob", oid).out
+        named = b"".join(_named(line) for line in text.splitlines(keepends=True))
+        if named != text:
+            blob = repo.run("hash-object", "-w", "--stdin", stdin=named).text
+            lines.append(f"{mode} {blob}\t{conflict.path}")
+    return Merged(with_entries(repo, merged.tree, lines), merged.conflicts) if lines else merged
+
+
+def _named(line: bytes) -> bytes:
+    # Only what merge-tree wrote itself: the marker and the full id of a commit, or nothing for the base.
+    marker, rest = line[:8], line[8:].rstrip(b"\r\n")
+    if marker not in _LABELS or len(rest.split(b":")[0]) < 7 or rest[:7].strip(b"0123456789abcdef"):  # noqa: PLR2004
+        return line
+    ending = line[8 + len(rest) :]
+    return marker + _LABELS[marker] + ending
+
+
+def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:
+    """A tree like `tree` but for the entries, written as git's index-info; mode 0 removes a path."""
+    with TemporaryDirectory(prefix="index-", dir=repo.git_dir) as folder:
+        at = Repo(repo.git_dir, index=Path(folder) / "index")
+        at.run("read-tree", tree)
+        given = b"".join(os.fsencode(line) + b"\0" for line in lines)
+        at.run("update-index", "--replace", "-z", "--index-info", stdin=given)
+        return at.run("write-tree").oid
+
+
+def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
+    """Those of `paths` whose file in `tree` still holds conflict markers."""
+    found = []
+    for path in paths:
+        try:
+            text = repo.run("cat-file", "blob", f"{tree}:{path}").out
+        except GitError:
+            # It was deleted, which is one way to resolve a conflict.
+            continue
+        if any(line.startswith(_MARKERS) for line in text.splitlines()):
+            found.append(path)
+    return found

@@ -1,0 +1,96 @@
+"""The git directory that an agent uses in its workspace: its own index, refs and configuration, the hub's objects.
+
+The harness makes it and puts it on the trunk commit; it never runs git with it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from headway.domain.ids import Oid
+from headway.git.files import write_whole
+from headway.git.repo import Repo
+
+_HALF_DONE = (
+    "MERGE_HEAD",
+    "MERGE_MSG",
+    "MERGE_MODE",
+    "AUTO_MERGE",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "SQUASH_MSG",
+    "rebase-merge",
+    "rebase-apply",
+    "sequencer",
+)
+
+
+def make(git_dir: Path, hub: Path, author: str, ignored: str) -> None:
+    """Make an empty one that borrows the hub's objects. HEAD and the index come with `stand_on`."""
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (git_dir / name).mkdir(parents=True)
+    (git_dir / "objects/info/alternates").write_text(f"{hub / 'objects'}\n")
+    (git_dir / "info/exclude").write_text(f"/{ignored}/\n")
+    if (hub / "shallow").is_file():
+        shutil.copyfile(hub / "shallow", git_dir / "shallow")
+    name, _, mail = author.rpartition(" <")
+    settings = {
+        "core.repositoryformatversion": "0",
+        "core.bare": "false",
+        "core.logAllRefUpdates": "true",
+        "gc.auto": "0",
+        "maintenance.auto": "false",
+        "user.name": name,
+        "user.email": mail.rstrip(">"),
+    }
+    own = Repo(git_dir)
+    # What the file system can do was found out when the hub was made.
+    for key in ("core.filemode", "core.symlinks", "core.ignorecase", "extensions.objectformat"):
+        found = Repo(hub).run("config", key, ok=(0, 1))
+        if found.code == 0:
+            settings[key] = found.text
+    if "extensions.objectformat" in settings:
+        settings["core.repositoryformatversion"] = "1"
+    (git_dir / "config").write_text("".join(_section(key, value) for key, value in settings.items()))
+    (git_dir / "HEAD").write_text("ref: refs/heads/_none\n")
+    own.run("rev-parse", "--git-dir")
+
+
+def _section(key: str, value: str) -> str:
+    section, _, name = key.partition(".")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'[{section}]\n\t{name} = "{escaped}"\n'
+
+
+def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool) -> None:
+    """Put the agent's HEAD, detached, and its index on `commit`; the files are there already.
+
+    `tree` is the harness's own index of the files, whose stat data the agent's index takes over; `clean` says that the
+    files are those of the commit. Files are put in place by renaming, so a link that the agent left there is replaced
+    and never followed.
+    """
+    assert tree.index is not None
+    index = home / "agent-index"
+    shutil.copyfile(tree.index, index)
+    if not clean:
+        assert tree.work_tree is not None
+        tree.at(tree.work_tree, index).run("read-tree", "--reset", commit)
+    index.replace(git_dir / "index")
+    write_whole(git_dir / "HEAD", f"{commit}\n".encode(), scratch=home)
+    for name in _HALF_DONE:
+        half = git_dir / name
+        if half.is_dir() and not half.is_symlink():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            half.unlink(missing_ok=True)
+
+
+def clear_locks(git_dir: Path) -> None:
+    """Remove the locks that killed git processes left; only whoever holds the workspace's lease may."""
+    for folder, below, names in os.walk(git_dir):
+        if "objects" in below:
+            below.remove("objects")
+        for name in names:
+            if name.endswith(".lock"):
+                (Path(folder) / name).unlink(missing_ok=True)

@@ -1,0 +1,222 @@
+"""The one way in which Headway runs git.
+
+A hermetic call sees no configuration but ours: not the user's, not the machine's, not the one that an agent may have
+written into its workspace. No hook, filter, file-system monitor or credential helper can run in it.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headway.domain.errors import TransientError
+from headway.domain.ids import Oid
+
+_SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
+    "core.splitIndex": "false",
+    "core.sparseCheckout": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "core.autocrlf": "false",
+    "core.safecrlf": "false",
+    "core.quotePath": "false",
+    # Objects and refs are on disk before a landing or a snapshot is acknowledged.
+    "core.fsync": "objects,derived-metadata,reference",
+    "core.fsyncMethod": "batch",
+    "credential.helper": "",
+    "commit.gpgSign": "false",
+    "diff.ignoreSubmodules": "all",
+    "diff.renames": "true",
+    "gc.auto": "0",
+    "i18n.commitEncoding": "utf-8",
+    "log.showSignature": "false",
+    "maintenance.auto": "false",
+    "merge.conflictStyle": "zdiff3",
+    "protocol.allow": "never",
+    "safe.directory": "*",
+    "submodule.recurse": "false",
+}
+
+_KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+_REPOSITORY_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+
+
+class GitError(TransientError):
+    """A git command failed in a way that its caller has no answer to, such as a full disk; a retry may succeed."""
+
+    def __init__(self, args: Sequence[str], code: int, err: str) -> None:
+        super().__init__(f"git {args[0]} failed ({code}): {err.strip() or 'no message'}")
+        self.code = code
+        self.err = err.strip()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a git command said."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Standard output without the last newline."""
+        return self.out.decode(errors="surrogateescape").removesuffix("\n")
+
+    @property
+    def oid(self) -> Oid:
+        """Standard output, where it is one object id."""
+        return Oid(self.text.strip())
+
+
+def hermetic_environment() -> dict[str, str]:
+    """The environment of a call that trusts nobody's configuration."""
+    env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    env |= {
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_DEFAULT_REF_FORMAT": "files",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+    }
+    for place, (key, value) in enumerate(_SETTINGS.items()):
+        env[f"GIT_CONFIG_KEY_{place}"] = key
+        env[f"GIT_CONFIG_VALUE_{place}"] = value
+    env["GIT_CONFIG_COUNT"] = str(len(_SETTINGS))
+    return env
+
+
+def user_environment() -> dict[str, str]:
+    """The environment of a fetch or a publish: the user's own, so that their credentials and proxies work.
+
+    Nothing in it can ask a question, because nobody is there to answer.
+    """
+    env = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
+    return env | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def run_git(
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    ok: Sequence[int] | None = (0,),
+    timeout_s: float | None = None,
+    keep: Sequence[int] = (),
+) -> Answer:
+    """Run git and collect what it says.
+
+    `ok` are the exit codes that count as answers; None takes every code for one. `keep` are file descriptors that the
+    process holds as well, such as a lock that must outlive its parent.
+
+    Raises:
+        GitError: Another exit code, or no end within `timeout_s` (code 124).
+    """
+    command = ["git", *args]
+    try:
+        # A session of its own: ssh and git find no terminal there to ask for a password.
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            env=dict(env),
+            cwd=cwd,
+            timeout=timeout_s,
+            pass_fds=tuple(keep),
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitError(args, 124, f"no answer within {timeout_s:g} s") from None
+    answer = Answer(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    if ok is not None and answer.code not in ok:
+        raise GitError(args, answer.code, answer.err)
+    return answer
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository as the harness reads and writes it: always hermetic, each place named explicitly.
+
+    Attributes:
+        git_dir: Where objects, refs and configuration lie. Never an agent's own.
+        work_tree: The files that belong to `index`, if the call needs any.
+        index: The harness's index for that work tree.
+        keep: File descriptors of locks that every process started here holds as well.
+    """
+
+    git_dir: Path
+    work_tree: Path | None = None
+    index: Path | None = None
+    keep: tuple[int, ...] = ()
+
+    def run(
+        self,
+        *args: str,
+        stdin: bytes = b"",
+        ok: Sequence[int] | None = (0,),
+        env: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        keep: Sequence[int] = (),
+    ) -> Answer:
+        """Run git here; see `run_git`."""
+        full = hermetic_environment()
+        full["GIT_DIR"] = str(self.git_dir)
+        if self.work_tree is not None:
+            full["GIT_WORK_TREE"] = str(self.work_tree)
+        if self.index is not None:
+            full["GIT_INDEX_FILE"] = str(self.index)
+        cwd = self.work_tree or self.git_dir
+        held = (*self.keep, *keep)
+        return run_git(args, env=full | dict(env or {}), cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, keep=held)
+
+    def at(self, work_tree: Path, index: Path) -> "Repo":
+        """The same objects and refs, with a work tree and an index."""
+        return replace(self, work_tree=work_tree, index=index)
+
+    def resolve(self, name: str) -> Oid | None:
+        """The object that `name` stands for, or None."""
+        found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, ok=None)
+        return found.oid if found.code == 0 else None
+
+    def tree_of(self, commit: Oid) -> Oid:
+        """The tree of a commit."""
+        return self.run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").oid
+
+    def commit(self, tree: Oid, parents: Sequence[Oid], message: str, author: str) -> Oid:
+        """Write a commit; `author` is `Name <mail>` and stands as committer too."""
+        name, _, mail = author.rpartition(" <")
+        who: dict[str, str] = {}
+        for role in ("AUTHOR", "COMMITTER"):
+            who |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": mail.rstrip(">")}
+        flags = [part for parent in parents for part in ("-p", parent)]
+        return self.run("commit-tree", *flags, tree, stdin=message.encode(errors="replace"), env=who).oid

@@ -1,0 +1,81 @@
+"""Snapshots: everything in a workspace that is not on the trunk, kept on a ref of the task, one after the other."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headway.domain.ids import AgentId, Oid
+from headway.git.hub import NOBODY, Hub
+
+if TYPE_CHECKING:
+    from headway.git.workspace import Workspace
+
+_TRAILER = re.compile(r"^Headway-(Base|Attempt): (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One kept state of a workspace.
+
+    Attributes:
+        ref: Where the newest one of the task stands; the earlier ones are its first parents.
+        base: The trunk commit that the files stood on.
+        nested: Folders with a repository of their own, which it does not hold.
+    """
+
+    commit: Oid
+    ref: str
+    base: Oid
+    tree: Oid
+    attempt: int
+    nested: tuple[str, ...] = ()
+
+
+def ref_of(task: AgentId) -> str:
+    """The ref that keeps the snapshots of a task."""
+    return f"refs/headway/wip/{task}"
+
+
+def newest(hub: Hub, task: AgentId) -> Snapshot | None:
+    """The newest snapshot of a task, of whichever attempt."""
+    ref = ref_of(task)
+    commit = hub.repo.resolve(f"{ref}^{{commit}}")
+    if commit is None:
+        return None
+    said = hub.repo.run("log", "-1", "--format=%T%n%B", commit).text
+    tree, _, message = said.partition("\n")
+    facts = dict(_TRAILER.findall(message))
+    return Snapshot(commit, ref, Oid(facts["Base"]), Oid(tree), int(facts["Attempt"]))
+
+
+def snapshot(hub: Hub, workspace: "Workspace", ref_owner: AgentId, check: Callable[[], None]) -> Snapshot | None:
+    """Keep everything in the workspace that differs from the trunk; None when nothing does.
+
+    The files, and the agent's own git, are only read. It is on disk when this returns.
+
+    Args:
+        hub: Where it is kept.
+        workspace: Whose files.
+        ref_owner: The task that the snapshot belongs to.
+        check: Called before the ref moves; raises LeaseLost when the caller may not write any more.
+    """
+    with workspace.held():
+        found = workspace.scan()
+        base = workspace.base
+        if found.tree == hub.repo.tree_of(base):
+            return None
+        return keep(hub, ref_owner, Snapshot(base, "", base, found.tree, workspace.attempt, found.nested), check)
+
+
+def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None]) -> Snapshot:
+    """Put what `wanted` says on top of the task's earlier snapshots; the newest one, when it says the same already."""
+    before = newest(hub, task)
+    if before is not None and (before.tree, before.base, before.attempt) == (wanted.tree, wanted.base, wanted.attempt):
+        return Snapshot(before.commit, before.ref, before.base, before.tree, before.attempt, wanted.nested)
+    parents = [before.commit, wanted.base] if before is not None else [wanted.base]
+    message = f"Snapshot of {task}\n\nHeadway-Base: {wanted.base}\nHeadway-Attempt: {wanted.attempt}\n"
+    commit = hub.repo.commit(wanted.tree, parents, message, NOBODY)
+    check()
+    hub.move_ref(ref_of(task), commit, before.commit if before is not None else None)
+    return Snapshot(commit, ref_of(task), wanted.base, wanted.tree, wanted.attempt, wanted.nested)

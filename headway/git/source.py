@@ -1,0 +1,250 @@
+"""The user's repository: what it is, which commit a run starts from, and its history brought into a hub."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from headway.domain.errors import UserError
+from headway.domain.ids import Oid
+from headway.git.repo import Answer, GitError, Repo, hermetic_environment, run_git, user_environment
+
+_FETCH_S = 3600.0
+_ASK_S = 120.0
+_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
+_FULL_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_COPY_PASSES = 5
+
+
+def without_secret(text: str) -> str:
+    """`text` with what stands before the @ of a URL removed: it may be a password."""
+    return _SECRET.sub("", text)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts: a commit, and the branch it was named by, if it was one."""
+
+    commit: Oid
+    branch: str | None
+
+
+def local_path(source: str) -> Path | None:
+    """The folder that `source` names, or None when it is the address of a repository elsewhere."""
+    if source.startswith("file://"):
+        return Path(unquote(urlsplit(source).path))
+    head = source.partition("/")[0]
+    if "://" in source or (":" in head and not Path(source).exists()):
+        return None
+    return Path(source).expanduser().absolute()
+
+
+def _ask(folder: Path, *args: str, ok: tuple[int, ...] | None = None) -> Answer:
+    return run_git(args, env=hermetic_environment(), cwd=folder, ok=ok)
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """A repository on this machine; only read, except by a publish."""
+
+    folder: Path
+    git_dir: Path
+
+    @classmethod
+    def find(cls, folder: Path) -> "LocalSource":
+        """The repository at `folder`, bare or not, or a UserError that says why there is none."""
+        if not folder.is_dir():
+            raise UserError(f"repo: there is no folder {folder}", "Name the folder of a git repository, or its URL.")
+        found = _ask(folder, "rev-parse", "--git-common-dir", "--is-inside-git-dir", "--show-cdup")
+        if found.code != 0:
+            if "not a git repository" not in found.err:
+                raise UserError(f"repo: git cannot read {folder}: {found.err.strip()}", "Set that right and try again.")
+            raise UserError(
+                f"repo: {folder} is not a git repository",
+                f"Name another folder, or make it one: git -C {folder} init && git -C {folder} add -A "
+                f"&& git -C {folder} commit -m 'First commit'",
+            )
+        common, inside, up = [*found.text.split("\n"), "", ""][:3]
+        git_dir = (folder / common).resolve()
+        if up or (inside == "true" and git_dir != folder.resolve()):
+            top = (folder / up).resolve() if up else git_dir
+            raise UserError(f"repo: {folder} lies inside the repository {top}", f"Name the repository itself: {top}")
+        return cls(folder, git_dir)
+
+    @property
+    def address(self) -> str:
+        """What a push goes to."""
+        return str(self.folder)
+
+    def start(self, base: str | None) -> Start:
+        """The commit that `base` names here; by default where HEAD stands."""
+        head = self._resolve("HEAD^{commit}")
+        if base is None and head is not None:
+            return Start(head, self._branch_of_head())
+        if base is None:
+            raise UserError(
+                f"repo: {self.folder} has no commit to start from",
+                f"Commit first: git -C {self.folder} commit -m 'First commit', or name a 'base'.",
+            )
+        for name, branch in ((f"refs/heads/{base}", base), (base, None)):
+            found = self._resolve(f"{name}^{{commit}}")
+            if found is not None:
+                return Start(found, branch or (self._branch_of_head() if base == "HEAD" else None))
+        raise _no_base(base, str(self.folder), f"git -C {self.folder} branch --all")
+
+    def _resolve(self, name: str) -> Oid | None:
+        found = _ask(self.folder, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        return found.oid if found.code == 0 else None
+
+    def _branch_of_head(self) -> str | None:
+        found = _ask(self.folder, "symbolic-ref", "--quiet", "HEAD")
+        return found.text.removeprefix("refs/heads/") if found.code == 0 else None
+
+    def object_format(self) -> str:
+        """`sha1` or `sha256`."""
+        return _ask(self.folder, "rev-parse", "--show-object-format", ok=(0,)).text
+
+    def bring(self, start: Start, hub: Repo) -> None:
+        """Put the objects into the hub: hard links where the file system allows it, never by reference.
+
+        The user's repository may collect its garbage at any time, so nothing of ours may depend on its files.
+        """
+        for _ in range(_COPY_PASSES):
+            try:
+                self._copy(hub.git_dir / "objects")
+                break
+            except FileNotFoundError:
+                # The user's git packed the objects meanwhile; what is gone stands in a new pack.
+                continue
+        shallow = self.git_dir / "shallow"
+        if shallow.is_file():
+            shutil.copyfile(shallow, hub.git_dir / "shallow")
+        whole = hub.run("rev-list", "--objects", "--no-walk", "--quiet", start.commit, ok=None)
+        if whole.code != 0:
+            raise UserError(
+                f"repo: {self.folder} does not hold all files of commit {start.commit[:12]} (a partial clone?)",
+                f"Fetch them: git -C {self.folder} fetch --refetch --no-filter, or name the URL it was cloned from.",
+            )
+
+    def _copy(self, into: Path) -> None:
+        stores = self._object_stores()
+        # Loose objects first: what is packed between the two passes is found in the second.
+        for store in stores:
+            for folder in store.glob("[0-9a-f][0-9a-f]"):
+                _link_all(sorted(folder.iterdir()), into / folder.name)
+        for store in stores:
+            packs = sorted((store / "pack").glob("pack-*.idx"))
+            for ending in (".pack", ".rev", ".idx"):
+                found = [pack.with_suffix(ending) for pack in packs]
+                _link_all([file for file in found if ending != ".rev" or file.exists()], into / "pack")
+
+    def _object_stores(self) -> list[Path]:
+        stores = [self.git_dir / "objects"]
+        for store in stores:
+            others = store / "info" / "alternates"
+            if others.is_file():
+                named = [line for line in others.read_text().splitlines() if line and not line.startswith("#")]
+                found = [(store / line).resolve() for line in named]
+                stores.extend(other for other in found if other not in stores)
+        return stores
+
+    def author(self) -> str | None:
+        """The identity under which the user commits here."""
+        return _author(["-c", f"safe.directory={self.folder}"], self.folder)
+
+    def checked_out(self, branch: str) -> bool:
+        """Whether a work tree of this repository stands on `branch`."""
+        listed = _ask(self.folder, "worktree", "list", "--porcelain").text.split("\n")
+        return f"branch refs/heads/{branch}" in listed
+
+
+def _link_all(files: list[Path], into: Path) -> None:
+    into.mkdir(exist_ok=True)
+    for file in files:
+        target = into / file.name
+        if target.exists() or file.name.startswith("tmp_"):
+            continue
+        try:
+            os.link(file, target)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(file, target)
+
+
+@dataclass(frozen=True)
+class RemoteSource:
+    """A repository behind a URL, fetched with the user's own configuration and credentials."""
+
+    url: str
+
+    @property
+    def address(self) -> str:
+        """What a push goes to; may hold a password."""
+        return self.url
+
+    def object_format(self) -> str:
+        """`sha1` or `sha256`, told by the length of the ids that it answers with."""
+        return "sha256" if any(len(line.split("\t")[0]) == 64 for line in self._listed()) else "sha1"  # noqa: PLR2004
+
+    def _listed(self) -> list[str]:
+        asked = ["ls-remote", "--symref", "--", self.url, "HEAD", "refs/heads/*"]
+        try:
+            answer = run_git(asked, env=user_environment(), timeout_s=_ASK_S)
+        except GitError as error:
+            raise UserError(
+                f"repo: cannot reach {without_secret(self.url)}: {without_secret(error.err)}",
+                f"Check that this works without a question: git ls-remote {without_secret(self.url)}",
+            ) from None
+        return answer.text.split("\n") if answer.text else []
+
+    def bring(self, base: str | None, hub: Repo) -> Start:
+        """Fetch everything into the hub and say where `base` is there; by default the repository's HEAD."""
+        listed = self._listed()
+        if not any("\trefs/heads/" in line for line in listed):
+            raise UserError(f"repo: {without_secret(self.url)} has no commit to start from", "Push a commit first.")
+        self._fetch(hub, "+refs/heads/*:refs/source/heads/*", "+refs/tags/*:refs/source/tags/*")
+        head = next((line.split("\t")[0] for line in listed if line.startswith("ref: ")), None)
+        branch = (head or "").removeprefix("ref: refs/heads/") or None
+        wanted = base if base is not None else branch
+        if wanted is None:
+            raise UserError(f"repo: {without_secret(self.url)} has no default branch", "Name a 'base'.")
+        for name in (f"refs/source/heads/{wanted}", f"refs/source/tags/{wanted}", wanted):
+            found = hub.resolve(f"{name}^{{commit}}")
+            if found is not None:
+                return Start(found, wanted if "/heads/" in name else None)
+        if _FULL_OID.fullmatch(wanted):
+            self._fetch(hub, f"{wanted}:refs/source/base")
+            return Start(Oid(wanted), None)
+        raise _no_base(wanted, without_secret(self.url), f"git ls-remote {without_secret(self.url)}")
+
+    def _fetch(self, hub: Repo, *what: str) -> None:
+        quiet = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]
+        fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no"]
+        command = [f"--git-dir={hub.git_dir}", *quiet, *fetch, "--", self.url, *what]
+        try:
+            run_git(command, env=user_environment(), timeout_s=_FETCH_S)
+        except GitError as error:
+            raise UserError(
+                f"repo: cannot fetch {', '.join(what)} from {without_secret(self.url)}: {without_secret(error.err)}",
+                "Check the base, the network and your credentials, and start the run again.",
+            ) from None
+
+    def author(self) -> str | None:
+        """The identity under which the user commits."""
+        return _author([], None)
+
+
+def _author(flags: list[str], cwd: Path | None) -> str | None:
+    asked = [*flags, "-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"]
+    found = run_git(asked, env=user_environment(), cwd=cwd, ok=None)
+    named = re.match(r"([^<>\n]+ <[^<>\s]+>) ", found.text) if found.code == 0 else None
+    return named[1] if named else None
+
+
+def _no_base(base: str, where: str, listing: str) -> UserError:
+    return UserError(
+        f"base: {where} has no branch, tag or commit '{base}'", f"Name one that exists; this lists them: {listing}"
+    )

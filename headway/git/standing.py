@@ -1,0 +1,124 @@
+"""Where a workspace stands: the harness's own notes beside it, each written whole, so that a kill leaves no doubt."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headway.domain.ids import AgentId, Oid, RunName
+from headway.git.files import write_whole
+
+
+class Owner(BaseModel):
+    """Who works in a workspace.
+
+    Attributes:
+        boot_id: The boot of the machine that wrote the files; after another one they are not trusted.
+        rebuilt: The workspace took the place of one that was lost, and may lack the newest steps.
+        rebuilt_from: The snapshot that it was rebuilt from; None when there was none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    task: AgentId
+    attempt: int
+    lease: int
+    boot_id: str
+    rebuilt: bool = False
+    rebuilt_from: Oid | None = None
+
+
+class Move(BaseModel):
+    """A step to another trunk commit that was begun: the files become `tree`, and stand on `commit` then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tree: Oid
+    commit: Oid
+    conflicted: tuple[str, ...] = ()
+    rounds: int = 0
+    answer: "Answered | None" = None
+
+
+class Asked(BaseModel):
+    """One call of a landing, as far as it tells a repeat from a new one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: str
+    paths: tuple[str, ...] | None
+    place: str
+
+
+class Pending(BaseModel):
+    """A submission that is about to land; noted before the trunk may move.
+
+    Attributes:
+        mark: Its hash, which the commit carries as a trailer.
+        tree: The submitted tree.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: Asked
+    mark: str
+    tree: Oid
+
+
+class Answered(BaseModel):
+    """The last answer of a landing, so that a call that is repeated after a crash gets it again.
+
+    Attributes:
+        tree: The files of the workspace when it was given.
+        answer: The answer as JSON fields.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: Asked
+    kind: Literal["landed", "conflicted"]
+    tree: Oid
+    answer: dict[str, object]
+
+
+class Standing(BaseModel):
+    """All that the harness remembers of a workspace.
+
+    Attributes:
+        base: The trunk commit that the files stand on.
+        conflicted: Paths that conflicted and have not landed since; markers in them are refused.
+        rounds: Conflicts in a row.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    base: Oid
+    conflicted: tuple[str, ...] = ()
+    rounds: int = 0
+    moving: Move | None = None
+    pending: Pending | None = None
+    last: Answered | None = Field(default=None)
+
+
+Move.model_rebuild()
+
+
+def load_owner(home: Path) -> Owner:
+    """The owner noted in a workspace's folder."""
+    return Owner.model_validate_json((home / "owner.json").read_bytes())
+
+
+def store_owner(home: Path, owner: Owner) -> None:
+    """Note the owner of a workspace."""
+    write_whole(home / "owner.json", owner.model_dump_json().encode())
+
+
+def load_standing(home: Path) -> Standing:
+    """Where the workspace stands."""
+    return Standing.model_validate_json((home / "standing.json").read_bytes())
+
+
+def store_standing(home: Path, standing: Standing) -> None:
+    """Note where the workspace stands."""
+    write_whole(home / "standing.json", standing.model_dump_json().encode())
