@@ -26,8 +26,7 @@ MAX_SERVER_WORDS = 500
 _OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
 _OVERFLOW_WORDS = re.compile(
-    r"maximum context length|context[ _](length|size|window)[^.]{0,60}exceed"
-    r"|exceed[^.]{0,60}context[ _](length|size|window)|maximum model length|prompt is too long|prompt too long"
+    r"maximum (context|model) length|context[^.]{0,60}exceed|exceed[^.]{0,60}context|prompt (is )?too long"
     r"|input token count[^.]{0,40}exceeds|input is too long|too large for model|request too large"
     r"|reduce the length of the (messages|input|prompt)",
     re.IGNORECASE,
@@ -36,6 +35,7 @@ _BROKEN_MODEL = re.compile(
     r"model\b.{0,80}\b(not found|does not exist|not a valid model)|not a valid model", re.IGNORECASE | re.DOTALL
 )
 _KEYLIKE = re.compile(r"\b(sk|rk|pk|gsk|xai|key)-[A-Za-z0-9_*.\-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(\.\d*)?")
 _MIN_SECRET = 6
 
 
@@ -150,10 +150,8 @@ def _words_of(body: object, otherwise: str) -> str:
 def delay_in(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """Seconds that the server asks to wait for: `retry-after-ms`, or `retry-after` in seconds or as a date."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return min(max(float(headers[name]) / unit, 0.0), MAX_DELAY_S)
-        except (KeyError, ValueError):
-            continue
+        if _NUMBER.fullmatch(headers.get(name, "").strip()):
+            return min(float(headers[name]) / unit, MAX_DELAY_S)
     parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
     if parsed is None:
         return None

@@ -35,7 +35,11 @@ def arguments_in(value: Any) -> str:
 
 
 def sendable(arguments: str) -> str:
-    """Arguments that every server takes back. Several parse what they once sent, and refuse what is not an object."""
+    """Arguments that every server takes back.
+
+    Several parse the calls of a conversation and refuse one that is no JSON object: for good, since it comes again with
+    every later request.
+    """
     if isinstance(parsed(arguments), dict):
         return arguments
     return orjson.dumps({"invalid_json": arguments[:MAX_BROKEN_ARGUMENTS]}).decode()

@@ -9,7 +9,7 @@ from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
 from headway.model.adapter import Request, ToolSchema
 from headway.model.failures import Circumstance, failure_of_body
-from headway.model.reading import arguments_in, call_id, count_in, text_in
+from headway.model.reading import arguments_in, call_id, count_in, sendable, text_in
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -115,8 +115,9 @@ def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str
             arguments = arguments_in(entry.get("arguments"))
             id_ = call_id(entry.get("call_id") or entry.get("id"), taken)
             kept = entry
-            if entry.get("call_id") != id_ or entry.get("arguments") != arguments:
-                kept = entry | {"call_id": id_, "arguments": arguments}
+            sent = sendable(arguments)
+            if entry.get("call_id") != id_ or entry.get("arguments") != sent:
+                kept = entry | {"call_id": id_, "arguments": sent}
             return [ToolCall(id=id_, name=text_in(entry.get("name")), arguments=arguments)], kept
         case "reasoning":
             return [Reasoning(text=text_in(entry.get("summary")) or text_in(entry.get("content")))], entry

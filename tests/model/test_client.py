@@ -1,0 +1,95 @@
+"""The one way to a model: counting, choosing, probing, cancelling."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.domain.errors import UserError
+from headway.model.adapter import Request
+from headway.model.calibration import Calibration
+from headway.model.client import Model, Probe
+from headway.model.endpoint import endpoint_from
+from headway.model.turn import Turn, UserMessage
+from tests.model.servers import Answer, Server
+
+OK = {"id": "1", "model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}
+LISTED = {"object": "list", "data": [{"id": "first"}, {"id": "second"}, {"no": "id"}, "?"]}
+
+
+async def test_tokens_are_as_reported_or_estimated(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    model = model_of()
+    request = replace(request_, items=[model.encode(UserMessage("x" * 4000))])
+    server.answer = Answer(OK)
+    assert 1000 < (await model.answer(request)).tokens < 1200
+    server.answer = Answer(OK | {"usage": {"prompt_tokens": 3000, "completion_tokens": 5}})
+    assert (await model.answer(request)).tokens == 3005
+    server.answer = Answer(OK)
+    assert 2900 < (await model.answer(request)).tokens < 3100, "the report taught what a token weighs"
+    assert model.worst_call(0) == model.endpoint.max_output
+    assert model.worst_call(4000, request.model) > model.estimate_tokens(4000, request.model) + 8192
+
+
+async def test_a_turn_survives_the_log(server: Server, model_of: Callable[..., Model], request_: Request) -> None:
+    server.answer = Answer(OK)
+    turn = await model_of().answer(request_)
+    assert Turn.model_validate_json(turn.model_dump_json()) == turn
+
+
+async def test_a_server_says_what_it_is(server: Server, model_of: Callable[..., Model]) -> None:
+    server.answer = Answer(LISTED)
+    model = model_of()
+    assert await model.probe() == Probe(models=("first", "second"))
+    server.answer = Answer(LISTED, headers={"X-Headway-Rehearsal": "demo"})
+    assert (await model.probe()).rehearsal
+    server.answer = Answer({"error": {"message": "who are you"}}, 401)
+    problem = (await model.probe()).problem
+    assert problem is not None
+    assert "OPENAI_API_KEY" in problem
+
+
+async def test_the_model_is_the_named_one_or_the_first_listed(server: Server, model_of: Callable[..., Model]) -> None:
+    server.answer = Answer(LISTED)
+    model = model_of()
+    assert await model.choose_model("mine") == "mine"
+    assert not server.asked
+    assert await model.choose_model(None) == "first"
+    server.answer = Answer({"data": []})
+    with pytest.raises(UserError, match="HEADWAY_PLANNER_MODEL"):
+        await model.choose_model("")
+
+
+async def test_openai_is_never_asked_to_choose() -> None:
+    async with Model(endpoint_from({"OPENAI_API_KEY": "sk-abcdef"})) as model:
+        with pytest.raises(UserError, match=r"models\.planner\.model"):
+            await model.choose_model(None)
+
+
+async def test_a_cancelled_call_ends_at_once(server: Server, model_of: Callable[..., Model], request_: Request) -> None:
+    server.answer = Answer(hang=True)
+    call = asyncio.create_task(model_of().answer(request_))
+    await asyncio.to_thread(server.arrived.wait, 10)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+@given(st.lists(st.tuples(st.integers(200, 10**6), st.integers(1, 10**6))), st.integers(0, 10**6))
+def test_an_estimate_never_leaves_sense(reports: list[tuple[int, int]], nbytes: int) -> None:
+    calibration = Calibration()
+    for seen, tokens in reports:
+        calibration.learn("m", seen, tokens)
+    assert nbytes / 16 <= calibration.estimate(nbytes, "m") <= nbytes
+    assert calibration.bound(nbytes, "m") >= calibration.estimate(nbytes, "m")
+
+
+def test_a_short_request_teaches_nothing() -> None:
+    calibration = Calibration()
+    calibration.learn("m", 50, 5000)
+    calibration.learn("m", 5000, None)
+    assert calibration.estimate(400, "m") == 100

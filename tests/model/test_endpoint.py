@@ -1,0 +1,80 @@
+"""Where the models are, by the environment."""
+
+import pytest
+
+from headway.domain.errors import UserError
+from headway.model.endpoint import endpoint_from, is_local
+
+
+def test_a_key_alone_means_openai() -> None:
+    endpoint = endpoint_from({"OPENAI_API_KEY": " sk-abcdef \n"})
+    assert endpoint.base_url == "https://api.openai.com/v1"
+    assert endpoint.api == "responses"
+    assert endpoint.window == 272_000
+    assert endpoint.max_output == 8192
+    assert endpoint.profile.max_tokens == "max_completion_tokens"
+    assert endpoint.api_key.get_secret_value() == "sk-abcdef"
+
+
+def test_an_address_in_the_own_network_needs_no_key() -> None:
+    endpoint = endpoint_from({"OPENAI_BASE_URL": "http://localhost:8000/v1/", "OPENAI_API_KEY": ""})
+    assert endpoint.base_url == "http://localhost:8000/v1"
+    assert endpoint.api == "chat"
+    assert endpoint.window == 128_000
+    assert endpoint.profile.max_tokens == "max_tokens"
+    assert endpoint.api_key.get_secret_value()
+    assert endpoint.secret == ""
+
+
+def test_the_environment_overrides() -> None:
+    env = {
+        "OPENAI_BASE_URL": "https://gate.example.org/v1",
+        "OPENAI_API_KEY": "k" * 20,
+        "HEADWAY_API": "Responses",
+        "HEADWAY_WINDOW": "32_000",
+        "HEADWAY_MAX_OUTPUT": "4096",
+    }
+    endpoint = endpoint_from(env)
+    assert (endpoint.api, endpoint.window, endpoint.max_output) == ("responses", 32_000, 4096)
+    assert "k" * 20 not in repr(endpoint) + str(endpoint) + endpoint.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({}, "headway demo"),
+        ({"OPENAI_API_KEY": " ", "OPENAI_BASE_URL": ""}, "headway rehearse"),
+        ({"OPENAI_BASE_URL": "localhost:8000"}, "is no address"),
+        ({"OPENAI_BASE_URL": "http://"}, "is no address"),
+        ({"OPENAI_BASE_URL": "https://gate.example.org/v1"}, "OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": "sk-a", "HEADWAY_API": "soap"}, "responses, chat"),
+        ({"OPENAI_API_KEY": "sk-a", "HEADWAY_WINDOW": "large"}, "HEADWAY_WINDOW"),
+        ({"OPENAI_API_KEY": "sk-a", "HEADWAY_MAX_OUTPUT": "0"}, "HEADWAY_MAX_OUTPUT"),
+    ],
+)
+def test_what_makes_no_sense_is_told(env: dict[str, str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        endpoint_from(env)
+
+
+@pytest.mark.parametrize("key", ["sk-secret two", "sk-sécret", "sk-secret\x00x"])
+def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(UserError) as caught:
+        endpoint_from({"OPENAI_API_KEY": key})
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:1/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("http://192.168.1.5/v1", True),
+        ("http://gpu-box:8000/v1", True),
+        ("http://gpu.local/v1", True),
+        ("https://8.8.8.8/v1", False),
+        ("https://api.openai.com/v1", False),
+    ],
+)
+def test_local_addresses(url: str, local: bool) -> None:
+    assert is_local(url) is local
