@@ -6,9 +6,6 @@ from headway.domain.events import Event
 from headway.model.adapter import WireAdapter
 from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
 
-UNHEARD = frozenset({"empty", "refusal"})
-"""Replies that do not enter the context: the same request is asked again."""
-
 
 class Context:
     """The serialised messages of the newest epoch. Grows with each event; a new epoch starts it anew."""
@@ -41,7 +38,7 @@ def message_of(event: Event) -> Message | None:
         case "message" | "reminder":
             return UserMessage(event.data["text"])
         case "llm.response":
-            return None if event.data["stop"] in UNHEARD else AssistantTurn(tuple(event.data["items"]))
+            return AssistantTurn(tuple(event.data["items"]))
         case "tool.result":
             return ToolOutput(event.data["call_id"], event.data["text"])
         case _:

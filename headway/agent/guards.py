@@ -20,8 +20,16 @@ MUTE_REPLIES = 3
 REFUSALS = 2
 ERRORS_IN_A_ROW = 5
 
-Reminder = Literal["repeat", "errors", "use_tool", "output_limit"]
+Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused"]
 Cause = Literal["stalled", "mute", "empty", "refused"]
+
+
+_WHY: dict[Cause, str] = {
+    "stalled": f"stalled: the same call was made {STALL_AT} times with the same result",
+    "mute": f"{MUTE_REPLIES} replies in a row called no tool",
+    "empty": f"{MUTE_REPLIES} replies in a row were empty",
+    "refused": f"the model refused {REFUSALS} times in a row",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class Stop:
 
     cause: Cause
     text: str = ""
+
+    @property
+    def why(self) -> str:
+        """In words, for a handoff."""
+        return _WHY[self.cause]
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,9 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
     reply = events[last].data
     if reply["stop"] == "length":
         due.append("output_limit")
-    elif not reply["calls"] and (reply["stop"] == "text" or _trailing_stops(events)[:2] == ["empty", "empty"]):
+    elif reply["stop"] == "refusal":
+        due.append("refused")
+    elif not reply["calls"]:
         due.append("use_tool")
     streaks = _streaks(events)
     results = [event for event in after if event.type == "tool.result"]
@@ -115,14 +130,19 @@ def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:
 
 
 def _trailing_stops(events: Sequence[Event]) -> list[str]:
-    """How the latest replies without any call ended, newest first, up to the last call or message."""
+    """How the latest replies that did nothing ended, newest first, up to the last call that ran, or message."""
     stops: list[str] = []
     for event in reversed(events):
-        if event.type == "message" or (event.type == "llm.response" and event.data["calls"]):
+        if event.type == "message" or (event.type == "llm.response" and not is_idle(event)):
             break
         if event.type == "llm.response":
             stops.append(event.data["stop"])
     return stops
+
+
+def is_idle(reply: Event) -> bool:
+    """Whether a reply holds no call that may be run: those of a reply that was cut or filtered may be incomplete."""
+    return not reply.data["calls"] or reply.data["stop"] in {"length", "refusal"}
 
 
 def _errors_to_tell(events: Sequence[Event]) -> bool:

@@ -1,6 +1,7 @@
 """Prompts as files: everything that an agent is told in prose, with placeholders that are strict in both directions."""
 
 import hashlib
+import importlib.resources
 from pathlib import Path
 from string import Template
 
@@ -22,6 +23,11 @@ class Prompts:
             if not template.is_valid():
                 raise PromptError(f"{path}: a '$' that is not a placeholder must be written '$$'")
             self._templates[path.relative_to(folder).with_suffix("").as_posix()] = template
+
+    @classmethod
+    def load(cls) -> "Prompts":
+        """The prompts that Headway ships, from a checkout as from an installed package."""
+        return cls(Path(str(importlib.resources.files("prompts"))))
 
     @property
     def names(self) -> tuple[str, ...]:

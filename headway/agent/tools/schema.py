@@ -1,6 +1,7 @@
 """From an arguments model to the schema that a model server is sent, and from a model's words back to arguments."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -55,6 +56,18 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
         raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(arguments)}") from error
+
+
+def arguments_of(tools: Mapping[str, type[Arguments]], name: str, raw: str) -> Arguments:
+    """The arguments of a call of one of these tools.
+
+    Raises:
+        ToolError: There is no such tool, or see `parsed`.
+    """
+    kind = tools.get(name)
+    if kind is None:
+        raise ToolError(f"there is no tool '{name}'; there are {', '.join(tools)}")
+    return parsed(name, kind, raw)
 
 
 def _expected(arguments: type[Arguments]) -> str:

@@ -1,0 +1,89 @@
+"""A planner's children, folded from its log: what was asked for, what was told of, what is still out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from headway.domain.events import Event
+from headway.domain.handoff import HandoffNotice
+from headway.domain.ids import ChildKey
+from headway.domain.turn import Spawned
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A child as it was asked for.
+
+    Attributes:
+        at: When, in seconds since the epoch.
+        paths: Where its change was expected.
+    """
+
+    spawned: Spawned
+    at: float
+    title: str
+    paths: tuple[str, ...] = ()
+
+
+def asked_in(events: Iterable[Event]) -> dict[ChildKey, Asked]:
+    """Every child that these events ask for, oldest first."""
+    asked: dict[ChildKey, Asked] = {}
+    for event in events:
+        if event.type != "tool.result" or "spawned" not in event.data:
+            continue
+        for raw, item in zip(event.data["spawned"], event.data["items"], strict=True):
+            spawned = Spawned.model_validate(raw | {"seq": event.seq})
+            title = str(item.get("title") or spawned.title)
+            asked.setdefault(spawned.key, Asked(spawned, event.ts, title, tuple(item.get("paths", ()))))
+    return asked
+
+
+def told_in(events: Iterable[Event]) -> dict[ChildKey, HandoffNotice]:
+    """Every handoff that these events' messages tell of, oldest first."""
+    notices = (
+        HandoffNotice.model_validate(raw)
+        for event in events
+        if event.type == "message"
+        for raw in event.data.get("inbox", ())
+    )
+    return {notice.child: notice for notice in notices}
+
+
+def recovered_in(line: Iterable[Event]) -> dict[ChildKey, Spawned]:
+    """Children of abandoned pasts that the turns of this line took over."""
+    found = (
+        Spawned.model_validate(raw) for event in line if event.type == "turn.start" for raw in event.data["recovered"]
+    )
+    return {spawned.key: spawned for spawned in found}
+
+
+def to_recover(physical: Sequence[Event], line: Sequence[Event]) -> list[Spawned]:
+    """Children that only abandoned suffixes of the log ask for and no turn of the line has taken over yet.
+
+    They are out there. Found by comparing the whole log with its line, and not by what a fork returns, because a
+    process may die between the fork and the turn that takes them over.
+    """
+    known = asked_in(line).keys() | recovered_in(line).keys()
+    return [asked.spawned for key, asked in asked_in(physical).items() if key not in known]
+
+
+def outstanding(physical: Sequence[Event], line: Sequence[Event]) -> dict[ChildKey, Asked]:
+    """Children that have not handed off, as this line of the log knows it, oldest first."""
+    everything = asked_in(physical)
+    keys = {**asked_in(line), **recovered_in(line)}
+    told = told_in(line)
+    return {key: everything[key] for key in keys if key not in told and key in everything}
+
+
+def overlap(paths: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Those of `paths` that lie in, or hold, one of `others`."""
+
+    def parts(path: str) -> list[str]:
+        return [part for part in path.strip().split("/") if part not in {"", "."}]
+
+    theirs = [parts(path) for path in others]
+    found = []
+    for path in paths:
+        ours = parts(path)
+        if any(ours[: len(other)] == other or other[: len(ours)] == ours for other in theirs if other and ours):
+            found.append(path)
+    return found

@@ -1,0 +1,61 @@
+"""Handoffs as a planner reads them: brief in a message, whole by `read_handoff`."""
+
+import re
+
+from headway.agent.excerpt import cut
+from headway.domain.handoff import Handoff
+from headway.domain.headings import handoff_heading
+from headway.domain.ids import ChildKey
+
+SUMMARY_CHARS = 4_000
+CONCERNS_CHARS = 2_000
+REST = ("notes", "deviations", "findings", "suggestions", "feedback")
+_HEADING = re.compile(r"^#+ (?=Handoff )", re.MULTILINE)
+
+
+def brief(key: ChildKey, handoff: Handoff) -> str:
+    """What a planner is told at once: status, title, summary, concerns, facts, and which fields there are to read."""
+    report = handoff.report
+    lines = [handoff_heading(key, report.status, handoff.title), words(cut(report.summary, SUMMARY_CHARS))]
+    if report.concerns:
+        lines.append(f"Concerns: {words(cut(report.concerns, CONCERNS_CHARS))}")
+    lines.append(f"Facts: {facts_line(handoff)}")
+    there = [name for name in REST if getattr(report, name)]
+    if there:
+        lines.append(f"More by read_handoff: {', '.join(there)}")
+    return "\n".join(lines)
+
+
+def whole(handoff: Handoff) -> str:
+    """Everything: each field that was filled, and the facts."""
+    report = handoff.report
+    lines = [f"{handoff.title}: {report.status}", "", words(report.summary)]
+    for name in ("concerns", *REST):
+        if value := getattr(report, name):
+            lines += ["", f"{name.capitalize()}:", words(value)]
+    lines += ["", f"Facts: {facts_line(handoff)}"]
+    lines += [f"Landed: {oid}" for oid in handoff.facts.landed]
+    for ran in handoff.facts.commands:
+        ended = ran.note or f"exit code {ran.exit_code}"
+        lines.append(f"Ran: {ran.command} ({ended})")
+    return "\n".join(lines)
+
+
+def facts_line(handoff: Handoff) -> str:
+    """What the harness knows, in one line."""
+    facts = handoff.facts
+    told = [f"{len(facts.landed)} commits on the trunk, {facts.files_changed} files"]
+    if facts.wip:
+        told.append(f"not landed, kept at {facts.wip}")
+    if facts.children:
+        told.append("children: " + ", ".join(f"{count} {status}" for status, count in sorted(facts.children.items())))
+    if facts.attempt > 1:
+        told.append(f"attempt {facts.attempt}")
+    if facts.harness_made:
+        told.append(f"reported by the harness: {facts.harness_made}")
+    return "; ".join(told)
+
+
+def words(text: str) -> str:
+    """An agent's words without what looks like a heading of the harness: nobody hands off for somebody else."""
+    return _HEADING.sub("", text)

@@ -1,0 +1,264 @@
+"""The planner's loop: one turn from its facts to its decisions, resumable at any point from the agent log."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headway.agent import guards
+from headway.agent.briefing import Briefing
+from headway.agent.children import asked_in, recovered_in, to_recover, told_in
+from headway.agent.conversation import Answer, Beat, Conversation, newest_scratchpad
+from headway.agent.excerpt import cut, cut_bytes
+from headway.agent.models import Models
+from headway.agent.planning_desk import PlanningDesk
+from headway.agent.prompts import Prompts
+from headway.agent.threads import in_thread
+from headway.agent.tools.planning import PLANNER_SCHEMAS
+from headway.agent.usage import usage_of
+from headway.domain.events import Event
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import Oid, RunName
+from headway.domain.spec import RunSpec
+from headway.domain.turn import (
+    ACTIVE_MINUTES_PER_TURN,
+    CALLS_PER_TURN,
+    Decision,
+    Finish,
+    PlanTurn,
+    Spawned,
+    TurnOutcome,
+)
+from headway.git.hub import Hub
+from headway.model.failures import ContextOverflow, FatalModelError
+from headway.model.turn import ToolCall
+from headway.trace.agent_log import AgentLog
+from headway.trace.fold import active_seconds
+from headway.trace.log_store import LogStore
+
+BOARD_BYTES = 4_000
+SUMMARY_CHARS = 1_000
+WHY_CHARS = 1_000
+
+TURN_EVENTS = frozenset(
+    {"turn.start", "turn.end", "message", "reminder", "llm.response", "tool.result", "scratchpad", "handoff"}
+)
+"""Events after which a line is no longer what a history that ends before them knows."""
+
+
+@dataclass
+class _Turn:
+    """A turn at work."""
+
+    order: PlanTurn
+    log: AgentLog
+    talk: Conversation
+    desk: PlanningDesk
+    brief: Briefing
+    start: Event
+
+
+class PlannerAgent:
+    """Takes planning turns. The log is the only state: a turn that was cut anywhere goes on from it."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        hubs: Callable[[RunName], Hub],
+        models: Models,
+        prompts: Prompts,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._hubs = hubs
+        self._models = models
+        self._prompts = prompts
+        self._clock = clock
+
+    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
+        """One turn, or the outcome of it if it has ended already.
+
+        Raises:
+            LeaseLost: Somebody else takes this planner's turns now.
+            TransientError: The model cannot answer now; the same turn goes on when it is asked for again.
+            UserError: No model can be chosen.
+        """
+        beat("opens the log")
+        log = await in_thread(self._store.open, order.me, role="planner")
+        try:
+            physical = await in_thread(self._store.all_events, order.me)
+            ended = next((e for e in physical if e.type == "turn.end" and e.data["key"] == order.key), None)
+            if ended is not None:
+                return TurnOutcome.model_validate(ended.data["outcome"] | {"seq": ended.seq})
+            turn = await self._open(order, log, physical)
+            outcome = await self._go_on(turn, beat)
+            await in_thread(log.sync)
+            return outcome
+        finally:
+            log.close()
+
+    async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
+        spec = RunSpec.model_validate(self._store.event(order.context.spec).data["spec"])
+        chosen = await self._models.choose("planner", spec)
+        hub = self._hubs(order.context.run)
+        start = next((e for e in log.line if e.type == "turn.start" and e.data["key"] == order.key), None)
+        if start is None:
+            start = await in_thread(_begin, order, log, physical, hub)
+        brief = Briefing(order, spec, self._store, hub, self._prompts, self._clock())
+        talk = Conversation(
+            log,
+            chosen,
+            system=self._prompts.render("planner_root" if brief.is_root else "planner_sub"),
+            tools=PLANNER_SCHEMAS,
+            paid=usage_of(physical),
+            epoch=start.epoch,
+        )
+        talk.turn = order.turn
+        pinned = Oid(start.data["pinned"])
+        desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq)
+        return _Turn(order, log, talk, desk, brief, start)
+
+    async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:
+        """The loop. What is to be done next follows from the log alone."""
+        while True:
+            for call in turn.talk.pending:
+                beat(call.name)
+                turn.talk.answer(call, await in_thread(self._answer, turn, call))
+            await in_thread(self._tell, turn)
+            end = self._end(turn)
+            if end is not None:
+                return self._close(turn, *end)
+            turn.talk.remind(self._prompts)
+            need = turn.talk.next_call
+            if turn.talk.paid.tokens + need > turn.order.allowance:
+                return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
+            beat("asks the model")
+            try:
+                await turn.talk.ask()
+            except (ContextOverflow, FatalModelError) as error:
+                return self._close(turn, Decision.GAVE_UP, str(error))
+
+    def _answer(self, turn: _Turn, call: ToolCall) -> Answer:
+        if turn.talk.is_idle:
+            return Answer(self._prompts.render("answers/not_run"), error=True, compared=None)
+        if turn.talk.is_refused(call):
+            text = self._prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
+            return Answer(text, error=True, refused=True)
+        return turn.desk.answer(call)
+
+    def _tell(self, turn: _Turn) -> None:
+        """Say what this turn was asked with and the planner was not told yet.
+
+        Mostly that is one message, which opens the turn. More comes when a turn that waited for budget is asked for
+        again, with what came in meanwhile.
+        """
+        order, line, events = turn.order, turn.log.line, turn.desk.turn_events
+        told = told_in(events)
+        inbox = [notice for notice in order.inbox if notice.child not in told]
+        heard = {tuple(ref) for event in events if event.type == "message" for ref in event.data.get("steers", ())}
+        steers = [ref for ref in order.steers if (ref.log, ref.seq) not in heard]
+        opened = any(event.type == "message" for event in events)
+        if opened and not inbox and not steers:
+            return
+        parts = [] if opened else self._opening(turn, line)
+        parts += [turn.brief.handoffs(inbox)] if inbox else []
+        parts += turn.brief.steers(steers)
+        if not opened:
+            parts += [turn.brief.final(line)] if order.final else []
+            parts += [self._prompts.render("messages/nudge")] if order.nudge else []
+        turn.talk.say(
+            "\n\n".join(parts),
+            inbox=[notice.model_dump(mode="json") for notice in inbox],
+            steers=[[ref.log, ref.seq] for ref in steers],
+        )
+
+    def _opening(self, turn: _Turn, line: list[Event]) -> list[str]:
+        parts: list[str] = []
+        if not turn.talk.events:
+            parts.append(turn.brief.scope())
+            if turn.start.epoch > 0:
+                parts.append(turn.brief.fresh(line))
+        earlier = [e for e in line if e.type == "turn.start" and e.seq < turn.start.seq]
+        before = Oid(earlier[-1].data["pinned"]) if earlier else None
+        coming = {notice.child for notice in turn.order.inbox}
+        out = [asked for key, asked in turn.desk.outstanding().items() if key not in coming]
+        parts.append(turn.brief.facts(turn.desk.pinned, before, out))
+        keys = [Spawned.model_validate(raw).key for raw in turn.start.data["recovered"]]
+        parts += [turn.brief.recovered(line, keys)] if keys else []
+        return parts
+
+    def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
+        """Whether the turn is over, and how. A reply that was followed by a message decides nothing any more."""
+        events, reply = turn.desk.turn_events, turn.talk.reply
+        newest_message = max((e.seq for e in events if e.type == "message"), default=-1)
+        if reply is None or reply.seq < newest_message:
+            return None
+        made = {event.data["decision"] for event in turn.talk.results if "decision" in event.data}
+        if made:
+            return ("finish" in made and Decision.FINISH) or ("wait" in made and Decision.WAIT) or Decision.GO_ON, ""
+        stop = guards.stop_due(turn.talk.events)
+        if stop is not None:
+            return Decision.GAVE_UP, stop.why
+        if reply.data["stop"] == "text" and turn.desk.outstanding():
+            return Decision.WAIT, ""
+        calls = sum(1 for event in events if event.type == "llm.response")
+        if calls >= CALLS_PER_TURN or active_seconds(events) >= ACTIVE_MINUTES_PER_TURN * 60:
+            return Decision.GO_ON, ""
+        return None
+
+    def _close(self, turn: _Turn, decision: Decision, why: str) -> TurnOutcome:
+        outcome = _outcome(turn, decision, seq=0, why=cut(why, WHY_CHARS))
+        data = {"key": turn.order.key, "outcome": outcome.model_dump(mode="json")}
+        # `seq` is the place of this very event, which is known once it is written.
+        event = turn.talk.note("turn.end", data, sync=True)
+        return TurnOutcome.model_validate(event.data["outcome"] | {"seq": event.seq})
+
+
+def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> Event:
+    """Bring the line to where the planner's history stands, and note that the turn has begun."""
+    places = {event.seq for event in log.line}
+    moved = order.from_seq >= 0 and order.from_seq not in places
+    if moved or any(event.seq > order.from_seq and event.type in TURN_EVENTS for event in log.line):
+        log.fork(order.from_seq)
+    starts = [event for event in log.line if event.type == "turn.start"]
+    epoch = starts[-1].epoch + int(order.fresh) if starts else 0
+    data = {
+        "key": order.key,
+        "pinned": hub.tip(),
+        "inbox": [notice.child for notice in order.inbox],
+        "recovered": [child.model_dump(mode="json") for child in to_recover(physical, log.line)],
+        "fresh": order.fresh,
+        "final": order.final.model_dump(mode="json") if order.final else None,
+        "nudge": order.nudge,
+    }
+    return log.append("turn.start", data, epoch=epoch, turn=order.turn, sync=True)
+
+
+def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: str = "") -> TurnOutcome:
+    events = turn.desk.turn_events
+    spawned = {key: asked.spawned for key, asked in asked_in(events).items()}
+    recovered = recovered_in([turn.start])
+    results = [event for event in events if event.type == "tool.result"]
+    cancelled = dict.fromkeys(key for event in results for key in event.data.get("cancelled", ()))
+    return TurnOutcome(
+        decision=decision,
+        seq=seq,
+        own_tokens=turn.talk.paid.tokens,
+        spawned=tuple(spawned.values()),
+        cancelled=tuple(cancelled),
+        recovered=tuple(child for key, child in recovered.items() if key not in spawned),
+        finish=_finish(results) if decision is Decision.FINISH else None,
+        need=need,
+        why=why,
+        board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
+        pinned=turn.desk.pinned,
+    )
+
+
+def _finish(results: list[Event]) -> Finish | None:
+    said = [event for event in results if event.data.get("decision") == "finish"]
+    if not said:
+        return None
+    report = said[-1].data["report"]
+    return Finish(
+        status=HandoffStatus(report["status"]), seq=said[-1].seq, summary=cut(report["summary"], SUMMARY_CHARS)
+    )

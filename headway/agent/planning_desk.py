@@ -1,0 +1,162 @@
+"""Carries out a planner's tool calls: reads at the turn's pinned commit, and takes decisions down."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headway.agent.children import Asked, asked_in, outstanding, overlap, told_in
+from headway.agent.conversation import Answer, Conversation
+from headway.agent.excerpt import EXCERPT_CHARS, cut, decoded, numbered
+from headway.agent.files import GREP_HITS, hits_text
+from headway.agent.handoff_text import whole
+from headway.agent.prompts import Prompts
+from headway.agent.tools import planning as tools
+from headway.agent.tools.schema import Arguments, arguments_of
+from headway.domain.errors import ToolError
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff
+from headway.domain.ids import ChildKey, Oid, child_key
+from headway.domain.task import Scope, TaskSpec, in_history
+from headway.domain.turn import SPAWNS_PER_TURN, ChildKind, PlanTurn, Spawned
+from headway.git.hub import Hub
+from headway.model.turn import ToolCall
+from headway.trace.log_store import LogStore
+
+CONTENT = "content"
+
+
+@dataclass
+class PlanningDesk:
+    """The tools of one turn.
+
+    Attributes:
+        physical: The planner's whole log as it was when the turn began or was resumed.
+        started: Sequence number of the turn's start.
+    """
+
+    order: PlanTurn
+    store: LogStore
+    hub: Hub
+    prompts: Prompts
+    talk: Conversation
+    pinned: Oid
+    physical: Sequence[Event] = field(repr=False)
+    started: int
+
+    def answer(self, call: ToolCall) -> Answer:
+        """What a call is answered with. A decision counts by its answer alone, so that it may be worked out again."""
+        try:
+            return self._run(arguments_of(tools.PLANNER_TOOLS, call.name, call.arguments))
+        except ToolError as error:
+            return Answer(text=str(error), error=True)
+
+    @property
+    def turn_events(self) -> list[Event]:
+        """The live line since the turn's start."""
+        return [event for event in self.talk.log.line if event.seq >= self.started]
+
+    def outstanding(self) -> dict[ChildKey, Asked]:
+        """The children that are still out."""
+        line = self.talk.log.line
+        return outstanding([*self.physical, *self.turn_events], line)
+
+    def _run(self, arguments: Arguments) -> Answer:
+        match arguments:
+            case tools.SpawnTasks():
+                return self._spawn_tasks(arguments.tasks)
+            case tools.SpawnSubplanner():
+                return self._spawn_subplanner(Scope(**arguments.model_dump()))
+            case tools.Cancel():
+                return self._cancel(arguments)
+            case tools.RewriteScratchpad():
+                return self._rewrite(arguments.content)
+            case tools.Wait():
+                return Answer(self.prompts.render("answers/wait"), compared=None, facts={"decision": "wait"})
+            case tools.Finish():
+                report = arguments.handed().model_dump(mode="json")
+                facts = {"decision": "finish", "report": report}
+                return Answer(self.prompts.render("answers/finish"), compared=None, facts=facts)
+            case tools.ReadHandoff():
+                return Answer(self._handoff(arguments.id))
+            case _:
+                return Answer(cut(self._read(arguments), EXCERPT_CHARS))
+
+    def _read(self, arguments: Arguments) -> str:
+        at = self.pinned
+        match arguments:
+            case tools.ListDir(path=path, depth=depth):
+                return self.hub.list_dir(at, path, depth)
+            case tools.ReadFile(path=path, start=start, limit=limit):
+                return numbered(decoded(self.hub.read_file(at, path), path), start, limit)
+            case tools.Grep(pattern=pattern, path=path, glob=glob):
+                return hits_text(self.hub.grep(at, pattern, path, glob, GREP_HITS + 1), GREP_HITS)
+            case tools.GitLog(path=path, limit=limit):
+                return self.hub.log(at, path, limit)
+            case tools.GitShow(rev=rev, path=path):
+                return self.hub.show(rev, path)
+            case _:
+                raise TypeError(f"{type(arguments).__name__} is no tool of a planner")
+
+    def _handoff(self, key: ChildKey) -> str:
+        notice = told_in(self.talk.log.line).get(key)
+        if notice is None:
+            raise ToolError(f"no handoff of {key} came in; read_handoff takes the id in the heading of a handoff")
+        event = self.store.event(notice.ref(self.order.me))
+        return cut(whole(Handoff.model_validate(event.data["handoff"])), EXCERPT_CHARS)
+
+    def _spawn_tasks(self, tasks: tuple[TaskSpec, ...]) -> Answer:
+        asked = asked_in(self.turn_events)
+        room = min(self.order.spawnable - self._tasks_asked(asked), SPAWNS_PER_TURN - len(asked))
+        if len(tasks) > room:
+            name = "answers/no_room" if room > 0 else "answers/no_room_at_all"
+            values = {"asked": len(tasks), "room": room} if room > 0 else {}
+            raise ToolError(self.prompts.render(name, **values))
+        return self._spawn(ChildKind.TASK, list(tasks), list(self.outstanding().values()))
+
+    def _spawn_subplanner(self, scope: Scope) -> Answer:
+        if not self.order.may_delegate:
+            raise ToolError(self.prompts.render("answers/no_subplanner"))
+        if len(asked_in(self.turn_events)) >= SPAWNS_PER_TURN:
+            raise ToolError(self.prompts.render("answers/no_room_at_all"))
+        return self._spawn(ChildKind.PLANNER, [scope], [])
+
+    def _spawn(self, kind: ChildKind, texts: Sequence[TaskSpec | Scope], others: list[Asked]) -> Answer:
+        first = len(asked_in(self.turn_events))
+        spawned, said = [], []
+        for item, text in enumerate(texts):
+            decision = json.dumps(text.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+            key = child_key(self.order.turn, first + item, self.order.context.incarnation, decision)
+            title = in_history(text.title)
+            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
+            said.append({"id": key, "title": title} | self._overlaps(text, others))
+        return Answer(
+            json.dumps({"asked": said}, ensure_ascii=False),
+            progress=True,
+            facts={
+                "decision": "spawn",
+                # Without `seq`: the text lies where this answer will, which is known once it is written.
+                "spawned": [child.model_dump(mode="json", exclude={"seq"}) for child in spawned],
+                "items": [text.model_dump(mode="json") for text in texts],
+            },
+        )
+
+    def _overlaps(self, text: TaskSpec | Scope, others: list[Asked]) -> dict[str, list[str]]:
+        if not isinstance(text, TaskSpec) or not text.paths:
+            return {}
+        with_them = [f"{o.spawned.key} {o.spawned.title}" for o in others if overlap(text.paths, o.paths)]
+        return {"open_tasks_on_the_same_paths": with_them[:10]} if with_them else {}
+
+    def _tasks_asked(self, asked: dict[ChildKey, Asked]) -> int:
+        return sum(1 for child in asked.values() if child.spawned.kind is ChildKind.TASK)
+
+    def _cancel(self, arguments: tools.Cancel) -> Answer:
+        out = self.outstanding()
+        strangers = [key for key in arguments.ids if key not in out]
+        if strangers:
+            raise ToolError(f"not outstanding: {', '.join(strangers[:20])}. Outstanding: {', '.join(list(out)[:100])}")
+        facts = {"decision": "cancel", "cancelled": list(arguments.ids), "reason": arguments.reason}
+        return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, facts=facts)
+
+    def _rewrite(self, content: str) -> Answer:
+        self.talk.note("scratchpad", {CONTENT: content})
+        return Answer(self.prompts.render("answers/scratchpad", chars=len(content)), progress=True)

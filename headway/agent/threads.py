@@ -1,0 +1,24 @@
+"""Blocking work off the event loop, which is never left half done: a cancelled caller waits for it to end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of `work`, run in a thread.
+
+    A thread cannot be cancelled, and git or the log must not be closed under it: on cancellation its end is awaited
+    before the cancellation goes on.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # looked at, so that it is not reported as forgotten
+        raise
