@@ -58,7 +58,7 @@ class Rehearsal:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             rehearsal_app(self.playbook, self._ledger),
-            log_level="warning",
+            log_level="error",
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
