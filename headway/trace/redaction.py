@@ -1,0 +1,90 @@
+"""Keeps secrets out of the logs: the values that we know, and what looks like a key."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import quote
+
+REDACTED = "[redacted]"
+
+_SHORTEST = 8
+"""Shorter values are too likely to be a part of something else."""
+
+_ORDINARY = re.compile(r"[A-Za-z]?[a-z]*(?:[-_. ][a-z]+)*")
+_LONGEST_ORDINARY = 20
+"""Servers that ask for no key are given any word, such as "not-needed"; that must not vanish from every text."""
+
+_DIGIT = r"(?=[A-Za-z0-9_.~+/=-]*\d)"
+_END = r"(?![A-Za-z0-9_+/=-])"
+
+_AFTER_PREFIX = {
+    "sk-": rf"{_DIGIT}[A-Za-z0-9_-]{{20,}}",
+    **dict.fromkeys(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{36,}"),
+    "github_pat_": r"[A-Za-z0-9_]{22,}",
+    "glpat-": rf"{_DIGIT}[A-Za-z0-9_-]{{20,}}",
+    "xox": rf"[abeprs]-{_DIGIT}[A-Za-z0-9-]{{10,}}",
+    "hf_": r"[A-Za-z0-9]{30,}",
+    "AIza": rf"[A-Za-z0-9_-]{{35}}{_END}",
+    **dict.fromkeys(("AKIA", "ASIA"), rf"[A-Z0-9]{{16}}{_END}"),
+    "eyJ": r"[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
+}
+
+_KEY_BLOCK = (
+    # The body as it stands in a file, or with line ends escaped as in JSON; its end may have been cut off.
+    r"(-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----)(?:\s|\\[nr])*"
+    r"(?:(?:Proc-Type|DEK-Info):[^\n\\]*(?:\s|\\[nr])+)*"
+    r"[A-Za-z0-9+/=]{16}(?:[A-Za-z0-9+/=\s]|\\[nr])*(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----)?"
+)
+
+
+def _token(prefix: str, rest: str) -> re.Pattern[str]:
+    """A prefix at the start of a token.
+
+    In the middle of a longer one, such as encrypted reasoning, it means nothing; but a letter before it may be the end
+    of an escaped line break. Looked for by the prefix itself: looking behind at every place takes ten times as long.
+    """
+    return re.compile(rf"{prefix}(?:(?<![A-Za-z0-9_-]{prefix})|(?<=\\[nrt]{prefix})){rest}")
+
+
+# What is quick to look for, the shape, and what stands there instead.
+_SHAPES = (
+    *((prefix, _token(prefix, rest), REDACTED) for prefix, rest in _AFTER_PREFIX.items()),
+    ("earer", re.compile(rf"\b([Bb]earer\s+){_DIGIT}[A-Za-z0-9_.~+/=-]{{16,}}"), rf"\1{REDACTED}"),
+    ("PRIVATE KEY-----", re.compile(_KEY_BLOCK), rf"\1{REDACTED}"),
+)
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that replaces every secret in a text by `[redacted]`.
+
+    Args:
+        secrets: Values that must never be written, such as the model endpoint's key; found also as JSON or a URL writes
+            them. Values under 8 characters, and short plain words, are not looked for.
+    """
+    known = _forms(secrets)
+
+    def redact(text: str) -> str:
+        if len(text) < _SHORTEST:
+            return text
+        for form in known:
+            text = text.replace(form, REDACTED)
+        for hint, shape, replacement in _SHAPES:
+            if hint in text:
+                text = shape.sub(replacement, text)
+        return text
+
+    return redact
+
+
+def _forms(secrets: Iterable[str]) -> list[str]:
+    """The longest first, since one may be a part of another."""
+    values = {secret.strip() for secret in secrets}
+    forms = {
+        form for value in values if _is_secret(value) for form in (value, json.dumps(value)[1:-1], quote(value, ""))
+    }
+    return sorted(forms, key=len, reverse=True)
+
+
+def _is_secret(value: str) -> bool:
+    is_word = len(value) < _LONGEST_ORDINARY and _ORDINARY.fullmatch(value)
+    return len(value) >= _SHORTEST and not is_word

@@ -1,0 +1,23 @@
+"""A log store as the tests of this room use it."""
+
+from pathlib import Path
+
+import pytest
+
+from headway.domain.ids import AgentId, Incarnation, RunName
+from headway.trace.log_store import LogStore
+
+RUN = RunName("demo")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LogStore:
+    """A store with one run in it."""
+    store = LogStore(tmp_path)
+    store.claim(RUN, Incarnation("first"))
+    return store
+
+
+@pytest.fixture
+def agent() -> AgentId:
+    return AgentId("demo/root-0a1b2c3d")

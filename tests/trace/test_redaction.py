@@ -1,0 +1,99 @@
+"""Secrets vanish from texts, and nothing else does."""
+
+import base64
+import hashlib
+import json
+import random
+
+import pytest
+
+from headway.trace.redaction import REDACTED, redactor
+
+KEY = "Zq9x-Very.Secret/Value+1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [KEY, f"curl -H 'X-Key: {KEY}'", f"x{KEY}y", json.dumps({"key": KEY}), "?key=Zq9x-Very.Secret%2FValue%2B1&more"],
+)
+def test_a_known_value_vanishes_however_it_is_written(text: str) -> None:
+    redacted = redactor([KEY])(text)
+    assert REDACTED in redacted
+    assert "Secret" not in redacted
+
+
+def test_a_known_value_with_quotes_and_line_ends_vanishes_from_json() -> None:
+    secret = 'a"b\\c\nd9-e'
+    assert redactor([secret + "\n"])(json.dumps({"a": secret})) == json.dumps({"a": REDACTED})
+
+
+def test_the_longer_of_two_known_values_wins() -> None:
+    assert redactor(["abcd1234", "abcd1234-efgh5678"])("abcd1234-efgh5678 abcd1234") == f"{REDACTED} {REDACTED}"
+
+
+@pytest.mark.parametrize("word", ["", "short", "rehearsal", "not-needed", "no-key-required", "Anything", "lm-studio"])
+def test_a_word_given_as_a_key_does_not_vanish_from_every_text(word: str) -> None:
+    text = f"this is a {word} of no importance"
+    assert redactor([word])(text) == text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t",
+        "sk-ant-api03-Ab3dEf6hIj9kLm2nOp5qRs8t_uv-wx",
+        "ghp_0123456789abcdefghijABCDEFGHIJ456789",
+        "github_pat_11ABCDEFG0123456789_abcdefghij",
+        "glpat-Ab3dEf6hIj9kLm2nOp5q",
+        "xoxb-123456789012-abcdefghijkl",
+        "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH",
+        "AIzaSyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q",
+        "AKIAIOSFODNN7EXAMPLE",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "KEY={}", 'key = "{}"', "a\n{}\nb", "a\\n{}\\nb", "https://x:{}@host/p"])
+def test_what_looks_like_a_key_vanishes(secret: str, around: str) -> None:
+    assert redactor([])(around.format(secret)) == around.format(REDACTED)
+
+
+def test_a_bearer_token_vanishes_and_its_word_stays() -> None:
+    assert redactor([])("Authorization: Bearer abcdef0123456789abcdef==") == f"Authorization: Bearer {REDACTED}"
+
+
+BODY = "\n".join(["MIIEpAIBAAKCAQEA1234567890abcdefghijklmnopqrstuvwxyz+/ABCDEFGHIJKLMN"] * 5)
+BLOCK = f"-----BEGIN RSA PRIVATE KEY-----\n{BODY}\n-----END RSA PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("text", [BLOCK, json.dumps(BLOCK)[1:-1], BLOCK[:200]], ids=["file", "json", "cut"])
+def test_a_private_key_vanishes(text: str) -> None:
+    redacted = redactor([])(f"before {text}: after")
+    assert "MII" not in redacted
+    assert redacted.startswith("before -----BEGIN RSA PRIVATE KEY-----[redacted]")
+    assert redacted.endswith("after")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        hashlib.sha1(b"x").hexdigest(),
+        hashlib.sha256(b"x").hexdigest(),
+        "task-1234567890-abcdefghijklmnopqrstuvwxyz",
+        "sk-learn and sk-estimator-checks-and-other-long-names",
+        "disk-0123456789012345678901234567",
+        "the bearer of this letter, and Bearer authentication-mechanisms",
+        "ghp_short, AKIA, hf_hub_download_of_a_model",
+        'if "-----BEGIN PRIVATE KEY-----" in text: raise ValueError("a key")',
+        "demo/root-0a1b2c3d/12.34-deadbeef",
+        "AKIAIOSFODNN7EXAMPLEANDMORELETTERS",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert redactor([KEY])(text) == text
+
+
+def test_opaque_text_of_a_model_stays() -> None:
+    numbers = random.Random(7)
+    for _ in range(20):
+        opaque = base64.urlsafe_b64encode(numbers.randbytes(100_000)).decode()
+        assert redactor([KEY])(opaque) == opaque
