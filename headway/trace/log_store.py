@@ -128,8 +128,8 @@ class LogStore:
             return b""
 
     def _path(self, agent: AgentId) -> Path:
-        run, _, rest = agent.partition("/")
-        parts = rest.split("/") if rest else [RUN_LOG]
+        run, below, rest = agent.partition("/")
+        parts = rest.split("/") if below else [RUN_LOG]
         if not all(_ID_PART.fullmatch(part) for part in parts) or rest == RUN_LOG:
             raise ValueError(f"{agent!r} is no agent's id")
         return self.run_folder(RunName(run)).joinpath("logs", *parts[:-1], f"{parts[-1]}.jsonl")

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.ids import AgentId, Incarnation, RunName
+from headway.domain.ids import AgentId, Incarnation
 from headway.trace.log_store import LogStore
-
-RUN = RunName("demo")
+from tests.trace.steps import RUN
 
 
 @pytest.fixture

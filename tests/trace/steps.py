@@ -1,0 +1,23 @@
+"""What the tests of logs do again and again."""
+
+from pathlib import Path
+
+from headway.domain.ids import AgentId, RunName
+from headway.trace.agent_log import AgentLog
+from headway.trace.blobs import INLINE_CHARS
+from headway.trace.log_store import LogStore
+
+RUN = RunName("demo")
+LONG = "ü" * (INLINE_CHARS + 1)
+
+
+def say(log: AgentLog, text: str, *, sync: bool = False) -> int:
+    return log.append("text", {"text": text}, sync=sync).seq
+
+
+def file_of(store: LogStore, agent: AgentId) -> Path:
+    return store.run_folder(RUN) / "logs" / f"{agent.partition('/')[2] or 'run'}.jsonl"
+
+
+def texts(store: LogStore, agent: AgentId, upto: int | None = None) -> list[str]:
+    return [event.data["text"] for event in store.read(agent, upto)]
