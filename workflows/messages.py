@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from headway.domain.ids import AgentId
 
@@ -44,6 +44,19 @@ async def cancel(agent: AgentId) -> bool:
             return False
         raise
     return True
+
+
+def was_cancelled(error: BaseException) -> bool:
+    """Whether this workflow was asked to cancel; the same exception also comes when its cached instance is dropped.
+
+    Raises:
+        BaseException: `error` itself in that other case, when nothing may be started any more.
+    """
+    if workflow.cancellation_reason() is not None:
+        return is_cancelled_exception(error)
+    if isinstance(error, asyncio.CancelledError):
+        raise error
+    return False
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:

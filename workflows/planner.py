@@ -7,7 +7,7 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from activities.handoffs import Handoffs
 from activities.planning import Planning
@@ -49,7 +49,7 @@ class Planner:
         try:
             ending = await self._plan()
         except (asyncio.CancelledError, ActivityError) as error:
-            if not is_cancelled_exception(error):
+            if not messages.was_cancelled(error):
                 raise
             cancelled = True
             ending = await messages.to_the_end(self._cancel_all())
@@ -134,7 +134,7 @@ class Planner:
         try:
             outcome = await self._think(order)
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if messages.was_cancelled(error):
                 raise
             self.state.close(HandoffStatus.FAILED, str(error.cause or error))
             return
@@ -174,9 +174,10 @@ class Planner:
     async def _errands(self) -> None:
         while True:
             self.stirred = False
+            # First who can start, then who never will: what was just given back may serve somebody.
+            starts = self.state.books.to_start() if self.state.closing is None else ()
             for key in self.state.books.to_drop(closing=self.state.closing is not None):
                 await self._drop(key)
-            starts = self.state.books.to_start() if self.state.closing is None else ()
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in self.state.books.answers():
                 grant = Grant(total=answer.total, final=answer.final)

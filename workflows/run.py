@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.handoffs import Handoffs
 from activities.repository import Checks, Repository
@@ -44,7 +44,7 @@ class Run:
             await self._wait_for_root()
             return await self._report()
         except (asyncio.CancelledError, ActivityError) as error:
-            if not is_cancelled_exception(error):
+            if not messages.was_cancelled(error):
                 raise _readable(error) from error
         await messages.to_the_end(self._cancel_root())
         raise asyncio.CancelledError

@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.work import Work, WorkEnds
 from headway.domain.budget import Amount
@@ -41,7 +41,7 @@ class Task:
         try:
             done = await self._work()
         except (asyncio.CancelledError, ActivityError) as error:
-            if not is_cancelled_exception(error):
+            if not messages.was_cancelled(error):
                 done = await messages.to_the_end(self._end(HandoffStatus.FAILED, _reason(error)))
             else:
                 cancelled = error

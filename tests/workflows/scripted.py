@@ -1,0 +1,266 @@
+"""Activities that answer from a script, so that a test says what planners decide and workers do.
+
+Workflows are the real ones, with their cache switched off: every workflow task replays its history from the start.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from headway.domain.budget import Amount
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, Oid, child_key
+from headway.domain.refs import Ref
+from headway.domain.run import (
+    PreparedRun,
+    PrepareRun,
+    Publish,
+    Published,
+    RunContext,
+    RunReport,
+    WriteReport,
+    outcome_of,
+)
+from headway.domain.turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
+from headway.domain.work import (
+    DescribeChildren,
+    EndWorker,
+    StoredHandoff,
+    StoreHandoff,
+    WorkerDone,
+    WorkerSuspended,
+    WorkOrder,
+)
+from workflows.options import AGENT_QUEUE, QUEUE
+from workflows.planner import Planner
+from workflows.run import Run
+from workflows.task import Task
+
+Turn = Callable[[PlanTurn], Awaitable[TurnOutcome]]
+Work = Callable[[WorkOrder], Awaitable[WorkerDone | WorkerSuspended]]
+
+BASE = Oid("a" * 40)
+
+
+def outcome(order: PlanTurn, decision: Decision, **more: Any) -> TurnOutcome:
+    """A turn's outcome with the numbers that the log would give."""
+    return TurnOutcome(decision=decision, seq=order.from_seq + 10, own_tokens=order.turn * 100, **more)
+
+
+def spawn(order: PlanTurn, *titles: str, kind: ChildKind = ChildKind.TASK) -> tuple[Spawned, ...]:
+    """Children with the keys that a real turn would give them."""
+    return tuple(
+        Spawned(
+            key=child_key(order.turn, index, order.context.incarnation, title),
+            kind=kind,
+            title=title,
+            seq=order.from_seq + 5,
+            item=index,
+        )
+        for index, title in enumerate(titles)
+    )
+
+
+def finish(order: PlanTurn, status: HandoffStatus = HandoffStatus.DONE, summary: str = "all done") -> TurnOutcome:
+    """A turn that ends with `finish`."""
+    said = Finish(status=status, seq=order.from_seq + 8, summary=summary)
+    return outcome(order, Decision.FINISH, finish=said)
+
+
+async def done(order: WorkOrder) -> WorkerDone:
+    """A worker that does its task."""
+    return worker_done(order)
+
+
+def worker_done(
+    order: WorkOrder, status: HandoffStatus = HandoffStatus.DONE, *, tokens: int = 1000, retry: bool = False
+) -> WorkerDone:
+    """A worker's handoff."""
+    return WorkerDone(
+        ref=Ref(log=order.me, seq=order.attempt),
+        status=status,
+        summary=f"{order.title}: {status}",
+        spent=Amount(tokens=tokens, tasks=1),
+        retry=retry,
+    )
+
+
+class Script:
+    """What planners and workers do in one test, and what was asked of them."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.plan: Turn = self._nothing_planned
+        self.work: Work = done
+        self.turns: list[PlanTurn] = []
+        self.orders: list[WorkOrder] = []
+        self.stored: dict[AgentId, StoreHandoff] = {}
+        self.checks: list[RunCheck] = []
+        self.ended: list[EndWorker] = []
+        self.published: list[Publish] = []
+        self.limits: dict[str, Any] = {}
+        self.budget = Amount(tokens=20_000_000, tasks=1000)
+        self.passes = True
+        self.handed: dict[AgentId, HandoffStatus] = {}
+        self.changed = asyncio.Condition()
+        self.context_update: dict[str, Any] = {}
+
+    async def _nothing_planned(self, order: PlanTurn) -> TurnOutcome:
+        return finish(order, HandoffStatus.NOT_NEEDED)
+
+    # Starting
+
+    async def start(self, raw: Any = None, *, name: str | None = None) -> WorkflowHandle[Any, Any]:
+        """Start a run as the stock CLI does: by the name of its type, with one JSON object."""
+        raw = {"repo": "/some/repo", "instructions": "Do it.", **({"check": "true"} if self.passes else {})} | (
+            raw or {}
+        )
+        return await self.start_with(raw, name=name)
+
+    async def start_with(self, *inputs: Any, name: str | None = None) -> WorkflowHandle[Any, Any]:
+        """Start a run with any input at all."""
+        return await self.client.start_workflow(
+            "Run",
+            args=list(inputs),
+            id=name or self.name,
+            task_queue=QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        )
+
+    @contextlib.asynccontextmanager
+    async def working(self, *, cached: int = 0, agents: int = 50) -> AsyncIterator[None]:
+        """The worker processes: workflows, planning, agents."""
+        runner = SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
+        )
+        planning = Worker(
+            self.client,
+            task_queue=QUEUE,
+            workflows=[Run, Planner, Task],
+            workflow_runner=runner,
+            max_cached_workflows=cached,
+            activities=[
+                self.prepare_run,
+                self.plan_turn,
+                self.store_handoff,
+                self.describe_children,
+                self.publish,
+                self.write_report,
+                self.end_worker,
+            ],
+        )
+        working = Worker(
+            self.client,
+            task_queue=AGENT_QUEUE,
+            activities=[self.run_worker, self.run_check],
+            max_concurrent_activities=agents,
+        )
+        async with planning, working:
+            yield
+
+    # Activities
+
+    @activity.defn(name="prepare_run")
+    async def prepare_run(self, order: PrepareRun) -> PreparedRun:
+        context = RunContext(
+            run=order.run,
+            incarnation=order.incarnation,
+            spec=Ref(log=AgentId(order.run), seq=1),
+            base=BASE,
+            has_check="check" in order.spec,
+            worst_call=1000,
+            heartbeat_s=5,
+        ).model_copy(update=self.context_update)
+        return PreparedRun(
+            context=context,
+            scope=Ref(log=AgentId(order.run), seq=0),
+            title="Do it.",
+            budget=self.budget,
+            repo=str(order.spec["repo"]),
+            level="plain",
+        )
+
+    @activity.defn(name="plan_turn")
+    async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
+        self.turns.append(order)
+        return await self.plan(order)
+
+    @activity.defn(name="run_worker")
+    async def run_worker(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
+        self.orders.append(order)
+        beating = asyncio.create_task(_beat())
+        try:
+            result = await self.work(order)
+        finally:
+            beating.cancel()
+        if isinstance(result, WorkerDone) and not result.retry:
+            self.handed[order.me] = result.status
+            async with self.changed:
+                self.changed.notify_all()
+        return result
+
+    async def until_handed(self, count: int) -> None:
+        """Return when so many workers have handed off."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.handed) >= count)
+
+    @activity.defn(name="end_worker")
+    async def end_worker(self, order: EndWorker) -> WorkerDone:
+        self.ended.append(order)
+        self.handed[order.order.me] = order.status
+        return worker_done(order.order, order.status)
+
+    @activity.defn(name="store_handoff")
+    async def store_handoff(self, order: StoreHandoff) -> StoredHandoff:
+        self.stored[order.me] = order
+        return StoredHandoff(ref=Ref(log=order.me, seq=99), status=order.status, summary=order.why, spent=Amount())
+
+    @activity.defn(name="describe_children")
+    async def describe_children(self, order: DescribeChildren) -> list[HandoffNotice]:
+        return []
+
+    @activity.defn(name="publish")
+    async def publish(self, order: Publish) -> Published:
+        self.published.append(order)
+        return Published(trunk=BASE, branch=f"headway/{order.run}/main")
+
+    @activity.defn(name="run_check")
+    async def run_check(self, order: RunCheck) -> CheckVerdict:
+        self.checks.append(order)
+        return CheckVerdict(commit=BASE, passed=self.passes, why="passed" if self.passes else "exit code 1")
+
+    @activity.defn(name="write_report")
+    async def write_report(self, order: WriteReport) -> RunReport:
+        return RunReport(
+            run=order.context.run,
+            outcome=outcome_of(order.status, order.verdict),
+            summary="",
+            branch="",
+            trunk=BASE,
+            commits=0,
+            check=order.verdict,
+            spent=order.spent,
+        )
+
+    def by_planner(self) -> dict[AgentId, list[PlanTurn]]:
+        """The turns that were asked for, by planner."""
+        found: dict[AgentId, list[PlanTurn]] = defaultdict(list)
+        for turn in self.turns:
+            found[turn.me].append(turn)
+        return found
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(0.5)
