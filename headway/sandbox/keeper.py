@@ -88,6 +88,7 @@ class Keeper:
                 return
             self._shell.wait()  # only a killed keeper breaks the pipe
             self._shell.stdin.close()
+            self._shell = None
         if self._groups:
             self._start()
 

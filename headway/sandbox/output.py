@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 SHOWN_CHARS = 16 * 1024
 """Characters of the head, and as many of the tail, that are shown."""
@@ -27,7 +27,7 @@ class Capture:
     """Takes a command's output in as it comes.
 
     Args:
-        file: Where the first 8 MB go, byte for byte.
+        file: Where the first 8 MB go, byte for byte; fewer when the disk takes no more.
 
     Attributes:
         total: Bytes so far.
@@ -38,7 +38,7 @@ class Capture:
         self._head = bytearray()
         self._tail = bytearray()
         self._path = file
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take in the next bytes."""
@@ -70,11 +70,14 @@ class Capture:
         return _join(head, tail, f"about {lost} bytes"), True
 
     def _write(self, chunk: bytes) -> None:
-        if self._file is None:
-            assert self._path is not None
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")
-        self._file.write(chunk)
+        assert self._path is not None
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("wb", buffering=0)
+            self._file.write(chunk)
+        except OSError:  # a full disk must not keep the output itself from the model
+            self._path = None
 
 
 def readable(output: bytes) -> tuple[str, bool]:

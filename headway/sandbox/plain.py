@@ -59,7 +59,10 @@ def _start(command: Command, capture: Capture) -> Job:
     if not command.cwd.is_dir():
         raise ToolError(f"{command.cwd} is not a folder: name an existing one as workdir.")
     home = command.home or command.cwd / ".headway" / "home"
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"{home} cannot be made, which commands need as their HOME: {error.strerror}.") from error
     mark = KEEPER.mark()
     env = environment(command, home, mark)
     try:

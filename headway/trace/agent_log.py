@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,8 @@ _DISK_FULL_DELAY_S = 30.0
 class AgentLog:
     """The log of one agent, under one lease. Opening it raises the lease: an earlier holder writes nothing more.
 
-    Usable from any thread, by one at a time. `LogStore.open` is the way to get one.
+    Safe for threads: what one of them still writes while its caller was cancelled does not mix with what the next one
+    writes. `LogStore.open` is the way to get one.
 
     Attributes:
         agent: Whose log.
@@ -51,6 +53,7 @@ class AgentLog:
         self._role = role
         self._task = task
         self._path = path
+        self._mutex = threading.RLock()
         self._fd = _open_file(path)
         try:
             with self._locked():
@@ -102,18 +105,21 @@ class AgentLog:
             LeaseLost: A newer holder has opened the log; nothing was written.
             TransientError: The disk is full; nothing was written.
         """
-        event = self._event(type, plain(data, self._redact), epoch, turn, dur_ms)
-        line = encode(event, self._blobs)
-        with self._locked():
-            self._refuse_if_lost()
-            self._write(event, line)
-        if sync:
-            self.sync()
+        data = plain(data, self._redact)
+        with self._mutex:
+            event = self._event(type, data, epoch, turn, dur_ms)
+            line = encode(event, self._blobs)
+            with self._locked():
+                self._refuse_if_lost()
+                self._write(event, line)
+            if sync:
+                os.fsync(self._fd)
         return event
 
     def sync(self) -> None:
         """Put everything that was appended on disk."""
-        os.fsync(self._fd)
+        with self._mutex:
+            os.fsync(self._fd)
 
     def fork(self, seq: int) -> list[Event]:
         """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
@@ -126,16 +132,17 @@ class AgentLog:
         Raises:
             UserError: The log has no such event.
         """
-        if not NO_EVENT <= seq < len(self._events):
-            raise no_such_event(self.agent, seq)
-        if self._line.head_at(seq) == self._line.head:
-            self.check()
-            return []
-        before = self.line
-        self.append("agent.fork", {"to": seq}, sync=True)
-        self.line = [self._events[live] for live in self._line.seqs(self._line.head)]
-        kept = {event.seq for event in self.line}
-        return [event for event in before if event.seq not in kept]
+        with self._mutex:
+            if not NO_EVENT <= seq < len(self._events):
+                raise no_such_event(self.agent, seq)
+            if self._line.head_at(seq) == self._line.head:
+                self.check()
+                return []
+            before = self.line
+            self.append("agent.fork", {"to": seq}, sync=True)
+            self.line = [self._events[live] for live in self._line.seqs(self._line.head)]
+            kept = {event.seq for event in self.line}
+            return [event for event in before if event.seq not in kept]
 
     def check(self) -> None:
         """Do nothing while this holder's lease is the newest.
@@ -143,16 +150,18 @@ class AgentLog:
         Raises:
             LeaseLost: It is not.
         """
-        found = os.fstat(self._fd)
-        if found.st_size != self._end or found.st_nlink == 0:
-            with self._locked():
-                self._refuse_if_lost()
+        with self._mutex:
+            found = os.fstat(self._fd)
+            if found.st_size != self._end or found.st_nlink == 0:
+                with self._locked():
+                    self._refuse_if_lost()
 
     def close(self) -> None:
         """Let go of the file. The lease stays what it is until somebody opens the log again."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        with self._mutex:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
 
     def __enter__(self) -> Self:
         return self

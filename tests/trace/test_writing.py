@@ -147,6 +147,14 @@ log.append("text", {"text": "goes on"})
                 thread.join()
         assert texts(store, agent) == [str(number) for number in range(8)]
 
+    def test_threads_that_write_one_log_at_once_do_not_mix(self, store: LogStore, agent: AgentId) -> None:
+        with store.open(agent, role="planner") as log, ThreadPoolExecutor(8) as pool:
+            seqs = list(pool.map(lambda number: say(log, f"{number}"), range(200)))
+        assert sorted(seqs) == list(range(1, 201))
+        assert [event.data["text"] for event in store.read(agent)] == [
+            str(number) for _, number in sorted(zip(seqs, range(200), strict=True))
+        ]
+
     def test_a_store_may_be_used_by_many_threads_at_once(self, store: LogStore, agent: AgentId) -> None:
         def work(number: int) -> None:
             with store.open(AgentId(f"{agent}/1.{number}-deadbeef"), role="worker") as log:
