@@ -22,14 +22,14 @@ class Child:
     Attributes:
         name: Of its log file and its entry in the state; unique under one supervisor.
         argv: Program and arguments.
-        env: Additions to the supervisor's environment. Never written anywhere.
+        env: Additions to the supervisor's environment; None takes a variable out of it. Never written anywhere.
         restart: Start it again when it dies; otherwise its end ends the supervisor.
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
     """
 
     name: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
     restart: bool = True
     stop_s: float = 40.0
 
@@ -86,7 +86,7 @@ async def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **child.env},
+            env={name: value for name, value in {**os.environ, **child.env}.items() if value is not None},
             start_new_session=True,
             pass_fds=() if pipe is None else (pipe,),
         )

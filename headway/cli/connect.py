@@ -63,9 +63,9 @@ def target_of(home: Path) -> Target:
         return Target(profile.address, namespace, named=True, config=config)
     state = read_state(home)
     if state is not None and "address" in state.facts:
-        return Target(state.facts["address"], state.facts.get("namespace", namespace), named=False, config=config)
+        return Target(state.facts["address"], state.facts.get("namespace", namespace), named=False, config={})
     settings = load_settings(find_settings())
-    return Target(settings.address, profile.namespace or settings.namespace.name, named=False, config=config)
+    return Target(settings.address, profile.namespace or settings.namespace.name, named=False, config={})
 
 
 async def connect(target: Target, *, runtime: Runtime | None = None, identity: str | None = None) -> Client:

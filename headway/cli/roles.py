@@ -11,7 +11,7 @@ ROLES = ("workflows", "planning", "agents")
 """In the order they start. Apart, because a blocking call of one must not starve another's heartbeats."""
 
 
-def worker_children(agents: int | None = None, env: Mapping[str, str] | None = None) -> list[Child]:
+def worker_children(agents: int | None = None, env: Mapping[str, str | None] | None = None) -> list[Child]:
     """One child per role, named by it.
 
     Args:

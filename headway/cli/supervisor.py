@@ -100,6 +100,11 @@ class Supervisor:
         self._facts.update(facts)
         self._write()
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What `know` was told so far."""
+        return dict(self._facts)
+
     def pid(self, name: str) -> int | None:
         """The process id of a child that runs now."""
         started = self._running.get(name)
@@ -108,6 +113,23 @@ class Supervisor:
     def log(self, name: str) -> Path:
         """Where a child's output goes."""
         return self.logs / f"{name}.log"
+
+    def trouble(self, name: str) -> str | None:
+        """Why it is of no use to wait for a child: it died. None while it runs well.
+
+        Raises:
+            KeyboardInterrupt: When asked to stop, so that whoever waits stops too.
+        """
+        if self._why is not None:
+            return str(self._why)
+        if self.stopping:
+            raise KeyboardInterrupt
+        state = self._states.get(name)
+        if state is None or state.last_exit is None:
+            return None
+        return f"{name} ended with exit code {state.last_exit}; its log, {self.log(name)}, ends with:\n" + tail(
+            self.log(name)
+        )
 
     async def start(self, child: Child) -> int:
         """Start a child and watch over it from now on; its process id."""

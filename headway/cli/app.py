@@ -1,0 +1,56 @@
+"""The command `headway`."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import typer
+
+from headway.cli.demo import demo
+from headway.cli.down import down
+from headway.cli.leaving import leave
+from headway.cli.rehearse import rehearse
+from headway.cli.run import run
+from headway.cli.status import status
+from headway.cli.up import up
+from headway.cli.worker import worker
+from headway.domain.errors import UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="headway",
+    help="Run a tree of LLM agents on one git repository, and lose nothing to a crash.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, up, down, run, status, worker, rehearse):
+    app.command()(command)
+
+
+def main() -> NoReturn:
+    """Run the command. What only the user can set right is one message on stderr and exit code 2, never a traceback."""
+    leave(_code_of(app))
+
+
+def _code_of(work: Callable[[], object]) -> int:
+    try:
+        work()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except UserError as error:
+        sys.stderr.write(f"headway: {error}\n")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a bug of ours, shown as one
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

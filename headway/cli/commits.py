@@ -1,0 +1,46 @@
+"""The commits that a run has landed, read from its hub when that is on this machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.errors import TransientError
+from headway.domain.ids import RunName
+from headway.git.repo import hermetic_environment, run_git
+
+MOST = 2_000
+_FIELDS = "%h%x09%(trailers:key=Headway-Run,valueonly,separator=%x2C)%x09%s"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit on the trunk."""
+
+    short: str
+    subject: str
+
+
+def hub_of(home: Path, run: RunName) -> Path:
+    """The bare repository that the run's agents share."""
+    return home / "runs" / run / "hub.git"
+
+
+def landed(home: Path, run: RunName) -> list[Commit]:
+    """What the run landed so far, oldest first; empty when its hub is not here."""
+    hub = hub_of(home, run)
+    if not hub.is_dir():
+        return []
+    args = ["-C", str(hub), "log", "--first-parent", f"--max-count={MOST}", f"--format={_FIELDS}", "refs/heads/main"]
+    try:
+        answer = run_git(args, env=hermetic_environment(), ok=None, timeout_s=20)
+    except TransientError:
+        return []
+    if answer.code:
+        return []
+    commits = []
+    for line in answer.text.splitlines():
+        short, of, subject = line.split("\t", 2)
+        if run not in of.split(","):
+            # The trunk of the user's repository begins here.
+            break
+        commits.append(Commit(short, subject))
+    return commits[::-1]

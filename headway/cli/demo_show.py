@@ -1,0 +1,158 @@
+"""What `headway demo` does, step by step, and what it shows of it."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from temporalio.client import Client
+
+from headway.cli.commits import landed
+from headway.cli.local_site import Site, start_service, start_workers
+from headway.cli.ports import free_ports
+from headway.cli.report import print_ending
+from headway.cli.run import start
+from headway.cli.sample_repository import CHECK, INSTRUCTIONS, PLAYBOOK, make_sample
+from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
+from headway.cli.supervisor import ChildEvent, Supervisor
+from headway.cli.views import REHEARSAL, LiveView, PlainView, open_view, tree_of
+from headway.cli.watch import Ending, Look, follow, look_at
+from headway.domain.ids import RunName
+from headway.git.repo import hermetic_environment, run_git
+from headway.rehearsal.host import Rehearsal
+
+NAME = RunName("demo")
+BRANCH = f"headway/{NAME}/main"
+AGENTS = 8
+HEARTBEAT_S = 5
+"""Shorter than the default of 60 s, so that the killed process is missed soon enough for a demo."""
+
+KILL_AFTER = 3
+"""Commits on the trunk when the agents' process is killed: in the middle, with the other tasks at work."""
+
+LOOK_EVERY_S = 0.2
+
+
+class Show:
+    """One demo in one folder, with its own state, service and ports."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.console = console
+        self.view: LiveView | PlainView = open_view(console, rehearsal=True)
+        self.begun = time.monotonic()
+        self.killed: int | None = None
+
+    async def play(self) -> int:
+        """The whole demo; its exit code: 0 when everything came out as it should."""
+        self.console.print(f"[bold magenta]{REHEARSAL}.[/]", highlight=False)
+        repository = await asyncio.to_thread(make_sample, self.folder / "repository")
+        self._tell(f"sample repository: {repository}")
+        with Rehearsal(PLAYBOOK) as rehearsal:
+            async with Supervisor(self.home, on_event=self._on_event) as supervisor:
+                site = await self._start(supervisor, rehearsal.url)
+                raw = {"repo": str(repository), "instructions": INSTRUCTIONS, "check": CHECK}
+                await start(site.client, NAME, raw)
+                ending, last = await self._follow(supervisor, site.client)
+            problems = rehearsal.problems()
+        return await self._close(repository, ending, last, problems)
+
+    async def _start(self, supervisor: Supervisor, url: str) -> Site:
+        site = await start_service(supervisor, _on_free_ports(load_settings(find_settings())))
+        self._tell(f"Temporal service at {site.address}, Web UI at {site.ui_url} while the demo runs")
+        env: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("HEADWAY_", "OPENAI_"))}
+        env |= {
+            "HEADWAY_HOME": str(self.home),
+            "OPENAI_BASE_URL": url,
+            "OPENAI_API_KEY": "rehearsal",
+            "HEADWAY_API": "chat",
+            "HEADWAY_PLANNER_MODEL": "rehearsal",
+            "HEADWAY_WORKER_MODEL": "rehearsal",
+            "HEADWAY_HEARTBEAT_S": str(HEARTBEAT_S),
+        }
+        await start_workers(supervisor, site, AGENTS, env)
+        return site
+
+    async def _follow(self, supervisor: Supervisor, client: Client) -> tuple[Ending, Look]:
+        killer = asyncio.create_task(self._kill_in_the_middle(supervisor))
+        stopped = asyncio.create_task(supervisor.wait())
+        with self.view as view:
+            followed = asyncio.create_task(follow(client, NAME, self.home, view))
+            try:
+                await asyncio.wait({followed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if stopped.done():
+                    # Ctrl-C, or a child that cannot be restarted: raises in the latter case.
+                    stopped.result()
+                    raise KeyboardInterrupt
+                ending = followed.result()
+            finally:
+                for task in (followed, killer, stopped):
+                    task.cancel()
+        return ending, await look_at(client, NAME, self.home)
+
+    async def _kill_in_the_middle(self, supervisor: Supervisor) -> None:
+        while len(await asyncio.to_thread(landed, self.home, NAME)) < KILL_AFTER:  # noqa: ASYNC110 - other processes land
+            await asyncio.sleep(LOOK_EVERY_S)
+        self.killed = supervisor.pid("agents")
+        if self.killed is not None:
+            self._tell(f"kill -9 {self.killed}: the process of all worker agents, in the middle of their work")
+            os.kill(self.killed, signal.SIGKILL)
+
+    def _on_event(self, event: ChildEvent) -> None:
+        match event.what:
+            case "started":
+                again = "again " if self.killed is not None else ""
+                self._tell(f"process {event.name} started {again}(pid {event.pid})")
+            case "died":
+                self._tell(f"process {event.name} (pid {event.pid}) died; its supervisor starts it again")
+
+    async def _close(self, repository: Path, ending: Ending, last: Look, problems: list[str]) -> int:
+        self._head("The tree of agents")
+        if last.tree is not None:
+            self.console.print(tree_of(last.tree))
+        self._head("The run")
+        print_ending(self.console, NAME, ending)
+        self._head(f"git log {BRANCH}, in the sample repository")
+        log = ("log", "--format=%h %s", BRANCH, "--")
+        self._out(await asyncio.to_thread(lambda: run_git(log, env=hermetic_environment(), cwd=repository).text))
+        proven = await self._prove(repository)
+        for problem in problems:
+            self._out(f"the run and the playbook disagree: {problem}")
+        took = time.monotonic() - self.begun
+        survived = "the worker process killed in the middle was replaced, and " if self.killed is not None else ""
+        self._head(f"{took:.0f} s; {survived}{'all tests pass' if proven else 'the tests FAIL'}")
+        return 0 if proven and ending.exit_code == 0 and not problems else 1
+
+    async def _prove(self, repository: Path) -> bool:
+        """Run the tests of what came out, in a checkout of the branch beside the user's own."""
+        result = self.folder / "result"
+        clone = ("clone", "--quiet", "--branch", BRANCH, str(repository), str(result))
+        env = hermetic_environment() | {"GIT_CONFIG_COUNT": "0"}
+        await asyncio.to_thread(lambda: run_git(clone, env=env))
+        self._head(f"{CHECK}, on {BRANCH}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "unittest", cwd=result, stdout=-1, stderr=asyncio.subprocess.STDOUT
+        )
+        out, _ = await process.communicate()
+        self._out(out.decode(errors="replace").strip())
+        return process.returncode == 0
+
+    def _tell(self, line: str) -> None:
+        self.view.say(line)
+
+    def _head(self, line: str) -> None:
+        self.console.print(f"\n[bold]{escape(line)}[/]", highlight=False)
+
+    def _out(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _on_free_ports(shipped: ServiceSettings) -> ServiceSettings:
+    port, ui_port = free_ports(2, shipped.server.ip)
+    server = shipped.server.model_copy(update={"port": port, "ui_port": ui_port, "metrics_port": None})
+    return shipped.model_copy(update={"server": server})

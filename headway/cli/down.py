@@ -1,0 +1,32 @@
+"""`headway down`: stops what `headway up` started."""
+
+import os
+import signal
+import time
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.supervisor_state import read_state
+from headway.domain.errors import UserError
+
+WITHIN_S = 180.0
+
+
+def down() -> None:
+    """Stop the service and the worker processes of this HEADWAY_HOME. Runs go on where they were with `headway up`."""
+    home = home_from()
+    state = read_state(home)
+    if state is None:
+        typer.echo(f"Nothing is running for {home}.")
+        return
+    os.kill(state.pid, signal.SIGTERM)
+    deadline = time.monotonic() + WITHIN_S
+    while state.alive:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"Process {state.pid} has not stopped within {WITHIN_S:.0f} s.",
+                f"Look at the logs in {home / 'logs'}; `kill -9 {state.pid}` ends it and all its children.",
+            )
+        time.sleep(0.1)
+    typer.echo("Stopped.")

@@ -1,0 +1,58 @@
+"""A run's tree as its planners see it now: digests go up only now and then, so the planners are asked themselves."""
+
+import asyncio
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.service import RPCError
+
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id
+from headway.domain.tree import TreeNode
+
+PLANNERS_ASKED = 12
+"""Of open planners; what is below the others is shown as their last digests told."""
+
+ANSWER_S = 5.0
+
+
+async def ask(client: Client, workflow: str, query: str) -> Any:
+    """A workflow's answer to a query.
+
+    Raises:
+        TimeoutError: When no worker process answers within a few seconds.
+        RPCError: When the service has no such workflow, or does not answer.
+        WorkflowQueryFailedError: When the workflow cannot answer.
+    """
+    # The SDK would try again for longer than anybody watches.
+    async with asyncio.timeout(ANSWER_S):
+        return await client.get_workflow_handle(workflow).query(query)
+
+
+async def live_tree(client: Client, run: RunName) -> TreeNode | None:
+    """The root planner with everything below it; None before it exists, or when nobody answers."""
+    try:
+        described = await client.get_workflow_handle(run).describe()
+    except RPCError:
+        return None
+    first = described.raw_description.workflow_execution_info.first_run_id or described.run_id or ""
+    root = await _node(client, root_planner_id(run, Incarnation(first)))
+    return await _grown(client, root, [PLANNERS_ASKED]) if root is not None else None
+
+
+async def _grown(client: Client, node: TreeNode, left: list[int]) -> TreeNode:
+    """The node with each open sub-planner replaced by its own answer, breadth first, as long as `left` lasts."""
+    open_ones = [child for child in node.children if child.kind == "planner" and child.state not in set(HandoffStatus)]
+    asked = open_ones[: left[0]]
+    left[0] -= len(asked)
+    answers = await asyncio.gather(*(_node(client, child.id) for child in asked))
+    fresh = {answer.id: await _grown(client, answer, left) for answer in answers if answer is not None}
+    return node.model_copy(update={"children": tuple(fresh.get(child.id, child) for child in node.children)})
+
+
+async def _node(client: Client, planner: AgentId) -> TreeNode | None:
+    try:
+        return TreeNode.model_validate(await ask(client, planner, "tree"))
+    except (TimeoutError, RPCError, WorkflowQueryFailedError, ValidationError):
+        return None

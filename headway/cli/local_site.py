@@ -1,0 +1,87 @@
+"""Everything that runs on this machine for one `HEADWAY_HOME`: the service, unless the user named one, and workers."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from headway.cli.connect import AGENT_QUEUE, Target, connect, has_worker
+from headway.cli.home import VARIABLE
+from headway.cli.roles import ROLES, worker_children
+from headway.cli.service import NAME, Service
+from headway.cli.service_settings import ServiceSettings
+from headway.cli.supervisor import Supervisor
+from headway.cli.temporal_cli import find_cli
+from headway.domain.errors import UserError
+
+WORKERS_WITHIN_S = 60.0
+ASK_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was started, and how to reach it."""
+
+    client: Client
+    address: str
+    ui_url: str | None
+
+
+async def start_service(supervisor: Supervisor, settings: ServiceSettings) -> Site:
+    """Start the local service and wait until it is ready.
+
+    Raises:
+        UserError: No CLI, a taken port, a foreign database, or a server that does not come up.
+    """
+    cli = await asyncio.to_thread(find_cli, settings.cli)
+    service = Service(settings, cli, supervisor.home)
+    await supervisor.start(service.child())
+    client = await service.ready(lambda: supervisor.trouble(NAME))
+    site = Site(client, settings.address, settings.ui_url)
+    supervisor.know(address=site.address, namespace=settings.namespace.name, ui=site.ui_url or "none")
+    return site
+
+
+async def join_service(supervisor: Supervisor, target: Target) -> Site:
+    """Use the service that the user named; nothing of it is started."""
+    client = await connect(target)
+    supervisor.know(address=target.address, namespace=target.namespace)
+    return Site(client, target.address, None)
+
+
+async def start_workers(
+    supervisor: Supervisor, site: Site, agents: int | None = None, env: Mapping[str, str | None] | None = None
+) -> None:
+    """Start the worker processes and wait until they poll.
+
+    Raises:
+        UserError: When they do not within a minute.
+    """
+    more: dict[str, str | None] = {VARIABLE: str(supervisor.home)}
+    if "ui" in supervisor.facts:
+        # The service was started here: nothing that the environment or a profile says of another one applies to it.
+        more |= {name: None for name in os.environ if name.startswith("TEMPORAL_")}
+        more |= {"TEMPORAL_ADDRESS": site.address, "TEMPORAL_NAMESPACE": site.client.namespace}
+        more |= {"TEMPORAL_CONFIG_FILE": os.devnull}
+    more |= env or {}
+    for child in worker_children(agents, more):
+        await supervisor.start(child)
+    try:
+        async with asyncio.timeout(WORKERS_WITHIN_S):
+            await _until_polling(supervisor, site.client)
+    except TimeoutError:
+        raise UserError(
+            f"The worker processes did not begin to poll within {WORKERS_WITHIN_S:.0f} s.",
+            f"See their logs in {supervisor.logs}.",
+        ) from None
+    supervisor.know(ready="yes")
+
+
+async def _until_polling(supervisor: Supervisor, client: Client) -> None:
+    while not (await has_worker(client) and await has_worker(client, AGENT_QUEUE)):
+        for role in ROLES:
+            if (why := supervisor.trouble(role)) is not None:
+                raise UserError(f"The worker processes did not start: {why}")
+        await asyncio.sleep(ASK_AGAIN_S)

@@ -1,0 +1,38 @@
+"""What must be there before anything starts, each with its remedy."""
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from headway.domain.errors import UserError
+
+
+def need_git() -> None:
+    """Refuse to go on without git.
+
+    Raises:
+        UserError: When it is not on PATH.
+    """
+    if shutil.which("git") is None:
+        raise UserError("git is not on PATH.", "Install it (`apt install git`, `brew install git`) and try again.")
+
+
+def has_model(env: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment names a model endpoint."""
+    env = os.environ if env is None else env
+    return any(env.get(name, "").strip() for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
+
+
+def need_model() -> None:
+    """Refuse to go on without a model endpoint.
+
+    Raises:
+        UserError: When the environment names none.
+    """
+    if not has_model():
+        raise UserError(
+            "No model endpoint: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set.",
+            "Set OPENAI_API_KEY for OpenAI, or OPENAI_BASE_URL for another server (such as http://localhost:8000/v1). "
+            "Without any model: `headway demo` shows a whole run against the rehearsal, a scripted model server that "
+            "`headway rehearse` serves for your own playbooks.",
+        )

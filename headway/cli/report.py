@@ -1,0 +1,44 @@
+"""What `headway run` says when a run has ended."""
+
+from rich.console import Console
+from rich.markup import escape
+
+from headway.cli.watch import Ending
+from headway.domain.run import RunReport
+
+STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
+MEANINGS = {
+    "done": "done, and the check passes on the trunk",
+    "done_unproven": "done, but no check was given that could prove it",
+    "partial": "partial",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def print_ending(console: Console, name: str, ending: Ending) -> None:
+    """The end of a run, in a few lines."""
+    if ending.report is None:
+        console.print(f"[bold red]{name}: failed[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)
+        return
+    report = ending.report
+    style = STYLES.get(report.outcome, "bold red")
+    console.print(f"[{style}]{name}: {MEANINGS[report.outcome]}[/]", highlight=False)
+    for line in _lines(report):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _lines(report: RunReport) -> list[str]:
+    lines = [report.summary, ""] if report.summary else []
+    lines.append(f"branch    {report.branch} at {report.trunk[:12]}, {report.commits} commits")
+    if report.check is not None:
+        lines.append(f"check     {report.check.why} on {report.check.commit[:12]}")
+        lines += [f"          {line}" for line in report.check.failing.splitlines()]
+    if report.handoffs:
+        lines.append("handoffs  " + ", ".join(f"{count} {status}" for status, count in report.handoffs.items()))
+    lines.append(f"spent     {report.spent.tokens:,} tokens, {report.spent.tasks} tasks")
+    if report.report:
+        lines.append(f"report    {report.report}")
+    if report.rehearsal:
+        lines.append("This was a rehearsal: a script played the model.")
+    return lines

@@ -1,0 +1,119 @@
+"""`headway run`: starts a run and shows it until it ends."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.needs import need_model
+from headway.cli.run_input import compose, name_for
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+
+def run(
+    repo: Annotated[str | None, typer.Argument(help="Path or URL of a git repository.")] = None,
+    instructions: Annotated[str | None, typer.Argument(help="What is to be done: text, or @FILE.")] = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the run, and of its branches.")] = None,
+    base: Annotated[str | None, typer.Option(help="Branch, tag or commit to start from.")] = None,
+    check: Annotated[str | None, typer.Option(help="Command that proves a commit green.")] = None,
+    setup: Annotated[str | None, typer.Option(help="Command that makes a checkout warm.")] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="JSON file with more of the input: limits, policy, models.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+) -> None:
+    """Start a run on a repository and show it. Ctrl-C leaves it running.
+
+    Ends with 0 done, 3 done_unproven, 4 partial, 1 failed.
+    """
+    given = {"repo": repo, "instructions": instructions, "base": base, "check": check, "setup": setup}
+    raw = compose(input_file, given)
+    chosen = name_for(raw, name, datetime.now().astimezone())
+    raise typer.Exit(run_async(_run(home_from(), chosen, raw, detach=detach)))
+
+
+async def _run(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) -> int:
+    import asyncio
+
+    from rich.console import Console
+
+    from headway.cli.report import print_ending
+    from headway.cli.views import open_view
+    from headway.cli.watch import follow
+
+    console = Console()
+    client = await ready_client(home)
+    await start(client, name, raw)
+    console.print(f"Run {name} has started. `headway status {name}` shows it at any time.", highlight=False)
+    if detach:
+        return 0
+    try:
+        with open_view(console) as view:
+            ending = await follow(client, name, home, view)
+    except asyncio.CancelledError:
+        console.print(
+            f"The run goes on. `headway status {name}` shows it; `temporal workflow cancel -w {name}` ends it."
+        )
+        raise
+    print_ending(console, name, ending)
+    return ending.exit_code
+
+
+async def ready_client(home: Path) -> "Client":
+    """A client of a service that has a worker process.
+
+    Raises:
+        UserError: Without a model endpoint, without a service, without a worker process.
+    """
+    from headway.cli.connect import WORKFLOW_QUEUE, connect, has_worker, target_of
+
+    target = target_of(home)
+    try:
+        client = await connect(target)
+    except UserError:
+        # The key is asked for first: it must be there before `headway up`, which is the next remedy.
+        need_model()
+        raise
+    if not await has_worker(client):
+        need_model()
+        raise UserError(
+            f"No worker process polls the task queue '{WORKFLOW_QUEUE}' at {target.address}.",
+            "Start them with `headway worker`, or with `headway up` when that service is the local one.",
+        )
+    return client
+
+
+async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
+    """Start the workflow `Run`.
+
+    Raises:
+        UserError: When the name was used before.
+    """
+    from temporalio.common import WorkflowIDReusePolicy
+    from temporalio.exceptions import WorkflowAlreadyStartedError
+
+    from headway.cli.connect import WORKFLOW_QUEUE
+    from headway.domain.task import in_history
+
+    try:
+        await client.start_workflow(
+            "Run",
+            raw,
+            id=name,
+            task_queue=WORKFLOW_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=in_history(str(raw["instructions"])),
+        )
+    except WorkflowAlreadyStartedError as error:
+        raise UserError(
+            f"--name: a run named '{name}' is there already.",
+            f"`headway status {name}` shows it. Give the new one another name.",
+        ) from error

@@ -1,0 +1,73 @@
+"""The one JSON object that starts a run, put together from the command line and a file."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName, run_name_problem
+from headway.domain.spec import parse_spec
+
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\\]+@[^/\\]+:|[A-Za-z0-9.-]{2,}:[^\\]")
+
+
+def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
+    """The run's input: what `file` holds, with what was given on the command line over it.
+
+    Raises:
+        UserError: For everything that the run itself would refuse, before anything is started.
+    """
+    raw = _read(file) if file is not None else {}
+    raw |= {name: value for name, value in given.items() if value is not None}
+    instructions = raw.get("instructions")
+    if isinstance(instructions, str) and instructions.startswith("@"):
+        raw["instructions"] = _text(Path(instructions[1:]))
+    spec = parse_spec(raw)
+    return raw | {"repo": _place(spec.repo)}
+
+
+def name_for(raw: dict[str, Any], given: str | None, now: datetime) -> RunName:
+    """The run's name: the one given, or one after the repository and the time.
+
+    Raises:
+        UserError: When the given one cannot be a run's name.
+    """
+    if given is not None:
+        problem = run_name_problem(given)
+        if problem:
+            raise UserError(f"--name: '{given}' {problem}")
+        return RunName(given)
+    base = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(str(raw["repo"])).name.removesuffix(".git")).strip("-_")
+    return RunName(f"{base[:40] or 'run'}-{now:%m%d-%H%M%S}")
+
+
+def _place(repo: str) -> str:
+    """A path as every process finds it, and a URL as it is; the run says the rest."""
+    if _REMOTE.match(repo) and not Path(repo).exists():
+        return repo
+    path = Path(repo).expanduser().absolute()
+    if not path.exists():
+        raise UserError(f"repo: {repo} is not there", "Give the path or the URL of a git repository.")
+    return str(path.resolve())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        raw = orjson.loads(_text(file))
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"--input: {file} is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"--input: {file} must hold one JSON object")
+    return raw
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is not UTF-8 text") from error

@@ -1,0 +1,115 @@
+"""`headway up`: the service and the worker processes under one supervisor."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.needs import need_git, need_model
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+
+DETACHED_WITHIN_S = 150.0
+LOG = "up.log"
+
+
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Go to the background once everything is ready.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings of the local service, instead of the shipped temporal-dev.yaml.")
+    ] = None,
+    agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
+) -> None:
+    """Start the local Temporal service and the worker processes, and keep them running.
+
+    When TEMPORAL_ADDRESS or a temporal.toml profile names a service, that one is used and none is started.
+    """
+    need_git()
+    need_model()
+    home = home_from()
+    if detach:
+        _detach(home, config, agents)
+    else:
+        run_async(_serve(home, config, agents))
+
+
+async def _serve(home: Path, config: Path | None, agents: int | None) -> None:
+    from headway.cli.connect import target_of
+    from headway.cli.local_site import join_service, start_service, start_workers
+    from headway.cli.service_settings import find_settings, load_settings
+    from headway.cli.supervisor import ChildEvent, Supervisor
+
+    def tell(event: ChildEvent) -> None:
+        if event.what == "died":
+            typer.echo(f"{event.name} (process {event.pid}) ended with exit code {event.exit_code}", err=True)
+
+    settings = load_settings(find_settings(config))
+    target = target_of(home)
+    async with Supervisor(home, on_event=tell) as supervisor:
+        site = await (join_service(supervisor, target) if target.named else start_service(supervisor, settings))
+        typer.echo(
+            f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)")
+        )
+        await start_workers(supervisor, site, agents)
+        for line in _ready(home, site.ui_url):
+            typer.echo(line)
+        sys.stdout.flush()
+        await supervisor.wait()
+        typer.echo("Stopping.")
+
+
+def _ready(home: Path, ui_url: str | None) -> list[str]:
+    lines = [f"Web UI     {ui_url}"] if ui_url else []
+    return [*lines, f"State      {home}", "Ready. Start a run with `headway run REPO INSTRUCTIONS`."]
+
+
+def _detach(home: Path, config: Path | None, agents: int | None) -> None:
+    """Fork, let the child serve in a session of its own, and return when it is ready."""
+    from headway.cli.child import tail
+    from headway.cli.supervisor_state import read_state
+
+    logs = home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / LOG
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        _in_background(log, home, config, agents)
+    deadline = time.monotonic() + DETACHED_WITHIN_S
+    while time.monotonic() < deadline:
+        ended, _ = os.waitpid(child, os.WNOHANG)
+        if ended:
+            raise UserError(f"It did not start. {log} ends with:\n{tail(log)}")
+        state = read_state(home)
+        if state is not None and state.pid == child and "ready" in state.facts:
+            typer.echo(f"Temporal   {state.facts['address']}")
+            ui = state.facts.get("ui", "none")
+            for line in _ready(home, None if ui == "none" else ui):
+                typer.echo(line)
+            typer.echo("Stop it with `headway down`.")
+            return
+        time.sleep(0.1)
+    raise UserError(f"It was not ready within {DETACHED_WITHIN_S:.0f} s.", f"See {log}; stop it with `headway down`.")
+
+
+def _in_background(log: Path, home: Path, config: Path | None, agents: int | None) -> None:
+    os.setsid()
+    null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for new, old in ((null, 0), (out, 1), (out, 2)):
+        os.dup2(new, old)
+    code = 0
+    try:
+        run_async(_serve(home, config, agents))
+    except UserError as error:
+        typer.echo(str(error), err=True)
+        code = 2
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,179 @@
+"""The command as a user runs it: a process of its own, its output and its exit code."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from headway.cli.ports import free_ports
+from headway.cli.run import start
+from headway.cli.service import Service
+from headway.cli.service_settings import ServiceSettings
+from headway.cli.supervisor import Supervisor
+from headway.cli.temporal_cli import find_cli
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def headway(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "headway.cli.app", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HEADWAY_HOME": str(home), "COLUMNS": "120", **env},
+    )
+
+
+@pytest.fixture
+async def client(home: Path, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """A service that the environment names, with no worker process."""
+    async with Supervisor(home, name="service") as supervisor:
+        service = Service(settings, find_cli(settings.cli), home)
+        await supervisor.start(service.child())
+        monkeypatch.setenv("TEMPORAL_ADDRESS", settings.address)
+        yield await service.ready()
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """The message of a command that was refused: on stderr, without a traceback, with exit code 2."""
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_help_names_every_command(home: Path) -> None:
+    done = headway(home, "--help")
+
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("demo", "up", "down", "run", "status", "worker", "rehearse"))
+
+
+def test_run_without_a_key_says_what_to_set_and_mentions_the_rehearsal(home: Path, settings: ServiceSettings) -> None:
+    message = told(headway(home, "run", str(ROOT), "Do it.", TEMPORAL_ADDRESS=settings.address))
+
+    assert "OPENAI_API_KEY" in message
+    assert "OPENAI_BASE_URL" in message
+    assert "headway rehearse" in message
+
+
+def test_run_without_a_service_says_headway_up(home: Path, settings: ServiceSettings) -> None:
+    message = told(headway(home, "run", str(ROOT), "Do it.", OPENAI_API_KEY="k", TEMPORAL_ADDRESS=settings.address))
+
+    assert f"No Temporal service answers at {settings.address}" in message
+    assert "headway up" in message
+
+
+def test_run_with_bad_input_says_so_before_anything_else(home: Path) -> None:
+    assert "repo: /no/such/place is not there" in told(headway(home, "run", "/no/such/place", "Do it."))
+    assert "--name: 'no good' must be" in told(headway(home, "run", str(ROOT), "Do it.", "--name", "no good"))
+    assert "instructions: must not be empty" in told(headway(home, "run", str(ROOT), "  "))
+
+
+async def test_run_without_a_worker_process_says_so(home: Path, client: Client) -> None:
+    message = told(headway(home, "run", str(ROOT), "Do it.", OPENAI_API_KEY="k"))
+
+    assert "No worker process polls the task queue 'headway'" in message
+    assert "headway worker" in message
+
+
+async def test_a_used_name_is_told(client: Client) -> None:
+    await start(client, RunName("twice"), {"repo": "/x", "instructions": "Do it."})
+
+    with pytest.raises(UserError, match="a run named 'twice' is there already"):
+        await start(client, RunName("twice"), {"repo": "/x", "instructions": "Do it."})
+
+
+async def test_status_lists_the_runs(home: Path, client: Client) -> None:
+    assert "There are no runs" in headway(home, "status").stdout
+    await start(client, RunName("first"), {"repo": "/x", "instructions": "Do it."})
+
+    listed = ""
+    while "first" not in listed:  # the list is eventually consistent
+        listed = headway(home, "status").stdout
+    assert "running" in listed
+
+
+async def test_status_answers_from_temporals_list_alone_and_says_so(home: Path, client: Client) -> None:
+    await start(client, RunName("alone"), {"repo": "/x", "instructions": "Do it."})
+
+    done = headway(home, "status", "alone")
+
+    assert done.returncode == 0
+    assert "no worker process answers" in done.stdout
+    assert "alone" in done.stdout
+
+
+async def test_status_of_an_unknown_run_is_told(home: Path, client: Client) -> None:
+    assert "There is no run named 'nobody'" in told(headway(home, "status", "nobody"))
+
+
+def test_up_without_a_key_starts_nothing(home: Path) -> None:
+    assert "OPENAI_API_KEY" in told(headway(home, "up"))
+    assert not (home / "temporal").exists()
+
+
+def test_up_without_git_says_so(home: Path, tmp_path: Path) -> None:
+    assert "git is not on PATH" in told(headway(home, "up", PATH=str(tmp_path)))
+
+
+def test_up_refuses_a_wrong_settings_file(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("server: {prot: 1}\n")
+
+    message = told(headway(home, "up", "--config", str(file), OPENAI_API_KEY="k"))
+
+    assert f"{file}: server.prot: is not a setting; did you mean 'port'?" in message
+
+
+def test_down_with_nothing_up_says_so(home: Path) -> None:
+    assert "Nothing is running" in headway(home, "down").stdout
+
+
+def test_rehearse_serves_a_playbook_until_it_is_interrupted(home: Path, tmp_path: Path) -> None:
+    playbook = tmp_path / "playbook.yaml"
+    playbook.write_text(
+        textwrap.dedent(
+            """
+            name: small
+            tasks:
+              - title: Anything
+                calls: [{text: hello}]
+            """
+        )
+    )
+    (port,) = free_ports(1)
+    argv = [sys.executable, "-um", "headway.cli.app", "rehearse", str(playbook), "--port", str(port)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        said = "".join(process.stdout.readline() for _ in range(4))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+
+    assert f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in said
+    assert "REHEARSAL" in said
+    assert process.returncode == 4
+    assert "task 'Anything'" in err
+
+
+def test_rehearse_refuses_what_is_no_playbook(home: Path, tmp_path: Path) -> None:
+    playbook = tmp_path / "playbook.yaml"
+    playbook.write_text("nam: x\n")
+
+    assert "nam: is not a field; did you mean 'name'?" in told(headway(home, "rehearse", str(playbook)))
+
+
+def test_the_command_needs_git_only_where_it_works_with_it(home: Path) -> None:
+    assert shutil.which("git")
+    assert headway(home, "down", PATH="/nowhere").returncode == 0

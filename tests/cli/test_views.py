@@ -1,0 +1,117 @@
+import io
+from typing import Any
+
+from rich.console import Console
+
+from headway.cli.commits import Commit
+from headway.cli.report import print_ending
+from headway.cli.views import PlainView, headline, open_view, tree_of
+from headway.cli.watch import Ending, Look
+from headway.domain.budget import Amount
+from headway.domain.check import CheckVerdict
+from headway.domain.ids import Oid, RunName
+from headway.domain.run import Outcome, RunReport
+from headway.domain.tree import TreeNode
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=100)
+
+
+def said(target: Console) -> str:
+    assert isinstance(target.file, io.StringIO)
+    return target.file.getvalue()
+
+
+def node(key: str, state: str, *children: TreeNode, kind: str = "task", more: int = 0) -> TreeNode:
+    raw: dict[str, Any] = {"id": f"r/{key}", "key": key, "kind": kind, "title": f"Title of {key}", "state": state}
+    return TreeNode(**raw, children=children, more=more)
+
+
+def test_plain_lines_tell_each_change_once() -> None:
+    target = console()
+    view = PlainView(target)
+    first = Look({"phase": "running"}, node("root", "waits", node("1.0-a", "open"), kind="planner"))
+    second = Look(
+        {"phase": "running"},
+        node("root", "waits", node("1.0-a", "done"), kind="planner"),
+        (Commit("abc1234", "Count sentences"),),
+    )
+
+    for look in (first, first, second, second):
+        view.show(look)
+
+    lines = [line.partition(" ")[2] for line in said(target).splitlines()]
+    assert lines == [
+        "phase running",
+        "planner 'Title of root': waits",
+        "  task 'Title of 1.0-a': open",
+        "  task 'Title of 1.0-a': done",
+        "landed abc1234 Count sentences",
+    ]
+
+
+def test_markup_in_titles_is_text() -> None:
+    target = console()
+    title = node("1.0-a", "open").model_copy(update={"title": "[red]not red[/red] [/]"})
+
+    PlainView(target).show(Look({}, title))
+    target.print(tree_of(title))
+
+    assert said(target).count("[red]not red[/red] [/]") == 2
+
+
+def test_output_that_is_no_terminal_gets_plain_lines() -> None:
+    assert isinstance(open_view(console()), PlainView)
+
+
+def test_a_tree_shows_what_it_leaves_out() -> None:
+    target = console()
+
+    target.print(tree_of(node("root", "thinking", node("1.0-a", "done"), kind="planner", more=40)))
+
+    assert "planner: Title of root" in said(target)
+    assert "✓ Title of 1.0-a" in said(target)
+    assert "and 40 more" in said(target)
+
+
+def test_the_headline_counts() -> None:
+    status: dict[str, Any] = {
+        "run": "r",
+        "phase": "running",
+        "counts": {"done": 3, "failed": 0, "open": 2},
+        "spent": {"tokens": 12_000},
+        "granted": {"tokens": 20_000_000},
+    }
+
+    assert headline(status) == "r: running · 3 done · 2 open · 12,000 tokens of 20,000,000"
+
+
+def test_the_end_tells_branch_check_and_spending() -> None:
+    target = console()
+    trunk = Oid("a" * 40)
+    report = RunReport(
+        run=RunName("r"),
+        outcome=Outcome.PARTIAL,
+        summary="Most of it.",
+        branch="headway/r/main",
+        trunk=trunk,
+        commits=8,
+        check=CheckVerdict(commit=trunk, passed=False, why="exit code 1", failing="FAILED (errors=1)"),
+        spent=Amount(tokens=1234, tasks=8),
+    )
+
+    print_ending(target, "r", Ending(report=report))
+
+    text = said(target)
+    for words in ("r: partial", "Most of it.", "headway/r/main at aaaaaaaaaaaa, 8 commits", "exit code 1", "errors=1"):
+        assert words in text
+    assert Ending(report=report).exit_code == 4
+
+
+def test_a_failed_run_says_why() -> None:
+    target = console()
+
+    print_ending(target, "r", Ending(failure="repo: [/x] is not a git repository"))
+
+    assert "r: failed\nrepo: [/x] is not a git repository" in said(target)
