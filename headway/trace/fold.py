@@ -65,5 +65,5 @@ def active_seconds(events: Iterable[Event]) -> float:
 
 def _is_work(event: Event) -> bool:
     if event.type == "tool.result":
-        return "shell" in (event.data.get("name"), event.data.get("tool"))
+        return bool(event.data.get("name") == "shell")
     return event.type == "llm.response"
