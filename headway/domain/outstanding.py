@@ -19,6 +19,7 @@ class Child(BaseModel):
     Attributes:
         lent: What it holds of this planner's purse; nothing before it was started.
         need: What it asked for beyond that, while it waits for an answer; zero asks to be told again.
+        recovered: It was asked for in a past that a reset took back; its place may belong to another child now.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -32,6 +33,7 @@ class Child(BaseModel):
     lent: Amount | None = Field(default=None, alias="l")
     need: Amount | None = Field(default=None, alias="n")
     cancelled: bool = Field(default=False, alias="c")
+    recovered: bool = Field(default=False, alias="r")
 
 
 class Closed(BaseModel):
@@ -82,14 +84,10 @@ class Outstanding(BaseModel):
         """Tasks that have no slice yet."""
         return sum(1 for c in self.children.values() if c.lent is None and c.kind is ChildKind.TASK)
 
-    def ask_for(self, spawned: Spawned, now: float) -> None:
+    def ask_for(self, spawned: Spawned, now: float, *, recovered: bool = False) -> None:
         """A child was asked for; it is outstanding unless its handoff is here already."""
         key = spawned.key
-        if key in self.children or self._was_received(key):
-            return
-        if key in self.foreign:
-            self.foreign = [other for other in self.foreign if other != key]
-            self._mark_received(key)
+        if key in self.children or key in self.foreign or (not recovered and self._was_received(key)):
             return
         self.children[key] = Child(
             kind=spawned.kind,
@@ -98,13 +96,14 @@ class Outstanding(BaseModel):
             item=spawned.item,
             priority=spawned.priority,
             asked_at=int(now),
+            recovered=recovered,
         )
 
     def take(self, notice: HandoffNotice) -> bool:
         """Book a handoff. False when it was taken in before."""
         child = self.children.pop(notice.child, None)
         if child is not None:
-            self._mark_received(notice.child)
+            self._mark_received(notice.child, recovered=child.recovered)
             self.purse.lent -= child.lent or Amount()
             closed = Closed(key=notice.child, kind=child.kind, title=child.title, status=notice.status)
             self.recent = [*self.recent, closed][-RECENT:]
@@ -216,9 +215,9 @@ class Outstanding(BaseModel):
             return None
         return Amount(tokens=min(max(task_slice(self.task_tokens, self.worst_call).tokens, need.tokens), room))
 
-    def _mark_received(self, key: ChildKey) -> None:
+    def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:
         place = place_of(key)
-        if place is None:
+        if place is None or recovered:
             self.foreign = [*self.foreign, key][-MAX_FOREIGN:]
         else:
             self.received[place[0]] = self.received.get(place[0], 0) | (1 << place[1])

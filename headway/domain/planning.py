@@ -27,7 +27,6 @@ BATCH_SECONDS = 20.0
 """A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
 IDLE_WAITS = 3
 FRESH_EPOCHS = 3
-HANDLED_PER_RUN = 500
 SIGNALS_PER_RUN = 5_000
 """The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
 
@@ -151,8 +150,10 @@ class PlannerState(BaseModel):
         self.fresh = self.nudge = False
         self.board, self.pinned = outcome.board or self.board, outcome.pinned
         self.final_shown = self.final_shown or asked.final is not None
-        for spawned in outcome.recovered + outcome.spawned:
+        for spawned in outcome.spawned:
             self.books.ask_for(spawned, now)
+        for spawned in outcome.recovered:
+            self.books.ask_for(spawned, now, recovered=True)
         self._settle(outcome)
         return self.books.mark_cancelled(outcome.cancelled)
 
@@ -215,7 +216,7 @@ class PlannerState(BaseModel):
 
     def continue_due(self, *, suggested: bool) -> bool:
         """Whether the history is long enough to be closed at the next quiet moment."""
-        return suggested or self.handled >= HANDLED_PER_RUN or self.signals >= SIGNALS_PER_RUN
+        return suggested or self.handled >= self.context.continue_after or self.signals >= SIGNALS_PER_RUN
 
     def carried(self) -> "PlannerState":
         """The state as the next workflow run takes it over."""

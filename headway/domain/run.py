@@ -22,6 +22,7 @@ class RunContext(BaseModel):
         attributes: The search attributes of ours that this Temporal service knows.
         has_check: Whether the user gave a command that proves a commit green.
         heartbeat_s: Heartbeat timeout of every activity.
+        continue_after: Handoffs after which a planner continues as new.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +40,7 @@ class RunContext(BaseModel):
     attributes: tuple[str, ...] = ()
     has_check: bool = False
     heartbeat_s: int = 60
+    continue_after: int = 500
 
 
 class PrepareRun(BaseModel):

@@ -198,6 +198,8 @@ class Script:
     @activity.defn(name="run_worker")
     async def run_worker(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
         self.orders.append(order)
+        async with self.changed:
+            self.changed.notify_all()
         beating = asyncio.create_task(_beat())
         try:
             result = await self.work(order)
@@ -208,6 +210,11 @@ class Script:
             async with self.changed:
                 self.changed.notify_all()
         return result
+
+    async def until_asked(self, count: int) -> None:
+        """Return when so many workers have been started."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.orders) >= count)
 
     async def until_handed(self, count: int) -> None:
         """Return when so many workers have handed off."""
