@@ -4,8 +4,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +22,16 @@ def demo(
     It is a REHEARSAL: a script plays the model. Nothing of yours is touched.
     """
     need_git()
-    with _folder(keep=keep) as folder:
+    folder = Path(tempfile.mkdtemp(prefix="headway-demo-"))
+    # What failed is kept, because its logs say why.
+    code = 1
+    try:
         code = run_async(_demo(folder))
+    except KeyboardInterrupt:
+        code = 0
+        raise
+    finally:
+        _clear(folder, keep=keep or code != 0)
     raise typer.Exit(code)
 
 
@@ -39,13 +45,8 @@ async def _demo(folder: Path) -> int:
     return await Show(folder, Console()).play()
 
 
-@contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="headway-demo-"))
-    try:
-        yield folder
-    finally:
-        if keep:
-            typer.echo(f"Everything is kept in {folder}: repository/ is the sample, home/ the state and the logs.")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+def _clear(folder: Path, *, keep: bool) -> None:
+    if keep:
+        typer.echo(f"Kept in {folder}: repository/ is the sample, home/ the state and the logs.")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
