@@ -18,6 +18,7 @@ _DASHES = dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2014, 0x2212), "-")
 TYPOGRAPHIC: dict[int, str] = {**_QUOTES, **_DASHES, 0x00A0: " "}
 PLACES_NAMED = 8
 NEAREST_LINES = 12
+LINES_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Edited:
     text: str
     lines: tuple[tuple[int, int], ...]
     how: str
+
+    def shown(self) -> str:
+        """The first changed piece with some lines around it, numbered."""
+        first, last = self.lines[0]
+        return numbered(self.text, max(1, first - 3), min(last - first + 7, LINES_SHOWN)).partition("\n[lines")[0]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """The files of an agent's workspace, with every path checked after symbolic links are resolved."""
 
-import os
 import shutil
 import stat
 import subprocess
 from pathlib import Path
 
-from headway.agent.edit import Edited, apply_edit
 from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, decoded, numbered
 from headway.domain.errors import ToolError
+from headway.git.files import write_whole
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
@@ -20,6 +19,7 @@ MAX_DEPTH = 3
 GREP_HITS = 100
 GREP_SECONDS = 20
 LINE_OF_A_HIT = 400
+NEW_FILE = 0o644
 
 
 class Files:
@@ -47,21 +47,12 @@ class Files:
             raise ToolError(f"{path} is not a file")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # The path is resolved already: a link that appears in between is not followed.
-            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode("utf-8", "surrogateescape"))
+            mode = stat.S_IMODE(target.stat().st_mode) if there else NEW_FILE
+            # Whole or not at all, so that an edit that is found after a kill either happened or did not.
+            write_whole(target, content.encode("utf-8", "surrogateescape"), scratch=self._scratch(), mode=mode)
         except OSError as error:
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
         return there
-
-    def edit(self, path: str, old: str, new: str, *, replace_all: bool = False) -> tuple[Edited, str]:
-        """Replace one piece of a file by another. Returns the edit and the changed lines with some around them."""
-        edited = apply_edit(self.text(path), old, new, replace_all=replace_all)
-        self.write(path, edited.text)
-        first, last = edited.lines[0][0], edited.lines[0][1]
-        shown = numbered(edited.text, max(1, first - 3), min(last - first + 7, 60))
-        return edited, shown.partition("\n[lines")[0]
 
     def list_dir(self, path: str = ".", depth: int = 1) -> str:
         """The entries of a folder, folders with a slash, `depth` levels deep."""
@@ -89,6 +80,23 @@ class Files:
             raise ToolError(f"grep: {done.stderr.decode('utf-8', 'replace').strip()[:300]}")
         hits = [line.removeprefix("./") for line in done.stdout.decode("utf-8", "replace").splitlines()]
         return hits_text(hits, GREP_HITS)
+
+    def output_file(self, number: int) -> Path:
+        """Where the full output of a command goes; nothing that a command left there is written through."""
+        folder = self._scratch() / Path(OUTPUT_FOLDER).name
+        if folder.is_symlink():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+        target = folder / f"{number}.txt"
+        target.unlink(missing_ok=True)
+        return target
+
+    def _scratch(self) -> Path:
+        folder = self.root / HARNESS_FOLDER
+        if folder.is_symlink():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def folder(self, path: str) -> Path:
         """A folder in which a command may start."""

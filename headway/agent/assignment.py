@@ -1,0 +1,101 @@
+"""What a worker is told when an attempt opens: its task, the policy, its limits, the repository's guidance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headway.agent.excerpt import cut, cut_bytes
+from headway.agent.prompts import Prompts
+from headway.domain.errors import ToolError
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff
+from headway.domain.headings import task_heading
+from headway.domain.ids import Oid
+from headway.domain.spec import RunSpec
+from headway.domain.task import TaskKind, TaskSpec
+from headway.domain.work import WorkOrder
+from headway.git.hub import Hub
+
+GUIDANCE_FILES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
+GUIDANCE_BYTES = 32 * 1024
+SUMMARY_CHARS = 4_000
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Renders the message that opens an attempt."""
+
+    order: WorkOrder
+    task: TaskSpec
+    spec: RunSpec
+    hub: Hub
+    prompts: Prompts
+
+    def text(self, base: Oid, setup: Event | None, line: Sequence[Event]) -> str:
+        """Everything the worker knows, its task first."""
+        task, limits, policy = self.task, self.spec.limits, self.spec.policy
+        kind = "kind_change" if task.kind is TaskKind.CHANGE else "kind_investigate"
+        minutes = "no limit" if limits.task_minutes == "none" else f"{limits.task_minutes:g} minutes"
+        return self.prompts.render(
+            "messages/task",
+            heading=task_heading(" ".join(task.title.split()), self.order.attempt),
+            intent=task.intent,
+            context=task.context or NONE,
+            constraints=task.constraints or NONE,
+            paths=", ".join(task.paths) or NONE,
+            done_when=task.done_when or NONE,
+            kind=self.prompts.render(f"messages/{kind}"),
+            dependencies=policy.dependencies or NONE,
+            performance=policy.performance or NONE,
+            command_seconds=limits.command_seconds,
+            task_minutes=minutes,
+            check=self.spec.check or NONE,
+            base=base[:12],
+            setup=self._setup(setup),
+            earlier=self._earlier(line),
+            guidance=guidance(self.hub, self.order.context.base) or NONE,
+        )
+
+    def _setup(self, setup: Event | None) -> str:
+        if setup is None:
+            return ""
+        if setup.data["exit_code"] == 0:
+            return self.prompts.render("messages/setup_done")
+        return self.prompts.render(
+            "messages/setup_failed",
+            command=setup.data["command"],
+            how=setup.data["ended"],
+            output=setup.data["output"],
+        )
+
+    def _earlier(self, line: Sequence[Event]) -> str:
+        ends = [event for event in line if event.type == "handoff" and event.data["attempt"] < self.order.attempt]
+        told = []
+        for event in ends:
+            handoff = Handoff.model_validate(event.data["handoff"])
+            told.append(
+                self.prompts.render(
+                    "messages/earlier_attempt",
+                    attempt=event.data["attempt"],
+                    status=handoff.report.status,
+                    summary=cut(handoff.report.summary, SUMMARY_CHARS),
+                    wip=self._wip(handoff, line, event.seq),
+                )
+            )
+        return "\n\n".join(told)
+
+    def _wip(self, handoff: Handoff, line: Sequence[Event], before: int) -> str:
+        """The commit, because the workspace's own git knows the hub's objects and not its refs."""
+        kept = [event for event in line if event.type == "snapshot" and event.seq < before]
+        return str(kept[-1].data["commit"]) if kept and handoff.facts.wip else NONE
+
+
+def guidance(hub: Hub, base: Oid) -> str:
+    """What the repository says to agents at the run's base commit, cut at 32 KiB; empty when it says nothing."""
+    for name in GUIDANCE_FILES:
+        try:
+            raw = hub.read_file(base, name)
+        except ToolError:
+            continue
+        return cut_bytes(raw.decode("utf-8", "replace"), GUIDANCE_BYTES)
+    return ""

@@ -1,0 +1,101 @@
+"""Proves a commit: the user's check, run in a workspace of its own that is thrown away."""
+
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+
+from headway.agent.conversation import Beat
+from headway.agent.excerpt import cut
+from headway.agent.files import HARNESS_FOLDER
+from headway.agent.threads import in_thread
+from headway.agent.workbench import how_it_ended
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.ids import AgentId, Oid, RunName, short_hash
+from headway.domain.spec import RunSpec
+from headway.git.hub import Hub
+from headway.git.workspace import Workspace, Workspaces
+from headway.sandbox.runner import Command, CommandResult, Sandbox
+from headway.trace.log_store import LogStore
+
+FAILING_CHARS = 2_000
+FAILING_LINES = 20
+_FAILURE = re.compile(
+    r"\b(error|errors|failed|failure|fail|exception|panic|panicked|traceback|assert\w*|undefined|not found|fatal)\b",
+    re.IGNORECASE,
+)
+
+
+class Checker:
+    """Runs `check`, after `setup`, on one commit."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        hubs: Callable[[RunName], Hub],
+        workspaces: Callable[[RunName], Workspaces],
+        sandbox: Sandbox,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._hubs = hubs
+        self._workspaces = workspaces
+        self._sandbox = sandbox
+        self._clock = clock
+
+    async def check(self, order: RunCheck, beat: Beat) -> CheckVerdict:
+        """What the check says of the commit; of the trunk as it stands when none is named.
+
+        A run without a check has nothing to say: such a verdict did not pass.
+        """
+        spec = RunSpec.model_validate(self._store.event(order.spec).data["spec"])
+        commit: Oid = order.commit or await in_thread(self._hubs(order.run).tip)
+        if spec.check is None:
+            return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())
+        places = self._workspaces(order.run)
+        beat("makes a workspace")
+        workspace = await in_thread(_open, places, order, commit)
+        try:
+            return await self._run(spec, spec.check, commit, workspace, beat)
+        finally:
+            # Nothing in it is anybody's work, so that it is not asked whether it is saved.
+            await in_thread(shutil.rmtree, workspace.home, ignore_errors=True)
+
+    async def _run(self, spec: RunSpec, check: str, commit: Oid, workspace: Workspace, beat: Beat) -> CheckVerdict:
+        seconds = 0.0
+        for name, line in (("setup", spec.setup), ("check", check)):
+            if line is None:
+                continue
+            beat(f"runs {name}")
+            home = workspace.path / HARNESS_FOLDER / "home"
+            limit = float(spec.limits.command_seconds)
+            result = await self._sandbox.run(Command(line=line, cwd=workspace.path, timeout_s=limit, home=home))
+            seconds += result.seconds
+            if result.exit_code != 0:
+                return self._red(commit, name, result, seconds)
+        return CheckVerdict(commit=commit, passed=True, why="passed", seconds=round(seconds, 1), at=self._clock())
+
+    def _red(self, commit: Oid, name: str, result: CommandResult, seconds: float) -> CheckVerdict:
+        ended = how_it_ended(result)
+        return CheckVerdict(
+            commit=commit,
+            passed=False,
+            why=ended if name == "check" else f"setup: {ended}",
+            seconds=round(seconds, 1),
+            failing=failing_lines(result.output),
+            at=self._clock(),
+        )
+
+
+def failing_lines(output: str) -> str:
+    """The first lines that look like the failure; the last ones where none does."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if _FAILURE.search(line)]
+    return cut("\n".join((telling or lines[-FAILING_LINES:])[:FAILING_LINES]), FAILING_CHARS)
+
+
+def _open(places: Workspaces, order: RunCheck, commit: Oid) -> Workspace:
+    # A name of its own each time: a check whose process was killed must not lend its files to the next.
+    name = AgentId(f"{order.run}/check-{short_hash(order.asked_by, commit, uuid.uuid4().hex)}")
+    return places.open(name, 1, 1, at=commit)

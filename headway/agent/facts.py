@@ -1,0 +1,61 @@
+"""What the harness knows of an agent's work; never asked from the model."""
+
+from collections.abc import Sequence
+
+from headway.agent.excerpt import cut
+from headway.agent.usage import usage_of
+from headway.domain.events import Event
+from headway.domain.handoff import CommandFact, HandoffFacts
+from headway.domain.ids import AgentId, Oid
+from headway.git.hub import Hub
+from headway.trace.fold import active_seconds
+
+COMMANDS_KEPT = 5
+COMMAND_CHARS = 400
+
+
+def landed_by(hub: Hub, since: Oid, task: AgentId) -> tuple[Oid, ...]:
+    """The commits of a task that are on the trunk now."""
+    return tuple(commit.oid for commit in hub.landed(since) if commit.task == task)
+
+
+def files_of(hub: Hub, commits: Sequence[Oid]) -> int:
+    """How many files these commits changed."""
+    return len({path for commit in commits for path in hub.changed_paths(f"{commit}^", commit)})
+
+
+def commands_in(events: Sequence[Event]) -> tuple[CommandFact, ...]:
+    """The last commands and how they ended."""
+    ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
+    return tuple(
+        CommandFact(
+            command=cut(data["command"], COMMAND_CHARS), exit_code=data.get("exit_code"), note=data.get("note") or ""
+        )
+        for data in ran[-COMMANDS_KEPT:]
+    )
+
+
+def work_facts(
+    physical: Sequence[Event],
+    *,
+    landed: tuple[Oid, ...] = (),
+    files_changed: int = 0,
+    wip: str | None = None,
+    attempt: int = 1,
+    harness_made: str = "",
+    children: dict[str, int] | None = None,
+) -> HandoffFacts:
+    """The facts of a handoff, from the agent's whole log and what its caller looked up in the hub."""
+    paid = usage_of(physical)
+    return HandoffFacts(
+        landed=landed,
+        files_changed=files_changed,
+        wip=wip,
+        commands=commands_in(physical),
+        model_calls=paid.calls,
+        tokens=paid.tokens,
+        active_s=round(active_seconds(physical), 1),
+        attempt=attempt,
+        harness_made=harness_made,
+        children=children or {},
+    )

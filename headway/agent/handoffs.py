@@ -1,0 +1,109 @@
+"""Storing handoffs: every agent ends with one, in its own log, synced before anybody is told of it."""
+
+from collections.abc import Callable, Sequence
+
+from headway.agent.excerpt import cut
+from headway.agent.facts import files_of, landed_by, work_facts
+from headway.agent.threads import in_thread
+from headway.agent.usage import usage_of
+from headway.domain.budget import Amount
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
+from headway.domain.ids import AgentId, RunName
+from headway.domain.refs import Ref
+from headway.domain.work import StoredHandoff, StoreHandoff
+from headway.git.hub import Hub
+from headway.git.snapshot import newest
+from headway.trace.agent_log import AgentLog
+from headway.trace.log_store import LogStore
+
+SUMMARY_CHARS = 1_000
+REPORT_CHARS = 20_000
+
+
+class HandoffDesk:
+    """Stores the handoff of a planner, or of an agent that cannot speak for itself."""
+
+    def __init__(self, store: LogStore, hubs: Callable[[RunName], Hub]) -> None:
+        self._store = store
+        self._hubs = hubs
+
+    async def store(self, order: StoreHandoff) -> StoredHandoff:
+        """Store it, once: a log whose live line ends in a handoff keeps that one. Fences whoever still writes there.
+
+        Raises:
+            LeaseLost: A newer holder took over meanwhile.
+        """
+        return await in_thread(self._store_now, order)
+
+    def _store_now(self, order: StoreHandoff) -> StoredHandoff:
+        task = order.me if order.role == "worker" else None
+        log = self._store.open(order.me, role=order.role, task=task)
+        try:
+            physical = self._store.all_events(order.me)
+            event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
+            log.sync()
+        finally:
+            log.close()
+        handoff = Handoff.model_validate(event.data["handoff"])
+        return StoredHandoff(
+            ref=Ref(log=order.me, seq=event.seq),
+            status=handoff.report.status,
+            summary=cut(handoff.report.summary, SUMMARY_CHARS),
+            spent=spent_by(physical, is_task=order.role == "worker"),
+        )
+
+    def _write(self, order: StoreHandoff, log: AgentLog, physical: Sequence[Event]) -> Event:
+        hub = self._hubs(order.context.run)
+        landed = landed_by(hub, order.context.base, order.me) if order.role == "worker" else ()
+        kept = newest(hub, order.me) if order.role == "worker" else None
+        handoff = Handoff(
+            agent=order.me,
+            title=order.title or self._title(order.me),
+            report=_report(order, self._store),
+            facts=work_facts(
+                physical,
+                landed=landed,
+                files_changed=files_of(hub, landed),
+                wip=kept.ref if kept else None,
+                attempt=order.attempt,
+                harness_made="" if order.report is not None else order.why,
+                children=order.children,
+            ),
+        )
+        return append_handoff(log, handoff, attempt=order.attempt)
+
+    def _title(self, agent: AgentId) -> str:
+        """The title as the agent was asked with it; its own log tells, if it has begun."""
+        started = [event for event in self._store.read(agent) if event.type == "agent.start"]
+        return str(started[-1].data["title"]) if started else agent.rpartition("/")[2]
+
+
+def spent_by(physical: Sequence[Event], *, is_task: bool) -> Amount:
+    """What an agent used up. A task that never began did not use up one of the run's tasks."""
+    began = any(event.type == "agent.start" for event in physical)
+    return Amount(tokens=usage_of(physical).tokens, tasks=1 if is_task and began else 0)
+
+
+def append_handoff(log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0) -> Event:
+    """The last event of an agent, or of one attempt; on disk when this returns."""
+    data = {"handoff": handoff.model_dump(mode="json"), "attempt": attempt, "retry": retry}
+    return log.append("handoff", data, epoch=epoch, sync=True)
+
+
+def stored_handoff(line: Sequence[Event], attempt: int) -> Event | None:
+    """The handoff that a live line holds for this attempt, or a later one."""
+    found = [event for event in line if event.type == "handoff" and event.data["attempt"] >= attempt]
+    return found[-1] if found else None
+
+
+def made_by_harness(status: HandoffStatus, why: str) -> HandoffReport:
+    """The report on an agent that cannot speak for itself."""
+    return HandoffReport(status=status, summary=cut(why or str(status), REPORT_CHARS))
+
+
+def _report(order: StoreHandoff, store: LogStore) -> HandoffReport:
+    if order.report is None:
+        return made_by_harness(order.status, order.why)
+    said = HandoffReport.model_validate(store.event(Ref(log=order.me, seq=order.report)).data["report"])
+    return said.model_copy(update={"status": order.status})

@@ -1,0 +1,153 @@
+"""One attempt at a task while a worker is on it, and how it ends: what is kept, what is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headway.agent.conversation import Conversation
+from headway.agent.excerpt import cut
+from headway.agent.facts import files_of, landed_by, work_facts
+from headway.agent.handoffs import append_handoff, made_by_harness, spent_by
+from headway.agent.threads import in_thread
+from headway.agent.workbench import Workbench
+from headway.domain.errors import AgentStopped, ToolError, TransientError
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
+from headway.domain.ids import Oid
+from headway.domain.refs import Ref
+from headway.domain.spec import RunSpec
+from headway.domain.task import TaskSpec
+from headway.domain.work import WorkerDone, WorkOrder
+from headway.git.hub import Hub
+from headway.git.snapshot import Snapshot, newest, snapshot
+from headway.git.workspace import NotSaved, Workspace, Workspaces
+from headway.trace.agent_log import AgentLog
+from headway.trace.log_store import LogStore
+
+SUMMARY_CHARS = 1_000
+
+
+@dataclass
+class Job:
+    """An attempt at work."""
+
+    order: WorkOrder
+    spec: RunSpec
+    task: TaskSpec
+    start: Event
+    workspace: Workspace
+    talk: Conversation
+    bench: Workbench
+
+    @property
+    def events(self) -> list[Event]:
+        """The live line since the attempt began."""
+        return [event for event in self.talk.log.line if event.seq >= self.start.seq]
+
+
+class Stopped(AgentStopped):
+    """The attempt ends by the harness's word; `retry`: another one may do better."""
+
+    def __init__(self, status: HandoffStatus, why: str, *, retry: bool = False) -> None:
+        super().__init__(status, why)
+        self.retry = retry
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Writes the last event of an attempt."""
+
+    store: LogStore
+    hub: Hub
+    workspaces: Workspaces
+    order: WorkOrder
+    title: str
+
+    async def hand_off(
+        self,
+        log: AgentLog,
+        workspace: Workspace | None,
+        report: HandoffReport,
+        *,
+        harness_made: str = "",
+        retry: bool = False,
+    ) -> WorkerDone:
+        """Keep what did not land, store the handoff, and clear the workspace away."""
+        event = await in_thread(self._store, log, workspace, report, harness_made, retry)
+        if workspace is not None:
+            await in_thread(self._clear, workspace)
+        return self.done(event)
+
+    async def stopped(self, log: AgentLog, workspace: Workspace | None, stop: Stopped) -> WorkerDone:
+        """Hand off in the harness's words."""
+        report = made_by_harness(stop.status, stop.why)
+        return await self.hand_off(log, workspace, report, harness_made=stop.why, retry=stop.retry)
+
+    def done(self, event: Event) -> WorkerDone:
+        """What is told of a stored handoff."""
+        handoff = Handoff.model_validate(event.data["handoff"])
+        return WorkerDone(
+            ref=Ref(log=event.agent, seq=event.seq),
+            status=handoff.report.status,
+            summary=cut(handoff.report.summary, SUMMARY_CHARS),
+            spent=spent_by(self.store.all_events(event.agent), is_task=True),
+            retry=bool(event.data.get("retry")),
+        )
+
+    def _store(
+        self, log: AgentLog, workspace: Workspace | None, report: HandoffReport, harness_made: str, retry: bool
+    ) -> Event:
+        me = self.order.me
+        kept, problem = self._keep(log, workspace)
+        physical = self.store.all_events(me)
+        landed = landed_by(self.hub, first_base(physical, self.order.context.base), me)
+        if problem:
+            report = report.model_copy(update={"concerns": f"{report.concerns}\n{problem}".strip()})
+        handoff = Handoff(
+            agent=me,
+            title=self.title,
+            report=report,
+            facts=work_facts(
+                physical,
+                landed=landed,
+                files_changed=files_of(self.hub, landed),
+                wip=kept.ref if kept else None,
+                attempt=self.order.attempt,
+                harness_made=harness_made,
+            ),
+        )
+        epoch = max((event.epoch for event in physical), default=0)
+        return append_handoff(log, handoff, attempt=self.order.attempt, retry=retry, epoch=epoch)
+
+    def _keep(self, log: AgentLog, workspace: Workspace | None) -> tuple[Snapshot | None, str]:
+        if workspace is None:
+            return newest(self.hub, self.order.me), ""
+        try:
+            kept = snapshot(self.hub, workspace, self.order.me, log.check)
+        except ToolError as error:
+            return None, f"what was not landed could not be kept on a ref and lies in {workspace.path}: {error}"
+        if kept is not None:
+            log.append("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base})
+        return kept, ""
+
+    def _clear(self, workspace: Workspace) -> None:
+        try:
+            self.workspaces.remove(workspace)
+        except (NotSaved, TransientError, ToolError, OSError):
+            # What cannot be cleared away safely stays where it is; the handoff is stored, and that is what counts.
+            return
+
+
+def first_base(events: Sequence[Event], otherwise: Oid) -> Oid:
+    """The trunk commit on which a task's first attempt began: its own commits come after it."""
+    starts = [event for event in events if event.type == "agent.start"]
+    return Oid(starts[0].data["base"]) if starts else otherwise
+
+
+def agent_start(line: Sequence[Event], attempt: int) -> Event | None:
+    """The event that begins an attempt."""
+    return next((e for e in line if e.type == "agent.start" and e.data["attempt"] == attempt), None)
+
+
+def title_of(task: TaskSpec) -> str:
+    """The whole title, on one line."""
+    return " ".join(task.title.split())

@@ -1,0 +1,121 @@
+"""Puts a worker's change on the trunk, and tells it in words what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headway.agent.conversation import Answer, Conversation
+from headway.agent.prompts import Prompts
+from headway.agent.threads import in_thread
+from headway.agent.tools.working import Land
+from headway.domain.events import Event
+from headway.domain.ids import AgentId, parent_of
+from headway.domain.run import RunContext
+from headway.git.hub import Hub
+from headway.git.landing import Conflicted, Landed, Landing, LandingOutcome, NothingToLand, Refused, Submission
+from headway.git.snapshot import Snapshot, snapshot
+from headway.git.workspace import Workspace
+
+ROUNDS = 3
+"""Conflicts in a row after which a task hands off with its patch on a ref."""
+
+PATHS_NAMED = 40
+
+
+@dataclass(frozen=True)
+class Lander:
+    """Lands for one attempt at a task."""
+
+    context: RunContext
+    task: AgentId
+    hub: Hub
+    workspace: Workspace
+    author: str
+    prompts: Prompts
+
+    async def land(self, talk: Conversation, begun: Event, asked: Land) -> Answer:
+        """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
+        if self.workspace.standing().rounds >= ROUNDS - 1:
+            # If this conflicts too the task ends, and what it hands up should not be full of markers.
+            await in_thread(self.keep, talk)
+        submission = Submission(
+            message=asked.message,
+            author=self.author,
+            run=self.context.run,
+            task=self.task,
+            planner=planners_of(self.task),
+            place=f"{self.task}:{begun.seq}",
+            paths=asked.paths,
+            accept_doubtful=_was_doubtful(talk.events),
+        )
+        await in_thread(talk.log.sync)
+        outcome = await in_thread(Landing(self.hub).land, self.workspace, submission, talk.log.check)
+        return self._told(talk, outcome)
+
+    def keep(self, talk: Conversation) -> Snapshot | None:
+        """Keep what is not on the trunk on the task's ref."""
+        kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
+        if kept is not None:
+            talk.note("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base}, sync=True)
+        return kept
+
+    def _told(self, talk: Conversation, outcome: LandingOutcome) -> Answer:
+        render = self.prompts.render
+        match outcome:
+            case Landed(commit=commit, trunk=trunk):
+                if not any(event.type == "land" and event.data["commit"] == commit for event in talk.log.line):
+                    talk.note("land", {"commit": commit, "trunk": trunk})
+                others = _listed(outcome.others, ", ") or "nothing"
+                if outcome.conflicted:
+                    marked = _listed(outcome.conflicted, ", ")
+                    text = render("answers/landed_with_conflict", commit=commit, others=others, conflicted=marked)
+                else:
+                    text = render("answers/landed", commit=commit, others=others)
+                return Answer(text, progress=True, facts={"landing": "landed", "commit": commit})
+            case NothingToLand(trunk=trunk):
+                return Answer(render("answers/nothing_to_land", trunk=trunk[:12]), facts={"landing": "nothing"})
+            case Refused(doubtful=doubtful):
+                name = "answers/land_doubtful" if doubtful else "answers/land_refused"
+                text = render(name, reason=outcome.reason, paths=_listed(outcome.paths, "\n"))
+                return Answer(text, error=True, facts={"landing": "doubtful" if doubtful else "refused"})
+            case Conflicted():
+                return self._conflict(outcome)
+
+    def _conflict(self, outcome: Conflicted) -> Answer:
+        paths = [f"- {path} ({kind})" for path, kind in zip(outcome.paths, outcome.kinds, strict=True)]
+        rivals = [f"- {rival.oid[:12]} {rival.subject}" for rival in outcome.rivals]
+        text = self.prompts.render(
+            "answers/conflict",
+            rounds=outcome.rounds,
+            most=ROUNDS,
+            trunk=outcome.trunk[:12],
+            paths=_listed(paths, "\n"),
+            rivals=_listed(rivals, "\n") or "- none by the trunk's own commits",
+        )
+        facts = {"landing": "conflicted", "rounds": outcome.rounds, "paths": list(outcome.paths)}
+        return Answer(text, error=True, progress=True, facts=facts)
+
+
+def planners_of(task: AgentId) -> tuple[str, ...]:
+    """The planners above a task, from the root down."""
+    chain: list[str] = []
+    above = parent_of(task)
+    while "/" in above:
+        chain.insert(0, above)
+        above = parent_of(above)
+    return tuple(chain)
+
+
+def conflict_rounds(events: Sequence[Event]) -> int:
+    """Conflicts in a row at the newest landing; zero after any other answer."""
+    landings = [event.data for event in events if event.type == "tool.result" and "landing" in event.data]
+    return int(landings[-1]["rounds"]) if landings and landings[-1]["landing"] == "conflicted" else 0
+
+
+def _was_doubtful(events: Sequence[Event]) -> bool:
+    landings = [event.data["landing"] for event in events if event.type == "tool.result" and "landing" in event.data]
+    return bool(landings) and landings[-1] == "doubtful"
+
+
+def _listed(entries: Sequence[str], separator: str) -> str:
+    more = [f"and {len(entries) - PATHS_NAMED} more"] if len(entries) > PATHS_NAMED else []
+    return separator.join([*entries[:PATHS_NAMED], *more])

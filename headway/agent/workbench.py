@@ -1,0 +1,191 @@
+"""Carries out a worker's tool calls in its workspace. What has effects is noted before it runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headway.agent.conversation import Answer, Conversation
+from headway.agent.edit import apply_edit
+from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle
+from headway.agent.files import HARNESS_FOLDER, Files
+from headway.agent.guards import digest
+from headway.agent.lander import Lander
+from headway.agent.prompts import Prompts
+from headway.agent.threads import in_thread
+from headway.agent.tools import working as tools
+from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
+from headway.agent.tools.schema import Arguments, arguments_of
+from headway.domain.errors import ToolError
+from headway.domain.events import Event
+from headway.domain.task import TaskKind, TaskSpec
+from headway.git.workspace import Workspace
+from headway.model.turn import ToolCall
+from headway.sandbox.runner import Command, CommandResult, Sandbox
+
+PATHS_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The tools of one attempt at a task.
+
+    Attributes:
+        command_seconds: Longest run time of one command.
+    """
+
+    task: TaskSpec
+    talk: Conversation
+    workspace: Workspace
+    lander: Lander
+    sandbox: Sandbox
+    prompts: Prompts
+    command_seconds: float
+
+    async def answer(self, call: ToolCall) -> Answer:
+        """Run a call and say what came of it. A call that was begun before a crash is not simply run again."""
+        try:
+            arguments = arguments_of(tools.WORKER_TOOLS, call.name, call.arguments)
+            match arguments:
+                case tools.Shell():
+                    return await self._shell(call, arguments)
+                case tools.Land() if self.task.kind is TaskKind.INVESTIGATE:
+                    return Answer(self.prompts.render("answers/land_investigate"), error=True)
+                case tools.Land():
+                    return await self.lander.land(self.talk, self._begin(call), arguments)
+                case _:
+                    return await in_thread(self._at_once, call, arguments)
+        except ToolError as error:
+            return Answer(text=str(error), error=True)
+
+    def _at_once(self, call: ToolCall, arguments: Arguments) -> Answer:
+        files = self.files
+        match arguments:
+            case tools.EditFile():
+                return self._edit(call, arguments)
+            case tools.WriteFile(path=path, content=content):
+                self._begin(call)
+                done = "replaced" if files.write(path, content) else "written"
+                lines = len(content.splitlines())
+                said = self.prompts.render("answers/written", path=path, done=done, lines=lines)
+                self.talk.note("edit", {"path": path, "call_id": call.id, "kind": "write"})
+                return Answer(said, progress=True, compared=digest(content))
+            case RewriteScratchpad(content=content):
+                self.talk.note("scratchpad", {"content": content})
+                return Answer(self.prompts.render("answers/scratchpad", chars=len(content)), progress=True)
+            case tools.Finish():
+                return self._finish(arguments)
+            case ListDir(path=path, depth=depth):
+                return Answer(files.list_dir(path, depth))
+            case ReadFile(path=path, start=start, limit=limit):
+                return Answer(cut(files.read(path, start, limit), EXCERPT_CHARS))
+            case Grep(pattern=pattern, path=path, glob=glob):
+                return Answer(files.grep(pattern, path, glob))
+            case _:
+                raise TypeError(f"{type(arguments).__name__} is no tool of a worker")
+
+    @property
+    def files(self) -> Files:
+        """The workspace as the file tools see it."""
+        return Files(self.workspace.path)
+
+    def _begin(self, call: ToolCall, **data: object) -> Event:
+        """The note that a call is being run; the one from before a crash, if there is one."""
+        begun = self._begun(call)
+        if begun is not None:
+            return begun
+        return self.talk.note("tool.call", {"call_id": call.id, "name": call.name, "arguments": call.arguments, **data})
+
+    def _begun(self, call: ToolCall) -> Event | None:
+        since = self.talk.reply.seq if self.talk.reply else 0
+        line = self.talk.log.line
+        notes = (event for event in reversed(line) if event.seq > since and event.type == "tool.call")
+        return next((event for event in notes if event.data["call_id"] == call.id), None)
+
+    def _edit(self, call: ToolCall, asked: tools.EditFile) -> Answer:
+        text = self.files.text(asked.path)
+        begun = self._begun(call)
+        if begun is not None and digest(text) == begun.data["after"]:
+            said = self.prompts.render("answers/edit_applied", path=asked.path)
+            return Answer(said, progress=True)
+        edited = apply_edit(text, asked.old, asked.new, replace_all=asked.replace_all)
+        # The text it makes is noted first, so that a kill right after the write is told from one right before it.
+        self._begin(call, after=digest(edited.text))
+        self.files.write(asked.path, edited.text)
+        self.talk.note("edit", {"path": asked.path, "call_id": call.id, "kind": "edit", "how": edited.how})
+        how = "" if edited.how == "exact" else f" ({edited.how})"
+        said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=edited.shown())
+        return Answer(said, progress=True)
+
+    async def _shell(self, call: ToolCall, asked: tools.Shell) -> Answer:
+        if self._begun(call) is not None:
+            lost = {"command": asked.command, "exit_code": None, "note": "interrupted"}
+            return Answer(self.prompts.render("answers/interrupted"), error=True, progress=True, facts=lost)
+        cwd = self.files.folder(asked.workdir)
+        begun = self._begin(call)
+        output = self.files.output_file(begun.seq)
+        limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
+        home = self.workspace.path / HARNESS_FOLDER / "home"
+        command = Command(line=asked.command, cwd=cwd, timeout_s=limit, home=home)
+        result = await self.sandbox.run(command, full_output=output)
+        if result.killed_for is not None:
+            self.talk.note("resource.kill", {"call_id": call.id, "why": result.killed_for, "seconds": result.seconds})
+        ended = how_it_ended(result)
+        text = f"[{ended}, {result.seconds:.1f} s]\n{cut_middle(result.output, EXCERPT_CHARS)}"
+        if result.output_cut:
+            shown = output.relative_to(self.workspace.path)
+            text += f"\n[{result.output_bytes} bytes in all; the whole output: {shown}]"
+        facts: dict[str, Any] = {
+            "command": asked.command,
+            "exit_code": result.exit_code,
+            "note": "" if result.killed_for is None else ended,
+            "cpu_s": result.cpu_s,
+            "peak_kb": result.peak_kb,
+        }
+        compared = f"{ended}\n{result.output}"
+        return Answer(text, compared=compared, facts=facts, dur_ms=result.seconds * 1000)
+
+    def _finish(self, report: tools.Finish) -> Answer:
+        bounced = any(event.data.get("bounced") for event in self.talk.events)
+        doubts = [] if bounced else self._doubts(report)
+        if doubts:
+            listed = "\n".join(f"- {doubt}" for doubt in doubts)
+            text = self.prompts.render("answers/doubtful_finish", facts=listed)
+            return Answer(text, error=True, compared=None, facts={"bounced": True})
+        facts = {"report": report.handed().model_dump(mode="json")}
+        return Answer(self.prompts.render("answers/handed_off"), compared=None, facts=facts)
+
+    def _doubts(self, report: tools.Finish) -> list[str]:
+        """What speaks against a report, in facts."""
+        if self.task.kind is TaskKind.INVESTIGATE or report.status not in {"done", "partial"}:
+            return []
+        doubts = []
+        left = self.workspace.changes().paths
+        if left:
+            more = f" and {len(left) - PATHS_NAMED} more" if len(left) > PATHS_NAMED else ""
+            doubts.append(f"changed in your workspace and not landed: {', '.join(left[:PATHS_NAMED])}{more}")
+        if report.status == "done":
+            doubts += [] if self._has_landed() else ["this is a change task, and nothing of it is on the trunk"]
+            doubts += self._failed_command(self.talk.events)
+        return doubts
+
+    def _has_landed(self) -> bool:
+        return any(event.type == "land" for event in self.talk.log.line)
+
+    def _failed_command(self, events: Sequence[Event]) -> list[str]:
+        ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
+        if not ran or ran[-1]["exit_code"] == 0:
+            return []
+        how = ran[-1]["note"] or f"exit code {ran[-1]['exit_code']}"
+        return [f"your last command did not succeed ({how}): {json.dumps(cut(ran[-1]['command'], 200))}"]
+
+
+def how_it_ended(result: CommandResult) -> str:
+    """In a few words, how a command ended."""
+    match result.killed_for:
+        case None:
+            return f"exit code {result.exit_code}"
+        case "timeout":
+            return f"killed: timed out after {result.seconds:.0f} s"
+        case why:
+            return f"killed: {why.replace('_', ' ')}"

@@ -1,0 +1,282 @@
+"""The worker's loop: one attempt at one task, resumable at any point from the agent log and the workspace."""
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from headway.agent import guards
+from headway.agent.assignment import Assignment
+from headway.agent.conversation import Answer, Beat, Conversation
+from headway.agent.excerpt import cut_middle
+from headway.agent.files import HARNESS_FOLDER
+from headway.agent.handoffs import stored_handoff
+from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
+from headway.agent.lander import ROUNDS, Lander, conflict_rounds
+from headway.agent.models import Models
+from headway.agent.prompts import Prompts
+from headway.agent.threads import in_thread
+from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.usage import usage_of
+from headway.agent.workbench import Workbench, how_it_ended
+from headway.domain.budget import Amount
+from headway.domain.events import Event
+from headway.domain.handoff import HandoffReport, HandoffStatus
+from headway.domain.ids import RunName
+from headway.domain.spec import RunSpec
+from headway.domain.task import TaskSpec
+from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+from headway.git.hub import Hub
+from headway.git.workspace import Workspace, Workspaces, boot_id
+from headway.model.failures import ContextOverflow, FatalModelError
+from headway.model.turn import ToolCall
+from headway.sandbox.runner import Command, Sandbox
+from headway.trace.agent_log import AgentLog
+from headway.trace.fold import active_seconds
+from headway.trace.log_store import LogStore
+
+SETUP_OUTPUT_CHARS = 4_000
+REMIND_AT = 0.8
+"""The part of a limit after which a worker is told to bring its work in."""
+
+
+class WorkerAgent:
+    """Works on tasks. The log and the workspace are the only state."""
+
+    def __init__(  # noqa: PLR0917 - the adapters it is built on, given once by the composition root
+        self,
+        store: LogStore,
+        hubs: Callable[[RunName], Hub],
+        workspaces: Callable[[RunName], Workspaces],
+        sandbox: Sandbox,
+        models: Models,
+        prompts: Prompts,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._hubs = hubs
+        self._workspaces = workspaces
+        self._sandbox = sandbox
+        self._models = models
+        self._prompts = prompts
+        self._clock = clock
+
+    async def work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
+        """Work on an attempt until it is handed off or its slice is used up.
+
+        On cancellation the running command is killed, the log synced, and the workspace left as it is.
+
+        Raises:
+            LeaseLost: Somebody else works on this task now.
+            TransientError: The model or git cannot go on now; the attempt goes on when it is asked for again.
+            UserError: No model can be chosen.
+        """
+        beat("opens the log")
+        log = await in_thread(self._store.open, order.me, role="worker", task=order.me)
+        try:
+            task = await in_thread(self._task, order)
+            ending = self._ending(order, task)
+            ended = stored_handoff(log.line, order.attempt)
+            if ended is not None:
+                return ending.done(ended)
+            job = await self._open(order, task, log, beat)
+            try:
+                return await self._go_on(job, ending, beat)
+            except Stopped as stop:
+                return await ending.stopped(log, job.workspace, stop)
+        finally:
+            log.sync()
+            log.close()
+
+    async def end(self, order: EndWorker) -> WorkerDone:
+        """End an attempt from outside: fence the worker, keep what it did not land, and store its handoff.
+
+        Raises:
+            LeaseLost: A newer holder took over meanwhile.
+        """
+        work = order.order
+        log = await in_thread(self._store.open, work.me, role="worker", task=work.me)
+        try:
+            ending = self._ending(work, await in_thread(self._task, work))
+            ended = stored_handoff(log.line, work.attempt)
+            if ended is not None:
+                return ending.done(ended)
+            workspace = None
+            if agent_start(log.line, work.attempt) is not None:
+                places = self._workspaces(work.context.run)
+                workspace = await in_thread(places.open, work.me, work.attempt, log.lease)
+            return await ending.stopped(log, workspace, Stopped(order.status, order.why))
+        finally:
+            log.sync()
+            log.close()
+
+    def _task(self, order: WorkOrder) -> TaskSpec:
+        return TaskSpec.model_validate(self._store.event(order.task).data["items"][order.task.item or 0])
+
+    def _ending(self, order: WorkOrder, task: TaskSpec) -> Ending:
+        run = order.context.run
+        return Ending(self._store, self._hubs(run), self._workspaces(run), order, title_of(task))
+
+    async def _open(self, order: WorkOrder, task: TaskSpec, log: AgentLog, beat: Beat) -> Job:
+        """Find the attempt as it was left, or begin it."""
+        context = order.context
+        spec = RunSpec.model_validate(self._store.event(context.spec).data["spec"])
+        chosen = await self._models.choose("worker", spec)
+        hub = self._hubs(context.run)
+        beat("opens the workspace")
+        workspace = await in_thread(self._workspaces(context.run).open, order.me, order.attempt, log.lease)
+        start = agent_start(log.line, order.attempt) or _begin(log, order, task, workspace)
+        talk = Conversation(
+            log,
+            chosen,
+            system=self._prompts.render("worker"),
+            tools=WORKER_SCHEMAS,
+            paid=usage_of(await in_thread(self._store.all_events, order.me)),
+            epoch=start.epoch,
+        )
+        talk.turn = sum(1 for event in talk.events if event.type == "llm.response")
+        author = spec.commit.author if spec.commit else hub.facts().author
+        lander = Lander(context, order.me, hub, workspace, author, self._prompts)
+        bench = Workbench(task, talk, workspace, lander, self._sandbox, self._prompts, spec.limits.command_seconds)
+        job = Job(order, spec, task, start, workspace, talk, bench)
+        setup = await self._set_up(job, beat)
+        if not talk.events:
+            assignment = Assignment(order, task, spec, hub, self._prompts)
+            talk.say(await in_thread(assignment.text, workspace.base, setup, log.line))
+        return job
+
+    async def _set_up(self, job: Job, beat: Beat) -> Event | None:
+        """Run the user's `setup` in a workspace that has not seen it; the event that tells of it."""
+        command = job.spec.setup
+        if command is None:
+            return None
+        files = boot_id() if job.workspace.rebuilt else "new"
+        done = [e for e in job.events if e.type == "agent.state" and e.data.get("setup") == files]
+        if done:
+            return done[-1]
+        beat("runs setup")
+        home = job.workspace.path / HARNESS_FOLDER / "home"
+        limit = float(job.spec.limits.command_seconds)
+        result = await self._sandbox.run(Command(line=command, cwd=job.workspace.path, timeout_s=limit, home=home))
+        data = {
+            "setup": files,
+            "command": command,
+            "exit_code": result.exit_code,
+            "ended": how_it_ended(result),
+            "output": cut_middle(result.output, SETUP_OUTPUT_CHARS),
+        }
+        return job.talk.note("agent.state", data, dur_ms=result.seconds * 1000)
+
+    async def _go_on(self, job: Job, ending: Ending, beat: Beat) -> WorkerDone | WorkerSuspended:
+        """The loop. What is to be done next follows from the log alone."""
+        talk = job.talk
+        while True:
+            report = await self._carry_out(job, beat)
+            if report is not None:
+                return await ending.hand_off(talk.log, job.workspace, report)
+            self._tell_of_rebuilding(job)
+            _stop_if_due(job)
+            self._stop_at_limits(job)
+            need = talk.paid.tokens + talk.next_call - job.order.tokens
+            if need > 0:
+                if job.order.more:
+                    spent = Amount(tokens=talk.paid.tokens, tasks=1)
+                    return WorkerSuspended(why="grant", spent=spent, need=need)
+                raise Stopped(HandoffStatus.PARTIAL, "budget: the tokens of this task are used up")
+            self._remind(job)
+            beat("asks the model")
+            try:
+                talk.turn += 1
+                await talk.ask()
+            except FatalModelError as error:
+                raise Stopped(HandoffStatus.FAILED, str(error)) from error
+            except ContextOverflow as error:
+                raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
+
+    async def _carry_out(self, job: Job, beat: Beat) -> HandoffReport | None:
+        """Answer every call of the newest reply; the report, when one of them hands off."""
+        talk = job.talk
+        report = _report_in(talk.results)
+        for call in talk.pending:
+            if report is not None:
+                break
+            beat(call.name)
+            report = _report_in([talk.answer(call, await self._answer(job, call))])
+        return report
+
+    async def _answer(self, job: Job, call: ToolCall) -> Answer:
+        if job.talk.is_idle:
+            return Answer(self._prompts.render("answers/not_run"), error=True, compared=None)
+        if job.talk.is_refused(call):
+            text = self._prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
+            return Answer(text, error=True, refused=True)
+        return await job.bench.answer(call)
+
+    def _tell_of_rebuilding(self, job: Job) -> None:
+        told = [event.data.get("boot") for event in job.talk.events if event.type == "reminder"]
+        if not job.workspace.rebuilt or boot_id() in told:
+            return
+        source = job.workspace.rebuilt_from
+        shown = f"snapshot {source[:12]}" if source else f"trunk commit {job.workspace.base[:12]}"
+        text = self._prompts.render("messages/rebuilt", source=shown)
+        job.talk.note("reminder", {"text": text, "why": "rebuilt", "boot": boot_id()})
+
+    def _stop_at_limits(self, job: Job) -> None:
+        deadline = job.order.context.deadline
+        if deadline is not None and self._clock() >= deadline:
+            raise Stopped(HandoffStatus.PARTIAL, "hours: the run's hours are used up")
+        if _minutes(job) >= _bound(job.spec.limits.task_minutes):
+            raise Stopped(HandoffStatus.PARTIAL, "minutes: the active time of this task is used up")
+
+    def _remind(self, job: Job) -> None:
+        job.talk.remind(self._prompts)
+        if any(event.data.get("why") == "limit" for event in job.talk.events):
+            return
+        limits = job.spec.limits
+        used = {
+            "active minutes": _minutes(job) / _bound(limits.task_minutes),
+            "tokens": job.talk.paid.tokens / _bound(limits.task_tokens),
+        }
+        for what, part in used.items():
+            if part >= REMIND_AT:
+                text = self._prompts.render("reminders/limit", what=what)
+                job.talk.note("reminder", {"text": text, "why": "limit"})
+                return
+
+
+def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
+    """Note that an attempt begins; each has an epoch of its own."""
+    earlier = [event.epoch for event in log.line if event.type in {"agent.start", "message"}]
+    data = {
+        "attempt": order.attempt,
+        "base": workspace.base,
+        "workspace": str(workspace.path),
+        "title": title_of(task),
+        "kind": task.kind,
+    }
+    return log.append("agent.start", data, epoch=max(earlier, default=-1) + 1, sync=True)
+
+
+def _report_in(results: list[Event]) -> HandoffReport | None:
+    said = [event.data["report"] for event in results if "report" in event.data]
+    return HandoffReport.model_validate(said[-1]) if said else None
+
+
+def _stop_if_due(job: Job) -> None:
+    if conflict_rounds(job.talk.events) >= ROUNDS:
+        kept = [event.data["commit"] for event in job.events if event.type == "snapshot"]
+        patch = f"; the change as it was before the last one is commit {kept[-1]}" if kept else ""
+        raise Stopped(HandoffStatus.PARTIAL, f"landing conflicted {ROUNDS} times in a row{patch}")
+    stop = guards.stop_due(job.talk.events)
+    if stop is None:
+        return
+    if stop.cause == "mute":
+        raise Stopped(HandoffStatus.PARTIAL, f"{stop.why}; the last words were: {stop.text}")
+    raise Stopped(HandoffStatus.FAILED, stop.why, retry=True)
+
+
+def _minutes(job: Job) -> float:
+    return active_seconds(job.events) / 60
+
+
+def _bound(limit: float | Literal["none"]) -> float:
+    return float("inf") if limit == "none" else float(limit)
