@@ -1,7 +1,7 @@
 """The composition root: settings, adapters, activities, worker process. Nothing else chooses an implementation.
 
-`python worker.py` keeps three roles running, each in a process of its own: workflows, planning, agents. Apart, because a
-blocking call of one must not starve the heartbeats of another.
+`python worker.py` keeps three roles running, each in a process of its own: workflows, planning, agents. Apart, because
+a blocking call of one must not starve the heartbeats of another.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
 from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
-from headway.agent.models import Models
+from headway.agent.models import AgentRole, Models
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
 from headway.agent.run_desk import Machine, RunDesk
@@ -100,8 +100,8 @@ class Workshop:
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
         self.sandbox = PlainSandbox()
         self.prompts = Prompts.load()
-        defaults = {"planner": settings.planner_model, "worker": settings.worker_model}
-        self.models = Models(Model(settings.endpoint), {k: v for k, v in defaults.items() if v})
+        names: dict[AgentRole, str] = {"planner": settings.planner_model, "worker": settings.worker_model}
+        self.models = Models(Model(settings.endpoint), names)
         self.hubs = cache(self._hub)
         self.workspaces = cache(self._workspaces)
 

@@ -1,0 +1,111 @@
+"""A whole machine in one folder: Temporal service, worker processes, rehearsal. Everything real but the model."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from temporalio.client import Client, WorkflowHandle
+
+from headway.cli.local_site import start_service, start_workers
+from headway.cli.ports import free_ports
+from headway.cli.service_settings import find_settings, load_settings
+from headway.cli.supervisor import Supervisor
+from headway.domain.handoff import Handoff
+from headway.domain.ids import AgentId, RunName
+from headway.git.hub import Hub
+from headway.git.landed import LandedCommit
+from headway.rehearsal.host import Rehearsal
+from headway.rehearsal.playbook import Playbook
+from headway.trace.log_store import LogStore
+
+SERVER = "temporal"
+
+
+@dataclass
+class Machine:
+    """What runs, and how a test reaches it."""
+
+    home: Path
+    client: Client
+    supervisor: Supervisor
+    rehearsal: Rehearsal
+    repository: Path
+    ui_url: str | None
+
+    @property
+    def store(self) -> LogStore:
+        return LogStore(self.home)
+
+    async def start(self, name: str, **more: Any) -> WorkflowHandle[Any, Any]:
+        """Start a run as the stock CLI does."""
+        raw = {"repo": str(self.repository), "instructions": "Write the files.", **more}
+        return await self.client.start_workflow("Run", raw, id=name, task_queue="headway")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one process; the supervisor starts it again."""
+        pid = self.supervisor.pid(name)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+
+    async def until_requests(self, count: int) -> None:
+        """Return when the model server was asked so many times: the clock of a run that does not depend on time."""
+        while self.rehearsal.report()["requests"] < count:  # noqa: ASYNC110 - counted in another thread
+            await asyncio.sleep(0.02)
+
+    def hub(self, run: str) -> Hub:
+        return Hub(self.store.run_folder(RunName(run)) / "hub.git")
+
+    def landed(self, run: str) -> list[LandedCommit]:
+        """The run's commits on its trunk."""
+        hub = self.hub(run)
+        return hub.landed(hub.facts().base)
+
+    def handoffs(self, run: str) -> dict[AgentId, list[Handoff]]:
+        """Every stored handoff of a run's agents, in live lines."""
+        store, found = self.store, {}
+        for agent in store.agents(RunName(run)):
+            if agent != AgentId(run):
+                events = [event for event in store.read(agent) if event.type == "handoff"]
+                found[agent] = [Handoff.model_validate(event.data["handoff"]) for event in events]
+        return found
+
+    def answers(self, run: str) -> int:
+        """Model calls whose answer is in an agent log."""
+        store = self.store
+        agents = store.agents(RunName(run))
+        return sum(event.type == "llm.response" for agent in agents for event in store.all_events(agent))
+
+
+@asynccontextmanager
+async def machine(
+    home: Path, repository: Path, playbook: Playbook, *, agents: int = 8, heartbeat_s: int = 3
+) -> AsyncIterator[Machine]:
+    """Everything up; everything down afterwards, and nothing left running."""
+    settings = load_settings(find_settings())
+    port, ui_port = free_ports(2)
+    server = settings.server.model_copy(update={"port": port, "ui_port": ui_port})
+    with Rehearsal(playbook) as rehearsal:
+        async with Supervisor(home) as supervisor:
+            site = await start_service(supervisor, settings.model_copy(update={"server": server}))
+            env: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("HEADWAY_", "OPENAI_"))}
+            env |= {
+                "OPENAI_BASE_URL": rehearsal.url,
+                "HEADWAY_HEARTBEAT_S": str(heartbeat_s),
+            }
+            await start_workers(supervisor, site, agents, env)
+            yield Machine(home, site.client, supervisor, rehearsal, repository, site.ui_url)
+    left = [p for p in psutil.Process().children(recursive=True) if str(home) in " ".join(_cmdline(p))]
+    assert not left, f"left running: {left}"
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
