@@ -72,13 +72,13 @@ class Limits(_Input):
     tasks: Bounded = 1000
     open_tasks: Annotated[int, Field(ge=1, le=1000, strict=True)] = 100
     tokens: Bounded = 20_000_000
-    usd: Annotated[float, Field(gt=0)] | Literal["none"] = 20
+    usd: Annotated[float, Field(gt=0)] | Literal["none"] = 20.0
     usd_per_hour: Annotated[float, Field(gt=0)] | Literal["none"] = "none"
-    hours: Annotated[float, Field(gt=0, le=24 * 365)] | Literal["none"] = 24
+    hours: Annotated[float, Field(gt=0, le=24 * 365)] | Literal["none"] = 24.0
     attempts: Annotated[int, Field(ge=1, le=10, strict=True)] = 2
-    task_minutes: Annotated[float, Field(gt=0)] | Literal["none"] = 60
+    task_minutes: Annotated[float, Field(gt=0)] | Literal["none"] = 60.0
     task_tokens: Bounded = 2_000_000
-    task_usd: Annotated[float, Field(gt=0)] | Literal["none"] = 2
+    task_usd: Annotated[float, Field(gt=0)] | Literal["none"] = 2.0
     command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
     agent_memory_mb: Count = 2048
 
