@@ -50,7 +50,7 @@ class Checker:
         A run without a check has nothing to say: such a verdict did not pass.
         """
         spec = RunSpec.model_validate(self._store.event(order.spec).data["spec"])
-        commit: Oid = order.commit or await in_thread(self._hubs(order.run).tip)
+        commit = order.commit if order.commit is not None else await in_thread(self._hubs(order.run).tip)
         if spec.check is None:
             return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())
         places = self._workspaces(order.run)

@@ -1,0 +1,235 @@
+"""What the tests of loops stand on: the real log store, git and sandbox, and a rehearsal over real HTTP."""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from headway.agent.handoffs import HandoffDesk
+from headway.agent.models import Models
+from headway.agent.planner import PlannerAgent
+from headway.agent.prompts import Prompts
+from headway.agent.worker import WorkerAgent
+from headway.domain.budget import Amount
+from headway.domain.events import Event
+from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.spec import Commit, Limits, RunSpec
+from headway.domain.task import Scope, TaskSpec
+from headway.domain.turn import PlanTurn, TurnOutcome
+from headway.domain.work import StoreHandoff, WorkerDone, WorkerSuspended, WorkOrder
+from headway.git.hub import Hub
+from headway.git.workspace import Workspaces
+from headway.model.client import Model
+from headway.model.endpoint import Endpoint
+from headway.rehearsal.host import Rehearsal
+from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
+from headway.sandbox.plain import PlainSandbox
+from headway.trace.log_store import LogStore
+
+RUN = RunName("tidy-up")
+INCARNATION = Incarnation("0a1b2c3d")
+ROOT = root_planner_id(RUN, INCARNATION)
+PLENTY = 10_000_000
+FILES = {"README.md": "hello\n", "AGENTS.md": "Use tabs.\n", "src/app.py": "a = 1\nb = 2\nc = 3\n"}
+
+
+def use(name: str, **args: Any) -> ToolUse:
+    """One tool call."""
+    return ToolUse(name=name, args=args)
+
+
+def step(*tools: ToolUse, text: str = "Next.", **more: Any) -> Step:
+    """One reply."""
+    return Step(text=text, tools=tools, **more)
+
+
+def say(text: str) -> Step:
+    """A reply without a call."""
+    return Step(text=text)
+
+
+def finish(summary: str = "It is done.", status: str = "done", **more: Any) -> Step:
+    """The reply that ends an agent."""
+    return step(use("finish", status=status, summary=summary, **more))
+
+
+def git(folder: Path, *args: str) -> str:
+    """What git answers."""
+    done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@dataclass
+class Stage:
+    """One run. `serve` puts a playbook behind the model's address; each agent is made anew for each call."""
+
+    folder: Path
+    limits: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        source = self.folder / "source"
+        source.mkdir()
+        git(source, "init", "--quiet", "--initial-branch=main")
+        for name, content in FILES.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(content)
+        git(source, "add", "--all")
+        git(source, "commit", "--quiet", "--message=First commit")
+        self.source = source
+        self.store = LogStore(self.folder / "state")
+        self.store.claim(RUN, INCARNATION)
+        self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
+        self.base = self.hub.prepare(str(source), None).base
+        self.places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
+        self.rehearsals: list[Rehearsal] = []
+        self.models: list[Model] = []
+        self.turns = itertools.count(1)
+        self.beats: list[str] = []
+        self._prompts = Prompts.load()
+        self._context = cache(self._begin)
+
+    def _begin(self) -> RunContext:
+        spec = RunSpec(
+            repo=str(self.source),
+            instructions="Make it tidy.\nAll of it.",
+            commit=Commit(author="Bob Author <bob@example.org>"),
+            limits=Limits(**self.limits),
+            **self.more,
+        )
+        with self.store.open(AgentId(RUN), role="run") as log:
+            text = log.append("text", {"instructions": spec.instructions})
+            start = log.append("run.start", {"spec": spec.model_dump(mode="json")}, sync=True)
+        self.scope = Ref(log=AgentId(RUN), seq=text.seq)
+        return RunContext(
+            run=RUN,
+            incarnation=INCARNATION,
+            spec=Ref(log=AgentId(RUN), seq=start.seq),
+            base=self.base,
+            deadline=self.deadline,
+            has_check=spec.check is not None,
+        )
+
+    @property
+    def context(self) -> RunContext:
+        """The run's frozen facts; made, with the spec, when first asked for."""
+        return self._context()
+
+    def serve(self, *, root: Sequence[Step] = (), tasks: dict[str, Sequence[Step]] | None = None) -> Rehearsal:
+        """A model that says this from now on."""
+        planners = (PlannerScript(scope="root", calls=tuple(root)),) if root else ()
+        scripts = tuple(TaskScript(title=title, calls=tuple(calls)) for title, calls in (tasks or {}).items())
+        return self.serve_playbook(Playbook(name="stage", planners=planners, tasks=scripts))
+
+    def serve_playbook(self, playbook: Playbook) -> Rehearsal:
+        """A model that plays this from now on."""
+        rehearsal = Rehearsal(playbook)
+        rehearsal.start()
+        self.rehearsals.append(rehearsal)
+        self.models.append(Model(Endpoint(base_url=rehearsal.url)))
+        return rehearsal
+
+    @property
+    def chosen(self) -> Models:
+        """The newest model, for both roles."""
+        return Models(self.models[-1], {"planner": "rehearsal", "worker": "rehearsal"})
+
+    async def close(self) -> None:
+        """Close connections and servers."""
+        for model in self.models:
+            await model.close()
+        for rehearsal in self.rehearsals:
+            rehearsal.stop()
+
+    # Planner
+
+    def turn_order(self, key: str, from_seq: int = -1, **more: Any) -> PlanTurn:
+        """The argument of a root planner's turn."""
+        given = {
+            "context": self.context,
+            "me": ROOT,
+            "key": key,
+            "turn": 1,
+            "from_seq": from_seq,
+            "scope": self.scope,
+            "depth": 1,
+            "allowance": PLENTY,
+            "balance": Amount(tokens=PLENTY, tasks=100),
+            "spawnable": 100,
+            "may_delegate": True,
+        }
+        return PlanTurn(**given | more)
+
+    async def turn(self, key: str, from_seq: int = -1, **more: Any) -> TurnOutcome:
+        """Take a root planner's turn."""
+        agent = PlannerAgent(self.store, lambda _: self.hub, self.chosen, self._prompts)
+        return await agent.turn(self.turn_order(key, from_seq, **more), self.beats.append)
+
+    def handed_off(
+        self, key: ChildKey, status: HandoffStatus = HandoffStatus.DONE, summary: str = "Did it.", **more: Any
+    ) -> HandoffNotice:
+        """A child's handoff, stored as the child would have."""
+        child = child_id(ROOT, key)
+        handoff = Handoff(agent=child, title="A task", report=HandoffReport(status=status, summary=summary, **more))
+        with self.store.open(child, role="worker", task=child) as log:
+            event = log.append("handoff", {"handoff": handoff.model_dump(mode="json"), "attempt": 1}, sync=True)
+        return HandoffNotice(child=key, status=status, seq=event.seq)
+
+    # Worker
+
+    def task(self, title: str = "Write a file", number: int = 0, **more: Any) -> WorkOrder:
+        """The order for a task, asked for by the root planner."""
+        task = TaskSpec(title=title, intent="So that it is there.", **more)
+        with self.store.open(ROOT, role="planner") as log:
+            event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
+        me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
+        ref = Ref(log=ROOT, seq=event.seq, item=0)
+        return WorkOrder(context=self.context, me=me, task=ref, title=title, tokens=PLENTY)
+
+    def worker(self, clock: Callable[[], float] | None = None) -> WorkerAgent:
+        """A worker process's agent."""
+        args = (self.store, lambda _: self.hub, lambda _: self.places, PlainSandbox(), self.chosen, self._prompts)
+        return WorkerAgent(*args, clock) if clock else WorkerAgent(*args)
+
+    async def work(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
+        """Work on a task."""
+        return await self.worker().work(order, self.beats.append)
+
+    async def done(self, order: WorkOrder) -> tuple[WorkerDone, Handoff]:
+        """Work on a task to its handoff."""
+        outcome = await self.work(order)
+        assert isinstance(outcome, WorkerDone)
+        return outcome, self.handoff(outcome.ref)
+
+    def handoff(self, ref: Ref) -> Handoff:
+        """A stored handoff."""
+        return Handoff.model_validate(self.store.event(ref).data["handoff"])
+
+    async def store_handoff(self, **fields: Any) -> Any:
+        """Store a handoff as the activity does."""
+        return await HandoffDesk(self.store, lambda _: self.hub).store(StoreHandoff(context=self.context, **fields))
+
+    # What there is to see
+
+    def log(self, agent: AgentId) -> list[Event]:
+        """Every event of an agent."""
+        return self.store.all_events(agent)
+
+    def texts(self, agent: AgentId, *types: str) -> list[str]:
+        """The texts of an agent's messages, reminders or tool answers."""
+        return [event.data["text"] for event in self.store.read(agent) if event.type in types]
+
+    def on_trunk(self, path: str) -> str:
+        """A file as the trunk has it."""
+        return self.hub.read_file("HEAD", path).decode()
+
+    def scope_of(self, **fields: Any) -> Scope:
+        """A sub-planner's scope."""
+        return Scope(**fields)
