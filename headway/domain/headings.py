@@ -13,22 +13,25 @@ ROOT_HEADING = "Scope: the whole run"
 
 _TASK = re.compile(r"^Task: (?P<title>.*?)(?: \(attempt (?P<attempt>\d+)\))?$", re.MULTILINE)
 _SCOPE = re.compile(r"^Scope: (?P<title>.*)$", re.MULTILINE)
-_HANDOFF = re.compile(r"^### Handoff (?P<key>\S+) · (?P<status>[a-z_]+) · (?P<title>.*)$", re.MULTILINE)
+_STATUS = "|".join(HandoffStatus)
+_HANDOFF = re.compile(rf"^### Handoff (?P<key>\S+) · (?P<status>{_STATUS}) · (?P<title>.*)$", re.MULTILINE)
 
 
 def task_heading(title: str, attempt: int = 1) -> str:
     """The first line of what a worker was asked."""
-    return f"Task: {title} (attempt {attempt})" if attempt > 1 else f"Task: {title}"
+    line = _line(title)
+    plain = f"Task: {line}"
+    return plain if task_of(plain) == (line, attempt) else f"{plain} (attempt {attempt})"
 
 
 def scope_heading(title: str) -> str:
     """The first line of what a sub-planner was asked."""
-    return f"Scope: {title}"
+    return f"Scope: {_line(title)}"
 
 
 def handoff_heading(key: ChildKey, status: HandoffStatus, title: str) -> str:
     """The line above a handoff in a planner's message."""
-    return f"### Handoff {key} · {status} · {' '.join(title.split())}"
+    return f"### Handoff {key} · {status} · {_line(title)}"
 
 
 def task_of(text: str) -> tuple[str, int] | None:
@@ -46,3 +49,7 @@ def scope_of(text: str) -> str | None:
 def handoffs_in(text: str) -> list[tuple[ChildKey, HandoffStatus, str]]:
     """Every handoff that a message tells of."""
     return [(ChildKey(m["key"]), HandoffStatus(m["status"]), m["title"]) for m in _HANDOFF.finditer(text)]
+
+
+def _line(title: str) -> str:
+    return " ".join(title.split())
