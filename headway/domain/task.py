@@ -1,5 +1,6 @@
 """What planners ask for: tasks for workers, scopes for sub-planners."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,8 @@ Priority = Annotated[int, Field(ge=-1, le=1)]
 
 TITLE_IN_HISTORY = 60
 """Characters of a title that Temporal's history and a planner's state carry; the whole title lies in the log."""
+TITLE_BYTES = 100
+"""Bytes of it as JSON: a title in Chinese takes three times the room of one in English."""
 
 
 class TaskKind(StrEnum):
@@ -59,6 +62,16 @@ class Scope(BaseModel):
 
 
 def in_history(title: str) -> str:
-    """A title as history carries it: one line, cut."""
-    line = " ".join(title.split())
-    return line if len(line) <= TITLE_IN_HISTORY else line[: TITLE_IN_HISTORY - 1] + "…"
+    """A title as history carries it: one line of what can be printed, cut."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in title).split())
+    if _fits(line):
+        return line
+    line = line[: TITLE_IN_HISTORY - 1]
+    while not _fits(f"{line}…"):
+        line = line[:-1]
+    return f"{line}…"
+
+
+def _fits(line: str) -> bool:
+    size = len(json.dumps(line, ensure_ascii=False).encode()) - len('""')
+    return len(line) <= TITLE_IN_HISTORY and size <= TITLE_BYTES

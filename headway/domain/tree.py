@@ -57,19 +57,23 @@ def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode
 
 def within(node: TreeNode, limit: int = DIGEST_BYTES) -> TreeNode:
     """The node cut to `limit` bytes of JSON: first grandchildren become counts, then the children that come last."""
-    if len(node.model_dump_json()) <= limit:
+    if _size(node) <= limit:
         return node
     flat = [
         child.model_copy(update={"children": (), "more": child.more + len(child.children)}) for child in node.children
     ]
-    size = len(node.model_copy(update={"children": ()}).model_dump_json())
+    size = _size(node.model_copy(update={"children": ()}))
     kept: list[TreeNode] = []
     for child in flat:
-        size += len(child.model_dump_json()) + 1
+        size += _size(child) + 1
         if size > limit:
             break
         kept.append(child)
     return node.model_copy(update={"children": tuple(kept), "more": node.more + len(flat) - len(kept)})
+
+
+def _size(node: TreeNode) -> int:
+    return len(node.model_dump_json().encode())
 
 
 def _child_node(parent: AgentId, key: ChildKey, child: Child) -> TreeNode:
