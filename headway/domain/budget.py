@@ -5,7 +5,9 @@ off, and asks its own parent when it runs short. Grants are always told as total
 twice, or after a reset, changes nothing.
 """
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 UNLIMITED = 10**15
 """Stands for a limit written as "none"; larger than anything a run can use."""
@@ -39,6 +41,18 @@ class Amount(BaseModel):
     def least(self, other: "Amount") -> "Amount":
         """The smaller of each part, never below zero."""
         return Amount(tokens=max(0, min(self.tokens, other.tokens)), tasks=max(0, min(self.tasks, other.tasks)))
+
+
+def _from_pair(value: Any) -> Any:
+    return Amount(tokens=value[0], tasks=value[1]) if isinstance(value, list | tuple) else value
+
+
+def _as_pair(amount: Amount) -> tuple[int, int]:
+    return amount.tokens, amount.tasks
+
+
+Pair = Annotated[Amount, BeforeValidator(_from_pair), PlainSerializer(_as_pair)]
+"""An amount that is two bare numbers on the wire: a planner's state holds thousands."""
 
 
 class Purse(BaseModel):
@@ -82,9 +96,11 @@ class Purse(BaseModel):
 def task_slice(task_tokens: int, worst_call: int) -> Amount:
     """The slice of a task: a tenth of `limits.task_tokens`, at least two worst-case calls, at most all of it.
 
-    Dividing equally fails: of 100 tasks of one spawn 71 could not make two calls.
+    Dividing equally fails: of 100 tasks of one spawn 71 could not make two calls. No limit has no tenth: a slice of
+    that size would fit into no purse.
     """
-    return Amount(tokens=min(max(task_tokens // 10, 2 * worst_call), task_tokens), tasks=1)
+    tenth = task_tokens // 10 if task_tokens < UNLIMITED else 0
+    return Amount(tokens=min(max(tenth, 2 * worst_call), task_tokens), tasks=1)
 
 
 def planner_slice(lendable: Amount, worst_call: int) -> Amount:

@@ -1,8 +1,10 @@
 """A planner's children from the moment they are asked for until their handoff is taken in, and what is lent to them."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
-from headway.domain.budget import Amount, Purse, planner_slice, task_slice
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from headway.domain.budget import Amount, Pair, Purse, planner_slice, task_slice
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, place_of
 from headway.domain.turn import ChildKind, Spawned
@@ -14,26 +16,36 @@ RECENT = 40
 
 
 class Child(BaseModel):
-    """An outstanding child. Short names on the wire: a planner may hold a thousand of them, each in 160 bytes.
+    """An outstanding child. On the wire its names are short and defaults are left out: a planner may hold a thousand of
+    them, each in 160 bytes.
 
     Attributes:
         lent: What it holds of this planner's purse; nothing before it was started.
         need: What it asked for beyond that, while it waits for an answer; zero asks to be told again.
-        recovered: It was asked for in a past that a reset took back; its place may belong to another child now.
+        recovered: It was asked for in a past that a reset took back: it may be at work, and its place may belong
+            to another child now.
     """
 
     model_config = ConfigDict(populate_by_name=True)
 
-    kind: ChildKind = Field(alias="k")
+    kind: ChildKind = Field(default=ChildKind.TASK, alias="k")
     title: str = Field(alias="t")
     seq: int = Field(alias="s")
     item: int = Field(default=0, alias="i")
     priority: int = Field(default=0, alias="p")
-    asked_at: int = Field(alias="a")
-    lent: Amount | None = Field(default=None, alias="l")
-    need: Amount | None = Field(default=None, alias="n")
+    lent: Pair | None = Field(default=None, alias="l")
+    need: Pair | None = Field(default=None, alias="n")
     cancelled: bool = Field(default=False, alias="c")
     recovered: bool = Field(default=False, alias="r")
+
+    @model_serializer(mode="wrap")
+    def _short(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        wire: dict[str, Any] = serialise(self)
+        for name, field in Child.model_fields.items():
+            if getattr(self, name) == field.default:
+                wire.pop(field.alias or name, None)
+                wire.pop(name, None)
+        return wire
 
 
 class Closed(BaseModel):
@@ -60,7 +72,8 @@ class Outstanding(BaseModel):
         worst_call: Tokens of the largest model call.
         task_tokens: What one task may use up in all.
         received: A bit per (turn, index) of the children whose handoff was taken in.
-        foreign: Children that handed off before this history asked for them; see `take`.
+        settled: Every child of a turn before this one was received, unless it is still outstanding.
+        foreign: Children of another past that handed off, by their whole key: their place says nothing here.
         no_more: The parent said that nothing more will be granted.
     """
 
@@ -69,6 +82,7 @@ class Outstanding(BaseModel):
     task_tokens: int
     children: dict[ChildKey, Child] = {}
     received: dict[int, int] = {}
+    settled: int = 0
     foreign: list[ChildKey] = []
     recent: list[Closed] = []
     tally: dict[str, int] = {}
@@ -84,7 +98,7 @@ class Outstanding(BaseModel):
         """Tasks that have no slice yet."""
         return sum(1 for c in self.children.values() if c.lent is None and c.kind is ChildKind.TASK)
 
-    def ask_for(self, spawned: Spawned, now: float, *, recovered: bool = False) -> None:
+    def ask_for(self, spawned: Spawned, *, recovered: bool = False) -> None:
         """A child was asked for; it is outstanding unless its handoff is here already."""
         key = spawned.key
         if key in self.children or key in self.foreign or (not recovered and self._was_received(key)):
@@ -95,7 +109,6 @@ class Outstanding(BaseModel):
             seq=spawned.seq,
             item=spawned.item,
             priority=spawned.priority,
-            asked_at=int(now),
             recovered=recovered,
         )
 
@@ -112,7 +125,7 @@ class Outstanding(BaseModel):
         else:
             # After a reset the server tells again what came later: this child was asked for in a past that the history
             # no longer has. It counts all the same, and a turn that asks for it again finds it done.
-            self.foreign = [*self.foreign, notice.child][-MAX_FOREIGN:]
+            self._mark_foreign(notice.child)
         self.purse.below += notice.spent
         self.tally[notice.status] = self.tally.get(notice.status, 0) + 1
         return True
@@ -130,56 +143,56 @@ class Outstanding(BaseModel):
             child.need = Amount()
 
     def mark_cancelled(self, keys: tuple[ChildKey, ...]) -> tuple[ChildKey, ...]:
-        """Note what is to be cancelled; returns the children that were started and must be told."""
+        """Note what is to be cancelled; returns the children that are or may be at work and must be told."""
         told = []
         for key in keys:
             child = self.children.get(key)
             if child is not None and not child.cancelled:
                 child.cancelled = True
-                told += [key] if child.lent is not None else []
+                told += [key] if child.lent is not None or child.recovered else []
         return tuple(told)
 
     def to_start(self) -> tuple[ChildKey, ...]:
         """Lend a first slice to every child that waits for one and can have it, oldest first."""
         due: list[ChildKey] = []
+        hopeless = self.no_more and not self._working
         for key, child in self.children.items():
             if child.lent is not None or child.cancelled:
                 continue
             part, lendable = self._first_slice(child.kind), self.purse.lendable(self.worst_call)
             if not lendable.covers(part):
-                break  # oldest first: a smaller one behind it must not starve it
+                if hopeless:
+                    continue
+                break  # oldest first: a smaller one behind it must not starve it, as long as it may still get its own
             child.lent = part
             self.purse.lent += part
             due.append(key)
         return tuple(due)
 
     def to_drop(self, *, closing: bool) -> tuple[ChildKey, ...]:
-        """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good."""
-        working = any(child.lent is not None for child in self.children.values())
-        gone = closing or (self.no_more and not working)
+        """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good.
+
+        To be asked after `to_start`: who can have a slice has it then.
+        """
+        gone = closing or (self.no_more and not self._working)
         return tuple(key for key, c in self.children.items() if c.lent is None and (c.cancelled or gone))
 
     def answers(self) -> tuple[Answer, ...]:
         """Lend more to the children that asked, as far as the purse goes; tell who can get nothing ever.
 
-        When no more will come from above, a child is refused only once every started child waits: what the others
-        give back may serve it. One at a time, because the refused one gives back too.
+        When no more will come from above, a child is refused only once every started child waits and none can be
+        served: what the others give back may serve it. One at a time, because the refused one gives back too.
         """
         told: list[Answer] = []
-        started = [child for child in self.children.values() if child.lent is not None]
-        stuck = self.no_more and all(child.need is not None for child in started)
         for key, child in self.children.items():
             if child.need is None or child.lent is None:
                 continue
             more = self._next_slice(child)
-            if more is not None and not self.purse.lendable(self.worst_call).covers(more):
-                if not stuck:
-                    continue
-                more, stuck = None, False
-            child.lent += more or Amount()
-            self.purse.lent += more or Amount()
-            told.append(Answer(child=key, total=child.lent, final=more is None))
-            child.need = None
+            if more is None or self.purse.lendable(self.worst_call).covers(more):
+                told.append(self._answer(key, child, more))
+        started = [(key, child) for key, child in self.children.items() if child.lent is not None]
+        if self.no_more and started and not told and all(child.need is not None for _, child in started):
+            told.append(self._answer(*started[0], None))
         return tuple(told)
 
     def shortfall(self) -> Amount:
@@ -187,22 +200,47 @@ class Outstanding(BaseModel):
         wanted = Amount()
         for child in self.children.values():
             if child.lent is None and not child.cancelled:
-                wanted += task_slice(self.task_tokens, self.worst_call)
+                wanted += self._least_slice(child.kind)
             elif child.need is not None:
                 wanted += self._next_slice(child) or Amount()
         lendable = self.purse.lendable(self.worst_call)
         return (wanted - lendable).most(Amount())
+
+    def settled_before(self, turn: int) -> "Outstanding":
+        """The books without the bits of earlier turns that say nothing any more: all that they asked for came in.
+
+        A planner may live for tens of thousands of turns.
+        """
+        places = [place_of(key) for key, child in self.children.items() if not child.recovered]
+        settled = min([turn, *(place[0] for place in places if place is not None)])
+        received = {turn: bits for turn, bits in self.received.items() if turn >= settled}
+        return self.model_copy(update={"settled": settled, "received": received})
 
     @property
     def anything_waits(self) -> bool:
         """Whether a child waits for a first slice or for more: what comes back may serve it."""
         return any(child.lent is None or child.need is not None for child in self.children.values())
 
+    @property
+    def _working(self) -> bool:
+        return any(child.lent is not None for child in self.children.values())
+
+    def _answer(self, key: ChildKey, child: Child, more: Amount | None) -> Answer:
+        total = (child.lent or Amount()) + (more or Amount())
+        self.purse.lent += more or Amount()
+        child.lent, child.need = total, None
+        return Answer(child=key, total=total, final=more is None)
+
     def _first_slice(self, kind: ChildKind) -> Amount:
+        least = self._least_slice(kind)
+        if kind is ChildKind.TASK:
+            return least
+        return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(least)
+
+    def _least_slice(self, kind: ChildKind) -> Amount:
         if kind is ChildKind.TASK:
             return task_slice(self.task_tokens, self.worst_call)
-        least = Amount(tokens=4 * self.worst_call, tasks=1)
-        return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(least)
+        return Amount(tokens=4 * self.worst_call, tasks=1)
 
     def _next_slice(self, child: Child) -> Amount | None:
         need, lent = child.need or Amount(), child.lent or Amount()
@@ -218,13 +256,19 @@ class Outstanding(BaseModel):
     def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:
         place = place_of(key)
         if place is None or recovered:
-            self.foreign = [*self.foreign, key][-MAX_FOREIGN:]
+            self._mark_foreign(key)
         else:
             self.received[place[0]] = self.received.get(place[0], 0) | (1 << place[1])
 
+    def _mark_foreign(self, key: ChildKey) -> None:
+        self.foreign = [*self.foreign, key][-MAX_FOREIGN:]
+
     def _was_received(self, key: ChildKey) -> bool:
         place = place_of(key)
-        return place is not None and bool(self.received.get(place[0], 0) & (1 << place[1]))
+        if place is None:
+            return False
+        turn, index = place
+        return turn < self.settled or bool(self.received.get(turn, 0) & (1 << index))
 
 
 def nothing_lent(granted: Amount, worst_call: int, task_tokens: int) -> Outstanding:

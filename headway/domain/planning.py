@@ -104,8 +104,12 @@ class PlannerState(BaseModel):
             self.close(HandoffStatus.PARTIAL, "the budget is used up")
 
     def close(self, status: HandoffStatus, why: str) -> None:
-        """Take no more turns: wait for what is outstanding, then hand up."""
+        """Take no more turns and ask for no more: wait for what is outstanding, then hand up.
+
+        A child that still asks would otherwise wait for an answer, and the planner for the child.
+        """
         self.closing = self.closing or Ending(status=status, why=why)
+        self.books.no_more = True
 
     def next_turn(self, run_id: str, final: Final | None = None) -> PlanTurn:
         """The argument of the turn that is due; `run_id` is the workflow run's: a reset asks under a new key."""
@@ -151,9 +155,9 @@ class PlannerState(BaseModel):
         self.board, self.pinned = outcome.board or self.board, outcome.pinned
         self.final_shown = self.final_shown or asked.final is not None
         for spawned in outcome.spawned:
-            self.books.ask_for(spawned, now)
+            self.books.ask_for(spawned)
         for spawned in outcome.recovered:
-            self.books.ask_for(spawned, now, recovered=True)
+            self.books.ask_for(spawned, recovered=True)
         self._settle(outcome)
         return self.books.mark_cancelled(outcome.cancelled)
 
@@ -220,4 +224,5 @@ class PlannerState(BaseModel):
 
     def carried(self) -> "PlannerState":
         """The state as the next workflow run takes it over."""
-        return self.model_copy(update={"handled": 0, "signals": 0})
+        books = self.books.settled_before(self.turn)
+        return self.model_copy(update={"handled": 0, "signals": 0, "books": books})

@@ -55,7 +55,6 @@ class RunState(BaseModel):
             kind=ChildKind.PLANNER,
             title=prepared.title,
             seq=prepared.scope.seq,
-            asked_at=int(now),
             lent=prepared.budget,
         )
         self.books.purse.lent = prepared.budget
