@@ -54,9 +54,9 @@ def say(text: str) -> Step:
     return Step(text=text)
 
 
-def finish(summary: str = "It is done.", status: str = "done", **more: Any) -> Step:
+def finish(summary: str = "It is done.", status: str = "done", *, after_handoffs: int = 0, **report: Any) -> Step:
     """The reply that ends an agent."""
-    return step(use("finish", status=status, summary=summary, **more))
+    return step(use("finish", status=status, summary=summary, **report), after_handoffs=after_handoffs)
 
 
 def git(folder: Path, *args: str) -> str:
@@ -181,6 +181,11 @@ class Stage:
         with self.store.open(child, role="worker", task=child) as log:
             event = log.append("handoff", {"handoff": handoff.model_dump(mode="json"), "attempt": 1}, sync=True)
         return HandoffNotice(child=key, status=status, seq=event.seq)
+
+    def say_as_user(self, text: str) -> int:
+        """A message of the user in the run's log; its place there."""
+        with self.store.open(AgentId(RUN), role="run") as log:
+            return log.append("text", {"text": text}, sync=True).seq
 
     # Worker
 
