@@ -5,10 +5,11 @@ act on yet: a limit that is accepted and ignored would cost its user money.
 """
 
 import difflib
+import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from headway.domain.budget import UNLIMITED
@@ -36,10 +37,23 @@ NOT_IN_THIS_VERSION = frozenset(
 )
 """Fields of the contract that a later version acts on."""
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Command = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+SHOWN_CHARS = 60
+"""How much of a value a message repeats."""
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_without_nul)]
+Command = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000), AfterValidator(_without_nul)
+]
 Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
 Bounded = Count | Literal["none"]
+Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Range = Annotated[tuple[Count, Count], Field(description="two numbers, the smaller first")]
 
 
@@ -50,7 +64,7 @@ class _Input(BaseModel):
 class Commit(_Input):
     """Who authors the commits that land; without it, the identity of the user who runs the worker process."""
 
-    author: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^<>\n]+ <[^<>\s]+>$")]
+    author: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^<>\x00-\x1f]+ <[^<>\s\x00-\x1f]+>$")]
 
 
 class Limits(_Input):
@@ -72,13 +86,13 @@ class Limits(_Input):
     tasks: Bounded = 1000
     open_tasks: Annotated[int, Field(ge=1, le=1000, strict=True)] = 100
     tokens: Bounded = 20_000_000
-    usd: Annotated[float, Field(gt=0)] | Literal["none"] = 20.0
-    usd_per_hour: Annotated[float, Field(gt=0)] | Literal["none"] = "none"
-    hours: Annotated[float, Field(gt=0, le=24 * 365)] | Literal["none"] = 24.0
+    usd: Positive | Literal["none"] = 20.0
+    usd_per_hour: Positive | Literal["none"] = "none"
+    hours: Annotated[Positive, Field(le=24 * 365)] | Literal["none"] = 24.0
     attempts: Annotated[int, Field(ge=1, le=10, strict=True)] = 2
-    task_minutes: Annotated[float, Field(gt=0)] | Literal["none"] = 60.0
+    task_minutes: Positive | Literal["none"] = 60.0
     task_tokens: Bounded = 2_000_000
-    task_usd: Annotated[float, Field(gt=0)] | Literal["none"] = 2.0
+    task_usd: Positive | Literal["none"] = 2.0
     command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
     agent_memory_mb: Count = 2048
 
@@ -160,24 +174,27 @@ def parse_spec(raw: Any) -> RunSpec:
             f"input: must be one JSON object with at least 'repo' and 'instructions', got {_kind(raw)}",
             """Start it with --input '{"repo": "PATH OR URL", "instructions": "TEXT"}'.""",
         )
-    problems = [f"{path}: not in this version" for path in sorted(_paths(raw) & NOT_IN_THIS_VERSION)]
+    later = sorted(_paths(raw) & NOT_IN_THIS_VERSION)
+    problems = [f"{path}: not in this version" for path in later]
     try:
         spec = RunSpec.model_validate(raw)
     except ValidationError as error:
-        problems += [_say(detail) for detail in error.errors(include_url=False)]
+        known = tuple(f"{path}{mark}" for path in later for mark in ":.")
+        said = (_say(detail) for detail in error.errors(include_url=False))
+        problems += [problem for problem in said if problem and not problem.startswith(known)]
     if problems:
         raise UserError("input: " + "\n".join(dict.fromkeys(problems)), "Nothing was started and nothing was changed.")
     return spec
 
 
-def finite(limit: float | Literal["none"]) -> int:
+def finite(limit: int | Literal["none"]) -> int:
     """A limit as a number: "none" becomes `UNLIMITED`."""
-    return UNLIMITED if limit == "none" else int(limit)
+    return UNLIMITED if limit == "none" else limit
 
 
 def _kind(raw: Any) -> str:
-    names = {type(None): "nothing", str: "a string", list: "a list", bool: "a truth value", int: "a number"}
-    return names.get(type(raw), type(raw).__name__)
+    names = {type(None): "nothing", list: "a list", dict: "an object", str: "a string", bool: "a truth value"}
+    return names.get(type(raw), "a number")
 
 
 def _paths(raw: dict[str, Any], prefix: str = "") -> set[str]:
@@ -189,32 +206,78 @@ def _paths(raw: dict[str, Any], prefix: str = "") -> set[str]:
     return paths
 
 
-def _say(detail: ErrorDetails) -> str:
-    where = [
-        part for part in detail["loc"] if isinstance(part, str) and not part.startswith(("constrained", "literal"))
-    ]
-    path = ".".join(part for part in where if part not in {"int", "float"}) or "input"
+def _say(detail: ErrorDetails) -> str | None:
+    """The problem in words; None where another detail of the same field says it."""
+    path, model, rest = _locate(detail["loc"])
+    if rest and detail["type"] == "literal_error":
+        return None  # the other branch of `number or "none"` says so
     match detail["type"]:
-        case "missing":
-            return f"{path}: is required"
         case "extra_forbidden":
-            return f"{path}: is not a field{_nearest(where)}"
+            return f"{path}: is not a field{_nearest(path.rpartition('.')[2], model)}"
+        case "missing" if not rest:
+            return f"{path}: is required"
         case "string_too_short":
             return f"{path}: must not be empty"
-        case "greater_than_equal" | "greater_than" | "less_than_equal":
-            return f"{path}: {detail['msg'].removeprefix('Input ').replace('should', 'must')}, got {detail['input']!r}"
-        case "string_pattern_mismatch" if path == "commit.author":
-            return f"{path}: must look like 'Name <mail@example.org>'"
-        case "literal_error" if detail["loc"][-1] != where[-1]:
-            return f"""{path}: a limit may also be "none" """.rstrip()
+        case kind if path.endswith("_per_round") and kind != "greater_than_equal":
+            return f"{path}: must be two numbers, the smaller first"
+        case "value_error":
+            return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
+    must = _must(detail)
+    none = ' or "none"' if rest and isinstance(rest[0], str) else ""
+    return f"{path}: {must}{none}, got {_shown(detail['input'])}"
+
+
+def _must(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}"
+        case "greater_than":
+            return f"must be more than {context['gt']:g}"
+        case "less_than_equal":
+            return f"must be at most {int(context['le']):,}"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return "must look like 'Name <mail@example.org>'"
+        case "string_type":
+            return "must be a string"
+        case "int_type":
+            return "must be a whole number"
+        case "float_type" | "finite_number":
+            return "must be a number"
+        case "model_type":
+            return "must be an object"
         case _:
-            return f"{path}: {detail['msg'].removeprefix('Value error, ').replace('Input should', 'must')}"
+            return detail["msg"].replace("Input should", "must")
 
 
-def _nearest(where: list[str]) -> str:
-    model: Any = RunSpec
-    for part in where[:-1]:
-        model = model.model_fields[part].annotation if part in model.model_fields else model
-    names = list(getattr(model, "model_fields", {}))
-    near = difflib.get_close_matches(where[-1], names, n=1)
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, list | tuple | dict):
+        return _kind(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+def _locate(loc: tuple[int | str, ...]) -> tuple[str, Any, tuple[int | str, ...]]:
+    """The path of the field, the model that it should belong to, and what pydantic says beyond: branches and places."""
+    path: list[str] = []
+    inside: Any = RunSpec
+    model = inside
+    while inside is not None and len(path) < len(loc):
+        model = inside
+        path.append(str(loc[len(path)]))
+        field = model.model_fields.get(path[-1])
+        inside = _model_in(field.annotation) if field else None
+    return ".".join(path) or "input", model, loc[len(path) :]
+
+
+def _model_in(annotation: Any) -> Any:
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+
+
+def _nearest(name: str, model: Any) -> str:
+    names = list(model.model_fields)
+    near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean '{near[0]}'?" if near else f"; it may be one of {', '.join(names)}"
