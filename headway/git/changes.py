@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.domain.errors import ToolError
 from headway.domain.ids import Oid
 from headway.git.repo import GitError, Repo
 
@@ -18,17 +17,19 @@ class Changes:
 
     Attributes:
         nested: Folders with a repository of their own, which are no part of this one and cannot land.
+        unreadable: Files that git cannot take: they cannot be read, or have a name that it refuses.
     """
 
     added: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All of them, sorted."""
-        return tuple(sorted((*self.added, *self.modified, *self.deleted, *self.nested)))
+        """All that can land, sorted."""
+        return tuple(sorted((*self.added, *self.modified, *self.deleted)))
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,23 @@ class Entry:
     path: str
     old_mode: str
     mode: str
+    old_oid: Oid
     oid: Oid
     status: str
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The files of a work tree as a tree in the hub, and the repositories in it that are not part of it."""
+    """The files of a work tree as a tree in the hub, and what of them is not in it; see `Changes`."""
 
     tree: Oid
     nested: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def shown(path: str) -> str:
+    """A path as text that any JSON can carry: bytes that are no UTF-8 are written as escapes."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def entries(repo: Repo, old: str, new: str) -> list[Entry]:
@@ -56,8 +64,8 @@ def entries(repo: Repo, old: str, new: str) -> list[Entry]:
     parts = said.decode(errors="surrogateescape").split("\0")
     found = []
     for facts, path in zip(parts[0::2], parts[1::2], strict=False):
-        old_mode, mode, _, oid, status = facts.removeprefix(":").split(" ")
-        found.append(Entry(path, old_mode, mode, Oid(oid), status[0]))
+        old_mode, mode, old_oid, oid, status = facts.removeprefix(":").split(" ")
+        found.append(Entry(path, old_mode, mode, Oid(old_oid), Oid(oid), status[0]))
     return found
 
 
@@ -65,8 +73,8 @@ def changes_between(repo: Repo, base: Oid, scan: Scan) -> Changes:
     """The difference in the words that an agent reads."""
     by: dict[str, list[str]] = {"A": [], "D": [], "M": []}
     for entry in entries(repo, base, scan.tree):
-        by["M" if entry.status == "T" else entry.status].append(entry.path)
-    return Changes(tuple(by["A"]), tuple(by["M"]), tuple(by["D"]), scan.nested)
+        by["M" if entry.status == "T" else entry.status].append(shown(entry.path))
+    return Changes(tuple(by["A"]), tuple(by["M"]), tuple(by["D"]), scan.nested, scan.unreadable)
 
 
 def scan(tree: Repo, never: str) -> Scan:
@@ -74,23 +82,29 @@ def scan(tree: Repo, never: str) -> Scan:
 
     Files are hashed only if their stat data differs from the index. `never` is the folder that is nobody's work. No
     process is started inside a submodule or a nested repository, because its configuration is the agent's.
-
-    Raises:
-        ToolError: A file cannot be read, or has a name that git refuses.
     """
     tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
     listed = tree.run("ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard").out
     gone, kept, nested = _sorted_out(tree.work_tree or Path(), listed, never)
-    try:
-        if gone:
-            tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
-        if kept:
-            tree.run("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(kept))
-    except GitError as error:
-        if "index.lock" in error.err or "No space" in error.err:
-            raise
-        raise ToolError(f"the workspace cannot be read: {error.err}") from None
-    return Scan(tree.run("write-tree").oid, nested)
+    if gone:
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
+    unreadable = _take_in(tree, kept)
+    return Scan(tree.run("write-tree").oid, nested, unreadable)
+
+
+def _take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
+    """Put files into the index; returns those that git does not take."""
+    take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
+    if not paths or tree.run(*take, stdin=_lines(paths), ok=None).code == 0:
+        return ()
+    refused = []
+    for path in sorted(paths):
+        said = tree.run(*take, stdin=path + b"\0", ok=None)
+        if "No space left" in said.err or "index.lock" in said.err:
+            raise GitError(take, said.code, said.err)
+        if said.code:
+            refused.append(shown(os.fsdecode(path)))
+    return tuple(refused)
 
 
 def _lines(paths: set[bytes]) -> bytes:
@@ -112,7 +126,7 @@ def _sorted_out(top: Path, listed: bytes, never: str) -> tuple[set[bytes], set[b
             gone.add(path)
         else:
             kept.add(path)
-    names = (path.decode(errors="surrogateescape").removesuffix("/") for path in nested)
+    names = (shown(os.fsdecode(path)).removesuffix("/") for path in nested)
     return gone, kept - gone, tuple(sorted(names))
 
 

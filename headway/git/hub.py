@@ -3,8 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -110,20 +109,10 @@ class Hub:
         """The trunk's own commits after `since`, oldest first."""
         return landed_since(self.repo, since, TRUNK)
 
-    def move_ref(self, ref: str, to: Oid, expected: Oid | None, keep: Sequence[int] = ()) -> None:
-        """Move a ref if it still stands at `expected` (None: does not exist), and wait until that is on disk.
-
-        `keep`: locks that the moving process holds too, so that they outlive us until it is done.
-
-        Raises:
-            GitError: It stands elsewhere, or somebody holds its lock.
-        """
-        self.repo.run("update-ref", ref, to, expected or "0" * len(to), keep=keep)
-        sync_folder((self.folder / ref).parent)
-
     def publish(self, branch: str) -> str:
         """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""
-        return publishing.publish(self.repo, TRUNK, self._facts().address, branch)
+        with locked(self.folder / "publish.flock") as lock:
+            return publishing.publish(replace(self.repo, keep=(lock,)), TRUNK, self._facts().address, branch)
 
     def list_dir(self, rev: str, path: str = ".", depth: int = 1) -> str:
         """Names below a folder, one a line, folders with a slash."""

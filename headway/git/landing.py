@@ -1,20 +1,19 @@
 """Landing: a workspace's change becomes one commit on the trunk, or goes back to its author with the conflict."""
 
-import os
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
+from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git import snapshot
-from headway.git.changes import Scan
+from headway.git.changes import Scan, shown
 from headway.git.files import locked
 from headway.git.hub import NOBODY, TRUNK, Hub
-from headway.git.landed import LandedCommit, landed_since, landing_of
-from headway.git.merging import Conflict, Merged, marked, merge_commits, merge_trees, with_labels
-from headway.git.repo import GitError
+from headway.git.landed import landed_since, landing_of
+from headway.git.merging import Merged, kinds_of, marked, merge_commits, merge_trees, own_name, with_labels
+from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLand, Refused, noted, told
+from headway.git.refs import move_ref
+from headway.git.repo import Repo
 from headway.git.standing import Answered, Asked, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
 from headway.git.workspace import Workspace
@@ -23,69 +22,15 @@ __all__ = ["Conflicted", "Landed", "Landing", "LandingOutcome", "NothingToLand",
 
 _OTHERS = 1_000
 _RACES = 5
-_LOCK_WAIT_S = 2.0
-
-
-@dataclass(frozen=True)
-class Landed:
-    """The change is on the trunk.
-
-    Attributes:
-        commit: The commit that it became.
-        trunk: Where the workspace stands now.
-        others: Paths that others changed since the commit it stood on, at most 1,000.
-        conflicted: Paths of what was left unlanded that conflict with the trunk, and hold markers now.
-    """
-
-    commit: Oid
-    trunk: Oid
-    others: tuple[str, ...] = ()
-    conflicted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Conflicted:
-    """Others changed the same; the workspace stands on the new trunk and holds both, with zdiff3 markers.
-
-    Attributes:
-        kinds: How each of `paths` conflicts, in git's words. A `binary` file is left as the trunk has it.
-        rivals: The landed commits that touched those paths meanwhile, oldest first.
-        rounds: How many times in a row the task has conflicted now.
-    """
-
-    paths: tuple[str, ...]
-    kinds: tuple[str, ...]
-    trunk: Oid
-    rivals: tuple[LandedCommit, ...]
-    rounds: int
-
-
-@dataclass(frozen=True)
-class NothingToLand:
-    """The files are those of the trunk already; `trunk` is where the workspace stands."""
-
-    trunk: Oid
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The change does not land as it is. `doubtful`: it will, when it is asked for again on purpose."""
-
-    reason: str
-    paths: tuple[str, ...]
-    doubtful: bool = False
-
-
-LandingOutcome = Landed | Conflicted | NothingToLand | Refused
 
 
 @dataclass(frozen=True)
 class _Taken:
-    """What the trunk did with a submission, under its lock; `commit` is None when nothing was left to land."""
+    """What the trunk did with a submission, under its lock; `commit` is None when nothing of it was new."""
 
     commit: Oid | None
     tip: Oid
-    conflicts: Merged | None = None
+    conflicted: Merged | None = None
 
 
 class Landing:
@@ -97,24 +42,27 @@ class Landing:
     def land(self, workspace: Workspace, submission: Submission, check_lease: Callable[[], None]) -> LandingOutcome:
         """Land what the workspace's files change against the commit it stands on.
 
-        A call that is repeated after a crash gets the answer it would have got, and lands once.
+        A call that is repeated after a crash lands once, and gets the answer that it would have got.
 
         Raises:
-            LeaseLost: From `check_lease`, called with the trunk locked: nothing moved.
+            LeaseLost: From `check_lease`, which is called with the trunk locked, before anything moves.
             ToolError: The message is empty, or one of the paths names nothing.
         """
         with workspace.held():
-            asked = Asked(message=submission.message, paths=submission.paths, place=submission.place)
-            adopted = self._adopt(workspace, submission)
+            asked = submission.asked()
+            adopted = self._adopt(workspace, submission, check_lease)
             if adopted is not None and adopted.asked == asked:
-                return _told(adopted)
+                return told(adopted)
             found = workspace.scan()
             last = workspace.standing().last
             if last is not None and last.asked == asked and last.tree == found.tree:
-                return _told(last)
+                return told(last)
             base = workspace.base
+            impossible = _impossible(found, submission)
+            if impossible is not None:
+                return impossible
             tree = chosen(self.hub.repo, base, found.tree, submission.paths)
-            refused = self._refusal(workspace, found, tree, submission)
+            refused = self._refusal(workspace, tree, submission)
             if refused is not None:
                 return refused
             if tree == self.hub.repo.tree_of(base):
@@ -123,147 +71,143 @@ class Landing:
             # Whoever finds this note after a kill looks on the trunk for its mark.
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
             taken = self._take(base, pending, submission, check_lease)
-            if taken.conflicts is not None:
-                return self._give_back(workspace, found.tree, pending, taken)
-            return self._settle(workspace, found.tree, pending, taken)
+            if taken.conflicted is not None:
+                return self._give_back(workspace, found.tree, asked, taken, check_lease)
+            return self._settle(workspace, found.tree, pending, taken, check_lease)
 
-    def _refusal(self, workspace: Workspace, found: Scan, tree: Oid, submission: Submission) -> Refused | None:
-        within = submission.paths
-        nested = [p for p in found.nested if within is None or any((p + "/").startswith(q + "/") for q in within)]
-        if nested:
-            reason = "these folders are repositories of their own: delete their .git, or have .gitignore name them"
-            return Refused(reason, tuple(nested))
+    def _refusal(self, workspace: Workspace, tree: Oid, submission: Submission) -> Refused | None:
         still = marked(self.hub.repo, tree, workspace.standing().conflicted)
         if still:
             return Refused("conflict markers are left in these files: resolve them and land again", tuple(still))
         doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree)
         if doubts:
-            kinds = ", ".join(sorted(set(doubts.values())))
-            reason = f"these files look as if they should not land ({kinds})"
-            return Refused(reason, tuple(doubts), doubtful=True)
+            why = ", ".join(sorted(set(doubts.values())))
+            return Refused(f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True)
         return None
 
     def _take(self, base: Oid, pending: Pending, submission: Submission, check: Callable[[], None]) -> _Taken:
         """Put the pending tree on the trunk. Only reading the tip, merging and moving the ref happen under the lock."""
+        repo = self.hub.repo
         message = submission.text(pending.mark)
-        side = self.hub.repo.commit(pending.tree, (base,), "submission", NOBODY)
+        side = repo.commit(pending.tree, (base,), "submission", NOBODY)
         with locked(self.hub.folder / "land.flock") as lock:
             check()
             for _ in range(_RACES):
                 tip = self.hub.tip()
-                landed = landing_of(self.hub.repo, base, tip, submission.task, pending.mark) if tip != base else None
+                landed = landing_of(repo, base, tip, submission.task, pending.mark) if tip != base else None
                 if landed is not None:
                     return _Taken(landed, tip)
-                merged = Merged(pending.tree, ()) if tip == base else merge_commits(self.hub.repo, tip, side)
+                merged = Merged(pending.tree, ()) if tip == base else merge_commits(repo, tip, side)
                 if merged.conflicts:
                     return _Taken(None, tip, merged)
-                if merged.tree == self.hub.repo.tree_of(tip):
+                if merged.tree == repo.tree_of(tip):
                     return _Taken(None, tip)
-                commit = self.hub.repo.commit(merged.tree, (tip,), message, submission.author)
-                if self._move_trunk(commit, tip, lock):
+                commit = repo.commit(merged.tree, (tip,), message, submission.author)
+                if move_ref(repo, TRUNK, commit, tip, (lock,)):
                     return _Taken(commit, tip)
-        raise GitError(["update-ref"], 1, "the trunk is moved by others without its lock")
+        raise TransientError("the trunk is moved by somebody who does not take its lock")
 
-    def _move_trunk(self, to: Oid, tip: Oid, lock: int) -> bool:
-        try:
-            # The process holds our lock too: should we die now, nobody goes on before it is done.
-            self.hub.move_ref(TRUNK, to, tip, keep=(lock,))
-        except GitError as error:
-            if ".lock': File exists" in error.err:
-                _clear_stale_lock(self.hub)
-            elif "is at" not in error.err and "expected" not in error.err:
-                raise
-            return False
-        return True
-
-    def _settle(self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken) -> LandingOutcome:
+    def _settle(
+        self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]
+    ) -> LandingOutcome:
         """Bring the workspace to where its change is on the trunk; what did not land stays in it."""
         repo, base = self.hub.repo, workspace.base
         stand = taken.commit or taken.tip
         parent = repo.resolve(f"{stand}^") if taken.commit else stand
-        others = tuple(self.hub.changed_paths(base, parent or base)[:_OTHERS])
-        for _ in range(_RACES):
-            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), now))
-            conflicted = tuple(conflict.path for conflict in rest.conflicts)
-            answer: LandingOutcome = NothingToLand(stand)
+        others = tuple(map(shown, self.hub.changed_paths(base, parent or base)[:_OTHERS]))
+        before = workspace.standing()
+
+        def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
+            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), files))
+            marks = _open_conflicts(repo, rest, before.conflicted)
+            rounds = before.rounds if marks else 0
+            answer: Landed | NothingToLand = NothingToLand(stand)
             last = None
-            if taken.commit:
-                answer = Landed(stand, stand, others, conflicted)
-                last = Answered(asked=pending.asked, kind="landed", tree=rest.tree, answer=asdict(answer))
-            if workspace.move(now, Move(tree=rest.tree, commit=stand, conflicted=conflicted, answer=last)):
-                self._keep(workspace, rest.tree, stand)
-                return answer
-            now = workspace.scan().tree
-        raise GitError(["read-tree"], 1, f"files in {workspace.path} change all the time; stop what writes them")
+            if taken.commit is not None:
+                answer = Landed(stand, stand, others, marks)
+                last = noted(pending.asked, rest.tree, answer)
+            return Move(tree=rest.tree, commit=stand, conflicted=marks, rounds=rounds, last=last), answer
 
-    def _give_back(self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken) -> Conflicted:
+        return self._move(workspace, now, arrival, check)
+
+    def _give_back(
+        self, workspace: Workspace, now: Oid, asked: Asked, taken: _Taken, check: Callable[[], None]
+    ) -> LandingOutcome:
         """Bring the workspace to the trunk with all of its changes merged in, markers where they conflict."""
-        assert taken.conflicts is not None
+        assert taken.conflicted is not None
         repo, base = self.hub.repo, workspace.base
-        rounds = workspace.standing().rounds + 1
-        named = _kinds(self.hub, taken.conflicts.conflicts, taken.tip, pending.tree)
-        paths = tuple(named)
-        rivals = tuple(landed_since(repo, base, taken.tip, paths))
-        answer = Conflicted(paths, tuple(named.values()), taken.tip, rivals, rounds)
+        earlier = workspace.standing()
+        rounds = earlier.rounds + 1
+        wanted = snapshot.Snapshot(base, "", base, now, workspace.attempt)
+        before = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
+        kinds = kinds_of(repo, taken.conflicted, taken.tip, now)
+        rivals = tuple(landed_since(repo, base, taken.tip, (*kinds, *map(own_name, kinds))))
+        paths = tuple(map(shown, kinds))
+        answer = Conflicted(paths, tuple(kinds.values()), taken.tip, rivals, rounds, before)
+
+        def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
+            whole = with_labels(repo, merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), files))
+            marks = _open_conflicts(repo, whole, (*paths, *earlier.conflicted))
+            last = noted(asked, whole.tree, answer)
+            return Move(tree=whole.tree, commit=taken.tip, conflicted=marks, rounds=rounds, last=last), answer
+
+        return self._move(workspace, now, arrival, check)
+
+    def _move(
+        self,
+        workspace: Workspace,
+        now: Oid,
+        arrival: Callable[[Oid], tuple[Move, LandingOutcome]],
+        check: Callable[[], None],
+    ) -> LandingOutcome:
+        """Move the workspace; `arrival` tells from its files what they become. Files may be written meanwhile."""
+        obstructed = False
         for _ in range(_RACES):
-            whole = with_labels(repo, merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), now))
-            marks = tuple(sorted({*paths, *(conflict.path for conflict in whole.conflicts)}))
-            last = Answered(asked=pending.asked, kind="conflicted", tree=whole.tree, answer=asdict(answer))
-            move = Move(tree=whole.tree, commit=taken.tip, conflicted=marks, rounds=rounds, answer=last)
-            if workspace.move(now, move):
-                self._keep(workspace, whole.tree, taken.tip)
+            move, answer = arrival(now)
+            if workspace.move(now, move, over_ignored=obstructed):
+                self._keep(workspace, move, check)
                 return answer
-            now = workspace.scan().tree
-        raise GitError(["read-tree"], 1, f"files in {workspace.path} change all the time; stop what writes them")
+            newer = workspace.scan().tree
+            # Nothing that lands was written: ignored files are in the way of new ones of the trunk.
+            obstructed = newer == now
+            now = newer
+        raise TransientError(f"files in {workspace.path} change all the time; stop what writes them")
 
-    def _adopt(self, workspace: Workspace, submission: Submission) -> Answered | None:
-        """Finish a landing whose holder was killed after the trunk moved; returns what it would have answered."""
-        standing = workspace.standing()
-        if standing.pending is None:
-            return None
-        tip = self.hub.tip()
-        commit = landing_of(self.hub.repo, standing.base, tip, submission.task, standing.pending.mark)
-        if commit is None:
-            return None
-        self._settle(workspace, workspace.scan().tree, standing.pending, _Taken(commit, tip))
-        return workspace.standing().last
-
-    def _keep(self, workspace: Workspace, tree: Oid, base: Oid) -> None:
-        """Have the newest snapshot, if there is one, say what the workspace holds now instead of what has landed."""
+    def _keep(self, workspace: Workspace, move: Move, check: Callable[[], None]) -> None:
+        """Have the task's newest snapshot, if there is one, say what the workspace holds now, not what has landed."""
         before = snapshot.newest(self.hub, workspace.task)
         if before is not None and before.attempt == workspace.attempt:
-            wanted = snapshot.Snapshot(base, "", base, tree, workspace.attempt)
-            snapshot.keep(self.hub, workspace.task, wanted, lambda: None)
+            wanted = snapshot.Snapshot(move.commit, "", move.commit, move.tree, workspace.attempt)
+            snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep)
+
+    def _adopt(self, workspace: Workspace, submission: Submission, check: Callable[[], None]) -> Answered | None:
+        """Finish a landing whose holder was killed after the trunk moved; returns what it would have answered."""
+        standing = workspace.standing()
+        pending = standing.pending
+        if pending is None:
+            return None
+        tip = self.hub.tip()
+        commit = landing_of(self.hub.repo, standing.base, tip, submission.task, pending.mark)
+        if commit is None:
+            return None
+        self._settle(workspace, workspace.scan().tree, pending, _Taken(commit, tip), check)
+        return workspace.standing().last
 
 
-def _told(answered: Answered) -> LandingOutcome:
-    if answered.kind == "landed":
-        return TypeAdapter(Landed).validate_python(answered.answer)
-    return TypeAdapter(Conflicted).validate_python(answered.answer)
+def _impossible(found: Scan, submission: Submission) -> Refused | None:
+    """What git cannot take as files of this repository, whoever asks for it."""
+    for paths, reason in (
+        (found.nested, "these are repositories of their own: delete their .git, or name them in .gitignore"),
+        (found.unreadable, "git cannot take these files: rename or delete them, or name them in .gitignore"),
+    ):
+        within = tuple(path for path in paths if submission.touches(path))
+        if within:
+            return Refused(reason, within)
+    return None
 
 
-def _kinds(hub: Hub, conflicts: tuple[Conflict, ...], tip: Oid, tree: Oid) -> dict[str, str]:
-    said = hub.repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", tip, tree).out
-    rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
-    binary = {path for added, _, path in rows if added == "-"}
-    return {c.path: "binary" if c.path in binary and c.kind == "contents" else c.kind for c in conflicts}
-
-
-def _clear_stale_lock(hub: Hub) -> None:
-    """Remove the lock that a killed git process left on the trunk's ref.
-
-    Who holds the landing lock is alone, but for somebody who pushes to the hub by hand. Such a lock changes or goes
-    away; one that stays the same for two seconds has no holder.
-    """
-    path = hub.folder / f"{TRUNK}.lock"
-    try:
-        seen = path.stat()
-        until = time.monotonic() + _LOCK_WAIT_S
-        while time.monotonic() < until:
-            now = path.stat()
-            if (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns):
-                return
-            time.sleep(0.05)
-        os.unlink(path)  # noqa: PTH108 - the same call, named as what it does
-    except FileNotFoundError:
-        return
+def _open_conflicts(repo: Repo, merged: Merged, earlier: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths that conflict now, and those from before whose markers are still there."""
+    return tuple(
+        sorted({*(shown(conflict.path) for conflict in merged.conflicts), *marked(repo, merged.tree, earlier)})
+    )

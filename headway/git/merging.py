@@ -1,6 +1,7 @@
 """Merging two trees without a work tree, and the markers of what did not merge."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,8 +10,11 @@ from headway.domain.ids import Oid
 from headway.git.hub import NOBODY
 from headway.git.repo import GitError, Repo
 
-_MARKERS = (b"<<<<<<< ", b"||||||| ", b">>>>>>> ")
 _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
+_MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
+
+
+_ASIDE = re.compile(r"~[0-9a-f]{40,64}$")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ def merge_commits(repo: Repo, ours: Oid, theirs: Oid) -> Merged:
     if said.code == 0:
         return Merged(Oid(fields[0]), ())
     end = fields.index("", 1)
-    staged = {line.partition("\t")[2] for line in fields[1:end]}
+    staged: dict[str, str] = {}
+    for line in fields[1:end]:
+        facts, _, path = line.partition("\t")
+        staged[path] = staged.get(path, "") + facts[-1]
     return Merged(Oid(fields[0]), _conflicts(fields[end + 1 :], staged))
 
 
@@ -49,7 +56,7 @@ def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid) -> Merged:
     return merge_commits(repo, both[0], both[1])
 
 
-def _conflicts(messages: list[str], staged: set[str]) -> tuple[Conflict, ...]:
+def _conflicts(messages: list[str], staged: dict[str, str]) -> tuple[Conflict, ...]:
     kinds: dict[str, str] = {}
     place = 0
     while place < len(messages) and messages[place].isdigit():
@@ -60,7 +67,15 @@ def _conflicts(messages: list[str], staged: set[str]) -> tuple[Conflict, ...]:
         if kind.startswith("CONFLICT"):
             name = kind.removeprefix("CONFLICT").strip(" ()")
             kinds |= {path: name for path in paths if path in staged}
-    return tuple(Conflict(path, kinds.get(path, "contents")) for path in sorted(staged))
+    for path, stages in staged.items():
+        if kinds.get(path, "contents") == "contents":
+            kinds[path] = "add/add" if stages == "23" else "contents"
+    return tuple(Conflict(path, kinds[path]) for path in sorted(staged))
+
+
+def own_name(path: str) -> str:
+    """The name of a file that git moved aside in a merge, because a folder has its name now."""
+    return _ASIDE.sub("", path)
 
 
 def with_labels(repo: Repo, merged: Merged) -> Merged:
@@ -99,7 +114,7 @@ def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:
 
 
 def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
-    """Those of `paths` whose file in `tree` still holds conflict markers."""
+    """Those of `paths` whose file in `tree` still holds markers that `with_labels` wrote."""
     found = []
     for path in paths:
         try:
@@ -107,6 +122,16 @@ def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
         except GitError:
             # It was deleted, which is one way to resolve a conflict.
             continue
-        if any(line.startswith(_MARKERS) for line in text.splitlines()):
+        if not _MARKERS.isdisjoint(text.splitlines()):
             found.append(path)
     return found
+
+
+def kinds_of(repo: Repo, merged: Merged, ours: Oid, theirs: Oid) -> dict[str, str]:
+    """How each path of a merge conflicts; a file that git takes for no text is `binary`."""
+    said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", ours, theirs).out
+    rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
+    binary = {path for added, _, path in rows if added == "-"}
+    return {
+        c.path: "binary" if c.path in binary and c.kind in ("contents", "add/add") else c.kind for c in merged.conflicts
+    }

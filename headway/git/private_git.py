@@ -44,17 +44,14 @@ def make(git_dir: Path, hub: Path, author: str, ignored: str) -> None:
         "user.name": name,
         "user.email": mail.rstrip(">"),
     }
-    own = Repo(git_dir)
     # What the file system can do was found out when the hub was made.
-    for key in ("core.filemode", "core.symlinks", "core.ignorecase", "extensions.objectformat"):
-        found = Repo(hub).run("config", key, ok=(0, 1))
-        if found.code == 0:
-            settings[key] = found.text
+    told = Repo(hub).run("config", "-z", "--get-regexp", r"^(core\.(filemode|symlinks|ignorecase)|extensions\..*)$")
+    for line in filter(None, told.text.split("\0")):
+        key, _, value = line.partition("\n")
+        settings[key] = value
     if "extensions.objectformat" in settings:
         settings["core.repositoryformatversion"] = "1"
     (git_dir / "config").write_text("".join(_section(key, value) for key, value in settings.items()))
-    (git_dir / "HEAD").write_text("ref: refs/heads/_none\n")
-    own.run("rev-parse", "--git-dir")
 
 
 def _section(key: str, value: str) -> str:
@@ -88,6 +85,8 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
 
 def clear_locks(git_dir: Path) -> None:
     """Remove the locks that killed git processes left; only whoever holds the workspace's lease may."""
+    if git_dir.is_symlink():
+        return
     for folder, below, names in os.walk(git_dir):
         if "objects" in below:
             below.remove("objects")

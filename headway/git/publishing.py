@@ -1,7 +1,8 @@
 """Taking the work home: the trunk goes to a branch of the user's repository, and nothing else there is touched."""
 
 from headway.domain.ids import Oid
-from headway.git.repo import Answer, Repo, run_git, user_environment
+from headway.git.refs import move_ref
+from headway.git.repo import Answer, GitError, Repo, run_git, user_environment
 from headway.git.source import LocalSource, local_path, without_secret
 
 _PUSH_S = 900.0
@@ -47,7 +48,7 @@ def _push(hub: Repo, trunk: str, address: str, ref: str, current: Oid) -> str:
         if pushed.code != 0:
             said = " ".join(f"{pushed.out.decode(errors='replace')} {pushed.err}".split())
             return f"cannot publish to {without_secret(address)}: {without_secret(said)}"
-    hub.run("update-ref", memory, tip)
+    move_ref(hub, memory, tip, hub.resolve(memory), hub.keep)
     return ""
 
 
@@ -57,4 +58,7 @@ def _behind(hub: Repo, commit: Oid, tip: Oid) -> bool:
 
 def _ask(hub: Repo, *args: str) -> Answer:
     flags = [f"--git-dir={hub.git_dir}", "-c", "gc.auto=0"]
-    return run_git([*flags, *args], env=user_environment(), ok=None, timeout_s=_PUSH_S)
+    try:
+        return run_git([*flags, *args], env=user_environment(), ok=None, timeout_s=_PUSH_S, keep=hub.keep)
+    except GitError as late:
+        return Answer(late.code, b"", late.err)

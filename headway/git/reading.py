@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from headway.domain.errors import ToolError
 from headway.domain.ids import Oid
-from headway.git.repo import Repo
+from headway.git.repo import GitError, Repo
 
 _ENTRIES = 1_000
 _SHOWN = 30_000
@@ -16,12 +16,20 @@ _GREP_S = 30.0
 _TRUNK = "refs/heads/main"
 
 
+def _ask(repo: Repo, *args: str) -> str:
+    """What git says, or a ToolError: what it cannot read now it will not read on a retry either."""
+    said = repo.run(*args, ok=None)
+    if said.code:
+        raise ToolError(f"git cannot read that: {said.err.strip()}")
+    return said.out.decode(errors="replace")
+
+
 def commit_at(repo: Repo, rev: str) -> Oid:
     """The commit that a model's `rev` names; `HEAD` stands for the trunk, because the hub has none of its own."""
     name = rev.strip()
     if name == "HEAD" or name.startswith(("HEAD~", "HEAD^")):
         name = _TRUNK + name.removeprefix("HEAD")
-    found = repo.resolve(f"{name}^{{commit}}") if name else None
+    found = repo.resolve(f"{name}^{{commit}}") if name and "\0" not in name else None
     if found is None:
         raise ToolError(f"there is no commit '{rev}': name one by its id, as git_log shows it")
     return found
@@ -36,7 +44,7 @@ def path_within(path: str) -> str:
 
 
 def _missing(repo: Repo, commit: Oid, path: str) -> ToolError:
-    names = repo.run("ls-tree", "-r", "-t", "-z", "--name-only", commit).out.decode(errors="replace").split("\0")
+    names = _ask(repo, "ls-tree", "-r", "-t", "-z", "--name-only", commit).split("\0")
     close = difflib.get_close_matches(path, names, 3, 0.6) or [
         name for name in names if name.rpartition("/")[2] == path.rpartition("/")[2]
     ]
@@ -47,10 +55,10 @@ def _missing(repo: Repo, commit: Oid, path: str) -> ToolError:
 def _type_of(repo: Repo, commit: Oid, path: str) -> str:
     if not path:
         return "tree"
-    said = repo.run("ls-tree", "-z", commit, "--", path).out
+    said = _ask(repo, "ls-tree", "-z", commit, "--", path)
     if not said:
         raise _missing(repo, commit, path)
-    return said.split(b" ", 2)[1].decode()
+    return said.split(" ", 2)[1]
 
 
 def list_dir(repo: Repo, rev: str, path: str, depth: int) -> str:
@@ -59,7 +67,7 @@ def list_dir(repo: Repo, rev: str, path: str, depth: int) -> str:
     if (kind := _type_of(repo, commit, folder)) != "tree":
         raise ToolError(f"'{path}' is a {'submodule' if kind == 'commit' else 'file'}, not a folder")
     deep = ["-r", "-t"] if depth > 1 else []
-    said = repo.run("ls-tree", "-z", *deep, f"{commit}:{folder}").out.decode(errors="replace")
+    said = _ask(repo, "ls-tree", "-z", *deep, f"{commit}:{folder}")
     names = []
     for entry in said.split("\0"):
         facts, _, name = entry.partition("\t")
@@ -85,6 +93,8 @@ def grep(repo: Repo, rev: str, pattern: str, *, path: str, glob: str | None, lim
     """
     commit, folder = commit_at(repo, rev), path_within(path)
     _type_of(repo, commit, folder)
+    if "\0" in pattern or "\n" in pattern or "\0" in (glob or ""):
+        raise ToolError("the pattern does not work: it must be one line of text")
     most = max(1, min(limit, _MATCHES))
     ask = ["grep", "-n", "-I", "-z", "--no-color", "--full-name", f"--max-count={most}"]
     where = [folder] if folder else []
@@ -95,7 +105,10 @@ def grep(repo: Repo, rev: str, pattern: str, *, path: str, glob: str | None, lim
         where = [f":(glob){escaped}{'/' if folder else ''}{glob if '/' in glob else f'**/{glob}'}"]
     env = {"GIT_LITERAL_PATHSPECS": literal}
     for kind in ("-P", "-E"):
-        said = repo.run(*ask, kind, "-e", pattern, commit, "--", *where, ok=None, env=env, timeout_s=_GREP_S)
+        try:
+            said = repo.run(*ask, kind, "-e", pattern, commit, "--", *where, ok=None, env=env, timeout_s=_GREP_S)
+        except GitError as late:
+            raise ToolError(f"the pattern takes too long: {late.err}") from None
         if "Perl-compatible" not in said.err:
             break
     if said.code > 1:
@@ -114,8 +127,8 @@ def log(repo: Repo, rev: str, path: str | None, limit: int) -> str:
     commit = commit_at(repo, rev)
     name = path_within(path) if path else ""
     form = ["--no-color", f"--max-count={max(1, min(limit, _COMMITS))}", "--format=%h %cs %an: %s"]
-    said = repo.run("log", *form, commit, "--", *([name] if name else []))
-    return said.out.decode(errors="replace").removesuffix("\n") or f"no commit up to {commit[:12]} touched '{path}'"
+    said = _ask(repo, "log", *form, commit, "--", *([name] if name else []))
+    return said.removesuffix("\n") or f"no commit up to {commit[:12]} touched '{path}'"
 
 
 def show(repo: Repo, rev: str, path: str | None) -> str:
@@ -123,7 +136,9 @@ def show(repo: Repo, rev: str, path: str | None) -> str:
     commit = commit_at(repo, rev)
     name = path_within(path) if path else ""
     form = ["--no-color", "--no-ext-diff", "--no-textconv", "--stat", "--patch", "--format=commit %H%n%an, %ci%n%n%B"]
-    said = repo.run("show", *form, commit, "--", *([name] if name else [])).out.decode(errors="replace")
+    said = _ask(repo, "show", *form, commit, "--", *([name] if name else []))
+    if not said:
+        return f"commit {commit[:12]} did not change '{path}'"
     if len(said) <= _SHOWN:
         return said
     return f"{said[:_SHOWN]}\n... {len(said) - _SHOWN} more characters; name a path to see its part"

@@ -5,8 +5,10 @@ written into its workspace. No hook, filter, file-system monitor or credential h
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +38,8 @@ _SETTINGS = {
     "log.showSignature": "false",
     "maintenance.auto": "false",
     "merge.conflictStyle": "zdiff3",
+    # A new file stays in the folder where its author put it, also when others moved that folder.
+    "merge.directoryRenames": "false",
     "protocol.allow": "never",
     "safe.directory": "*",
     "submodule.recurse": "false",
@@ -142,22 +146,27 @@ def run_git(
         GitError: Another exit code, or no end within `timeout_s` (code 124).
     """
     command = ["git", *args]
-    try:
-        # A session of its own: ssh and git find no terminal there to ask for a password.
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            env=dict(env),
-            cwd=cwd,
-            timeout=timeout_s,
-            pass_fds=tuple(keep),
-            start_new_session=True,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise GitError(args, 124, f"no answer within {timeout_s:g} s") from None
-    answer = Answer(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    pipe = subprocess.PIPE
+    # A session of its own: ssh and git find no terminal there to ask for a password.
+    with subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env=dict(env),
+        cwd=cwd,
+        pass_fds=tuple(keep),
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout_s)
+        except BaseException as stop:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(stop, subprocess.TimeoutExpired):
+                raise GitError(args, 124, f"no answer within {timeout_s:g} s") from None
+            raise
+    answer = Answer(process.returncode, out, err.decode(errors="replace"))
     if ok is not None and answer.code not in ok:
         raise GitError(args, answer.code, answer.err)
     return answer

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import NOBODY, Hub
+from headway.git.refs import move_ref
 
 if TYPE_CHECKING:
     from headway.git.workspace import Workspace
@@ -21,7 +23,7 @@ class Snapshot:
     Attributes:
         ref: Where the newest one of the task stands; the earlier ones are its first parents.
         base: The trunk commit that the files stood on.
-        nested: Folders with a repository of their own, which it does not hold.
+        left_out: What it does not hold: repositories inside this one, and files that git cannot take.
     """
 
     commit: Oid
@@ -29,7 +31,7 @@ class Snapshot:
     base: Oid
     tree: Oid
     attempt: int
-    nested: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def ref_of(task: AgentId) -> str:
@@ -65,17 +67,22 @@ def snapshot(hub: Hub, workspace: "Workspace", ref_owner: AgentId, check: Callab
         base = workspace.base
         if found.tree == hub.repo.tree_of(base):
             return None
-        return keep(hub, ref_owner, Snapshot(base, "", base, found.tree, workspace.attempt, found.nested), check)
+        wanted = Snapshot(base, "", base, found.tree, workspace.attempt, (*found.nested, *found.unreadable))
+        return keep(hub, ref_owner, wanted, check, workspace.tree.keep)
 
 
-def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None]) -> Snapshot:
-    """Put what `wanted` says on top of the task's earlier snapshots; the newest one, when it says the same already."""
+def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None], locks: tuple[int, ...]) -> Snapshot:
+    """Put what `wanted` says on top of the task's earlier snapshots; the newest one, when it says the same already.
+
+    `locks` keep everybody else from the ref. Of `wanted`, commit and ref are not looked at.
+    """
     before = newest(hub, task)
     if before is not None and (before.tree, before.base, before.attempt) == (wanted.tree, wanted.base, wanted.attempt):
-        return Snapshot(before.commit, before.ref, before.base, before.tree, before.attempt, wanted.nested)
+        return replace(before, left_out=wanted.left_out)
     parents = [before.commit, wanted.base] if before is not None else [wanted.base]
     message = f"Snapshot of {task}\n\nHeadway-Base: {wanted.base}\nHeadway-Attempt: {wanted.attempt}\n"
     commit = hub.repo.commit(wanted.tree, parents, message, NOBODY)
     check()
-    hub.move_ref(ref_of(task), commit, before.commit if before is not None else None)
-    return Snapshot(commit, ref_of(task), wanted.base, wanted.tree, wanted.attempt, wanted.nested)
+    if not move_ref(hub.repo, ref_of(task), commit, before.commit if before is not None else None, locks):
+        raise TransientError(f"{ref_of(task)} was moved by somebody else")
+    return replace(wanted, commit=commit, ref=ref_of(task))

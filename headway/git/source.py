@@ -118,6 +118,10 @@ class LocalSource:
             except FileNotFoundError:
                 # The user's git packed the objects meanwhile; what is gone stands in a new pack.
                 continue
+            except PermissionError as error:
+                raise UserError(
+                    f"repo: {error.filename} cannot be read", "Let the user who runs the worker process read it."
+                ) from None
         shallow = self.git_dir / "shallow"
         if shallow.is_file():
             shutil.copyfile(shallow, hub.git_dir / "shallow")

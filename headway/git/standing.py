@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.git.files import write_whole
@@ -38,7 +38,7 @@ class Move(BaseModel):
     commit: Oid
     conflicted: tuple[str, ...] = ()
     rounds: int = 0
-    answer: "Answered | None" = None
+    last: "Answered | None" = None
 
 
 class Asked(BaseModel):
@@ -98,7 +98,7 @@ class Standing(BaseModel):
     rounds: int = 0
     moving: Move | None = None
     pending: Pending | None = None
-    last: Answered | None = Field(default=None)
+    last: Answered | None = None
 
 
 Move.model_rebuild()

@@ -1,6 +1,8 @@
 """A change on its way to the trunk: what an agent asked to land, and what of its workspace that is."""
 
 import hashlib
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -10,9 +12,13 @@ from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries
 from headway.git.landed import trailers
 from headway.git.merging import with_entries
 from headway.git.repo import Repo
+from headway.git.standing import Asked
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 LARGE_BYTES = 1_000_000
 MANY_NEW = 200
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,31 @@ class Submission:
     paths: tuple[str, ...] | None = None
     accept_doubtful: bool = False
 
+    def asked(self) -> Asked:
+        """What tells a repeated call from a new one."""
+        return Asked(message=_clean(self.message), paths=self.paths, place=self.place)
+
+    def touches(self, path: str) -> bool:
+        """Whether anything of a file or folder is to land."""
+        place = PurePosixPath(path)
+        named = [PurePosixPath(each) for each in self.paths or ()]
+        return self.paths is None or any(n in (place, *place.parents) or place in n.parents for n in named)
+
     def mark(self, base: Oid, tree: Oid) -> str:
         """The hash by which a landing of this very change is found again."""
-        said = f"{self.task}\0{base}\0{tree}\0{self.message}"
-        return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()
+        return hashlib.sha256(f"{self.task}\0{base}\0{tree}\0{_clean(self.message)}".encode()).hexdigest()
 
     def text(self, mark: str) -> str:
         """The message of the commit."""
-        message = self.message.replace("\0", "").strip()
+        message = _clean(self.message).strip()
         if not message:
             raise ToolError("land needs a message: say in one line what the change does")
         return f"{message}\n\n{trailers(self.run, self.task, self.planner, self.place, mark)}"
+
+
+def _clean(text: str) -> str:
+    """Text as a commit can hold it: no control characters, and nothing that is no character at all."""
+    return _CONTROL.sub("", text).encode(errors="replace").decode()
 
 
 def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None) -> Oid:
@@ -61,7 +81,7 @@ def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None) -> O
             raise ToolError(f"'{named}' leaves the repository: name paths relative to its top, without '..'")
         below = [entry for entry in changed if pure in (place := PurePosixPath(entry.path), *place.parents)]
         if not below and repo.resolve(f"{tree}:{'' if str(pure) == '.' else pure}") is None:
-            raise ToolError(f"there is no '{named}', and it was not deleted either")
+            raise ToolError(f"there is nothing to land at '{named}': no such file, or .gitignore names it")
         lines += [_line(entry) for entry in below]
     return with_entries(repo, repo.tree_of(base), lines)
 
@@ -72,28 +92,28 @@ def _line(entry: Entry) -> str:
 
 
 def doubtful(repo: Repo, base: Oid, tree: Oid) -> dict[str, str]:
-    """Paths that a person would look at twice before landing them, each with why."""
+    """Paths that a person would look at twice before landing them, each with why; very many are named by folder."""
     changed = [entry for entry in entries(repo, base, tree) if entry.mode not in (NO_MODE, SUBMODULE)]
     new = [entry for entry in changed if entry.status == "A"]
-    found: dict[str, str] = {}
     if len(new) > MANY_NEW:
-        found = {entry.path: f"one of {len(new)} new files" for entry in new}
-    for path in _binary(repo, base, tree, {entry.path for entry in new}):
-        found[path] = "binary"
-    asked = "".join(f"{entry.oid}\n" for entry in changed)
-    sizes = repo.run("cat-file", "--batch-check=%(objectsize)", stdin=asked.encode()).text.split("\n")
-    for entry, size in zip(changed, sizes, strict=False):
-        if int(size) > LARGE_BYTES:
-            found[entry.path] = f"{int(size) / 1e6:.1f} MB"
+        tops = Counter(entry.path.partition("/")[0] for entry in new)
+        return dict.fromkeys((top for top, _ in tops.most_common(_NAMED)), f"{len(new)} new files")
+    found = dict.fromkeys(_binary(repo, base, tree), "binary")
+    was_large = {entry.path for entry, size in _sizes(repo, changed, old=True) if size > LARGE_BYTES}
+    for entry, size in _sizes(repo, changed, old=False):
+        if size > LARGE_BYTES and entry.path not in was_large:
+            found[entry.path] = "over 1 MB"
     return found
 
 
-def _binary(repo: Repo, base: Oid, tree: Oid, new: set[str]) -> list[str]:
+def _sizes(repo: Repo, changed: list[Entry], *, old: bool) -> list[tuple[Entry, int]]:
+    listed = [entry for entry in changed if not old or entry.status != "A"]
+    asked = "".join(f"{entry.old_oid if old else entry.oid}\n" for entry in listed).encode()
+    said = repo.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).text.split("\n") if listed else []
+    return [(entry, int(size) if size.isdigit() else 0) for entry, size in zip(listed, said, strict=True)]
+
+
+def _binary(repo: Repo, base: Oid, tree: Oid) -> list[str]:
     said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", "--diff-filter=A", base, tree).out
     rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
-    return [path for added, _, path in rows if added == "-" and path in new]
-
-
-def new_submodules(repo: Repo, base: Oid, tree: Oid) -> list[str]:
-    """Paths that became a reference to another repository."""
-    return [e.path for e in entries(repo, base, tree) if e.mode == SUBMODULE and e.old_mode != SUBMODULE]
+    return [path for added, _, path in rows if added == "-"]

@@ -1,5 +1,7 @@
 """Workspaces: one agent's own copy of the repository, with a git directory that shares no lock with others."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from headway.git.standing import (
     store_standing,
 )
 
+_OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -77,7 +80,7 @@ class Workspace:
         """Whether anything differs from the base."""
         with self.held():
             found = self.scan()
-            return bool(found.nested) or found.tree != self.hub.repo.tree_of(self.base)
+            return bool(found.nested or found.unreadable) or found.tree != self.hub.repo.tree_of(self.base)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -107,18 +110,19 @@ class Workspace:
         """Replace the harness's notes."""
         store_standing(self.home, standing)
 
-    def move(self, now: Oid, move: Move) -> bool:
+    def move(self, now: Oid, move: Move, *, over_ignored: bool = False) -> bool:
         """Turn the files from the scanned tree `now` into those of `move`, and stand on its commit.
 
         Returns:
-            False, with nothing done, when files changed since the scan.
+            False, with nothing done, when files changed since the scan, or ignored ones are in the way; those are
+            overwritten with `over_ignored`.
         """
         before = self.standing()
         self.note(before.model_copy(update={"moving": move}))
         try:
-            self.tree.run("read-tree", "-m", "-u", now, move.tree)
+            self.tree.run("read-tree", *(["--reset", "-u"] if over_ignored else ["-m", "-u", now]), move.tree)
         except GitError as error:
-            if "not uptodate" not in error.err and "would be overwritten" not in error.err:
+            if not any(said in error.err for said in _OBSTRUCTED):
                 raise
             self.note(before)
             return False
@@ -128,21 +132,33 @@ class Workspace:
     def _finish_move(self) -> None:
         """Finish what a kill interrupted; nobody has worked here since, because commands die with their worker."""
         move = self.standing().moving
-        if move is not None:
-            self.tree.run("read-tree", "--reset", "-u", move.tree)
-            self._arrive(move)
+        if move is None:
+            return
+        finish = ("read-tree", "--reset", "-u", move.tree)
+        if self.tree.run(*finish, ok=None).code:
+            # The agent may have taken away its own right to write in a folder.
+            _make_writable(self.path)
+            self.tree.run(*finish)
+        self._arrive(move)
 
     def _arrive(self, move: Move) -> None:
         self.stand_on(move.commit, clean=self.hub.repo.tree_of(move.commit) == move.tree)
-        self.note(Standing(base=move.commit, conflicted=move.conflicted, rounds=move.rounds, last=move.answer))
+        self.note(Standing(base=move.commit, conflicted=move.conflicted, rounds=move.rounds, last=move.last))
 
     def stand_on(self, commit: Oid, *, clean: bool) -> None:
         """Put the agent's own git directory on `commit`; one that the agent broke is made anew."""
         git_dir = self.path / ".git"
-        if git_dir.is_symlink() or not git_dir.is_dir():
-            if git_dir.is_symlink() or git_dir.exists():
-                git_dir.rename(self.home / "set-aside.git")
-            private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER)
+        if not git_dir.is_symlink() and git_dir.is_dir():
+            try:
+                private_git.stand_on(git_dir, commit, self.tree, self.home, clean=clean)
+            except OSError as broken:
+                if broken.errno == errno.ENOSPC:
+                    raise
+            else:
+                return
+        if os.path.lexists(git_dir):
+            git_dir.rename(self.home / f"broken-{os.urandom(4).hex()}.git")
+        private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER)
         private_git.stand_on(git_dir, commit, self.tree, self.home, clean=clean)
 
 
@@ -229,8 +245,9 @@ class Workspaces:
             _delete(gone)
 
     def _check_saved(self, workspace: Workspace, found: Scan) -> None:
-        if found.nested:
-            raise NotSaved(f"{workspace.path} holds other repositories: {', '.join(found.nested)}")
+        others = (*found.nested, *found.unreadable)
+        if others:
+            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(others)}")
         base = workspace.base
         if found.tree == self.hub.repo.tree_of(base) and self.hub.is_ancestor(base, TRUNK):
             return
@@ -248,9 +265,14 @@ def _set_aside(home: Path) -> None:
 
 def _delete(folder: Path) -> None:
     """Delete a tree, also where an agent left folders that may not be written."""
-    if not folder.exists():
-        return
-    for place in (folder, *folder.rglob("*")):
-        if place.is_dir() and not place.is_symlink():
-            place.chmod(0o700)
-    shutil.rmtree(folder)
+    if folder.exists():
+        _make_writable(folder)
+        shutil.rmtree(folder)
+
+
+def _make_writable(folder: Path) -> None:
+    for place, below, _ in os.walk(folder):
+        for name in below:
+            found = Path(place) / name
+            if not found.is_symlink():
+                found.chmod(found.stat().st_mode | 0o700)

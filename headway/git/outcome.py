@@ -1,0 +1,79 @@
+"""What a landing answers; closed."""
+
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
+
+from headway.domain.ids import Oid
+from headway.git.landed import LandedCommit
+from headway.git.standing import Answered, Asked
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The change is on the trunk.
+
+    Attributes:
+        commit: The commit that it became.
+        trunk: Where the workspace stands now.
+        others: Paths that others changed since the commit it stood on, at most 1,000.
+        conflicted: Paths of what was left unlanded that conflict with the trunk, and hold markers now.
+    """
+
+    commit: Oid
+    trunk: Oid
+    others: tuple[str, ...] = ()
+    conflicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conflicted:
+    """Others changed the same; the workspace stands on the new trunk and holds both, with zdiff3 markers.
+
+    Attributes:
+        kinds: How each of `paths` conflicts, in git's words. A `binary` file is left as the trunk has it.
+        rivals: The landed commits that touched those paths meanwhile, oldest first.
+        rounds: How many times in a row the task has conflicted now.
+        before: A snapshot of the workspace as it was before the markers came in.
+    """
+
+    paths: tuple[str, ...]
+    kinds: tuple[str, ...]
+    trunk: Oid
+    rivals: tuple[LandedCommit, ...]
+    rounds: int
+    before: Oid
+
+
+@dataclass(frozen=True)
+class NothingToLand:
+    """The files are those of the trunk already; `trunk` is where the workspace stands."""
+
+    trunk: Oid
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The change does not land as it is. `doubtful`: it will, when it is asked for again on purpose."""
+
+    reason: str
+    paths: tuple[str, ...]
+    doubtful: bool = False
+
+
+LandingOutcome = Landed | Conflicted | NothingToLand | Refused
+
+_LANDED = TypeAdapter(Landed)
+_CONFLICTED = TypeAdapter(Conflicted)
+
+
+def noted(asked: Asked, tree: Oid, answer: Landed | Conflicted) -> Answered:
+    """An answer as it is kept beside the workspace; `tree` is what the workspace holds then."""
+    kind = "landed" if isinstance(answer, Landed) else "conflicted"
+    return Answered.model_validate({"asked": asked, "kind": kind, "tree": tree, "answer": asdict(answer)})
+
+
+def told(answered: Answered) -> Landed | Conflicted:
+    """The answer that was kept."""
+    adapter: TypeAdapter[Landed] | TypeAdapter[Conflicted] = _LANDED if answered.kind == "landed" else _CONFLICTED
+    return adapter.validate_python(answered.answer)

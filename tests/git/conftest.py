@@ -1,0 +1,33 @@
+"""A git of one's own for every test, without the configuration of this machine; a user, a repository, a run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.git.ground import Ground, make_repository
+
+
+@pytest.fixture(autouse=True)
+def _own_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\n\tname = Ada User\n\temail = ada@example.org\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("XDG_CONFIG_HOME", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_AUTHOR_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The user's repository: three files, on branch `main`, which is checked out."""
+    return make_repository(
+        tmp_path / "source",
+        {"README.md": "hello\n", "src/app.py": "".join(f"line {n}\n" for n in range(20)), ".gitignore": "*.log\n"},
+    )
+
+
+@pytest.fixture
+def ground(tmp_path: Path, source: Path) -> Ground:
+    """A prepared run on `source`."""
+    return Ground.prepare(tmp_path / "state", source)

@@ -1,0 +1,121 @@
+"""What the tests of this room stand on: a user's repository, and a run with its hub, workspaces and landing."""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headway.domain.ids import AgentId, RunName
+from headway.git.hub import Hub, HubFacts
+from headway.git.landing import Landing, LandingOutcome, Submission
+from headway.git.workspace import Workspace, Workspaces
+
+RUN = RunName("tidy-up")
+AUTHOR = "Bob Author <bob@example.org>"
+
+
+def git(folder: Path, *args: str, check: bool = True) -> str:
+    """Run git as a user would, and tell what it said."""
+    done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"git {' '.join(args)}: {done.stderr}")
+    return done.stdout.strip()
+
+
+def write(folder: Path, files: Mapping[str, str | bytes | None]) -> None:
+    """Write files, or delete those that are None."""
+    for name, content in files.items():
+        path = folder / name
+        if content is None:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def make_repository(folder: Path, files: Mapping[str, str | bytes | None]) -> Path:
+    """A repository with one commit on `main`."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    write(folder, files)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=First commit")
+    return folder
+
+
+def allowed() -> None:
+    """A lease that is held."""
+
+
+def task(number: int) -> AgentId:
+    """The id of a task below the root planner."""
+    return AgentId(f"{RUN}/root-0a1b2c3d/1.{number}-{number:08x}")
+
+
+@dataclass
+class Ground:
+    """One run on one repository."""
+
+    hub: Hub
+    facts: HubFacts
+    workspaces: Workspaces
+    landing: Landing
+    calls: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @classmethod
+    def prepare(cls, state: Path, source: Path) -> "Ground":
+        """A run whose state lies in `state`."""
+        hub = Hub(state / "hub.git")
+        facts = hub.prepare(str(source), None)
+        return cls(hub, facts, Workspaces(state / "workspaces", hub), Landing(hub))
+
+    def open(self, number: int = 0, attempt: int = 1, lease: int = 1) -> Workspace:
+        """The workspace of a task."""
+        return self.workspaces.open(task(number), attempt, lease)
+
+    def ask(
+        self,
+        workspace: Workspace,
+        message: str = "Change something",
+        *,
+        paths: tuple[str, ...] | None = None,
+        accept_doubtful: bool = False,
+        place: str | None = None,
+    ) -> Submission:
+        """What an agent would submit; every call stands at a place of its own."""
+        return Submission(
+            message=message,
+            author=AUTHOR,
+            run=RUN,
+            task=workspace.task,
+            planner=(f"{RUN}/root-0a1b2c3d",),
+            place=place or f"{workspace.task}:{next(self.calls)}",
+            paths=paths,
+            accept_doubtful=accept_doubtful,
+        )
+
+    def land(
+        self,
+        workspace: Workspace,
+        message: str = "Change something",
+        *,
+        paths: tuple[str, ...] | None = None,
+        accept_doubtful: bool = False,
+        check: Callable[[], None] = allowed,
+    ) -> LandingOutcome:
+        """Land what a workspace holds."""
+        asked = self.ask(workspace, message, paths=paths, accept_doubtful=accept_doubtful)
+        return self.landing.land(workspace, asked, check)
+
+    def on_trunk(self, path: str) -> bytes:
+        """A file as the trunk has it."""
+        return self.hub.read_file("HEAD", path)
+
+    def landings(self) -> int:
+        """Commits on the trunk since the base."""
+        return int(git(self.hub.folder, "rev-list", "--count", f"{self.facts.base}..refs/heads/main"))
+
+    def check_whole(self) -> None:
+        """The hub is a sound repository."""
+        git(self.hub.folder, "fsck", "--full", "--no-dangling", "--no-progress")

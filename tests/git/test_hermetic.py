@@ -1,0 +1,124 @@
+"""No configuration of an agent, a user or a machine runs anything in the harness's own git, or changes what it does."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headway.git.landing import Landed
+from headway.git.repo import GitError, Repo, run_git, user_environment
+from headway.git.snapshot import snapshot
+from tests.git.ground import Ground, allowed, git, make_repository, write
+
+
+def _trap(folder: Path) -> tuple[Path, Path]:
+    """A command that leaves a trace when anybody runs it."""
+    sprung = folder / "sprung"
+    trap = folder / "trap"
+    trap.write_text(f'#!/bin/sh\necho "$0 $*" >> {sprung}\ncat\n')
+    trap.chmod(0o755)
+    return trap, sprung
+
+
+def _arm(git_dir: Path, trap: Path) -> None:
+    for key in ("core.fsmonitor", "filter.evil.clean", "filter.evil.smudge", "diff.evil.textconv", "diff.external"):
+        git(git_dir, "config", key, str(trap))
+    git(git_dir, "config", "merge.evil.driver", f"{trap} %A")
+    git(git_dir, "config", "core.hooksPath", str(trap.parent / "hooks"))
+
+
+def _hooks(folder: Path, trap: Path) -> None:
+    (folder / "hooks").mkdir()
+    for name in ("pre-commit", "post-checkout", "reference-transaction", "post-index-change"):
+        (folder / "hooks" / name).symlink_to(trap)
+
+
+@pytest.mark.parametrize("where", ["agent", "user"])
+def test_nothing_that_is_configured_elsewhere_runs(ground: Ground, tmp_path: Path, where: str) -> None:
+    trap, sprung = _trap(tmp_path)
+    _hooks(tmp_path, trap)
+    workspace = ground.open()
+    if where == "agent":
+        _arm(workspace.path / ".git", trap)
+    else:
+        for key in ("core.fsmonitor", "filter.evil.clean", "filter.evil.smudge", "diff.external"):
+            git(tmp_path, "config", "--global", key, str(trap))
+        git(tmp_path, "config", "--global", "core.hooksPath", str(tmp_path / "hooks"))
+    write(workspace.path, {".gitattributes": "* filter=evil diff=evil merge=evil\n", "src/app.py": "first\n"})
+    assert workspace.changes().modified == ("src/app.py",)
+    assert snapshot(ground.hub, workspace, workspace.task, allowed) is not None
+    assert isinstance(ground.land(workspace), Landed)
+    rival, again = ground.open(1), ground.open(2)
+    write(rival.path, {"src/app.py": "second\n", "more.txt": "x\n"})
+    write(again.path, {"src/app.py": "third\n"})
+    ground.land(rival)
+    ground.land(again)
+    ground.hub.show("HEAD")
+    assert not sprung.exists()
+
+
+def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path) -> None:
+    trap, sprung = _trap(tmp_path)
+    inner = make_repository(tmp_path / "inner", {"x": "x\n"})
+    source = make_repository(tmp_path / "source", {"y": "y\n"})
+    git(source, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "vendor/inner")
+    git(source, "commit", "--quiet", "--message=With a submodule")
+    ground = Ground.prepare(tmp_path / "state", source)
+    workspace = ground.open()
+    git(workspace.path, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+    populated = workspace.path / "vendor/inner"
+    git(populated, "config", "core.fsmonitor", str(trap))
+    git(populated, "config", "filter.evil.clean", str(trap))
+    write(populated, {".gitattributes": "* filter=evil\n", "x": "changed\n"})
+    write(workspace.path, {"z": "z\n"})
+    assert workspace.changes().paths == ("z",)
+    assert isinstance(ground.land(workspace), Landed)
+    assert snapshot(ground.hub, workspace, workspace.task, allowed) is None
+    assert not sprung.exists()
+
+
+def test_settings_of_the_user_change_nothing(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "core.autocrlf": "true",
+        "core.excludesFile": str(tmp_path / "exclude"),
+        "core.quotePath": "true",
+        "commit.gpgSign": "true",
+        "diff.noprefix": "true",
+        "status.short": "true",
+        "log.date": "relative",
+        "init.defaultBranch": "elsewhere",
+        "merge.conflictStyle": "merge",
+    }
+    (tmp_path / "exclude").write_text("*.txt\n")
+    for key, value in settings.items():
+        git(tmp_path, "config", "--global", key, value)
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    workspace = ground.open()
+    write(workspace.path, {"new.txt": "one\r\ntwo\r\n"})
+    assert isinstance(ground.land(workspace), Landed)
+    assert ground.on_trunk("new.txt") == b"one\r\ntwo\r\n"
+
+
+def test_a_failure_says_what_git_said(ground: Ground) -> None:
+    with pytest.raises(GitError, match=r"git cat-file failed \(128\): fatal"):
+        ground.hub.repo.run("cat-file", "blob", "no-such-object")
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    sleeper = tmp_path / "git-nap"
+    sleeper.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/pid\nwait\n")
+    sleeper.chmod(0o755)
+    env = user_environment() | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with pytest.raises(GitError, match="no answer within 1 s"):
+        run_git(["nap"], env=env, timeout_s=1)
+    pid = int((tmp_path / "pid").read_text())
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_a_repository_is_named_and_never_searched_for(tmp_path: Path) -> None:
+    inner = make_repository(tmp_path / "repo", {"x": "x\n"}) / "inside"
+    inner.mkdir()
+    with pytest.raises(GitError, match="not a git repository"):
+        Repo(inner).run("rev-parse", "HEAD")

@@ -1,0 +1,64 @@
+"""A repository behind a URL, served by git's own daemon: fetched and published with the user's configuration."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import UserError
+from headway.git.hub import Hub
+from headway.git.landing import Landed, Landing
+from headway.git.workspace import Workspaces
+from tests.git.ground import Ground, git, write
+
+
+@pytest.fixture
+def url(source: Path, tmp_path: Path) -> Iterator[str]:
+    served = tmp_path / "served"
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), str(served / "repo.git"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}", f"--base-path={served}"]
+    daemon = subprocess.Popen(["git", "daemon", *serve], stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert daemon.poll() is None
+        yield f"git://127.0.0.1:{port}/repo.git"
+    finally:
+        # The daemon that answers is a child of `git daemon`; both end by SIGTERM.
+        daemon.terminate()
+        daemon.communicate()
+
+
+def test_a_url_is_fetched_and_its_branch_published(url: str, source: Path, tmp_path: Path) -> None:
+    hub = Hub(tmp_path / "state" / "hub.git")
+    facts = hub.prepare(url, None)
+    assert (facts.base, facts.branch, facts.source) == (git(source, "rev-parse", "HEAD"), "main", url)
+    assert git(hub.folder, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    ground = Ground(hub, facts, Workspaces(tmp_path / "workspaces", hub), Landing(hub))
+    workspace = ground.open()
+    write(workspace.path, {"new.txt": "new\n"})
+    assert isinstance(ground.land(workspace), Landed)
+    assert hub.publish("headway/tidy-up/main") == ""
+    assert git(tmp_path / "served" / "repo.git", "rev-parse", "headway/tidy-up/main") == hub.tip()
+
+
+def test_a_commit_that_no_branch_names_any_more_is_fetched_by_its_id(url: str, source: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served" / "repo.git"
+    commit = git(served, "commit-tree", "-p", "HEAD", "-m", "Alone", "HEAD^{tree}")
+    git(served, "config", "uploadpack.allowAnySHA1InWant", "true")
+    assert Hub(tmp_path / "hub.git").prepare(url, commit).base == commit
+
+
+def test_a_base_that_the_url_does_not_have_is_told(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no branch, tag or commit 'gone'"):
+        Hub(tmp_path / "hub.git").prepare(url, "gone")

@@ -1,0 +1,315 @@
+"""Workspaces: an agent's own copy, which outlives a kill but is not trusted after another boot."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import LeaseLost
+from headway.git.landing import Landed
+from headway.git.snapshot import snapshot
+from headway.git.standing import load_owner, store_owner
+from headway.git.workspace import NotSaved, Workspace
+from tests.git.ground import Ground, allowed, git, make_repository, task, write
+
+
+def _boot_again(workspace: Workspace) -> None:
+    """As if the machine had crashed since the files were written."""
+    owner = load_owner(workspace.home)
+    store_owner(workspace.home, owner.model_copy(update={"boot_id": "an earlier boot"}))
+
+
+def test_a_new_workspace_stands_on_the_tip_of_the_trunk(ground: Ground) -> None:
+    first = ground.open(1)
+    write(first.path, {"new.txt": "new\n"})
+    ground.land(first)
+    workspace = ground.open(2)
+    assert workspace.base == ground.hub.tip()
+    assert (workspace.path / "new.txt").read_text() == "new\n"
+    assert not workspace.is_dirty()
+    assert workspace.diffstat() == ""
+    assert not workspace.rebuilt
+    assert "/" not in workspace.home.name
+
+
+def test_the_agent_has_a_git_of_its_own_there(ground: Ground) -> None:
+    workspace = ground.open()
+    assert git(workspace.path, "status", "--porcelain") == ""
+    assert git(workspace.path, "rev-parse", "HEAD") == workspace.base
+    assert git(workspace.path, "symbolic-ref", "--quiet", "HEAD", check=False) == ""
+    write(workspace.path, {"new.txt": "new\n", ".headway/notes": "the harness's own\n"})
+    git(workspace.path, "checkout", "-b", "mine")
+    git(workspace.path, "add", "--all")
+    git(workspace.path, "commit", "--message=Mine")
+    assert git(workspace.path, "log", "-1", "--format=%an <%ae>") == ground.facts.author
+    assert git(workspace.path, "show", "--name-only", "--format=") == "new.txt"
+    assert git(ground.hub.folder, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+def test_a_workspace_may_be_opened_at_a_commit(ground: Ground) -> None:
+    first = ground.open(1)
+    write(first.path, {"new.txt": "new\n"})
+    ground.land(first)
+    workspace = ground.workspaces.open(task(2), 1, 1, at=ground.facts.base)
+    assert workspace.base == ground.facts.base
+    assert not (workspace.path / "new.txt").exists()
+
+
+def test_changes_are_what_the_files_say_whatever_git_the_agent_ran(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"src/app.py": "changed\n", "README.md": None, "a/b/new.txt": "new\n"})
+    git(workspace.path, "add", "--all")
+    git(workspace.path, "commit", "--quiet", "--message=Half of it")
+    write(workspace.path, {"later.txt": "later\n", "noise.log": "ignored\n", ".headway/notes": "never\n"})
+    changes = workspace.changes()
+    assert changes.added == ("a/b/new.txt", "later.txt")
+    assert changes.modified == ("src/app.py",)
+    assert changes.deleted == ("README.md",)
+    assert changes.paths == ("README.md", "a/b/new.txt", "later.txt", "src/app.py")
+    assert "4 files changed" in workspace.diffstat()
+    assert workspace.is_dirty()
+
+
+def test_the_harness_s_own_folder_is_never_a_change_even_if_the_agent_wants_it(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {".headway/notes": "mine\n", ".gitignore": "!.headway\n!.headway/*\n"})
+    git(workspace.path, "add", "--force", "--all")
+    assert workspace.changes().paths == (".gitignore",)
+
+
+def test_it_is_opened_again_as_it_was_left(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"half.txt": "half done\n", "kept.log": "ignored, but there\n"})
+    for lock in (".git/index.lock", ".git/HEAD.lock", ".git/refs/heads/mine.lock"):
+        (workspace.path / lock).touch()
+    (workspace.home / "index.lock").touch()
+    again = ground.open(lease=2)
+    assert (again.path, again.rebuilt) == (workspace.path, False)
+    assert again.changes().added == ("half.txt",)
+    assert (again.path / "kept.log").exists()
+    git(again.path, "add", "--all")
+
+
+def test_one_that_was_killed_while_it_was_made_is_made_anew(ground: Ground) -> None:
+    workspace = ground.open()
+    workspace.home.rename(workspace.home.with_name(f".{workspace.home.name}.new"))
+    (workspace.home.with_name(f".{workspace.home.name}.new") / "owner.json").unlink()
+    again = ground.open()
+    assert not again.is_dirty()
+    assert not again.rebuilt
+    assert [place.name for place in again.home.parent.iterdir() if place.is_dir()] == [again.home.name]
+
+
+def test_attempts_have_workspaces_of_their_own(ground: Ground) -> None:
+    first = ground.open(attempt=1)
+    write(first.path, {"half.txt": "half done\n"})
+    snapshot(ground.hub, first, first.task, allowed)
+    second = ground.open(attempt=2)
+    assert second.path != first.path
+    assert not second.is_dirty()
+    assert not second.rebuilt
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ground, old: ground.open(lease=1),
+        lambda ground, old: old.changes(),
+        lambda ground, old: ground.land(old),
+        lambda ground, old: snapshot(ground.hub, old, old.task, allowed),
+        lambda ground, old: ground.workspaces.remove(old),
+    ],
+    ids=["open", "changes", "land", "snapshot", "remove"],
+)
+def test_who_has_an_older_lease_gets_nothing_done(ground: Ground, use: Callable[[Ground, Workspace], object]) -> None:
+    old = ground.open(lease=1)
+    new = ground.open(lease=2)
+    write(new.path, {"new.txt": "new\n"})
+    with pytest.raises(LeaseLost):
+        use(ground, old)
+    assert ground.landings() == 0
+    assert new.changes().added == ("new.txt",)
+
+
+def test_after_another_boot_it_is_rebuilt_from_the_newest_snapshot(ground: Ground) -> None:
+    workspace = ground.open()
+    base = workspace.base
+    write(workspace.path, {"kept.txt": "kept\n", "README.md": None})
+    kept = snapshot(ground.hub, workspace, workspace.task, allowed)
+    assert kept is not None
+    write(workspace.path, {"kept.txt": "", "lost.txt": "lost\n"})
+    _boot_again(workspace)
+    again = ground.open(lease=2)
+    assert (again.rebuilt, again.rebuilt_from, again.base) == (True, kept.commit, base)
+    assert again.changes().added == ("kept.txt",)
+    assert again.changes().deleted == ("README.md",)
+    assert (again.path / "kept.txt").read_text() == "kept\n"
+    assert sorted(git(again.path, "status", "--porcelain").split("\n")) == ["?? kept.txt", "D README.md"]
+    aside = again.home.with_name(f"{again.home.name}.stale-1")
+    assert (aside / "files" / "lost.txt").exists()
+    assert ground.open(lease=3).rebuilt
+    assert isinstance(ground.land(ground.open(lease=3)), Landed)
+
+
+def test_after_another_boot_without_a_snapshot_it_starts_from_the_trunk(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"lost.txt": "lost\n"})
+    _boot_again(workspace)
+    again = ground.open()
+    assert (again.rebuilt, again.rebuilt_from) == (True, None)
+    assert not again.is_dirty()
+
+
+def test_a_snapshot_that_has_landed_since_does_not_come_back(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"README.md": "first\n"})
+    snapshot(ground.hub, workspace, workspace.task, allowed)
+    write(workspace.path, {"README.md": "second\n"})
+    ground.land(workspace)
+    _boot_again(workspace)
+    again = ground.open()
+    assert again.base == ground.hub.tip()
+    assert not again.is_dirty()
+
+
+def test_a_workspace_that_is_gone_is_rebuilt_from_its_snapshot(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"kept.txt": "kept\n"})
+    snapshot(ground.hub, workspace, workspace.task, allowed)
+    ground.workspaces.remove(workspace)
+    again = ground.open()
+    assert again.rebuilt
+    assert again.changes().added == ("kept.txt",)
+
+
+def test_it_is_removed_only_when_everything_is_kept(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"new.txt": "new\n"})
+    with pytest.raises(NotSaved):
+        ground.workspaces.remove(workspace)
+    snapshot(ground.hub, workspace, workspace.task, allowed)
+    write(workspace.path, {"new.txt": "newer\n"})
+    with pytest.raises(NotSaved):
+        ground.workspaces.remove(workspace)
+    snapshot(ground.hub, workspace, workspace.task, allowed)
+    (workspace.path / "locked").mkdir()
+    (workspace.path / "locked" / "cache.log").touch()
+    (workspace.path / "locked").chmod(0o500)
+    ground.workspaces.remove(workspace)
+    assert not workspace.home.exists()
+    ground.workspaces.remove(workspace)
+
+
+def test_a_clean_workspace_is_removed_without_a_snapshot(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"new.txt": "new\n", "ignored.log": "x\n"})
+    ground.land(workspace)
+    ground.workspaces.remove(workspace)
+    assert not workspace.home.exists()
+
+
+def _no_git(git_dir: Path, elsewhere: Path) -> None:
+    git_dir.rename(elsewhere)
+
+
+def _git_is_a_link(git_dir: Path, elsewhere: Path) -> None:
+    git_dir.rename(elsewhere)
+    git_dir.symlink_to(elsewhere)
+
+
+def _git_is_a_file(git_dir: Path, elsewhere: Path) -> None:
+    git_dir.rename(elsewhere)
+    git_dir.write_text(f"gitdir: {elsewhere}\n")
+
+
+def _the_index_is_a_folder(git_dir: Path, elsewhere: Path) -> None:
+    (git_dir / "index").unlink()
+    (git_dir / "index" / "x").mkdir(parents=True)
+
+
+def _head_is_a_link(git_dir: Path, elsewhere: Path) -> None:
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("untouched")
+    (git_dir / "HEAD").unlink()
+    (git_dir / "HEAD").symlink_to(elsewhere / "precious")
+
+
+@pytest.mark.parametrize("break_it", [_no_git, _git_is_a_link, _git_is_a_file, _the_index_is_a_folder, _head_is_a_link])
+def test_an_agent_that_breaks_its_own_git_lands_all_the_same(
+    ground: Ground, tmp_path: Path, break_it: Callable[[Path, Path], None]
+) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"new.txt": "new\n"})
+    elsewhere = tmp_path / "elsewhere"
+    break_it(workspace.path / ".git", elsewhere)
+    before = {place: place.read_bytes() for place in elsewhere.rglob("*") if place.is_file()}
+    assert isinstance(ground.land(workspace), Landed)
+    assert git(workspace.path, "rev-parse", "HEAD") == ground.hub.tip()
+    assert git(workspace.path, "status", "--porcelain") == ""
+    assert {place: place.read_bytes() for place in elsewhere.rglob("*") if place.is_file()} == before
+
+
+def test_files_of_any_kind_survive_the_way_to_the_trunk_and_back(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"run.sh": "#!/bin/sh\n", "with space\nand newline": "x\n", "ünïcode.txt": "ü\n"})
+    (workspace.path / "run.sh").chmod(0o755)
+    (workspace.path / "link").symlink_to("/nowhere/at all")
+    Path(os.fsdecode(os.fsencode(workspace.path) + b"/latin\xff")).write_text("bytes\n")
+    names = workspace.changes().added
+    assert r"latin\xff" in names
+    outcome = ground.land(workspace)
+    assert isinstance(outcome, Landed)
+    other = ground.open(2)
+    assert os.access(other.path / "run.sh", os.X_OK)
+    assert not os.access(other.path / "src/app.py", os.X_OK)
+    assert (other.path / "link").readlink() == Path("/nowhere/at all")
+    assert "latin\udcff" in {place.name for place in other.path.iterdir()}
+    assert (other.path / "with space\nand newline").exists()
+    (other.path / "run.sh").chmod(0o644)
+    assert other.changes().modified == ("run.sh",)
+
+
+def test_a_folder_that_became_a_link_or_a_file_and_the_other_way_round(tmp_path: Path) -> None:
+    source = make_repository(tmp_path / "source", {"d/x": "x\n", "e/x": "same\n", "f": "file\n", "g/h/i": "deep\n"})
+    ground = Ground.prepare(tmp_path / "state", source)
+    workspace = ground.open()
+    write(workspace.path, {"d/x": None, "e/x": None, "f": None, "g/h/i": None, "real/x": "same\n"})
+    for folder in ("d", "e", "g/h"):
+        (workspace.path / folder).rmdir()
+    (workspace.path / "g").rmdir()
+    (workspace.path / "d").write_text("a file now\n")
+    (workspace.path / "e").symlink_to("real")
+    write(workspace.path, {"f/y": "a folder now\n", "g": "a file now\n"})
+    assert workspace.changes().deleted == ("d/x", "e/x", "f", "g/h/i")
+    ground.land(workspace)
+    other = ground.open(2)
+    assert (other.path / "e").is_symlink()
+    assert (other.path / "f" / "y").read_text() == "a folder now\n"
+    assert (other.path / "d").read_text() == (other.path / "g").read_text() == "a file now\n"
+    assert not workspace.is_dirty()
+
+
+def test_submodules_stay_what_they_are(tmp_path: Path) -> None:
+    inner = make_repository(tmp_path / "inner", {"x": "x\n"})
+    source = make_repository(tmp_path / "source", {"y": "y\n"})
+    commit = git(inner, "rev-parse", "HEAD")
+    git(source, "update-index", "--add", "--cacheinfo", f"160000,{commit},vendor/inner")
+    git(source, "commit", "--quiet", "--message=With a submodule")
+    ground = Ground.prepare(tmp_path / "state", source)
+    workspace = ground.open()
+    assert workspace.changes().paths == ()
+    write(workspace.path, {"y": "changed\n"})
+    ground.land(workspace)
+    assert commit in git(ground.hub.folder, "ls-tree", "refs/heads/main", "vendor/")
+
+
+def test_conversions_that_the_repository_asks_for_are_no_changes(tmp_path: Path) -> None:
+    files: dict[str, str | bytes | None] = {".gitattributes": "*.bat text eol=crlf\n*.id ident\n", "a.id": "$Id$\n"}
+    source = make_repository(tmp_path / "source", {**files, "run.bat": "one\r\ntwo\r\n"})
+    ground = Ground.prepare(tmp_path / "state", source)
+    workspace = ground.open()
+    assert (workspace.path / "run.bat").read_bytes() == b"one\r\ntwo\r\n"
+    assert not workspace.is_dirty()
+    os.utime(workspace.path / "run.bat", (1, 1))
+    assert not workspace.is_dirty()
