@@ -23,6 +23,7 @@ from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, CommandResult, Sandbox
 
+INTERRUPTED = "interrupted"
 PATHS_NAMED = 20
 
 
@@ -119,7 +120,7 @@ class Workbench:
 
     async def _shell(self, call: ToolCall, asked: tools.Shell) -> Answer:
         if self._begun(call) is not None:
-            lost = {"command": asked.command, "exit_code": None, "note": "interrupted"}
+            lost = {"command": asked.command, "exit_code": None, "note": INTERRUPTED}
             return Answer(self.prompts.render("answers/interrupted"), error=True, progress=True, facts=lost)
         cwd = self.files.folder(asked.workdir)
         begun = self._begin(call)
@@ -174,7 +175,8 @@ class Workbench:
 
     def _failed_command(self, events: Sequence[Event]) -> list[str]:
         ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
-        if not ran or ran[-1]["exit_code"] == 0:
+        # An interrupted command tells nothing of the work, and the agent was told of it when it happened.
+        if not ran or ran[-1]["exit_code"] == 0 or ran[-1]["note"] == INTERRUPTED:
             return []
         how = ran[-1]["note"] or f"exit code {ran[-1]['exit_code']}"
         return [f"your last command did not succeed ({how}): {json.dumps(cut(ran[-1]['command'], 200))}"]
