@@ -213,7 +213,7 @@ def _say(detail: ErrorDetails) -> str | None:
         return None  # the other branch of `number or "none"` says so
     match detail["type"]:
         case "extra_forbidden":
-            return f"{path}: is not a field{_nearest(path.rpartition('.')[2], model)}"
+            return f"{path}: is not a field{_nearest(str(detail['loc'][-1]), model)}"
         case "missing" if not rest:
             return f"{path}: is required"
         case "string_too_short":
@@ -266,8 +266,9 @@ def _locate(loc: tuple[int | str, ...]) -> tuple[str, Any, tuple[int | str, ...]
     model = inside
     while inside is not None and len(path) < len(loc):
         model = inside
-        path.append(str(loc[len(path)]))
-        field = model.model_fields.get(path[-1])
+        name = str(loc[len(path)])
+        path.append(name if name.isprintable() else _shown(name))
+        field = model.model_fields.get(name)
         inside = _model_in(field.annotation) if field else None
     return ".".join(path) or "input", model, loc[len(path) :]
 
