@@ -255,7 +255,7 @@ def _must(detail: ErrorDetails) -> str:
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, list | tuple | dict):
         return _kind(value)
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=not str(value).isprintable())
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
 
 
