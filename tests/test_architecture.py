@@ -1,0 +1,397 @@
+"""The house rules that a machine can check: who may import whom, what pure code may not touch, how long things get.
+
+The rules are functions from a source to findings, so that each is also tried on a made-up source that breaks it.
+"""
+
+import ast
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parent.parent
+
+FILE_LINES = 400
+FUNCTION_LINES = 60
+TOO_LONG: dict[str, str] = {}
+"""`path` or `path:function` that may be longer, each with the reason."""
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    "headway.domain": (),
+    "headway.model": ("headway.domain",),
+    "headway.git": ("headway.domain",),
+    "headway.sandbox": ("headway.domain",),
+    "headway.trace": ("headway.domain",),
+    "headway.agent": ("headway.domain", "headway.model", "headway.git", "headway.sandbox", "headway.trace"),
+    "headway.rehearsal": ("headway.domain",),
+    "headway.cli": ("headway.domain", "headway.trace", "headway.git", "headway.rehearsal", "headway.model"),
+    "headway": (),
+    "prompts": (),
+    "activities": ("headway.domain",),
+    "workflows": ("headway.domain", "activities"),
+    "worker": (
+        "headway.domain",
+        "headway.model",
+        "headway.git",
+        "headway.sandbox",
+        "headway.trace",
+        "headway.agent",
+        "headway.cli",
+        "activities",
+        "workflows",
+    ),
+}
+"""What each room may import of ours, beside itself and the bare `headway`, which holds the version only."""
+
+DOORS = {("headway.cli", "worker"): ("headway/cli/worker.py", "the command that starts the worker processes")}
+"""An import that only one file may make."""
+
+BELONGS_TO: dict[str, tuple[str, ...]] = {
+    "temporalio": ("headway.cli", "activities", "workflows", "worker"),
+    "openai": ("headway.model",),
+    "git": ("headway.git",),
+    "starlette": ("headway.rehearsal",),
+    "uvicorn": ("headway.rehearsal",),
+    "typer": ("headway.cli",),
+    "rich": ("headway.cli",),
+}
+"""Libraries that stay behind one seam."""
+
+# fmt: off
+EFFECTS = frozenset({
+    "os", "io", "sys", "time", "random", "secrets", "uuid", "pathlib", "shutil", "glob", "tempfile",
+    "subprocess", "signal", "socket", "ssl", "select", "http", "urllib", "threading", "multiprocessing",
+    "concurrent", "queue", "sqlite3", "logging", "ctypes", "fcntl", "psutil",
+})
+# fmt: on
+IMPURE_BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "hash", "id", "__import__"})
+"""`hash` and `id` too: both differ from process to process."""
+
+CLOCKS = frozenset(
+    {"datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today"}
+)
+
+# fmt: off
+LOOP_THAT_REPLAYS = frozenset({
+    "sleep", "wait_for", "gather", "shield", "ensure_future", "create_task", "timeout", "Event", "Lock",
+    "Semaphore", "Queue", "Task", "Future", "CancelledError", "TimeoutError",
+})
+"""What workflows may use of asyncio; `wait` and `as_completed` hand out sets, whose order no replay repeats."""
+# fmt: on
+
+SETS = frozenset({"set", "frozenset", "Set", "FrozenSet", "AbstractSet", "MutableSet"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of ours, or a made-up one."""
+
+    path: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @property
+    def module(self) -> str:
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def room(self) -> str:
+        return room_of(self.module)
+
+
+def sources() -> list[Source]:
+    """Everything that ships. The sample repository of the demo is data."""
+    paths = [HOME / "worker.py"]
+    for folder in ("headway", "workflows", "activities", "prompts"):
+        paths += (HOME / folder).rglob("*.py")
+    names = sorted(path.relative_to(HOME).as_posix() for path in paths)
+    return [Source(name, (HOME / name).read_text()) for name in names if "/sample/" not in name]
+
+
+def room_of(module: str) -> str:
+    """The room that a module of ours lies in, or the top name of another."""
+    parts = module.split(".")
+    pair = ".".join(parts[:2])
+    return pair if pair in ROOMS else parts[0]
+
+
+def imports(source: Source) -> Iterator[tuple[int, str]]:
+    """Every module that a source imports, by line, wherever in the file it does."""
+    package = source.module if source.path.endswith("/__init__.py") else source.module.rpartition(".")[0]
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Import():
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            case ast.ImportFrom(level=level, module=module):
+                above = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+                base = ".".join([*above, *([module] if module else [])])
+                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(name)), *_]):
+                yield node.lineno, name
+
+
+def names_of_modules(source: Source) -> dict[str, str]:
+    """What each imported name stands for."""
+    found: dict[str, str] = {}
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Import():
+                found |= {a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                          for a in node.names}  # fmt: skip
+            case ast.ImportFrom(module=str(module)):
+                found |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
+    return found
+
+
+def uses(source: Source) -> Iterator[tuple[int, str]]:
+    """Every dotted name that a source uses, with imported names spelled out."""
+    known = names_of_modules(source)
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Name | ast.Attribute):
+            first, dot, rest = ast.unparse(node).partition(".")
+            yield node.lineno, known.get(first, first) + dot + rest
+
+
+def wrong_imports(source: Source) -> list[str]:
+    """Imports that point the wrong way."""
+    found = []
+    for line, module in imports(source):
+        room, top = room_of(module), module.partition(".")[0]
+        ours = room in ROOMS and room not in {"headway", source.room, *ROOMS[source.room]}
+        door = DOORS.get((source.room, room))
+        if ours and not (door and door[0] == source.path):
+            found.append(f"{source.path}:{line}: {source.room} imports {room}")
+        if top in BELONGS_TO and source.room not in BELONGS_TO[top]:
+            found.append(f"{source.path}:{line}: {source.room} imports {top}")
+    return found
+
+
+def impurities(source: Source) -> list[str]:
+    """I/O, clocks and randomness in the rooms that must give the same answer at every replay."""
+    if source.room not in {"headway.domain", "workflows"}:
+        return []
+    banned = EFFECTS | {"asyncio", "datetime"} if source.room == "headway.domain" else EFFECTS
+    found = [(line, module) for line, module in imports(source) if module.partition(".")[0] in banned]
+    for line, name in uses(source):
+        top, _, rest = name.partition(".")
+        loop = top == "asyncio" and rest and rest.partition(".")[0] not in LOOP_THAT_REPLAYS
+        if loop or name in CLOCKS or name.startswith("temporalio.workflow.unsafe"):
+            found.append((line, name))
+    calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+    found += [(c.lineno, c.func.id) for c in calls if isinstance(c.func, ast.Name) and c.func.id in IMPURE_BUILTINS]
+    return [f"{source.path}:{line}: {name} in {source.room}" for line, name in sorted(set(found))]
+
+
+def sets_in_state(source: Source) -> list[str]:
+    """Sets where a workflow could iterate over one: in the fields of a model, and anywhere in a workflow's own code."""
+    if source.room not in {"headway.domain", "workflows"}:
+        return []
+    looked_up = {id(right) for node in ast.walk(source.tree) if isinstance(node, ast.Compare)
+                 for operator, right in zip(node.ops, node.comparators, strict=True)
+                 if isinstance(operator, ast.In | ast.NotIn)}  # fmt: skip
+    found: list[int] = []
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.ClassDef(body=body):
+                fields = [part.annotation for part in body if isinstance(part, ast.AnnAssign)]
+                found += [part.lineno for part in fields if any(_names_a_set(name) for name in ast.walk(part))]
+            case ast.Set() | ast.SetComp() if source.room == "workflows" and id(node) not in looked_up:
+                found.append(node.lineno)
+            case ast.Name() | ast.Attribute() if source.room == "workflows" and _names_a_set(node):
+                found.append(node.lineno)
+    return [f"{source.path}:{line}: a set" for line in sorted(set(found))]
+
+
+def _names_a_set(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in SETS
+        case ast.Constant(value=str(text)):
+            return any(f"{name}[" in text for name in SETS)
+    return False
+
+
+def lengths(source: Source) -> list[str]:
+    """Files and functions that are too long to be read in one go."""
+    found = {}
+    count = source.text.count("\n")
+    if count > FILE_LINES:
+        found[source.path] = count
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            size = node.end_lineno - node.lineno + 1
+            if size > FUNCTION_LINES:
+                found[f"{source.path}:{node.name}"] = size
+    return [f"{place}: {size} lines" for place, size in found.items() if place not in TOO_LONG]
+
+
+def passthrough(source: Source) -> list[tuple[object, ...]]:
+    """What each workflow sandbox of a source lets through."""
+    return [
+        tuple(part.value if isinstance(part, ast.Constant) else ast.unparse(part) for part in node.args)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "with_passthrough_modules"
+    ]
+
+
+Rule = Callable[[Source], list[str]]
+RULES: tuple[Rule, ...] = (wrong_imports, impurities, sets_in_state, lengths)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_keeps_its_rules(rule: Rule) -> None:
+    assert [finding for source in sources() for finding in rule(source)] == []
+
+
+def test_every_file_lies_in_a_room() -> None:
+    assert {source.room for source in sources()} == set(ROOMS)
+
+
+def test_benchmarks_are_short_too() -> None:
+    paths = sorted((HOME / "benchmarks").rglob("*.py"))
+    found = [Source(path.relative_to(HOME).as_posix(), path.read_text()) for path in paths]
+    assert [finding for source in found for finding in lengths(source)] == []
+
+
+def test_what_may_be_longer_is_still_there() -> None:
+    places = {source.path for source in sources()}
+    assert [place for place in TOO_LONG if place.partition(":")[0] not in places] == []
+
+
+def test_the_workflow_sandbox_lets_through_the_domain_and_the_activities_only() -> None:
+    worker = next(source for source in sources() if source.path == "worker.py")
+    assert passthrough(worker) == [("headway.domain", "activities")]
+    assert [name for _, name in uses(worker) if "UnsandboxedWorkflowRunner" in name] == []
+
+
+def test_ruff_bans_in_workflows_what_no_replay_repeats() -> None:
+    settings = tomllib.loads((HOME / "workflows" / "ruff.toml").read_text())
+    banned = set(settings["lint"]["flake8-tidy-imports"]["banned-api"])
+    assert settings["extend"] == "../pyproject.toml"
+    assert {"os", "time", "random", "uuid", "socket", "subprocess", "threading", "asyncio.wait", *CLOCKS} <= banned
+    assert [name for name in banned if name.removeprefix("asyncio.") in LOOP_THAT_REPLAYS] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "finding"),
+    [
+        ("headway/domain/x.py", "from headway.git.hub import Hub", "headway.domain imports headway.git"),
+        ("headway/domain/x.py", "from headway import git", "headway.domain imports headway.git"),
+        ("headway/domain/x.py", "from ..git import hub", "headway.domain imports headway.git"),
+        ("headway/domain/__init__.py", "from ..git import hub", "headway.domain imports headway.git"),
+        ("headway/git/x.py", "import headway.trace.log_store as logs", "headway.git imports headway.trace"),
+        ("headway/model/x.py", "import temporalio.client", "headway.model imports temporalio"),
+        ("headway/agent/x.py", "from activities import work", "headway.agent imports activities"),
+        ("headway/agent/x.py", "import openai", "headway.agent imports openai"),
+        ("headway/rehearsal/x.py", "from headway.model import turn", "headway.rehearsal imports headway.model"),
+        ("headway/cli/x.py", "def f():\n    from headway.agent import loop", "headway.cli imports headway.agent"),
+        ("headway/cli/x.py", "import worker", "headway.cli imports worker"),
+        ("activities/x.py", "from headway.git.hub import Hub", "activities imports headway.git"),
+        ("activities/x.py", "from workflows import options", "activities imports workflows"),
+        ("workflows/x.py", "from headway.agent.loop import Loop", "workflows imports headway.agent"),
+        ("workflows/x.py", "import_module = importlib.import_module('worker')", "workflows imports worker"),
+        ("worker.py", "from headway.rehearsal.host import host", "worker imports headway.rehearsal"),
+    ],
+)
+def test_an_import_the_wrong_way_is_found(path: str, text: str, finding: str) -> None:
+    assert [found.partition(": ")[2] for found in wrong_imports(Source(path, text))] == [finding]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("headway/git/x.py", "from headway.domain.ids import Oid\nfrom headway.git.repo import run\nimport git"),
+        ("headway/cli/worker.py", "import worker"),
+        ("headway/cli/x.py", "import headway\nfrom headway.model.endpoint import endpoint_from\nimport temporalio"),
+        ("workflows/x.py", "from activities.work import Work\nfrom workflows import options\nimport temporalio"),
+    ],
+)
+def test_an_import_the_right_way_is_none(path: str, text: str) -> None:
+    assert wrong_imports(Source(path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("headway/domain/x.py", "import os.path", "os.path"),
+        ("headway/domain/x.py", "from time import time", "time.time"),
+        ("headway/domain/x.py", "from pathlib import Path", "pathlib.Path"),
+        ("headway/domain/x.py", "from datetime import datetime", "datetime.datetime"),
+        ("headway/domain/x.py", "def f():\n    import random", "random"),
+        ("headway/domain/x.py", "open('x')", "open"),
+        ("headway/domain/x.py", "hash('x')", "hash"),
+        ("workflows/x.py", "from datetime import datetime\ndatetime.now()", "datetime.datetime.now"),
+        ("workflows/x.py", "import datetime as d\nd.datetime.utcnow()", "datetime.datetime.utcnow"),
+        ("workflows/x.py", "import uuid", "uuid"),
+        ("workflows/x.py", "import asyncio\nasyncio.to_thread(f)", "asyncio.to_thread"),
+        ("workflows/x.py", "from asyncio import wait\nwait(f)", "asyncio.wait"),
+        (
+            "workflows/x.py",
+            "from temporalio import workflow\nwith workflow.unsafe.imports_passed_through(): pass",
+            "temporalio.workflow.unsafe.imports_passed_through",
+        ),
+    ],
+)
+def test_an_effect_in_pure_code_is_found(path: str, text: str, name: str) -> None:
+    assert any(f": {name} in " in finding for finding in impurities(Source(path, text)))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("headway/trace/x.py", "import os, time\nopen('x')"),
+        ("workflows/x.py", "import asyncio\nasyncio.gather(a, b)\nasyncio.wait_for(a, 1)\nasyncio.sleep(1)"),
+        ("workflows/x.py", "from datetime import timedelta\ntimedelta(seconds=1)"),
+        ("headway/domain/x.py", "import re, json, hashlib\nre.compile('x')\nfound.open()"),
+    ],
+)
+def test_what_replays_is_allowed(path: str, text: str) -> None:
+    assert impurities(Source(path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("headway/domain/x.py", "class State(BaseModel):\n    seen: set[str] = set()"),
+        ("headway/domain/x.py", "class State(BaseModel):\n    seen: dict[str, 'frozenset[str]'] = {}"),
+        ("headway/domain/x.py", "class State(BaseModel):\n    seen: typing.AbstractSet[str]"),
+        ("workflows/x.py", "class W:\n    def __init__(self):\n        self.seen = set()"),
+        ("workflows/x.py", "class W:\n    def __init__(self):\n        self.seen = {1, 2}"),
+        ("workflows/x.py", "for key in {key for key in keys}: pass"),
+        ("workflows/x.py", "def f(keys: frozenset[str]): pass"),
+    ],
+)
+def test_a_set_in_workflow_state_is_found(path: str, text: str) -> None:
+    assert sets_in_state(Source(path, text)) != []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("headway/domain/x.py", "LATER = frozenset({'a'})\ndef f(): return sorted({1, 2})"),
+        ("workflows/x.py", "if status in {Status.DONE, Status.FAILED}: pass"),
+        ("activities/x.py", "class Store:\n    seen: set[str]"),
+    ],
+)
+def test_a_set_that_no_replay_walks_over_is_allowed(path: str, text: str) -> None:
+    assert sets_in_state(Source(path, text)) == []
+
+
+def test_what_is_too_long_is_found() -> None:
+    function = "def f():\n" + "    pass\n" * FUNCTION_LINES
+    assert lengths(Source("worker.py", function)) == [f"worker.py:f: {FUNCTION_LINES + 1} lines"]
+    assert lengths(Source("worker.py", "pass\n" * FILE_LINES)) == []
+    assert lengths(Source("worker.py", "pass\n" * (FILE_LINES + 1))) == [f"worker.py: {FILE_LINES + 1} lines"]
+
+
+def test_another_passthrough_is_found() -> None:
+    text = "SandboxRestrictions.default.with_passthrough_modules('headway', NAME)"
+    assert passthrough(Source("worker.py", text)) == [("headway", "NAME")]
