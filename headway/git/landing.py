@@ -70,7 +70,7 @@ class Landing:
             pending = Pending(asked=asked, mark=submission.mark(base, tree), tree=tree)
             # Whoever finds this note after a kill looks on the trunk for its mark.
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
-            taken = self._take(base, pending, submission, check_lease)
+            taken = self._take(workspace, pending, submission, check_lease)
             if taken.conflicted is not None:
                 return self._give_back(workspace, found.tree, asked, taken, check_lease)
             return self._settle(workspace, found.tree, pending, taken, check_lease)
@@ -85,9 +85,11 @@ class Landing:
             return Refused(f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True)
         return None
 
-    def _take(self, base: Oid, pending: Pending, submission: Submission, check: Callable[[], None]) -> _Taken:
+    def _take(
+        self, workspace: Workspace, pending: Pending, submission: Submission, check: Callable[[], None]
+    ) -> _Taken:
         """Put the pending tree on the trunk. Only reading the tip, merging and moving the ref happen under the lock."""
-        repo = self.hub.repo
+        repo, base = self.hub.repo, workspace.base
         message = submission.text(pending.mark)
         side = repo.commit(pending.tree, (base,), "submission", NOBODY)
         with locked(self.hub.folder / "land.flock") as lock:
@@ -103,7 +105,7 @@ class Landing:
                 if merged.tree == repo.tree_of(tip):
                     return _Taken(None, tip)
                 commit = repo.commit(merged.tree, (tip,), message, submission.author)
-                if move_ref(repo, TRUNK, commit, tip, (lock,)):
+                if move_ref(repo, TRUNK, commit, tip, (lock, *workspace.tree.keep)):
                     return _Taken(commit, tip)
         raise TransientError("the trunk is moved by somebody who does not take its lock")
 

@@ -95,8 +95,11 @@ class Workspace:
             if load_owner(self.home).lease > self.lease:
                 raise LeaseLost(f"the workspace of {self.task} has a newer holder")
             (self.home / "index.lock").unlink(missing_ok=True)
-            self._finish_move()
-            yield
+            try:
+                self._finish_move()
+                yield
+            finally:
+                self.tree = replace(self.tree, keep=())
 
     def scan(self) -> Scan:
         """The files as a tree in the hub. Needs `held`, as everything below does."""
