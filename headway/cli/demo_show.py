@@ -6,12 +6,14 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from temporalio.client import Client
 
 from headway.cli.commits import landed
+from headway.cli.demo_facts import facts_of
 from headway.cli.local_site import Site, start_service, start_workers
 from headway.cli.ports import free_ports
 from headway.cli.report import print_ending
@@ -21,6 +23,7 @@ from headway.cli.service_settings import ServiceSettings, find_settings, load_se
 from headway.cli.supervisor import ChildEvent, Supervisor
 from headway.cli.views import REHEARSAL, LiveView, PlainView, open_view, tree_of
 from headway.cli.watch import Ending, Look, follow, look_at
+from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.repo import hermetic_environment, run_git
 from headway.rehearsal.host import Rehearsal
@@ -35,6 +38,7 @@ KILL_AFTER = 3
 """Commits on the trunk when the agents' process is killed: in the middle, with the other tasks at work."""
 
 LOOK_EVERY_S = 0.2
+WITHIN_S = 300.0
 
 
 class Show:
@@ -59,8 +63,8 @@ class Show:
                 raw = {"repo": str(repository), "instructions": INSTRUCTIONS, "check": CHECK}
                 await start(site.client, NAME, raw)
                 ending, last = await self._follow(supervisor, site.client)
-            problems = rehearsal.problems()
-        return await self._close(repository, ending, last, problems)
+            report = rehearsal.report()
+        return await self._close(repository, ending, last, report)
 
     async def _start(self, supervisor: Supervisor, url: str) -> Site:
         site = await start_service(supervisor, _on_free_ports(load_settings(find_settings())))
@@ -84,7 +88,9 @@ class Show:
         with self.view as view:
             followed = asyncio.create_task(follow(client, NAME, self.home, view))
             try:
-                await asyncio.wait({followed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({followed, stopped}, timeout=WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+                if not (followed.done() or stopped.done()):
+                    raise UserError(f"The demo's run has not ended within {WITHIN_S:.0f} s.", "Its logs may say why.")
                 if stopped.done():
                     # Ctrl-C, or a child that cannot be restarted: raises in the latter case.
                     stopped.result()
@@ -111,22 +117,36 @@ class Show:
             case "died":
                 self._tell(f"process {event.name} (pid {event.pid}) died; its supervisor starts it again")
 
-    async def _close(self, repository: Path, ending: Ending, last: Look, problems: list[str]) -> int:
+    async def _close(self, repository: Path, ending: Ending, last: Look, report: dict[str, Any]) -> int:
         self._head("The tree of agents")
         if last.tree is not None:
             self.console.print(tree_of(last.tree))
         self._head("The run")
         print_ending(self.console, NAME, ending)
+        self._head("What the logs say")
+        for line in self._log_lines(report):
+            self._out(line)
         self._head(f"git log {BRANCH}, in the sample repository")
         log = ("log", "--format=%h %s", BRANCH, "--")
         self._out(await asyncio.to_thread(lambda: run_git(log, env=hermetic_environment(), cwd=repository).text))
         proven = await self._prove(repository)
+        problems = [*report["over_use"], *report["under_use"]]
         for problem in problems:
             self._out(f"the run and the playbook disagree: {problem}")
         took = time.monotonic() - self.begun
         survived = "the worker process killed in the middle was replaced, and " if self.killed is not None else ""
         self._head(f"{took:.0f} s; {survived}{'all tests pass' if proven else 'the tests FAIL'}")
         return 0 if proven and ending.exit_code == 0 and not problems else 1
+
+    def _log_lines(self, report: dict[str, Any]) -> list[str]:
+        facts = facts_of(self.home, NAME)
+        lines = [
+            f"conflict on {', '.join(c.paths)}: back to '{c.title}', whose worker resolved it" for c in facts.conflicts
+        ]
+        lines.append(f"{report['requests']} model calls, {report['repeats']} of them asked again after the kill")
+        if self.killed is not None:
+            lines.append(f"{facts.resumed} agents went on from their logs in the new process")
+        return lines
 
     async def _prove(self, repository: Path) -> bool:
         """Run the tests of what came out, in a checkout of the branch beside the user's own."""

@@ -15,6 +15,8 @@ PLANNERS_ASKED = 12
 """Of open planners; what is below the others is shown as their last digests told."""
 
 ANSWER_S = 5.0
+TRIES = 4
+"""A workflow task fails once or twice also in good health, for instance when a signal comes in at its end."""
 
 
 async def ask(client: Client, workflow: str, query: str) -> Any:
@@ -32,13 +34,36 @@ async def ask(client: Client, workflow: str, query: str) -> Any:
 
 async def live_tree(client: Client, run: RunName) -> TreeNode | None:
     """The root planner with everything below it; None before it exists, or when nobody answers."""
+    root_id = await _root_id(client, run)
+    root = await _node(client, root_id) if root_id is not None else None
+    return await _grown(client, root, [PLANNERS_ASKED]) if root is not None else None
+
+
+async def failing(client: Client, workflow: str) -> str:
+    """In words, that a workflow fails at every try, which is a fault of ours and looks like a hang; else empty."""
+    try:
+        described = await client.get_workflow_handle(workflow).describe()
+    except RPCError:
+        return ""
+    tries = described.raw_description.pending_workflow_task.attempt
+    if tries < TRIES:
+        return ""
+    return f"the workflow {workflow} has failed {tries - 1} times at the same place; logs/workflows.log says why"
+
+
+async def root_failing(client: Client, run: RunName) -> str:
+    """The same of the run's root planner."""
+    root = await _root_id(client, run)
+    return await failing(client, root) if root is not None else ""
+
+
+async def _root_id(client: Client, run: RunName) -> AgentId | None:
     try:
         described = await client.get_workflow_handle(run).describe()
     except RPCError:
         return None
     first = described.raw_description.workflow_execution_info.first_run_id or described.run_id or ""
-    root = await _node(client, root_planner_id(run, Incarnation(first)))
-    return await _grown(client, root, [PLANNERS_ASKED]) if root is not None else None
+    return root_planner_id(run, Incarnation(first))
 
 
 async def _grown(client: Client, node: TreeNode, left: list[int]) -> TreeNode:

@@ -19,13 +19,8 @@ def rehearse(
     from headway.rehearsal.host import Rehearsal
 
     with Rehearsal(playbook, port) as rehearsal:
-        typer.echo(f"REHEARSAL of '{rehearsal.playbook.name}'. Give it to `headway up` and `headway run` as")
-        typer.echo(f"  export OPENAI_BASE_URL={rehearsal.url}")
-        typer.echo(
-            f"  export HEADWAY_PLANNER_MODEL={rehearsal.playbook.model} HEADWAY_WORKER_MODEL={rehearsal.playbook.model}"
-        )
-        typer.echo("Ctrl-C ends it and says where the run and the playbook disagreed.")
         try:
+            _announce(rehearsal.playbook.name, rehearsal.playbook.model, rehearsal.url)
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
@@ -33,3 +28,10 @@ def rehearse(
     for problem in problems:
         typer.echo(problem, err=True)
     raise typer.Exit(4 if problems else 0)
+
+
+def _announce(name: str, model: str, url: str) -> None:
+    typer.echo(f"REHEARSAL of '{name}'. Give it to `headway up` and `headway run` as")
+    typer.echo(f"  export OPENAI_BASE_URL={url}")
+    typer.echo(f"  export HEADWAY_PLANNER_MODEL={model} HEADWAY_WORKER_MODEL={model}")
+    typer.echo("Ctrl-C ends it and says where the run and the playbook disagreed.")

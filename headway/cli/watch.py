@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.service import RPCError
 
 from headway.cli.commits import Commit, landed
-from headway.cli.live_tree import ask, live_tree
+from headway.cli.live_tree import ask, failing, live_tree, root_failing
 from headway.domain.ids import RunName
 from headway.domain.run import Outcome, RunReport
 from headway.domain.tree import TreeNode
@@ -60,11 +60,12 @@ async def look_at(client: Client, name: RunName, home: Path) -> Look:
     try:
         status = await ask(client, name, "status")
     except (TimeoutError, RPCError):
-        return Look(commits=commits, problem="no worker process answers")
+        return Look(commits=commits, problem=await failing(client, name) or "no worker process answers")
     except WorkflowQueryFailedError as error:
         return Look(commits=commits, problem=f"the run cannot answer: {error}")
     tree = await live_tree(client, name)
-    return Look(status if isinstance(status, dict) else {}, tree, commits)
+    problem = "" if tree is not None else await root_failing(client, name)
+    return Look(status if isinstance(status, dict) else {}, tree, commits, problem)
 
 
 async def follow(client: Client, name: RunName, home: Path, view: View) -> Ending:

@@ -1,0 +1,50 @@
+"""What the agents' logs say of a demo: which landings conflicted, and who went on after the kill."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.headings import task_of
+from headway.domain.ids import AgentId, RunName
+from headway.trace.log_store import LogStore
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A landing that was handed back to its worker."""
+
+    title: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Read from the logs, not from the script.
+
+    Attributes:
+        resumed: Agents that a second process took over from their logs.
+    """
+
+    conflicts: tuple[Conflict, ...]
+    resumed: int
+
+
+def facts_of(home: Path, run: RunName) -> Facts:
+    """Everything that the run's logs say of conflicts and of resumed agents."""
+    store = LogStore(home)
+    conflicts: list[Conflict] = []
+    resumed = 0
+    for agent in store.agents(run):
+        conflicts += _conflicts(store, agent)
+        resumed += any(event.lease > 1 and event.type == "llm.request" for event in store.read(agent))
+    return Facts(tuple(conflicts), resumed)
+
+
+def _conflicts(store: LogStore, agent: AgentId) -> list[Conflict]:
+    title, found = "", []
+    for event in store.read(agent):
+        if event.type == "message" and not title:
+            asked = task_of(str(event.data.get("text", "")))
+            title = asked[0] if asked else ""
+        if event.type == "tool.result" and event.data.get("landing") == "conflicted":
+            found.append(Conflict(title, tuple(event.data.get("paths", ()))))
+    return found

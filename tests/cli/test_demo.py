@@ -1,0 +1,123 @@
+"""The whole of Headway as a newcomer meets it: real service, real processes, real git, a scripted model."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from headway.cli.ports import free_ports
+from headway.cli.sample_repository import CHECK, PLAYBOOK, make_sample
+from headway.cli.service_settings import find_settings
+from headway.cli.supervisor_state import read_state
+from headway.rehearsal.host import Rehearsal
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADWAY = [sys.executable, "-m", "headway.cli.app"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    # As in an activated environment: the sample's commands call python3.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "PATH": path, **more}
+
+
+def headway(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*HEADWAY, *arguments], capture_output=True, text=True, timeout=150, check=False, env=environment(**env)
+    )
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_survives_the_kill_and_ends_with_passing_tests(tmp_path: Path) -> None:
+    done = headway("demo", TMPDIR=str(tmp_path), TEMPORAL_ADDRESS="far.example.org:7233", OPENAI_API_KEY="sk-mine")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = done.stdout
+    assert "REHEARSAL" in out
+    killed = re.search(r"kill -9 (\d+)", out)
+    assert killed
+    assert f"process agents (pid {killed[1]}) died" in out
+    assert "process agents started again" in out
+    assert "demo: done, and the check passes on the trunk" in out
+    assert "headway/demo/main at" in out
+    assert "8 commits" in out
+    assert "conflict on textstats/cli.py: back to 'Add lines to the command line'" in out
+    assert "Ran 15 tests" in out
+    assert not list(tmp_path.iterdir()), "the demo leaves nothing behind"
+
+
+@pytest.mark.timeout(180)
+def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
+    repository = make_sample(tmp_path / "repository")
+    config = tmp_path / "mine.yaml"
+    settings = yaml.safe_load(find_settings().read_text())
+    settings["server"]["port"], settings["server"]["ui_port"] = free_ports(2)
+    config.write_text(yaml.safe_dump(settings))
+
+    with Rehearsal(PLAYBOOK) as rehearsal:
+        env = {
+            "HEADWAY_HOME": str(home),
+            "OPENAI_BASE_URL": rehearsal.url,
+            "HEADWAY_PLANNER_MODEL": "rehearsal",
+            "HEADWAY_WORKER_MODEL": "rehearsal",
+        }
+        try:
+            up = headway("up", "--detach", "--config", str(config), "--agents", "8", **env)
+            assert up.returncode == 0, up.stderr
+            assert f"http://127.0.0.1:{settings['server']['ui_port']}" in up.stdout
+            state = read_state(home)
+            assert state is not None
+            pids = [child.pid for child in state.children.values() if child.pid]
+            assert len(pids) == 4
+
+            again = headway("up", "--detach", "--config", str(config), **env)
+            assert again.returncode == 2
+            assert "already in use" in again.stderr
+
+            run = headway("run", str(repository), "Make it useful.", "--name", "first", "--check", CHECK, **env)
+            assert run.returncode == 0, run.stdout + run.stderr
+            assert "first: done, and the check passes on the trunk" in run.stdout
+            assert run.stdout.count("landed ") == 8
+
+            assert (
+                "a run named 'first' is there already"
+                in headway("run", str(repository), "Again.", "--name", "first", **env).stderr
+            )
+            listed = headway("status", **env).stdout
+            assert re.search(r"first +done", listed)
+            shown = headway("status", "first", **env).stdout
+            assert "✓ Add lines to the command line" in shown
+            assert "8 commits" in shown
+        finally:
+            down = headway("down", **env)
+
+    assert "Stopped." in down.stdout
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    env = environment(TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        [*HEADWAY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    ) as demo:
+        assert demo.stdout is not None
+        pids = []
+        for line in demo.stdout:
+            pids += [int(pid) for pid in re.findall(r"started \(pid (\d+)\)", line)]
+            if "phase running" in line or "process agents" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        rest = demo.stdout.read()
+
+    assert demo.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert len(pids) == 4
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not list(tmp_path.iterdir())
