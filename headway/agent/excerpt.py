@@ -2,21 +2,23 @@
 
 LINE_CHARS = 2_000
 LINES_READ = 400
+CARRIAGE_RETURN = "\r"
 EXCERPT_CHARS = 60_000
 """Characters of one tool answer; about 15,000 tokens."""
 
 
-def decoded(raw: bytes, path: str) -> str:
-    """The text of a file, or a line that says why it is not shown."""
+def excerpt(raw: bytes, path: str, start: int = 1, limit: int = LINES_READ) -> str:
+    """Numbered lines of a file, or a line that says why none are shown."""
     if b"\0" in raw[:8_000]:
         return f"[{path} is binary: {len(raw)} bytes]"
-    return raw.decode("utf-8", "replace")
+    return numbered(raw.decode("utf-8", "replace"), start, limit)
 
 
 def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
     """Lines `start` to `start + limit - 1` of a text with their numbers, and how many there are beyond."""
-    lines = text.splitlines()
-    if not lines:
+    # Not `splitlines`, which also splits where no editor and no search counts a line.
+    lines = text.removesuffix("\n").split("\n")
+    if not text:
         return "[empty]"
     first = max(1, start)
     if first > len(lines):
@@ -24,7 +26,7 @@ def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
     shown: list[str] = []
     room = EXCERPT_CHARS
     for number, line in enumerate(lines[first - 1 : first - 1 + max(1, limit)], first):
-        entry = f"{number:>6}\t{cut(line, LINE_CHARS)}"
+        entry = f"{number:>6}\t{cut(line.rstrip(CARRIAGE_RETURN), LINE_CHARS)}"
         room -= len(entry) + 1
         if room < 0:
             break

@@ -5,7 +5,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, decoded, numbered
+from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, excerpt
 from headway.domain.errors import ToolError
 from headway.git.files import write_whole
 
@@ -30,7 +30,7 @@ class Files:
 
     def read(self, path: str, start: int = 1, limit: int = LINES_READ) -> str:
         """Numbered lines of a file."""
-        return numbered(decoded(self._bytes(self._readable(path)), path), start, limit)
+        return excerpt(self._bytes(self._readable(path)), path, start, limit)
 
     def text(self, path: str) -> str:
         """A whole file; bytes that are no UTF-8 survive a round through `write`."""
@@ -164,7 +164,7 @@ def _search(pattern: str, path: str, glob: str | None) -> list[str]:
         command += [f"--glob={glob}"] if glob else []
         command += ["--glob=!.git", f"--glob=!/{HARNESS_FOLDER}"] if not path.startswith(HARNESS_FOLDER) else []
         return [*command, "-e", pattern, "--", path]
-    command = ["grep", "-rnIE", "--exclude-dir=.git", f"--exclude-dir={HARNESS_FOLDER}"]
+    command = ["grep", "-rnHIE", "--exclude-dir=.git", f"--exclude-dir={HARNESS_FOLDER}"]
     command += [f"--include={glob}"] if glob else []
     return [*command, "-e", pattern.replace("\\d", "[0-9]"), "--", path]
 

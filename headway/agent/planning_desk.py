@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from headway.agent.children import Asked, asked_in, outstanding, overlap, told_in
 from headway.agent.conversation import Answer, Conversation
-from headway.agent.excerpt import EXCERPT_CHARS, cut, decoded, numbered
+from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
 from headway.agent.files import GREP_HITS, hits_text
 from headway.agent.handoff_text import whole
 from headway.agent.prompts import Prompts
@@ -87,7 +87,7 @@ class PlanningDesk:
             case tools.ListDir(path=path, depth=depth):
                 return self.hub.list_dir(at, path, depth)
             case tools.ReadFile(path=path, start=start, limit=limit):
-                return numbered(decoded(self.hub.read_file(at, path), path), start, limit)
+                return excerpt(self.hub.read_file(at, path), path, start, limit)
             case tools.Grep(pattern=pattern, path=path, glob=glob):
                 return hits_text(self.hub.grep(at, pattern, path, glob, GREP_HITS + 1), GREP_HITS)
             case tools.GitLog(path=path, limit=limit):

@@ -38,7 +38,7 @@ class Prompts:
         """What must be given to render a prompt."""
         return frozenset(self._template(name).get_identifiers())
 
-    def render(self, name: str, **values: object) -> str:
+    def render(self, name: str, /, **values: object) -> str:
         """The text of a prompt.
 
         Raises:

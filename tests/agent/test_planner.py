@@ -1,5 +1,7 @@
 """A planner's turn: what it is told, what it decides, and when it ends."""
 
+from typing import Any
+
 import pytest
 
 from headway.domain.check import CheckVerdict
@@ -10,7 +12,7 @@ from headway.domain.turn import ChildKind, Decision, Final
 from headway.rehearsal.playbook import Step
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
 
-TASKS = [
+TASKS: list[dict[str, Any]] = [
     {"title": "Write one", "intent": "It is missing.", "paths": ["src/one.py"], "priority": 1},
     {"title": "Look at two " + "x" * 80, "intent": "Nobody knows.", "kind": "investigate"},
 ]

@@ -1,0 +1,130 @@
+"""The files of a workspace: what can be reached, and what is said of what cannot."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headway.agent.files import Files
+from headway.domain.errors import ToolError
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    root = tmp_path / "ws"
+    for name, text in {
+        "a.py": "one\ntwo\n",
+        "src/b.py": "two\n",
+        ".git/config": "two\n",
+        ".headway/x": "two\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (tmp_path / "outside.txt").write_text("secret two\n")
+    (root / "link").symlink_to(tmp_path / "outside.txt")
+    (root / "up").symlink_to(tmp_path)
+    (root / "inner").symlink_to("src/b.py")
+    (root / "gitlink").symlink_to(".git")
+    return Files(root)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../outside.txt",
+        "/etc/passwd",
+        "link",
+        "up/outside.txt",
+        ".git/config",
+        "src/../.git/config",
+        "gitlink/config",
+        ".GIT/x",
+        "\0",
+    ],
+)
+def test_nothing_outside_and_nothing_of_git_is_reached(files: Files, path: str) -> None:
+    for reach in (
+        files.read,
+        files.list_dir,
+        files.text,
+        lambda p: files.grep("two", p),
+        lambda p: files.write(p, "x"),
+    ):
+        with pytest.raises(ToolError):
+            reach(path)
+
+
+def test_the_harness_folder_is_not_written_and_only_outputs_are_read(files: Files) -> None:
+    with pytest.raises(ToolError, match="belongs to the harness"):
+        files.write(".headway/out/1.txt", "x")
+    with pytest.raises(ToolError, match="belongs to the harness"):
+        files.read(".headway/x")
+    files.output_file(1).write_text("whole\n")
+    assert files.read(".headway/out/1.txt") == "     1\twhole"
+    assert files.grep("whole", ".headway/out") == ".headway/out/1.txt:1:whole"
+
+
+def test_a_link_within_the_workspace_is_followed(files: Files) -> None:
+    assert files.read("inner") == "     1\ttwo"
+    files.write("inner", "three\n")
+    assert files.read("src/b.py") == "     1\tthree"
+
+
+def test_output_is_not_written_through_a_link_that_a_command_left(files: Files, tmp_path: Path) -> None:
+    (files.root / ".headway" / "out").symlink_to(tmp_path)
+    files.output_file(3).write_text("mine")
+    assert not (tmp_path / "3.txt").exists()
+
+
+@pytest.mark.parametrize("search", ["rg", "grep"])
+def test_grep_finds_lines_and_never_what_is_hidden(files: Files, search: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if search == "grep":
+        monkeypatch.setattr("shutil.which", lambda _: None)
+    assert sorted(files.grep("tw[o]").splitlines()) == ["a.py:2:two", "src/b.py:1:two"]
+    assert files.grep("two", "src", "*.py") == "src/b.py:1:two"
+    assert files.grep("nothing") == "[no match]"
+    with pytest.raises(ToolError, match="grep"):
+        files.grep("(")
+    assert files.grep("two", "a.py") == "a.py:2:two"
+
+
+def test_writing_keeps_the_mode_and_makes_folders(files: Files) -> None:
+    script = files.root / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert files.write("run.sh", "#!/bin/bash\n")
+    assert os.access(script, os.X_OK)
+    assert not files.write("deep/er/file.txt", "x")
+    with pytest.raises(ToolError, match="is not a file"):
+        files.write("src", "x")
+    with pytest.raises(ToolError, match="cannot be written"):
+        files.write("a.py/b", "x")
+
+
+def test_bytes_that_are_no_utf8_survive_an_edit(files: Files) -> None:
+    (files.root / "latin").write_bytes(b"caf\xe9\nold\n")
+    files.write("latin", files.text("latin").replace("old", "new"))
+    assert (files.root / "latin").read_bytes() == b"caf\xe9\nnew\n"
+
+
+def test_reading_says_what_it_does_not_show(files: Files) -> None:
+    (files.root / "long").write_text("".join(f"{n}\n" for n in range(1, 1001)))
+    (files.root / "bin").write_bytes(b"a\0b")
+    assert (
+        files.read("long", 10, 2) == "    10\t10\n    11\t11\n[lines 12 to 1000 are not shown: read on with start=12]"
+    )
+    assert files.read("long", 2000).startswith("[there is no line 2000")
+    assert files.read("bin") == "[bin is binary: 3 bytes]"
+    for path, said in {"nope": "does not exist", "src": "use list_dir"}.items():
+        with pytest.raises(ToolError, match=said):
+            files.read(path)
+    os.mkfifo(files.root / "pipe")
+    with pytest.raises(ToolError, match="not a file"):
+        files.read("pipe")
+
+
+def test_a_folder_is_listed_as_deep_as_asked(files: Files) -> None:
+    assert files.list_dir() == "a.py\ngitlink\ninner\nlink\nsrc/\nup"
+    assert "src/b.py" in files.list_dir(".", 2)
+    with pytest.raises(ToolError, match="not a folder"):
+        files.list_dir("a.py")

@@ -1,0 +1,123 @@
+"""Guards: what a log says of an agent that goes in circles."""
+
+from typing import Any
+
+import pytest
+
+from headway.agent import guards
+from headway.domain.events import Event, EventType
+from headway.domain.ids import AgentId, RunName
+
+AGENT = AgentId("run/root-00000000")
+
+
+def event(kind: EventType, **data: Any) -> Event:
+    return Event(
+        ts=0,
+        seq=0,
+        lease=1,
+        run=RunName("run"),
+        agent=AGENT,
+        parent=AgentId("run"),
+        role="planner",
+        type=kind,
+        data=data,
+    )
+
+
+def reply(stop: str = "tool", text: str = "", calls: int = 1) -> Event:
+    return event("llm.response", stop=stop, text=text, calls=[{}] * calls)
+
+
+def result(key: str = "k", digest: str = "d", **flags: bool) -> Event:
+    return event("tool.result", key=key, digest=digest, **flags)
+
+
+def calls(*results: Event) -> list[Event]:
+    return [entry for one in results for entry in (reply(), one)]
+
+
+def test_a_third_equal_result_is_reminded_of_once() -> None:
+    events = calls(*[result()] * 3)
+    assert guards.reminders_due(events) == ["repeat"]
+    assert guards.reminders_due([*events, event("reminder", why="repeat")]) == []
+    assert guards.reminders_due(calls(*[result()] * 2)) == []
+
+
+def test_the_fifth_is_refused_and_after_the_seventh_the_agent_is_stopped() -> None:
+    assert not guards.is_refused(calls(*[result()] * 3), "k")
+    assert guards.is_refused(calls(*[result()] * 4), "k")
+    refused = [result(digest="other", refused=True, error=True)]
+    assert guards.stop_due(calls(*[result()] * 4, *refused * 2)) is None
+    assert guards.stop_due(calls(*[result()] * 4, *refused * 3)) == guards.Stop("stalled")
+
+
+def test_two_calls_in_turn_are_seen_as_a_circle_too() -> None:
+    events = calls(*[result("a"), result("b")] * 4)
+    assert guards.is_refused(events, "a")
+    assert guards.is_refused(events, "b")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [result("edit", "done", progress=True), event("message", text="news")],
+    ids=["something was done", "something was told"],
+)
+def test_news_makes_a_repeat_a_new_call(between: Event) -> None:
+    assert not guards.is_refused([*calls(*[result()] * 4), reply(), between], "k")
+
+
+def test_doing_the_same_over_and_over_is_no_news() -> None:
+    events = calls(*[result(), result("edit", "done", progress=True)] * 4)
+    assert guards.is_refused(events, "edit")
+
+
+def test_another_result_starts_the_count_anew() -> None:
+    assert not guards.is_refused(calls(*[result()] * 4, result(digest="new")), "k")
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([reply("text", "a", 0), reply("text", "b", 0)], None),
+        ([reply("text", "a", 0), reply("empty", "", 0), reply("text", " ", 0)], guards.Stop("mute", "a")),
+        ([reply("empty", "", 0)] * 3, guards.Stop("empty")),
+        ([reply("refusal", "no", 0)] * 2, guards.Stop("refused")),
+        ([reply("refusal", "no", 0), reply("text", "hm", 0)], None),
+        ([reply("length", "", 2)] * 3, guards.Stop("empty")),
+        ([reply("text", "a", 0), reply("text", "b", 0), event("message", text="x"), reply("text", "c", 0)], None),
+        ([reply("text", "a", 0), reply("text", "b", 0), reply(), reply("text", "c", 0)], None),
+    ],
+)
+def test_three_idle_replies_or_two_refusals_in_a_row_stop_the_agent(
+    replies: list[Event], expected: guards.Stop | None
+) -> None:
+    assert guards.stop_due(replies) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "due"),
+    [
+        (reply("text", "a", 0), ["use_tool"]),
+        (reply("empty", "", 0), ["use_tool"]),
+        (reply("length", "", 1), ["output_limit"]),
+        (reply("refusal", "no", 0), ["refused"]),
+        (reply(), []),
+    ],
+)
+def test_an_idle_reply_is_reminded_of(last: Event, due: list[str]) -> None:
+    assert guards.reminders_due([last]) == due
+
+
+def test_five_errors_in_a_row_are_reminded_of_once_for_each_five() -> None:
+    errors = [result(f"k{n}", error=True) for n in range(5)]
+    events = calls(*errors)
+    assert guards.reminders_due(events) == ["errors"]
+    told = [*events, event("reminder", why="errors")]
+    assert guards.reminders_due([*told, *calls(*errors[:4])]) == []
+    assert guards.reminders_due([*calls(*errors[:4], result("fine"), *errors[4:])]) == []
+
+
+def test_a_call_is_known_whatever_the_order_and_spacing_of_its_arguments() -> None:
+    assert guards.call_key("t", '{"a": 1, "b": 2}') == guards.call_key("t", '{"b":2,"a":1}')
+    assert guards.call_key("t", "not json") != guards.call_key("t", "{}")

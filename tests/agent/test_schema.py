@@ -1,0 +1,78 @@
+"""Tool schemas and arguments: what servers are sent, and what a model's words become."""
+
+from typing import Any
+
+import pytest
+
+from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS, ReadFile
+from headway.agent.tools.schema import arguments_of
+from headway.agent.tools.working import WORKER_SCHEMAS, WORKER_TOOLS
+from headway.domain.errors import ToolError
+
+REQUIRED = {
+    "read_file": {"path"},
+    "edit_file": {"path", "old", "new"},
+    "write_file": {"path", "content"},
+    "grep": {"pattern"},
+    "shell": {"command"},
+    "git_show": {"rev"},
+    "read_handoff": {"id"},
+    "cancel": {"ids"},
+    "land": {"message"},
+    "rewrite_scratchpad": {"content"},
+    "spawn_tasks": {"tasks"},
+    "spawn_subplanner": {"scope", "intent"},
+    "finish": {"status", "summary"},
+}
+
+
+def test_only_what_must_be_given_is_required() -> None:
+    for schema in PLANNER_SCHEMAS + WORKER_SCHEMAS:
+        assert set(schema.parameters["required"]) == REQUIRED.get(schema.name, set()), schema.name
+        assert schema.description
+    tasks = next(s for s in PLANNER_SCHEMAS if s.name == "spawn_tasks").parameters["properties"]["tasks"]
+    assert set(tasks["items"]["required"]) == {"title", "intent"}
+
+
+def test_schemas_hold_no_references_titles_or_keywords_that_servers_differ_in() -> None:
+    def walk(node: Any, *, names: bool = False) -> None:
+        if isinstance(node, list):
+            for entry in node:
+                walk(entry)
+        elif isinstance(node, dict):
+            assert names or not {"$ref", "$defs", "title", "minLength", "maxItems", "anyOf", "pattern"} & node.keys()
+            for key, value in node.items():
+                walk(value, names=key == "properties" and not names)
+
+    for schema in PLANNER_SCHEMAS + WORKER_SCHEMAS:
+        walk(schema.parameters)
+        assert schema.parameters["type"] == "object"
+
+
+def test_tools_stand_in_one_fixed_order() -> None:
+    assert list(PLANNER_TOOLS) == sorted(PLANNER_TOOLS)
+    assert list(WORKER_TOOLS) == sorted(WORKER_TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "said"),
+    [
+        ("read_file", "{", "not JSON"),
+        ("read_file", "[]", "one JSON object"),
+        ("read_file", "{}", "- path: is required\nexpected: path, start (optional), limit (optional)"),
+        ("read_file", '{"path": "a", "lines": 3}', "- lines: is not an argument"),
+        ("read_file", '{"path": "a", "start": "x"}', "- start: Input should be a valid integer"),
+        ("finish", '{"status": "failed", "summary": "x"}', "- status: Input should be 'done', 'partial'"),
+        ("finish", '{"status": "done", "summary": " "}', "- summary: "),
+        ("sleep", "{}", "there is no tool 'sleep'; there are edit_file"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, raw: str, said: str) -> None:
+    with pytest.raises(ToolError) as raised:
+        arguments_of(WORKER_TOOLS, name, raw)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("raw", ['{"path": "a"}', '{"path": "a", "start": null}', '"{\\"path\\": \\"a\\"}"'])
+def test_null_and_twice_encoded_arguments_are_forgiven(raw: str) -> None:
+    assert arguments_of(WORKER_TOOLS, "read_file", raw) == ReadFile(path="a")
