@@ -8,11 +8,17 @@ from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
 
 
 class Context:
-    """The serialised messages of the newest epoch. Grows with each event; a new epoch starts it anew."""
+    """The serialised messages of the newest epoch. Grows with each event; a new epoch starts it anew.
+
+    Attributes:
+        items: The messages, rendered once.
+        nbytes: Their size.
+    """
 
     def __init__(self, adapter: WireAdapter, events: Iterable[Event] = ()) -> None:
         self._adapter = adapter
         self.items: list[bytes] = []
+        self.nbytes = 0
         self.epoch = 0
         for event in events:
             self.take(event)
@@ -23,13 +29,10 @@ class Context:
         if message is None:
             return
         if event.epoch != self.epoch:
-            self.items, self.epoch = [], event.epoch
-        self.items.append(self._adapter.encode(message))
-
-    @property
-    def nbytes(self) -> int:
-        """Size of all messages."""
-        return sum(len(item) for item in self.items)
+            self.items, self.nbytes, self.epoch = [], 0, event.epoch
+        item = self._adapter.encode(message)
+        self.items.append(item)
+        self.nbytes += len(item)
 
 
 def message_of(event: Event) -> Message | None:

@@ -64,6 +64,9 @@ class Conversation:
         self._chosen = chosen
         self._system = system
         self._tools = tools
+        self._head_bytes = len(system.encode()) + sum(
+            len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools
+        )
         self.events = [event for event in log.line if event.epoch == epoch and event.type in TALK]
         self._context = Context(chosen.model.adapter, self.events)
 
@@ -85,11 +88,6 @@ class Conversation:
             return []
         answered = {event.data["call_id"] for event in self.results}
         return [ToolCall(**call) for call in self.reply.data["calls"] if call["id"] not in answered]
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the newest reply holds nothing that may be run."""
-        return self.reply is not None and guards.is_idle(self.reply)
 
     @property
     def next_call(self) -> int:
@@ -125,9 +123,14 @@ class Conversation:
             }
         return self.note("tool.result", data, dur_ms=answer.dur_ms)
 
-    def is_refused(self, call: ToolCall) -> bool:
-        """Whether this call has been repeated too often to be run again."""
-        return guards.is_refused(self.events, guards.call_key(call.name, call.arguments))
+    def held_back(self, call: ToolCall, prompts: Prompts) -> Answer | None:
+        """The answer to a call that is not run: its reply was cut or filtered, or it was repeated too often."""
+        if self.reply is not None and guards.is_idle(self.reply):
+            return Answer(prompts.render("answers/not_run"), error=True, compared=None)
+        if guards.is_refused(self.events, guards.call_key(call.name, call.arguments)):
+            text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
+            return Answer(text, error=True, refused=True)
+        return None
 
     def remind(self, prompts: Prompts) -> None:
         """Append the reminders that are due."""
@@ -135,7 +138,7 @@ class Conversation:
             self.note("reminder", {"text": prompts.render(f"reminders/{why}"), "why": why})
 
     async def ask(self) -> Event:
-        """One model call. Its reply is on disk when this returns; nothing is awaited between the reply and its line.
+        """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
         Raises:
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
@@ -157,7 +160,8 @@ class Conversation:
         except HeadwayError as error:
             self.note("llm.retry", {"step": request.step, "kind": type(error).__name__, "why": str(error)})
             raise
-        event = self.note(
+        event = await in_thread(
+            self.note,
             "llm.response",
             {
                 "step": request.step,
@@ -172,9 +176,9 @@ class Conversation:
                 "request_id": reply.request_id,
             },
             dur_ms=(time.monotonic() - started) * 1000,
+            sync=True,
         )
         self.paid = Usage(tokens=self.paid.tokens + reply.tokens, calls=self.paid.calls + 1)
-        await in_thread(self.log.sync)
         return event
 
     def _request(self) -> Request:
@@ -191,8 +195,7 @@ class Conversation:
 
     @property
     def _nbytes(self) -> int:
-        tools = sum(len(tool.description) + len(str(tool.parameters)) for tool in self._tools)
-        return self._context.nbytes + len(self._system.encode()) + tools
+        return self._head_bytes + self._context.nbytes
 
 
 def newest_scratchpad(events: Sequence[Event]) -> str:

@@ -19,8 +19,10 @@ STALL_AT = 7
 MUTE_REPLIES = 3
 REFUSALS = 2
 ERRORS_IN_A_ROW = 5
+ALIGN_EVERY = 25
+"""Replies after which an agent is asked whether its direction still serves what it was asked."""
 
-Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused"]
+Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align"]
 Cause = Literal["stalled", "mute", "empty", "refused"]
 
 
@@ -88,6 +90,8 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
         due.append("repeat")
     if results and _errors_to_tell(events):
         due.append("errors")
+    if _replies_since_alignment(events) >= ALIGN_EVERY:
+        due.append("align")
     return [reminder for reminder in due if reminder not in given]
 
 
@@ -155,6 +159,15 @@ def _errors_to_tell(events: Sequence[Event]) -> bool:
                 break
             errors += 1
     return errors >= ERRORS_IN_A_ROW
+
+
+def _replies_since_alignment(events: Sequence[Event]) -> int:
+    replies = 0
+    for event in reversed(events):
+        if event.type == "reminder" and event.data.get("why") == "align":
+            break
+        replies += event.type == "llm.response"
+    return replies
 
 
 def _last_response(events: Sequence[Event]) -> int | None:

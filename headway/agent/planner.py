@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headway.agent import guards
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, recovered_in, to_recover, told_in
-from headway.agent.conversation import Answer, Beat, Conversation, newest_scratchpad
+from headway.agent.conversation import Beat, Conversation, newest_scratchpad
 from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
@@ -90,10 +90,9 @@ class PlannerAgent:
             if ended is not None:
                 return TurnOutcome.model_validate(ended.data["outcome"] | {"seq": ended.seq})
             turn = await self._open(order, log, physical)
-            outcome = await self._go_on(turn, beat)
-            await in_thread(log.sync)
-            return outcome
+            return await self._go_on(turn, beat)
         finally:
+            log.sync()
             log.close()
 
     async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
@@ -122,11 +121,11 @@ class PlannerAgent:
         while True:
             for call in turn.talk.pending:
                 beat(call.name)
-                turn.talk.answer(call, await in_thread(self._answer, turn, call))
+                await in_thread(self._answer, turn, call)
             await in_thread(self._tell, turn)
             end = self._end(turn)
             if end is not None:
-                return self._close(turn, *end)
+                return await in_thread(self._close, turn, *end)
             turn.talk.remind(self._prompts)
             need = turn.talk.next_call
             if turn.talk.paid.tokens + need > turn.order.allowance:
@@ -135,15 +134,10 @@ class PlannerAgent:
             try:
                 await turn.talk.ask()
             except (ContextOverflow, FatalModelError) as error:
-                return self._close(turn, Decision.GAVE_UP, str(error))
+                return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
 
-    def _answer(self, turn: _Turn, call: ToolCall) -> Answer:
-        if turn.talk.is_idle:
-            return Answer(self._prompts.render("answers/not_run"), error=True, compared=None)
-        if turn.talk.is_refused(call):
-            text = self._prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
-            return Answer(text, error=True, refused=True)
-        return turn.desk.answer(call)
+    def _answer(self, turn: _Turn, call: ToolCall) -> None:
+        turn.talk.answer(call, turn.talk.held_back(call, self._prompts) or turn.desk.answer(call))
 
     def _tell(self, turn: _Turn) -> None:
         """Say what this turn was asked with and the planner was not told yet.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from headway.agent import guards
 from headway.agent.assignment import Assignment
-from headway.agent.conversation import Answer, Beat, Conversation
+from headway.agent.conversation import Beat, Conversation
 from headway.agent.excerpt import cut_middle
 from headway.agent.files import HARNESS_FOLDER
 from headway.agent.handoffs import stored_handoff
@@ -28,7 +28,6 @@ from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrde
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace, Workspaces, boot_id
 from headway.model.failures import ContextOverflow, FatalModelError
-from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import active_seconds
@@ -124,7 +123,9 @@ class WorkerAgent:
         hub = self._hubs(context.run)
         beat("opens the workspace")
         workspace = await in_thread(self._workspaces(context.run).open, order.me, order.attempt, log.lease)
-        start = agent_start(log.line, order.attempt) or _begin(log, order, task, workspace)
+        start = agent_start(log.line, order.attempt)
+        if start is None:
+            start = await in_thread(_begin, log, order, task, workspace)
         talk = Conversation(
             log,
             chosen,
@@ -141,7 +142,8 @@ class WorkerAgent:
         setup = await self._set_up(job, beat)
         if not talk.events:
             assignment = Assignment(order, task, spec, hub, self._prompts)
-            talk.say(await in_thread(assignment.text, workspace.base, setup, log.line))
+            text = await in_thread(assignment.text, workspace.base, setup, log.line)
+            await in_thread(talk.say, text)
         return job
 
     async def _set_up(self, job: Job, beat: Beat) -> Event | None:
@@ -200,16 +202,9 @@ class WorkerAgent:
             if report is not None:
                 break
             beat(call.name)
-            report = _report_in([talk.answer(call, await self._answer(job, call))])
+            answer = talk.held_back(call, self._prompts) or await job.bench.answer(call)
+            report = _report_in([await in_thread(talk.answer, call, answer)])
         return report
-
-    async def _answer(self, job: Job, call: ToolCall) -> Answer:
-        if job.talk.is_idle:
-            return Answer(self._prompts.render("answers/not_run"), error=True, compared=None)
-        if job.talk.is_refused(call):
-            text = self._prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
-            return Answer(text, error=True, refused=True)
-        return await job.bench.answer(call)
 
     def _tell_of_rebuilding(self, job: Job) -> None:
         told = [event.data.get("boot") for event in job.talk.events if event.type == "reminder"]

@@ -121,3 +121,10 @@ def test_five_errors_in_a_row_are_reminded_of_once_for_each_five() -> None:
 def test_a_call_is_known_whatever_the_order_and_spacing_of_its_arguments() -> None:
     assert guards.call_key("t", '{"a": 1, "b": 2}') == guards.call_key("t", '{"b":2,"a":1}')
     assert guards.call_key("t", "not json") != guards.call_key("t", "{}")
+
+
+def test_every_twenty_five_replies_the_direction_is_questioned() -> None:
+    events = calls(*[result(f"k{n}") for n in range(25)])
+    assert guards.reminders_due(events) == ["align"]
+    told = [*events, event("reminder", why="align")]
+    assert guards.reminders_due([*told, *calls(*[result(f"n{n}") for n in range(24)])]) == []

@@ -35,7 +35,7 @@ def test_every_shipped_prompt_is_used_and_every_used_one_is_shipped() -> None:
     code = "\n".join(path.read_text() for path in folder.rglob("*.py"))
     named = set(re.findall(r'"((?:messages|answers|reminders)/\w+|planner_\w+|worker)"', code))
     named |= {f"messages/{name}" for name in re.findall(r'"(kind_\w+)"', code)}
-    named |= {f"reminders/{name}" for name in ("repeat", "errors", "use_tool", "output_limit", "refused")}
+    named |= {f"reminders/{name}" for name in ("repeat", "errors", "use_tool", "output_limit", "refused", "align")}
     assert named == set(Prompts.load().names)
 
 

@@ -1,0 +1,71 @@
+"""A planner's children as its log knows them: overlapping paths, and what an abandoned past leaves behind."""
+
+from typing import Any
+
+import pytest
+
+from headway.agent.children import asked_in, outstanding, overlap, recovered_in, to_recover
+from headway.domain.events import Event, EventType
+from headway.domain.ids import AgentId, ChildKey, RunName
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        (["src/a.py"], ["src/a.py"], ["src/a.py"]),
+        (["src/a.py"], ["src"], ["src/a.py"]),
+        (["./src/"], ["src/a.py"], ["./src/"]),
+        (["src/a.py"], ["src/a"], []),
+        (["srcs/a.py"], ["src"], []),
+        (["a", "b"], ["b/c", "d"], ["b"]),
+        (["."], ["src"], []),
+    ],
+)
+def test_paths_overlap_when_one_holds_the_other(ours: list[str], theirs: list[str], found: list[str]) -> None:
+    assert overlap(ours, theirs) == found
+
+
+def event(seq: int, kind: EventType, **data: Any) -> Event:
+    agent, run = AgentId("run/root-00000000"), RunName("run")
+    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "planner"}
+    return Event.model_validate({"ts": float(seq), "seq": seq, "lease": 1, "type": kind, "data": data, **where})
+
+
+def spawn(seq: int, *keys: str) -> Event:
+    spawned = [{"key": key, "kind": "t", "title": key, "item": item} for item, key in enumerate(keys)]
+    return event(
+        seq, "tool.result", spawned=spawned, items=[{"title": f"All of {key}", "paths": ["x"]} for key in keys]
+    )
+
+
+def start(seq: int, *recovered: str) -> Event:
+    return event(seq, "turn.start", recovered=[{"key": k, "kind": "t", "title": k, "seq": 1} for k in recovered])
+
+
+def told(seq: int, *keys: str) -> Event:
+    return event(seq, "message", inbox=[{"child": key, "status": "done", "seq": 0} for key in keys])
+
+
+def test_the_text_of_a_child_lies_where_its_answer_does() -> None:
+    asked = asked_in([spawn(7, "1.0-00000000", "1.1-00000000")])
+    assert [(a.spawned.seq, a.spawned.item, a.title, a.at) for a in asked.values()] == [
+        (7, 0, "All of 1.0-00000000", 7.0),
+        (7, 1, "All of 1.1-00000000", 7.0),
+    ]
+
+
+def test_what_was_told_is_not_outstanding_even_when_it_is_asked_for_later() -> None:
+    line = [told(0, "1.0-00000000"), spawn(1, "1.0-00000000", "1.1-00000000"), spawn(2, "2.0-00000000")]
+    assert list(outstanding(line, line)) == ["1.1-00000000", "2.0-00000000"]
+
+
+def test_an_abandoned_past_is_taken_over_once() -> None:
+    first, abandoned = spawn(1, "1.0-00000000"), spawn(2, "1.1-00000000")
+    line = [first]
+    physical = [first, abandoned]
+    assert [spawned.key for spawned in to_recover(physical, line)] == ["1.1-00000000"]
+    line.append(start(4, "1.1-00000000"))
+    physical.append(line[-1])
+    assert to_recover(physical, line) == []
+    assert set(recovered_in(line)) == {ChildKey("1.1-00000000")}
+    assert list(outstanding(physical, line)) == ["1.0-00000000", "1.1-00000000"]
