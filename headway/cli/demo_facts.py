@@ -21,7 +21,7 @@ class Facts:
     """Read from the logs, not from the script.
 
     Attributes:
-        resumed: Agents that a second process took over from their logs.
+        resumed: Workers that a second process took over from their logs.
     """
 
     conflicts: tuple[Conflict, ...]
@@ -35,7 +35,8 @@ def facts_of(home: Path, run: RunName) -> Facts:
     resumed = 0
     for agent in store.agents(run):
         conflicts += _conflicts(store, agent)
-        resumed += any(event.lease > 1 and event.type == "llm.request" for event in store.read(agent))
+        # A planner's lease rises with every turn; a worker's only when someone takes over.
+        resumed += any(event.lease > 1 and event.role == "worker" for event in store.read(agent))
     return Facts(tuple(conflicts), resumed)
 
 

@@ -145,7 +145,7 @@ class Show:
         ]
         lines.append(f"{report['requests']} model calls, {report['repeats']} of them asked again after the kill")
         if self.killed is not None:
-            lines.append(f"{facts.resumed} agents went on from their logs in the new process")
+            lines.append(f"{facts.resumed} workers went on from their logs in the new process")
         return lines
 
     async def _prove(self, repository: Path) -> bool:

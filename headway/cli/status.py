@@ -82,7 +82,7 @@ async def _show(client: "Client", console: "Console", home: Path, name: RunName)
     # A query without a worker process would only run into its timeout.
     look = await look_at(client, name, home) if await has_worker(client) else Look(problem="no worker process answers")
     if look.status:
-        console.print(headline(look.status), style="bold", highlight=False)
+        console.print(headline(look.status, look.tree), style="bold", highlight=False)
     tree = look.tree
     if tree is None:
         console.print(f"{look.problem}: what follows is from Temporal's own list alone", style="yellow")

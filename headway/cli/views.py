@@ -52,7 +52,7 @@ class LiveView:
     def _parts(self, look: Look) -> Iterator[Text | Tree]:
         if self._rehearsal or look.status.get("rehearsal"):
             yield Text(REHEARSAL, style="bold magenta")
-        yield Text(headline(look.status) if look.status else look.problem or "starting", style="bold")
+        yield Text(headline(look.status, look.tree) if look.status else look.problem or "starting", style="bold")
         if look.tree is not None:
             yield tree_of(look.tree)
         for commit in look.commits[-COMMITS_SHOWN:]:
@@ -116,16 +116,17 @@ class PlainView:
         return None
 
 
-def headline(status: dict[str, Any]) -> str:
-    """A run's state in one line."""
+def headline(status: dict[str, Any], tree: TreeNode | None = None) -> str:
+    """A run's state in one line; the root planner itself knows newer counts than the run."""
     parts = [f"{status.get('run', '')}: {status.get('outcome') or status.get('phase', '')}"]
-    counts = {name: count for name, count in status.get("counts", {}).items() if count}
+    counts = {name: count for name, count in (tree.counts if tree else status.get("counts", {})).items() if count}
     parts += [f"{count} {name}" for name, count in counts.items()]
     if status.get("open") and "open" not in counts:
         parts.append(f"{status['open']} open")
     if status.get("commits") is not None:
         parts.append(f"{status['commits']} commits")
-    spent, granted = status.get("spent") or {}, status.get("granted") or {}
+    spent = tree.spent.model_dump() if tree else status.get("spent") or {}
+    granted = status.get("granted") or {}
     if spent.get("tokens") is not None:
         limit = granted.get("tokens")
         parts.append(f"{spent['tokens']:,} tokens" + (f" of {limit:,}" if limit and limit < 10**15 else ""))
