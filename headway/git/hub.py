@@ -1,5 +1,6 @@
 """The hub: the bare repository of a run, which all its agents share. Its `main` is the trunk."""
 
+import ctypes
 import os
 import shutil
 import sys
@@ -172,8 +173,6 @@ def _init(hub: Repo, object_format: str) -> None:
 def _sync(folder: Path) -> None:
     """Wait until everything below `folder` is on disk; linked objects may be seconds old and not be there yet."""
     if sys.platform == "linux":
-        import ctypes
-
         handle = os.open(folder, os.O_RDONLY)
         try:
             ctypes.CDLL(None).syncfs(handle)

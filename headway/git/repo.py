@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from headway.domain.errors import TransientError
@@ -219,7 +220,7 @@ class Repo:
 
     def tree_of(self, commit: Oid) -> Oid:
         """The tree of a commit."""
-        return self.run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").oid
+        return _tree_of(self.git_dir, commit)
 
     def commit(self, tree: Oid, parents: Sequence[Oid], message: str, author: str) -> Oid:
         """Write a commit; `author` is `Name <mail>` and stands as committer too."""
@@ -229,3 +230,9 @@ class Repo:
             who |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": mail.rstrip(">")}
         flags = [part for parent in parents for part in ("-p", parent)]
         return self.run("commit-tree", *flags, tree, stdin=message.encode(errors="replace"), env=who).oid
+
+
+@lru_cache(maxsize=4096)
+def _tree_of(git_dir: Path, commit: Oid) -> Oid:
+    # A commit never changes, and a landing asks this many times over.
+    return Repo(git_dir).run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").oid

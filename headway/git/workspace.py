@@ -125,15 +125,17 @@ class Workspace:
         try:
             self.tree.run("read-tree", *(["--reset", "-u"] if over_ignored else ["-m", "-u", now]), move.tree)
         except GitError as error:
-            if not any(said in error.err for said in _OBSTRUCTED):
-                raise
-            self.note(before)
-            return False
+            if any(said in error.err for said in _OBSTRUCTED):
+                self.note(before)
+                return False
+            # It may have got half way, for example to a folder that the agent made read-only.
+            self._finish_move()
+            return True
         self._arrive(move)
         return True
 
     def _finish_move(self) -> None:
-        """Finish what a kill interrupted; nobody has worked here since, because commands die with their worker."""
+        """Finish a move that was interrupted; nobody has worked here since, because commands die with their worker."""
         move = self.standing().moving
         if move is None:
             return

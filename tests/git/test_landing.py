@@ -1,5 +1,7 @@
 """Landing: the files of a workspace become one commit on the trunk, whatever others landed meanwhile."""
 
+import os
+
 import pytest
 
 from headway.domain.errors import LeaseLost, ToolError
@@ -165,6 +167,18 @@ def test_an_ignored_file_in_the_way_of_a_new_one_gives_way(ground: Ground) -> No
     assert isinstance(outcome, Landed)
     assert (second.path / "important.log").read_text() == "tracked now\n"
     assert (second.path / "build").read_text() == "a file\n"
+    assert _stands_clean_on(second, outcome.commit)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_the_agent_made_read_only_does_not_hold_it_up(ground: Ground) -> None:
+    first, second = ground.open(1), ground.open(2)
+    write(first.path, {"src/app.py": "changed\n"})
+    ground.land(first)
+    write(second.path, {"new.txt": "new\n"})
+    (second.path / "src").chmod(0o500)
+    outcome = ground.land(second)
+    assert isinstance(outcome, Landed)
     assert _stands_clean_on(second, outcome.commit)
 
 
