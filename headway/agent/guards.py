@@ -19,6 +19,9 @@ STALL_AT = 7
 MUTE_REPLIES = 3
 REFUSALS = 2
 ERRORS_IN_A_ROW = 5
+WINDOW = 400
+"""Events that repeats are looked for in: a step must not cost more, the longer an agent lives."""
+
 ALIGN_EVERY = 25
 """Replies after which an agent is asked whether its direction still serves what it was asked."""
 
@@ -113,7 +116,7 @@ def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:
     """How often each call came in a row with the same result, since something new was done or learnt."""
     streaks: dict[str, _Streak] = {}
     done: set[tuple[str, str]] = set()
-    for event in events:
+    for event in events[-WINDOW:]:
         if event.type == "message":
             streaks.clear()
         key = event.data.get("key") if event.type == "tool.result" else None

@@ -26,7 +26,7 @@ from headway.domain.work import StoreHandoff, WorkerDone, WorkerSuspended, WorkO
 from headway.git.hub import Hub
 from headway.git.workspace import Workspaces
 from headway.model.client import Model
-from headway.model.endpoint import Endpoint
+from headway.model.endpoint import Api, Endpoint
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
 from headway.sandbox.plain import PlainSandbox
@@ -73,6 +73,7 @@ class Stage:
     limits: dict[str, Any] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
     deadline: float | None = None
+    api: Api = "chat"
 
     def __post_init__(self) -> None:
         source = self.folder / "source"
@@ -133,7 +134,7 @@ class Stage:
         rehearsal = Rehearsal(playbook)
         rehearsal.start()
         self.rehearsals.append(rehearsal)
-        self.models.append(Model(Endpoint(base_url=rehearsal.url)))
+        self.models.append(Model(Endpoint(base_url=rehearsal.url, api=self.api)))
         return rehearsal
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.handoff import HandoffStatus
+from headway.model.endpoint import Api
 from headway.rehearsal.playbook import Step
 from tests.agent.stage import Stage, finish, git, step, use
 
@@ -13,7 +14,9 @@ WRITE = step(use("write_file", path="one.txt", content="one\n"))
 LAND = step(use("land", message="Write one"))
 
 
-async def test_a_worker_edits_lands_and_hands_off(stage: Stage) -> None:
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_worker_edits_lands_and_hands_off(stage: Stage, api: Api) -> None:
+    stage.api = api
     rehearsal = stage.serve(
         tasks={
             TITLE: [
