@@ -146,11 +146,10 @@ def run_git(
     Raises:
         GitError: Another exit code, or no end within `timeout_s` (code 124).
     """
-    command = ["git", *args]
     pipe = subprocess.PIPE
     # A session of its own: ssh and git find no terminal there to ask for a password.
     with subprocess.Popen(
-        command,
+        ["git", *args],
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
@@ -162,8 +161,7 @@ def run_git(
         try:
             out, err = process.communicate(stdin, timeout_s)
         except BaseException as stop:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
             if isinstance(stop, subprocess.TimeoutExpired):
                 raise GitError(args, 124, f"no answer within {timeout_s:g} s") from None
             raise
@@ -171,6 +169,12 @@ def run_git(
     if ok is not None and answer.code not in ok:
         raise GitError(args, answer.code, answer.err)
     return answer
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill git with all that it started, such as ssh."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
