@@ -74,6 +74,7 @@ class Outstanding(BaseModel):
         received: A bit per (turn, index) of the children whose handoff was taken in.
         settled: Every child of a turn before this one was received, unless it is still outstanding.
         foreign: Children of another past that handed off, by their whole key: their place says nothing here.
+        early: What children hold and need that asked for more before this history asked for them.
         no_more: The parent said that nothing more will be granted.
     """
 
@@ -84,6 +85,7 @@ class Outstanding(BaseModel):
     received: dict[int, int] = {}
     settled: int = 0
     foreign: list[ChildKey] = []
+    early: dict[ChildKey, tuple[Pair, Pair]] = {}
     recent: list[Closed] = []
     tally: dict[str, int] = {}
     no_more: bool = False
@@ -111,10 +113,13 @@ class Outstanding(BaseModel):
             priority=spawned.priority,
             recovered=recovered,
         )
+        if key in self.early:
+            self.take_ask(key, *self.early.pop(key))
 
     def take(self, notice: HandoffNotice) -> bool:
         """Book a handoff. False when it was taken in before."""
         child = self.children.pop(notice.child, None)
+        self.early.pop(notice.child, None)
         if child is not None:
             self._mark_received(notice.child, recovered=child.recovered)
             self.purse.lent -= child.lent or Amount()
@@ -134,6 +139,9 @@ class Outstanding(BaseModel):
         """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it."""
         child = self.children.get(key)
         if child is None:
+            if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:
+                # It asks only once. A turn after the reset asks for this child, or takes it over, and answers it then.
+                self.early[key] = (granted, need)
             return
         held = child.lent or Amount()
         if granted.covers(held):
