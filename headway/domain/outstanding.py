@@ -178,12 +178,14 @@ class Outstanding(BaseModel):
         return tuple(due)
 
     def to_drop(self, *, closing: bool) -> tuple[ChildKey, ...]:
-        """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good.
-
-        To be asked after `to_start`: who can have a slice has it then.
-        """
-        gone = closing or (self.no_more and not self._working)
-        return tuple(key for key, c in self.children.items() if c.lent is None and (c.cancelled or gone))
+        """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good."""
+        stuck, lendable = self.no_more and not self._working, self.purse.lendable(self.worst_call)
+        return tuple(
+            key
+            for key, child in self.children.items()
+            if child.lent is None
+            and (closing or child.cancelled or (stuck and not lendable.covers(self._least_slice(child.kind))))
+        )
 
     def answers(self) -> tuple[Answer, ...]:
         """Lend more to the children that asked, as far as the purse goes; tell who can get nothing ever.
