@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -58,3 +59,19 @@ def place(path: Path, content: bytes, *, replace: bool) -> bool:
         new.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder with everything in it, also where an agent left folders that may not be written.
+
+    Somebody else may be deleting it as well.
+    """
+    for parent, below, _ in os.walk(folder):
+        for name in below:
+            found = Path(parent) / name
+            if not found.is_symlink():
+                with contextlib.suppress(FileNotFoundError):
+                    found.chmod(PRIVATE_FOLDER)
+    while folder.exists():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)

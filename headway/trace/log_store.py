@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, 
 from headway.domain.refs import Ref
 from headway.trace.agent_log import AgentLog, no_such_event
 from headway.trace.blobs import Blobs
-from headway.trace.durable import make_folder, place, sync_folder
+from headway.trace.durable import make_folder, place, remove_tree, sync_folder
 from headway.trace.fold import Line
 from headway.trace.lines import line_at, scan
 
@@ -114,12 +113,18 @@ class LogStore:
     def forget(self, run: RunName) -> None:
         """Remove everything of a run. From the first moment on its name is free; whoever holds a log of it loses it."""
         folder = self.run_folder(run)
-        gone = self._runs / f".gone-{uuid.uuid4().hex}"
+        gone = self._runs / f".gone-{uuid.uuid4().hex}-{run}"
         with contextlib.suppress(FileNotFoundError):
             folder.rename(gone)
             sync_folder(self._runs)
-            shutil.rmtree(gone)
+        for rest in self.forgotten(run):
+            remove_tree(rest)
         self._blobs.pop(run, None)
+
+    def forgotten(self, run: RunName) -> list[Path]:
+        """What is still there of a run that was forgotten, because whoever removed it was killed."""
+        hexadecimal = "[0-9a-f]" * 32
+        return sorted(self._runs.glob(f".gone-{hexadecimal}-{run}"))
 
     def _content(self, agent: AgentId) -> bytes:
         try:

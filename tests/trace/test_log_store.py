@@ -48,6 +48,20 @@ class TestRuns:
         store.forget(RUN)
         store.forget(RUN)
 
+    def test_a_removal_that_was_cut_short_is_finished_by_the_next(self, store: LogStore, agent: AgentId) -> None:
+        store.open(agent, role="planner").close()
+        folder = store.run_folder(RUN)
+        rest = folder.with_name(f".gone-{'0' * 32}-{RUN}")
+        folder.rename(rest)
+        other = folder.with_name(f".gone-{'0' * 32}-other-{RUN}")
+        other.mkdir()
+        (rest / "locked" / "below").mkdir(parents=True)
+        (rest / "locked").chmod(0o500)
+        assert store.forgotten(RUN) == [rest]
+        store.forget(RUN)
+        assert store.forgotten(RUN) == []
+        assert other.exists()
+
     @pytest.mark.parametrize("name", ["../x", "", ".", "a/b", "a..b", "-a", "a.lock"])
     def test_a_name_that_is_no_name_is_refused(self, store: LogStore, name: str) -> None:
         with pytest.raises(UserError):
