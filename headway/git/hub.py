@@ -93,6 +93,10 @@ class Hub:
         except FileNotFoundError:
             raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
 
+    def address(self) -> str:
+        """The user's repository as git reaches it; it may hold a password."""
+        return self._facts().address
+
     def tip(self) -> Oid:
         """The trunk as it stands."""
         return self.repo.run("rev-parse", "--verify", TRUNK).oid

@@ -5,6 +5,9 @@ from headway.git.refs import move_ref
 from headway.git.repo import Answer, GitError, Repo, run_git, user_environment
 from headway.git.source import LocalSource, local_path, without_secret
 
+MEMORY = "refs/headway/published/"
+"""Below it the hub keeps where each branch of the user's repository was put last."""
+
 _PUSH_S = 900.0
 
 
@@ -28,7 +31,7 @@ def publish(hub: Repo, trunk: str, address: str, branch: str) -> str:
             return f"cannot publish to {where}: it belongs to another user; allow it with: {remedy}"
         if git_dir.code == 0 and LocalSource(path, path).checked_out(branch):
             return f"'{branch}' is checked out in {where}: switch to another branch there, and it will be published"
-    there = _ask(hub, "ls-remote", "--", address, ref)
+    there = ask(hub, "ls-remote", "--", address, ref)
     if there.code != 0:
         return f"cannot publish to {where}: {without_secret(there.err.strip())}"
     return _push(hub, trunk, address, ref, Oid(there.text.partition("\t")[0]))
@@ -36,7 +39,7 @@ def publish(hub: Repo, trunk: str, address: str, branch: str) -> str:
 
 def _push(hub: Repo, trunk: str, address: str, ref: str, current: Oid) -> str:
     tip = hub.run("rev-parse", "--verify", trunk).oid
-    memory = f"refs/headway/published/{ref.removeprefix('refs/heads/')}"
+    memory = f"{MEMORY}{ref.removeprefix('refs/heads/')}"
     if current != tip:
         if current and hub.resolve(memory) != current and not _behind(hub, current, tip):
             name = ref.removeprefix("refs/heads/")
@@ -44,7 +47,7 @@ def _push(hub: Repo, trunk: str, address: str, ref: str, current: Oid) -> str:
         # The lease makes the other side refuse if the branch moved after we looked.
         lease = f"--force-with-lease={ref}:{current}"
         flags = ["push", "--quiet", "--porcelain", "--recurse-submodules=no", "--no-follow-tags", lease]
-        pushed = _ask(hub, *flags, "--", address, f"{tip}:{ref}")
+        pushed = ask(hub, *flags, "--", address, f"{tip}:{ref}")
         if pushed.code != 0:
             said = " ".join(f"{pushed.out.decode(errors='replace')} {pushed.err}".split())
             return f"cannot publish to {without_secret(address)}: {without_secret(said)}"
@@ -56,7 +59,8 @@ def _behind(hub: Repo, commit: Oid, tip: Oid) -> bool:
     return hub.run("merge-base", "--is-ancestor", commit, tip, ok=None).code == 0
 
 
-def _ask(hub: Repo, *args: str) -> Answer:
+def ask(hub: Repo, *args: str) -> Answer:
+    """Run git in the hub with the user's own configuration and credentials; no answer in time is an answer too."""
     flags = [f"--git-dir={hub.git_dir}", "-c", "gc.auto=0"]
     try:
         return run_git([*flags, *args], env=user_environment(), ok=None, timeout_s=_PUSH_S, keep=hub.keep)

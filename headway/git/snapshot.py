@@ -13,6 +13,9 @@ from headway.git.refs import move_ref
 if TYPE_CHECKING:
     from headway.git.workspace import Workspace
 
+WIP = "refs/headway/wip/"
+"""Below it the hub keeps the snapshots of each task, by the task's id."""
+
 _TRAILER = re.compile(r"^Headway-(Base|Attempt): (\S+)$", re.MULTILINE)
 
 
@@ -36,7 +39,7 @@ class Snapshot:
 
 def ref_of(task: AgentId) -> str:
     """The ref that keeps the snapshots of a task."""
-    return f"refs/headway/wip/{task}"
+    return f"{WIP}{task}"
 
 
 def newest(hub: Hub, task: AgentId) -> Snapshot | None:
