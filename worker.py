@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.control import ControlWatch
 from activities.handoffs import Handoffs
 from activities.planning import Planning
 from activities.repository import Checks, Repository
@@ -34,6 +35,7 @@ from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import WorkerAgent
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
+from headway.cli.leaving import leave
 from headway.cli.roles import ROLES, worker_children
 from headway.cli.supervisor import supervise
 from headway.domain.errors import UserError
@@ -120,7 +122,8 @@ class Workshop:
         endpoint = self.settings.endpoint
         context = min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS)
         machine = Machine(self.sandbox.level, self.sandbox.not_enforced, self.settings.heartbeat_s)
-        return RunDesk(self.store, self.hubs, self.models, machine, worst_call=context + endpoint.max_output)
+        worst = context + endpoint.max_output
+        return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst)
 
 
 def workflow_worker(client: Client) -> Worker:
@@ -148,11 +151,12 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
         client,
         task_queue=QUEUE,
         activities=[
-            Planning(planner).plan_turn,
+            Planning(planner, ControlWatch(service)).plan_turn,
             handoffs.store_handoff,
             handoffs.describe_children,
             repository.prepare_run,
             repository.publish,
+            repository.write_note,
             repository.write_report,
             WorkEnds(workshop.worker_agent()).end_worker,
         ],
@@ -165,10 +169,11 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
 def agent_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of workers."""
     checker = Checker(workshop.store, workshop.hubs, workshop.workspaces, workshop.sandbox)
+    control = ControlWatch(TemporalService(client))
     return Worker(
         client,
         task_queue=AGENT_QUEUE,
-        activities=[Work(workshop.worker_agent()).run_worker, Checks(checker).run_check],
+        activities=[Work(workshop.worker_agent(), control).run_worker, Checks(checker).run_check],
         max_concurrent_activities=workshop.settings.agents,
         max_heartbeat_throttle_interval=timedelta(seconds=10),
         graceful_shutdown_timeout=timedelta(seconds=30),
@@ -238,4 +243,4 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
-from headway.domain.turn import PlanTurn, TurnOutcome
+from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 
 
 class PlannerAgent(Protocol):
@@ -17,12 +18,14 @@ class PlannerAgent(Protocol):
 class Planning:
     """The activity that thinks. The conversation stays in the agent log; history sees refs, ids and counts."""
 
-    def __init__(self, agent: PlannerAgent) -> None:
+    def __init__(self, agent: PlannerAgent, control: ControlWatch) -> None:
         self._agent = agent
+        self._control = control
 
     @activity.defn
     @told_to_temporal
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         """Explore read-only at one pinned trunk commit and return what was decided."""
         async with pulse() as beat:
-            return await self._agent.turn(order, beat)
+            suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own_tokens=0)
+            return await self._control.held_to(order.me, beat, lambda step: self._agent.turn(order, step), suspended)

@@ -7,7 +7,8 @@ from temporalio import activity
 from activities.handoffs import Service
 from activities.pulse import Beat, pulse, told_to_temporal
 from headway.domain.check import CheckVerdict, RunCheck
-from headway.domain.run import PreparedRun, PrepareRun, Publish, Published, RunReport, WriteReport
+from headway.domain.refs import Ref
+from headway.domain.run import Note, PreparedRun, PrepareRun, Publish, Published, RunReport, WriteReport
 
 
 class RunDesk(Protocol):
@@ -16,6 +17,8 @@ class RunDesk(Protocol):
     async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun: ...
 
     async def publish(self, order: Publish) -> Published: ...
+
+    async def note(self, order: Note) -> Ref: ...
 
     async def report(self, order: WriteReport) -> RunReport: ...
 
@@ -46,6 +49,13 @@ class Repository:
         """Put the trunk on the user's repository as `headway/<run>/main`, if it moved."""
         async with pulse():
             return await self._desk.publish(order)
+
+    @activity.defn
+    @told_to_temporal
+    async def write_note(self, order: Note) -> Ref:
+        """Write a message for a planner; its text comes from a prompt, so that editing one never breaks a replay."""
+        async with pulse():
+            return await self._desk.note(order)
 
     @activity.defn
     @told_to_temporal

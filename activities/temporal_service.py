@@ -1,11 +1,21 @@
 """The Temporal service as activities ask it, through the SDK's own client."""
 
+from datetime import timedelta
+
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
+from headway.domain.control import Control
 from headway.domain.errors import TransientError
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, RunName
+
+QUERY_WITHIN = timedelta(seconds=5)
 
 
 class TemporalService:
@@ -25,6 +35,15 @@ class TemporalService:
         if found.status is None or found.status is WorkflowExecutionStatus.RUNNING:
             return None
         return found.status.name.lower().replace("_", " ")
+
+    async def control(self, run: RunName) -> Control | None:
+        """A run's control record, by query; None when no worker process answers it now."""
+        try:
+            handle = self._client.get_workflow_handle(run)
+            found: Control = await handle.query("control", result_type=Control, rpc_timeout=QUERY_WITHIN)
+        except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return None  # asked again in two seconds; what was last known holds until then
+        return found
 
     async def attributes(self) -> tuple[str, ...]:
         """The names of the custom search attributes; none where the service does not tell."""

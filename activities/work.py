@@ -4,8 +4,9 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
-from headway.domain.work import EndWorker, WorkerDone, WorkOrder, WorkOutcome
+from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
 
 
 class WorkerAgent(Protocol):
@@ -19,8 +20,9 @@ class WorkerAgent(Protocol):
 class Work:
     """The activities of a `Task`. One long activity is the whole work of one attempt."""
 
-    def __init__(self, agent: WorkerAgent) -> None:
+    def __init__(self, agent: WorkerAgent, control: ControlWatch) -> None:
         self._agent = agent
+        self._control = control
 
     @activity.defn
     @told_to_temporal
@@ -31,7 +33,9 @@ class Work:
         `end_worker` cleans up, because only the `Task` knows whether this was the end.
         """
         async with pulse() as beat:
-            return await self._agent.work(order, beat)
+            return await self._control.held_to(
+                order.me, beat, lambda step: self._agent.work(order, step), WorkerSuspended(why="paused")
+            )
 
 
 class WorkEnds:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 GONE = "ExternalWorkflowExecutionNotFound"
 RETRY_EVERY = timedelta(seconds=5)
 
-HANDOFF, ASK, GRANT, DIGEST = "handoff", "ask", "grant", "digest"
+HANDOFF, ASK, GRANT, DIGEST, CONTROL = "handoff", "ask", "grant", "digest", "control"
 
 
 async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:

@@ -24,6 +24,7 @@ RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=time
 AUDIT_AFTER = timedelta(minutes=10)
 PUBLISH_EVERY = timedelta(minutes=5)
 DIGEST_EVERY = timedelta(seconds=30)
+HELD_AGAIN = timedelta(seconds=2)
 CANCEL_WAITS = timedelta(seconds=60)
 """How long a cancelled planner waits for the handoffs of what it cancelled."""
 

@@ -14,6 +14,7 @@ from activities.planning import Planning
 from activities.repository import Checks
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.control import Control
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id, key_of, parent_of
@@ -90,6 +91,13 @@ class Planner:
         self.state.signals += 1
         self.below[node.key] = node
 
+    @workflow.signal
+    def control(self, control: Control) -> None:
+        """What the user holds back."""
+        self.state.signals += 1
+        self.state.take_control(control)
+        self.stirred = True
+
     @workflow.query
     def status(self) -> dict[str, object]:
         """How the planner stands."""
@@ -116,7 +124,7 @@ class Planner:
             if ending is not None:
                 return ending
             self._continue_if_due()
-            due = self.state.wake_at(_now())
+            due = None if self.state.held else self.state.wake_at(_now())
             if due is not None and due <= _now():
                 await self._turn()
             else:
@@ -157,7 +165,7 @@ class Planner:
             turn.cancel()
 
     async def _sleep(self, due: float | None) -> None:
-        self._show("waits")
+        self._show("is paused" if self.state.held else "waits")
         limit = options.AUDIT_AFTER.total_seconds()
         if due is not None:
             limit = min(limit, due - _now())
@@ -175,19 +183,30 @@ class Planner:
         while True:
             self.stirred = False
             # First who can start, then who never will: what was just given back may serve somebody.
-            starts = self.state.books.to_start() if self.state.closing is None else ()
+            open_for_more = self.state.closing is None and not self.state.held
+            starts = self.state.books.to_start() if open_for_more else ()
             for key in self.state.books.to_drop(closing=self.state.closing is not None):
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in self.state.books.answers():
                 grant = Grant(total=answer.total, final=answer.final)
                 await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
+            await self._tell_control()
             await self._ask_parent()
             await self._tell_digest()
             if any(adopted):
                 await self._audit()
             if not self.stirred:
                 return
+
+    async def _tell_control(self) -> None:
+        control = self.state.control
+        if control.version == self.state.control_told:
+            return
+        self.state.control_told = control.version
+        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
+        ids = [child_id(self.state.me, key) for key in started]
+        await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
 
     async def _ask_parent(self) -> None:
         need, granted = self.state.shortfall(), self.state.books.purse.granted

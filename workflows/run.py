@@ -9,14 +9,17 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.handoffs import Handoffs
 from activities.repository import Checks, Repository
+from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.control import Control, Hold, Pause, Resume, check_target
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, Incarnation, RunName, child_id, run_name_problem
+from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, run_name_problem
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
-from headway.domain.run import PreparedRun, PrepareRun, Publish, RunContext, RunReport, WriteReport
+from headway.domain.refs import Ref
+from headway.domain.run import Note, PreparedRun, PrepareRun, Publish, RunContext, RunReport, WriteReport
 from headway.domain.running import RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
@@ -35,6 +38,7 @@ class Run:
     def __init__(self) -> None:
         self.state = RunState()
         self.stirred = False
+        self.again = False
 
     @workflow.run
     async def run(self, *inputs: Any) -> RunReport:
@@ -69,6 +73,41 @@ class Run:
         self.state.signals += 1
         self.state.tree, self.state.last_heard = node, _now()
 
+    @workflow.update
+    def pause(self, order: Pause) -> str:
+        """Hold a subtree at its next step."""
+        return self._pause(order)
+
+    @pause.validator
+    def _may_pause(self, order: Pause) -> None:
+        check_target(order.target, workflow.info().workflow_id)
+
+    @workflow.signal(name="pause")
+    def pause_told(self, order: Pause) -> None:
+        """The same, for who only signals."""
+        self.state.signals += 1
+        self._pause(order)
+
+    @workflow.update
+    def resume(self, order: Resume) -> str:
+        """Let a subtree go on; a parked run gets another root planner."""
+        return self._resume(order)
+
+    @resume.validator
+    def _may_resume(self, order: Resume) -> None:
+        check_target(order.target, workflow.info().workflow_id)
+
+    @workflow.signal(name="resume")
+    def resume_told(self, order: Resume) -> None:
+        """The same, for who only signals."""
+        self.state.signals += 1
+        self._resume(order)
+
+    @workflow.query
+    def control(self) -> Control:
+        """What is held back, for the processes where agents work."""
+        return self.state.book.control
+
     @workflow.query
     def status(self) -> dict[str, object]:
         """How the run stands."""
@@ -78,6 +117,17 @@ class Run:
     def tree(self) -> TreeNode | None:
         """The tree of agents, as far as digests told."""
         return self.state.tree
+
+    def _pause(self, order: Pause) -> str:
+        self.stirred = True
+        return self.state.book.pause(order, _now())
+
+    def _resume(self, order: Resume) -> str:
+        self.stirred = True
+        root = self.state.root
+        if self.state.phase == "needs_attention" and root is not None:
+            self.again = self.again or order.target in {self._me, self._child(root.child)}
+        return self.state.book.resume(order, parked=self.again)
 
     async def _begin(self, inputs: tuple[Any, ...]) -> None:
         info = workflow.info()
@@ -91,18 +141,7 @@ class Run:
             workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in attributes])
         key = self.state.begin(prepared, _now())
         self._show()
-        root = child_id(AgentId(info.workflow_id), key)
-        context = prepared.context
-        await start_planner(
-            PlannerState(
-                context=context,
-                me=root,
-                title=prepared.title,
-                scope=prepared.scope,
-                depth=1,
-                books=nothing_lent(prepared.budget, context.worst_call, context.task_tokens),
-            )
-        )
+        await self._start_root(key)
 
     async def _prepare(self, raw: Any, count: int) -> PreparedRun:
         info = workflow.info()
@@ -126,37 +165,89 @@ class Run:
         )
 
     async def _wait_for_root(self) -> None:
-        while self.state.root is None:
-            await self._answer_root()
-            if self.state.continue_due(suggested=workflow.info().is_continue_as_new_suggested()):
-                carried = self.state.model_copy(update={"signals": 0})
-                workflow.continue_as_new({CONTINUED: carried.model_dump(mode="json", by_alias=True)})
-            limit = max(1.0, self.state.published_at + options.PUBLISH_EVERY.total_seconds() - _now())
-            try:
-                await workflow.wait_condition(
-                    lambda: self.stirred or self.state.root is not None, timeout=timedelta(seconds=limit)
-                )
-            except TimeoutError:
+        """Until there is a handoff that counts. A failed root parks the run: its user decides, within three days."""
+        while True:
+            await self._errands()
+            root = self.state.root
+            if root is not None and root.status is not HandoffStatus.FAILED:
+                return
+            if root is not None and self.state.phase != "needs_attention":
+                self.state.park(_now())
                 await self._publish()
-                await self._audit_root()
+            if root is not None and _now() >= self.state.overdue:
+                return
+            if self.state.continue_due(suggested=workflow.info().is_continue_as_new_suggested()):
+                self._continue()
             self._show()
+            await self._sleep()
 
-    async def _answer_root(self) -> None:
+    async def _sleep(self) -> None:
+        before, due = self.state.root, self.state.published_at + options.PUBLISH_EVERY.total_seconds()
+        if self.state.phase == "needs_attention":
+            due = self.state.overdue
+        try:
+            await workflow.wait_condition(
+                lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - _now()))
+            )
+        except TimeoutError:
+            await self._publish()
+            await self._audit_root()
+
+    def _continue(self) -> None:
+        if workflow.all_handlers_finished():
+            carried = self.state.model_copy(update={"signals": 0})
+            workflow.continue_as_new({CONTINUED: carried.model_dump(mode="json", by_alias=True)})
+
+    async def _errands(self) -> None:
         self.stirred = False
-        if self.state.books is None:
+        books, control = self.state.books, self.state.book.control
+        if books is None:
             return
-        for answer in self.state.books.answers():
-            root = child_id(AgentId(workflow.info().workflow_id), answer.child)
-            await messages.tell(root, messages.GRANT, Grant(total=answer.total, final=answer.final))
+        for answer in books.answers():
+            grant = Grant(total=answer.total, final=answer.final)
+            await messages.tell(self._child(answer.child), messages.GRANT, grant)
+        if control.version != self.state.told:
+            self.state.told = control.version
+            for key in list(books.children):
+                await messages.tell(self._child(key), messages.CONTROL, control)
+        if self.again and self.state.phase == "needs_attention":
+            await self._start_again()
+        self.again = False
+
+    async def _start_again(self) -> None:
+        failed = self.state.root
+        assert failed is not None
+        order = Note(run=self._context.run, prompt="messages/root_again", about=failed.ref(self._me))
+        note = await workflow.execute_activity_method(
+            Repository.write_note, order, **options.housekeeping(self._caller(), "the next root planner is told")
+        )
+        await self._start_root(self.state.begin_again(), note)
+
+    async def _start_root(self, key: ChildKey, *messages_to_it: Ref) -> None:
+        prepared, books = self.state.prepared, self.state.books
+        assert prepared is not None
+        assert books is not None
+        context, granted = prepared.context, books.children[key].lent or Amount()
+        await start_planner(
+            PlannerState(
+                context=context,
+                me=self._child(key),
+                title=prepared.title,
+                scope=prepared.scope,
+                depth=1,
+                books=nothing_lent(granted, context.worst_call, context.task_tokens),
+                steers=list(messages_to_it),
+                control=self.state.book.control,
+                control_told=self.state.book.control.version,
+            )
+        )
 
     async def _audit_root(self) -> None:
         books = self.state.books
         if books is None or not books.children or _now() - self.state.last_heard < options.AUDIT_AFTER.total_seconds():
             return
         self.state.last_heard = _now()
-        order = DescribeChildren(
-            context=self._context, me=AgentId(workflow.info().workflow_id), planners=tuple(books.children)
-        )
+        order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))
         found = await workflow.execute_activity_method(
             Handoffs.describe_children, order, **options.housekeeping(self._caller(), "audit")
         )
@@ -182,7 +273,7 @@ class Run:
         await self._publish()
         order = WriteReport(
             context=self._context,
-            root=root.ref(AgentId(workflow.info().workflow_id)),
+            root=root.ref(self._me),
             status=root.status,
             verdict=self.state.verdict,
             spent=root.spent,
@@ -202,7 +293,7 @@ class Run:
             run=context.run,
             incarnation=context.incarnation,
             spec=context.spec,
-            asked_by=AgentId(workflow.info().workflow_id),
+            asked_by=self._me,
         )
         return await workflow.execute_activity_method(
             Checks.run_check, order, **options.proving(self._caller(), "check of the final trunk")
@@ -212,8 +303,11 @@ class Run:
         books = self.state.books
         if books is None:
             return
+        # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
+        hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
+        self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
         for key in list(books.children):
-            await messages.cancel(child_id(AgentId(workflow.info().workflow_id), key))
+            await messages.cancel(self._child(key))
         try:
             await workflow.wait_condition(lambda: self.state.root is not None, timeout=2 * options.CANCEL_WAITS)
         except TimeoutError:
@@ -222,13 +316,20 @@ class Run:
             await self._report()
 
     @property
+    def _me(self) -> AgentId:
+        return AgentId(workflow.info().workflow_id)
+
+    def _child(self, key: ChildKey) -> AgentId:
+        return child_id(self._me, key)
+
+    @property
     def _context(self) -> RunContext:
         assert self.state.prepared is not None
         return self.state.prepared.context
 
     def _caller(self) -> options.Caller:
         heartbeat = self.state.prepared.context.heartbeat_s if self.state.prepared else options.DEFAULT_HEARTBEAT_S
-        return options.Caller(planner=AgentId(workflow.info().workflow_id), heartbeat_s=heartbeat)
+        return options.Caller(planner=self._me, heartbeat_s=heartbeat)
 
     def _show(self) -> None:
         workflow.set_current_details(run_details(self.state))

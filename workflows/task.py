@@ -7,6 +7,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.work import Work, WorkEnds
 from headway.domain.budget import Amount
+from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import key_of, parent_of
 from headway.domain.work import (
@@ -32,6 +33,7 @@ class Task:
         self.total: Amount = order.grant
         self.final = False
         self.attempt = 1
+        self.control_record = Control()
         self.caller = options.caller_of(order.me, order.context.heartbeat_s)
 
     @workflow.run
@@ -57,6 +59,12 @@ class Task:
         self.total = self.total.most(grant.total)
         self.final = self.final or grant.final
 
+    @workflow.signal
+    def control(self, control: Control) -> None:
+        """What the user holds back."""
+        if control.version > self.control_record.version:
+            self.control_record = control
+
     @workflow.query
     def status(self) -> dict[str, object]:
         """What the task is about and what it may use."""
@@ -64,6 +72,7 @@ class Task:
 
     async def _work(self) -> WorkerDone:
         while True:
+            await workflow.wait_condition(lambda: self.control_record.hold_on(self.order.me) is None)
             outcome = await workflow.execute_activity_method(
                 Work.run_worker,
                 self._work_order(),
@@ -74,10 +83,14 @@ class Task:
                     self.attempt += 1
                 case WorkerDone():
                     return outcome
+                case WorkerSuspended() if workflow.cancellation_reason() is not None:
+                    # The activity heard of the cancel before this workflow did, and ended in good order.
+                    raise asyncio.CancelledError
                 case WorkerSuspended(why="grant"):
                     await self._ask(outcome)
                 case WorkerSuspended():
-                    await workflow.sleep(options.AUDIT_AFTER)
+                    # The activity may have heard of a pause before the signal is here.
+                    await workflow.sleep(options.HELD_AGAIN)
 
     def _work_order(self) -> WorkOrder:
         order = self.order

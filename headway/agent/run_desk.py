@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headway.agent.models import Models
+from headway.agent.prompts import Prompts
 from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
-from headway.domain.ids import AgentId, RunName, root_planner_id
+from headway.domain.ids import AgentId, RunName
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    Note,
     PreparedRun,
     PrepareRun,
     Publish,
@@ -48,11 +50,19 @@ class RunDesk:
     """Prepares, publishes and reports. Everything is idempotent: an activity may be tried again at any point."""
 
     def __init__(
-        self, store: LogStore, hubs: Callable[[RunName], Hub], models: Models, machine: Machine, worst_call: int
+        self,
+        store: LogStore,
+        hubs: Callable[[RunName], Hub],
+        models: Models,
+        prompts: Prompts,
+        *,
+        machine: Machine,
+        worst_call: int,
     ) -> None:
         self._store = store
         self._hubs = hubs
         self._models = models
+        self._prompts = prompts
         self._machine = machine
         self._worst_call = worst_call
 
@@ -128,6 +138,16 @@ class RunDesk:
         problem = "" if tip == order.known else await asyncio.to_thread(hub.publish, branch)
         return Published(trunk=tip, branch=branch, problem=problem)
 
+    async def note(self, order: Note) -> Ref:
+        """Write a message for a planner into the run's log."""
+        return await asyncio.to_thread(self._note, order)
+
+    def _note(self, order: Note) -> Ref:
+        handoff = Handoff.model_validate(self._store.event(order.about).data["handoff"])
+        text = self._prompts.render(order.prompt, summary=handoff.report.summary)
+        with self._store.open(AgentId(order.run), role="run") as log:
+            return Ref(log=AgentId(order.run), seq=log.append("message", {"text": text}, sync=True).seq)
+
     async def report(self, order: WriteReport) -> RunReport:
         """Count what landed, write the report file, and say where it lies."""
         return await asyncio.to_thread(self._report, order)
@@ -136,9 +156,8 @@ class RunDesk:
         context, run = order.context, order.context.run
         hub = self._hubs(run)
         handoffs = list(self._handoffs(run))
-        root_id = root_planner_id(run, context.incarnation)
-        root = next(h for h in handoffs if h.agent == root_id)
-        below = [handoff for handoff in handoffs if handoff.agent != root_id]
+        root = next(handoff for handoff in handoffs if handoff.agent == order.root.log)
+        below = [handoff for handoff in handoffs if handoff.agent != root.agent]
         counts: dict[str, int] = {}
         for handoff in below:
             counts[handoff.report.status] = counts.get(handoff.report.status, 0) + 1

@@ -5,6 +5,7 @@ HeadwayError
     TransientError   Temporal retries the activity, after `delay_s` when the other side named one
     ToolError        the model is told, as the answer to its tool call, and goes on
     AgentStopped     the agent hands off: `status` and `why` become its handoff
+    HeldBack         the agent's activity ends as `suspended`, and goes on when the user lets it
     LeaseLost        a newer holder works for this agent: this one stops, and changes nothing more
 
 Anything else is a bug of ours: it fails the activity attempt with its traceback, and is never swallowed.
@@ -55,6 +56,10 @@ class AgentStopped(HeadwayError):
         super().__init__(why)
         self.status = status
         self.why = why
+
+
+class HeldBack(HeadwayError):
+    """The user paused or cancelled what this agent belongs to; raised by the beat at the agent's next step."""
 
 
 class LeaseLost(HeadwayError):

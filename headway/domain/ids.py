@@ -42,9 +42,10 @@ def run_name_problem(name: str) -> str | None:
     return None
 
 
-def root_planner_id(run: RunName, incarnation: Incarnation) -> AgentId:
-    """The id of the run's root planner."""
-    return AgentId(f"{run}/root-{short_hash(incarnation)}")
+def root_planner_id(run: RunName, incarnation: Incarnation, attempt: int = 1) -> AgentId:
+    """The id of the run's root planner; a later attempt takes the place of one that failed."""
+    parts = (incarnation,) if attempt == 1 else (incarnation, str(attempt))
+    return AgentId(f"{run}/root-{short_hash(*parts)}")
 
 
 def child_key(turn: int, index: int, incarnation: Incarnation, decision: str) -> ChildKey:

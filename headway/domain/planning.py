@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount
+from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid
 from headway.domain.outstanding import MAX_OUTSTANDING, Outstanding
@@ -47,6 +48,7 @@ class PlannerState(BaseModel):
         rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
         need: Tokens that the interrupted turn's next model call would need.
         closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
+        control: What the user holds back, as the parent last told; `control_told` is the version the children know.
         final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
     """
 
@@ -78,6 +80,8 @@ class PlannerState(BaseModel):
     last_heard: float = 0.0
     handled: int = 0
     signals: int = 0
+    control: Control = Control()
+    control_told: int = 0
 
     def take_handoff(self, notice: HandoffNotice, now: float) -> bool:
         """Book a handoff for the next turn. False when it came before."""
@@ -93,6 +97,16 @@ class PlannerState(BaseModel):
         """Book what the parent granted so far."""
         self.books.purse.granted = self.books.purse.granted.most(total)
         self.books.no_more = self.books.no_more or final
+
+    def take_control(self, control: Control) -> None:
+        """What the user holds back now; an older word that comes late changes nothing."""
+        if control.version > self.control.version:
+            self.control = control
+
+    @property
+    def held(self) -> bool:
+        """Whether this planner may start neither a turn nor a child."""
+        return self.control.hold_on(self.me) is not None
 
     def tick(self, now: float) -> None:
         """Book what time and the purse alone decide."""

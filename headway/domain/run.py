@@ -97,6 +97,16 @@ def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None) -> Outcome:
             return Outcome.FAILED
 
 
+class Note(BaseModel):
+    """Argument of the activity that writes a message for a planner into the run's log, from a prompt by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    prompt: str
+    about: Ref
+
+
 class RunReport(BaseModel):
     """The result of the `Run` workflow: what a user takes home, in a size that reads well in the Web UI."""
 

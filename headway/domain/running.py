@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
+from headway.domain.control import ControlBook
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import ChildKey, Oid, key_of, root_planner_id
 from headway.domain.outstanding import Child, Outstanding, nothing_lent
@@ -14,7 +15,10 @@ from headway.domain.run import PreparedRun, Published
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
 
-Phase = Literal["preparing", "running", "proving", "reporting", "closed"]
+Phase = Literal["preparing", "running", "needs_attention", "proving", "reporting", "closed"]
+
+ATTENTION_SECONDS = 72 * 3600.0
+"""How long a run waits for its user before it ends with what there is."""
 
 
 class RunState(BaseModel):
@@ -24,6 +28,9 @@ class RunState(BaseModel):
         root: The root planner's handoff, once it is here.
         tree: The root planner's last digest.
         trunk: The trunk as last seen.
+        root_attempt: Which root planner this is; a failed one is replaced when the user lets the run go on.
+        told: The version of the control record that the root planner knows.
+        parked_at: When the run began to wait for its user.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -42,28 +49,58 @@ class RunState(BaseModel):
     last_heard: float = 0.0
     published_at: float = 0.0
     signals: int = 0
+    root_attempt: int = 1
+    book: ControlBook = ControlBook()
+    told: int = 0
+    parked_at: float = 0.0
 
     def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
         """Book the root planner, which is lent everything that the run may use. Returns its key."""
         context = prepared.context
-        self.prepared, self.phase = prepared, "running"
+        self.prepared = prepared
         self.branch, self.trunk = f"headway/{context.run}/main", context.base
         self.books = nothing_lent(prepared.budget, context.worst_call, context.task_tokens)
         self.books.no_more = True
-        key = key_of(root_planner_id(context.run, context.incarnation))
-        self.books.children[key] = Child(
-            kind=ChildKind.PLANNER,
-            title=prepared.title,
-            seq=prepared.scope.seq,
-            lent=prepared.budget,
-        )
-        self.books.purse.lent = prepared.budget
         self.last_heard = self.published_at = now
+        return self._lend_to_root()
+
+    def begin_again(self) -> ChildKey:
+        """Book another root planner in the place of the one that failed, with what is left. Returns its key."""
+        self.root_attempt += 1
+        self.root, self.parked_at = None, 0.0
+        return self._lend_to_root()
+
+    def _lend_to_root(self) -> ChildKey:
+        assert self.prepared is not None
+        assert self.books is not None
+        context, everything = self.prepared.context, self.books.purse.balance
+        key = key_of(root_planner_id(context.run, context.incarnation, self.root_attempt))
+        self.books.children[key] = Child(
+            kind=ChildKind.PLANNER, title=self.prepared.title, seq=self.prepared.scope.seq, lent=everything
+        )
+        self.books.purse.lent = everything
+        self.phase = "running"
         return key
 
+    def park(self, now: float) -> None:
+        """The root planner failed: wait for the user. A reset of it may still hand off under the same key."""
+        self.phase, self.parked_at = "needs_attention", now
+        if self.root is not None and self.books is not None:
+            self.books.foreign = [key for key in self.books.foreign if key != self.root.child]
+
+    @property
+    def overdue(self) -> float:
+        """When a parked run stops waiting."""
+        return self.parked_at + ATTENTION_SECONDS
+
     def take_handoff(self, notice: HandoffNotice) -> None:
-        """The root planner handed up; the first word counts."""
-        if self.books is not None and self.books.take(notice):
+        """The root planner handed up; the first word counts, unless the run was parked for its failure."""
+        if self.books is None:
+            return
+        before = self.root
+        if self.books.take(notice):
+            if before is not None:
+                self.books.purse.below -= before.spent  # the same planner, after a reset: its totals hold these
             self.root = notice
 
     def take_publication(self, published: Published, now: float) -> None:
@@ -78,7 +115,9 @@ class RunState(BaseModel):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the run should know."""
-        own = (self.publish_problem,) if self.publish_problem else ()
+        own: tuple[str, ...] = (self.publish_problem,) if self.publish_problem else ()
+        if self.phase == "needs_attention":
+            own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
         return (self.prepared.notes if self.prepared else ()) + own
 
     def status(self) -> dict[str, object]:

@@ -56,7 +56,7 @@ class WorkerSuspended(BaseModel):
 
     outcome: Literal["suspended"] = "suspended"
     why: Literal["grant", "parked", "paused"]
-    spent: Amount
+    spent: Amount = Amount()
     need: int = 0
 
 

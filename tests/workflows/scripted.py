@@ -21,6 +21,7 @@ from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    Note,
     PreparedRun,
     PrepareRun,
     Publish,
@@ -107,6 +108,7 @@ class Script:
         self.stored: dict[AgentId, StoreHandoff] = {}
         self.checks: list[RunCheck] = []
         self.ended: list[EndWorker] = []
+        self.notes: list[Note] = []
         self.published: list[Publish] = []
         self.limits: dict[str, Any] = {}
         self.budget = Amount(tokens=20_000_000, tasks=1000)
@@ -155,6 +157,7 @@ class Script:
                 self.store_handoff,
                 self.describe_children,
                 self.publish,
+                self.write_note,
                 self.write_report,
                 self.end_worker,
             ],
@@ -211,6 +214,11 @@ class Script:
                 self.changed.notify_all()
         return result
 
+    async def until_phase(self, run: WorkflowHandle[Any, Any], phase: str) -> None:
+        """Return when the run says that it is in `phase`."""
+        while (await run.query("status"))["phase"] != phase:  # noqa: ASYNC110 - the server tells when asked
+            await asyncio.sleep(0.05)
+
     async def until_asked(self, count: int) -> None:
         """Return when so many workers have been started."""
         async with self.changed:
@@ -240,6 +248,11 @@ class Script:
     async def publish(self, order: Publish) -> Published:
         self.published.append(order)
         return Published(trunk=BASE, branch=f"headway/{order.run}/main")
+
+    @activity.defn(name="write_note")
+    async def write_note(self, order: Note) -> Ref:
+        self.notes.append(order)
+        return Ref(log=AgentId(order.run), seq=len(self.notes))
 
     @activity.defn(name="run_check")
     async def run_check(self, order: RunCheck) -> CheckVerdict:

@@ -107,8 +107,10 @@ async def test_a_planner_that_gives_up_gets_three_fresh_epochs_and_then_fails(sc
         return outcome(order, Decision.GAVE_UP, why="no usable reply")
 
     script.plan = plan
-    await asyncio.wait_for((await script.start()).result(), 60)
+    run = await script.start()
+    await script.until_phase(run, "needs_attention")
     assert [turn.fresh for turn in script.turns] == [False, True, True, True]
+    await run.terminate()
 
 
 async def test_finish_with_open_children_rests_and_every_later_handoff_wakes_the_planner(script: Script) -> None:

@@ -1,0 +1,103 @@
+"""What the user holds back, brought into running activities: each process asks the runs that it serves every 2 s."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from activities.pulse import Beat
+from headway.domain.control import Control
+from headway.domain.errors import HeldBack
+from headway.domain.ids import AgentId, RunName, run_of
+
+T = TypeVar("T")
+
+ASK_EVERY_S = 2.0
+
+
+class ControlSource(Protocol):
+    """Where a run's control record is asked for."""
+
+    async def control(self, run: RunName) -> Control | None:
+        """The record, or None when nobody answers now."""
+        ...
+
+
+@dataclass
+class _Watched:
+    """One run while agents of it are at work in this process."""
+
+    agents: int = 0
+    control: Control = field(default_factory=Control)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    asking: asyncio.Task[None] | None = None
+
+
+class ControlWatch:
+    """Stops agents at their next step, or at once, when their run says so. One per process."""
+
+    def __init__(self, source: ControlSource, every_s: float = ASK_EVERY_S) -> None:
+        self._source = source
+        self._every_s = every_s
+        self._runs: dict[RunName, _Watched] = {}
+
+    async def held_to(self, agent: AgentId, beat: Beat, work: Callable[[Beat], Awaitable[T]], suspended: T) -> T:
+        """The result of `work`, or `suspended` when the agent is held: its log and workspace stay as they are.
+
+        `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait
+        cancels it instead, which kills a running command.
+        """
+        async with self._watched(run_of(agent)) as run:
+
+            def step(what: str) -> None:
+                beat(what)
+                if run.control.hold_on(agent) is not None:
+                    raise HeldBack(agent)
+
+            task = asyncio.ensure_future(work(step))
+            stop = asyncio.create_task(_until_stopped(run, agent))
+            try:
+                await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+                return suspended if task.cancelled() else task.result()
+            except HeldBack:
+                return suspended
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.wait({task})
+                raise
+            finally:
+                stop.cancel()
+
+    @asynccontextmanager
+    async def _watched(self, name: RunName) -> AsyncIterator[_Watched]:
+        run = self._runs.setdefault(name, _Watched())
+        run.agents += 1
+        if run.asking is None:
+            # The first answer before the first step: an agent that is picked up while it is paused does not start.
+            run.control = await self._source.control(name) or run.control
+            run.asking = run.asking or asyncio.create_task(self._ask(name, run))
+        try:
+            yield run
+        finally:
+            run.agents -= 1
+            if run.agents == 0 and self._runs.get(name) is run:
+                del self._runs[name]
+                run.asking.cancel()
+
+    async def _ask(self, name: RunName, run: _Watched) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            found = await self._source.control(name)
+            if found is not None and found.version > run.control.version:
+                run.control = found
+                async with run.changed:
+                    run.changed.notify_all()
+
+
+async def _until_stopped(run: _Watched, agent: AgentId) -> None:
+    async with run.changed:
+        await run.changed.wait_for(lambda: run.control.stops_now(agent))
