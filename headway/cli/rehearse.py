@@ -2,14 +2,24 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from headway.rehearsal.playbook import Playbook
+
 
 def rehearse(
-    playbook: Annotated[Path, typer.Argument(help="YAML file: what each planner and each task answers.")],
+    playbook: Annotated[
+        Path | None, typer.Argument(help="YAML file: what each planner and each task answers, or what to generate.")
+    ] = None,
     *,
+    generate: Annotated[
+        str | None, typer.Option(help="Instead of a file: the shape of a whole run, as 'tasks=40,levels=3,hot=0.1'.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes any free one.")] = 0,
 ) -> None:
     """Serve a scripted model: free, deterministic, offline, and without any intelligence.
@@ -18,7 +28,7 @@ def rehearse(
     """
     from headway.rehearsal.host import Rehearsal
 
-    with Rehearsal(playbook, port) as rehearsal:
+    with Rehearsal(_served(playbook, generate), port) as rehearsal:
         try:
             _announce(rehearsal.playbook.name, rehearsal.playbook.model, rehearsal.url)
             while True:
@@ -28,6 +38,17 @@ def rehearse(
     for problem in problems:
         typer.echo(problem, err=True)
     raise typer.Exit(4 if problems else 0)
+
+
+def _served(playbook: Path | None, shape: str | None) -> "Playbook | Path":
+    from headway.rehearsal.generator import generate
+    from headway.rehearsal.reading import parse_shape
+
+    if playbook is not None and shape is None:
+        return playbook
+    if shape is not None and playbook is None:
+        return generate(parse_shape(shape, "--generate"))
+    raise UserError("Give either a playbook or --generate.", "A playbook may say `generate: {...}` itself.")
 
 
 def _announce(name: str, model: str, url: str) -> None:

@@ -1,9 +1,18 @@
 """A request's conversation, read from either wire format into the little that the rehearsal needs of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Api = Literal["responses", "chat"]
+
+
+@dataclass(slots=True)
+class Said:
+    """A turn of the assistant: its text or refusal, and the answers to its tool calls, in order."""
+
+    text: str = ""
+    answers: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -12,15 +21,23 @@ class Conversation:
 
     Attributes:
         users: Texts of the user messages, in order.
-        turns: The text of each turn of the assistant, in order.
-        outputs: Answers to tool calls, in order.
+        turns: Each turn of the assistant, in order.
         words_only: The request forbids tool calls.
     """
 
     users: list[str] = field(default_factory=list)
-    turns: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
+    turns: list[Said] = field(default_factory=list)
     words_only: bool = False
+
+    @property
+    def newest_answers(self) -> Iterator[str]:
+        """Every answer to a tool call, newest first."""
+        return (answer for turn in reversed(self.turns) for answer in reversed(turn.answers))
+
+    def answered(self, output: str) -> None:
+        """A tool call of the newest turn was answered."""
+        if self.turns:
+            self.turns[-1].answers.append(output)
 
 
 def read_conversation(api: Api, body: dict[str, Any]) -> Conversation:
@@ -40,9 +57,9 @@ def _read_chat(talk: Conversation, messages: list[dict[str, Any]]) -> None:
             case "user":
                 talk.users.append(_text(message.get("content")))
             case "assistant":
-                talk.turns.append(_text(message.get("content")))
+                talk.turns.append(Said(_text(message.get("content")) or _text(message.get("refusal"))))
             case "tool":
-                talk.outputs.append(_text(message.get("content")))
+                talk.answered(_text(message.get("content")))
 
 
 def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
@@ -51,7 +68,7 @@ def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
     for item in items:
         kind, role = item.get("type", "message"), item.get("role")
         if kind == "function_call_output":
-            talk.outputs.append(_text(item.get("output")))
+            talk.answered(_text(item.get("output")))
         elif kind == "message" and role == "user":
             talk.users.append(_text(item.get("content")))
         elif kind == "message" and role != "assistant":
@@ -59,10 +76,10 @@ def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
         else:
             found = str(item.get("id", "")).partition("_")[2].partition("_")[0]
             if mark is None or found != mark:
-                talk.turns.append("")
+                talk.turns.append(Said())
             mark = found
             if kind == "message":
-                talk.turns[-1] += _text(item.get("content"))
+                talk.turns[-1].text += _text(item.get("content"))
             continue
         mark = None
 
@@ -71,4 +88,5 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    return "".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+    said = (part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict))
+    return "".join(text for text in said if isinstance(text, str))

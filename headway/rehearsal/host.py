@@ -1,5 +1,6 @@
 """Runs a rehearsal on this machine: its own thread and event loop, reachable on loopback only."""
 
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -10,12 +11,16 @@ import uvicorn
 
 from headway.domain.errors import UserError
 from headway.rehearsal.ledger import Ledger
-from headway.rehearsal.playbook import Playbook, read_playbook
+from headway.rehearsal.playbook import Playbook
+from headway.rehearsal.reading import read_playbook
+from headway.rehearsal.scripts import Scripts
 from headway.rehearsal.server import rehearsal_app
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 2048
 GRACE_S = 1
+MEANT = ("ASGI callable returned without completing response.", "Cancel %s running task(s)")
+"""What the server below reports as errors: connections that are dropped on purpose, and replies cut by the end."""
 
 
 class Rehearsal:
@@ -29,7 +34,8 @@ class Rehearsal:
     def __init__(self, playbook: Playbook | Path, port: int = 0) -> None:
         self.playbook = read_playbook(playbook) if isinstance(playbook, Path) else playbook
         self.port = port
-        self._ledger = Ledger(self.playbook)
+        self._scripts = Scripts(self.playbook)
+        self._ledger = Ledger(self._scripts)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -58,12 +64,13 @@ class Rehearsal:
         listener.listen(BACKLOG)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            rehearsal_app(self.playbook, self._ledger),
+            rehearsal_app(self._scripts, self._ledger),
             log_level="error",
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="rehearsal", daemon=True
@@ -76,6 +83,11 @@ class Rehearsal:
             self._server.should_exit = True
             self._thread.join()
         self._server = self._thread = None
+
+    @property
+    def requests(self) -> int:
+        """How often the model was asked so far; cheap."""
+        return self._ledger.requests
 
     def report(self) -> dict[str, Any]:
         """The same as GET /rehearsal/report."""
@@ -93,3 +105,7 @@ class Rehearsal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(MEANT)

@@ -1,15 +1,20 @@
 """Where in a playbook a request stands. Pure: the same request always finds the same place."""
 
-import difflib
-import fnmatch
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
-from headway.domain.headings import ROOT_HEADING, handoffs_in, scope_of, task_of
-from headway.rehearsal.conversation import Conversation
-from headway.rehearsal.playbook import OWN_WORDS, PlannerScript, Playbook, Step, TaskScript
+from headway.domain.headings import handoffs_in, scope_of, task_of
+from headway.rehearsal.asker import Asker
+from headway.rehearsal.conversation import Conversation, Said
+from headway.rehearsal.part import OWN_WORDS
+from headway.rehearsal.playbook import Step
+from headway.rehearsal.scripts import Scripts
 
-ROOT_SCOPE = scope_of(ROOT_HEADING)
+NONSENSE_WORDS = f"{OWN_WORDS}fault "
+BLANK = " \u2003\u2002\u2003\n"
+"""What a reply that is empty on purpose holds. A server keeps nothing, so a silent reply must still be known again."""
+
 _SO_FAR = re.compile(r"\(rehearsal: (?P<steps>\d+) calls so far(?:; handoffs (?P<keys>[^)]*))?\)")
 
 
@@ -22,34 +27,25 @@ class Place:
     """Where a request stands.
 
     Attributes:
-        who: The agent, as messages call it.
-        script: Index of its script in `Playbook.scripts`.
+        asker: Who asks.
+        script: Number of its script in `Scripts`.
         step: Calls of the script that were answered before, since the agent's first epoch.
         turns: Replies of any kind in this conversation; with `step` it tells two requests of one agent apart.
+        nonsense: Faults of the model at the conversation's end, in a row.
         handoffs: Keys of the handoffs that the agent was told of.
     """
 
-    who: str
+    asker: Asker
     script: int
     step: int
     turns: int
+    nonsense: int = 0
     handoffs: frozenset[str] = frozenset()
 
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks: the title of a task and its attempt, or of a scope."""
-
-    title: str
-    attempt: int = 1
-    planner: bool = False
-
     @property
-    def label(self) -> str:
-        """How messages call it."""
-        if self.planner:
-            return f"planner '{'root' if self.title == ROOT_SCOPE else self.title}'"
-        return f"task '{self.title}'" + (f" (attempt {self.attempt})" if self.attempt > 1 else "")
+    def who(self) -> str:
+        """The agent, as messages call it."""
+        return self.asker.label
 
 
 def asker_of(talk: Conversation) -> Asker:
@@ -66,38 +62,39 @@ def asker_of(talk: Conversation) -> Asker:
     raise NoPlaceError(f"the first message names no task and no scope: '{first.partition(chr(10))[0][:80]}'")
 
 
-def place_of(playbook: Playbook, talk: Conversation) -> Place:
+def place_of(scripts: Scripts, talk: Conversation) -> Place:
     """Where the request of this conversation stands.
 
     Raises:
         NoPlaceError: Nobody's script fits.
     """
     asker = asker_of(talk)
-    script = _script_of(playbook, asker)
+    script = scripts.find(asker)
     if script is None:
-        raise NoPlaceError(f"no script fits {asker.label}{_nearest(playbook, asker)}")
+        near = scripts.nearest(asker)
+        raise NoPlaceError(f"no script fits {asker.label}" + (f"; the nearest is '{near}'" if near else ""))
     before, told = _before(talk)
-    own = sum(turn.startswith(OWN_WORDS) for turn in talk.turns)
     return Place(
-        who=asker.label,
+        asker=asker,
         script=script,
-        step=before + len(talk.turns) - own,
+        step=before + sum(1 for turn in talk.turns if not _is_own(turn)),
         turns=len(talk.turns),
+        nonsense=sum(1 for _ in takewhile(_is_nonsense, reversed(talk.turns))),
         handoffs=told if asker.planner else frozenset(),
     )
 
 
-def step_at(playbook: Playbook, place: Place) -> Step:
-    """The step that answers at this place.
+def step_at(scripts: Scripts, place: Place, talk: Conversation) -> Step:
+    """The step that answers at this place, by its own condition where it has one.
 
     Raises:
         NoPlaceError: The script is at its end.
     """
     left = place.step
-    steps = playbook.scripts[place.script].calls
+    steps = scripts[place.script].calls
     for step in steps:
         if left < step.repeat:
-            return step
+            return step if len(place.handoffs) < step.after_handoffs else _way(step, talk)
         left -= step.repeat
     raise NoPlaceError(f"{place.who} has no call {place.step + 1} (it has {sum(step.repeat for step in steps)})")
 
@@ -106,6 +103,23 @@ def so_far(place: Place) -> str:
     """What the rehearsal answers when it is asked for a summary: enough to find the place in the next epoch."""
     handoffs = f"; handoffs {' '.join(sorted(place.handoffs))}" if place.handoffs else ""
     return f"{OWN_WORDS}{place.step} calls so far{handoffs})"
+
+
+def _way(step: Step, talk: Conversation) -> Step:
+    last = next((turn for turn in reversed(talk.turns) if not _is_own(turn)), Said())
+    while step.if_last_answer_contains is not None and step.otherwise is not None:
+        if any(step.if_last_answer_contains in answer for answer in last.answers):
+            return step
+        step = step.otherwise
+    return step
+
+
+def _is_own(turn: Said) -> bool:
+    return turn.text.startswith(OWN_WORDS) or turn.text == BLANK
+
+
+def _is_nonsense(turn: Said) -> bool:
+    return turn.text.startswith(NONSENSE_WORDS) or turn.text == BLANK
 
 
 def _before(talk: Conversation) -> tuple[int, frozenset[str]]:
@@ -117,31 +131,3 @@ def _before(talk: Conversation) -> tuple[int, frozenset[str]]:
             steps = max(steps, int(found["steps"]))
             keys.update((found["keys"] or "").split())
     return steps, frozenset(keys)
-
-
-def _script_of(playbook: Playbook, asker: Asker) -> int | None:
-    found = [index for index, script in enumerate(playbook.scripts) if _fits(script, asker)]
-    return min(found, key=lambda index: (_looseness(playbook.scripts[index], asker), index), default=None)
-
-
-def _fits(script: PlannerScript | TaskScript, asker: Asker) -> bool:
-    match script:
-        case PlannerScript(scope="root"):
-            return asker.planner and asker.title == ROOT_SCOPE
-        case PlannerScript():
-            return asker.planner and asker.title != ROOT_SCOPE and script.scope in asker.title
-        case TaskScript():
-            named = script.title == asker.title or fnmatch.fnmatchcase(asker.title, script.title)
-            return not asker.planner and named and script.attempt in {None, asker.attempt}
-
-
-def _looseness(script: PlannerScript | TaskScript, asker: Asker) -> tuple[bool, bool]:
-    if isinstance(script, PlannerScript):
-        return (script.scope != asker.title, False)
-    return (script.title != asker.title, script.attempt is None)
-
-
-def _nearest(playbook: Playbook, asker: Asker) -> str:
-    named = [s.scope for s in playbook.planners] if asker.planner else [s.title for s in playbook.tasks]
-    near = difflib.get_close_matches(asker.title, named, n=1)
-    return f"; the nearest is '{near[0]}'" if near else ""

@@ -1,43 +1,36 @@
 """A playbook: what each agent of a rehearsed run says, written down in YAML."""
 
-import difflib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, StringConstraints, model_validator
 
-from headway.domain.errors import UserError
+from headway.rehearsal.fault import Fault
+from headway.rehearsal.latency import Latency
+from headway.rehearsal.part import OWN_WORDS, Count, Part, Positive
 
-OWN_WORDS = "(rehearsal: "
-"""Opens what the rehearsal says of its own accord; such a reply is no call of a playbook."""
-
-Count = Annotated[int, Field(ge=0, strict=True)]
-Positive = Annotated[int, Field(ge=1, strict=True)]
-Latency = Count | tuple[Count, Count]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}$")]
+Values = dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], str]
+"""What `{{name}}` in a script's calls stands for, so that many scripts can share their calls."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+ELSE = "else"
 
 
-class Tokens(_Part):
+class Tokens(Part):
     """What a reply claims to have used up; what is left out is made from the bytes."""
 
     input: Count | None = None
     output: Count | None = None
 
 
-class ToolUse(_Part):
+class ToolUse(Part):
     """One tool call of a step."""
 
     name: str
     args: dict[str, Any]
 
 
-class Step(_Part):
+class Step(Part):
     """One reply of an agent.
 
     Attributes:
@@ -45,6 +38,9 @@ class Step(_Part):
         after_handoffs: A planner only: until its conversation tells of so many handoffs, it is made to wait.
         stop: Scripts misbehaviour: `length` cuts the reply, `refusal` refuses in `text`'s words, `empty` is silent.
         repeat: The step stands for so many equal ones.
+        if_last_answer_contains: Text that one of the answers to the reply before must hold; if none does, `otherwise`
+            (in YAML `else`) is said instead.
+        optional: Nobody misses the step if it is never asked for.
     """
 
     text: str | None = None
@@ -54,13 +50,28 @@ class Step(_Part):
     after_handoffs: Count = 0
     stop: Literal["length", "refusal", "empty"] | None = None
     repeat: Positive = 1
+    if_last_answer_contains: Annotated[str, Field(min_length=1)] | None = None
+    otherwise: "Step | None" = None
+    optional: bool = False
 
     @model_validator(mode="before")
     @classmethod
-    def _short_tools(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and isinstance(raw.get("tools"), list):
-            return raw | {"tools": [_tool_use(entry) for entry in raw["tools"]]}
+    def _short_forms(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        if ELSE in raw:
+            raw = {"otherwise" if name == ELSE else name: value for name, value in raw.items()}
+        if isinstance(raw.get("tools"), list):
+            raw = raw | {"tools": [_tool_use(entry) for entry in raw["tools"]]}
         return raw
+
+    @model_validator(mode="after")
+    def _has_both_ways(self) -> "Step":
+        if (self.if_last_answer_contains is None) != (self.otherwise is None):
+            raise ValueError("'if_last_answer_contains' and 'else' come together: a step is always one reply")
+        if self.otherwise is not None and (self.otherwise.repeat > 1 or self.otherwise.after_handoffs):
+            raise ValueError("'repeat' and 'after_handoffs' are of the step, not of its 'else'")
+        return self
 
     @model_validator(mode="after")
     def _says_something(self) -> "Step":
@@ -71,11 +82,12 @@ class Step(_Part):
         return self
 
 
-class PlannerScript(_Part):
+class PlannerScript(Part):
     """What a planner says. `scope` is `root`, or text that the title of its scope contains."""
 
     scope: Annotated[str, Field(min_length=1)]
     calls: tuple[Step, ...]
+    values: Values = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -83,12 +95,13 @@ class PlannerScript(_Part):
         return f"planner '{self.scope}'"
 
 
-class TaskScript(_Part):
+class TaskScript(Part):
     """What a worker says. `title` is a whole title, or a pattern with `*`, `?` or `[...]`."""
 
     title: Annotated[str, Field(min_length=1)]
     attempt: Positive | None = None
     calls: tuple[Step, ...]
+    values: Values = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -102,13 +115,15 @@ class TaskScript(_Part):
         return self
 
 
-class Playbook(_Part):
+class Playbook(Part):
     """A whole rehearsal.
 
     Attributes:
         model: The model's name in `/v1/models` and in every answer.
-        latency_ms: How long a reply takes: a number, or two for a range, drawn by `seed` and the request's content.
+        latency_ms: How long a reply takes: a number, two for a range, or a distribution, drawn by `seed` and the
+            request's content.
         tokens_out: Output tokens of a reply that names none; without it, a quarter of its bytes.
+        faults: What goes wrong; of those that hit a request the first one counts.
     """
 
     name: Name
@@ -116,43 +131,12 @@ class Playbook(_Part):
     latency_ms: Latency = 0
     seed: int = 0
     tokens_out: Positive | None = None
+    faults: tuple[Fault, ...] = ()
     planners: tuple[PlannerScript, ...] = ()
     tasks: tuple[TaskScript, ...] = ()
 
-    @property
-    def scripts(self) -> tuple[PlannerScript | TaskScript, ...]:
-        """Every script; its index names it in the ledger."""
-        return (*self.planners, *self.tasks)
 
-
-def read_playbook(path: Path) -> Playbook:
-    """The playbook in a file.
-
-    Raises:
-        UserError: It cannot be read, or is none; every problem on a line of its own.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from error
-    return parse_playbook(text, str(path))
-
-
-def parse_playbook(text: str, where: str = "playbook") -> Playbook:
-    """The playbook that `text` holds; `where` opens the messages.
-
-    Raises:
-        UserError: It is none; every problem on a line of its own.
-    """
-    try:
-        raw = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: is no YAML: {error}") from error
-    try:
-        return Playbook.model_validate(raw)
-    except ValidationError as error:
-        lines = [f"{where}: {_say(detail)}" for detail in error.errors(include_url=False)]
-        raise UserError("\n".join(dict.fromkeys(lines))) from error
+Script = PlannerScript | TaskScript
 
 
 def _tool_use(entry: Any) -> Any:
@@ -160,30 +144,3 @@ def _tool_use(entry: Any) -> Any:
         name, args = next(iter(entry.items()))
         return {"name": name, "args": {} if args is None else args}
     raise ValueError("'tools' must be a list of 'tool_name: {arguments}', one tool an entry")
-
-
-def _say(detail: ErrorDetails) -> str:
-    where, unknown = detail["loc"], str(detail["loc"][-1]) if detail["loc"] else ""
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
-    match detail["type"]:
-        case "extra_forbidden":
-            names = _fields_at([part for part in where[:-1] if isinstance(part, str)])
-            near = difflib.get_close_matches(unknown, names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it may be one of {', '.join(names)}"
-            return f"{shown}: is not a field; {hint}"
-        case "missing":
-            return f"{shown}: is required"
-        case _:
-            words = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
-            return f"{shown}: {words}" if shown else words
-
-
-def _fields_at(path: list[str]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        "planners": PlannerScript,
-        "tasks": TaskScript,
-        "calls": Step,
-        "tokens": Tokens,
-        "tools": ToolUse,
-    }
-    return list(parts[path[-1]].model_fields if path and path[-1] in parts else Playbook.model_fields)

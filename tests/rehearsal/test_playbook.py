@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import UserError
-from headway.rehearsal.playbook import Playbook, Tokens, ToolUse, parse_playbook, read_playbook
+from headway.rehearsal.playbook import Playbook, Tokens, ToolUse
+from headway.rehearsal.reading import parse_playbook, read_playbook
 
 WHOLE = """
 name: two-tasks

@@ -15,7 +15,8 @@ from headway.model.client import Model
 from headway.model.failures import FatalModelError
 from headway.model.turn import Turn
 from headway.rehearsal.host import Rehearsal
-from headway.rehearsal.playbook import Playbook, parse_playbook
+from headway.rehearsal.playbook import Playbook
+from headway.rehearsal.reading import parse_playbook
 from tests.rehearsal.agents import Agent, model_at
 
 PLAYBOOK = parse_playbook("""

@@ -14,9 +14,12 @@ from headway.domain.headings import ROOT_HEADING, task_heading
 from headway.model.failures import FatalModelError
 from headway.rehearsal.conversation import read_conversation
 from headway.rehearsal.host import Rehearsal
+from headway.rehearsal.latency import latency_s
 from headway.rehearsal.place import place_of
-from headway.rehearsal.playbook import Playbook, parse_playbook
-from headway.rehearsal.reply import latency_s, reply_at
+from headway.rehearsal.playbook import Playbook
+from headway.rehearsal.reading import parse_playbook
+from headway.rehearsal.reply import reply_at
+from headway.rehearsal.scripts import Scripts
 from tests.rehearsal.agents import Agent, model_at
 
 PLAYBOOK = parse_playbook("""
@@ -55,8 +58,8 @@ async def test_the_report_counts_who_asked_what() -> None:
         assert report == rehearsal.report()
     assert report["requests"] == 7
     assert report["agents"] == {
-        "r/one": {"who": "task 'T1'", "requests": 4, "steps": 3, "repeats": 1},
-        "r/root": {"who": "planner 'root'", "requests": 3, "steps": 3, "repeats": 0},
+        "r/one": {"who": "task 'T1'", "requests": 4, "steps": 3, "repeats": 1, "retries": 0, "unheard": 0},
+        "r/root": {"who": "planner 'root'", "requests": 3, "steps": 3, "repeats": 0, "retries": 0, "unheard": 0},
     }
     assert report["repeats"] == 1
     assert report["under_use"] == [
@@ -90,8 +93,9 @@ async def test_waiting_answers_overlap() -> None:
 
 
 def latency(playbook: Playbook, body: bytes) -> float:
+    scripts = Scripts(playbook)
     talk = read_conversation("chat", {"messages": [{"role": "user", "content": task_heading("T")}]})
-    return latency_s(playbook, reply_at(playbook, place_of(playbook, talk), talk), body)
+    return latency_s(reply_at(scripts, place_of(scripts, talk), talk).latency_ms, playbook.seed, body)
 
 
 def test_a_drawn_latency_depends_on_seed_and_request_alone() -> None:

@@ -14,9 +14,11 @@ from headway.model.responses import ResponsesAdapter
 from headway.model.turn import AssistantTurn, ToolOutput, Turn, UserMessage
 from headway.rehearsal import wire
 from headway.rehearsal.conversation import Api, read_conversation
+from headway.rehearsal.part import OWN_WORDS
 from headway.rehearsal.place import place_of
-from headway.rehearsal.playbook import OWN_WORDS, Playbook
+from headway.rehearsal.playbook import Playbook
 from headway.rehearsal.reply import reply_at
+from headway.rehearsal.scripts import Scripts
 
 texts = st.text(max_size=20).filter(lambda text: not text.startswith(OWN_WORDS))
 arguments = st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers(-9, 9) | st.none(), max_size=3)
@@ -34,10 +36,11 @@ steps = st.fixed_dictionaries(
 def led(api: Api, adapter: WireAdapter, playbook: Playbook, count: int, *, nudged: bool) -> list[Turn]:
     key = "messages" if api == "chat" else "input"
     items = [adapter.encode(UserMessage(task_heading("T")))]
+    scripts = Scripts(playbook)
     turns = []
     for _ in range(count):
         talk = read_conversation(api, {key: orjson.loads(b"[" + b",".join(items) + b"]")})
-        reply = reply_at(playbook, place_of(playbook, talk), talk)
+        reply = reply_at(scripts, place_of(scripts, talk), talk)
         turn = adapter.decode(wire.answer(api, reply, "m", 0))
         items.append(adapter.encode(AssistantTurn(turn.raw)))
         items += [adapter.encode(ToolOutput(call.id, "out")) for call in turn.calls]

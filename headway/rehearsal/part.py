@@ -1,0 +1,19 @@
+"""What every part of a playbook shares."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+OWN_WORDS = "(rehearsal: "
+"""Opens what the rehearsal says of its own accord; such a reply is no call of a playbook."""
+
+Count = Annotated[int, Field(ge=0, strict=True)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """A piece of a playbook: what is written twice or wrong is told, and nothing changes once it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
