@@ -25,10 +25,12 @@ class Delivery(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         body = bytes(self.body)[: self._sent]
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        # The loop looks at its sockets meanwhile, so that a client that was killed is not taken for one that listens.
-        await asyncio.sleep(0)
         if self._sent is not None:
             return
+        # What is sent next waits until the body went out.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        # The loop looks at its sockets meanwhile, so that a client that was killed is not taken for one that listens.
+        await asyncio.sleep(0)
         gone = await Request(scope, receive).is_disconnected()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         if self._delivered is not None and not gone:
