@@ -217,14 +217,11 @@ class Outstanding(BaseModel):
         return (wanted - lendable).most(Amount())
 
     def settled_before(self, turn: int) -> "Outstanding":
-        """The books without the bits of earlier turns that say nothing any more: all that they asked for came in.
+        """The books without a bit for each child of earlier turns: what is not outstanding came in.
 
         A planner may live for tens of thousands of turns.
         """
-        places = [place_of(key) for key, child in self.children.items() if not child.recovered]
-        settled = min([turn, *(place[0] for place in places if place is not None)])
-        received = {turn: bits for turn, bits in self.received.items() if turn >= settled}
-        return self.model_copy(update={"settled": settled, "received": received})
+        return self.model_copy(update={"settled": turn, "received": {}})
 
     @property
     def anything_waits(self) -> bool:
