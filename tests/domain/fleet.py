@@ -1,0 +1,348 @@
+"""A whole run in memory: the workflows' loops around the real state objects, with a made-up world below and beside.
+
+Messages between two agents keep their order; everything else happens in any order. What a workflow does with its state
+is repeated here in its shortest form; the rules are the domain's own.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, child_id, key_of, parent_of
+from headway.domain.outstanding import nothing_lent
+from headway.domain.planning import PlannerState
+from headway.domain.running import RunState
+from headway.domain.turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
+from headway.domain.work import Ask, Grant
+from tests.domain.builders import NOW, RUN, WORST_CALL, outcome, prepared, spawned
+
+CANCEL: Literal["cancel"] = "cancel"
+"""Temporal's own message: end."""
+
+Message = HandoffNotice | Ask | Grant | Literal["cancel"]
+ENDS = [HandoffStatus.DONE] * 4 + [HandoffStatus.PARTIAL, HandoffStatus.FAILED, HandoffStatus.BLOCKED]
+
+
+@dataclass
+class WorkerSim:
+    """A task at work: it uses tokens, asks when its slice is used up, and hands off once."""
+
+    me: AgentId
+    total: Amount
+    appetite: int
+    used: int = 0
+    waits: bool = False
+    final: bool = False
+    handed: bool = False
+
+
+@dataclass
+class PlannerSim:
+    """A planner's workflow around its state."""
+
+    state: PlannerState
+    asked_with: Amount | None = None
+    stirred: bool = True
+    thinking: PlanTurn | None = None
+    handed: bool = False
+    told: list[ChildKey] = field(default_factory=list)
+    asked: list[ChildKey] = field(default_factory=list)
+
+
+class Fleet:
+    """One run, from its start to the root planner's handoff.
+
+    Attributes:
+        fuel: Children that may still be asked for; without it planners only finish.
+        hopeful: How often a planner's agent does not give up.
+    """
+
+    def __init__(
+        self, random: Random, *, tokens: int, tasks: int, fuel: int, hopeful: float = 1.0, **facts: object
+    ) -> None:
+        self.random = random
+        self.now = NOW
+        self.fuel = fuel
+        self.hopeful = hopeful
+        self.steps = 0
+        self.mail: dict[tuple[AgentId, AgentId], deque[Message]] = {}
+        self.workers: dict[AgentId, WorkerSim] = {}
+        self.planners: dict[AgentId, PlannerSim] = {}
+        self.run = RunState()
+        start = prepared(tokens, tasks)
+        start = start.model_copy(update={"context": start.context.model_copy(update=facts)})
+        self.context = start.context
+        key = self.run.begin(start, NOW)
+        self._new_planner(child_id(AgentId(RUN), key), "The whole run", 1, start.budget)
+
+    # The world's choice: what happens next
+
+    def play(self, most: int) -> None:
+        """Let things happen until the root planner handed up.
+
+        Raises:
+            AssertionError: Everybody sleeps for ever, or it never ends.
+        """
+        while self.run.root is None:
+            self.steps += 1
+            assert self.steps < most, f"no end after {most} steps:\n{self.picture()}"
+            choices = self._choices()
+            if not choices:
+                self._pass_time()
+                continue
+            self.now += self.random.random()
+            kind, who = self.random.choice(choices)
+            getattr(self, f"_{kind}")(who)
+
+    def _choices(self) -> list[tuple[str, object]]:
+        found: list[tuple[str, object]] = [("deliver", pair) for pair, letters in self.mail.items() if letters]
+        found += [("work", w) for w in self.workers.values() if not w.handed and not w.waits]
+        for planner in self.planners.values():
+            if planner.handed:
+                continue
+            if planner.thinking is not None:
+                found.append(("conclude", planner))
+            if planner.stirred or (planner.thinking is None and self._due(planner)):
+                found.append(("act", planner))
+        return found
+
+    def _due(self, planner: PlannerSim) -> bool:
+        due = planner.state.wake_at(self.now)
+        deadline = planner.state.context.deadline
+        late = planner.state.closing is None and deadline is not None and self.now >= deadline
+        return late or (due is not None and due <= self.now)
+
+    def _pass_time(self) -> None:
+        open_planners = [planner.state for planner in self.planners.values() if not planner.handed]
+        alarms = [state.wake_at(self.now) for state in open_planners]
+        alarms += [state.context.deadline for state in open_planners if state.closing is None]
+        later = [at for at in alarms if at is not None and at > self.now]
+        assert later, f"everybody sleeps for ever:\n{self.picture()}"
+        self.now = min(later)
+
+    def picture(self) -> str:
+        """How everything stands, for a failure."""
+        lines = [f"{w}" for w in self.workers.values() if not w.handed]
+        for p in self.planners.values():
+            if not p.handed:
+                lines += [f"{p.state.me} {p.asked_with=} {p.thinking is not None=} {p.state!r}"]
+        return "\n".join([*lines, f"{self.run.books!r}"])
+
+    # Messages
+
+    def _send(self, source: AgentId, target: AgentId, message: Message) -> None:
+        self.mail.setdefault((source, target), deque()).append(message)
+
+    def _deliver(self, pair: tuple[AgentId, AgentId]) -> None:
+        source, target = pair
+        message = self.mail[pair].popleft()
+        if target == AgentId(RUN):
+            self._tell_run(message)
+        elif target in self.workers:
+            self._tell_worker(self.workers[target], message)
+        elif target in self.planners:
+            self._tell_planner(self.planners[target], message)
+        assert source != target
+
+    def _tell_run(self, message: Message) -> None:
+        books = self.run.books
+        assert books is not None
+        if isinstance(message, HandoffNotice):
+            self.run.take_handoff(message)
+        elif isinstance(message, Ask):
+            books.take_ask(message.child, message.granted, message.need)
+            for answer in books.answers():
+                grant = Grant(total=answer.total, final=answer.final)
+                self._send(AgentId(RUN), child_id(AgentId(RUN), answer.child), grant)
+
+    def _tell_worker(self, worker: WorkerSim, message: Message) -> None:
+        if worker.handed:
+            return
+        if isinstance(message, Grant):
+            more = worker.total.most(message.total)
+            worker.final = worker.final or message.final
+            worker.waits = worker.waits and not (worker.final or more != worker.total)
+            worker.total = more
+        else:
+            self._hand_off(worker, HandoffStatus.CANCELLED)
+
+    def _tell_planner(self, planner: PlannerSim, message: Message) -> None:
+        state = planner.state
+        if planner.handed:
+            return
+        match message:
+            case HandoffNotice():
+                before = state.wake_at(self.now)
+                if state.take_handoff(message, self.now):
+                    planner.told.append(message.child)
+                    waits = state.books.anything_waits or state.need or state.wake_at(self.now) != before
+                    planner.stirred = planner.stirred or bool(waits)
+            case Ask():
+                state.books.take_ask(message.child, message.granted, message.need)
+                planner.stirred = True
+            case Grant():
+                state.take_grant(message.total, final=message.final)
+                planner.asked_with, planner.stirred = None, True
+            case _:
+                self._cancel(planner)
+
+    # Workers
+
+    def _work(self, worker: WorkerSim) -> None:
+        free = worker.total.tokens - worker.used
+        if worker.used >= worker.appetite:
+            self._hand_off(worker, self.random.choice(ENDS))
+        elif free >= min(WORST_CALL, worker.appetite - worker.used):
+            worker.used = min(worker.used + free, worker.appetite)
+        elif worker.final:
+            self._hand_off(worker, HandoffStatus.PARTIAL)
+        else:
+            worker.waits = True
+            ask = Ask(child=key_of(worker.me), granted=worker.total, need=Amount(tokens=WORST_CALL - free))
+            self._send(worker.me, parent_of(worker.me), ask)
+
+    def _hand_off(self, worker: WorkerSim, status: HandoffStatus) -> None:
+        worker.handed = True
+        spent = Amount(tokens=worker.used, tasks=1)
+        self._send(
+            worker.me, parent_of(worker.me), HandoffNotice(child=key_of(worker.me), status=status, seq=9, spent=spent)
+        )
+
+    # Planners
+
+    def _new_planner(self, me: AgentId, title: str, depth: int, granted: Amount) -> None:
+        state = PlannerState(
+            context=self.context,
+            me=me,
+            title=title,
+            scope=self.run.prepared.scope if self.run.prepared else prepared().scope,
+            depth=depth,
+            books=nothing_lent(granted, self.context.worst_call, self.context.task_tokens),
+        )
+        self.planners[me] = PlannerSim(state)
+
+    def _act(self, planner: PlannerSim) -> None:
+        self._errands(planner)
+        if planner.thinking is not None:
+            return
+        state = planner.state
+        state.tick(self.now)
+        ending = state.ending()
+        if ending is not None:
+            self._hand_up(planner, ending.status)
+            return
+        if self.random.random() < 0.2:
+            self._continue_as_new(planner)
+            state = planner.state
+        due = state.wake_at(self.now)
+        if due is not None and due <= self.now:
+            planner.thinking = state.next_turn("run", Final() if state.wants_final() else None)
+
+    def _errands(self, planner: PlannerSim) -> None:
+        state, planner.stirred = planner.state, False
+        starts = state.books.to_start() if state.closing is None else ()
+        for key in state.books.to_drop(closing=state.closing is not None):
+            dropped = HandoffNotice(child=key, status=HandoffStatus.CANCELLED, seq=0)
+            assert state.take_handoff(dropped, self.now)
+            planner.told.append(key)
+        for key in starts:
+            self._start(state, key)
+        answers = state.books.answers()
+        for answer in answers:
+            self._send(state.me, child_id(state.me, answer.child), Grant(total=answer.total, final=answer.final))
+        need, granted = state.shortfall(), state.books.purse.granted
+        if need != Amount() and planner.asked_with != granted:
+            planner.asked_with = granted
+            self._send(state.me, parent_of(state.me), Ask(child=key_of(state.me), granted=granted, need=need))
+        self.check(planner)
+
+    def _start(self, state: PlannerState, key: ChildKey) -> None:
+        child, me = state.books.children[key], child_id(state.me, key)
+        assert child.lent is not None
+        if child.kind is ChildKind.PLANNER:
+            self._new_planner(me, child.title, state.depth + 1, child.lent)
+        else:
+            self.workers[me] = WorkerSim(me, child.lent, self.random.choice((1, 700, 4_000, 20_000, 60_000)))
+
+    def _conclude(self, planner: PlannerSim) -> None:
+        """The turn ends as the world likes, within what it was told it may do."""
+        order, state = planner.thinking, planner.state
+        assert order is not None
+        planner.thinking = None
+        used = state.books.purse.own.tokens
+        cost = self.random.randint(1, WORST_CALL)
+        if used + cost > order.allowance:
+            told = outcome(state, Decision.OUT_OF_BUDGET, own_tokens=used, need=cost)
+        else:
+            told = self._decision(order, state).model_copy(update={"own_tokens": used + cost})
+        planner.asked += [child.key for child in told.spawned]
+        for key in state.take_turn(order, told, self.now):
+            self._send(state.me, child_id(state.me, key), CANCEL)
+        planner.stirred = True
+        self.check(planner)
+
+    def _decision(self, order: PlanTurn, state: PlannerState) -> TurnOutcome:
+        asked = self._spawn(order) if self.fuel > 0 else []
+        self.fuel -= len(asked)
+        out = [key for key, child in state.books.children.items() if not child.cancelled]
+        cancelled = tuple(self.random.sample(out, 1)) if out and self.random.random() < 0.1 else ()
+        decision = Decision.FINISH
+        if self.random.random() > self.hopeful:
+            decision = Decision.GAVE_UP
+        elif self.fuel > 0:
+            decision = self.random.choice((Decision.GO_ON, Decision.WAIT, Decision.WAIT, Decision.FINISH))
+        status = self.random.choice((HandoffStatus.DONE, HandoffStatus.PARTIAL))
+        finish = Finish(status=status, seq=order.turn * 10, summary="That is it.")
+        self.fuel -= decision is Decision.GO_ON
+        return outcome(
+            state,
+            decision,
+            *asked,
+            cancelled=cancelled,
+            finish=finish if decision is Decision.FINISH else None,
+        )
+
+    def _spawn(self, order: PlanTurn) -> list[Spawned]:
+        tasks = self.random.randint(0, min(order.spawnable, 6))
+        planners = self.random.randint(0, 2) if order.may_delegate else 0
+        kinds = [ChildKind.TASK] * tasks + [ChildKind.PLANNER] * planners
+        self.random.shuffle(kinds)
+        return [spawned(order.turn, index, kind=kind) for index, kind in enumerate(kinds)]
+
+    def _cancel(self, planner: PlannerSim) -> None:
+        """Temporal's cancel: no more turns, everything below is told, and then it hands up."""
+        state = planner.state
+        started = [key for key, child in state.books.children.items() if child.lent is not None]
+        state.close(HandoffStatus.CANCELLED, "cancelled")
+        planner.thinking, planner.stirred = None, True
+        for key in started:
+            self._send(state.me, child_id(state.me, key), CANCEL)
+
+    def _hand_up(self, planner: PlannerSim, status: HandoffStatus) -> None:
+        planner.handed = True
+        spent = planner.state.books.purse.spent
+        me = planner.state.me
+        self._send(me, parent_of(me), HandoffNotice(child=key_of(me), status=status, seq=9, spent=spent))
+
+    def _continue_as_new(self, planner: PlannerSim) -> None:
+        carried = planner.state.carried()
+        read = PlannerState.model_validate_json(carried.model_dump_json(by_alias=True))
+        assert read == carried
+        planner.state, planner.asked_with = read, None
+        planner.stirred = True
+
+    # What must hold at any moment
+
+    def check(self, planner: PlannerSim) -> None:
+        """The books of one planner add up."""
+        state = planner.state
+        purse, children = state.books.purse, state.books.children
+        lent = sum((child.lent or Amount() for child in children.values()), Amount())
+        assert purse.lent == lent
+        assert purse.balance.covers(Amount()), f"overdrawn: {purse}"
+        assert len(planner.told) == len(set(planner.told)), "a handoff counted twice"
+        assert {*planner.told, *children} == {*planner.asked}, "a child was forgotten"
+        assert not {*planner.told} & children.keys(), "a child is out and in"

@@ -1,0 +1,40 @@
+"""Whole runs in memory, by chance: every one comes to an end, nothing is lost, nothing costs more than was granted."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.domain.budget import UNLIMITED, Amount
+from tests.domain.builders import NOW
+from tests.domain.fleet import Fleet
+
+STEPS = 20_000
+
+fleets = st.builds(
+    Fleet,
+    st.randoms(use_true_random=False),
+    tokens=st.sampled_from((900, 5_000, 12_000, 40_000, 90_000, 200_000, 600_000, 5_000_000, UNLIMITED)),
+    tasks=st.sampled_from((1, 2, 5, 20, 1000)),
+    task_tokens=st.sampled_from((500, 1_500, 10_000, 50_000, UNLIMITED)),
+    fuel=st.integers(0, 40),
+    hopeful=st.sampled_from((1.0, 1.0, 0.7, 0.2, 0.0)),
+    deadline=st.sampled_from((None, None, NOW + 7, NOW + 70)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(fleet=fleets)
+def test_every_run_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
+    fleet.play(STEPS)
+    root, granted = fleet.run.root, prepared_budget(fleet)
+    assert root is not None
+    assert all(worker.handed for worker in fleet.workers.values())
+    assert all(planner.handed for planner in fleet.planners.values())
+    own = sum(planner.state.books.purse.own.tokens for planner in fleet.planners.values())
+    used = Amount(tokens=own + sum(worker.used for worker in fleet.workers.values()), tasks=len(fleet.workers))
+    assert root.spent == used
+    assert granted.covers(used)
+
+
+def prepared_budget(fleet: Fleet) -> Amount:
+    assert fleet.run.prepared is not None
+    return fleet.run.prepared.budget
