@@ -93,6 +93,9 @@ async def paused_cost(one: Bench, seconds: float) -> float:
     handle = await one.client.start_workflow(
         "Run", idle_agents.asked(300, hold=True), id="paused", task_queue="headway"
     )
+    open_tasks = "RootWorkflowId = 'paused' AND WorkflowType = 'Task' AND ExecutionStatus = 'Running'"
+    while (await one.client.count_workflows(open_tasks)).count < 300:  # noqa: ASYNC110 - the server tells when asked
+        await asyncio.sleep(0.5)
     await handle.execute_update("pause", {"request": "1", "target": "paused", "who": "bench", "why": "idle cost"})
     await until_quiet(one.cpu)
     before, began = one.cpu(), time.monotonic()

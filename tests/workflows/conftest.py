@@ -40,6 +40,14 @@ def name() -> str:
 
 
 @pytest.fixture
+async def cached_script(client: Client, name: str) -> AsyncIterator[Script]:
+    """The same with workflows kept in the cache, as worker processes do: for crowds."""
+    script = Script(client, name)
+    async with script.working(cached=2000, agents=200):
+        yield script
+
+
+@pytest.fixture
 async def script(client: Client, name: str) -> AsyncIterator[Script]:
     """Scripted activities, on both queues, beside the real workflows."""
     script = Script(client, name)

@@ -128,14 +128,17 @@ async def test_finish_with_open_children_rests_and_every_later_handoff_wakes_the
     assert report["spent"]["tasks"] == 2
 
 
-async def test_a_thousand_handoffs_wait_while_a_turn_is_long_and_come_a_hundred_at_a_time(script: Script) -> None:
+async def test_a_thousand_handoffs_wait_while_a_turn_is_long_and_come_a_hundred_at_a_time(
+    cached_script: Script,
+) -> None:
     async def plan(order: PlanTurn) -> TurnOutcome:
         if order.turn <= 10:
             return outcome(order, Decision.GO_ON, spawned=spawn(order, *crowd(100)))
         if order.turn == 11:
-            await script.until_handed(1000)
+            await cached_script.until_handed(1000)
         return outcome(order, Decision.WAIT) if order.inbox else finish(order)
 
+    script = cached_script
     script.plan = plan
     script.context_update = {"open_tasks": 1000, "task_tokens": 10_000}
     report = await asyncio.wait_for((await script.start()).result(), 110)
