@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,6 @@ from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.control import ControlWatch
 from activities.handoffs import Handoffs
@@ -36,8 +35,9 @@ from headway.agent.worker import WorkerAgent
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
-from headway.cli.roles import ROLES, worker_children
+from headway.cli.roles import ROLES, SKIP_RUN, worker_children
 from headway.cli.supervisor import supervise
+from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.hub import Hub
@@ -48,15 +48,16 @@ from headway.sandbox.plain import PlainSandbox
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_HEARTBEAT_S, QUEUE
-from workflows.planner import Planner
-from workflows.run import Run
-from workflows.task import Task
+from workflows.replay import WORKFLOWS, replayer, sandbox
 
 COMPACT_AT = 0.75
 COMPACT_TOKENS = 200_000
 SECRETS = ("OPENAI_API_KEY", "TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA")
 PLANNING_SLOTS = 100
 CONNECT_EVERY_S = 2.0
+HERE = Path(__file__).resolve().parent
+WORKFLOW_CODE = (HERE / "workflows", HERE / "headway" / "domain")
+"""What decides what a workflow does with its history; changed code is tried on everything open before it is used."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,8 @@ def workflow_worker(client: Client) -> Worker:
     return Worker(
         client,
         task_queue=QUEUE,
-        workflows=[Run, Planner, Task],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
-        ),
+        workflows=WORKFLOWS,
+        workflow_runner=sandbox(),
         max_concurrent_workflow_tasks=10,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=30),
@@ -180,13 +179,19 @@ def agent_worker(client: Client, workshop: Workshop) -> Worker:
     )
 
 
-async def work(role: str, settings: Settings) -> None:
-    """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere."""
+async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -> None:
+    """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere.
+
+    Raises:
+        UserError: The workflows' code does not fit what is open, in other runs than those in `skip_runs`.
+    """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
     client = await _patient_client(settings.home)
     match role:
         case "workflows":
+            code = await asyncio.to_thread(hash_of, WORKFLOW_CODE)
+            await check_upgrade(client, settings.home, code, replayer, skip=skip_runs, tell=_show)
             worker = workflow_worker(client)
         case "planning":
             worker = planning_worker(client, Workshop(settings))
@@ -215,14 +220,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker.py", description="Headway's worker processes.")
     parser.add_argument("--only", choices=ROLES, help="run one role in this process")
     parser.add_argument("--agents", type=int, help="agents at work at once (default: 8 per core)")
+    parser.add_argument("--skip-run", action="append", default=[], metavar="NAME", help=SKIP_RUN)
     options = parser.parse_args(arguments)
     try:
         settings = Settings.read(os.environ, options.agents)
         if options.only:
-            asyncio.run(work(options.only, settings))
+            asyncio.run(work(options.only, settings, options.skip_run))
         else:
             asyncio.run(connect(target_of(settings.home)))
-            supervise(settings.home, worker_children(options.agents), on_event=_show)
+            supervise(settings.home, worker_children(options.agents, skip_runs=options.skip_run), on_event=_show)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one message
         return 2
@@ -230,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(event: object) -> None:
-    print(event, flush=True)  # noqa: T201 - who is up and who died
+    print(event, flush=True)  # noqa: T201 - who is up and who died, what is replayed
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:

@@ -11,6 +11,7 @@ from headway.cli.demo import demo
 from headway.cli.down import down
 from headway.cli.leaving import leave
 from headway.cli.rehearse import rehearse
+from headway.cli.replay import replay
 from headway.cli.run import run
 from headway.cli.status import status
 from headway.cli.up import up
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, up, down, run, status, worker, rehearse):
+for command in (demo, up, down, run, status, replay, worker, rehearse):
     app.command()(command)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from temporalio.client import Client
@@ -52,12 +52,16 @@ async def join_service(supervisor: Supervisor, target: Target) -> Site:
 
 
 async def start_workers(
-    supervisor: Supervisor, site: Site, agents: int | None = None, env: Mapping[str, str | None] | None = None
+    supervisor: Supervisor,
+    site: Site,
+    agents: int | None = None,
+    env: Mapping[str, str | None] | None = None,
+    skip_runs: Sequence[str] = (),
 ) -> None:
     """Start the worker processes and wait until they poll.
 
     Raises:
-        UserError: When they do not within a minute.
+        UserError: When they do not within a minute in which nothing of them was heard.
     """
     more: dict[str, str | None] = {VARIABLE: str(supervisor.home)}
     if "ui" in supervisor.facts:
@@ -66,11 +70,11 @@ async def start_workers(
         more |= {"TEMPORAL_ADDRESS": site.address, "TEMPORAL_NAMESPACE": site.client.namespace}
         more |= {"TEMPORAL_CONFIG_FILE": os.devnull}
     more |= env or {}
-    for child in worker_children(agents, more):
+    for child in worker_children(agents, more, skip_runs):
         await supervisor.start(child)
     try:
-        async with asyncio.timeout(WORKERS_WITHIN_S):
-            await _until_polling(supervisor, site.client)
+        async with asyncio.timeout(WORKERS_WITHIN_S) as patience:
+            await _until_polling(supervisor, site.client, patience)
     except TimeoutError:
         raise UserError(
             f"The worker processes did not begin to poll within {WORKERS_WITHIN_S:.0f} s.",
@@ -79,9 +83,15 @@ async def start_workers(
     supervisor.know(ready="yes")
 
 
-async def _until_polling(supervisor: Supervisor, client: Client) -> None:
+async def _until_polling(supervisor: Supervisor, client: Client, patience: asyncio.Timeout) -> None:
+    heard = 0
     while not (await has_worker(client) and await has_worker(client, AGENT_QUEUE)):
         for role in ROLES:
             if (why := supervisor.trouble(role)) is not None:
                 raise UserError(f"The worker processes did not start: {why}")
+        said = sum(log.stat().st_size for log in map(supervisor.log, ROLES) if log.exists())
+        if said != heard:
+            # After an upgrade everything that is open is replayed first, which may take minutes, and is told.
+            heard = said
+            patience.reschedule(asyncio.get_running_loop().time() + WORKERS_WITHIN_S)
         await asyncio.sleep(ASK_AGAIN_S)

@@ -1,7 +1,7 @@
 """The worker processes of one machine, as children of a supervisor."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import headway
@@ -10,18 +10,27 @@ from headway.cli.child import Child
 ROLES = ("workflows", "planning", "agents")
 """In the order they start. Apart, because a blocking call of one must not starve another's heartbeats."""
 
+SKIP_RUN = "After an upgrade: start although this run does not fit; it stands still until the old version is back."
 
-def worker_children(agents: int | None = None, env: Mapping[str, str | None] | None = None) -> list[Child]:
+
+def worker_children(
+    agents: int | None = None, env: Mapping[str, str | None] | None = None, skip_runs: Sequence[str] = ()
+) -> list[Child]:
     """One child per role, named by it.
 
     Args:
         agents: How many agents work at once; None leaves it to the worker's own default.
         env: Additions to their environment, such as the address of a service that was just started.
+        skip_runs: Runs that are not checked when the workflows' code has changed.
     """
     # By path, not by module name: the same file in a checkout and in a wheel, whatever the working directory holds.
     program = str(Path(headway.__file__).resolve().parent.parent / "worker.py")
     children = []
     for role in ROLES:
-        more = ("--agents", str(agents)) if role == "agents" and agents is not None else ()
+        more: list[str] = []
+        if role == "agents" and agents is not None:
+            more = ["--agents", str(agents)]
+        if role == "workflows":
+            more = [part for run in skip_runs for part in ("--skip-run", run)]
         children.append(Child(role, (sys.executable, program, "--only", role, *more), env or {}))
     return children

@@ -10,6 +10,7 @@ import typer
 
 from headway.cli.home import home_from
 from headway.cli.needs import need_git, need_model
+from headway.cli.roles import SKIP_RUN
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 
@@ -24,6 +25,7 @@ def up(
         Path | None, typer.Option(help="Settings of the local service, instead of the shipped temporal-dev.yaml.")
     ] = None,
     agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
+    skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
 ) -> None:
     """Start the local Temporal service and the worker processes, and keep them running.
 
@@ -33,12 +35,12 @@ def up(
     need_model()
     home = home_from()
     if detach:
-        _detach(home, config, agents)
+        _detach(home, config, agents, skip_run or [])
     else:
-        run_async(_serve(home, config, agents))
+        run_async(_serve(home, config, agents, skip_run or []))
 
 
-async def _serve(home: Path, config: Path | None, agents: int | None) -> None:
+async def _serve(home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
     from headway.cli.connect import target_of
     from headway.cli.local_site import join_service, start_service, start_workers
     from headway.cli.service_settings import find_settings, load_settings
@@ -55,7 +57,7 @@ async def _serve(home: Path, config: Path | None, agents: int | None) -> None:
         typer.echo(
             f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)")
         )
-        await start_workers(supervisor, site, agents)
+        await start_workers(supervisor, site, agents, skip_runs=skip_runs)
         for line in _ready(home, site.ui_url):
             typer.echo(line)
         sys.stdout.flush()
@@ -68,7 +70,7 @@ def _ready(home: Path, ui_url: str | None) -> list[str]:
     return [*lines, f"State      {home}", "Ready. Start a run with `headway run REPO INSTRUCTIONS`."]
 
 
-def _detach(home: Path, config: Path | None, agents: int | None) -> None:
+def _detach(home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
     """Fork, let the child serve in a session of its own, and return when it is ready."""
     from headway.cli.child import tail
     from headway.cli.supervisor_state import read_state
@@ -80,7 +82,7 @@ def _detach(home: Path, config: Path | None, agents: int | None) -> None:
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        _in_background(log, home, config, agents)
+        _in_background(log, home, config, agents, skip_runs)
     deadline = time.monotonic() + DETACHED_WITHIN_S
     while time.monotonic() < deadline:
         ended, _ = os.waitpid(child, os.WNOHANG)
@@ -98,14 +100,14 @@ def _detach(home: Path, config: Path | None, agents: int | None) -> None:
     raise UserError(f"It was not ready within {DETACHED_WITHIN_S:.0f} s.", f"See {log}; stop it with `headway down`.")
 
 
-def _in_background(log: Path, home: Path, config: Path | None, agents: int | None) -> None:
+def _in_background(log: Path, home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
     os.setsid()
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for new, old in ((null, 0), (out, 1), (out, 2)):
         os.dup2(new, old)
     code = 0
     try:
-        run_async(_serve(home, config, agents))
+        run_async(_serve(home, config, agents, skip_runs))
     except UserError as error:
         typer.echo(str(error), err=True)
         code = 2

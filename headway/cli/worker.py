@@ -5,19 +5,22 @@ from typing import Annotated
 
 import typer
 
-from headway.cli.roles import ROLES
+from headway.cli.roles import ROLES, SKIP_RUN
 from headway.domain.errors import UserError
 
 
 def worker(
     only: Annotated[str | None, typer.Option(help=f"One role, in this process: {', '.join(ROLES)}.")] = None,
     agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
+    skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
 ) -> None:
     """Run the worker processes against the service that TEMPORAL_* or `headway up` names."""
     if only is not None and only not in ROLES:
         raise UserError(f"--only: '{only}' is not one of {', '.join(ROLES)}")
     arguments = ["--only", only] if only is not None else []
     arguments += ["--agents", str(agents)] if agents is not None else []
+    for run in skip_run or ():
+        arguments += ["--skip-run", run]
     import worker as program
 
     sys.exit(program.main(arguments))

@@ -1,0 +1,34 @@
+"""How workflow code is run, the same in worker processes and in every replay: which types, in which sandbox."""
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from workflows.planner import Planner
+from workflows.run import Run
+from workflows.task import Task
+
+WORKFLOWS: tuple[type, ...] = (Run, Planner, Task)
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """What keeps workflow code from asking the world; only the pure domain and the activities' names pass through."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
+    )
+
+
+def replayer(workflows: tuple[type, ...] = WORKFLOWS) -> Replayer:
+    """Runs workflow code over recorded histories: no service, no activity, no model.
+
+    It never takes a slow machine for a difference: how long a step takes says nothing about what it decides.
+    """
+    return Replayer(
+        workflows=workflows,
+        workflow_runner=sandbox(),
+        data_converter=pydantic_data_converter,
+        debug_mode=True,
+        # Its own log would tell every difference once more, as a warning with a stack.
+        runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="off"))),
+    )
