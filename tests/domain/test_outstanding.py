@@ -1,0 +1,338 @@
+import pytest
+
+from headway.domain.budget import RESERVED_CALLS, UNLIMITED, Amount
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import ChildKey
+from headway.domain.outstanding import MAX_FOREIGN, RECENT, Answer, Outstanding, nothing_lent
+from headway.domain.turn import ChildKind, Spawned
+from tests.domain.builders import SLICE, TASK_TOKENS, WORST_CALL, books, notice, spawned
+
+SUB_PLANNER_LEAST = 4 * WORST_CALL
+
+
+def with_lendable(tokens: int, tasks: int = 100, task_tokens: int = TASK_TOKENS) -> Outstanding:
+    """Books that can lend exactly so much, beside the planner's own reserve."""
+    for granted in (2 * tokens, tokens + RESERVED_CALLS * WORST_CALL, tokens * 10 // 9):
+        made = nothing_lent(Amount(tokens=granted, tasks=tasks), WORST_CALL, task_tokens)
+        if made.purse.lendable(WORST_CALL).tokens == tokens:
+            return made
+    raise AssertionError(tokens)
+
+
+def asked(made: Outstanding, *children: Spawned) -> list[ChildKey]:
+    """Ask for these children."""
+    for child in children:
+        made.ask_for(child)
+    return [child.key for child in children]
+
+
+def tasks(count: int, turn: int = 1) -> list[Spawned]:
+    return [spawned(turn, index) for index in range(count)]
+
+
+# Starting
+
+
+def test_what_the_purse_allows_starts_oldest_first_and_the_rest_waits() -> None:
+    made = with_lendable(2 * SLICE + 1)
+    keys = asked(made, *tasks(3))
+    assert made.to_start() == tuple(keys[:2])
+    assert made.to_start() == ()
+    assert (made.tasks_open, made.waiting) == (3, 1)
+    assert made.purse.lent == Amount(tokens=2 * SLICE, tasks=2)
+
+
+def test_a_smaller_child_does_not_overtake_an_older_one_that_waits() -> None:
+    made = with_lendable(SUB_PLANNER_LEAST, task_tokens=WORST_CALL)
+    first = asked(made, spawned(1, 0))
+    assert made.to_start() == tuple(first)
+    asked(made, spawned(1, 1, kind=ChildKind.PLANNER), spawned(1, 2))
+    assert made.to_start() == ()
+
+
+def test_when_the_older_one_can_never_start_the_smaller_one_does() -> None:
+    made = with_lendable(SUB_PLANNER_LEAST - 1, task_tokens=WORST_CALL)
+    made.no_more = True
+    big, small = asked(made, spawned(1, 0, kind=ChildKind.PLANNER), spawned(1, 1))
+    assert made.to_start() == (small,)
+    made.take(notice(small))
+    assert made.to_drop(closing=False) == (big,)
+
+
+def test_every_task_counts_against_the_tasks_that_were_granted() -> None:
+    made = with_lendable(100 * SLICE, tasks=2)
+    keys = asked(made, *tasks(3))
+    assert made.to_start() == tuple(keys[:2])
+    assert made.shortfall() == Amount(tasks=1)
+
+
+def test_a_task_without_a_token_limit_can_start() -> None:
+    made = with_lendable(2 * WORST_CALL, task_tokens=UNLIMITED)
+    keys = asked(made, spawned(1, 0))
+    assert made.to_start() == tuple(keys)
+
+
+# Dropping
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_cancelled_child_that_never_started_is_dropped(*, closing: bool) -> None:
+    made = with_lendable(0)
+    key, other = asked(made, *tasks(2))
+    assert made.mark_cancelled((key,)) == ()
+    assert made.to_drop(closing=closing) == ((key, other) if closing else (key,))
+    assert made.to_start() == ()
+
+
+def test_without_more_to_come_nobody_is_dropped_while_somebody_may_give_back() -> None:
+    made = with_lendable(SLICE)
+    first, second = asked(made, *tasks(2))
+    made.no_more = True
+    made.to_start()
+    assert made.to_drop(closing=False) == ()
+    made.take(notice(first, tokens=SLICE))
+    assert made.to_start() == ()
+    assert made.to_drop(closing=False) == (second,)
+
+
+def test_who_could_start_is_not_dropped_even_before_it_was_started() -> None:
+    made = with_lendable(SLICE)
+    asked(made, *tasks(1))
+    made.no_more = True
+    assert made.to_drop(closing=False) == ()
+
+
+# Asking for more
+
+
+def test_a_child_that_asks_gets_its_next_slice() -> None:
+    made = with_lendable(10 * SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.answers() == ()
+    assert made.purse.lent == Amount(tokens=2 * SLICE, tasks=1)
+
+
+def test_a_child_that_needs_more_than_a_slice_gets_what_it_needs() -> None:
+    made = with_lendable(10 * SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=3 * SLICE))
+    assert made.answers() == (Answer(child=key, total=Amount(tokens=4 * SLICE, tasks=1)),)
+
+
+def test_a_task_gets_up_to_its_own_limit_and_then_the_last_word() -> None:
+    made = with_lendable(10 * TASK_TOKENS)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    held, final = Amount(tokens=SLICE, tasks=1), False
+    while not final:
+        made.take_ask(key, held, Amount(tokens=10))
+        (answer,) = made.answers()
+        held, final = answer.total, answer.final
+    assert held == Amount(tokens=TASK_TOKENS, tasks=1)
+    assert not made.no_more
+
+
+def test_an_ask_that_comes_twice_is_answered_with_the_same_total() -> None:
+    made = with_lendable(10 * SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    for _ in range(2):
+        made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+        assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+
+
+def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
+    made = with_lendable(2 * SLICE)
+    first, second = asked(made, *tasks(2))
+    made.to_start()
+    made.take_ask(first, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    assert made.answers() == ()
+    assert made.anything_waits
+    assert made.shortfall() == Amount(tokens=SLICE)
+    made.take(notice(second, tokens=0))
+    assert made.answers() == (Answer(child=first, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert not made.anything_waits
+
+
+def test_without_more_to_come_one_child_at_a_time_is_refused_and_only_when_all_wait() -> None:
+    made = with_lendable(3 * SLICE)
+    keys = asked(made, *tasks(3))
+    made.to_start()
+    made.no_more = True
+    held = Amount(tokens=SLICE, tasks=1)
+    for key in keys[1:]:
+        made.take_ask(key, held, Amount(tokens=10))
+    assert made.answers() == (), "the first one still works and may give back"
+    made.take_ask(keys[0], held, Amount(tokens=10))
+    assert made.answers() == (Answer(child=keys[0], total=held, final=True),)
+    assert made.answers() == (), "the refused one gives back too"
+    made.take(notice(keys[0], tokens=SLICE))
+    assert made.answers() == (Answer(child=keys[1], total=held, final=True),)
+
+
+def test_nobody_is_refused_in_the_breath_in_which_another_is_served() -> None:
+    made = with_lendable(3 * SLICE)
+    first, second = asked(made, *tasks(2))
+    made.to_start()
+    made.no_more = True
+    held = Amount(tokens=SLICE, tasks=1)
+    made.take_ask(first, held, Amount(tokens=2 * SLICE))
+    made.take_ask(second, held, Amount(tokens=10))
+    assert made.answers() == (Answer(child=second, total=Amount(tokens=2 * SLICE, tasks=1)),)
+
+
+def test_a_sub_planner_that_waits_is_asked_for_with_its_own_least_slice() -> None:
+    made = with_lendable(SUB_PLANNER_LEAST - 1, task_tokens=WORST_CALL)
+    asked(made, spawned(1, 0, kind=ChildKind.PLANNER))
+    assert made.to_start() == ()
+    assert made.shortfall() == Amount(tokens=1)
+
+
+def test_an_ask_of_a_child_that_handed_off_changes_nothing() -> None:
+    made = with_lendable(10 * SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    made.take(notice(key))
+    before = made.model_copy(deep=True)
+    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    assert made == before
+
+
+# Handing off
+
+
+def test_a_handoff_gives_back_what_was_not_used_up() -> None:
+    made = with_lendable(SLICE)
+    first, second = asked(made, *tasks(2))
+    made.to_start()
+    assert made.take(notice(first, HandoffStatus.PARTIAL, tokens=100))
+    assert made.purse.lent == Amount()
+    assert made.purse.below == Amount(tokens=100, tasks=1)
+    assert made.tally == {"partial": 1}
+    assert list(made.children) == [second]
+
+
+def test_a_handoff_counts_once() -> None:
+    made = with_lendable(SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    assert made.take(notice(key))
+    before = made.model_copy(deep=True)
+    assert not made.take(notice(key, HandoffStatus.FAILED, tokens=9))
+    assert made == before
+
+
+def test_a_handoff_counts_once_after_continue_as_new_too() -> None:
+    made = with_lendable(SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    made.take(notice(key))
+    assert not made.settled_before(2).take(notice(key))
+
+
+def test_only_the_last_closed_children_are_named() -> None:
+    made = books(tokens=10**9, tasks=1000)
+    keys = asked(made, *tasks(RECENT + 5))
+    for key in keys:
+        made.take(notice(key))
+    assert [closed.key for closed in made.recent] == keys[5:]
+    assert made.tally == {"done": RECENT + 5}
+
+
+# Resets
+
+
+def test_a_handoff_from_a_lost_past_counts_and_is_not_asked_for_again() -> None:
+    made = with_lendable(10 * SLICE)
+    child = spawned(5, 0)
+    assert made.take(notice(child.key, tokens=40))
+    asked(made, child)
+    assert made.children == {}
+    assert made.purse.below.tokens == 40
+    assert not made.take(notice(child.key, tokens=40))
+
+
+def test_another_decision_at_the_place_of_a_lost_one_is_asked_for() -> None:
+    made = with_lendable(10 * SLICE)
+    lost, new = spawned(5, 0, "one way"), spawned(5, 0, "another way")
+    made.take(notice(lost.key))
+    asked(made, new)
+    made.ask_for(lost, recovered=True)
+    assert list(made.children) == [new.key]
+
+
+def test_a_recovered_child_s_handoff_does_not_take_the_place_of_a_later_child() -> None:
+    made = with_lendable(10 * SLICE)
+    lost, new = spawned(6, 0, "one way"), spawned(6, 0, "another way")
+    made.ask_for(lost, recovered=True)
+    made.take(notice(lost.key))
+    asked(made, new)
+    assert list(made.children) == [new.key]
+    assert not made.take(notice(lost.key))
+    assert made.take(notice(new.key))
+
+
+def test_what_an_adopted_child_says_it_holds_is_booked_even_beyond_the_purse() -> None:
+    made = with_lendable(SLICE)
+    child = spawned(5, 0)
+    made.ask_for(child, recovered=True)
+    made.take_ask(child.key, Amount(tokens=9 * SLICE, tasks=1), Amount(tokens=10))
+    assert made.purse.lent == Amount(tokens=9 * SLICE, tasks=1)
+    assert made.purse.balance.tokens < 0
+    assert made.purse.lendable(WORST_CALL).tokens == 0
+    assert made.to_start() == ()
+
+
+def test_a_child_that_holds_less_than_was_booked_is_told_again() -> None:
+    made = with_lendable(10 * SLICE)
+    (key,) = asked(made, *tasks(1))
+    made.to_start()
+    made.take_ask(key, Amount(tokens=SLICE - 1, tasks=1), Amount(tokens=10))
+    assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE, tasks=1)),)
+
+
+def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> None:
+    made = with_lendable(10 * SLICE)
+    child, held = spawned(5, 0), Amount(tokens=SLICE, tasks=1)
+    made.take_ask(child.key, held, Amount(tokens=10))
+    assert made.answers() == ()
+    asked(made, child)
+    assert made.purse.lent == held
+    assert made.answers() == (Answer(child=child.key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.early == {}
+
+
+def test_an_early_ask_is_forgotten_when_its_child_hands_off() -> None:
+    made = with_lendable(10 * SLICE)
+    child = spawned(5, 0)
+    made.take_ask(child.key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    made.take(notice(child.key))
+    asked(made, child)
+    assert (made.early, made.children) == ({}, {})
+
+
+def test_what_a_lost_past_left_behind_is_bounded() -> None:
+    made = books()
+    for index in range(MAX_FOREIGN + 10):
+        made.take(notice(spawned(7, index).key))
+        made.take_ask(spawned(8, index).key, Amount(tokens=1), Amount(tokens=1))
+    assert (len(made.foreign), len(made.early)) == (MAX_FOREIGN, MAX_FOREIGN)
+
+
+# Cancelling
+
+
+def test_a_cancel_is_told_once_to_who_is_at_work_or_may_be() -> None:
+    made = with_lendable(SLICE)
+    started, waiting = asked(made, *tasks(2))
+    recovered = spawned(3, 0)
+    made.ask_for(recovered, recovered=True)
+    made.to_start()
+    keys = (started, waiting, recovered.key, spawned(9, 9).key)
+    assert made.mark_cancelled(keys) == (started, recovered.key)
+    assert made.mark_cancelled(keys) == ()
+    assert made.to_drop(closing=False) == (waiting, recovered.key)
