@@ -1,0 +1,210 @@
+"""How large things may get on Temporal's wire: the caps are ours, because beyond the server's a workflow hangs."""
+
+import pytest
+from pydantic import BaseModel
+
+from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.check import CheckVerdict
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
+from headway.domain.outstanding import MAX_FOREIGN, MAX_OUTSTANDING, Child, Closed, Outstanding
+from headway.domain.planning import PlannerState
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.task import in_history
+from headway.domain.turn import (
+    HANDOFFS_PER_TURN,
+    SPAWNS_PER_TURN,
+    ChildKind,
+    Decision,
+    Final,
+    Finish,
+    Spawned,
+    TurnOutcome,
+)
+from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff, TaskOrder, WorkOrder
+from tests.domain.builders import COMMIT, NOW, wire
+
+KB = 1024
+MESSAGE = 32 * KB
+"""Signals, activity arguments and results."""
+STATE = 512 * KB
+
+TITLES = {"English": "x" * 60, "Chinese": "改" * 60, "quotes": '"\\' * 30, "emoji": "🚀" * 60, "control": "\x01" * 60}
+
+RUN = RunName("R" * 61)
+INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")
+TOKENS = 20_000_000
+
+
+def key(index: int, turn: int = 9000) -> ChildKey:
+    return ChildKey(f"{turn + index // SPAWNS_PER_TURN}.{index % SPAWNS_PER_TURN}-{index:08x}")
+
+
+def planner_at(depth: int) -> AgentId:
+    agent = root_planner_id(RUN, INCARNATION)
+    for _ in range(depth - 1):
+        agent = child_id(agent, key(99))
+    return agent
+
+
+ME = planner_at(4)
+"""A planner on the deepest level of a run with the longest name."""
+
+CONTEXT = RunContext(
+    run=RUN,
+    incarnation=INCARNATION,
+    spec=Ref(log=AgentId(RUN), seq=1),
+    base=COMMIT,
+    deadline=NOW + 86_399.123456,
+    worst_call=216_000,
+    task_tokens=UNLIMITED,
+    attributes=("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth"),
+    has_check=True,
+)
+
+
+def child(title: str = TITLES["English"], **changes: object) -> Child:
+    """A child that fills every field."""
+    full = Child(
+        kind=ChildKind.TASK,
+        title=in_history(title),
+        seq=123_456,
+        item=99,
+        priority=-1,
+        lent=Amount(tokens=2_000_000, tasks=1),
+        need=Amount(tokens=216_000),
+    )
+    return full.model_copy(update=changes)
+
+
+def notice(index: int) -> HandoffNotice:
+    spent = Amount(tokens=TOKENS, tasks=1000)
+    return HandoffNotice(child=key(index), status=HandoffStatus.NOT_NEEDED, seq=123_456, spent=spent)
+
+
+def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
+    """A planner with as much on its hands as it may have."""
+    closed = Closed(key=key(0), kind=ChildKind.TASK, title=in_history(title), status=HandoffStatus.NOT_NEEDED)
+    return PlannerState(
+        context=CONTEXT,
+        me=ME,
+        title=in_history(title),
+        scope=Ref(log=planner_at(3), seq=123_456, item=99),
+        depth=4,
+        books=Outstanding(
+            purse={"granted": {"tokens": UNLIMITED, "tasks": UNLIMITED}},
+            worst_call=CONTEXT.worst_call,
+            task_tokens=UNLIMITED,
+            children={key(index): child(title) for index in range(count)},
+            received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),
+            foreign=[key(index, 8000) for index in range(MAX_FOREIGN)],
+            early={key(index, 7000): (Amount(tokens=TOKENS, tasks=1), Amount(tokens=TOKENS)) for index in range(count)},
+            recent=[closed] * 40,
+        ),
+        turn=99_999,
+        board=in_history(title) * 66,
+        inbox=[notice(index) for index in range(count)],
+        last_finish=Finish(status=HandoffStatus.DONE, seq=123_456, summary="s" * 1000),
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(child(need=None), id="at work"),
+        pytest.param(child(), id="asking"),
+        pytest.param(child(lent=None, need=None), id="waiting"),
+        pytest.param(child(need=None, cancelled=True), id="cancelled"),
+        pytest.param(child(kind=ChildKind.PLANNER, item=0, priority=0), id="a sub-planner that asks"),
+        pytest.param(child(recovered=True, need=None), id="recovered"),
+    ],
+)
+def test_an_outstanding_child_takes_160_bytes(entry: Child) -> None:
+    assert wire({key(99): entry}) - len("{}") <= 160
+
+
+def test_a_child_reads_back_as_it_was_written() -> None:
+    for entry in (child(), child(cancelled=True, recovered=True), Child(title="x", seq=0)):
+        assert Child.model_validate_json(entry.model_dump_json(by_alias=True)) == entry
+        assert Child.model_validate_json(entry.model_dump_json()) == entry
+
+
+def test_what_is_at_its_default_is_left_out() -> None:
+    assert Child(title="x", seq=0).model_dump(by_alias=True) == {"t": "x", "s": 0}
+
+
+def test_a_handoff_in_the_inbox_takes_256_bytes() -> None:
+    largest = notice(99).model_copy(update={"spent": Amount(tokens=UNLIMITED, tasks=UNLIMITED)})
+    assert wire(largest) <= 256
+
+
+@pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
+def test_the_largest_state_of_a_planner_fits(title: str) -> None:
+    assert wire(state(title)) <= STATE
+
+
+def test_a_state_does_not_grow_with_the_turns_that_it_has_seen() -> None:
+    old = state("x")
+    old.books.received = dict.fromkeys(range(99999), (1 << SPAWNS_PER_TURN) - 1)
+    assert wire(old.carried()) <= STATE
+
+
+@pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
+def test_the_largest_argument_of_a_turn_fits(title: str) -> None:
+    verdict = CheckVerdict(commit=COMMIT, passed=False, why="timed out after 86400 s", failing="改" * 2000, at=NOW)
+    order = state(title, HANDOFFS_PER_TURN).next_turn(INCARNATION, Final(verdict=verdict))
+    assert len(order.inbox) == HANDOFFS_PER_TURN
+    assert wire(order) <= MESSAGE
+
+
+@pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
+def test_the_largest_result_of_a_turn_fits(title: str) -> None:
+    told = TurnOutcome(
+        decision=Decision.FINISH,
+        seq=123_456,
+        own_tokens=TOKENS,
+        spawned=tuple(
+            Spawned(key=key(i), kind=ChildKind.TASK, title=in_history(title), seq=123_456, item=i, priority=-1)
+            for i in range(SPAWNS_PER_TURN)
+        ),
+        cancelled=tuple(key(index) for index in range(100)),
+        finish=Finish(status=HandoffStatus.PARTIAL, seq=123_456, summary="s" * 1000),
+        board=in_history(title) * 40,
+        pinned=COMMIT,
+    )
+    assert wire(told) <= MESSAGE
+
+
+WORK = WorkOrder(
+    context=CONTEXT,
+    me=child_id(ME, key(99)),
+    task=Ref(log=ME, seq=123_456, item=99),
+    title=in_history(TITLES["emoji"]),
+    tokens=UNLIMITED,
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        WORK,
+        TaskOrder(
+            context=CONTEXT, me=WORK.me, task=WORK.task, title=WORK.title, grant=Amount(tokens=UNLIMITED, tasks=1)
+        ),
+        DescribeChildren(context=CONTEXT, me=ME, tasks=tuple(key(i) for i in range(200))),
+        StoreHandoff(
+            context=CONTEXT, me=WORK.me, title=WORK.title, role="worker", status=HandoffStatus.FAILED, why="w" * 4000
+        ),
+        StoredHandoff(ref=WORK.task, status=HandoffStatus.DONE, summary="s" * 1000, spent=Amount(tokens=UNLIMITED)),
+        Ask(child=key(99), granted=Amount(tokens=UNLIMITED, tasks=UNLIMITED), need=Amount(tokens=UNLIMITED)),
+        Grant(total=Amount(tokens=UNLIMITED, tasks=UNLIMITED), final=True),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_message_fits(message: BaseModel) -> None:
+    assert wire(message) <= MESSAGE
+
+
+def test_what_an_audit_of_200_children_finds_fits() -> None:
+    assert wire([notice(index) for index in range(200)]) <= MESSAGE

@@ -1,0 +1,124 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, child_id, key_of
+from headway.domain.planning import PlannerState
+from headway.domain.task import in_history
+from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, planner_node, within
+from headway.domain.turn import ChildKind, Decision
+from tests.domain.builders import NOW, ROOT, SLICE, notice, outcome, planner, spawned, take, wire
+
+
+def busy(count: int, kind: ChildKind = ChildKind.TASK) -> tuple[PlannerState, list[ChildKey]]:
+    """A planner with so many children at work."""
+    state = planner(tokens=10**9, tasks=1000)
+    asked = [spawned(1, index, kind=kind) for index in range(count)]
+    take(state, outcome(state, Decision.WAIT, *asked))
+    state.books.to_start()
+    return state, [child.key for child in asked]
+
+
+def test_a_planner_shows_what_is_open_first_and_then_what_closed_last() -> None:
+    state, keys = busy(4)
+    for key, status in ((keys[0], HandoffStatus.DONE), (keys[2], HandoffStatus.FAILED)):
+        state.take_handoff(notice(key, status), NOW)
+    node = planner_node(state, "waits", {})
+    assert [(child.key, child.state) for child in node.children] == [
+        (keys[1], "open"),
+        (keys[3], "open"),
+        (keys[2], "failed"),
+        (keys[0], "done"),
+    ]
+    assert (node.id, node.key, node.state, node.more) == (ROOT, key_of(ROOT), "waits", 0)
+    assert node.counts == {"done": 1, "failed": 1, "open": 2}
+    assert node.spent == Amount(tokens=1400, tasks=2)
+
+
+def test_a_child_shows_how_it_stands() -> None:
+    state = planner(tokens=4 * SLICE)
+    asked = [spawned(1, index) for index in range(3)]
+    take(state, outcome(state, Decision.WAIT, *asked))
+    first, second = state.books.to_start()
+    state.books.take_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    shown = {child.key: child.state for child in planner_node(state, "waits", {}).children}
+    assert shown == {first: "open", second: "waits for budget", asked[2].key: "asked"}
+
+
+def test_what_a_sub_planner_told_is_shown_below_it_and_its_end_beside() -> None:
+    state, (key,) = busy(1, ChildKind.PLANNER)
+    leaf = TreeNode(id=AgentId("x"), key=ChildKey("1.0-00000000"), kind="task", title="leaf", state="open")
+    told = TreeNode(id=child_id(ROOT, key), key=key, kind="planner", title="p", state="thinks", children=(leaf,))
+    assert planner_node(state, "waits", {key: told}).children == (told,)
+    state.take_handoff(notice(key, HandoffStatus.PARTIAL), NOW)
+    assert planner_node(state, "waits", {key: told}).children == (told.model_copy(update={"state": "partial"}),)
+
+
+def test_a_crowd_is_counted_and_not_named() -> None:
+    state, keys = busy(NODES_PER_PLANNER + 20)
+    for key in keys[:50]:
+        state.take_handoff(notice(key), NOW)
+    node = planner_node(state, "waits", {})
+    assert len(node.children) == NODES_PER_PLANNER
+    assert node.more == 20
+    assert node.counts == {"done": 50, "open": 30}
+
+
+titles = st.sampled_from(("x" * 60, "改" * 33, "🚀" * 25, '"' * 50)).map(in_history)
+leaves = st.builds(
+    TreeNode,
+    id=st.just(AgentId(f"{'R' * 61}/root-1a2b3c4d/9999.99-1a2b3c4d/9999.99-1a2b3c4d")),
+    key=st.just(ChildKey("9999.99-1a2b3c4d")),
+    kind=st.just("task"),
+    title=titles,
+    state=st.just("waits for budget"),
+    more=st.integers(0, 9),
+)
+
+
+def node_of(children: list[TreeNode]) -> TreeNode:
+    key = ChildKey("1.0-1a2b3c4d")
+    return TreeNode(id=ROOT, key=key, kind="planner", title="p", state="waits", children=tuple(children))
+
+
+nodes = st.lists(leaves | st.builds(node_of, st.lists(leaves, max_size=70)), max_size=NODES_PER_PLANNER).map(node_of)
+
+
+def counted(node: TreeNode) -> int:
+    """Agents below a node, named or not."""
+    return node.more + sum(1 + counted(child) for child in node.children)
+
+
+@settings(max_examples=50, deadline=None)
+@given(node=nodes)
+def test_a_digest_is_cut_to_size_in_every_language(node: TreeNode) -> None:
+    digest = within(node)
+    assert wire(digest) <= DIGEST_BYTES
+    assert within(digest) == digest
+    assert digest == node or wire(node) > DIGEST_BYTES
+    assert [child.key for child in digest.children] == [child.key for child in node.children][: len(digest.children)]
+    assert len(digest.children) + digest.more == len(node.children) + node.more
+
+
+@given(inner=st.lists(leaves, max_size=3))
+def test_a_small_tree_goes_up_whole(inner: list[TreeNode]) -> None:
+    node = node_of([node_of(inner)])
+    assert within(node) == node
+
+
+def test_grandchildren_are_counted_before_a_child_is_left_out() -> None:
+    state, keys = busy(20, ChildKind.PLANNER)
+    inner = planner_node(busy(30)[0], "thinks", {})
+    below = {key: inner.model_copy(update={"id": child_id(ROOT, key), "key": key}) for key in keys}
+    node = planner_node(state, "waits", below)
+    digest = within(node)
+    assert [(child.key, child.more, child.children) for child in digest.children] == [(key, 30, ()) for key in keys]
+    assert counted(digest) == counted(node)
+
+
+@pytest.mark.parametrize("limit", [0, 100])
+def test_a_digest_without_room_names_the_planner_alone(limit: int) -> None:
+    node = planner_node(busy(3)[0], "waits", {})
+    assert (within(node, limit).children, within(node, limit).more) == ((), 3)
