@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from headway.cli.known_run import find_run, root_planners
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id
+from headway.domain.ids import AgentId, RunName
 from headway.domain.tree import TreeNode
 
 PLANNERS_ASKED = 12
@@ -58,12 +59,13 @@ async def root_failing(client: Client, run: RunName) -> str:
 
 
 async def _root_id(client: Client, run: RunName) -> AgentId | None:
+    """The id of the root planner at work, or of the last one."""
     try:
-        described = await client.get_workflow_handle(run).describe()
+        known = await find_run(client, run)
+        roots = await root_planners(client, known) if known is not None else []
     except RPCError:
         return None
-    first = described.raw_description.workflow_execution_info.first_run_id or described.run_id or ""
-    return root_planner_id(run, Incarnation(first))
+    return roots[-1] if roots else None
 
 
 async def _grown(client: Client, node: TreeNode, left: list[int]) -> TreeNode:

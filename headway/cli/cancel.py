@@ -1,0 +1,115 @@
+"""`headway cancel`: ends a run for good; what its agents had not landed is kept on refs."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from headway.cli.known_run import KnownRun
+
+LOOK_EVERY_S = 0.5
+NAMED = 20
+
+
+def cancel(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for whoever reads the run's history.")] = "",
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until everything is down.")] = 180,
+) -> None:
+    """End a run: every agent stops, work that did not land is kept, and what landed is published.
+
+    Ends with 0 when everything is down, 1 when something is still up after the wait.
+    """
+    raise typer.Exit(run_async(_cancel(home_from(), name, why, wait)))
+
+
+async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
+    from headway.cli.connect import connect, has_worker, target_of
+    from headway.cli.known_run import need_run, open_agents
+
+    client = await connect(target_of(home))
+    run = await need_run(client, name)
+    if not run.is_open:
+        raise await _closed(client, run)
+    await client.get_workflow_handle(name).cancel(reason=why)
+    typer.echo(f"{name} was asked to cancel.")
+    if not await has_worker(client):
+        raise UserError(
+            "No worker process is there to carry it out. It is not lost: it takes effect when one starts.",
+            "Start them with `headway worker`, or with `headway up` when the service is the local one.",
+        )
+    if await _until_down(client, run.name, why, wait_s):
+        typer.echo(f"{name} is down. `headway status {name}` shows what came of it.")
+        return 0
+    _tell_left(run.name, await open_agents(client, run.name))
+    return 1
+
+
+async def _until_down(client: "Client", name: RunName, why: str, wait_s: float) -> bool:
+    from headway.cli.known_run import need_run, open_agents
+
+    until, shown, told = time.monotonic() + wait_s, -1, set[str]()
+    while True:
+        run, up = await need_run(client, name), await open_agents(client, name)
+        if not run.is_open and not up:
+            return True
+        if run.is_open and not run.cancel_requested:
+            # It continued as new just then, and a cancel does not go over to the next execution.
+            await client.get_workflow_handle(name).cancel(reason=why)
+        if not run.is_open:
+            # Nobody above them is left that would pass the cancel on.
+            await _cancel_each(client, [agent for agent in up if agent not in told])
+            told.update(up)
+        if len(up) != shown:
+            shown = len(up)
+            typer.echo(f"{shown} still up")
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _cancel_each(client: "Client", agents: list[str]) -> None:
+    from temporalio.service import RPCError, RPCStatusCode
+
+    for agent in agents:
+        try:
+            await client.get_workflow_handle(agent).cancel()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+
+async def _closed(client: "Client", run: "KnownRun") -> UserError:
+    from headway.cli.known_run import hammer, open_agents
+
+    left = await open_agents(client, run.name)
+    if not left:
+        return UserError(f"The run '{run.name}' is closed already: {run.status}.", "There is nothing to cancel.")
+    return UserError(
+        f"The run '{run.name}' is closed already ({run.status}), but {len(left)} of its agents are still up.",
+        f"They end by themselves; this ends them now: {hammer(run.name, 'cancel')}",
+    )
+
+
+def _tell_left(name: RunName, left: list[str]) -> None:
+    from headway.cli.known_run import hammer
+
+    typer.echo(f"{len(left)} of {name} are still up:")
+    for agent in left[:NAMED]:
+        typer.echo(f"  {agent}")
+    if len(left) > NAMED:
+        typer.echo(f"  and {len(left) - NAMED} more")
+    typer.echo(
+        f"They may still end by themselves. What ends them at once, with what they have not kept: {hammer(name)}"
+    )

@@ -1,0 +1,135 @@
+"""A run as the Temporal service knows it, and every execution that belongs to it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id, run_name_problem
+
+RUN_TYPE, PLANNER_TYPE = "Run", "Planner"
+AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run that the service has a record of.
+
+    Attributes:
+        status: Of its newest execution, in Temporal's words, in lower case.
+        cancel_requested: The newest execution was asked to cancel.
+        closed_at: None while it is open.
+    """
+
+    name: RunName
+    incarnation: Incarnation
+    status: str
+    is_open: bool
+    cancel_requested: bool
+    closed_at: datetime | None
+
+
+async def find_run(client: Client, name: str) -> KnownRun | None:
+    """The run of that name; None when the service has no record of one.
+
+    Raises:
+        UserError: When no run can have that name.
+    """
+    if problem := run_name_problem(name):
+        raise UserError(f"'{name}' is not a run's name: it {problem}", "`headway status` lists the runs.")
+    described = await describe(client, name)
+    if described is None or described.workflow_type != RUN_TYPE:
+        return None
+    raw = described.raw_description
+    return KnownRun(
+        name=RunName(name),
+        incarnation=Incarnation(raw.workflow_execution_info.first_run_id or described.run_id),
+        status=described.status.name.lower().replace("canceled", "cancelled") if described.status else "unknown",
+        is_open=described.status is WorkflowExecutionStatus.RUNNING,
+        cancel_requested=raw.workflow_extended_info.cancel_requested,
+        closed_at=described.close_time,
+    )
+
+
+async def need_run(client: Client, name: str) -> KnownRun:
+    """The run of that name.
+
+    Raises:
+        UserError: When there is none.
+    """
+    run = await find_run(client, name)
+    if run is None:
+        raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
+    return run
+
+
+async def describe(client: Client, workflow: str) -> WorkflowExecutionDescription | None:
+    """A workflow's newest execution; None when the service has no record of it."""
+    try:
+        return await client.get_workflow_handle(workflow).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def root_planners(client: Client, run: KnownRun) -> list[AgentId]:
+    """The run's root planners that the service knows; a later one took the place of one that failed."""
+    found: list[AgentId] = []
+    while True:
+        root = root_planner_id(run.name, run.incarnation, len(found) + 1)
+        if await describe(client, root) is None:
+            return found
+        found.append(root)
+
+
+async def open_agents(client: Client, run: RunName, most: int = 1_000) -> list[str]:
+    """Ids of the run's workflows that are not closed, itself included; eventually consistent."""
+    query = f"({_of(run)}) AND ExecutionStatus = 'Running'"
+    return sorted([found.id async for found in client.list_workflows(query, limit=most)])
+
+
+async def open_planners(client: Client, run: RunName, most: int) -> list[str]:
+    """Ids of the run's planners that are not closed; eventually consistent."""
+    query = f"({_of(run)}) AND ExecutionStatus = 'Running' AND WorkflowType = '{PLANNER_TYPE}'"
+    return sorted([found.id async for found in client.list_workflows(query, limit=most)])
+
+
+async def executions(client: Client, run: RunName) -> list[WorkflowExecution]:
+    """Every execution of the run and of everything below it, also the earlier ones of what continued as new."""
+    return [found async for found in client.list_workflows(_of(run))]
+
+
+async def delete_histories(client: Client, found: Iterable[WorkflowExecution]) -> None:
+    """Ask the service to delete closed executions; those that are gone already are fine."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def delete(execution: WorkflowExecution) -> None:
+        request = DeleteWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=ExecutionId(workflow_id=execution.id, run_id=execution.run_id),
+        )
+        async with gate:
+            try:
+                await client.workflow_service.delete_workflow_execution(request, retry=True)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+
+    await asyncio.gather(*(delete(execution) for execution in found))
+
+
+def hammer(run: RunName, verb: str = "terminate") -> str:
+    """The operator's command for what does not end by itself."""
+    return f"temporal workflow {verb} --query \"RootWorkflowId='{run}' AND ExecutionStatus='Running'\""
+
+
+def _of(run: RunName) -> str:
+    # By id too: a service may keep a child's record longer than its root's.
+    return f"RootWorkflowId = '{run}' OR WorkflowId = '{run}' OR WorkflowId STARTS_WITH '{run}/'"
