@@ -37,10 +37,15 @@ def run(
     given = {"repo": repo, "instructions": instructions, "base": base, "check": check, "setup": setup}
     raw = compose(input_file, given)
     chosen = name_for(raw, name, datetime.now().astimezone())
-    raise typer.Exit(run_async(_run(home_from(), chosen, raw, detach=detach)))
+    raise typer.Exit(run_async(start_and_follow(home_from(), chosen, raw, detach=detach)))
 
 
-async def _run(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) -> int:
+async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) -> int:
+    """Start a run and show it until it ends, or return at once; the exit code of the command.
+
+    Raises:
+        UserError: It cannot be started.
+    """
     import asyncio
 
     from rich.console import Console
@@ -59,9 +64,7 @@ async def _run(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) 
         with open_view(console) as view:
             ending = await follow(client, name, home, view)
     except asyncio.CancelledError:
-        console.print(
-            f"The run goes on. `headway status {name}` shows it; `temporal workflow cancel -w {name}` ends it."
-        )
+        console.print(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
     print_ending(console, name, ending)
     return ending.exit_code
@@ -115,5 +118,6 @@ async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
     except WorkflowAlreadyStartedError as error:
         raise UserError(
             f"--name: a run named '{name}' is there already.",
-            f"`headway status {name}` shows it. Give the new one another name.",
+            f"`headway status {name}` shows it. Give the new one another name, or remove that one with "
+            f"`headway rm {name}`.",
         ) from error

@@ -23,10 +23,19 @@ def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
     raw = _read(file) if file is not None else {}
     raw |= {name: value for name, value in given.items() if value is not None}
     instructions = raw.get("instructions")
-    if isinstance(instructions, str) and instructions.startswith("@"):
-        raw["instructions"] = _text(Path(instructions[1:]))
+    if isinstance(instructions, str):
+        raw["instructions"] = said(instructions)
     spec = parse_spec(raw)
     return raw | {"repo": _place(spec.repo)}
+
+
+def said(instructions: str) -> str:
+    """Instructions as they were given: a text, or @FILE for what stands in a file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    return _text(Path(instructions[1:])) if instructions.startswith("@") else instructions
 
 
 def name_for(raw: dict[str, Any], given: str | None, now: datetime) -> RunName:
