@@ -1,0 +1,130 @@
+"""Everything that a run has left behind: on the service, on this machine, in the user's repository."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowExecution
+
+from headway.cli.commits import hub_of
+from headway.cli.known_run import KnownRun, executions, find_run
+from headway.domain.errors import HeadwayError
+from headway.domain.ids import RunName
+from headway.git.hub import Hub
+from headway.git.published import Branch, branches, commits_only_in
+from headway.git.unlanded import Unlanded, unlanded
+from headway.trace.log_store import LogStore
+
+MB = 1_000_000
+KB = 1_000
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What the run's hub knows.
+
+    Attributes:
+        address: The user's repository, without any password.
+        branches: What was published there.
+        problem: Why its branches cannot be looked at; they stay then.
+        commits: The run's own commits on the trunk.
+        only_here: Those of them that nothing holds but the hub and the branches that may be taken away.
+    """
+
+    address: str
+    branches: tuple[Branch, ...]
+    problem: str
+    commits: int
+    only_here: int
+    unlanded: tuple[Unlanded, ...]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A part of the run's folder: how many files, and their size in bytes."""
+
+    name: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """All of it. `rests` are folders of a removal that was cut short."""
+
+    name: RunName
+    run: KnownRun | None
+    histories: tuple[WorkflowExecution, ...]
+    folders: tuple[Folder, ...]
+    rests: tuple[Path, ...]
+    repository: Repository | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all is left."""
+        return self.run is None and not (self.histories or self.folders or self.rests)
+
+
+async def footprint_of(client: Client, home: Path, name: RunName) -> Footprint:
+    """What there is of a run.
+
+    Raises:
+        UserError: When no run can have that name.
+    """
+    import asyncio
+
+    run = await find_run(client, name)
+    store = LogStore(home)
+    folder = store.run_folder(name)
+    return Footprint(
+        name=name,
+        run=run,
+        histories=tuple(await executions(client, name)),
+        folders=tuple(await asyncio.to_thread(_folders, folder)),
+        rests=tuple(store.forgotten(name)),
+        repository=await asyncio.to_thread(_repository, hub_of(home, name)),
+    )
+
+
+def _repository(folder: Path) -> Repository | None:
+    if not folder.is_dir():
+        return None
+    hub = Hub(folder)
+    try:
+        kept, address = tuple(unlanded(hub)), hub.facts().source
+        commits = commits_only_in(hub, [])
+    except HeadwayError as error:
+        return Repository("", (), f"{folder} cannot be read: {error}", 0, 0, ())
+    try:
+        found, problem = tuple(branches(hub)), ""
+    except HeadwayError as error:
+        found, problem = (), str(error)
+    staying = [branch.there for branch in found if branch.there is not None and (branch.kept or branch.elsewhere)]
+    return Repository(address, found, problem, commits, commits_only_in(hub, staying), kept)
+
+
+def _folders(folder: Path) -> list[Folder]:
+    if not folder.is_dir():
+        return []
+    loose = [path for path in folder.iterdir() if not path.is_dir() or path.is_symlink()]
+    found = [_measured(path.name, path) for path in sorted(folder.iterdir()) if path not in loose]
+    if loose:
+        found.append(Folder("other files", len(loose), sum(path.lstat().st_size for path in loose)))
+    return found or [Folder("nothing in it", 0, 0)]
+
+
+def _measured(name: str, folder: Path) -> Folder:
+    files = size = 0
+    for place, _, names in os.walk(folder):
+        for file in names:
+            try:
+                size += os.lstat(Path(place) / file).st_size
+            except FileNotFoundError:
+                continue
+            files += 1
+    return Folder(name, files, size)
+
+
+def readable(size: int) -> str:
+    """A number of bytes in words."""
+    return f"{size / MB:,.1f} MB" if size >= MB else f"{size / KB:,.1f} kB" if size >= KB else f"{size} bytes"

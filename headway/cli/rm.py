@@ -1,0 +1,155 @@
+"""`headway rm`: removes an ended run: its branches, logs, hub, workspaces and histories. Shows first what that is."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from headway.cli.footprint import Footprint, Repository
+    from headway.git.published import Branch
+
+NAMED = 20
+PATHS_NAMED = 5
+GONE_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.2
+
+
+def rm(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without it, it is only shown.")] = False,
+) -> None:
+    """Remove everything of an ended run. Without --yes it only shows what that would be.
+
+    Afterwards the name is free. One that was cut short is finished by the next.
+    """
+    raise typer.Exit(run_async(_rm(home_from(), name, yes=yes)))
+
+
+async def _rm(home: Path, name: str, *, yes: bool) -> int:
+    from headway.cli.connect import connect, target_of
+    from headway.cli.footprint import footprint_of
+
+    client = await connect(target_of(home))
+    found = await footprint_of(client, home, RunName(name))
+    if found.is_empty:
+        raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
+    await _refuse_open(client, found)
+    for line in _shown(home, found):
+        typer.echo(line)
+    if not yes:
+        typer.echo(f"Nothing was removed. This removes it: headway rm {name} --yes")
+        return 0
+    return await _remove(client, home, found)
+
+
+async def _refuse_open(client: "Client", found: "Footprint") -> None:
+    from headway.cli.known_run import hammer, open_agents
+
+    if found.run is not None and found.run.is_open:
+        raise UserError(f"The run '{found.name}' has not ended.", f"End it first with `headway cancel {found.name}`.")
+    left = await open_agents(client, found.name)
+    if left:
+        raise UserError(
+            f"{len(left)} agents of run '{found.name}' are still up.",
+            f"They end by themselves; this ends them now: {hammer(found.name)}",
+        )
+
+
+async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
+    """First what needs the hub, then the histories, the folder last: a second removal finds whatever is left.
+
+    As long as the folder is there, a new run of the name is refused with this command as the remedy.
+    """
+    from headway.cli.known_run import delete_histories
+    from headway.trace.log_store import LogStore
+
+    for said in await asyncio.to_thread(_withdraw_all, home, found):
+        typer.echo(said)
+    # The run's own at the end, so that it is listed as long as there is anything to remove.
+    await delete_histories(client, (one for one in found.histories if one.id != found.name))
+    await delete_histories(client, (one for one in found.histories if one.id == found.name))
+    await _until_gone(client, found)
+    await asyncio.to_thread(LogStore(home).forget, found.name)
+    typer.echo(f"{found.name} is removed.")
+    return 0
+
+
+def _withdraw_all(home: Path, found: "Footprint") -> list[str]:
+    from headway.cli.commits import hub_of
+    from headway.git.hub import Hub
+    from headway.git.published import withdraw
+
+    if found.repository is None:
+        return []
+    hub = Hub(hub_of(home, found.name))
+    problems = (withdraw(hub, branch) for branch in found.repository.branches if not branch.kept)
+    return [problem for problem in problems if problem]
+
+
+async def _until_gone(client: "Client", found: "Footprint") -> None:
+    from headway.cli.known_run import delete_histories, describe, executions
+
+    until, begun = time.monotonic() + GONE_WITHIN_S, datetime.now(UTC)
+    asked = {one.run_id for one in found.histories}
+    while True:
+        left = await executions(client, found.name)
+        if not left and await describe(client, found.name) is None:
+            return
+        if time.monotonic() >= until:
+            raise UserError(
+                f"The service still lists {len(left)} executions of '{found.name}', which it was asked to delete.",
+                f"Nothing is broken: run `headway rm {found.name} --yes` again to remove the rest.",
+            )
+        # Its list may have been behind when it was asked first. What was started since is not ours to remove.
+        await delete_histories(client, (one for one in left if one.run_id not in asked and one.start_time < begun))
+        asked |= {one.run_id for one in left}
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _shown(home: Path, found: "Footprint") -> Iterator[str]:
+    from headway.cli.footprint import readable
+
+    how = found.run.status if found.run is not None else "unknown to the service"
+    yield f"run         {found.name}, {how}"
+    if found.repository is not None:
+        yield from _repository(found.repository)
+    for folder in found.folders:
+        files = f"{folder.files} file{'' if folder.files == 1 else 's'}"
+        yield f"folder      {home / 'runs' / found.name}: {folder.name}, {files}, {readable(folder.size)}"
+    for rest in found.rests:
+        yield f"folder      {rest}: the rest of a removal that was cut short"
+    yield f"histories   {len(found.histories)} workflow executions on the service"
+
+
+def _repository(repository: "Repository") -> Iterator[str]:
+    for branch in repository.branches:
+        yield _branch(repository, branch)
+    if repository.problem:
+        yield f"branches    stay as they are: {repository.problem}"
+    if repository.only_here:
+        yield f"commits     {repository.only_here} of {repository.commits} are nowhere else: they WILL BE LOST"
+    for kept in repository.unlanded[:NAMED]:
+        more = f" and {len(kept.paths) - PATHS_NAMED} more" if len(kept.paths) > PATHS_NAMED else ""
+        yield f"unlanded    {kept.ref}: {', '.join(kept.paths[:PATHS_NAMED])}{more}"
+    if len(repository.unlanded) > NAMED:
+        yield f"unlanded    and {len(repository.unlanded) - NAMED} more refs with work that is not on the trunk"
+
+
+def _branch(repository: "Repository", branch: "Branch") -> str:
+    if branch.kept:
+        return f"branch      {branch.name} in {repository.address} stays: {branch.kept}"
+    held = f", also in {', '.join(branch.elsewhere[:PATHS_NAMED])}" if branch.elsewhere else ""
+    return f"branch      {branch.name} in {repository.address} at {branch.ours[:12]}{held}"
