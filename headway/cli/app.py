@@ -7,11 +7,15 @@ from typing import NoReturn
 
 import typer
 
+from headway.cli.cancel import cancel
+from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
 from headway.cli.down import down
 from headway.cli.leaving import leave
 from headway.cli.rehearse import rehearse
 from headway.cli.replay import replay
+from headway.cli.reset import reset
+from headway.cli.rm import rm
 from headway.cli.run import run
 from headway.cli.status import status
 from headway.cli.up import up
@@ -28,8 +32,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, up, down, run, status, replay, worker, rehearse):
-    app.command()(command)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    demo,
+    up,
+    down,
+    run,
+    status,
+    replay,
+    reset,
+    cancel,
+    continue_,
+    rm,
+    worker,
+    rehearse,
+)
+for command in COMMANDS:
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def main() -> NoReturn:

@@ -1,12 +1,17 @@
 """What tests of the command share: a state folder, and settings on ports that are free."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from headway.cli.ports import free_ports
+from headway.cli.service import Service
 from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
+from headway.cli.supervisor import Supervisor
+from headway.cli.temporal_cli import find_cli
 
 
 @pytest.fixture
@@ -32,3 +37,13 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
+
+
+@pytest.fixture
+async def client(home: Path, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """A service that the environment names, with no worker process."""
+    async with Supervisor(home, name="service") as supervisor:
+        service = Service(settings, find_cli(settings.cli), home)
+        await supervisor.start(service.child())
+        monkeypatch.setenv("TEMPORAL_ADDRESS", settings.address)
+        yield await service.ready()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,11 @@ from temporalio.client import Client
 
 from headway.cli.ports import free_ports
 from headway.cli.run import start
-from headway.cli.service import Service
 from headway.cli.service_settings import ServiceSettings
-from headway.cli.supervisor import Supervisor
-from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 
+COMMANDS = ("demo", "up", "down", "run", "status", "reset", "cancel", "continue", "rm", "worker", "rehearse")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,16 +32,6 @@ def headway(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.fixture
-async def client(home: Path, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    """A service that the environment names, with no worker process."""
-    async with Supervisor(home, name="service") as supervisor:
-        service = Service(settings, find_cli(settings.cli), home)
-        await supervisor.start(service.child())
-        monkeypatch.setenv("TEMPORAL_ADDRESS", settings.address)
-        yield await service.ready()
-
-
 def told(done: subprocess.CompletedProcess[str]) -> str:
     """The message of a command that was refused: on stderr, without a traceback, with exit code 2."""
     assert done.returncode == 2, done
@@ -57,7 +44,7 @@ def test_help_names_every_command(home: Path) -> None:
     done = headway(home, "--help")
 
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("demo", "up", "down", "run", "status", "worker", "rehearse"))
+    assert all(name in done.stdout for name in COMMANDS)
 
 
 def test_run_without_a_key_says_what_to_set_and_mentions_the_rehearsal(home: Path, settings: ServiceSettings) -> None:
