@@ -17,19 +17,22 @@ class Leftover:
     Attributes:
         spec: What it was asked, with the author that it committed under.
         base: The commit that it started from.
+        outcome: How it ended by its own word; empty when it wrote no report.
         scratchpad: The root planner's notes as it last wrote them; empty when it wrote none.
         handoffs: The newest handoff of every agent that has one, root planners first.
     """
 
     spec: RunSpec
     base: Oid
+    outcome: str
     scratchpad: str
     handoffs: tuple[Handoff, ...]
 
 
 def left_by(store: LogStore, run: RunName) -> Leftover | None:
     """Everything that the logs on this machine say of a run; None when there are none, or it never began."""
-    start = _newest(store.read(AgentId(run)), "run.start")
+    own = store.read(AgentId(run))
+    start, end = _newest(own, "run.start"), _newest(own, "run.end")
     if start is None:
         return None
     agents = [agent for agent in store.agents(run) if agent != AgentId(run)]
@@ -39,10 +42,11 @@ def left_by(store: LogStore, run: RunName) -> Leftover | None:
     roots = sorted((line[-1].ts, agent) for agent, line in lines.items() if line and parent_of(agent) == AgentId(run))
     notes = _newest(lines[roots[-1][1]], "scratchpad") if roots else None
     first = sorted(agents, key=lambda agent: parent_of(agent) != AgentId(run))
-    handoffs = [Handoff.model_validate(end.data["handoff"]) for agent in first if (end := ends[agent]) is not None]
+    handoffs = [Handoff.model_validate(said.data["handoff"]) for agent in first if (said := ends[agent]) is not None]
     return Leftover(
         spec=RunSpec.model_validate(start.data["spec"]),
         base=Oid(start.data["base"]),
+        outcome=str(end.data["outcome"]) if end is not None else "",
         scratchpad=str(notes.data["content"]) if notes is not None else "",
         handoffs=tuple(handoffs),
     )

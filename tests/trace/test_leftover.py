@@ -38,7 +38,8 @@ def test_what_was_asked_comes_back_as_a_spec(store: LogStore) -> None:
     begin(store)
     found = left_by(store, RUN)
     assert found is not None
-    assert (found.spec.limits.tasks, found.base, found.scratchpad, found.handoffs) == (7, "a" * 40, "", ())
+    assert (found.spec.limits.tasks, found.base, found.outcome) == (7, "a" * 40, "")
+    assert (found.scratchpad, found.handoffs) == ("", ())
 
 
 def test_the_notes_are_those_of_the_root_planner_that_worked_last_and_handoffs_begin_with_it(store: LogStore) -> None:
@@ -64,3 +65,12 @@ def test_a_fork_takes_the_notes_back(store: LogStore) -> None:
     found = left_by(store, RUN)
     assert found is not None
     assert found.scratchpad == "kept"
+
+
+def test_a_run_that_wrote_its_report_says_how_it_ended(store: LogStore) -> None:
+    begin(store)
+    with store.open(AgentId(RUN), role="run") as log:
+        log.append("run.end", {"outcome": "partial"})
+    found = left_by(store, RUN)
+    assert found is not None
+    assert found.outcome == "partial"
