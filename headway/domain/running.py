@@ -67,6 +67,9 @@ class RunState(BaseModel):
     def begin_again(self) -> ChildKey:
         """Book another root planner in the place of the one that failed, with what is left. Returns its key."""
         self.root_attempt += 1
+        if self.root is not None and self.books is not None:
+            # From now on the failed one is heard no more, or a reset of it could end the run of its successor.
+            self.books.foreign = [*self.books.foreign, self.root.child]
         self.root, self.parked_at = None, 0.0
         return self._lend_to_root()
 

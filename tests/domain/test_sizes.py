@@ -169,8 +169,8 @@ def test_the_largest_result_of_a_turn_fits(title: str) -> None:
             for i in range(SPAWNS_PER_TURN)
         ),
         cancelled=tuple(key(index) for index in range(100)),
-        finish=Finish(status=HandoffStatus.PARTIAL, seq=123_456, summary="s" * 1000),
-        board=in_history(title) * 40,
+        finish=Finish(status=HandoffStatus.PARTIAL, seq=123_456, summary=(in_history(title) * 40)[:1000]),
+        board=(in_history(title) * 100).encode()[:4000].decode(errors="ignore"),
         pinned=COMMIT,
     )
     assert wire(told) <= MESSAGE
