@@ -65,6 +65,18 @@ def test_a_playbook_reads_as_written() -> None:
         ("{name: x, tasks: [{title: a, calls: [{text: a, after_handoffs: 1}]}]}", "nobody hands off to a task"),
         ("{name: x, tasks: [{title: a, calls: [{text: '(rehearsal: hi)'}]}]}", "must not start with"),
         ("{name: x, tasks: [{title: a, calls: [{text: a, stop: sulk}]}]}", "calls[0].stop"),
+        ("{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b}]}]}", "come together"),
+        ("{name: x, tasks: [{title: a, calls: [{text: a, else: {text: b}}]}]}", "come together"),
+        (
+            "{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b, else: {text: c, "
+            "repeat: 2}}]}]}",
+            "are of the step, not of its 'else'",
+        ),
+        (
+            "{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b, else: {txt: b}}]}]}",
+            "calls[0].else.txt: is not a field; did you mean 'text'?",
+        ),
+        ("{name: x, tasks: [{title: a, values: {A: b}, calls: []}]}", "values"),
         ("{name: x, latency_ms: fast}", "latency_ms"),
         ("{name: 'a\\nb'}", "name"),
         ("[1]", "p: "),

@@ -158,6 +158,52 @@ async def test_who_asks_decides(spoken: tuple[Rehearsal, Model], first: str, tol
     assert told in said
 
 
+CONDITION = """
+name: conditions
+faults: [{kind: unknown_tool, share: 1, only: Land it}]
+tasks:
+- title: "Land *"
+  values: {path: a.txt, message: "Land {{it}}"}
+  calls:
+  - tools: [{land: {message: "{{message}}", paths: ["{{path}}"]}}, {shell: {command: "echo {{path}} {{other}}"}}]
+  - text: Again.
+    if_last_answer_contains: Not landed
+    repeat: 2
+    optional: true
+    else:
+      text: Fine.
+      if_last_answer_contains: Landed
+      else: {text: "What?"}
+  - text: Done.
+"""
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("title", ["Land it", "Land that"])
+async def test_a_step_may_depend_on_the_answers_to_the_one_before(api: str, title: str) -> None:
+    with Rehearsal(parse_playbook(CONDITION)) as rehearsal:
+        async with model_at(rehearsal.url, api) as model:
+            agent = Agent(model, task_heading(title))
+            first = await next_step(agent, "error: Not landed: others changed the same places")
+            assert called(first) == [
+                ("land", {"message": "Land {{it}}", "paths": ["a.txt"]}),
+                ("shell", {"command": "echo a.txt {{other}}"}),
+            ]
+            assert [(await next_step(agent)).text for _ in range(3)] == ["Again.", "What?", "Done."]
+            other = Agent(model, task_heading(title), "r/other")
+            await next_step(other, "Landed as 1234.")
+            assert (await next_step(other)).text == "Fine."
+        assert rehearsal.problems() == []
+
+
+async def next_step(agent: Agent, output: str = "ok") -> Turn:
+    """The next reply of the script, past the faults before it, whose answers must not count."""
+    while (turn := await agent.ask()).text.startswith("(rehearsal: fault"):
+        await agent.go("error: Landed or Not landed, this is no tool")
+    await agent.go(output)
+    return turn
+
+
 async def test_a_subplanner_is_known_by_its_scope(spoken: tuple[Rehearsal, Model]) -> None:
     turn = await Agent(spoken[1], scope_heading("Own the parser and its tests")).ask()
     assert called(turn) == [("finish", {"status": "done", "summary": "parser"})]
