@@ -12,9 +12,11 @@ from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
 from headway.cli.down import down
 from headway.cli.leaving import leave
+from headway.cli.pause import pause
 from headway.cli.rehearse import rehearse
 from headway.cli.replay import replay
 from headway.cli.reset import reset
+from headway.cli.resume import resume
 from headway.cli.rm import rm
 from headway.cli.run import run
 from headway.cli.status import status
@@ -38,11 +40,13 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     down,
     run,
     status,
-    replay,
+    pause,
+    resume,
     reset,
     cancel,
     continue_,
     rm,
+    replay,
     worker,
     rehearse,
 )

@@ -1,0 +1,21 @@
+"""`headway pause`: holds a run, or one agent of it with everything below it."""
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+
+
+def pause(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    agent: Annotated[str | None, typer.Argument(help="Id of a planner or a task; default: the whole run.")] = None,
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Kill running commands too; they are logged as such.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, for whoever finds it paused.")] = "",
+) -> None:
+    """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
+    from headway.cli.holding import tell_run
+
+    typer.echo(run_async(tell_run(home_from(), "pause", name, agent, why=why, now=now)))

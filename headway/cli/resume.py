@@ -1,0 +1,20 @@
+"""`headway resume`: lets go on what was paused, and a run that needs attention."""
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+
+
+def resume(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    agent: Annotated[str | None, typer.Argument(help="Id of a planner or a task; default: the whole run.")] = None,
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+) -> None:
+    """Let go on what was paused. A run that needs attention goes on with another root planner."""
+    from headway.cli.holding import tell_run
+
+    typer.echo(run_async(tell_run(home_from(), "resume", name, agent, why=why)))
