@@ -18,21 +18,6 @@ from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 
 COMMANDS = ("demo", "up", "down", "run", "status", "pause", "resume", "reset", "cancel", "continue", "rm", "replay")
-    "demo",
-    "up",
-    "down",
-    "run",
-    "status",
-    "pause",
-    "resume",
-    "reset",
-    "cancel",
-    "continue",
-    "rm",
-    "replay",
-    "worker",
-    "rehearse",
-]
 ROOT = Path(__file__).resolve().parents[2]
 
 
