@@ -10,6 +10,7 @@ from headway.agent.edit import apply_edit
 from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle
 from headway.agent.files import HARNESS_FOLDER, Files
 from headway.agent.guards import digest
+from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
@@ -44,7 +45,15 @@ class Workbench:
     command_seconds: float
 
     async def answer(self, call: ToolCall) -> Answer:
-        """Run a call and say what came of it. A call that was begun before a crash is not simply run again."""
+        """Run a call and say what came of it. A call that was begun before a crash is not simply run again.
+
+        Raises:
+            LeaseLost: Somebody else works on this task now; the call was stopped, or not begun.
+        """
+        async with alone(self.workspace, self.talk.log):
+            return await self._answer(call)
+
+    async def _answer(self, call: ToolCall) -> Answer:
         try:
             arguments = arguments_of(tools.WORKER_TOOLS, call.name, call.arguments)
             match arguments:
@@ -128,7 +137,7 @@ class Workbench:
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
         home = self.workspace.path / HARNESS_FOLDER / "home"
         command = Command(line=asked.command, cwd=cwd, timeout_s=limit, home=home)
-        result = await self.sandbox.run(command, full_output=output)
+        result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         if result.killed_for is not None:
             self.talk.note("resource.kill", {"call_id": call.id, "why": result.killed_for, "seconds": result.seconds})
         ended = how_it_ended(result)

@@ -10,6 +10,7 @@ from headway.agent.conversation import Beat, Conversation
 from headway.agent.excerpt import cut_middle
 from headway.agent.files import HARNESS_FOLDER
 from headway.agent.handoffs import stored_handoff
+from headway.agent.holding import alone, while_held
 from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
@@ -101,12 +102,17 @@ class WorkerAgent:
                 return ending.done(ended)
             workspace = None
             if agent_start(log.line, work.attempt) is not None:
-                places = self._workspaces(work.context.run)
-                workspace = await in_thread(places.open, work.me, work.attempt, log.lease)
+                workspace = await self._enter(work, log)
             return await ending.stopped(log, workspace, Stopped(order.status, order.why))
         finally:
             log.sync()
             log.close()
+
+    async def _enter(self, order: WorkOrder, log: AgentLog) -> Workspace:
+        """The attempt's workspace, once an earlier holder has left it: a newer lease soon stops its command."""
+        workspace = await in_thread(self._workspaces(order.context.run).open, order.me, order.attempt, log.lease)
+        async with alone(workspace, log):
+            return workspace
 
     def _task(self, order: WorkOrder) -> TaskSpec:
         return TaskSpec.model_validate(self._store.event(order.task).data["items"][order.task.item or 0])
@@ -122,7 +128,7 @@ class WorkerAgent:
         chosen = await self._models.choose("worker", spec)
         hub = self._hubs(context.run)
         beat("opens the workspace")
-        workspace = await in_thread(self._workspaces(context.run).open, order.me, order.attempt, log.lease)
+        workspace = await self._enter(order, log)
         start = agent_start(log.line, order.attempt)
         if start is None:
             start = await in_thread(_begin, log, order, task, workspace)
@@ -158,7 +164,9 @@ class WorkerAgent:
         beat("runs setup")
         home = job.workspace.path / HARNESS_FOLDER / "home"
         limit = float(job.spec.limits.command_seconds)
-        result = await self._sandbox.run(Command(line=command, cwd=job.workspace.path, timeout_s=limit, home=home))
+        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, home=home)
+        async with alone(job.workspace, job.talk.log):
+            result = await while_held(job.talk.log, self._sandbox.run(asked))
         data = {
             "setup": files,
             "command": command,

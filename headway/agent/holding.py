@@ -1,0 +1,69 @@
+"""One worker at a time in a workspace: who holds the newest lease of the agent's log.
+
+After a reset of its `Task`, or a heartbeat that came too late, an agent has a new holder while the old one still works
+and does not know. What it writes to the log is refused there; here it is kept from the files.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from headway.git.workspace import Workspace
+from headway.trace.agent_log import AgentLog
+
+T = TypeVar("T")
+
+LOCK = "work.lock"
+LOOK_EVERY_S = 0.5
+"""How often a command's holder looks whether it still is one."""
+TRY_EVERY_S = 0.1
+
+
+@asynccontextmanager
+async def alone(workspace: Workspace, log: AgentLog) -> AsyncIterator[None]:
+    """Have the files for oneself, for as long as one step takes; waits until an earlier holder has let go of them.
+
+    The kernel lets go for a process that died.
+
+    Raises:
+        LeaseLost: A newer holder is here.
+    """
+    handle = os.open(workspace.home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not _taken(handle):
+            log.check()
+            await asyncio.sleep(TRY_EVERY_S)
+        log.check()
+        yield
+    finally:
+        os.close(handle)
+
+
+async def while_held(log: AgentLog, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled as soon as a newer holder is here.
+
+    Raises:
+        LeaseLost: It was; nothing of `work` runs any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_EVERY_S)
+            if not task.done():
+                log.check()
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
