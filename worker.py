@@ -47,7 +47,7 @@ from headway.model.endpoint import Endpoint, endpoint_from
 from headway.sandbox.plain import PlainSandbox
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
-from workflows.options import AGENT_QUEUE, DEFAULT_HEARTBEAT_S, QUEUE
+from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
 from workflows.replay import WORKFLOWS, replayer, sandbox
 
 COMPACT_AT = 0.75
@@ -67,6 +67,7 @@ class Settings:
     Attributes:
         agents: How many agents work at once in this process; a property of the machine.
         heartbeat_s: Heartbeat timeout of every activity, from 2 s.
+        audit_s: Silence after which a planner looks up what became of its children, from 1 s.
     """
 
     home: Path
@@ -75,6 +76,7 @@ class Settings:
     worker_model: str
     agents: int
     heartbeat_s: int
+    audit_s: int
     secrets: tuple[str, ...]
 
     @classmethod
@@ -91,6 +93,7 @@ class Settings:
             worker_model=env.get("HEADWAY_WORKER_MODEL", "").strip(),
             agents=agents or _number(env, "HEADWAY_AGENTS", 8 * (os.cpu_count() or 1), least=1),
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
+            audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
             secrets=tuple(env[name] for name in SECRETS if env.get(name)),
         )
 
@@ -122,7 +125,8 @@ class Workshop:
         """A run's beginning and end."""
         endpoint = self.settings.endpoint
         context = min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS)
-        machine = Machine(self.sandbox.level, self.sandbox.not_enforced, self.settings.heartbeat_s)
+        given = self.settings
+        machine = Machine(self.sandbox.level, self.sandbox.not_enforced, given.heartbeat_s, given.audit_s)
         worst = context + endpoint.max_output
         return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst)
 

@@ -18,10 +18,10 @@ AGENT_QUEUE = "headway-agents"
 
 NET = timedelta(days=30)
 DEFAULT_HEARTBEAT_S = 60
+DEFAULT_AUDIT_S = 600
 PLANNING, FIXING, WORKING = 1, 2, 3
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 
-AUDIT_AFTER = timedelta(minutes=10)
 PUBLISH_EVERY = timedelta(minutes=5)
 DIGEST_EVERY = timedelta(seconds=30)
 HELD_AGAIN = timedelta(seconds=2)

@@ -4,6 +4,7 @@ Its rules are pure and stand in `headway.domain.planning` and `headway.domain.ou
 """
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
@@ -53,7 +54,7 @@ class Planner:
             if not messages.was_cancelled(error):
                 raise
             cancelled = True
-            ending = await messages.to_the_end(self._cancel_all())
+            ending = await messages.to_the_end(self._cancel_all("cancelled"))
         stored = await messages.to_the_end(self._hand_up(ending))
         if cancelled:
             raise asyncio.CancelledError
@@ -119,6 +120,9 @@ class Planner:
         self.state.last_heard = self.state.last_heard or _now()
         while True:
             await self._errands()
+            if self.parent_gone:
+                # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
+                return await self._cancel_all("the planner above it is closed")
             self.state.tick(_now())
             ending = self.state.ending()
             if ending is not None:
@@ -166,16 +170,16 @@ class Planner:
 
     async def _sleep(self, due: float | None) -> None:
         self._show("is paused" if self.state.held else "waits")
-        limit = options.AUDIT_AFTER.total_seconds()
+        audit_at = self.state.last_heard + self.state.context.audit_s
+        limit = max(1.0, audit_at - _now())
         if due is not None:
             limit = min(limit, due - _now())
         if self.state.context.deadline is not None:
             limit = min(limit, max(1.0, self.state.context.deadline - _now()))
-        try:
+        with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(lambda: self.stirred, timeout=timedelta(seconds=limit))
-        except TimeoutError:
-            if _now() - self.state.last_heard >= options.AUDIT_AFTER.total_seconds():
-                await self._audit()
+        if _now() >= audit_at:
+            await self._audit()
 
     # Errands: what the books say is due towards children and the parent
 
@@ -214,9 +218,7 @@ class Planner:
             return
         self.asked_with = granted
         ask = Ask(child=key_of(self.state.me), granted=granted, need=need)
-        if not await messages.tell(parent_of(self.state.me), messages.ASK, ask):
-            self.state.take_grant(granted, final=True)
-            self.stirred = True
+        await self._tell_parent(messages.ASK, ask)
 
     async def _drop(self, key: ChildKey) -> None:
         child = self.state.books.children[key]
@@ -236,6 +238,7 @@ class Planner:
 
     async def _audit(self) -> None:
         self.state.last_heard = _now()
+        await self._tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
         started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
         for at in range(0, len(started), 200):
             part = started[at : at + 200]
@@ -253,9 +256,9 @@ class Planner:
 
     # The end
 
-    async def _cancel_all(self) -> Ending:
-        self.state.close(HandoffStatus.CANCELLED, "cancelled")
-        self.state.closing = Ending(status=HandoffStatus.CANCELLED, why="cancelled")
+    async def _cancel_all(self, why: str) -> Ending:
+        self.state.close(HandoffStatus.CANCELLED, why)
+        self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
         started = [key for key, child in self.state.books.children.items() if child.lent is not None]
         await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
         await self._errands()
@@ -280,7 +283,7 @@ class Planner:
             )
         )
         self._show(stored.status)
-        await self._tell_digest(last=True)
+        await self._tell_digest(due=True)
         notice = HandoffNotice(
             child=key_of(self.state.me),
             status=stored.status,
@@ -311,13 +314,16 @@ class Planner:
         self.doing = doing
         workflow.set_current_details(planner_details(self.state, doing))
 
-    async def _tell_digest(self, *, last: bool = False) -> None:
-        if not last and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
+    async def _tell_digest(self, *, due: bool = False) -> None:
+        if not due and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
             return
         node = within(planner_node(self.state, self.doing, self.below))
-        if (node.children or last) and node != self.told_digest:
+        if due or (node.children and node != self.told_digest):
             self.told_digest, self.told_digest_at = node, _now()
-            await messages.tell(parent_of(self.state.me), messages.DIGEST, node)
+            await self._tell_parent(messages.DIGEST, node)
+
+    async def _tell_parent(self, signal: str, message: Ask | TreeNode) -> None:
+        self.parent_gone = self.parent_gone or not await messages.tell(parent_of(self.state.me), signal, message)
 
 
 def _now() -> float:

@@ -182,7 +182,8 @@ class Run:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        before, due = self.state.root, self.state.published_at + options.PUBLISH_EVERY.total_seconds()
+        before, publish_at = self.state.root, self.state.published_at + options.PUBLISH_EVERY.total_seconds()
+        due = min(publish_at, self.state.last_heard + self._context.audit_s)
         if self.state.phase == "needs_attention":
             due = self.state.overdue
         try:
@@ -190,7 +191,8 @@ class Run:
                 lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - _now()))
             )
         except TimeoutError:
-            await self._publish()
+            if _now() >= publish_at:
+                await self._publish()
             await self._audit_root()
 
     def _continue(self) -> None:
@@ -244,7 +246,7 @@ class Run:
 
     async def _audit_root(self) -> None:
         books = self.state.books
-        if books is None or not books.children or _now() - self.state.last_heard < options.AUDIT_AFTER.total_seconds():
+        if books is None or not books.children or _now() < self.state.last_heard + self._context.audit_s:
             return
         self.state.last_heard = _now()
         order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))

@@ -39,11 +39,13 @@ class Machine:
         level: The sandbox's level.
         not_enforced: What commands are not kept from at that level.
         heartbeat_s: Heartbeat timeout of every activity.
+        audit_s: Silence after which planners look up what became of their children.
     """
 
     level: str
     not_enforced: tuple[str, ...]
     heartbeat_s: int = 60
+    audit_s: int = 600
 
 
 class RunDesk:
@@ -110,6 +112,7 @@ class RunDesk:
             attributes=tuple(name for name in OUR_ATTRIBUTES if name in attributes),
             has_check=spec.check is not None,
             heartbeat_s=self._machine.heartbeat_s,
+            audit_s=self._machine.audit_s,
         )
 
     def _begin_log(self, order: PrepareRun, spec: RunSpec, facts: HubFacts) -> tuple[Ref, Ref]:

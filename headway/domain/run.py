@@ -22,6 +22,7 @@ class RunContext(BaseModel):
         attributes: The search attributes of ours that this Temporal service knows.
         has_check: Whether the user gave a command that proves a commit green.
         heartbeat_s: Heartbeat timeout of every activity.
+        audit_s: Seconds of silence after which it is looked up whether children are closed without having told.
         continue_after: Handoffs after which a planner continues as new.
     """
 
@@ -40,6 +41,7 @@ class RunContext(BaseModel):
     attributes: tuple[str, ...] = ()
     has_check: bool = False
     heartbeat_s: int = 60
+    audit_s: int = 600
     continue_after: int = 500
 
 

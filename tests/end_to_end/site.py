@@ -84,7 +84,7 @@ class Machine:
 
 @asynccontextmanager
 async def machine(
-    home: Path, repository: Path, playbook: Playbook, *, agents: int = 8, heartbeat_s: int = 3
+    home: Path, repository: Path, playbook: Playbook, *, agents: int = 8, heartbeat_s: int = 3, audit_s: int = 600
 ) -> AsyncIterator[Machine]:
     """Everything up; everything down afterwards, and nothing left running."""
     settings = load_settings(find_settings())
@@ -97,6 +97,7 @@ async def machine(
             env |= {
                 "OPENAI_BASE_URL": rehearsal.url,
                 "HEADWAY_HEARTBEAT_S": str(heartbeat_s),
+                "HEADWAY_AUDIT_S": str(audit_s),
             }
             await start_workers(supervisor, site, agents, env)
             yield Machine(home, site.client, supervisor, rehearsal, repository, site.ui_url)

@@ -1,0 +1,64 @@
+"""Cancel of a three-level tree whose agents sit in commands: down within seconds, and nothing written is lost."""
+
+import time
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+
+from headway.domain.handoff import HandoffStatus
+from tests.chaos.fleets import Fleet, blocking, three_levels, until_marked
+from tests.chaos.proofs import commands, prove_hub_whole, prove_one_handoff_each, statuses, until_closed
+from tests.end_to_end.repositories import git
+from tests.end_to_end.site import Machine, machine
+
+
+def prove_kept(site: Machine, run: str, fleet: Fleet) -> None:
+    """What each task had written stands on its ref."""
+    hub = site.hub(run).folder
+    handoffs = [said[-1] for said in site.handoffs(run).values() if said[-1].title in fleet.paths]
+    for handoff in handoffs:
+        files = git("--git-dir", str(hub), "ls-tree", "-r", "--name-only", f"refs/headway/wip/{handoff.agent}").split()
+        assert fleet.paths[handoff.title] in files
+    assert len(handoffs) == len(fleet.paths)
+
+
+async def cancel_tree(home: Path, repository: Path, marks: Path, fleet: Fleet, *, agents: int, within_s: float) -> None:
+    """Cancel the fleet when all its tasks sit in a command; prove that it is down in time, and how."""
+    # The heartbeat is as long as users have it: a short one would bring the cancel to agents sooner.
+    async with machine(home, repository, fleet.playbook, agents=agents, heartbeat_s=60) as site:
+        # Enough for the first slices of all tasks at once.
+        run = await site.start("cancel", limits={"command_seconds": 900, "tokens": 200_000_000})
+        await until_marked(marks, len(fleet.paths))
+        assert len(commands(site)) >= len(fleet.paths)
+        began = time.monotonic()
+        await run.cancel()
+        await until_closed(site, "cancel", 60)
+        took = time.monotonic() - began
+        assert commands(site) == []
+        print(f"{len(fleet.paths)} tasks: everything down {took:.1f} s after the cancel")
+        assert took < within_s
+        with pytest.raises(WorkflowFailureError):
+            await run.result()
+        assert (await run.describe()).status is WorkflowExecutionStatus.CANCELED
+        ends = statuses(site, "cancel")
+        assert all(ends[title] == [HandoffStatus.CANCELLED] for title in fleet.paths)
+        prove_one_handoff_each(site, "cancel", len(fleet.paths) + fleet.planners)
+        prove_kept(site, "cancel", fleet)
+        prove_hub_whole(site, "cancel")
+
+
+@pytest.mark.timeout(120)
+async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_repository: Path, marks: Path) -> None:
+    fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking(marks))
+    await cancel_tree(home, small_repository, marks, fleet, agents=16, within_s=30)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_cancel_of_sixty_tasks_in_three_levels_takes_fifteen_seconds(
+    home: Path, small_repository: Path, marks: Path
+) -> None:
+    fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking(marks))
+    assert len(fleet.paths) == 60
+    await cancel_tree(home, small_repository, marks, fleet, agents=64, within_s=15)

@@ -1,0 +1,259 @@
+"""What only an operator does: terminate at every level, reset of a task at work, pause and reset of its activity."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowHandle
+
+from headway.cli.service_settings import find_settings, load_settings
+from headway.cli.temporal_cli import find_cli
+from headway.domain.handoff import Handoff, HandoffStatus
+from headway.domain.ids import AgentId, key_of, parent_of
+from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
+from tests.chaos.fleets import blocking, until_marked, until_released
+from tests.chaos.proofs import commands, ended, logs, prove_hub_whole, prove_landed_once, statuses, until_closed
+from tests.end_to_end.playbooks import done, step, use
+from tests.end_to_end.site import Machine, machine
+
+FOUND = "its workflow was found terminated"
+
+
+def asked(*titles: str) -> dict[str, Any]:
+    """The arguments of a spawn of tasks."""
+    return {"tasks": [{"title": title, "intent": f"Do {title}."} for title in titles]}
+
+
+def titled(site: Machine, run: str, title: str) -> list[AgentId]:
+    """The agents of that title, oldest first; planners by their scope's title in their parent's log."""
+    results = [event for line in logs(site, run).values() for event in line if event.type == "tool.result"]
+    spawned = [(event.agent, child) for event in results for child in event.data.get("spawned", ())]
+    return [AgentId(f"{agent}/{child['key']}") for agent, child in spawned if child["title"] == title]
+
+
+async def until(true: Callable[[], bool], within_s: float = 60) -> None:
+    """Return when something holds that other processes bring about."""
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110 - told by logs and the process table
+            await asyncio.sleep(0.1)
+
+
+async def until_phase(run: WorkflowHandle[Any, Any], phase: str) -> dict[str, Any]:
+    """The run's status, once it is in that phase."""
+    async with asyncio.timeout(60):
+        while True:
+            status: dict[str, Any] = await run.query("status")
+            if status["phase"] == phase:
+                return status
+            await asyncio.sleep(0.1)
+
+
+def was_told(site: Machine, run: str, child: AgentId) -> bool:
+    """Whether the child's parent was told of its handoff."""
+    line = logs(site, run).get(parent_of(child), [])
+    told = [notice["child"] for event in line if event.type == "message" for notice in event.data.get("inbox", ())]
+    return key_of(child) in told
+
+
+def handoff_of(site: Machine, agent: AgentId) -> Handoff:
+    """The agent's one handoff."""
+    ends = [event for event in site.store.read(agent) if event.type == "handoff"]
+    assert len(ends) == 1
+    return Handoff.model_validate(ends[0].data["handoff"])
+
+
+def with_victims(marks: Path) -> Playbook:
+    """A root planner with two tasks and a sub-planner with two; the tasks wait to be released."""
+    root = PlannerScript(
+        scope="root",
+        calls=(
+            step(
+                use("spawn_subplanner", scope="Lower", intent="Everything lower."),
+                use("spawn_tasks", **asked("One", "Two")),
+                use("wait"),
+            ),
+            done("Two of three.", after_handoffs=3),
+            done("Still so."),
+        ),
+    )
+    lower = PlannerScript(
+        scope="Lower",
+        calls=(step(use("spawn_tasks", **asked("Three", "Four")), use("wait")), done(after_handoffs=2), done("Still.")),
+    )
+    script = blocking(marks)
+    tasks = tuple(script(title, f"made/{title}.py") for title in ("One", "Two", "Three", "Four"))
+    return Playbook(name="victims", planners=(root, lower), tasks=tasks)
+
+
+@pytest.mark.timeout(120)
+async def test_a_terminated_task_and_sub_planner_are_told_as_failed_and_the_rest_goes_on(
+    home: Path, small_repository: Path, marks: Path
+) -> None:
+    async with machine(home, small_repository, with_victims(marks), audit_s=2) as site:
+        run = await site.start("victims", limits={"command_seconds": 900})
+        await until_marked(marks, 4)
+        [task], [lower] = titled(site, "victims", "One"), titled(site, "victims", "Lower")
+        for agent in (task, lower):
+            await site.client.get_workflow_handle(agent).terminate("by the operator")
+        await until(lambda: was_told(site, "victims", task) and was_told(site, "victims", lower))
+        (marks / "release").touch()
+        report = await ended(run, 60)
+        await until_closed(site, "victims", 60)
+        assert report["outcome"] == "done_unproven"
+        for agent in (task, lower):
+            handoff = handoff_of(site, agent)
+            assert handoff.report.status is HandoffStatus.FAILED
+            assert FOUND in handoff.report.summary
+        ends = statuses(site, "victims")
+        assert [ends[title] for title in ("Two", "Three", "Four")] == [[HandoffStatus.DONE]] * 3, (
+            "also without a planner"
+        )
+        prove_landed_once(site, "victims", 3)
+        assert commands(site) == []
+
+
+def twice_planned(marks: Path) -> Playbook:
+    """A root planner with a task and a sub-planner with one; each task's file is its process's own."""
+    root = PlannerScript(
+        scope="root",
+        calls=(
+            step(
+                use("spawn_subplanner", scope="Lower", intent="Everything lower."),
+                use("spawn_tasks", **asked("Upper task")),
+                use("wait"),
+            ),
+            done(after_handoffs=2),
+            done("Still done."),
+        ),
+    )
+    lower = PlannerScript(
+        scope="Lower",
+        calls=(step(use("spawn_tasks", **asked("Lower task")), use("wait")), done(after_handoffs=1), done("Still.")),
+    )
+    line = f"touch {marks}/$$; {until_released(marks)}; mkdir -p made; echo x > made/$$.py"
+    calls = (step(use("shell", command=line)), step(use("land", message="Land it.")), done())
+    tasks = tuple(TaskScript(title=title, calls=calls) for title in ("Upper task", "Lower task"))
+    return Playbook(name="twice", planners=(root, lower), tasks=tasks)
+
+
+@pytest.mark.timeout(120)
+async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go_on(
+    home: Path, small_repository: Path, marks: Path
+) -> None:
+    async with machine(home, small_repository, twice_planned(marks), audit_s=2) as site:
+        run = await site.start("rooted", limits={"command_seconds": 900})
+        await until_marked(marks, 2)
+        [root] = [agent for agent in logs(site, "rooted") if parent_of(agent) == AgentId("rooted")]
+        [lower], [lower_task] = titled(site, "rooted", "Lower"), titled(site, "rooted", "Lower task")
+        await site.client.get_workflow_handle(root).terminate("by the operator")
+        status = await until_phase(run, "needs_attention")
+        assert any("the root planner failed" in note for note in status["notes"])
+        assert FOUND in handoff_of(site, root).report.summary
+        # What is below it finds nobody to work for, and ends; its task ends with what it had on a ref.
+        await until(lambda: any(event.type == "handoff" for event in site.store.read(lower)))
+        assert handoff_of(site, lower).report.status is HandoffStatus.CANCELLED
+        assert handoff_of(site, lower_task).report.status is HandoffStatus.CANCELLED
+        order = {"request": "r1", "target": "rooted", "who": "a test", "why": "go on"}
+        assert "another root planner" in await run.execute_update("resume", order)
+        await until_marked(marks, 4)
+        (marks / "release").touch()
+        report = await ended(run, 60)
+        await until_closed(site, "rooted", 60)
+        assert report["outcome"] == "done_unproven"
+        ends = statuses(site, "rooted")
+        assert ends["Upper task"] == [HandoffStatus.DONE] * 2, "the one of the terminated root, and the one asked again"
+        assert sorted(ends["Lower task"]) == [HandoffStatus.CANCELLED, HandoffStatus.DONE]
+        prove_landed_once(site, "rooted", 3)
+
+
+HOLDERS = "holders.txt"
+
+
+def holder(marks: Path) -> Playbook:
+    """One task whose commands write down, all the time, which process holds the workspace."""
+    line = f"touch {marks}/$$; while [ ! -e {marks}/release ]; do echo $$ >> {HOLDERS}; sleep 0.02; done; : "
+    commands_of_it = tuple(step(use("shell", command=line + str(n))) for n in range(8))
+    task = TaskScript(title="Hold", calls=(*commands_of_it, step(use("land", message="Holders")), done()))
+    root = PlannerScript(
+        scope="root",
+        calls=(step(use("spawn_tasks", **asked("Hold")), use("wait")), done(after_handoffs=1), done("Still done.")),
+    )
+    return Playbook(name="holder", planners=(root,), tasks=(task,))
+
+
+async def stock(site: Machine, *argv: str) -> None:
+    """A command of the stock CLI; it must succeed."""
+    temporal = str(find_cli(load_settings(find_settings()).cli).path)
+    address = ("--address", site.supervisor.facts["address"])
+    asked = await asyncio.create_subprocess_exec(
+        temporal, *argv, *address, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await asked.communicate()
+    assert asked.returncode == 0, said.decode()
+
+
+async def activity_id(site: Machine, task: AgentId) -> str:
+    """The id of the `run_worker` that is scheduled or at work."""
+    while True:
+        found = (await site.client.get_workflow_handle(task).describe()).raw_description.pending_activities
+        if found:
+            return str(found[0].activity_id)
+        await asyncio.sleep(0.1)
+
+
+async def reset_to_start(site: Machine, task: AgentId) -> None:
+    """What `temporal workflow reset --event-id 4` does."""
+    description = await site.client.get_workflow_handle(task).describe()
+    await site.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=site.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=task, run_id=description.run_id),
+            reason="test",
+            request_id=f"{task}-{description.run_id}",
+            workflow_task_finish_event_id=4,
+        )
+    )
+
+
+def prove_one_holder_at_a_time(site: Machine, run: str, task: AgentId, holders: int) -> None:
+    """In the log leases only rise; in the file a process that was followed by another never writes again."""
+    leases = [event.lease for event in site.store.all_events(task)]
+    assert leases == sorted(leases)
+    assert len(set(leases)) >= holders
+    wrote = [pid for pid, _ in groupby(site.hub(run).read_file("main", HOLDERS).decode().split())]
+    assert len(wrote) == len(set(wrote)), f"two wrote at the same time: {wrote[:20]}"
+    assert len(wrote) >= holders
+
+
+@pytest.mark.timeout(150)
+async def test_no_two_holders_of_a_workspace_write_when_a_task_or_its_activity_is_reset_at_work(
+    home: Path, small_repository: Path, marks: Path
+) -> None:
+    # A long heartbeat: the earlier holder hears of its end from the service only after ten seconds.
+    async with machine(home, small_repository, holder(marks), heartbeat_s=30) as site:
+        run = await site.start("holder", limits={"command_seconds": 900})
+        await until_marked(marks, 1)
+        [task] = titled(site, "holder", "Hold")
+        await reset_to_start(site, task)
+        await until_marked(marks, 2)
+        await reset_to_start(site, task)
+        await until_marked(marks, 3)
+        activity = ("-w", task, "-a", await activity_id(site, task))
+        await stock(site, "activity", "reset", *activity)
+        await until_marked(marks, 4)
+        await stock(site, "activity", "pause", *activity)
+        await until(lambda: commands(site) == [])
+        await stock(site, "activity", "unpause", *activity)
+        await until_marked(marks, 5)
+        (marks / "release").touch()
+        report = await ended(run, 60)
+        assert report["outcome"] == "done_unproven"
+        prove_one_holder_at_a_time(site, "holder", task, 5)
+        prove_landed_once(site, "holder", 1)
+        prove_hub_whole(site, "holder")
+        assert len(site.handoffs("holder")[task]) == 1
