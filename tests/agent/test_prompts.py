@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import headway.agent
+import workflows
 from headway.agent.prompts import PromptError, Prompts, fingerprint
 
 
@@ -31,8 +32,8 @@ def test_a_value_is_never_taken_for_a_template(tmp_path: Path) -> None:
 
 
 def test_every_shipped_prompt_is_used_and_every_used_one_is_shipped() -> None:
-    folder = Path(next(iter(headway.agent.__path__)))
-    code = "\n".join(path.read_text() for path in folder.rglob("*.py"))
+    folders = [Path(next(iter(package.__path__))) for package in (headway.agent, workflows)]
+    code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     named = set(re.findall(r'"((?:messages|answers|reminders)/\w+|planner_\w+|worker)"', code))
     named |= {f"messages/{name}" for name in re.findall(r'"(kind_\w+)"', code)}
     named |= {f"reminders/{name}" for name in ("repeat", "errors", "use_tool", "output_limit", "refused", "align")}
