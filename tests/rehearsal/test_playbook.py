@@ -68,8 +68,7 @@ def test_a_playbook_reads_as_written() -> None:
         ("{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b}]}]}", "come together"),
         ("{name: x, tasks: [{title: a, calls: [{text: a, else: {text: b}}]}]}", "come together"),
         (
-            "{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b, else: {text: c, "
-            "repeat: 2}}]}]}",
+            "{name: x,tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b, else: {text: c, repeat: 2}}]}]}",
             "are of the step, not of its 'else'",
         ),
         (
