@@ -15,6 +15,9 @@ from headway.domain.errors import LeaseLost, TransientError, UserError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PASSING_FAULT_S = 3.0
+"""How long a fault that says nothing of itself is given to pass."""
+
 Beat = Callable[[str], None]
 """Tells, in a few words, what the activity is at; shown in the Web UI as its last heartbeat."""
 
@@ -68,5 +71,7 @@ def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
     return told
 
 
-def _delay(seconds: float | None) -> timedelta | None:
-    return timedelta(seconds=seconds) if seconds is not None else None
+def _delay(seconds: float | None) -> timedelta:
+    # Always named: a worker's attempt is one activity, whose own backoff would grow over days of passing faults. Never
+    # zero, which the SDK takes for not named.
+    return timedelta(seconds=max(PASSING_FAULT_S if seconds is None else seconds, 0.001))
