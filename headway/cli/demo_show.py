@@ -143,7 +143,8 @@ class Show:
         lines = [
             f"conflict on {', '.join(c.paths)}: back to '{c.title}', whose worker resolved it" for c in facts.conflicts
         ]
-        lines.append(f"{report['requests']} model calls, {report['repeats']} of them asked again after the kill")
+        again = report["repeats"] + report["unheard"]
+        lines.append(f"{report['requests']} model calls, {again} of them asked again after the kill")
         if self.killed is not None:
             lines.append(f"{facts.resumed} workers went on from their logs in the new process")
         return lines
