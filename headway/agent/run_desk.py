@@ -170,7 +170,7 @@ class RunDesk:
             run=run,
             outcome=outcome_of(order.status, order.verdict),
             summary=root.report.summary[:4000],
-            branch=f"headway/{run}/main",
+            branch=f"headway/{run}/main" if commits else "",
             trunk=hub.tip(),
             commits=len(commits),
             check=order.verdict,

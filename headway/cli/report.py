@@ -30,7 +30,10 @@ def print_ending(console: Console, name: str, ending: Ending) -> None:
 
 def _lines(report: RunReport) -> list[str]:
     lines = [report.summary, ""] if report.summary else []
-    lines.append(f"branch    {report.branch} at {report.trunk[:12]}, {report.commits} commits")
+    branch = (
+        f"{report.branch} at {report.trunk[:12]}, {report.commits} commits" if report.branch else "none: nothing landed"
+    )
+    lines.append(f"branch    {branch}")
     if report.check is not None:
         lines.append(f"check     {report.check.why} on {report.check.commit[:12]}")
         lines += [f"          {line}" for line in report.check.failing.splitlines()]

@@ -57,7 +57,7 @@ def _table(facts: Facts) -> str:
     check = "none was given" if report.check is None else report.check.why
     rows = [
         ("repository", facts.repo),
-        ("branch", f"`{report.branch}` at `{report.trunk[:12]}`"),
+        ("branch", f"`{report.branch}` at `{report.trunk[:12]}`" if report.branch else "none: nothing landed"),
         ("check on the final trunk", check),
         ("handoffs", ", ".join(f"{count} {status}" for status, count in sorted(report.handoffs.items())) or "none"),
         ("used", f"{report.spent.tokens:,} tokens, {report.spent.tasks:,} tasks"),
