@@ -91,9 +91,9 @@ async def _cancel_each(client: "Client", agents: list[str]) -> None:
 
 
 async def _closed(client: "Client", run: "KnownRun") -> UserError:
-    from headway.cli.known_run import hammer, open_agents
+    from headway.cli.known_run import hammer, left_open
 
-    left = await open_agents(client, run.name)
+    left = await left_open(client, run.name)
     if not left:
         return UserError(f"The run '{run.name}' is closed already: {run.status}.", "There is nothing to cancel.")
     return UserError(

@@ -63,7 +63,7 @@ async def _continue(home: Path, name: str, instructions: str | None, as_name: st
 
 
 async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
-    from headway.cli.known_run import hammer, open_agents
+    from headway.cli.known_run import hammer, left_open
 
     if run is None:
         return
@@ -72,7 +72,7 @@ async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
             f"The run '{run.name}' has not ended yet.",
             f"Wait for it, or end it with `headway cancel {run.name}`. `headway reset {run.name}` replans within it.",
         )
-    left = await open_agents(client, run.name)
+    left = await left_open(client, run.name)
     if left:
         raise UserError(
             f"The run '{run.name}' is closed ({run.status}), but {len(left)} of its agents are still up.",

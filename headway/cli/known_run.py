@@ -1,6 +1,7 @@
 """A run as the Temporal service knows it, and every execution that belongs to it."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,8 @@ from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id, r
 
 RUN_TYPE, PLANNER_TYPE = "Run", "Planner"
 AT_ONCE = 50
+BEHIND_S = 3.0
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,14 @@ async def open_agents(client: Client, run: RunName, most: int = 1_000) -> list[s
     """Ids of the run's workflows that are not closed, itself included; eventually consistent."""
     query = f"({_of(run)}) AND ExecutionStatus = 'Running'"
     return sorted([found.id async for found in client.list_workflows(query, limit=most)])
+
+
+async def left_open(client: Client, run: RunName) -> list[str]:
+    """Ids of what is still up below a closed run; a list that is only behind is given a moment to catch up."""
+    until = time.monotonic() + BEHIND_S
+    while (left := await open_agents(client, run)) and time.monotonic() < until:  # noqa: ASYNC110 - kept by the service
+        await asyncio.sleep(LOOK_EVERY_S)
+    return left
 
 
 async def open_planners(client: Client, run: RunName, most: int) -> list[str]:

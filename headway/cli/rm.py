@@ -56,11 +56,11 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
 
 
 async def _refuse_open(client: "Client", found: "Footprint") -> None:
-    from headway.cli.known_run import hammer, open_agents
+    from headway.cli.known_run import hammer, left_open
 
     if found.run is not None and found.run.is_open:
         raise UserError(f"The run '{found.name}' has not ended.", f"End it first with `headway cancel {found.name}`.")
-    left = await open_agents(client, found.name)
+    left = await left_open(client, found.name)
     if left:
         raise UserError(
             f"{len(left)} agents of run '{found.name}' are still up.",

@@ -28,7 +28,14 @@ class Said:
 
 async def headway(home: Path, *arguments: str, **env: str) -> Said:
     """Run the command to its end; nobody is there to answer a question."""
-    process = await asyncio.create_subprocess_exec(
+    process = await start(home, *arguments, **env)
+    out, err = await process.communicate()
+    return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+async def start(home: Path, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+    """The command, begun."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "headway.cli.app",
@@ -39,5 +46,3 @@ async def headway(home: Path, *arguments: str, **env: str) -> Said:
         cwd=home,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HEADWAY_HOME": str(home), "COLUMNS": "120", **env},
     )
-    out, err = await process.communicate()
-    return Said(process.returncode or 0, out.decode(), err.decode())

@@ -1,6 +1,7 @@
-"""After a run: `headway continue` and `headway rm`, on a whole machine where only the model is scripted."""
+"""A run taken in hand: `headway reset`, `continue` and `rm`, on a whole machine where only the model is scripted."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from temporalio.client import Client
 from headway.cli.known_run import executions
 from headway.domain.ids import AgentId, RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook
-from tests.cli.command import headway
+from tests.cli.command import headway, start
 from tests.end_to_end.playbooks import asked, flat, step, use, writer
 from tests.end_to_end.repositories import git, make_repository
 from tests.end_to_end.site import Machine, machine
@@ -87,6 +88,28 @@ async def test_a_half_removed_run_is_removed_by_the_next(home: Path, repository:
         assert list((home / "runs").iterdir()) == []
         # What the hub of no-folder knew is lost with it, so its branch stays.
         assert branches(repository) == ["headway/no-folder/main", "main"]
+
+
+@pytest.mark.timeout(240)
+async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(home: Path, repository: Path) -> None:
+    async with machine(home, repository, flat("killed", 1)) as site:
+        env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
+        await asyncio.gather(*(ended(site, f"killed-{number}") for number in range(4)))
+        for number in range(4):
+            name = f"killed-{number}"
+            process = await start(home, "rm", name, "--yes", **env)
+            # It has been seen to be at work; how far it gets differs from one time to the next.
+            while number and f"headway/{name}/main" in branches(repository) and process.returncode is None:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05 * number)
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+            said = await headway(home, "rm", name, "--yes", **env)
+            assert said.code == 0 or f"There is no run named '{name}'" in said.refusal
+            assert await listed(site.client, name) == 0
+        assert list((home / "runs").iterdir()) == []
+        assert branches(repository) == ["main"]
 
 
 async def _delete(client: Client, workflow: str) -> None:
@@ -185,3 +208,23 @@ async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repositor
         gone = await headway(home, "rm", "slow", "--yes", **env)
         assert gone.code == 0, gone
         assert "branches    stay as they are" in gone.out
+
+
+@pytest.mark.timeout(240)
+async def test_a_reset_to_the_first_turn_keeps_every_commit_and_does_no_task_twice(
+    home: Path, repository: Path
+) -> None:
+    async with machine(home, repository, flat("anew", 6, latency_ms=1500)) as site:
+        env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
+        run = await site.start("anew", check="test $(ls made | wc -l) = 6")
+        await site.until_requests(12)
+
+        said = await headway(home, "reset", "anew", "--turn", "1", "--yes", **env)
+
+        assert said.code == 0, said
+        assert "6 asked for: 'Write part 0', 'Write part 1'" in said.out
+        report = await asyncio.wait_for(run.result(), 120)
+        assert report["outcome"] == "done"
+        assert report["spent"]["tasks"] == 6
+        assert sorted(Counter(commit.task for commit in site.landed("anew")).values()) == [1] * 6
+        assert Counter(len(said) for said in site.handoffs("anew").values()) == {1: 7}
