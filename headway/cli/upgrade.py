@@ -122,7 +122,7 @@ async def _replayed(
 ) -> AsyncIterator[Replayed]:
     if not executions:
         return
-    tell(f"the workflows' code has changed: replaying {len(executions):,} open workflows first")
+    tell(f"the workflows' code has changed: replaying {_count(len(executions), 'open workflow')} first")
     count = 0
     async for one in replay_each(replayer(), fetch_histories(client, executions)):
         count += 1
@@ -151,8 +151,12 @@ def _refusal(bad: list[Replayed], before: str | None, skipped: list[RunName]) ->
     options = " ".join(f"--skip-run {run}" for run in [*skipped, *first])
     old = f"the version that ran them ({before})" if before else "the version that ran them"
     return UserError(
-        f"This version of Headway ({headway.__version__}) does not repeat what {len(bad)} open workflows of "
-        f"{len(first)} runs did:\n" + "\n".join(lines),
+        f"This version of Headway ({headway.__version__}) does not repeat what {_count(len(bad), 'open workflow')} of "
+        f"{_count(len(first), 'run')} did:\n" + "\n".join(lines),
         f"Nothing was touched. Either let them end under {old}, or start with `{options}`: those runs then stand "
         "still until the old version is back, and everything else goes on.",
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")

@@ -19,7 +19,7 @@ import headway
 from headway.cli.history import type_of
 from headway.cli.replayed import replay_each
 from tests.replay import lasting  # noqa: F401 - its stories put themselves into the list
-from tests.replay.histories import STATES, Plain, keep, kept, kinds
+from tests.replay.recordings import STATES, Plain, keep, kept, kinds
 from tests.replay.scenarios import STORIES, Stage, Story
 from tests.workflows.conftest import temporal
 from workflows.replay import replayer

@@ -10,7 +10,7 @@ from temporalio.worker import Replayer
 from headway.cli.history import read_history, type_of
 from headway.cli.replayed import replay_each
 from tests.replay.changed import CHANGED, BrokenPlanner
-from tests.replay.histories import FOLDER, kept, kinds, recorded
+from tests.replay.recordings import FOLDER, kept, kinds, recorded
 from workflows.replay import WORKFLOWS, replayer
 
 HOW_TO = "Put the change behind workflow.patched(), or, before a release, record again: python -m tests.replay.record"

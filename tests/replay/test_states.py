@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import headway
 from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
-from tests.replay.histories import STATES
+from tests.replay.recordings import STATES
 from workflows.run import CONTINUED
 
 MODELS: dict[str, type[BaseModel]] = {"planner": PlannerState, "run": RunState}
