@@ -201,7 +201,7 @@ class Outstanding(BaseModel):
             if more is None or self.purse.lendable(self.worst_call).covers(more):
                 told.append(self._answer(key, child, more))
         started = [(key, child) for key, child in self.children.items() if child.lent is not None]
-        if self.no_more and started and not told and all(child.need is not None for _, child in started):
+        if self.no_more and started and all(child.need is not None for _, child in started):
             told.append(self._answer(*started[0], None))
         return tuple(told)
 

@@ -231,7 +231,11 @@ def test_a_handoff_counts_once_after_continue_as_new_too() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take(notice(key))
-    assert not made.settled_before(2).take(notice(key))
+    carried = made.settled_before(2)
+    assert not carried.take(notice(key))
+    (new,) = asked(carried, *tasks(1, turn=2))
+    assert list(carried.children) == [new]
+    assert carried.take(notice(new))
 
 
 def test_only_the_last_closed_children_are_named() -> None:

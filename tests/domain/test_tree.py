@@ -83,7 +83,9 @@ def node_of(children: list[TreeNode]) -> TreeNode:
     return TreeNode(id=ROOT, key=key, kind="planner", title="p", state="waits", children=tuple(children))
 
 
-nodes = st.lists(leaves | st.builds(node_of, st.lists(leaves, max_size=70)), max_size=NODES_PER_PLANNER).map(node_of)
+members = leaves | st.builds(node_of, st.lists(leaves, max_size=70))
+crowds = st.lists(leaves, min_size=25, max_size=NODES_PER_PLANNER)
+nodes = st.builds(node_of, st.lists(members, max_size=NODES_PER_PLANNER) | crowds)
 
 
 def counted(node: TreeNode) -> int:
