@@ -132,8 +132,10 @@ class PlannerState(BaseModel):
             SPAWNS_PER_TURN,
             self.context.open_tasks - self.books.tasks_open,
             MAX_OUTSTANDING - len(self.books.children),
-            free.tasks - self.books.waiting,
         )
+        if self.depth == 1 or self.books.no_more:
+            # Nobody above has more to give. Otherwise what goes beyond the slice waits, and the parent is asked for it.
+            spawnable = min(spawnable, free.tasks - self.books.waiting)
         return PlanTurn(
             context=self.context,
             me=self.me,

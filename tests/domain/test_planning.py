@@ -4,7 +4,7 @@ from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
-from headway.domain.outstanding import MAX_OUTSTANDING, Answer
+from headway.domain.outstanding import MAX_OUTSTANDING
 from headway.domain.planning import (
     BATCH_SECONDS,
     FRESH_EPOCHS,
@@ -200,6 +200,17 @@ def test_how_many_tasks_a_turn_may_ask_for(granted: int, open_tasks: int, spawna
     assert state.next_turn("run").spawnable == spawnable
     state.books.to_start()
     assert state.next_turn("run").spawnable == spawnable, "lent or waiting, a task counts once"
+
+
+def test_a_sub_planner_may_ask_for_more_tasks_than_its_slice_holds_until_there_are_no_more() -> None:
+    state = planner(tasks=9, depth=3, context=context(open_tasks=1000))
+    assert state.next_turn("run").spawnable == 100
+    for index in range(12):
+        state.books.ask_for(spawned(1, index))
+    assert len(state.books.to_start()) == 9
+    assert state.shortfall().tasks == 3, "its parent is asked for what waits"
+    state.take_grant(Amount(tokens=1_000_000, tasks=9), final=True)
+    assert state.next_turn("run").spawnable == 0
 
 
 def test_a_thousand_children_are_enough() -> None:
@@ -409,14 +420,13 @@ def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_childr
 
 
 def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ever() -> None:
-    state, child = planner(tokens=2 * SLICE), spawned(1, 0)
-    take(state, outcome(state, Decision.WAIT, child))
-    state.books.to_start()
+    state, keys = at_rest(tasks=1)
     state.close(HandoffStatus.FAILED, "gave up")
-    held = Amount(tokens=SLICE, tasks=1)
-    state.books.take_ask(child.key, held, Amount(tokens=10))
+    held = state.books.children[keys[0]].lent
+    assert held is not None
+    state.books.take_ask(keys[0], held, Amount(tokens=10**9))
     assert state.shortfall() == Amount()
-    assert state.books.answers() == (Answer(child=child.key, total=held, final=True),)
+    assert [answer.final for answer in state.books.answers()] == [True]
 
 
 # The end of time
