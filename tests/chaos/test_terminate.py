@@ -1,23 +1,18 @@
 """What only an operator does: terminate at every level, reset of a task at work, pause and reset of its activity."""
 
 import asyncio
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowHandle
 
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.temporal_cli import find_cli
 from headway.domain.handoff import Handoff, HandoffStatus
-from headway.domain.ids import AgentId, key_of, parent_of
+from headway.domain.ids import AgentId
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from tests.chaos.fleets import blocking, until_marked, until_released
-from tests.chaos.proofs import commands, ended, logs, prove_hub_whole, prove_landed_once, statuses, until_closed
+from tests.chaos.operator import reset, root_of, stock, titled, until, until_phase, was_told
+from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed
 from tests.end_to_end.playbooks import done, step, use
 from tests.end_to_end.site import Machine, machine
 
@@ -27,37 +22,6 @@ FOUND = "its workflow was found terminated"
 def asked(*titles: str) -> dict[str, Any]:
     """The arguments of a spawn of tasks."""
     return {"tasks": [{"title": title, "intent": f"Do {title}."} for title in titles]}
-
-
-def titled(site: Machine, run: str, title: str) -> list[AgentId]:
-    """The agents of that title, oldest first; planners by their scope's title in their parent's log."""
-    results = [event for line in logs(site, run).values() for event in line if event.type == "tool.result"]
-    spawned = [(event.agent, child) for event in results for child in event.data.get("spawned", ())]
-    return [AgentId(f"{agent}/{child['key']}") for agent, child in spawned if child["title"] == title]
-
-
-async def until(true: Callable[[], bool], within_s: float = 60) -> None:
-    """Return when something holds that other processes bring about."""
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - told by logs and the process table
-            await asyncio.sleep(0.1)
-
-
-async def until_phase(run: WorkflowHandle[Any, Any], phase: str) -> dict[str, Any]:
-    """The run's status, once it is in that phase."""
-    async with asyncio.timeout(60):
-        while True:
-            status: dict[str, Any] = await run.query("status")
-            if status["phase"] == phase:
-                return status
-            await asyncio.sleep(0.1)
-
-
-def was_told(site: Machine, run: str, child: AgentId) -> bool:
-    """Whether the child's parent was told of its handoff."""
-    line = logs(site, run).get(parent_of(child), [])
-    told = [notice["child"] for event in line if event.type == "message" for notice in event.data.get("inbox", ())]
-    return key_of(child) in told
 
 
 def handoff_of(site: Machine, agent: AgentId) -> Handoff:
@@ -148,7 +112,7 @@ async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go
     async with machine(home, small_repository, twice_planned(marks), audit_s=2) as site:
         run = await site.start("rooted", limits={"command_seconds": 900})
         await until_marked(marks, 2)
-        [root] = [agent for agent in logs(site, "rooted") if parent_of(agent) == AgentId("rooted")]
+        root = root_of(site, "rooted")
         [lower], [lower_task] = titled(site, "rooted", "Lower"), titled(site, "rooted", "Lower task")
         await site.client.get_workflow_handle(root).terminate("by the operator")
         status = await until_phase(run, "needs_attention")
@@ -186,17 +150,6 @@ def holder(marks: Path) -> Playbook:
     return Playbook(name="holder", planners=(root,), tasks=(task,))
 
 
-async def stock(site: Machine, *argv: str) -> None:
-    """A command of the stock CLI; it must succeed."""
-    temporal = str(find_cli(load_settings(find_settings()).cli).path)
-    address = ("--address", site.supervisor.facts["address"])
-    asked = await asyncio.create_subprocess_exec(
-        temporal, *argv, *address, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    said, _ = await asked.communicate()
-    assert asked.returncode == 0, said.decode()
-
-
 async def activity_id(site: Machine, task: AgentId) -> str:
     """The id of the `run_worker` that is scheduled or at work."""
     while True:
@@ -204,20 +157,6 @@ async def activity_id(site: Machine, task: AgentId) -> str:
         if found:
             return str(found[0].activity_id)
         await asyncio.sleep(0.1)
-
-
-async def reset_to_start(site: Machine, task: AgentId) -> None:
-    """What `temporal workflow reset --event-id 4` does."""
-    description = await site.client.get_workflow_handle(task).describe()
-    await site.client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=site.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=task, run_id=description.run_id),
-            reason="test",
-            request_id=f"{task}-{description.run_id}",
-            workflow_task_finish_event_id=4,
-        )
-    )
 
 
 def prove_one_holder_at_a_time(site: Machine, run: str, task: AgentId, holders: int) -> None:
@@ -239,9 +178,9 @@ async def test_no_two_holders_of_a_workspace_write_when_a_task_or_its_activity_i
         run = await site.start("holder", limits={"command_seconds": 900})
         await until_marked(marks, 1)
         [task] = titled(site, "holder", "Hold")
-        await reset_to_start(site, task)
+        await reset(site, task, 4)
         await until_marked(marks, 2)
-        await reset_to_start(site, task)
+        await reset(site, task, 4)
         await until_marked(marks, 3)
         activity = ("-w", task, "-a", await activity_id(site, task))
         await stock(site, "activity", "reset", *activity)
