@@ -4,7 +4,7 @@ from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
-from headway.domain.outstanding import MAX_OUTSTANDING
+from headway.domain.outstanding import MAX_OUTSTANDING, Answer
 from headway.domain.planning import (
     BATCH_SECONDS,
     FRESH_EPOCHS,
@@ -420,13 +420,14 @@ def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_childr
 
 
 def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ever() -> None:
-    state, keys = at_rest(tasks=1)
+    state, child = planner(tokens=2 * SLICE), spawned(1, 0)
+    take(state, outcome(state, Decision.WAIT, child))
+    state.books.to_start()
     state.close(HandoffStatus.FAILED, "gave up")
-    held = state.books.children[keys[0]].lent
-    assert held is not None
-    state.books.take_ask(keys[0], held, Amount(tokens=10**9))
+    held = Amount(tokens=SLICE, tasks=1)
+    state.books.take_ask(child.key, held, Amount(tokens=10))
     assert state.shortfall() == Amount()
-    assert [answer.final for answer in state.books.answers()] == [True]
+    assert state.books.answers() == (Answer(child=child.key, total=held, final=True),)
 
 
 # The end of time
