@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
 
 TURN = "plan_turn"
+CONTINUES = "  continues as new"
 
 
 class Decisions:
@@ -26,6 +27,8 @@ class Decisions:
 
     def add(self, history: WorkflowHistory) -> None:
         """Take in the turns of one workflow run."""
+        if self.lines and self.lines[-1] != CONTINUES:
+            self.lines.append("  was reset: what follows is decided again")
         asked: dict[int, HistoryEvent] = {}
         for event in history.events:
             if event.HasField("activity_task_scheduled_event_attributes"):
@@ -38,7 +41,7 @@ class Decisions:
                     order, outcome = _decoded(arguments, PlanTurn), _decoded(completed.result.payloads, TurnOutcome)
                     self._add_turn(event.event_time.ToDatetime(UTC), order, outcome)
             elif event.HasField("workflow_execution_continued_as_new_event_attributes"):
-                self.lines.append("  continues as new")
+                self.lines.append(CONTINUES)
         for event in asked.values():
             order = _decoded(event.activity_task_scheduled_event_attributes.input.payloads, PlanTurn)
             self.lines.append(f"  turn {order.turn}  has no decision")

@@ -74,6 +74,7 @@ def test_decisions_over_a_chain_know_the_titles_of_what_was_spawned_before() -> 
         ("planner-idle", "    waits"),
         ("planner-budget-asks", "    is out of budget: needs 300,000 tokens"),
         ("planner-failed-turn", "  turn 1  has no decision"),
+        ("planner-reset-replans", "  was reset: "),
         ("planner-reset-replans", "    took over from before the reset"),
         ("planner-with-sub-planner", "    spawned sub-planner"),
         ("planner-in-place-of-another", "    was told 1 message(s) by the user"),
