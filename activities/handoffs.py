@@ -68,6 +68,7 @@ class Handoffs:
                 role="planner" if planner else "worker",
                 status=HandoffStatus.FAILED,
                 why=f"its workflow was found {how} without a handoff",
+                whole=planner,
             )
         )
         return HandoffNotice(child=key_of(agent), status=stored.status, seq=stored.ref.seq, spent=stored.spent)

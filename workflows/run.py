@@ -265,8 +265,9 @@ class Run:
         self.state.take_publication(published, _now())
 
     async def _report(self) -> RunReport:
-        root = self.state.root
+        root, books = self.state.root, self.state.books
         assert root is not None
+        assert books is not None
         self.state.phase = "proving"
         self._show()
         if self._context.has_check and root.status is not HandoffStatus.CANCELLED:
@@ -278,7 +279,7 @@ class Run:
             root=root.ref(self._me),
             status=root.status,
             verdict=self.state.verdict,
-            spent=root.spent,
+            spent=books.purse.spent,
             problem=self.state.publish_problem,
             rehearsal=self.state.prepared.rehearsal if self.state.prepared else False,
         )

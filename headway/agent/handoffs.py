@@ -50,8 +50,15 @@ class HandoffDesk:
             ref=Ref(log=order.me, seq=event.seq),
             status=handoff.report.status,
             summary=cut(handoff.report.summary, SUMMARY_CHARS),
-            spent=spent_by(physical, is_task=order.role == "worker"),
+            spent=spent_by(physical, is_task=order.role == "worker") + self._spent_below(order),
         )
+
+    def _spent_below(self, order: StoreHandoff) -> Amount:
+        spent = Amount()
+        for agent in self._store.agents(order.context.run) if order.whole else ():
+            if agent.startswith(f"{order.me}/"):
+                spent += spent_by(self._store.all_events(agent), is_task=True)
+        return spent
 
     def _write(self, order: StoreHandoff, log: AgentLog, physical: Sequence[Event]) -> Event:
         hub = self._hubs(order.context.run)

@@ -98,6 +98,7 @@ class StoreHandoff(BaseModel):
         report: Sequence number of the planner's own `finish` in its log; None when the harness speaks.
         why: The summary that the harness gives instead.
         children: Handoffs that a planner took in, by status.
+        whole: What is below the planner is counted by its logs, because the planner cannot tell any more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,10 +112,11 @@ class StoreHandoff(BaseModel):
     report: int | None = None
     attempt: int = 1
     children: dict[str, int] = Field(default_factory=dict)
+    whole: bool = False
 
 
 class StoredHandoff(BaseModel):
-    """Where a handoff lies, and what its agent used up by its log."""
+    """Where a handoff lies, and what its agent used up by its log; for a `whole` one also everything below it."""
 
     model_config = ConfigDict(frozen=True)
 

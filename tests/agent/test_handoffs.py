@@ -61,6 +61,16 @@ async def test_a_worker_that_is_found_dead_leaves_what_it_landed_and_kept(stage:
     assert stored.spent.tokens > 0
 
 
+async def test_a_planner_that_is_found_dead_used_up_what_is_below_it_too(stage: Stage) -> None:
+    stage.serve(root=[finish("All tidy.")], tasks={"Write a file": [finish("Nothing to do.", "not_needed")]})
+    outcome = await stage.turn("k1")
+    done, _ = await stage.done(stage.task())
+    fields = {"me": ROOT, "title": "All", "role": "planner", "status": HandoffStatus.FAILED, "why": "terminated"}
+    stored = await stage.store_handoff(**fields, whole=True)
+    assert stored.spent.tokens == outcome.own_tokens + done.spent.tokens
+    assert stored.spent.tasks == 1
+
+
 async def test_a_planner_that_was_reset_hands_off_anew(stage: Stage) -> None:
     stage.serve(root=[finish("First.")])
     first = await stage.turn("k1")

@@ -129,6 +129,7 @@ async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go
         report = await ended(run, 60)
         await until_closed(site, "rooted", 60)
         assert report["outcome"] == "done_unproven"
+        assert report["spent"]["tasks"] == 4, "what was below the terminated planner was used up, too"
         ends = statuses(site, "rooted")
         assert ends["Upper task"] == [HandoffStatus.DONE] * 2, "the one of the terminated root, and the one asked again"
         assert sorted(ends["Lower task"]) == [HandoffStatus.CANCELLED, HandoffStatus.DONE]
