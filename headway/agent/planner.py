@@ -148,7 +148,7 @@ class PlannerAgent:
         order, line, events = turn.order, turn.log.line, turn.desk.turn_events
         told = told_in(events)
         inbox = [notice for notice in order.inbox if notice.child not in told]
-        heard = {tuple(ref) for event in events if event.type == "message" for ref in event.data.get("steers", ())}
+        heard = _steers_in(events)
         steers = [ref for ref in order.steers if (ref.log, ref.seq) not in heard]
         opened = any(event.type == "message" for event in events)
         if opened and not inbox and not steers:
@@ -233,6 +233,7 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: s
     recovered = recovered_in([turn.start])
     results = [event for event in events if event.type == "tool.result"]
     cancelled = dict.fromkeys(key for event in results for key in event.data.get("cancelled", ()))
+    told, heard = told_in(events), _steers_in(events)
     return TurnOutcome(
         decision=decision,
         seq=seq,
@@ -245,7 +246,15 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: s
         why=why,
         board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
         pinned=turn.desk.pinned,
+        # Of what it was asked with, and not of what it is asked with when it has ended and is asked for again.
+        told=sum(notice.child in told for notice in turn.order.inbox),
+        steered=sum((ref.log, ref.seq) in heard for ref in turn.order.steers),
     )
+
+
+def _steers_in(events: list[Event]) -> set[tuple[str, int]]:
+    """Places of the user's messages that these events tell of."""
+    return {(log, seq) for event in events if event.type == "message" for log, seq in event.data.get("steers", ())}
 
 
 def _finish(results: list[Event]) -> Finish | None:

@@ -120,6 +120,8 @@ class TurnOutcome(BaseModel):
         need: Tokens that the next model call would need, after `out_of_budget`.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.
+        told: How many handoffs of `PlanTurn.inbox`, from its start, the turn showed; -1 for all of them.
+        steered: The same of `PlanTurn.steers`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -135,3 +137,5 @@ class TurnOutcome(BaseModel):
     why: str = ""
     board: str = ""
     pinned: Oid | None = None
+    told: int = -1
+    steered: int = -1

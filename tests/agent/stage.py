@@ -188,6 +188,10 @@ class Stage:
         with self.store.open(AgentId(RUN), role="run") as log:
             return log.append("text", {"text": text}, sync=True).seq
 
+    def in_run_log(self, seq: int) -> Ref:
+        """A place in the run's log."""
+        return Ref(log=AgentId(RUN), seq=seq)
+
     # Worker
 
     def task(self, title: str = "Write a file", number: int = 0, **more: Any) -> WorkOrder:
