@@ -76,17 +76,18 @@ class ControlWatch:
     async def _watched(self, name: RunName) -> AsyncIterator[_Watched]:
         run = self._runs.setdefault(name, _Watched())
         run.agents += 1
-        if run.asking is None:
-            # The first answer before the first step: an agent that is picked up while it is paused does not start.
-            run.control = await self._source.control(name) or run.control
-            run.asking = run.asking or asyncio.create_task(self._ask(name, run))
         try:
+            if run.asking is None:
+                # The first answer before the first step: an agent that is picked up while it is paused does not start.
+                run.control = await self._source.control(name) or run.control
+                run.asking = run.asking or asyncio.create_task(self._ask(name, run))
             yield run
         finally:
             run.agents -= 1
             if run.agents == 0 and self._runs.get(name) is run:
                 del self._runs[name]
-                run.asking.cancel()
+                if run.asking is not None:
+                    run.asking.cancel()
 
     async def _ask(self, name: RunName, run: _Watched) -> None:
         while True:

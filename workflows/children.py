@@ -42,10 +42,18 @@ async def start_child(state: PlannerState, key: ChildKey) -> bool:
                 scope=text,
                 depth=state.depth + 1,
                 books=nothing_lent(granted, state.context.worst_call, state.context.task_tokens),
+                control=state.control,
+                control_told=state.control.version,
             )
         )
     order = TaskOrder(
-        context=state.context, me=me, task=text, title=child.title, priority=child.priority, grant=granted
+        context=state.context,
+        me=me,
+        task=text,
+        title=child.title,
+        priority=child.priority,
+        grant=granted,
+        control=state.control,
     )
     return await _start("Task", order, known_attributes(state.context, "worker", state.depth))
 

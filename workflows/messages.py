@@ -59,6 +59,15 @@ def was_cancelled(error: BaseException) -> bool:
     return False
 
 
+def heed_cancel() -> None:
+    """Raise a cancellation that came while a signal was awaited: the SDK takes it in there and tells it once only.
+
+    For the main coroutine of a workflow, before it turns to its own end.
+    """
+    if workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError
+
+
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Finish `work` even when this workflow is cancelled meanwhile; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)

@@ -5,6 +5,7 @@ Its rules are pure and stand in `headway.domain.planning` and `headway.domain.ou
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import workflow
@@ -21,10 +22,12 @@ from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id, key_of, parent_of
 from headway.domain.planning import Ending, PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
-from headway.domain.turn import ChildKind, Final, PlanTurn, TurnOutcome
+from headway.domain.turn import ChildKind, Decision, Final, PlanTurn, TurnOutcome
 from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
 from workflows import messages, options
 from workflows.children import start_child
+
+WHY_CHARS = 2000
 
 
 @workflow.defn
@@ -120,6 +123,7 @@ class Planner:
         self.state.last_heard = self.state.last_heard or _now()
         while True:
             await self._errands()
+            messages.heed_cancel()
             if self.parent_gone:
                 # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
                 return await self._cancel_all("the planner above it is closed")
@@ -150,11 +154,19 @@ class Planner:
                 raise
             self.state.close(HandoffStatus.FAILED, str(error.cause or error))
             return
+        if outcome is None:
+            return
         for key in self.state.take_turn(order, outcome, _now()):
             await messages.cancel(child_id(self.state.me, key))
+        if outcome.decision is Decision.SUSPENDED:
+            # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
+            await self._until(lambda: self.state.held or self.stirred, options.HELD_AGAIN.total_seconds())
 
-    async def _think(self, order: PlanTurn) -> TurnOutcome:
-        """The turn itself. What children need meanwhile does not wait for it: a turn can take minutes."""
+    async def _think(self, order: PlanTurn) -> TurnOutcome | None:
+        """The turn itself; None when the run's hours end before it does, as they may while a model does not answer.
+
+        What children need meanwhile does not wait for it: a turn can take minutes.
+        """
         turn = asyncio.ensure_future(
             workflow.execute_activity_method(
                 Planning.plan_turn, order, **options.thinking(self.caller, f"turn {order.turn}: {self.state.title}")
@@ -162,8 +174,12 @@ class Planner:
         )
         try:
             while not turn.done():
-                await workflow.wait_condition(lambda: turn.done() or self.stirred)
+                await self._until(lambda: turn.done() or self.stirred, self._seconds_left())
                 await self._errands()
+                messages.heed_cancel()
+                if not turn.done() and self._seconds_left() == 0:
+                    self.state.tick(_now())
+                    return None
             return await turn
         finally:
             turn.cancel()
@@ -174,12 +190,23 @@ class Planner:
         limit = max(1.0, audit_at - _now())
         if due is not None:
             limit = min(limit, due - _now())
-        if self.state.context.deadline is not None:
-            limit = min(limit, max(1.0, self.state.context.deadline - _now()))
-        with contextlib.suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self.stirred, timeout=timedelta(seconds=limit))
+        left = self._seconds_left()
+        if left is not None and self.state.closing is None:
+            limit = min(limit, left)
+        await self._until(lambda: self.stirred, max(limit, 0.1))
         if _now() >= audit_at:
             await self._audit()
+
+    async def _until(self, due: Callable[[], bool], seconds: float | None) -> None:
+        """Wait for a condition, or for so long."""
+        limit = None if seconds is None else timedelta(seconds=max(seconds, 0.1))
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(due, timeout=limit)
+
+    def _seconds_left(self) -> float | None:
+        """Until the run's hours end; None when they never do."""
+        deadline = self.state.context.deadline
+        return None if deadline is None else max(0.0, deadline - _now())
 
     # Errands: what the books say is due towards children and the parent
 
@@ -222,6 +249,8 @@ class Planner:
 
     async def _drop(self, key: ChildKey) -> None:
         child = self.state.books.children[key]
+        if child.recovered:
+            await messages.cancel(child_id(self.state.me, key))  # an earlier past may have started it
         why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
         stored = await self._store(
             StoreHandoff(
@@ -238,6 +267,7 @@ class Planner:
 
     async def _audit(self) -> None:
         self.state.last_heard = _now()
+        self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
         await self._tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
         started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
         for at in range(0, len(started), 200):
@@ -260,11 +290,14 @@ class Planner:
         self.state.close(HandoffStatus.CANCELLED, why)
         self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
         started = [key for key, child in self.state.books.children.items() if child.lent is not None]
-        await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
+        told = await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
         await self._errands()
-        try:
-            await workflow.wait_condition(lambda: not self.state.books.children, timeout=options.CANCEL_WAITS)
-        except TimeoutError:
+        if not all(told):
+            await self._audit()
+        # Longer the higher up, so that nobody gives up on a child that still waits for its own.
+        levels = max(1, self.state.context.depth - self.state.depth + 1)
+        await self._until(lambda: not self.state.books.children, levels * options.CANCEL_WAITS.total_seconds())
+        if self.state.books.children:
             await self._audit()
         return self.state.closing
 
@@ -277,11 +310,13 @@ class Planner:
                 title=self.state.title,
                 role="planner",
                 status=ending.status,
-                why=ending.why,
+                why=ending.why[:WHY_CHARS],
                 report=ending.report,
                 children=dict(self.state.books.tally),
             )
         )
+        own = self.state.books.purse.own
+        self.state.books.purse.own = own.most(Amount(tokens=stored.spent.tokens))  # a turn that never came back is paid
         self._show(stored.status)
         await self._tell_digest(due=True)
         notice = HandoffNotice(
@@ -318,7 +353,7 @@ class Planner:
         if not due and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
             return
         node = within(planner_node(self.state, self.doing, self.below))
-        if due or (node.children and node != self.told_digest):
+        if due or ((node.children or self.told_digest is None) and node != self.told_digest):
             self.told_digest, self.told_digest_at = node, _now()
             await self._tell_parent(messages.DIGEST, node)
 

@@ -30,6 +30,8 @@ from workflows.children import known_attributes, start_planner
 CONTINUED = "headway.continued"
 """The one field of the input of a run that continued as new; no user's input may have it."""
 
+PROOFS = 3
+
 
 @workflow.defn
 class Run:
@@ -45,8 +47,9 @@ class Run:
         """Take the input untyped: with a typed argument, bad JSON would leave the run RUNNING for ever."""
         try:
             await self._begin(inputs)
-            await self._wait_for_root()
-            return await self._report()
+            root = await self._wait_for_root()
+            await self._prove()
+            return await self._report(root.status)
         except (asyncio.CancelledError, ActivityError) as error:
             if not messages.was_cancelled(error):
                 raise _readable(error) from error
@@ -64,6 +67,7 @@ class Run:
         """The root planner used up what the run may use."""
         self.state.signals += 1
         if self.state.books is not None:
+            self.state.hear_of(ask.child)
             self.state.books.take_ask(ask.child, ask.granted, ask.need)
         self.stirred = True
 
@@ -72,6 +76,7 @@ class Run:
         """What is below the root planner, for the tree."""
         self.state.signals += 1
         self.state.tree, self.state.last_heard = node, _now()
+        self.state.hear_of(node.key)
 
     @workflow.update
     def pause(self, order: Pause) -> str:
@@ -164,19 +169,21 @@ class Run:
             Repository.prepare_run, order, **options.housekeeping(self._caller(), "prepare the hub")
         )
 
-    async def _wait_for_root(self) -> None:
+    async def _wait_for_root(self) -> HandoffNotice:
         """Until there is a handoff that counts. A failed root parks the run: its user decides, within three days."""
         while True:
             await self._errands()
+            messages.heed_cancel()
             root = self.state.root
             if root is not None and root.status is not HandoffStatus.FAILED:
-                return
+                return root
             if root is not None and self.state.phase != "needs_attention":
                 self.state.park(_now())
                 await self._publish()
             if root is not None and _now() >= self.state.overdue:
-                return
-            if self.state.continue_due(suggested=workflow.info().is_continue_as_new_suggested()):
+                return root
+            suggested = workflow.info().is_continue_as_new_suggested()
+            if self.state.continue_due(suggested=suggested) and not self.stirred:
                 self._continue()
             self._show()
             await self._sleep()
@@ -257,27 +264,44 @@ class Run:
             self.state.take_handoff(notice)
 
     async def _publish(self) -> None:
+        """Put the trunk on the user's repository; a slow push holds up nothing that the root or the user wants."""
         known = None if self.state.publish_problem else self.state.trunk
         order = Publish(run=self._context.run, known=known)
-        published = await workflow.execute_activity_method(
-            Repository.publish, order, **options.housekeeping(self._caller(), "publish the trunk")
+        push = asyncio.ensure_future(
+            workflow.execute_activity_method(
+                Repository.publish, order, **options.housekeeping(self._caller(), "publish the trunk")
+            )
         )
-        self.state.take_publication(published, _now())
+        try:
+            while not push.done():
+                await workflow.wait_condition(lambda: push.done() or self.stirred)
+                await self._errands()
+            self.state.take_publication(await push, _now())
+        finally:
+            push.cancel()
 
-    async def _report(self) -> RunReport:
+    async def _prove(self) -> None:
+        """Check the trunk that is published. Work of an abandoned agent may still land meanwhile: then once more."""
+        self.state.phase = "proving"
+        self._show()
+        for _ in range(PROOFS):
+            self.state.verdict = await self._check() if self._context.has_check else None
+            await self._publish()
+            if self.state.verdict is None or self.state.verdict.commit == self.state.trunk:
+                return
+        self.state.verdict = None
+
+    async def _report(self, status: HandoffStatus) -> RunReport:
         root, books = self.state.root, self.state.books
         assert root is not None
         assert books is not None
-        self.state.phase = "proving"
-        self._show()
-        if self._context.has_check and root.status is not HandoffStatus.CANCELLED:
-            self.state.verdict = await self._check()
         self.state.phase = "reporting"
-        await self._publish()
+        self._show()
         order = WriteReport(
             context=self._context,
             root=root.ref(self._me),
-            status=root.status,
+            status=status,
+            trunk=self.state.trunk,
             verdict=self.state.verdict,
             spent=books.purse.spent,
             problem=self.state.publish_problem,
@@ -315,8 +339,9 @@ class Run:
             await workflow.wait_condition(lambda: self.state.root is not None, timeout=2 * options.CANCEL_WAITS)
         except TimeoutError:
             workflow.logger.warning("the root planner did not hand up in time")
+        await self._publish()
         if self.state.root is not None:
-            await self._report()
+            await self._report(HandoffStatus.CANCELLED)
 
     @property
     def _me(self) -> AgentId:

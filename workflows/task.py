@@ -1,6 +1,8 @@
 """The workflow `Task`: a thin child around one long activity, so that a worker outlives its planner's history."""
 
 import asyncio
+import contextlib
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -22,6 +24,8 @@ from headway.domain.work import (
 )
 from workflows import messages, options
 
+WHY_CHARS = 2000
+
 
 @workflow.defn
 class Task:
@@ -33,7 +37,7 @@ class Task:
         self.total: Amount = order.grant
         self.final = False
         self.attempt = 1
-        self.control_record = Control()
+        self.control_record = order.control
         self.caller = options.caller_of(order.me, order.context.heartbeat_s)
 
     @workflow.run
@@ -72,6 +76,7 @@ class Task:
 
     async def _work(self) -> WorkerDone:
         while True:
+            messages.heed_cancel()
             await workflow.wait_condition(lambda: self.control_record.hold_on(self.order.me) is None)
             outcome = await workflow.execute_activity_method(
                 Work.run_worker,
@@ -83,9 +88,6 @@ class Task:
                     self.attempt += 1
                 case WorkerDone():
                     return outcome
-                case WorkerSuspended() if workflow.cancellation_reason() is not None:
-                    # The activity heard of the cancel before this workflow did, and ended in good order.
-                    raise asyncio.CancelledError
                 case WorkerSuspended(why="grant"):
                     await self._ask(outcome)
                 case WorkerSuspended():
@@ -107,14 +109,20 @@ class Task:
     async def _ask(self, outcome: WorkerSuspended) -> None:
         before = self.total
         ask = Ask(child=key_of(self.order.me), granted=before, need=Amount(tokens=max(outcome.need, 1)))
-        if not await messages.tell(parent_of(self.order.me), messages.ASK, ask):
-            self.final = True
-        await workflow.wait_condition(lambda: self.final or self.total != before)
+        while not self.final and self.total == before:
+            # Asked again now and then: an ask may have found its parent in the middle of a reset.
+            if not await messages.tell(parent_of(self.order.me), messages.ASK, ask):
+                self.final = True
+            messages.heed_cancel()
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.final or self.total != before, timeout=timedelta(seconds=self.order.context.audit_s)
+                )
 
     async def _end(self, status: HandoffStatus, why: str) -> WorkerDone:
         return await workflow.execute_activity_method(
             WorkEnds.end_worker,
-            EndWorker(order=self._work_order(), status=status, why=why),
+            EndWorker(order=self._work_order(), status=status, why=why[:WHY_CHARS]),
             **options.housekeeping(self.caller, f"ends: {why}"),
         )
 

@@ -80,7 +80,10 @@ class RunDesk:
         for role in ("planner", "worker"):
             await self._models.choose(role, spec)
         probe = await self._models.probe()
-        resolved = spec.model_copy(update={"commit": spec.commit or Commit(author=facts.author)})
+        # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
+        # user alone.
+        author = spec.commit or Commit(author=facts.author)
+        resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts)
         notes = (f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced)
         return PreparedRun(
@@ -108,7 +111,7 @@ class RunDesk:
             depth=limits.depth,
             open_tasks=limits.open_tasks,
             attempts=limits.attempts,
-            task_tokens=finite(limits.task_tokens),
+            task_tokens=min(finite(limits.task_tokens), finite(limits.tokens)),
             attributes=tuple(name for name in OUR_ATTRIBUTES if name in attributes),
             has_check=spec.check is not None,
             heartbeat_s=self._machine.heartbeat_s,

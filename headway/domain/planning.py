@@ -62,6 +62,7 @@ class PlannerState(BaseModel):
     depth: int
     books: Outstanding
     turn: int = 1
+    turn_key: str = ""
     seq: int = -1
     pinned: Oid | None = None
     board: str = ""
@@ -128,6 +129,8 @@ class PlannerState(BaseModel):
     def next_turn(self, run_id: str, final: Final | None = None) -> PlanTurn:
         """The argument of the turn that is due; `run_id` is the workflow run's: a reset asks under a new key."""
         free = self.books.purse.balance.most(Amount())
+        # Kept over continue-as-new: an interrupted turn must come back to its own place in the log.
+        self.turn_key = self.turn_key or f"{run_id}/{self.turn}"
         spawnable = min(
             SPAWNS_PER_TURN,
             self.context.open_tasks - self.books.tasks_open,
@@ -139,7 +142,7 @@ class PlannerState(BaseModel):
         return PlanTurn(
             context=self.context,
             me=self.me,
-            key=f"{run_id}/{self.turn}",
+            key=self.turn_key,
             turn=self.turn,
             from_seq=self.seq,
             scope=self.scope,
@@ -163,9 +166,11 @@ class PlannerState(BaseModel):
             self.need = outcome.need
             return ()
         self.turn += 1
+        self.turn_key = ""
         self.seq = outcome.seq
-        self.inbox = self.inbox[len(asked.inbox) :]
-        self.steers = self.steers[len(asked.steers) :]
+        # What the turn really showed: one that was answered twice was asked with less than it is asked with now.
+        self.inbox = self.inbox[outcome.told if outcome.told >= 0 else len(asked.inbox) :]
+        self.steers = self.steers[outcome.steered if outcome.steered >= 0 else len(asked.steers) :]
         self.first_waiting = now if self.inbox else None
         self.fresh = self.nudge = False
         self.board, self.pinned = outcome.board or self.board, outcome.pinned

@@ -135,6 +135,7 @@ class WriteReport(BaseModel):
     context: RunContext
     root: Ref
     status: HandoffStatus
+    trunk: Oid | None = None
     verdict: CheckVerdict | None = None
     spent: Amount = Amount()
     problem: str = ""

@@ -76,20 +76,34 @@ class RunState(BaseModel):
     def _lend_to_root(self) -> ChildKey:
         assert self.prepared is not None
         assert self.books is not None
-        context, everything = self.prepared.context, self.books.purse.balance
+        context = self.prepared.context
         key = key_of(root_planner_id(context.run, context.incarnation, self.root_attempt))
+        self._lend(key)
+        return key
+
+    def _lend(self, key: ChildKey) -> None:
+        assert self.prepared is not None
+        assert self.books is not None
+        everything = self.books.purse.balance
         self.books.children[key] = Child(
             kind=ChildKind.PLANNER, title=self.prepared.title, seq=self.prepared.scope.seq, lent=everything
         )
         self.books.purse.lent = everything
-        self.phase = "running"
-        return key
+        self.phase, self.told = "running", 0
 
     def park(self, now: float) -> None:
         """The root planner failed: wait for the user. A reset of it may still hand off under the same key."""
         self.phase, self.parked_at = "needs_attention", now
         if self.root is not None and self.books is not None:
             self.books.foreign = [key for key in self.books.foreign if key != self.root.child]
+
+    def hear_of(self, key: ChildKey) -> None:
+        """A root planner speaks. If its failure parked the run, it was reset: outstanding again, with its totals."""
+        if self.phase != "needs_attention" or self.root is None or self.root.child != key or self.books is None:
+            return
+        self.books.purse.below -= self.root.spent
+        self.root, self.parked_at = None, 0.0
+        self._lend(key)
 
     @property
     def overdue(self) -> float:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount
+from headway.domain.control import Control
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
 from headway.domain.refs import Ref
@@ -76,6 +77,7 @@ class TaskOrder(BaseModel):
     title: str
     priority: int = 0
     grant: Amount
+    control: Control = Control()
 
 
 class EndWorker(BaseModel):

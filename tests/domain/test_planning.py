@@ -181,8 +181,24 @@ def test_a_turn_goes_on_from_what_the_history_knows_of_the_log() -> None:
 
 
 def test_a_reset_asks_for_the_same_turn_under_another_key() -> None:
+    assert planner().next_turn("run-1").key != planner().next_turn("run-2").key
+
+
+def test_an_interrupted_turn_keeps_its_place_in_the_log_over_continue_as_new() -> None:
     state = planner()
-    assert state.next_turn("run-1").key != state.next_turn("run-2").key
+    asked = state.next_turn("run-1")
+    assert state.carried().next_turn("run-2").key == asked.key
+    take(state, outcome(state, Decision.GO_ON))
+    assert state.next_turn("run-2").key == "run-2/2"
+
+
+def test_only_what_a_turn_showed_leaves_the_inbox() -> None:
+    state, keys = at_rest(tasks=3)
+    for key in keys:
+        state.take_handoff(notice(key), NOW)
+    asked = state.next_turn("run")
+    state.take_turn(asked, outcome(state, Decision.WAIT).model_copy(update={"told": 2}), NOW)
+    assert [left.child for left in state.inbox] == keys[2:]
 
 
 @pytest.mark.parametrize(

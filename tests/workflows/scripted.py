@@ -107,6 +107,9 @@ class Script:
         self.orders: list[WorkOrder] = []
         self.stored: dict[AgentId, StoreHandoff] = {}
         self.checks: list[RunCheck] = []
+        self.checking = asyncio.Event()
+        self.checking.set()
+        self.trunks: list[Oid] = []
         self.ended: list[EndWorker] = []
         self.notes: list[Note] = []
         self.published: list[Publish] = []
@@ -247,7 +250,8 @@ class Script:
     @activity.defn(name="publish")
     async def publish(self, order: Publish) -> Published:
         self.published.append(order)
-        return Published(trunk=BASE, branch=f"headway/{order.run}/main")
+        trunk = self.trunks.pop(0) if self.trunks else BASE
+        return Published(trunk=trunk, branch=f"headway/{order.run}/main")
 
     @activity.defn(name="write_note")
     async def write_note(self, order: Note) -> Ref:
@@ -257,6 +261,7 @@ class Script:
     @activity.defn(name="run_check")
     async def run_check(self, order: RunCheck) -> CheckVerdict:
         self.checks.append(order)
+        await self.checking.wait()
         return CheckVerdict(commit=BASE, passed=self.passes, why="passed" if self.passes else "exit code 1")
 
     @activity.defn(name="write_report")
