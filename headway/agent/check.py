@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from headway.agent.conversation import Beat
 from headway.agent.excerpt import cut
-from headway.agent.files import HARNESS_FOLDER
+from headway.agent.files import Files
 from headway.agent.threads import in_thread
 from headway.agent.workbench import how_it_ended
 from headway.domain.check import CheckVerdict, RunCheck
@@ -68,7 +68,7 @@ class Checker:
             if line is None:
                 continue
             beat(f"runs {name}")
-            home = workspace.path / HARNESS_FOLDER / "home"
+            home = Files(workspace.path).home()
             limit = float(spec.limits.command_seconds)
             result = await self._sandbox.run(Command(line=line, cwd=workspace.path, timeout_s=limit, home=home))
             seconds += result.seconds

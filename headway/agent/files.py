@@ -3,6 +3,8 @@
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, excerpt
@@ -20,6 +22,19 @@ GREP_HITS = 100
 GREP_SECONDS = 20
 LINE_OF_A_HIT = 400
 NEW_FILE = 0o644
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """Around what the system may refuse in the files of a workspace: the model is told, and goes on.
+
+    Agents make names that are too long, folders that cannot be entered, files where a folder is wanted. None of that
+    is different when the same call is tried again.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ToolError(f"{cut(path, 300)}: {error.strerror or error}") from error
 
 
 class Files:
@@ -42,9 +57,10 @@ class Files:
     def write(self, path: str, content: str) -> bool:
         """Replace a file, or make it with the folders above it. Returns whether it was there before."""
         target = self._writable(path)
-        there = target.exists()
-        if there and not target.is_file():
-            raise ToolError(f"{path} is not a file")
+        with told(path):
+            there = target.exists()
+            if there and not target.is_file():
+                raise ToolError(f"{path} is not a file")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             mode = stat.S_IMODE(target.stat().st_mode) if there else NEW_FILE
@@ -57,23 +73,26 @@ class Files:
     def list_dir(self, path: str = ".", depth: int = 1) -> str:
         """The entries of a folder, folders with a slash, `depth` levels deep."""
         top = self._readable(path)
-        if not top.is_dir():
-            raise ToolError(f"{path} is not a folder")
         entries: list[str] = []
-        self._walk(top, min(max(1, depth), MAX_DEPTH), "", entries)
+        with told(path):
+            if not top.is_dir():
+                raise ToolError(f"{path} is not a folder")
+            self._walk(top, min(max(1, depth), MAX_DEPTH), "", entries)
         more = len(entries) > MAX_ENTRIES
         return "\n".join([*entries[:MAX_ENTRIES], *(["[more entries are not shown: list a deeper folder]"] * more)])
 
     def grep(self, pattern: str, path: str = ".", glob: str | None = None) -> str:
         """The lines that match an extended regular expression, as `path:line:text`."""
         target = self._readable(path)
-        if not target.exists():
-            raise ToolError(f"{path} does not exist")
+        with told(path):
+            if not target.exists():
+                raise ToolError(f"{path} does not exist")
+        if "\0" in pattern or "\0" in (glob or ""):
+            raise ToolError("grep: a pattern or glob must not hold a NUL character")
         command = _search(pattern, str(target.relative_to(self.root)), glob)
         try:
-            done = subprocess.run(
-                command, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True, timeout=GREP_SECONDS, check=False
-            )
+            with told("grep"):
+                done = _run(command, self.root)
         except subprocess.TimeoutExpired as error:
             raise ToolError(f"grep took over {GREP_SECONDS} s: name a smaller folder or a simpler pattern") from error
         if done.returncode > 1 and not done.stdout:
@@ -83,30 +102,36 @@ class Files:
 
     def output_file(self, number: int) -> Path:
         """Where the full output of a command goes; nothing that a command left there is written through."""
-        folder = self._scratch() / Path(OUTPUT_FOLDER).name
-        if folder.is_symlink():
-            folder.unlink()
-        folder.mkdir(exist_ok=True)
-        target = folder / f"{number}.txt"
-        target.unlink(missing_ok=True)
+        with told(OUTPUT_FOLDER):
+            target = _own_folder(self._scratch() / Path(OUTPUT_FOLDER).name) / f"{number}.txt"
+            target.unlink(missing_ok=True)
         return target
 
+    def home(self) -> Path:
+        """The HOME of commands that run in the workspace."""
+        with told(HARNESS_FOLDER):
+            return _own_folder(self._scratch() / "home")
+
     def _scratch(self) -> Path:
-        folder = self.root / HARNESS_FOLDER
-        if folder.is_symlink():
-            folder.unlink()
-        folder.mkdir(exist_ok=True)
-        return folder
+        return _own_folder(self.root / HARNESS_FOLDER)
 
     def folder(self, path: str) -> Path:
         """A folder in which a command may start."""
         target = self._inside(path)
-        if not target.is_dir():
-            raise ToolError(f"workdir {path} is not a folder of the workspace")
+        with told(path):
+            if not target.is_dir():
+                raise ToolError(f"workdir {cut(path, 300)} is not a folder of the workspace")
         return target
 
     def _walk(self, folder: Path, depth: int, prefix: str, entries: list[str]) -> None:
-        for entry in sorted(folder.iterdir()):
+        try:
+            listed = sorted(folder.iterdir())
+        except OSError as error:
+            if not prefix:
+                raise
+            entries.append(f"{prefix}[cannot be listed: {error.strerror}]")
+            return
+        for entry in listed:
             if entry.name in {".git", HARNESS_FOLDER} or len(entries) > MAX_ENTRIES:
                 continue
             is_folder = entry.is_dir() and not entry.is_symlink()
@@ -154,6 +179,20 @@ class Files:
         if any(part.casefold() == ".git" for part in target.relative_to(self.root).parts):
             raise ToolError(f"{cut(path, 300)} belongs to git: use git commands to look at the history")
         return target
+
+
+def _own_folder(folder: Path) -> Path:
+    """A folder of the harness. Whatever else a command left in its place is not written through, and goes."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        folder.unlink()
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _run(command: list[str], cwd: Path) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, timeout=GREP_SECONDS, check=False
+    )
 
 
 def _search(pattern: str, path: str, glob: str | None) -> list[str]:

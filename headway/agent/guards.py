@@ -180,6 +180,7 @@ def _last_response(events: Sequence[Event]) -> int | None:
 def _canonical(arguments: str) -> str:
     try:
         value: Any = orjson.loads(arguments)
-    except orjson.JSONDecodeError:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # No JSON, or nested deeper than is written again.
         return arguments
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -8,7 +8,7 @@ from typing import Any
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.edit import apply_edit
 from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle
-from headway.agent.files import HARNESS_FOLDER, Files
+from headway.agent.files import Files
 from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
@@ -131,11 +131,11 @@ class Workbench:
         if self._begun(call) is not None:
             lost = {"command": asked.command, "exit_code": None, "note": INTERRUPTED}
             return Answer(self.prompts.render("answers/interrupted"), error=True, progress=True, facts=lost)
-        cwd = self.files.folder(asked.workdir)
+        files = self.files
+        cwd, home = files.folder(asked.workdir), files.home()
         begun = self._begin(call)
-        output = self.files.output_file(begun.seq)
+        output = files.output_file(begun.seq)
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
-        home = self.workspace.path / HARNESS_FOLDER / "home"
         command = Command(line=asked.command, cwd=cwd, timeout_s=limit, home=home)
         result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         if result.killed_for is not None:

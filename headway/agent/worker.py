@@ -8,7 +8,7 @@ from headway.agent import guards
 from headway.agent.assignment import Assignment
 from headway.agent.conversation import Beat, Conversation
 from headway.agent.excerpt import cut_middle
-from headway.agent.files import HARNESS_FOLDER
+from headway.agent.files import Files
 from headway.agent.handoffs import stored_handoff
 from headway.agent.holding import alone, while_held
 from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
@@ -162,7 +162,7 @@ class WorkerAgent:
         if done:
             return done[-1]
         beat("runs setup")
-        home = job.workspace.path / HARNESS_FOLDER / "home"
+        home = Files(job.workspace.path).home()
         limit = float(job.spec.limits.command_seconds)
         asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, home=home)
         async with alone(job.workspace, job.talk.log):

@@ -77,6 +77,8 @@ def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None) -> O
     lines: list[str] = []
     for named in paths:
         pure = PurePosixPath(named)
+        if "\0" in named:
+            raise ToolError("a path must not hold a NUL character")
         if pure.is_absolute() or ".." in pure.parts:
             raise ToolError(f"'{named}' leaves the repository: name paths relative to its top, without '..'")
         below = [entry for entry in changed if pure in (place := PurePosixPath(entry.path), *place.parents)]

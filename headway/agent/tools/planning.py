@@ -37,7 +37,7 @@ class Grep(Arguments):
 
     pattern: Some
     path: PathText = "."
-    glob: Annotated[str | None, Field(description="Only files whose name matches, such as *.py.")] = None
+    glob: Annotated[Some | None, Field(description="Only files whose name matches, such as *.py.")] = None
 
 
 class GitLog(Arguments):

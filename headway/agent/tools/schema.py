@@ -46,6 +46,8 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         value = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ToolError(f"the arguments of {name} are not JSON: {error}") from error
+    except RecursionError as error:
+        raise ToolError(f"the arguments of {name} are nested too deep to be read") from error
     if not isinstance(value, dict):
         raise ToolError(f"the arguments of {name} must be one JSON object; {_expected(arguments)}")
     # Some models write null for what they leave out.

@@ -49,7 +49,10 @@ class Land(Arguments):
     """
 
     message: Annotated[str, Field(min_length=1, max_length=10_000, description="The commit message: what and why.")]
-    paths: Annotated[tuple[PathText, ...] | None, Field(description="Only these files or folders.")] = None
+    paths: Annotated[
+        Annotated[tuple[PathText, ...], Field(max_length=1_000)] | None,
+        Field(description="Only these files or folders."),
+    ] = None
 
 
 class Finish(Report):

@@ -1,0 +1,19 @@
+"""A conversation to carry calls out in, as a planner's turn or a worker's attempt opens it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headway.agent.conversation import Conversation
+from headway.agent.models import Chosen
+from headway.agent.usage import Usage
+from headway.domain.events import Role
+from headway.domain.ids import AgentId
+from tests.agent.stage import Stage
+
+
+@contextmanager
+def talk_of(stage: Stage, agent: AgentId, role: Role) -> Iterator[Conversation]:
+    """An agent's conversation, with its log held."""
+    with stage.store.open(agent, role=role, task=agent if role == "worker" else None) as log:
+        chosen = Chosen(model=stage.models[-1], name="rehearsal")
+        yield Conversation(log, chosen, system="", tools=(), paid=Usage(), epoch=0)
