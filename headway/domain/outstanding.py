@@ -198,6 +198,8 @@ class Outstanding(BaseModel):
             if child.need is None or child.lent is None:
                 continue
             more = self._next_slice(child)
+            if self.no_more and more is not None and child.kind is ChildKind.PLANNER:
+                more = self._useful_part(more, child.need)
             if more is None or self.purse.lendable(self.worst_call).covers(more):
                 told.append(self._answer(key, child, more))
         started = [(key, child) for key, child in self.children.items() if child.lent is not None]
@@ -259,6 +261,13 @@ class Outstanding(BaseModel):
         if room < max(need.tokens, 1):
             return None
         return Amount(tokens=min(max(task_slice(self.task_tokens, self.worst_call).tokens, need.tokens), room))
+
+    def _useful_part(self, more: Amount, need: Amount) -> Amount:
+        """As much of a sub-planner's slice as there is, if it can do anything with it; all of it otherwise."""
+        part = more.least(self.purse.lendable(self.worst_call))
+        enough_tokens = part.tokens >= min(need.tokens, 2 * self.worst_call)
+        enough_tasks = part.tasks >= min(need.tasks, 1)
+        return part if enough_tokens and enough_tasks and part != Amount() else more
 
     def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:
         place = place_of(key)

@@ -340,3 +340,17 @@ def test_a_cancel_is_told_once_to_who_is_at_work_or_may_be() -> None:
     assert made.mark_cancelled(keys) == (started, recovered.key)
     assert made.mark_cancelled(keys) == ()
     assert made.to_drop(closing=False) == (waiting, recovered.key)
+
+
+def test_a_sub_planner_that_asks_for_more_than_there_will_ever_be_gets_what_there_is() -> None:
+    held = books(tasks=10)
+    asked = spawned(1, 0, kind=ChildKind.PLANNER)
+    held.ask_for(asked)
+    held.to_start()
+    held.no_more = True
+    lent = held.children[asked.key].lent
+    assert lent is not None
+    held.take_ask(asked.key, lent, Amount(tasks=30))
+    (answer,) = held.answers()
+    assert not answer.final
+    assert answer.total.tasks == 10
