@@ -64,11 +64,12 @@ def three_levels(
     return Fleet(Playbook(name=name, planners=tuple(planners), tasks=scripts, **more), paths, len(planners))
 
 
-def blocking(marks: Path) -> Worker:
+def blocking(marks: Path, command: str | None = None) -> Worker:
     """Workers that write their file, leave a mark, and sit in a command that hardly ends by itself.
 
-    A command that was interrupted is followed by the same one again, which ends at once when there is `marks/release`.
+    A command that was interrupted is followed by the same one again. The default one ends at `marks/release`.
     """
+    line = command or until_released(marks)
 
     def script(title: str, path: str) -> TaskScript:
         mark = marks / path.replace("/", "-")
@@ -76,7 +77,7 @@ def blocking(marks: Path) -> Worker:
             title=title,
             calls=(
                 step(use("write_file", path=path, content=f"# {title}\n")),
-                *(step(use("shell", command=f"touch {mark}; {until_released(marks)}; : {n}")) for n in range(4)),
+                *(step(use("shell", command=f"touch {mark}; {line}; : {n}")) for n in range(4)),
                 step(use("land", message=title)),
                 done(),
             ),

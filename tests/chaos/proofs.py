@@ -1,6 +1,7 @@
 """What must hold after any chaos, read from the agent logs, the hub, the service and the process table."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -39,7 +40,10 @@ async def still_open(site: Machine, run: str) -> list[str]:
 async def until_closed(site: Machine, run: str, within_s: float) -> None:
     """Return when nothing of the run is open any more."""
     async with asyncio.timeout(within_s):
-        while await still_open(site, run):  # noqa: ASYNC110 - the server tells when asked
+        while True:
+            with contextlib.suppress(RPCError):
+                if not await still_open(site, run):
+                    return
             await asyncio.sleep(0.1)
 
 

@@ -10,7 +10,7 @@ from headway.domain.handoff import HandoffStatus
 from tests.chaos.fleets import Fleet, blocking, three_levels, until_marked
 from tests.chaos.proofs import commands, prove_hub_whole, prove_one_handoff_each, statuses, until_closed
 from tests.end_to_end.repositories import git
-from tests.end_to_end.site import Machine, machine
+from tests.end_to_end.site import SERVER, Machine, machine
 
 
 def prove_kept(site: Machine, run: str, fleet: Fleet) -> None:
@@ -21,6 +21,16 @@ def prove_kept(site: Machine, run: str, fleet: Fleet) -> None:
         files = git("--git-dir", str(hub), "ls-tree", "-r", "--name-only", f"refs/headway/wip/{handoff.agent}").split()
         assert fleet.paths[handoff.title] in files
     assert len(handoffs) == len(fleet.paths)
+
+
+def prove_cancelled(site: Machine, run: str, fleet: Fleet) -> None:
+    """Every task handed off as cancelled, with what it had written, and nothing of it runs."""
+    ends = statuses(site, run)
+    assert {title: ends[title] for title in fleet.paths} == {title: [HandoffStatus.CANCELLED] for title in fleet.paths}
+    prove_one_handoff_each(site, run, len(fleet.paths) + fleet.planners)
+    prove_kept(site, run, fleet)
+    prove_hub_whole(site, run)
+    assert commands(site) == []
 
 
 async def cancel_tree(home: Path, repository: Path, marks: Path, fleet: Fleet, *, agents: int, within_s: float) -> None:
@@ -41,17 +51,28 @@ async def cancel_tree(home: Path, repository: Path, marks: Path, fleet: Fleet, *
         with pytest.raises(WorkflowFailureError):
             await run.result()
         assert (await run.describe()).status is WorkflowExecutionStatus.CANCELED
-        ends = statuses(site, "cancel")
-        assert all(ends[title] == [HandoffStatus.CANCELLED] for title in fleet.paths)
-        prove_one_handoff_each(site, "cancel", len(fleet.paths) + fleet.planners)
-        prove_kept(site, "cancel", fleet)
-        prove_hub_whole(site, "cancel")
+        prove_cancelled(site, "cancel", fleet)
 
 
 @pytest.mark.timeout(120)
 async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_repository: Path, marks: Path) -> None:
-    fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking(marks))
+    fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking(marks, "sleep 600"))
     await cancel_tree(home, small_repository, marks, fleet, agents=16, within_s=30)
+
+
+@pytest.mark.timeout(120)
+async def test_a_cancel_is_carried_out_through_a_kill_of_the_agents_and_the_server(
+    home: Path, small_repository: Path, marks: Path
+) -> None:
+    fleet = three_levels("cancel", halves=1, quarters=1, tasks=(1, 1, 2), worker=blocking(marks, "sleep 600"))
+    async with machine(home, small_repository, fleet.playbook) as site:
+        run = await site.start("cancel", limits={"command_seconds": 900})
+        await until_marked(marks, len(fleet.paths))
+        await run.cancel()
+        for name in (SERVER, "agents"):
+            site.kill(name)
+        await until_closed(site, "cancel", 60)
+        prove_cancelled(site, "cancel", fleet)
 
 
 @pytest.mark.long
@@ -59,6 +80,6 @@ async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_reposito
 async def test_cancel_of_sixty_tasks_in_three_levels_takes_fifteen_seconds(
     home: Path, small_repository: Path, marks: Path
 ) -> None:
-    fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking(marks))
+    fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking(marks, "sleep 600"))
     assert len(fleet.paths) == 60
     await cancel_tree(home, small_repository, marks, fleet, agents=64, within_s=15)
