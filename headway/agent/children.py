@@ -49,20 +49,27 @@ def told_in(events: Iterable[Event]) -> dict[ChildKey, HandoffNotice]:
 
 
 def recovered_in(line: Iterable[Event]) -> dict[ChildKey, Spawned]:
-    """Children of abandoned pasts that the turns of this line took over."""
+    """Children of abandoned pasts that the turns of this line were told of."""
     found = (
         Spawned.model_validate(raw) for event in line if event.type == "turn.start" for raw in event.data["recovered"]
     )
     return {spawned.key: spawned for spawned in found}
 
 
-def to_recover(physical: Sequence[Event], line: Sequence[Event]) -> list[Spawned]:
-    """Children that only abandoned suffixes of the log ask for and no turn of the line has taken over yet.
+def handed_over_in(line: Iterable[Event]) -> set[ChildKey]:
+    """Children of abandoned pasts that the outcomes of this line's turns told the planner's history of."""
+    ends = (event.data["outcome"] for event in line if event.type == "turn.end")
+    return {ChildKey(raw["key"]) for outcome in ends for raw in outcome.get("recovered", ())}
 
-    They are out there. Found by comparing the whole log with its line, and not by what a fork returns, because a
-    process may die between the fork and the turn that takes them over.
+
+def to_recover(physical: Sequence[Event], line: Sequence[Event]) -> list[Spawned]:
+    """Children that only abandoned suffixes of the log ask for and no turn of the line has handed over yet.
+
+    They are out there, but for those whose handoff was told already: that signal comes again after a reset. Found by
+    comparing the whole log with its line, and not by what a fork returns, because a process may die between the fork
+    and the turn that takes them over, and because one turn hands over only so many.
     """
-    known = asked_in(line).keys() | recovered_in(line).keys()
+    known = asked_in(line).keys() | handed_over_in(line) | told_in(physical).keys()
     return [asked.spawned for key, asked in asked_in(physical).items() if key not in known]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headway.agent import guards
 from headway.agent.briefing import Briefing
-from headway.agent.children import asked_in, recovered_in, to_recover, told_in
+from headway.agent.children import asked_in, to_recover, told_in
 from headway.agent.conversation import Beat, Conversation, newest_scratchpad
 from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
@@ -22,6 +22,7 @@ from headway.domain.spec import RunSpec
 from headway.domain.turn import (
     ACTIVE_MINUTES_PER_TURN,
     CALLS_PER_TURN,
+    SPAWNS_PER_TURN,
     Decision,
     Finish,
     PlanTurn,
@@ -219,7 +220,7 @@ def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> E
         "key": order.key,
         "pinned": hub.tip(),
         "inbox": [notice.child for notice in order.inbox],
-        "recovered": [child.model_dump(mode="json") for child in to_recover(physical, log.line)],
+        "recovered": [child.model_dump(mode="json") for child in to_recover(physical, log.line)[:SPAWNS_PER_TURN]],
         "fresh": order.fresh,
         "final": order.final.model_dump(mode="json") if order.final else None,
         "nudge": order.nudge,
@@ -230,17 +231,23 @@ def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> E
 def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: str = "") -> TurnOutcome:
     events = turn.desk.turn_events
     spawned = {key: asked.spawned for key, asked in asked_in(events).items()}
-    recovered = recovered_in([turn.start])
     results = [event for event in events if event.type == "tool.result"]
     cancelled = dict.fromkeys(key for event in results for key in event.data.get("cancelled", ()))
     told, heard = told_in(events), _steers_in(events)
+    # Before a cancel can count, its child must be known.
+    found = to_recover([*turn.desk.physical, *events], turn.log.line)
+    found.sort(key=lambda child: child.key not in cancelled)
+    room = max(0, SPAWNS_PER_TURN - len(spawned))
+    if len(found) > room and decision in {Decision.WAIT, Decision.FINISH}:
+        # The rest comes with the next turn, which nothing may keep from coming.
+        decision = Decision.GO_ON
     return TurnOutcome(
         decision=decision,
         seq=seq,
         own_tokens=turn.talk.paid.tokens,
         spawned=tuple(spawned.values()),
         cancelled=tuple(cancelled),
-        recovered=tuple(child for key, child in recovered.items() if key not in spawned),
+        recovered=tuple(found[:room]),
         finish=_finish(results) if decision is Decision.FINISH else None,
         need=need,
         why=why,

@@ -17,7 +17,7 @@ from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import ChildKey, Oid, child_key
 from headway.domain.task import Scope, TaskSpec, in_history
-from headway.domain.turn import SPAWNS_PER_TURN, ChildKind, PlanTurn, Spawned
+from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, PlanTurn, Spawned
 from headway.git.hub import Hub
 from headway.model.turn import ToolCall
 from headway.trace.log_store import LogStore
@@ -154,6 +154,9 @@ class PlanningDesk:
         strangers = [key for key in arguments.ids if key not in out]
         if strangers:
             raise ToolError(f"not outstanding: {', '.join(strangers[:20])}. Outstanding: {', '.join(list(out)[:100])}")
+        earlier = {key for event in self.turn_events for key in event.data.get("cancelled", ())}
+        if len(earlier.union(arguments.ids)) > CANCELS_PER_TURN:
+            raise ToolError(f"a turn cancels at most {CANCELS_PER_TURN}: cancel the rest in the next one")
         facts = {"decision": "cancel", "cancelled": list(arguments.ids), "reason": arguments.reason}
         return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, facts=facts)
 

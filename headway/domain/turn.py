@@ -14,6 +14,7 @@ from headway.domain.run import RunContext
 
 HANDOFFS_PER_TURN = 100
 SPAWNS_PER_TURN = 100
+CANCELS_PER_TURN = 100
 CALLS_PER_TURN = 30
 """Model calls after which a turn ends without a decision."""
 ACTIVE_MINUTES_PER_TURN = 15
@@ -116,7 +117,8 @@ class TurnOutcome(BaseModel):
     Attributes:
         seq: Last sequence number of the log at the turn's end.
         own_tokens: Tokens of all the planner's turns so far, this one included: a total, so that a retry counts once.
-        recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there.
+        recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
+            in `spawned` at most 100: the rest comes with the next turns.
         need: Tokens that the next model call would need, after `out_of_budget`.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.

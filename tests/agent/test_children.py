@@ -42,6 +42,10 @@ def start(seq: int, *recovered: str) -> Event:
     return event(seq, "turn.start", recovered=[{"key": k, "kind": "t", "title": k, "seq": 1} for k in recovered])
 
 
+def end(seq: int, *recovered: str) -> Event:
+    return event(seq, "turn.end", outcome={"recovered": [{"key": key} for key in recovered]})
+
+
 def told(seq: int, *keys: str) -> Event:
     return event(seq, "message", inbox=[{"child": key, "status": "done", "seq": 0} for key in keys])
 
@@ -64,8 +68,19 @@ def test_an_abandoned_past_is_taken_over_once() -> None:
     line = [first]
     physical = [first, abandoned]
     assert [spawned.key for spawned in to_recover(physical, line)] == ["1.1-00000000"]
-    line.append(start(4, "1.1-00000000"))
-    physical.append(line[-1])
+    line += [start(4, "1.1-00000000"), end(5, "1.1-00000000")]
+    physical += line[-2:]
     assert to_recover(physical, line) == []
     assert set(recovered_in(line)) == {ChildKey("1.1-00000000")}
     assert list(outstanding(physical, line)) == ["1.0-00000000", "1.1-00000000"]
+
+
+def test_what_a_turn_was_told_of_and_did_not_hand_over_is_left_for_the_next() -> None:
+    line = [start(2, "1.0-00000000", "1.1-00000000"), end(3, "1.1-00000000")]
+    physical = [spawn(0, "1.0-00000000", "1.1-00000000"), *line]
+    assert [spawned.key for spawned in to_recover(physical, line)] == ["1.0-00000000"]
+
+
+def test_what_handed_off_in_the_abandoned_past_is_not_taken_over() -> None:
+    physical = [spawn(0, "1.0-00000000", "1.1-00000000"), told(1, "1.0-00000000")]
+    assert [spawned.key for spawned in to_recover(physical, [])] == ["1.1-00000000"]

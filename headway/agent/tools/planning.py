@@ -9,7 +9,7 @@ from headway.agent.tools.report import Report
 from headway.agent.tools.schema import Arguments, tool_schema
 from headway.domain.ids import ChildKey
 from headway.domain.task import Scope, TaskSpec
-from headway.domain.turn import SPAWNS_PER_TURN
+from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN
 
 PathText = Annotated[str, Field(min_length=1, max_length=4_096)]
 Some = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -78,7 +78,7 @@ class SpawnSubplanner(Scope, Arguments):
 class Cancel(Arguments):
     """Stops tasks or sub-planners that you asked for; what they did not land is kept, and each still hands off."""
 
-    ids: Annotated[tuple[ChildKey, ...], Field(min_length=1, max_length=1_000)]
+    ids: Annotated[tuple[ChildKey, ...], Field(min_length=1, max_length=CANCELS_PER_TURN, description="1 to 100 ids.")]
     reason: Annotated[str, Field(max_length=2_000)] = ""
 
 
