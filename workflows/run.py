@@ -180,6 +180,7 @@ class Run:
             if root is not None and self.state.phase != "needs_attention":
                 self.state.park(_now())
                 await self._publish()
+                continue  # its user may have let it go on meanwhile
             if root is not None and _now() >= self.state.overdue:
                 return root
             suggested = workflow.info().is_continue_as_new_suggested()
