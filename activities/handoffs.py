@@ -5,6 +5,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.pulse import pulse, told_to_temporal
+from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.work import DescribeChildren, StoredHandoff, StoreHandoff
@@ -14,6 +15,10 @@ class HandoffStore(Protocol):
     """Stores a handoff in its agent's log, once, and says where it lies."""
 
     async def store(self, order: StoreHandoff) -> StoredHandoff: ...
+
+    async def spent(self, agent: AgentId) -> Amount:
+        """What an agent and everything below it used up, by their logs."""
+        ...
 
 
 class Service(Protocol):
@@ -71,4 +76,6 @@ class Handoffs:
                 whole=planner,
             )
         )
-        return HandoffNotice(child=key_of(agent), status=stored.status, seq=stored.ref.seq, spent=stored.spent)
+        # A planner that was closed told nobody of what its own children used up.
+        spent = await self._store.spent(agent) if planner else stored.spent
+        return HandoffNotice(child=key_of(agent), status=stored.status, seq=stored.ref.seq, spent=spent)

@@ -117,6 +117,9 @@ class IdleStore:
     async def store(self, order: StoreHandoff) -> StoredHandoff:
         return StoredHandoff(ref=Ref(log=order.me, seq=0), status=order.status, summary="", spent=Amount())
 
+    async def spent(self, agent: AgentId) -> Amount:
+        return Amount()
+
 
 def worker(role: str, client: Client) -> Worker:
     """The worker process of a role, with the options that worker.py gives it."""

@@ -9,7 +9,7 @@ from headway.agent.usage import usage_of
 from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
-from headway.domain.ids import AgentId, RunName
+from headway.domain.ids import AgentId, RunName, run_of
 from headway.domain.refs import Ref
 from headway.domain.work import StoredHandoff, StoreHandoff
 from headway.git.hub import Hub
@@ -35,6 +35,14 @@ class HandoffDesk:
             LeaseLost: A newer holder took over meanwhile.
         """
         return await in_thread(self._store_now, order)
+
+    async def spent(self, agent: AgentId) -> Amount:
+        """What an agent and everything below it used up, by their logs: a planner that was closed cannot tell."""
+        return await in_thread(self._spent, agent)
+
+    def _spent(self, agent: AgentId) -> Amount:
+        family = [each for each in self._store.agents(run_of(agent)) if f"{each}/".startswith(f"{agent}/")]
+        return sum((spent_by(self._store.all_events(each), is_task=True) for each in family), Amount())
 
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         task = order.me if order.role == "worker" else None
