@@ -13,7 +13,7 @@ from headway.git.repo import Answer, GitError, Repo, hermetic_environment, run_g
 
 _FETCH_S = 3600.0
 _ASK_S = 120.0
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET = re.compile(r"(?<=://)[^/\s]+@")
 _FULL_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _COPY_PASSES = 5
 

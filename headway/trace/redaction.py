@@ -46,8 +46,23 @@ def _token(prefix: str, rest: str) -> re.Pattern[str]:
     return re.compile(rf"{prefix}(?:(?<![A-Za-z0-9_-]{prefix})|(?<=\\[nrt]{prefix})){rest}")
 
 
+_PART = r"[^\s/@:\"'`<>\\]"
+_LOGIN = re.compile(rf"(?<=://){_PART}{{0,200}}:(?P<password>[^\s/\"'`<>\\]{{1,500}})@")
+_PLACE_HOLDER = re.compile(r"[${<*%\[](?![0-9A-Fa-f]{2})")
+
+
+def _without_login(found: re.Match[str]) -> str:
+    """Without name and password, unless the password is a word or names a variable: files of programs are full of them.
+
+    An agent works with what its log says it wrote, so that what vanishes here vanishes from its files too.
+    """
+    password = found["password"]
+    return f"{REDACTED}@" if _is_secret(password) and not _PLACE_HOLDER.match(password) else found[0]
+
+
 # What is quick to look for, the shape, and what stands there instead.
-_SHAPES = (
+_SHAPES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    ("://", _LOGIN, _without_login),
     *((prefix, _token(prefix, rest), REDACTED) for prefix, rest in _AFTER_PREFIX.items()),
     ("earer", re.compile(rf"\b([Bb]earer\s+){_DIGIT}[A-Za-z0-9_.~+/=-]{{16,}}"), rf"\1{REDACTED}"),
     ("PRIVATE KEY-----", re.compile(_KEY_BLOCK), rf"\1{REDACTED}"),

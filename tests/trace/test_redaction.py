@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import time
 
 import pytest
 
@@ -52,9 +53,34 @@ def test_a_word_given_as_a_key_does_not_vanish_from_every_text(word: str) -> Non
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
     ],
 )
-@pytest.mark.parametrize("around", ["{}", "KEY={}", 'key = "{}"', "a\n{}\nb", "a\\n{}\\nb", "https://x:{}@host/p"])
+@pytest.mark.parametrize("around", ["{}", "KEY={}", 'key = "{}"', "a\n{}\nb", "a\\n{}\\nb", "https://{}@host/p"])
 def test_what_looks_like_a_key_vanishes(secret: str, around: str) -> None:
     assert redactor([])(around.format(secret)) == around.format(REDACTED)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("https://ada:s3cretWord-9@host/p.git", "https://[redacted]@host/p.git"),
+        ("fatal: 'ssh://ada:s3cretWord-9@host:22/p'", "fatal: 'ssh://[redacted]@host:22/p'"),
+        ("https://ada:p@ss/w0rdLong@host", "https://ada:p@ss/w0rdLong@host"),
+        ("https://ada:p@ssw0rdLong@host/", "https://[redacted]@host/"),
+        ("https://:s3cretWord-9@host", "https://[redacted]@host"),
+        ("https://ada:%7Es3cret@host", "https://[redacted]@host"),
+        ("a https://a:s3cretWord-9@b b https://c:s3cretWord-8@d", "a https://[redacted]@b b https://[redacted]@d"),
+        ('{"a":"https://a:s3cretWord-9@b"}', '{"a":"https://[redacted]@b"}'),
+        (f"https://ada:{'ghp_0123456789abcdefghijABCDEFGHIJ456789'}@host/p", "https://[redacted]@host/p"),
+    ],
+)
+def test_name_and_password_vanish_from_an_address(text: str, left: str) -> None:
+    assert redactor([])(text) == left
+
+
+def test_many_addresses_beside_long_words_take_no_time() -> None:
+    text = "://" + "a" * 200_000 + "://a:b" * 20_000
+    started = time.monotonic()
+    assert redactor([])(text) == text
+    assert time.monotonic() - started < 2
 
 
 def test_a_bearer_token_vanishes_and_its_word_stays() -> None:
@@ -86,6 +112,10 @@ def test_a_private_key_vanishes(text: str) -> None:
         'if "-----BEGIN PRIVATE KEY-----" in text: raise ValueError("a key")',
         "demo/root-0a1b2c3d/12.34-deadbeef",
         "AKIAIOSFODNN7EXAMPLEANDMORELETTERS",
+        "postgres://postgres:postgres@localhost:5432/test",
+        "http://user:pass@example.org and http://user:password@example.org",
+        "https://${USER}:${GITHUB_TOKEN_1}@host, https://{name}:{pass_word1}@host, amqp://%(user)s:%(pass_1234)s@h",
+        "https://host:8080/a/b@1.2.3456789 ssh://git@host:22/x see http://a:80/x@y",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
