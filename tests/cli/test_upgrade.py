@@ -135,7 +135,7 @@ async def test_code_that_does_not_fit_is_refused_with_both_ways_out(upgrade: Upg
     said = str(refused.value)
     assert "1 open workflow of 1 run did" in said
     assert "halfway: halfway/root-" in said
-    assert "event 5 (ActivityTaskScheduled plan_turn)" in said
+    assert " at event " in said
     assert "the version that ran them (0.1.0)" in said
     assert "--skip-run halfway" in said
     assert len(said.splitlines()) < 15, "it must be whole in the tail of a log"

@@ -113,6 +113,16 @@ def _keep_state(history: WorkflowHistory) -> None:
     (STATES / f"{kind}-{headway.__version__}.json").write_text(json.dumps(state, indent=1) + "\n")
 
 
+async def _told(client: Client, story: Story, *, everything: bool) -> AsyncIterator[str]:
+    try:
+        found = await play(client, story)
+    except Exception as error:  # noqa: BLE001 - one story that fails, in whatever way, must not hide the others
+        yield f"{story.name}  {BAD}: its story does not end: {error!r}"
+        return
+    async for line in _write(found, everything=everything):
+        yield line
+
+
 async def record(names: Sequence[str], *, everything: bool) -> int:
     """Play the stories and write what changed; the number of histories that do not replay."""
     logging.disable()  # bugs and terminations are part of the stories
@@ -121,7 +131,7 @@ async def record(names: Sequence[str], *, everything: bool) -> int:
         async with service(suggest) as client:
             for story in STORIES:
                 if story.suggest == suggest and (not names or story.name in names):
-                    async for line in _write(await play(client, story), everything=everything):
+                    async for line in _told(client, story, everything=everything):
                         print(line, flush=True)
                         bad += BAD in line
     return bad

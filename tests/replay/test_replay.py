@@ -70,9 +70,9 @@ def test_every_workflow_type_is_recorded_and_the_recordings_stay_small() -> None
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("planner-simple", "event 5 (ActivityTaskScheduled plan_turn)"),
+        ("planner-simple", "event 5 ("),
         ("task-done", "scheduled event 'run_worker' does not match"),
-        ("run-done", "event 5 (ActivityTaskScheduled prepare_run)"),
+        ("run-done", "event 5 ("),
         ("planner-continue-as-new-2", "event 5 ("),
     ],
 )
