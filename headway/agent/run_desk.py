@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headway.agent.models import Models
 from headway.agent.prompts import Prompts
 from headway.domain.budget import Amount
+from headway.domain.errors import HeadwayError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
@@ -85,7 +86,8 @@ class RunDesk:
         author = spec.commit or Commit(author=facts.author)
         resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts)
-        notes = (f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced)
+        notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
+        notes += [f"the model endpoint does not answer: {probe.problem}"] if probe.problem else []
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes),
             scope=text,
@@ -94,7 +96,7 @@ class RunDesk:
             repo=facts.source,
             level=self._machine.level,
             rehearsal=probe.rehearsal,
-            notes=notes,
+            notes=tuple(notes),
         )
 
     def _context(
@@ -161,20 +163,21 @@ class RunDesk:
     def _report(self, order: WriteReport) -> RunReport:
         context, run = order.context, order.context.run
         hub = self._hubs(run)
-        handoffs = list(self._handoffs(run))
-        root = next(handoff for handoff in handoffs if handoff.agent == order.root.log)
-        below = [handoff for handoff in handoffs if handoff.agent != root.agent]
+        root = self._root(order)
+        below = [handoff for handoff in self._handoffs(run) if handoff.agent != root.agent]
         counts: dict[str, int] = {}
         for handoff in below:
             counts[handoff.report.status] = counts.get(handoff.report.status, 0) + 1
-        commits = hub.landed(context.base)
+        # Work of an abandoned agent may still land; what is told of is what was proved and published.
+        trunk = order.trunk or hub.tip()
+        commits = hub.landed(context.base, trunk)
         path = self._store.run_folder(run) / "report.md"
         report = RunReport(
             run=run,
             outcome=outcome_of(order.status, order.verdict),
             summary=root.report.summary[:4000],
             branch=f"headway/{run}/main" if commits else "",
-            trunk=hub.tip(),
+            trunk=trunk,
             commits=len(commits),
             check=order.verdict,
             handoffs=counts,
@@ -194,6 +197,12 @@ class RunDesk:
         path.write_text(render_report(facts), encoding="utf-8")
         self._end_log(run, report)
         return report
+
+    def _root(self, order: WriteReport) -> Handoff:
+        said = self._store.event(order.root)
+        if said.type != "handoff":
+            raise HeadwayError(f"run {order.context.run}: event {order.root.seq} of {order.root.log} is no handoff")
+        return Handoff.model_validate(said.data["handoff"])
 
     def _handoffs(self, run: RunName) -> list[Handoff]:
         found = []

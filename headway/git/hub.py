@@ -110,9 +110,9 @@ class Hub:
         said = self.repo.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", a, b).out
         return [path.decode(errors="surrogateescape") for path in said.split(b"\0") if path]
 
-    def landed(self, since: Oid) -> list[LandedCommit]:
-        """The trunk's own commits after `since`, oldest first."""
-        return landed_since(self.repo, since, TRUNK)
+    def landed(self, since: Oid, upto: Oid | None = None) -> list[LandedCommit]:
+        """The trunk's own commits after `since`, oldest first; up to where it stands, or stood."""
+        return landed_since(self.repo, since, upto or TRUNK)
 
     def publish(self, branch: str) -> str:
         """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""

@@ -1,0 +1,159 @@
+"""A run's beginning and end: what is told of them, and what must never be written."""
+
+import base64
+import functools
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from headway.agent.models import Models
+from headway.agent.prompts import Prompts
+from headway.agent.run_desk import Machine, RunDesk
+from headway.domain.errors import HeadwayError, UserError
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import ChildKey, Incarnation, RunName
+from headway.domain.refs import Ref
+from headway.domain.run import PrepareRun, WriteReport
+from headway.git.hub import Hub
+from headway.model.client import Model
+from headway.model.endpoint import Endpoint
+from headway.rehearsal.playbook import Step
+from headway.trace.log_store import LogStore
+from headway.trace.redaction import redactor
+from tests.agent.stage import ROOT, Stage, finish, git, step, use
+
+PASSWORD = "plum-Tree@9orchard"
+QUOTED = "plum-Tree%409orchard"
+OTHER = RunName("with-password")
+
+
+class _Guarded(SimpleHTTPRequestHandler):
+    """Serves a folder to whoever knows the password."""
+
+    def do_GET(self) -> None:
+        known = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+        if self.headers.get("Authorization") == f"Basic {known}":
+            super().do_GET()
+            return
+        self.send_response(HTTPStatus.UNAUTHORIZED)
+        self.send_header("WWW-Authenticate", 'Basic realm="here"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *said: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def address(stage: Stage, tmp_path: Path) -> Iterator[str]:
+    """The user's repository behind HTTP, with name and password in its address."""
+    served = tmp_path / "served"
+    git(tmp_path, "clone", "--quiet", "--bare", str(stage.source), str(served / "repo.git"))
+    git(served / "repo.git", "update-server-info")
+    handler = functools.partial(_Guarded, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://ada:{QUOTED}@127.0.0.1:{server.server_port}/repo.git"
+        server.shutdown()
+        thread.join()
+
+
+def desk(stage: Stage, models: Models | None = None) -> RunDesk:
+    """As a worker process makes it."""
+    store = LogStore(stage.folder / "state", redact=redactor([]))
+    machine = Machine("plain", ("network: all of it",))
+    return RunDesk(
+        store,
+        lambda run: Hub(store.run_folder(run) / "hub.git"),
+        models or stage.chosen,
+        Prompts.load(),
+        machine=machine,
+        worst_call=1,
+    )
+
+
+def order(repo: str) -> PrepareRun:
+    raw: dict[str, object] = {"repo": repo, "instructions": f"Tidy up.\nIt is at {repo}.", "base": "main"}
+    return PrepareRun(run=OTHER, incarnation=Incarnation("ffffffff"), spec=raw, started_at=0.0)
+
+
+async def test_a_password_in_the_repositorys_address_lies_in_one_file_that_only_the_user_reads(
+    stage: Stage, address: str
+) -> None:
+    stage.serve(root=[finish()])
+    made = desk(stage)
+    prepared = await made.prepare(order(address), ())
+    assert "plum" not in prepared.model_dump_json()
+    problem = made._hubs(OTHER).publish("headway/x/main")
+    assert problem, "the server takes no push"
+    assert "plum" not in problem
+    runs = stage.folder / "state" / "runs"
+    holding = [path for path in runs.rglob("*") if path.is_file() and b"plum" in path.read_bytes()]
+    assert [path.name for path in holding] == ["headway.json"]
+    assert holding[0].stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_password_is_not_told_when_the_repository_cannot_be_reached(stage: Stage) -> None:
+    stage.serve(root=[finish()])
+    with pytest.raises(UserError) as raised:
+        await desk(stage).prepare(order(f"http://ada:{PASSWORD}@127.0.0.1:1/repo.git"), ())
+    assert "plum" not in str(raised.value)
+    assert "orchard" not in str(raised.value)
+
+
+async def test_a_model_endpoint_that_refuses_the_key_is_told_at_the_start(stage: Stage, tmp_path: Path) -> None:
+    endpoint = Endpoint(base_url="http://127.0.0.1:1/v1", api="chat", api_key=SecretStr("not-the-right-one-1"))
+    async with Model(endpoint) as model:
+        models = Models(model, {"planner": "some", "worker": "some"})
+        prepared = await desk(stage, models).prepare(order(str(stage.source)), ())
+    assert [note for note in prepared.notes if note.startswith("the model endpoint does not answer: http://127.0.0.1")]
+
+
+async def ended(stage: Stage) -> Ref:
+    """A root planner's stored handoff."""
+    stage.serve(root=[finish("All tidy.")])
+    outcome = await stage.turn("k1")
+    assert outcome.finish is not None
+    stored = await stage.store_handoff(
+        me=ROOT, title="All", role="planner", status=HandoffStatus.DONE, report=outcome.finish.seq
+    )
+    assert isinstance(stored.ref, Ref)
+    return stored.ref
+
+
+async def test_the_report_tells_of_the_trunk_that_was_published(stage: Stage) -> None:
+    stage.serve(tasks={"Write a file": [step(use("write_file", path="one.txt", content="one\n")), *land()]})
+    await stage.work(stage.task())
+    published = stage.hub.tip()
+    stage.serve(tasks={"Too late": [step(use("write_file", path="two.txt", content="two\n")), *land()]})
+    await stage.work(stage.task("Too late", 1))
+    assert stage.hub.tip() != published
+    root = await ended(stage)
+    asked = WriteReport(context=stage.context, root=root, status=HandoffStatus.DONE, trunk=published)
+    report = await desk(stage).report(asked)
+    assert (report.trunk, report.commits, report.summary) == (published, 1, "All tidy.")
+    later = await desk(stage).report(asked.model_copy(update={"trunk": None}))
+    assert (later.trunk, later.commits) == (stage.hub.tip(), 2)
+
+
+def land() -> list[Step]:
+    return [step(use("land", message="Write")), finish("There.")]
+
+
+@pytest.mark.timeout(20)
+async def test_a_report_without_the_roots_handoff_says_so(stage: Stage) -> None:
+    root = await ended(stage)
+    asked = WriteReport(context=stage.context, root=root, status=HandoffStatus.DONE)
+    for wrong, said in (
+        (Ref(log=root.log, seq=0), "is no handoff"),
+        (Ref(log=ROOT, seq=999), "999"),
+        (Ref(log=type(ROOT)(f"{ROOT}/{ChildKey('9.9-00000000')}"), seq=0), "9.9-00000000"),
+    ):
+        with pytest.raises(HeadwayError, match=said):
+            await desk(stage).report(asked.model_copy(update={"root": wrong}))
