@@ -1,0 +1,91 @@
+"""Input that no run can start from: the run fails at once, with one message that says what to do."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from headway.cli.service_settings import find_settings, load_settings
+from headway.cli.temporal_cli import find_cli
+from tests.cli.command import headway
+from tests.end_to_end.playbooks import flat
+from tests.end_to_end.repositories import git
+from tests.end_to_end.site import Machine, machine
+
+AT_ONCE_S = 10
+
+
+@pytest.fixture
+def bad(tmp_path: Path, small_repository: Path) -> dict[str, tuple[dict[str, str], str, str]]:
+    """Inputs, each with what is said of it and what to do about it."""
+    plain, empty = tmp_path / "plain", tmp_path / "empty"
+    plain.mkdir()
+    git("init", "--quiet", str(empty))
+    return {
+        "plain": ({"repo": str(plain)}, f"repo: {plain} is not a git repository", f"git -C {plain} init"),
+        "empty": ({"repo": str(empty)}, f"repo: {empty} has no commit to start from", "Commit first: git -C"),
+        "base": (
+            {"repo": str(small_repository), "base": "no-such-branch"},
+            f"base: {small_repository} has no branch, tag or commit 'no-such-branch'",
+            f"git -C {small_repository} branch --all",
+        ),
+    }
+
+
+async def refused(site: Machine, name: str, **more: str) -> str:
+    """The one message with which a run fails, at once."""
+    started = time.monotonic()
+    run = await site.start(name, **more)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asyncio.wait_for(run.result(), 60)
+    assert time.monotonic() - started < AT_ONCE_S
+    assert isinstance(failed.value.cause, ApplicationError), "the failure itself says it, and not a cause of it"
+    return failed.value.cause.message
+
+
+@pytest.mark.timeout(120)
+async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
+    home: Path, small_repository: Path, bad: dict[str, tuple[dict[str, str], str, str]]
+) -> None:
+    async with machine(home, small_repository, flat("bad", 1), agents=1) as site:
+        target = site.client.service_client.config.target_host
+        for name, (given, said, remedy) in bad.items():
+            message = await refused(site, name, **given)
+            assert message.startswith(said)
+            assert remedy in message
+            more = ("--base", given["base"]) if "base" in given else ()
+            shown = await headway(
+                home, "run", given["repo"], "Write.", "--name", f"{name}-cli", *more, TEMPORAL_ADDRESS=target
+            )
+            assert shown.code == 1, shown
+            text = " ".join((shown.out + shown.err).split())
+            assert text.count(said) == 1, shown
+            assert remedy in text
+            assert "Traceback" not in text
+        assert site.rehearsal.report()["requests"] == 0
+
+
+@pytest.mark.timeout(120)
+async def test_the_name_of_a_run_that_is_over_is_refused_with_the_remedy(home: Path, small_repository: Path) -> None:
+    temporal = str(find_cli(load_settings(find_settings()).cli).path)
+    async with machine(home, small_repository, flat("twice", 1)) as site:
+        first = await site.start("twice")
+        report = await asyncio.wait_for(first.result(), 60)
+        # As `temporal workflow start` does, whose default lets a name be used again.
+        message = await refused(site, "twice")
+        assert message.startswith("run 'twice': there was a run of this name before")
+        assert "headway rm twice" in message
+        assert site.hub("twice").tip() == report["trunk"], "nothing of the first run was touched"
+        assert git("-C", str(small_repository), "rev-parse", "headway/twice/main").strip() == report["trunk"]
+        address = ("--address", site.client.service_client.config.target_host)
+        start = ("--type", "Run", "--task-queue", "headway", "--workflow-id", "twice")
+        given = ("--input", f'{{"repo": "{small_repository}", "instructions": "Write."}}')
+        asked = await asyncio.create_subprocess_exec(
+            temporal, "workflow", "execute", *start, *given, *address, stdout=-1, stderr=-1
+        )
+        out, err = await asyncio.wait_for(asked.communicate(), 60)
+        assert asked.returncode != 0
+        assert "headway rm twice" in (out + err).decode()
