@@ -1,0 +1,83 @@
+"""A planner that asks for a hundred tasks in one call and is told a hundred handoffs in one message."""
+
+import asyncio
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from headway.domain.headings import handoffs_in
+from headway.domain.ids import AgentId
+from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
+from tests.end_to_end.playbooks import asked, done, step, use
+from tests.end_to_end.site import Machine, machine
+
+COUNT = 100
+LARGEST = 32_000
+
+
+def hundred(gate: Path) -> Playbook:
+    """Every worker lands one file and then stands at the gate, so that all hand off in one short time."""
+    titles = [f"Write part {index} of{' many' * 20}" for index in range(COUNT)]
+    root = PlannerScript(
+        scope="root",
+        calls=(
+            step(use("spawn_tasks", tasks=asked(titles, "made")), use("wait")),
+            done(after_handoffs=COUNT),
+            done("Still done."),
+        ),
+    )
+    tasks = tuple(
+        TaskScript(
+            title=title,
+            calls=(
+                step(
+                    use("write_file", path=f"made/{index}.py", content="a = 1\n"),
+                    use("land", message="Write."),
+                    use("shell", command=f"flock --shared {gate} true"),
+                ),
+                done("It is written. " * 50),
+            ),
+        )
+        for index, title in enumerate(titles)
+    )
+    return Playbook(name="hundred", planners=(root,), tasks=tasks)
+
+
+@pytest.mark.timeout(240)
+async def test_a_hundred_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
+    home: Path, small_repository: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    async with machine(home, small_repository, hundred(gate), agents=COUNT) as site:
+        with gate.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            # With the default one the last tasks would wait for a slice of the budget until others give theirs back.
+            limits = {"tokens": 100_000_000}
+            run = await site.start("hundred", check=f"test $(ls made | wc -l) = {COUNT}", limits=limits)
+            await site.until_requests(1)
+            async with asyncio.timeout(90):
+                while await asyncio.to_thread(landed, site) < COUNT:  # noqa: ASYNC110 - commits of other processes
+                    await asyncio.sleep(0.2)
+        report = await asyncio.wait_for(run.result(), 120)
+        assert site.rehearsal.problems() == []
+        assert (report["outcome"], report["commits"], report["handoffs"]) == ("done", COUNT, {"done": COUNT})
+        root = next(agent for agent in site.handoffs("hundred") if agent.count("/") == 1)
+        told = [e.data["text"] for e in site.store.read(root) if e.type == "message"]
+        assert max(len(handoffs_in(text)) for text in told) == COUNT
+        assert sum(len(handoffs_in(text)) for text in told) == COUNT
+        assert max(await sizes(site, root)) <= LARGEST
+
+
+def landed(site: Machine) -> int:
+    """Commits on the run's trunk."""
+    return len(site.landed("hundred"))
+
+
+async def sizes(site: Machine, agent: AgentId) -> list[int]:
+    """Bytes of every argument and result of an activity that an agent's history holds."""
+    found = []
+    for event in (await site.client.get_workflow_handle(agent).fetch_history()).events:
+        found.append(event.activity_task_completed_event_attributes.result.ByteSize())
+        found.append(event.activity_task_scheduled_event_attributes.input.ByteSize())
+    return found
