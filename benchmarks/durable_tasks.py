@@ -26,6 +26,7 @@ from headway.cli.ports import free_ports
 from headway.cli.service import NAME as SERVER
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.supervisor import Supervisor
+from worker import keep_bytecode
 
 WAVE = 100
 ROLES = ("workflows", "planning", "agents")
@@ -88,8 +89,13 @@ async def bench(home: Path, roles: tuple[str, ...]) -> AsyncIterator[Bench]:
         yield one
 
 
-async def paused_cost(one: Bench, seconds: float) -> float:
-    """Share of a core, in per cent, that a paused run of 300 open tasks costs the service and the worker processes."""
+async def paused_cost(one: Bench, seconds: float) -> tuple[float, float]:
+    """Shares of a core, in per cent, of service and worker processes: with nothing at all, and with a paused run.
+
+    The run has 300 open tasks; what it costs is the difference.
+    """
+    await until_quiet(one.cpu)
+    nothing = await idle_share(one, seconds)
     handle = await one.client.start_workflow(
         "Run", idle_agents.asked(300, hold=True), id="paused", task_queue="headway"
     )
@@ -98,11 +104,16 @@ async def paused_cost(one: Bench, seconds: float) -> float:
         await asyncio.sleep(0.5)
     await handle.execute_update("pause", {"request": "1", "target": "paused", "who": "bench", "why": "idle cost"})
     await until_quiet(one.cpu)
+    paused = await idle_share(one, seconds)
+    await handle.terminate()
+    return nothing, paused
+
+
+async def idle_share(one: Bench, seconds: float) -> float:
+    """What service and worker processes take of a core, in per cent, while nothing is asked of them."""
     before, began = one.cpu(), time.monotonic()
     await asyncio.sleep(seconds)
-    after, took = one.cpu(), time.monotonic() - began
-    await handle.terminate()
-    return 100 * (sum(after) - sum(before)) / took
+    return 100 * (sum(one.cpu()) - sum(before)) / (time.monotonic() - began)
 
 
 async def until_quiet(cpu: Callable[[], tuple[float, float]]) -> None:
@@ -125,12 +136,12 @@ async def drive(*, quick: bool) -> Outcome:
             for _ in range(rounds):
                 ours.append(await a.measure(tasks))
                 theirs.append(await b.measure(tasks))
-            idle = await paused_cost(a, 5 if quick else 30)
+            nothing, paused = await paused_cost(a, 10 if quick else 60)
     mine, bare = _middle(ours), _middle(theirs)
     return Outcome(
         name="durable_tasks",
-        figures={**vars(mine), "paused_percent_of_a_core": idle},
-        baseline=dict(vars(bare)),
+        figures={**vars(mine), "paused_percent_of_a_core": paused, "paused_run_percent": paused - nothing},
+        baseline={**vars(bare), "paused_percent_of_a_core": nothing},
         ratios={"vs_bare_temporal": mine.tasks_per_second / bare.tasks_per_second},
     )
 
@@ -143,6 +154,7 @@ async def play(role: str, address: str) -> None:
     """One worker process of one side, until SIGTERM."""
     from temporalio.contrib.pydantic import pydantic_data_converter
 
+    keep_bytecode(Path(tempfile.gettempdir()) / "headway-bench-bytecode")  # on both sides
     client = await Client.connect(address, data_converter=pydantic_data_converter)
     match role:
         case "bare-workflows":

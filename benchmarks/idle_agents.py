@@ -61,7 +61,9 @@ class IdlePlanner:
             )
             for index in range(min(100, wanted, order.spawnable))
         )
-        return TurnOutcome(decision=Decision.WAIT, seq=order.from_seq + 2, own_tokens=order.turn, spawned=spawned)
+        held = order.context.base == Oid(HOLD)  # such tasks never hand off: all are asked for without waiting
+        decision = Decision.GO_ON if held and wanted > 100 else Decision.WAIT
+        return TurnOutcome(decision=decision, seq=order.from_seq + 2, own_tokens=order.turn, spawned=spawned)
 
 
 class IdleWorker:

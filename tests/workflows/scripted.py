@@ -15,10 +15,11 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.temporal_service import TemporalService
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, Oid, child_key
+from headway.domain.ids import AgentId, Oid, child_id, child_key
 from headway.domain.refs import Ref
 from headway.domain.run import (
     Note,
@@ -245,7 +246,9 @@ class Script:
 
     @activity.defn(name="describe_children")
     async def describe_children(self, order: DescribeChildren) -> list[HandoffNotice]:
-        return []
+        service = TemporalService(self.client)
+        closed = [key for key in order.tasks + order.planners if await service.closed_as(child_id(order.me, key))]
+        return [HandoffNotice(child=key, status=HandoffStatus.FAILED, seq=98) for key in closed]
 
     @activity.defn(name="publish")
     async def publish(self, order: Publish) -> Published:
