@@ -11,7 +11,6 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.handoffs import Handoffs
 from activities.planning import Planning
 from activities.repository import Checks
 from headway.domain.budget import Amount
@@ -19,13 +18,13 @@ from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.control import Control
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import ChildKey, child_id, key_of, parent_of
+from headway.domain.ids import child_id, key_of, parent_of
 from headway.domain.planning import Ending, PlannerState
-from headway.domain.tree import TreeNode, planner_node, within
-from headway.domain.turn import ChildKind, Decision, Final, PlanTurn, TurnOutcome
-from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
+from headway.domain.tree import TreeNode
+from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
+from headway.domain.work import Ask, Grant, StoredHandoff, StoreHandoff
 from workflows import messages, options
-from workflows.children import start_child
+from workflows.errands import Errands
 
 WHY_CHARS = 2000
 
@@ -38,14 +37,7 @@ class Planner:
     def __init__(self, state: PlannerState) -> None:
         self.state = state
         self.caller = options.Caller(planner=state.me, heartbeat_s=state.context.heartbeat_s)
-        self.doing = "starts"
-        self.below: dict[ChildKey, TreeNode] = {}
-        self.stirred = False
-        self.adopted = False
-        self.asked_with: Amount | None = None
-        self.parent_gone = False
-        self.told_digest_at = 0.0
-        self.told_digest: TreeNode | None = None
+        self.errands = Errands(state, self.caller)
 
     @workflow.run
     async def run(self, state: PlannerState) -> StoredHandoff:
@@ -72,42 +64,42 @@ class Planner:
         before = self.state.wake_at(_now())
         if self.state.take_handoff(notice, _now()):
             waits = self.state.books.anything_waits or self.state.need
-            self.stirred = self.stirred or bool(waits) or self.state.wake_at(_now()) != before
+            self.errands.stirred = self.errands.stirred or bool(waits) or self.state.wake_at(_now()) != before
 
     @workflow.signal
     def ask(self, ask: Ask) -> None:
         """A child's slice is used up."""
         self.state.signals += 1
         self.state.books.take_ask(ask.child, ask.granted, ask.need)
-        self.stirred = True
+        self.errands.stirred = True
 
     @workflow.signal
     def grant(self, grant: Grant) -> None:
         """The parent granted more, or says that there is no more."""
         self.state.signals += 1
         self.state.take_grant(grant.total, final=grant.final)
-        self.asked_with = None
-        self.stirred = True
+        self.errands.asked_with = None
+        self.errands.stirred = True
 
     @workflow.signal
     def digest(self, node: TreeNode) -> None:
         """What is below a sub-planner, for the tree."""
         self.state.signals += 1
-        self.below[node.key] = node
+        self.errands.below[node.key] = node
 
     @workflow.signal
     def control(self, control: Control) -> None:
         """What the user holds back."""
         self.state.signals += 1
         self.state.take_control(control)
-        self.stirred = True
+        self.errands.stirred = True
 
     @workflow.query
     def status(self) -> dict[str, object]:
         """How the planner stands."""
         return {
             "title": self.state.title,
-            "doing": self.doing,
+            "doing": self.errands.doing,
             "turn": self.state.turn,
             "tally": self.state.books.tally,
         }
@@ -115,16 +107,16 @@ class Planner:
     @workflow.query
     def tree(self) -> TreeNode:
         """The planner and what is below it, as far as digests told."""
-        return planner_node(self.state, self.doing, self.below)
+        return self.errands.node
 
     # The loop
 
     async def _plan(self) -> Ending:
         self.state.last_heard = self.state.last_heard or _now()
         while True:
-            await self._errands()
+            await self.errands.run()
             messages.heed_cancel()
-            if self.parent_gone:
+            if self.errands.parent_gone:
                 # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
                 return await self._cancel_all("the planner above it is closed")
             self.state.tick(_now())
@@ -160,7 +152,7 @@ class Planner:
             await messages.cancel(child_id(self.state.me, key))
         if outcome.decision is Decision.SUSPENDED:
             # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
-            await self._until(lambda: self.state.held or self.stirred, options.HELD_AGAIN.total_seconds())
+            await self._until(lambda: self.state.held or self.errands.stirred, options.HELD_AGAIN.total_seconds())
 
     async def _think(self, order: PlanTurn) -> TurnOutcome | None:
         """The turn itself; None when the run's hours end before it does, as they may while a model does not answer.
@@ -174,8 +166,8 @@ class Planner:
         )
         try:
             while not turn.done():
-                await self._until(lambda: turn.done() or self.stirred, self._seconds_left())
-                await self._errands()
+                await self._until(lambda: turn.done() or self.errands.stirred, self._seconds_left())
+                await self.errands.run()
                 messages.heed_cancel()
                 if not turn.done() and self._seconds_left() == 0:
                     self.state.tick(_now())
@@ -193,9 +185,9 @@ class Planner:
         left = self._seconds_left()
         if left is not None and self.state.closing is None:
             limit = min(limit, left)
-        await self._until(lambda: self.stirred, max(limit, 0.1))
+        await self._until(lambda: self.errands.stirred, max(limit, 0.1))
         if _now() >= audit_at:
-            await self._audit()
+            await self.errands.audit()
 
     async def _until(self, due: Callable[[], bool], seconds: float | None) -> None:
         """Wait for a condition, or for so long."""
@@ -208,102 +200,22 @@ class Planner:
         deadline = self.state.context.deadline
         return None if deadline is None else max(0.0, deadline - _now())
 
-    # Errands: what the books say is due towards children and the parent
-
-    async def _errands(self) -> None:
-        while True:
-            self.stirred = False
-            # First who can start, then who never will: what was just given back may serve somebody.
-            open_for_more = self.state.closing is None and not self.state.held
-            starts = self.state.books.to_start() if open_for_more else ()
-            for key in self.state.books.to_drop(closing=self.state.closing is not None):
-                await self._drop(key)
-            adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
-            for answer in self.state.books.answers():
-                grant = Grant(total=answer.total, final=answer.final)
-                await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
-            await self._tell_control()
-            await self._ask_parent()
-            await self._tell_digest()
-            if any(adopted):
-                await self._audit()
-            if not self.stirred:
-                return
-
-    async def _tell_control(self) -> None:
-        control = self.state.control
-        if control.version == self.state.control_told:
-            return
-        self.state.control_told = control.version
-        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
-        ids = [child_id(self.state.me, key) for key in started]
-        await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
-
-    async def _ask_parent(self) -> None:
-        need, granted = self.state.shortfall(), self.state.books.purse.granted
-        if need == Amount() or self.asked_with == granted:
-            return
-        self.asked_with = granted
-        ask = Ask(child=key_of(self.state.me), granted=granted, need=need)
-        await self._tell_parent(messages.ASK, ask)
-
-    async def _drop(self, key: ChildKey) -> None:
-        child = self.state.books.children[key]
-        if child.recovered:
-            await messages.cancel(child_id(self.state.me, key))  # an earlier past may have started it
-        why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
-        stored = await self._store(
-            StoreHandoff(
-                context=self.state.context,
-                me=child_id(self.state.me, key),
-                title=child.title,
-                role="planner" if child.kind is ChildKind.PLANNER else "worker",
-                status=HandoffStatus.CANCELLED,
-                why=why,
-            )
-        )
-        notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
-        self.state.take_handoff(notice, _now())
-
-    async def _audit(self) -> None:
-        self.state.last_heard = _now()
-        self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
-        await self._tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
-        started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
-        for at in range(0, len(started), 200):
-            part = started[at : at + 200]
-            order = DescribeChildren(
-                context=self.state.context,
-                me=self.state.me,
-                tasks=tuple(key for key, child in part if child.kind is ChildKind.TASK),
-                planners=tuple(key for key, child in part if child.kind is ChildKind.PLANNER),
-            )
-            found = await workflow.execute_activity_method(
-                Handoffs.describe_children, order, **options.housekeeping(self.caller, "audit")
-            )
-            for notice in found:
-                self.state.take_handoff(notice, _now())
-
     # The end
 
     async def _cancel_all(self, why: str) -> Ending:
         self.state.close(HandoffStatus.CANCELLED, why)
         self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
-        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
-        told = await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
-        await self._errands()
-        if not all(told):
-            await self._audit()
+        await self.errands.cancel_children()
         # Longer the higher up, so that nobody gives up on a child that still waits for its own.
         levels = max(1, self.state.context.depth - self.state.depth + 1)
         await self._until(lambda: not self.state.books.children, levels * options.CANCEL_WAITS.total_seconds())
         if self.state.books.children:
-            await self._audit()
+            await self.errands.audit()
         return self.state.closing
 
     async def _hand_up(self, ending: Ending) -> StoredHandoff:
         self._show("hands up")
-        stored = await self._store(
+        stored = await self.errands.store(
             StoreHandoff(
                 context=self.state.context,
                 me=self.state.me,
@@ -318,7 +230,7 @@ class Planner:
         own = self.state.books.purse.own
         self.state.books.purse.own = own.most(Amount(tokens=stored.spent.tokens))  # a turn that never came back is paid
         self._show(stored.status)
-        await self._tell_digest(due=True)
+        await self.errands.tell_digest(due=True)
         notice = HandoffNotice(
             child=key_of(self.state.me),
             status=stored.status,
@@ -327,11 +239,6 @@ class Planner:
         )
         await messages.tell(parent_of(self.state.me), messages.HANDOFF, notice)
         return stored
-
-    async def _store(self, order: StoreHandoff) -> StoredHandoff:
-        return await workflow.execute_activity_method(
-            Handoffs.store_handoff, order, **options.housekeeping(self.caller, f"handoff: {order.status}")
-        )
 
     async def _check(self) -> CheckVerdict | None:
         context = self.state.context
@@ -346,19 +253,8 @@ class Planner:
     # What is shown
 
     def _show(self, doing: str) -> None:
-        self.doing = doing
+        self.errands.doing = doing
         workflow.set_current_details(planner_details(self.state, doing))
-
-    async def _tell_digest(self, *, due: bool = False) -> None:
-        if not due and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
-            return
-        node = within(planner_node(self.state, self.doing, self.below))
-        if due or ((node.children or self.told_digest is None) and node != self.told_digest):
-            self.told_digest, self.told_digest_at = node, _now()
-            await self._tell_parent(messages.DIGEST, node)
-
-    async def _tell_parent(self, signal: str, message: Ask | TreeNode) -> None:
-        self.parent_gone = self.parent_gone or not await messages.tell(parent_of(self.state.me), signal, message)
 
 
 def _now() -> float:

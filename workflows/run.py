@@ -8,9 +8,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.handoffs import Handoffs
-from activities.repository import Checks, Repository
+from activities.repository import Repository
 from headway.domain.budget import Amount
-from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.control import Control, Hold, Pause, Resume, check_target
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
@@ -19,13 +18,14 @@ from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
-from headway.domain.run import Note, PreparedRun, PrepareRun, Publish, RunContext, RunReport, WriteReport
+from headway.domain.run import Note, PreparedRun, PrepareRun, RunContext, RunReport
 from headway.domain.running import RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
 from headway.domain.work import Ask, DescribeChildren, Grant
 from workflows import messages, options
 from workflows.children import known_attributes, start_planner
+from workflows.delivery import Delivery
 
 CONTINUED = "headway.continued"
 """The one field of the input of a run that continued as new; no user's input may have it."""
@@ -266,18 +266,12 @@ class Run:
 
     async def _publish(self) -> None:
         """Put the trunk on the user's repository; a slow push holds up nothing that the root or the user wants."""
-        known = None if self.state.publish_problem else self.state.trunk
-        order = Publish(run=self._context.run, known=known)
-        push = asyncio.ensure_future(
-            workflow.execute_activity_method(
-                Repository.publish, order, **options.housekeeping(self._caller(), "publish the trunk")
-            )
-        )
+        push = asyncio.ensure_future(self.delivery.publish())
         try:
             while not push.done():
                 await workflow.wait_condition(lambda: push.done() or self.stirred)
                 await self._errands()
-            self.state.take_publication(await push, _now())
+            await push
         finally:
             push.cancel()
 
@@ -286,46 +280,18 @@ class Run:
         self.state.phase = "proving"
         self._show()
         for _ in range(PROOFS):
-            self.state.verdict = await self._check() if self._context.has_check else None
+            await self.delivery.check()
             await self._publish()
-            if self.state.verdict is None or self.state.verdict.commit == self.state.trunk:
+            if self.delivery.proven_as_published:
                 return
         self.state.verdict = None
 
     async def _report(self, status: HandoffStatus) -> RunReport:
-        root, books = self.state.root, self.state.books
-        assert root is not None
-        assert books is not None
         self.state.phase = "reporting"
         self._show()
-        order = WriteReport(
-            context=self._context,
-            root=root.ref(self._me),
-            status=status,
-            trunk=self.state.trunk,
-            verdict=self.state.verdict,
-            spent=books.purse.spent,
-            problem=self.state.publish_problem,
-            rehearsal=self.state.prepared.rehearsal if self.state.prepared else False,
-        )
-        report = await workflow.execute_activity_method(
-            Repository.write_report, order, **options.housekeeping(self._caller(), "report")
-        )
-        self.state.phase, self.state.outcome = "closed", report.outcome
+        report = await self.delivery.report(status)
         self._show()
         return report
-
-    async def _check(self) -> CheckVerdict:
-        context = self._context
-        order = RunCheck(
-            run=context.run,
-            incarnation=context.incarnation,
-            spec=context.spec,
-            asked_by=self._me,
-        )
-        return await workflow.execute_activity_method(
-            Checks.run_check, order, **options.proving(self._caller(), "check of the final trunk")
-        )
 
     async def _cancel_root(self) -> None:
         books = self.state.books
@@ -336,13 +302,20 @@ class Run:
         self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
         for key in list(books.children):
             await messages.cancel(self._child(key))
+        # Longer than the root planner waits for its own.
+        patience = (self._context.depth + 1) * options.CANCEL_WAITS
         try:
-            await workflow.wait_condition(lambda: self.state.root is not None, timeout=2 * options.CANCEL_WAITS)
+            await workflow.wait_condition(lambda: self.state.root is not None, timeout=patience)
         except TimeoutError:
             workflow.logger.warning("the root planner did not hand up in time")
         await self._publish()
         if self.state.root is not None:
             await self._report(HandoffStatus.CANCELLED)
+
+    @property
+    def delivery(self) -> Delivery:
+        """Made at each use: a run that continued as new has another state than it began with."""
+        return Delivery(self.state)
 
     @property
     def _me(self) -> AgentId:

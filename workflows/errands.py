@@ -1,0 +1,152 @@
+"""A planner's errands between turns: what its books say is due towards its children and its parent."""
+
+import asyncio
+
+from temporalio import workflow
+
+from activities.handoffs import Handoffs
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import ChildKey, child_id, key_of, parent_of
+from headway.domain.planning import PlannerState
+from headway.domain.tree import TreeNode, planner_node, within
+from headway.domain.turn import ChildKind
+from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
+from workflows import messages, options
+from workflows.children import start_child
+
+AUDITED_AT_ONCE = 200
+"""Children of one audit activity, so that its argument stays small."""
+
+
+class Errands:
+    """Starts children, answers them, drops and audits them; asks the parent and tells it what is below.
+
+    Attributes:
+        stirred: Something came in that may make an errand due.
+        doing: What the planner is at, for whoever looks at the tree.
+        below: Digests of sub-planners.
+        parent_gone: The parent was found closed: nobody will take the handoff.
+    """
+
+    def __init__(self, state: PlannerState, caller: options.Caller) -> None:
+        self.state = state
+        self.caller = caller
+        self.stirred = False
+        self.doing = "starts"
+        self.below: dict[ChildKey, TreeNode] = {}
+        self.parent_gone = False
+        self.asked_with: Amount | None = None
+        self.told_digest_at = 0.0
+        self.told_digest: TreeNode | None = None
+
+    @property
+    def node(self) -> TreeNode:
+        """The planner and what is below it, as far as digests told."""
+        return planner_node(self.state, self.doing, self.below)
+
+    async def run(self) -> None:
+        """Everything that is due, until nothing is."""
+        while True:
+            self.stirred = False
+            # First who can start, then who never will: what was just given back may serve somebody.
+            open_for_more = self.state.closing is None and not self.state.held
+            starts = self.state.books.to_start() if open_for_more else ()
+            for key in self.state.books.to_drop(closing=self.state.closing is not None):
+                await self._drop(key)
+            adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
+            for answer in self.state.books.answers():
+                grant = Grant(total=answer.total, final=answer.final)
+                await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
+            await self._tell_control()
+            await self._ask_parent()
+            await self.tell_digest()
+            if any(adopted):
+                await self.audit()
+            if not self.stirred:
+                return
+
+    async def _tell_control(self) -> None:
+        control = self.state.control
+        if control.version == self.state.control_told:
+            return
+        self.state.control_told = control.version
+        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
+        ids = [child_id(self.state.me, key) for key in started]
+        await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
+
+    async def _ask_parent(self) -> None:
+        need, granted = self.state.shortfall(), self.state.books.purse.granted
+        if need == Amount() or self.asked_with == granted:
+            return
+        self.asked_with = granted
+        ask = Ask(child=key_of(self.state.me), granted=granted, need=need)
+        await self._tell_parent(messages.ASK, ask)
+
+    async def _drop(self, key: ChildKey) -> None:
+        child = self.state.books.children[key]
+        if child.recovered:
+            await messages.cancel(child_id(self.state.me, key))  # an earlier past may have started it
+        why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
+        stored = await self.store(
+            StoreHandoff(
+                context=self.state.context,
+                me=child_id(self.state.me, key),
+                title=child.title,
+                role="planner" if child.kind is ChildKind.PLANNER else "worker",
+                status=HandoffStatus.CANCELLED,
+                why=why,
+            )
+        )
+        notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
+        self.state.take_handoff(notice, _now())
+
+    async def audit(self) -> None:
+        """Look for children, and a parent, that closed without a word."""
+        self.state.last_heard = _now()
+        self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
+        await self.tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
+        started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
+        for at in range(0, len(started), AUDITED_AT_ONCE):
+            part = started[at : at + AUDITED_AT_ONCE]
+            order = DescribeChildren(
+                context=self.state.context,
+                me=self.state.me,
+                tasks=tuple(key for key, child in part if child.kind is ChildKind.TASK),
+                planners=tuple(key for key, child in part if child.kind is ChildKind.PLANNER),
+            )
+            found = await workflow.execute_activity_method(
+                Handoffs.describe_children, order, **options.housekeeping(self.caller, "audit")
+            )
+            for notice in found:
+                self.state.take_handoff(notice, _now())
+
+    async def cancel_children(self) -> None:
+        """Ask all that were started to cancel; what never started is dropped with its handoff."""
+        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
+        told = await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
+        await self.run()
+        if not all(told):
+            await self.audit()
+
+    async def store(self, order: StoreHandoff) -> StoredHandoff:
+        """Store a handoff in its agent's log, before anybody is told of it."""
+        return await workflow.execute_activity_method(
+            Handoffs.store_handoff, order, **options.housekeeping(self.caller, f"handoff: {order.status}")
+        )
+
+    async def tell_digest(self, *, due: bool = False) -> None:
+        """Tell the parent what is below, at most every 30 s unless it is due."""
+        if not due and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
+            return
+        node = within(self.node)
+        if due or ((node.children or self.told_digest is None) and node != self.told_digest):
+            self.told_digest, self.told_digest_at = node, _now()
+            await self._tell_parent(messages.DIGEST, node)
+
+    async def _tell_parent(self, signal: str, message: Ask | TreeNode) -> None:
+        self.parent_gone = self.parent_gone or not await messages.tell(parent_of(self.state.me), signal, message)
+
+
+def _now() -> float:
+    return workflow.now().timestamp()
