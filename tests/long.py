@@ -8,4 +8,4 @@ import sys
 import pytest
 
 if __name__ == "__main__":
-    sys.exit(pytest.main(["-m", "long", *sys.argv[1:]]))
+    sys.exit(pytest.main(["-n", "0", "-m", "long", *sys.argv[1:]]))
