@@ -25,6 +25,7 @@ RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=time
 PUBLISH_EVERY = timedelta(minutes=5)
 DIGEST_EVERY = timedelta(seconds=30)
 HELD_AGAIN = timedelta(seconds=2)
+CANCEL_AGAIN = timedelta(seconds=4)
 CANCEL_WAITS = timedelta(seconds=60)
 """How long a cancelled planner waits for the handoffs of what it cancelled."""
 

@@ -205,10 +205,17 @@ class Planner:
     async def _cancel_all(self, why: str) -> Ending:
         self.state.close(HandoffStatus.CANCELLED, why)
         self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
-        await self.errands.cancel_children()
         # Longer the higher up, so that nobody gives up on a child that still waits for its own.
         levels = max(1, self.state.context.depth - self.state.depth + 1)
-        await self._until(lambda: not self.state.books.children, levels * options.CANCEL_WAITS.total_seconds())
+        until = _now() + levels * options.CANCEL_WAITS.total_seconds()
+        again = options.CANCEL_AGAIN.total_seconds()
+        await self.errands.cancel_children()
+        while self.state.books.children and _now() < until:
+            await self._until(lambda: not self.state.books.children, again)
+            # Asked again: a child whose start was under way was not there yet to be told.
+            again = min(2 * again, options.CANCEL_WAITS.total_seconds() / 2)
+            if self.state.books.children:
+                await self.errands.cancel_children()
         if self.state.books.children:
             await self.errands.audit()
         return self.state.closing

@@ -240,7 +240,7 @@ def _other_version(folder: Path) -> Path:
         text = path.read_text()
         if path.name == "planner.py":
             text = text.replace(
-                "await self._errands()\n", "await workflow.sleep(1)\n            await self._errands()\n", 1
+                "await self.errands.run()\n", "await workflow.sleep(1)\n            await self.errands.run()\n", 1
             )
             assert "await workflow.sleep(1)" in text
         (folder / "workflows" / path.name).write_text(text)
