@@ -1,6 +1,7 @@
 """The workflow `Run`: one effort on one repository, from the user's instructions to the final report."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -252,9 +253,10 @@ class Run:
             )
         )
 
-    async def _audit_root(self) -> None:
+    async def _audit_root(self, *, due: bool = False) -> None:
         books = self.state.books
-        if books is None or not books.children or _now() < self.state.last_heard + self._context.audit_s:
+        early = not due and _now() < self.state.last_heard + self._context.audit_s
+        if books is None or not books.children or early:
             return
         self.state.last_heard = _now()
         order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))
@@ -300,14 +302,15 @@ class Run:
         # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
         hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
         self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
-        for key in list(books.children):
-            await messages.cancel(self._child(key))
-        # Longer than the root planner waits for its own.
-        patience = (self._context.depth + 1) * options.CANCEL_WAITS
-        try:
-            await workflow.wait_condition(lambda: self.state.root is not None, timeout=patience)
-        except TimeoutError:
-            workflow.logger.warning("the root planner did not hand up in time")
+        # Longer than the root planner waits for its own. Asked again, because a planner that was cancelled before its
+        # first step ends without a word: the second cancel finds it closed, and the audit says so.
+        until = _now() + (self._context.depth + 1) * options.CANCEL_WAITS.total_seconds()
+        while self.state.root is None and books.children and _now() < until:
+            told = [await messages.cancel(self._child(key)) for key in list(books.children)]
+            if not all(told):
+                await self._audit_root(due=True)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
         await self._publish()
         if self.state.root is not None:
             await self._report(HandoffStatus.CANCELLED)
