@@ -216,6 +216,7 @@ class Planner:
             again = min(2 * again, options.CANCEL_WAITS.total_seconds() / 2)
             if self.state.books.children:
                 await self.errands.cancel_children()
+                await self.errands.audit()
         if self.state.books.children:
             await self.errands.audit()
         return self.state.closing

@@ -302,15 +302,16 @@ class Run:
         # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
         hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
         self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
-        # Longer than the root planner waits for its own. Asked again, because a planner that was cancelled before its
-        # first step ends without a word: the second cancel finds it closed, and the audit says so.
+        # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
+        # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
         until = _now() + (self._context.depth + 1) * options.CANCEL_WAITS.total_seconds()
         while self.state.root is None and books.children and _now() < until:
-            told = [await messages.cancel(self._child(key)) for key in list(books.children)]
-            if not all(told):
-                await self._audit_root(due=True)
+            for key in list(books.children):
+                await messages.cancel(self._child(key))
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
+                break
+            await self._audit_root(due=True)
         await self._publish()
         if self.state.root is not None:
             await self._report(HandoffStatus.CANCELLED)
