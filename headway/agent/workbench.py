@@ -23,6 +23,7 @@ from headway.domain.task import TaskKind, TaskSpec
 from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, CommandResult, Sandbox
+from headway.sandbox.walls import Walls
 
 INTERRUPTED = "interrupted"
 PATHS_NAMED = 20
@@ -33,6 +34,7 @@ class Workbench:
     """The tools of one attempt at a task.
 
     Attributes:
+        walls: What stands around its commands.
         command_seconds: Longest run time of one command.
     """
 
@@ -41,6 +43,7 @@ class Workbench:
     workspace: Workspace
     lander: Lander
     sandbox: Sandbox
+    walls: Walls
     prompts: Prompts
     command_seconds: float
 
@@ -136,7 +139,7 @@ class Workbench:
         begun = self._begin(call)
         output = files.output_file(begun.seq)
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
-        command = Command(line=asked.command, cwd=cwd, timeout_s=limit, home=home)
+        command = Command(line=asked.command, cwd=cwd, timeout_s=limit, walls=self.walls, home=home)
         result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         if result.killed_for is not None:
             self.talk.note("resource.kill", {"call_id": call.id, "why": result.killed_for, "seconds": result.seconds})

@@ -18,6 +18,7 @@ from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import usage_of
+from headway.agent.walling import walls_of
 from headway.agent.workbench import Workbench, how_it_ended
 from headway.domain.budget import Amount
 from headway.domain.events import Event
@@ -143,7 +144,9 @@ class WorkerAgent:
         talk.turn = sum(1 for event in talk.events if event.type == "llm.response")
         author = spec.commit.author if spec.commit else hub.facts().author
         lander = Lander(context, order.me, hub, workspace, author, self._prompts)
-        bench = Workbench(task, talk, workspace, lander, self._sandbox, self._prompts, spec.limits.command_seconds)
+        walls = walls_of(order.me, workspace, spec)
+        limit = spec.limits.command_seconds
+        bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)
         job = Job(order, spec, task, start, workspace, talk, bench)
         setup = await self._set_up(job, beat)
         if not talk.events:
@@ -164,7 +167,7 @@ class WorkerAgent:
         beat("runs setup")
         home = Files(job.workspace.path).home()
         limit = float(job.spec.limits.command_seconds)
-        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, home=home)
+        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, walls=job.bench.walls, home=home)
         async with alone(job.workspace, job.talk.log):
             result = await while_held(job.talk.log, self._sandbox.run(asked))
         data = {

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from headway.sandbox.walls import Walls
+
 KilledFor = Literal["timeout", "output_limit", "cancelled", "oom"]
 
 
@@ -16,6 +18,7 @@ class Command:
         line: As the model wrote it.
         cwd: Where it runs; exists.
         timeout_s: Seconds after which it is killed with everything it started.
+        walls: What stands around it; how much of that is enforced is the sandbox's level.
         env: Additions to the minimal environment. Never secrets: what runs here is not trusted.
         home: The command's HOME; by default `.headway/home` in `cwd`. Made if it is missing.
     """
@@ -23,6 +26,7 @@ class Command:
     line: str
     cwd: Path
     timeout_s: float
+    walls: Walls
     env: Mapping[str, str] = field(default_factory=dict)
     home: Path | None = None
 

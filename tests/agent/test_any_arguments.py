@@ -18,6 +18,7 @@ from headway.agent.workbench import Workbench
 from headway.domain.task import TaskSpec
 from headway.model.turn import ToolCall
 from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.walls import Walls
 from tests.agent.stage import ROOT, Stage, finish
 from tests.agent.talk import talk_of
 
@@ -74,7 +75,8 @@ async def bench(stage: Stage) -> Any:
         (workspace.path / "\udcff").write_bytes(b"x")
         lander = Lander(stage.context, order.me, stage.hub, workspace, "Bob <bob@example.org>", Prompts.load())
         task = TaskSpec(title="Write", intent="So that it is there.")
-        yield Workbench(task, talk, workspace, lander, PlainSandbox(), Prompts.load(), 2.0)
+        walls = Walls(agent="any", workspace=workspace.path)
+        yield Workbench(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0)
 
 
 def answered(talk: Any, call: ToolCall, answer: Answer) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
+from headway.sandbox.walls import Walls
 
 MakeCommand = Callable[..., Command]
 
@@ -21,6 +22,7 @@ def command(tmp_path: Path) -> MakeCommand:
     """A command in a fresh folder; everything but its line has a default."""
 
     def make(line: str, timeout_s: float = 30.0, **rest: object) -> Command:
-        return Command(line=line, timeout_s=timeout_s, **{"cwd": tmp_path, **rest})  # type: ignore[arg-type]
+        walls = Walls(agent="tests/agent", workspace=tmp_path)
+        return Command(line=line, timeout_s=timeout_s, **{"cwd": tmp_path, "walls": walls, **rest})  # type: ignore[arg-type]
 
     return make

@@ -131,7 +131,10 @@ import asyncio, sys
 from pathlib import Path
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
-asyncio.run(PlainSandbox().run(Command(line=sys.argv[1], cwd=Path(sys.argv[2]), timeout_s=600)))
+from headway.sandbox.walls import Walls
+cwd = Path(sys.argv[2])
+walls = Walls(agent="tests/agent", workspace=cwd)
+asyncio.run(PlainSandbox().run(Command(line=sys.argv[1], cwd=cwd, timeout_s=600, walls=walls)))
 """
 
 LEADER = "echo $$ > pid; exec sleep 600"

@@ -1,0 +1,51 @@
+"""What stands around a command: the one tree that it may write, what it may read, and what it may reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+INSIDE = Path("/workspace")
+"""Where every agent finds its workspace at the levels that can place it: build caches that hold paths stay valid."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of a build tool that the commands of several agents share and may write.
+
+    Attributes:
+        folder: On the host; exists.
+        inside: Where a command sees it, at the levels that can place it; elsewhere it is seen at `folder`.
+        variable: The environment variable that tells the tool where it is; None for one that looks by itself.
+    """
+
+    folder: Path
+    inside: Path
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Walls:
+    """What one command is held to.
+
+    Attributes:
+        agent: Whose command it is; resources are counted by it.
+        workspace: The one tree that it may write, as the host sees it.
+        readable: More that it may read, at its own path: the hub's objects, `policy.read_only`.
+        caches: What it shares with other agents.
+        network: Whether it may reach out; never to this machine's own services.
+        memory_mb: For all that runs in it together.
+        disk_mb: The most that the workspace may take; None for what the disk has.
+        wrap: A command line that the command runs through; it gets the command as its arguments.
+        secrets: More variables of its environment, never logged; only the user's `setup` has any.
+    """
+
+    agent: str
+    workspace: Path
+    readable: tuple[Path, ...] = ()
+    caches: tuple[Cache, ...] = ()
+    network: bool = False
+    memory_mb: int = 2048
+    disk_mb: int | None = None
+    wrap: str | None = None
+    secrets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
