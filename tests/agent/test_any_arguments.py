@@ -1,5 +1,6 @@
 """Whatever a model writes as arguments of a call, it is answered: a call that raises would be tried again for ever."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from tests.agent.stage import ROOT, Stage, finish
 from tests.agent.talk import talk_of
 
 LONG = "x" * 300
+NUMBERS = itertools.count()
 DEEP = '{"path": ' + "[" * 20_000 + "]" * 20_000 + "}"
 NESTED = '{"path": ' + "[" * 400 + "]" * 400 + "}"
 
@@ -96,7 +98,7 @@ def test_every_call_of_a_planner_is_answered(desk: PlanningDesk, asked: tuple[st
 @given(data=st.data())
 async def test_every_call_of_a_worker_is_answered(bench: Workbench, data: st.DataObject) -> None:
     name, arguments = data.draw(calls(WORKER_TOOLS))
-    call = ToolCall(id=f"c{len(bench.talk.events)}", name=name, arguments=arguments)
+    call = ToolCall(id=f"c{next(NUMBERS)}", name=name, arguments=arguments)
     answered(bench.talk, call, await bench.answer(call))
 
 
