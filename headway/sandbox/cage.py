@@ -1,0 +1,165 @@
+"""A cage: the control group of one agent, and what the kernel counts for it."""
+
+import contextlib
+import os
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.ids import short_hash
+from headway.sandbox.hierarchy import Hierarchy
+
+_MB = 1024 * 1024
+_KILL_ROUNDS = 50
+_SLUG_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the kernel counted for a cage so far.
+
+    Attributes:
+        oom_kills: Processes that it killed because the cage was out of memory.
+        peak_kb: Most memory at once since the last reset, file cache included; None without a memory controller.
+        cpu_s: Processor time of everything that ran in it.
+        pids: Processes and threads now; zombies count.
+        forks_refused: Forks that the limit on processes refused.
+    """
+
+    oom_kills: int = 0
+    peak_kb: int | None = None
+    cpu_s: float | None = None
+    pids: int = 0
+    forks_refused: int = 0
+
+
+@dataclass(frozen=True)
+class Cage:
+    """The group of one agent. Its limits hold for everything that its commands start, together."""
+
+    agent: str
+    name: str
+    where: Hierarchy
+    folders: tuple[Path, ...]
+
+    @property
+    def doors(self) -> tuple[Path, ...]:
+        """A process that writes 0 into each of these files is inside."""
+        return tuple(folder / "cgroup.procs" for folder in self.folders)
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What to put before a command's arguments: goes in, then becomes the command; ends with 125 if it cannot."""
+        script = "".join(f"echo 0 >'{door}' && " for door in self.doors)
+        return ("sh", "-c", f'{{ {script}:; }} || exit 125; exec "$@"', "sh")
+
+    def limit(self, memory_mb: int, pids: int) -> None:
+        """Set what its commands may use together."""
+        v2 = self.where.kind == "v2"
+        if (memory := self._folder("memory")) is not None:
+            limit_memory(memory, memory_mb * _MB, v2=v2)
+            if v2:
+                write(memory / "memory.oom.group", "1")
+        if (tasks := self._folder("pids")) is not None:
+            write(tasks / "pids.max", str(pids))
+
+    def read(self) -> Sample:
+        """What happened so far. Cheap: a few files of the kernel."""
+        v2, unified = self.where.kind == "v2", self._folder("unified")
+        memory, pids = self._folder("memory"), self._folder("pids")
+        peak = _number(memory, "memory.peak" if v2 else "memory.max_usage_in_bytes")
+        used = _field(unified, "cpu.stat", "usage_usec")
+        return Sample(
+            oom_kills=_field(memory, "memory.events" if v2 else "memory.oom_control", "oom_kill") or 0,
+            peak_kb=None if peak is None else peak // 1024,
+            cpu_s=None if used is None else used / 1e6,
+            pids=_number(pids, "pids.current") or 0,
+            forks_refused=_field(pids, "pids.events", "max") or 0,
+        )
+
+    def reset_peak(self) -> None:
+        """Begin a new peak of memory, where the kernel can; version 2 cannot by writing to a file that is shared."""
+        if self.where.kind == "v1" and (memory := self._folder("memory")) is not None:
+            write(memory / "memory.max_usage_in_bytes", "0")
+
+    def members(self) -> set[int]:
+        """The processes inside, zombies left out."""
+        found: set[int] = set()
+        for door in self.doors:
+            with contextlib.suppress(OSError):
+                found |= {int(pid) for pid in door.read_text(encoding="ascii").split()}
+        return found - {0}
+
+    def kill(self) -> None:
+        """Kill every process inside, however it came to be; all are told by its return, and gone soon after."""
+        unified = self._folder("unified")
+        if unified is not None and write(unified / "cgroup.kill", "1"):
+            return
+        for _ in range(_KILL_ROUNDS):  # one that forks while we look is found in the next round
+            inside = self.members()
+            if not inside:
+                return
+            for pid in inside:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def remove(self) -> bool:
+        """Remove the group; False while the kernel still holds it, which it does for a moment after the last exit."""
+        return all([removed(folder) for folder in self.folders])  # noqa: C419  # each is tried
+
+    def _folder(self, controller: str) -> Path | None:
+        base = self.where.unified if controller == "unified" else self.where.trees.get(controller)
+        return None if base is None else self.folders[self.where.bases.index(base)]
+
+
+def slug(agent: str) -> str:
+    """An agent's id as a folder's name, which still says run and agent, and is no other agent's."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", agent)[:_SLUG_CHARS].lstrip(".")
+    return f"a-{plain}-{short_hash(agent)}"
+
+
+def limit_memory(folder: Path, limit: int, *, v2: bool) -> None:
+    """No swap either: an agent that swaps slows everybody."""
+    if v2:
+        write(folder / "memory.max", str(limit))
+        write(folder / "memory.swap.max", "0")
+        return
+    # The limit with swap may never be below the one without, so that the order depends on the direction.
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes"):
+        write(folder / name, str(limit))
+
+
+def removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def write(file: Path, text: str) -> bool:
+    try:
+        file.write_text(text, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _number(folder: Path | None, name: str) -> int | None:
+    if folder is not None:
+        with contextlib.suppress(OSError, ValueError):
+            return int((folder / name).read_text(encoding="ascii"))
+    return None
+
+
+def _field(folder: Path | None, name: str, key: str) -> int | None:
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            for line in (folder / name).read_text(encoding="ascii").splitlines():
+                word, _, number = line.partition(" ")
+                if word == key:
+                    return int(number)
+    return None

@@ -1,0 +1,149 @@
+"""A cage bounds what an agent's commands use together, counts it, and can be emptied; with the kernel's own groups."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from headway.sandbox.cage import Cage, slug
+from headway.sandbox.cgroup import PARENT, Cages
+
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def cages() -> Iterator[Cages]:
+    made = Cages.detect()
+    if made is None:
+        pytest.skip("this user may make no control groups here")
+    yield made
+    made.close()
+
+
+def run_in(cage: Cage, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*cage.enter, "sh", "-c", line], capture_output=True, text=True, check=False)
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    return condition()
+
+
+def needs(cages: Cages, controller: str) -> None:
+    if controller not in cages.limits:
+        pytest.skip(f"no {controller} controller here")
+
+
+def hog(mb: int) -> str:
+    return f"{sys.executable} -S -E -c 'x = bytearray({mb} * 1024 * 1024)'"
+
+
+def test_a_hog_behind_a_pipe_is_killed_and_counted_although_the_shell_ends_well(cages: Cages) -> None:
+    needs(cages, "memory")
+    cage = cages.of("run/hog", memory_mb=128)
+    before = cage.read().oom_kills
+    ended = run_in(cage, f"{hog(600)} | cat; echo went on")
+    if cages.kind == "v1":
+        assert (ended.returncode, ended.stdout) == (0, "went on\n")
+    assert cage.read().oom_kills > before
+
+
+def test_two_commands_of_an_agent_share_its_limit_and_other_agents_do_not(cages: Cages) -> None:
+    needs(cages, "memory")
+    one, other = cages.of("run/one", memory_mb=128), cages.of("run/other", memory_mb=400)
+    assert run_in(other, hog(250)).returncode == 0
+    assert run_in(one, hog(250)).returncode != 0
+    assert (one.read().oom_kills, other.read().oom_kills) == (1, 0)
+
+
+def test_forks_beyond_the_limit_are_refused_also_for_root(cages: Cages) -> None:
+    needs(cages, "pids")
+    cage = cages.of("run/forks", pids=20)
+    script = "import os,time\nn=0\nfor i in range(200):\n  try: p=os.fork()\n  except OSError: continue\n"
+    script += "  if not p:\n    os.close(1); os.close(2); time.sleep(600)\n  n+=1\nprint(n)"
+    ended = run_in(cage, f"exec {sys.executable} -S -E -c '{script}'")
+    cage.kill()
+    assert 0 < int(ended.stdout) < 20
+    assert cage.read().forks_refused > 100
+
+
+def test_killing_reaches_daemons_without_session_parent_or_environment(cages: Cages) -> None:
+    cage = cages.of("run/daemon")
+    run_in(cage, "(setsid env -i sleep 600 >/dev/null 2>&1 &); (setsid env -i sleep 600 >/dev/null 2>&1 &)")
+    assert len(cage.members()) == 2
+    cage.kill()
+    assert soon(lambda: not cage.members())
+
+
+def test_processor_time_of_everything_inside_is_counted_also_of_daemons(cages: Cages) -> None:
+    cage = cages.of("run/spinner")
+    if cage.read().cpu_s is None:
+        pytest.skip("no tree that counts processor time")
+    run_in(cage, "(setsid timeout 0.3 sh -c 'while :; do :; done' >/dev/null 2>&1 &)")
+    assert soon(lambda: (cage.read().cpu_s or 0) > 0.05)
+
+
+def test_an_agent_keeps_its_cage_and_a_name_that_tells_whose_it_is(cages: Cages) -> None:
+    cage = cages.of("first/root-1/2.0-abc")
+    assert cages.of("first/root-1/2.0-abc") == cage
+    assert "first_root-1_2.0-abc" in cage.name
+    assert slug("a/b") != slug("a_b")
+
+
+def test_a_dropped_cage_is_killed_and_removed_as_soon_as_the_kernel_lets_go(cages: Cages) -> None:
+    cage = cages.of("run/done")
+    run_in(cage, "setsid sleep 600 >/dev/null 2>&1 &")
+    cages.drop("run/done")
+
+    def removed() -> bool:
+        cages.drop("another")  # whatever is dropped later looks after those before it
+        return not any(folder.exists() for folder in cage.folders)
+
+    assert soon(removed)
+
+
+OWNER = """
+import subprocess, sys
+from headway.sandbox.cgroup import Cages
+cage = Cages.detect().of("dead/agent")
+subprocess.Popen([*cage.enter, "sleep", "600"], start_new_session=True)
+while not cage.members(): pass
+print(cage.folders[0], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_cages_of_a_killed_process_are_emptied_and_removed_by_the_next_one(cages: Cages) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        folder = Path(owner.stdout.readline().decode().strip())
+        assert folder.exists()
+        cages.sweep()
+        assert (folder / "cgroup.procs").read_text() != ""  # the living are left alone
+        owner.kill()
+
+    def swept() -> bool:
+        cages.sweep()
+        return not folder.exists()
+
+    assert soon(swept)
+
+
+def test_the_sum_of_all_agents_is_bounded_below_the_machine(cages: Cages) -> None:
+    needs(cages, "memory")
+    cages.of("run/any")
+    name = "memory.limit_in_bytes" if cages.kind == "v1" else "memory.max"
+    limit = int((cages.where.trees["memory"] / PARENT / name).read_text())
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert total // 2 < limit <= total - min(total // 4, 2 * 1024**3)
+
+
+def test_a_process_that_cannot_go_in_does_not_run(cages: Cages) -> None:
+    cage = cages.of("run/gone")
+    assert soon(cage.remove)
+    assert run_in(cage, "echo ran").returncode == 125
