@@ -25,6 +25,7 @@ RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=time
 PUBLISH_EVERY = timedelta(minutes=5)
 DIGEST_EVERY = timedelta(seconds=30)
 HELD_AGAIN = timedelta(seconds=2)
+ASK_AGAIN_AT_MOST_S = 3600
 CANCEL_AGAIN = timedelta(seconds=4)
 CANCEL_WAITS = timedelta(seconds=60)
 """How long a cancelled planner waits for the handoffs of what it cancelled."""
@@ -48,6 +49,11 @@ class Caller:
 
     planner: AgentId
     heartbeat_s: int = DEFAULT_HEARTBEAT_S
+
+
+def asked_again_after(seconds: int) -> int:
+    """How long until a question without an answer is repeated the next time: twice as long, up to an hour."""
+    return max(seconds, min(2 * seconds, ASK_AGAIN_AT_MOST_S))
 
 
 def housekeeping(caller: Caller, summary: str) -> ActivityOptions:

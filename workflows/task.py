@@ -90,9 +90,11 @@ class Task:
                     return outcome
                 case WorkerSuspended(why="grant"):
                     await self._ask(outcome)
-                case WorkerSuspended():
-                    # The activity may have heard of a pause before the signal is here.
+                case WorkerSuspended() if self.control_record.hold_on(self.order.me) is None:
+                    # The activity heard of a pause before the signal is here.
                     await workflow.sleep(options.HELD_AGAIN)
+                case WorkerSuspended():
+                    continue
 
     def _work_order(self) -> WorkOrder:
         order = self.order
@@ -109,15 +111,18 @@ class Task:
     async def _ask(self, outcome: WorkerSuspended) -> None:
         before = self.total
         ask = Ask(child=key_of(self.order.me), granted=before, need=Amount(tokens=max(outcome.need, 1)))
+        again = self.order.context.audit_s
         while not self.final and self.total == before:
-            # Asked again now and then: an ask may have found its parent in the middle of a reset.
+            # Asked again now and then: an ask may have found its parent in the middle of a reset. Ever more seldom:
+            # hundreds of tasks may wait for days until their user raises a limit.
             if not await messages.tell(parent_of(self.order.me), messages.ASK, ask):
                 self.final = True
             messages.heed_cancel()
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self.final or self.total != before, timeout=timedelta(seconds=self.order.context.audit_s)
+                    lambda: self.final or self.total != before, timeout=timedelta(seconds=again)
                 )
+            again = options.asked_again_after(again)
 
     async def _end(self, status: HandoffStatus, why: str) -> WorkerDone:
         return await workflow.execute_activity_method(
