@@ -46,7 +46,7 @@ class Cage:
     @property
     def doors(self) -> tuple[Path, ...]:
         """A process that writes 0 into each of these files is inside."""
-        return tuple(folder / "cgroup.procs" for folder in self.folders)
+        return tuple(folder / self.where.door for folder in self.folders)
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -66,17 +66,23 @@ class Cage:
 
     def read(self) -> Sample:
         """What happened so far. Cheap: a few files of the kernel."""
-        v2, unified = self.where.kind == "v2", self._folder("unified")
+        v2 = self.where.kind == "v2"
         memory, pids = self._folder("memory"), self._folder("pids")
         peak = _number(memory, "memory.peak" if v2 else "memory.max_usage_in_bytes")
-        used = _field(unified, "cpu.stat", "usage_usec")
         return Sample(
             oom_kills=_field(memory, "memory.events" if v2 else "memory.oom_control", "oom_kill") or 0,
             peak_kb=None if peak is None else peak // 1024,
-            cpu_s=None if used is None else used / 1e6,
+            cpu_s=self._cpu_s(),
             pids=_number(pids, "pids.current") or 0,
             forks_refused=_field(pids, "pids.events", "max") or 0,
         )
+
+    def _cpu_s(self) -> float | None:
+        if self.where.kind == "v2":
+            used = _field(self._folder("usage"), "cpu.stat", "usage_usec")
+            return None if used is None else used / 1e6
+        used = _number(self._folder("usage"), "cpuacct.usage")
+        return None if used is None else used / 1e9
 
     def reset_peak(self) -> None:
         """Begin a new peak of memory, where the kernel can; version 2 cannot by writing to a file that is shared."""
@@ -86,30 +92,35 @@ class Cage:
     def members(self) -> set[int]:
         """The processes inside, zombies left out."""
         found: set[int] = set()
-        for door in self.doors:
+        for folder in self.folders:
             with contextlib.suppress(OSError):
-                found |= {int(pid) for pid in door.read_text(encoding="ascii").split()}
+                found |= {int(pid) for pid in (folder / "cgroup.procs").read_text(encoding="ascii").split()}
         return found - {0}
 
     def kill(self) -> None:
         """Kill every process inside, however it came to be; all are told by its return, and gone soon after."""
-        unified = self._folder("unified")
-        if unified is not None and write(unified / "cgroup.kill", "1"):
+        if self.where.kind == "v2" and write(self.folders[0] / "cgroup.kill", "1"):
             return
-        for _ in range(_KILL_ROUNDS):  # one that forks while we look is found in the next round
+        pids = self._folder("pids")
+        limit = None if pids is None else _text(pids / "pids.max")
+        if pids is not None:
+            write(pids / "pids.max", "0")  # none of them forks any more
+        for _ in range(_KILL_ROUNDS):
             inside = self.members()
             if not inside:
-                return
+                break
             for pid in inside:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+        if pids is not None and limit is not None:
+            write(pids / "pids.max", limit)
 
     def remove(self) -> bool:
         """Remove the group; False while the kernel still holds it, which it does for a moment after the last exit."""
         return all([removed(folder) for folder in self.folders])  # noqa: C419  # each is tried
 
     def _folder(self, controller: str) -> Path | None:
-        base = self.where.unified if controller == "unified" else self.where.trees.get(controller)
+        base = self.where.trees.get(controller)
         return None if base is None else self.folders[self.where.bases.index(base)]
 
 
@@ -146,6 +157,12 @@ def write(file: Path, text: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _text(file: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        return file.read_text(encoding="ascii")
+    return None
 
 
 def _number(folder: Path | None, name: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Literal
 WANTED = ("memory", "pids", "cpu", "io")
 """Controllers that a cage has a use for, by their names of version 2."""
 
-_V1_NAMES = {"memory": "memory", "pids": "pids", "cpu": "cpu", "io": "blkio"}
+_V1_NAMES = {"memory": "memory", "pids": "pids", "cpu": "cpu", "io": "blkio", "usage": "cpuacct"}
 
 
 @dataclass(frozen=True)
@@ -19,24 +19,30 @@ class Hierarchy:
     """Where this process may make groups.
 
     Attributes:
-        kind: "v1" may also have an empty tree of version 2 beside it, for counting processor time and for killing.
-        trees: The folder of our own base group, by controller. In version 2 they are all the same.
-        unified: The folder of our base in version 2's tree, if that is mounted and ours to write.
+        trees: The folder of our own base group, by controller. In version 2 they are all the same. `usage` is where
+            processor time is counted.
     """
 
     kind: Literal["v1", "v2"]
     trees: Mapping[str, Path]
-    unified: Path | None
 
     @property
     def bases(self) -> tuple[Path, ...]:
         """Every folder that a group has to be made in, each once."""
-        roots = [*self.trees.values()] + ([self.unified] if self.unified is not None else [])
-        return tuple(dict.fromkeys(roots))
+        return tuple(dict.fromkeys(self.trees.values()))
+
+    @property
+    def door(self) -> str:
+        """The file of a group that a process writes 0 into to go in.
+
+        Version 1 takes a single thread through `tasks` without the kernel's global lock on forks. Through
+        `cgroup.procs` each entry waits for that lock, which was 12 ms on a quiet machine.
+        """
+        return "tasks" if self.kind == "v1" else "cgroup.procs"
 
     def share(self, folder: Path) -> None:
         """Let the groups below `folder` have the controllers; version 1 does so by itself."""
-        if self.kind == "v2" and self.unified is not None:
+        if self.kind == "v2":
             _enable(folder)
 
     @classmethod
@@ -49,17 +55,13 @@ class Hierarchy:
         unified = _folder(mounts.get("", ()), own.get("", "/"))
         if unified is not None and (found := _nearest(unified)) is not None:
             have = _words(found / "cgroup.subtree_control")
-            if have & {"memory", "pids"}:
-                return cls("v2", {name: found for name in WANTED if name in have}, found)
-        empty = unified if unified is not None and os.access(unified, os.W_OK) else None
+            return cls("v2", {name: found for name in (*WANTED, "usage") if name in {*have, "usage"}})
         trees = {}
         for name, old in _V1_NAMES.items():
             folder = _folder(mounts.get(old, ()), own.get(old, "/"))
             if folder is not None and os.access(folder, os.W_OK):
                 trees[name] = folder
-        if not trees and empty is None:
-            return None
-        return cls("v1", trees, empty)
+        return cls("v1", trees) if trees.keys() & {"memory", "pids"} else None
 
 
 def _nearest(own: Path) -> Path | None:
