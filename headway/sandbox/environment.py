@@ -52,6 +52,7 @@ def environment(command: Command, home: Path, mark: str, ours: Mapping[str, str]
         **passed,
         **_FIXED,
         "HOME": str(home),
+        **command.walls.secrets,
         **command.env,
         MARK: ours.get(MARK, "") + mark,
     }

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from headway.sandbox.family import kill_family, kill_marked
 from headway.sandbox.keeper import KEEPER
+from headway.sandbox.level import Launch
 from headway.sandbox.output import Capture
 
 _READ_BYTES = 64 * 1024
@@ -36,10 +36,8 @@ class Job:
     To be made, and used, in the event loop's own thread: the kernel's death signal is tied to the thread that forks.
 
     Args:
-        argv: What to run.
-        cwd: Where.
-        env: Its whole environment.
-        mark: Its name in `env`.
+        launch: What to run.
+        mark: Its name in its environment.
         capture: Takes its output.
         cap: Bytes of output after which `flooded` is set and nothing more is read.
 
@@ -49,9 +47,7 @@ class Job:
         flooded: Done when the output has gone over the cap.
     """
 
-    def __init__(
-        self, argv: list[str], *, cwd: Path, env: dict[str, str], mark: str, capture: Capture, cap: int
-    ) -> None:
+    def __init__(self, launch: Launch, *, mark: str, capture: Capture, cap: int) -> None:
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[float] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -65,13 +61,21 @@ class Job:
         self._pipe, writer = os.pipe()
         try:
             self._process = subprocess.Popen(
-                argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, start_new_session=True
+                launch.argv,
+                cwd=launch.cwd,
+                env=launch.env,
+                pass_fds=launch.fds,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                start_new_session=True,
             )
         except BaseException:
             os.close(self._pipe)
             raise
         finally:
             os.close(writer)
+            launch.started()
         try:
             KEEPER.add(self._process.pid)
             self._watch()

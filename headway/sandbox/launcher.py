@@ -13,21 +13,23 @@ _ULIMIT_BLOCK = 512
 
 _SHELL = "sh"
 # Its first process tells whether we died before the death signal was set: then it has another parent already.
-_SCRIPT = '[ "$PPID" = "$1" ] || exit 1; ulimit -c {core}; ulimit -f {blocks}; ulimit -n {files}; shift; exec "$@"'
+_SCRIPT = '[ "$PPID" = "$1" ] || exit 1; {limits}; shift; exec "$@"'
 
 
-def argv(line: str) -> list[str]:
-    """The arguments that run a command line under a death signal and resource limits.
+def argv(shown: list[str]) -> list[str]:
+    """The arguments that run a command under a death signal and resource limits.
 
     The limits are set by a shell that then becomes the command, because code of ours between fork and exec could hang
     in a process with threads.
     """
-    script = _SCRIPT.format(
-        core=_NO_CORE_DUMPS,
-        blocks=_at_most(resource.RLIMIT_FSIZE, _FILE_BYTES) // _ULIMIT_BLOCK,
-        files=_at_most(resource.RLIMIT_NOFILE, _OPEN_FILES),
-    )
-    return [*_death_signal(), _SHELL, "-c", script, _SHELL, str(os.getpid()), _command_shell(), "-c", line]
+    return [*_death_signal(), _SHELL, "-c", _SCRIPT.format(limits=limits()), _SHELL, str(os.getpid()), *shown]
+
+
+def limits() -> str:
+    """The words of a shell that set the limits of what it becomes."""
+    blocks = _at_most(resource.RLIMIT_FSIZE, _FILE_BYTES) // _ULIMIT_BLOCK
+    files = _at_most(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    return f"ulimit -c {_NO_CORE_DUMPS}; ulimit -f {blocks}; ulimit -n {files}"
 
 
 def dies_with_us() -> bool:
@@ -47,7 +49,7 @@ def _death_signal() -> tuple[str, ...]:
 
 
 @functools.cache
-def _command_shell() -> str:
+def command_shell() -> str:
     """Models write for bash."""
     return shutil.which("bash") or _SHELL
 

@@ -66,6 +66,7 @@ class Sandbox(Protocol):
     Attributes:
         level: Its name, as the run's header and `headway doctor` show it.
         not_enforced: What it does not hold a command back from, in words.
+        refuses_network: Why a command that may reach out does not, on this machine; empty where it does.
     """
 
     @property
@@ -73,6 +74,9 @@ class Sandbox(Protocol):
 
     @property
     def not_enforced(self) -> tuple[str, ...]: ...
+
+    @property
+    def refuses_network(self) -> str: ...
 
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
         """Run a command to its end; cancelling this call kills it with everything it started.
@@ -83,5 +87,6 @@ class Sandbox(Protocol):
 
         Raises:
             ToolError: The command cannot even be started, for a reason that the model can mend.
+            TransientError: What should stand around it could not be put up; it did not run.
         """
         ...

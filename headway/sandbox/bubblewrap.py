@@ -1,0 +1,136 @@
+"""Walls of namespaces, by bubblewrap: a command finds its workspace, the machine's programs, and nothing else."""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from headway.domain.errors import ToolError
+from headway.sandbox import seccomp
+from headway.sandbox.environment import environment
+from headway.sandbox.launcher import command_shell, limits
+from headway.sandbox.level import Launch, shell_line
+from headway.sandbox.runner import Command
+from headway.sandbox.visible import Visible
+from headway.sandbox.walls import INSIDE, Walls
+
+PROGRAM = "bwrap"
+_TMP, _VAR_TMP = "/tmp", "/var/tmp"  # noqa: S108  # a command's own
+_SCRIPT = '[ "$PPID" = "$1" ] || exit 1; {limits}; shift; exec "$@"'
+
+
+class Bubblewrap:
+    """A mount, pid, network, ipc, uts and cgroup namespace for each command, no capabilities, a filter of system calls.
+
+    As root a command stays user 0, so that files keep their owner; without capabilities that is a user who owns much
+    and may change none of it, because all of it is read-only.
+
+    Args:
+        seen: What it sees of the machine.
+    """
+
+    name = "bubblewrap"
+    keeps_processes = True
+    not_enforced: tuple[str, ...] = ()
+    refuses_network = "there is neither pasta nor slirp4netns to reach out with"
+
+    def __init__(self, seen: Visible) -> None:
+        self._seen = seen
+        self._walls = _common(seen)
+        self._filter = _in_memory(seccomp.program())
+
+    def launch(self, command: Command, home: Path, mark: str) -> Launch:
+        """How a command is started; see `Level.launch`."""
+        walls = command.walls
+        inner = _Inner(walls)
+        cwd = inner.path(command.cwd)
+        env = environment(command, inner.path(home), mark)
+        env |= {"TMPDIR": _TMP, "PWD": str(cwd)}
+        env |= {cache.variable: str(cache.inside) for cache in walls.caches if cache.variable}
+        fds: list[int] = []
+        status, written = os.pipe()
+        fds.append(written)
+        options = ["--json-status-fd", str(written)]
+        if self._filter is not None:
+            fds.append(os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY))
+            options += ["--seccomp", str(fds[-1])]
+        argv = [
+            *("sh", "-c", _SCRIPT.format(limits=limits()), "sh", str(os.getpid())),
+            *(PROGRAM, *options, *self._walls, *inner.mounts(own_folder(home, "tmp"))),
+            *("--remount-ro", "/", "--chdir", str(cwd), "--", *shell_line(command, command_shell())),
+        ]
+        return Launch(argv, walls.workspace, env, tuple(fds), status)
+
+
+class _Inner:
+    """How a command's own folders appear to it."""
+
+    def __init__(self, walls: Walls) -> None:
+        self._walls = walls
+        self._workspace = walls.workspace.resolve()
+
+    def path(self, host: Path) -> Path:
+        """Where a folder of the host is inside."""
+        for own in (self._walls.workspace, self._workspace):
+            if host.is_relative_to(own):
+                return INSIDE / host.relative_to(own)
+        if any(host.is_relative_to(place) for place in self._walls.readable):
+            return host
+        raise ToolError(f"{host} is outside of the workspace: no command may start there.")
+
+    def mounts(self, tmp: Path) -> list[str]:
+        """The options that put them there."""
+        walls = self._walls
+        options = ["--bind", str(self._workspace), str(INSIDE), "--bind", str(tmp), _TMP]
+        for place in walls.readable:
+            options += ["--ro-bind", str(place), str(place)]
+        for cache in walls.caches:
+            options += ["--bind", str(cache.folder), str(cache.inside)]
+        return options
+
+
+def own_folder(parent: Path, name: str) -> Path:
+    """A folder of the harness in one that commands may write. Whatever else a command left in its place goes."""
+    folder = parent / name
+    try:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            folder.unlink()
+            folder.mkdir()
+    except FileNotFoundError:
+        folder.mkdir()
+    return folder
+
+
+def _common(seen: Visible) -> list[str]:
+    """What is the same for every command."""
+    options = ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc"]
+    options += ["--unshare-uts", "--unshare-cgroup-try", "--unshare-net"]
+    if os.geteuid() != 0:
+        options += ["--unshare-user"]
+    options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--dir", "/var", "--symlink", "../tmp", _VAR_TMP]
+    for place in seen.shown:
+        linked = place.is_symlink() and place.parent == Path("/")  # such as /bin, whose target is shown as well
+        options += ["--symlink", str(place.readlink())] if linked else ["--ro-bind", str(place)]
+        options += [str(place)]
+    return options + _hidden(seen.hidden)
+
+
+def _hidden(places: Iterable[Path]) -> list[str]:
+    options: list[str] = []
+    for place in places:
+        if place.is_symlink():
+            place = place.resolve()  # noqa: PLW2901  # nothing can be put on a link
+        if place.is_dir():
+            options += ["--perms", "0000", "--tmpfs", str(place)]
+        else:
+            options += ["--ro-bind", "/dev/null", str(place)]
+    return options
+
+
+def _in_memory(content: bytes | None) -> int | None:
+    """A file without a name; each reader opens it anew, because a position is shared with who inherits it."""
+    if content is None:
+        return None
+    fd = os.memfd_create("headway-seccomp")
+    os.write(fd, content)
+    return fd

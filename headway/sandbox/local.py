@@ -1,0 +1,117 @@
+"""Runs commands: bounds their time and output, cleans up after them, and leaves the walls to a level."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from headway.domain.errors import ToolError, TransientError
+from headway.sandbox.job import Ended, Job
+from headway.sandbox.keeper import KEEPER
+from headway.sandbox.level import Launch, Level
+from headway.sandbox.output import Capture
+from headway.sandbox.runner import Command, CommandResult, KilledFor
+
+OUTPUT_CAP_BYTES = 64 * 1024 * 1024
+PIPE_GRACE_S = 1.0
+"""How long a finished command's background processes may still write; then they are killed."""
+
+
+class LocalSandbox:
+    """Commands on this machine, each in a session of its own, with a minimal environment, behind the walls of a level.
+
+    Held to at every level: its timeout, 64 MB of output, no core dumps, files up to 2 GB, 4,096 open files. When a
+    command ends, what is left of its process group is killed; when it is killed, or this process dies by whatever
+    cause, so is everything that carries its mark.
+    """
+
+    def __init__(self, level: Level) -> None:
+        self._level = level
+
+    @property
+    def level(self) -> str:
+        """Its name, as the run's header and `headway doctor` show it."""
+        return self._level.name
+
+    @property
+    def not_enforced(self) -> tuple[str, ...]:
+        """What it does not hold a command back from, in words."""
+        return self._level.not_enforced
+
+    @property
+    def refuses_network(self) -> str:
+        """Why a command that may reach out does not; empty where it does."""
+        return self._level.refuses_network
+
+    async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
+        """Run a command to its end; see `Sandbox.run`."""
+        capture = Capture(full_output)
+        launch, job = _start(self._level, command, capture)
+        try:
+            killed_for = await _until_over(job, command.timeout_s)
+        except asyncio.CancelledError:
+            await _abandon(job, hunt=not self._level.keeps_processes)
+            launch.stands()
+            raise
+        settling = asyncio.ensure_future(job.settle(hunt=killed_for is not None and not self._level.keeps_processes))
+        try:
+            ended = await asyncio.shield(settling)
+        except asyncio.CancelledError:
+            await asyncio.wait({settling})
+            launch.stands()
+            raise
+        if not launch.stands() and killed_for is None and ended.exit_code != 0:
+            said, _ = capture.text()
+            raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
+        return _result(job, capture, ended, killed_for)
+
+
+def _start(level: Level, command: Command, capture: Capture) -> tuple[Launch, Job]:
+    if "\0" in command.line:
+        raise ToolError("The command holds a NUL character; no shell takes that.")
+    if not command.cwd.is_dir():
+        raise ToolError(f"{command.cwd} is not a folder: name an existing one as workdir.")
+    home = command.home or command.cwd / ".headway" / "home"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"{home} cannot be made, which commands need as their HOME: {error.strerror}.") from error
+    mark = KEEPER.mark()
+    launch = level.launch(command, home, mark)
+    try:
+        return launch, Job(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
+    except OSError as error:
+        launch.stands()
+        raise ToolError(f"The command could not be started: {error.strerror}. Long text belongs in a file.") from error
+
+
+async def _until_over(job: Job, timeout_s: float) -> KilledFor | None:
+    await _first(timeout_s, job.exited, job.flooded)
+    if job.exited.done():
+        await _first(PIPE_GRACE_S, job.closed, job.flooded)
+        return None
+    return "output_limit" if job.flooded.done() else "timeout"
+
+
+async def _first(timeout_s: float, *futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _abandon(job: Job, *, hunt: bool) -> None:
+    """Kill at once; a second cancellation must not leave anything behind, and does not wait for the rest."""
+    job.kill()
+    await asyncio.shield(job.settle(hunt=hunt))
+
+
+def _result(job: Job, capture: Capture, ended: Ended, killed_for: KilledFor | None) -> CommandResult:
+    output, cut = capture.text()
+    return CommandResult(
+        exit_code=ended.exit_code if killed_for is None else None,
+        seconds=job.exited.result() - job.started if job.exited.done() else 0.0,
+        timed_out=killed_for == "timeout",
+        output=output,
+        output_cut=cut or job.flooded.done(),
+        output_bytes=capture.total,
+        killed_for=killed_for,
+        cpu_s=ended.cpu_s,
+        peak_kb=ended.peak_kb,
+    )

@@ -1,0 +1,122 @@
+"""What commands see of the machine: its programs, and nothing that is somebody's."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/snap"),
+    *("/var/lib/dpkg", "/var/lib/texmf", "/var/cache/fontconfig", "/sys/devices/system"),
+)
+
+TOOLCHAINS = (
+    *(".cargo/bin", ".rustup", ".pyenv", ".nvm", "go/bin", "sdk", ".local/bin", ".local/lib", ".local/opt"),
+    *(".local/pipx", ".local/share/pipx", ".local/share/uv", ".local/share/mise", ".local/share/fnm"),
+    *(".asdf", ".sdkman", ".jenv", ".rbenv", ".nodenv", ".goenv", ".volta", ".bun/bin", ".deno/bin", ".dotnet"),
+    *(".ghcup", ".juliaup", ".julia/juliaup", ".elan", ".opam", ".nix-profile", "miniconda3", "miniforge3"),
+)
+"""Below a home: install roots, each as narrow as its tools allow."""
+
+CREDENTIALS = (
+    *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config", ".password-store", ".local/share/keyrings"),
+    *(".netrc", ".npmrc", ".pypirc", ".gitconfig", ".git-credentials", ".pgpass", ".my.cnf", ".vault-token"),
+    *(".cargo/credentials", ".cargo/credentials.toml", ".cargo/config", ".cargo/config.toml", ".gem/credentials"),
+    *(".m2/settings.xml", ".m2/settings-security.xml", ".gradle/gradle.properties", ".terraform.d", ".sbt"),
+    *(".bash_history", ".zsh_history", ".python_history", ".mozilla", ".thunderbird", ".subversion", ".s3cfg"),
+)
+"""Below a home: never shown, also not by `policy.read_only`."""
+
+_TOOLS_CREDENTIALS = (".nvm/versions/node/*/etc/npmrc", ".pyenv/versions/*/pip.conf", "miniconda3/.condarc")
+_KERNEL = ("/proc", "/sys", "/dev", "/run", "/boot")
+
+
+@dataclass(frozen=True)
+class Visible:
+    """What is shown of the machine.
+
+    Attributes:
+        shown: Files and folders at their own paths, those of links being the links themselves.
+        hidden: What lies in one of them and is not shown.
+    """
+
+    shown: tuple[Path, ...]
+    hidden: tuple[Path, ...]
+
+
+def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: Path | None = None) -> Visible:
+    """The part of this machine that every command may read.
+
+    Args:
+        private: Folders that are never shown: the state folder.
+        env: Its PATH names more tools.
+        home: The user's.
+    """
+    home = home or Path.home()
+    shown = [Path(place) for place in SYSTEM if os.path.lexists(place)]
+    shown += [home / place for place in TOOLCHAINS if (home / place).exists()]
+    secret = [place.resolve() for place in private]
+    for entry in _on_path(env, home):
+        covered = any(entry.resolve().is_relative_to(place.resolve()) for place in shown)
+        if not covered and not any(_overlap(entry.resolve(), place) for place in secret):
+            shown.append(entry)
+    hidden = [*secret, *_not_for_all(Path("/etc")), *(home / place for place in CREDENTIALS)]
+    hidden += [found for pattern in _TOOLS_CREDENTIALS for found in home.glob(pattern)]
+    return Visible(tuple(shown), tuple(place for place in hidden if place.exists() and _lies_in(place, shown)))
+
+
+def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> str:
+    """Why a path that a run asks for in `policy.read_only` is not shown; empty when it is."""
+    home = home or Path.home()
+    if not path.is_absolute():
+        return "it is not an absolute path"
+    real = path.resolve()
+    if not real.exists():
+        return "it does not exist on the machine that runs the commands"
+    if any(_overlap(real, place.resolve()) for place in private):
+        return "it would show Headway's own state: logs, keys, other workspaces"
+    for name in CREDENTIALS:
+        if _overlap(real, (home / name).resolve()):
+            return f"it would show {home / name}, where credentials are"
+    if real == Path("/") or any(_overlap(real, Path(place)) for place in _KERNEL):
+        return "it would show what belongs to the system or to other users"
+    return ""
+
+
+def _on_path(env: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """The install roots of tools on PATH: what `bin` lies in, or the folder itself where that is nobody's own."""
+    for text in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
+        entry = Path(text)
+        if not entry.is_absolute() or not entry.is_dir():
+            continue
+        root = entry.parent if entry.name in {"bin", "sbin", "shims", "Scripts"} else entry
+        common = root in {Path("/"), home, home / ".local", home / ".cargo", home / "go"} or home.is_relative_to(root)
+        yield entry if common else root
+
+
+def _not_for_all(folder: Path) -> Iterator[Path]:
+    """What this user may read and others may not: as root, for one, the hashes of passwords."""
+    groups = {os.getegid(), *os.getgroups()}
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_symlink():
+            continue
+        status = entry.stat(follow_symlinks=False)
+        ours = status.st_uid == os.geteuid() or (status.st_gid in groups and status.st_mode & stat.S_IRGRP)
+        if not status.st_mode & stat.S_IROTH:
+            if ours:
+                yield Path(entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _not_for_all(Path(entry.path))
+
+
+def _lies_in(place: Path, shown: Iterable[Path]) -> bool:
+    return any(place.is_relative_to(root) or place.resolve().is_relative_to(root.resolve()) for root in shown)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
