@@ -29,7 +29,7 @@ from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
 from headway.agent.models import AgentRole, Models
 from headway.agent.planner import PlannerAgent
-from headway.agent.prompts import Prompts
+from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import WorkerAgent
 from headway.cli.connect import connect, target_of
@@ -68,6 +68,7 @@ class Settings:
         agents: How many agents work at once in this process; a property of the machine.
         heartbeat_s: Heartbeat timeout of every activity, from 2 s.
         audit_s: Silence after which a planner looks up what became of its children, from 1 s.
+        prompts: Folder of the user's own prompts.
     """
 
     home: Path
@@ -78,6 +79,7 @@ class Settings:
     heartbeat_s: int
     audit_s: int
     secrets: tuple[str, ...]
+    prompts: Path | None = None
 
     @classmethod
     def read(cls, env: Mapping[str, str], agents: int | None) -> "Settings":
@@ -95,6 +97,7 @@ class Settings:
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
             audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
             secrets=tuple(env[name] for name in SECRETS if env.get(name)),
+            prompts=own_folder(env),
         )
 
 
@@ -105,7 +108,7 @@ class Workshop:
         self.settings = settings
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
         self.sandbox = PlainSandbox()
-        self.prompts = Prompts.load()
+        self.prompts = Prompts.load(settings.prompts)
         names: dict[AgentRole, str] = {"planner": settings.planner_model, "worker": settings.worker_model}
         self.models = Models(Model(settings.endpoint), names)
         self.hubs = cache(self._hub)
@@ -239,6 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings.read(os.environ, options.agents)
+        _show(Prompts.load(settings.prompts).told)
         if options.only:
             asyncio.run(work(options.only, settings, options.skip_run))
         else:
@@ -251,7 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(event: object) -> None:
-    print(event, flush=True)  # noqa: T201 - who is up and who died, what is replayed
+    if event:
+        print(event, flush=True)  # noqa: T201 - who is up and who died, what is replayed, whose prompts are used
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headway.agent.excerpt import cut, cut_bytes
+from headway.agent.excerpt import cut
+from headway.agent.guidance import guidance
+from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
-from headway.domain.errors import ToolError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.headings import task_heading
@@ -15,8 +16,6 @@ from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.work import WorkOrder
 from headway.git.hub import Hub
 
-GUIDANCE_FILES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
-GUIDANCE_BYTES = 32 * 1024
 SUMMARY_CHARS = 4_000
 NONE = "none"
 
@@ -33,7 +32,7 @@ class Assignment:
 
     def text(self, base: Oid, setup: Event | None, line: Sequence[Event]) -> str:
         """Everything the worker knows, its task first."""
-        task, limits, policy = self.task, self.spec.limits, self.spec.policy
+        task, limits = self.task, self.spec.limits
         kind = "kind_change" if task.kind is TaskKind.CHANGE else "kind_investigate"
         minutes = "no limit" if limits.task_minutes == "none" else f"{limits.task_minutes:g} minutes"
         return self.prompts.render(
@@ -45,15 +44,13 @@ class Assignment:
             paths=", ".join(task.paths) or NONE,
             done_when=task.done_when or NONE,
             kind=self.prompts.render(f"messages/{kind}"),
-            dependencies=policy.dependencies or NONE,
-            performance=policy.performance or NONE,
-            command_seconds=limits.command_seconds,
+            policy=policy_text(self.spec, self.prompts),
             task_minutes=minutes,
             check=self.spec.check or NONE,
             base=base[:12],
             setup=self._setup(setup),
             earlier=self._earlier(line),
-            guidance=guidance(self.hub, self.order.context.base) or NONE,
+            guidance=guidance(self.hub, self.order.context.base, task.paths, self.prompts) or NONE,
         )
 
     def _setup(self, setup: Event | None) -> str:
@@ -88,14 +85,3 @@ class Assignment:
         """The commit, because the workspace's own git knows the hub's objects and not its refs."""
         kept = [event for event in line if event.type == "snapshot" and event.seq < before]
         return str(kept[-1].data["commit"]) if kept and handoff.facts.wip else NONE
-
-
-def guidance(hub: Hub, base: Oid) -> str:
-    """What the repository says to agents at the run's base commit, cut at 32 KiB; empty when it says nothing."""
-    for name in GUIDANCE_FILES:
-        try:
-            raw = hub.read_file(base, name)
-        except ToolError:
-            continue
-        return cut_bytes(raw.decode("utf-8", "replace"), GUIDANCE_BYTES)
-    return ""

@@ -7,6 +7,7 @@ from headway.agent.children import Asked, recovered_in, told_in
 from headway.agent.conversation import newest_scratchpad
 from headway.agent.excerpt import cut
 from headway.agent.handoff_text import brief, words
+from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
 from headway.domain.budget import UNLIMITED
 from headway.domain.events import Event
@@ -51,8 +52,7 @@ class Briefing:
         policy = self.spec.policy
         fewest, most = policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
         common = {
-            "dependencies": policy.dependencies or NONE,
-            "performance": policy.performance or NONE,
+            "policy": policy_text(self.spec, self.prompts),
             "fewest": fewest,
             "most": most,
         }

@@ -52,10 +52,21 @@ class Conversation:
     Attributes:
         events: The conversation's events of this epoch, which grow with it.
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
+
+    Args:
+        prompts: Hash of the set of prompts that the agent works by, for the log.
     """
 
     def __init__(
-        self, log: AgentLog, chosen: Chosen, *, system: str, tools: tuple[ToolSchema, ...], paid: Usage, epoch: int
+        self,
+        log: AgentLog,
+        chosen: Chosen,
+        *,
+        system: str,
+        tools: tuple[ToolSchema, ...],
+        paid: Usage,
+        epoch: int,
+        prompts: str = "",
     ) -> None:
         self.log = log
         self.paid = paid
@@ -63,6 +74,7 @@ class Conversation:
         self.turn = 0
         self._chosen = chosen
         self._system = system
+        self._prompts = prompts
         self._tools = tools
         self._head_bytes = len(system.encode()) + sum(
             len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools
@@ -150,6 +162,7 @@ class Conversation:
                 "step": request.step,
                 "model": request.model,
                 "prompt": fingerprint(self._system),
+                "prompts": self._prompts,
                 "items": len(request.items),
                 "bytes": self._nbytes,
             },

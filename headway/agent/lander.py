@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway.agent.conversation import Answer, Conversation
+from headway.agent.forbidden import Breach, breaches
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import Land
@@ -23,7 +24,11 @@ PATHS_NAMED = 40
 
 @dataclass(frozen=True)
 class Lander:
-    """Lands for one attempt at a task."""
+    """Lands for one attempt at a task.
+
+    Attributes:
+        forbidden: Dependencies that no change may add.
+    """
 
     context: RunContext
     task: AgentId
@@ -31,6 +36,7 @@ class Lander:
     workspace: Workspace
     author: str
     prompts: Prompts
+    forbidden: tuple[str, ...] = ()
 
     async def land(self, talk: Conversation, begun: Event, asked: Land) -> Answer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
@@ -47,9 +53,26 @@ class Lander:
             paths=asked.paths,
             accept_doubtful=_was_doubtful(talk.events),
         )
+        found = await in_thread(self._breaches, submission)
+        if found:
+            return self._forbidden(found)
         await in_thread(talk.log.sync)
         outcome = await in_thread(Landing(self.hub).land, self.workspace, submission, talk.log.check)
         return self._told(talk, outcome)
+
+    def _breaches(self, submission: Submission) -> list[Breach]:
+        """Forbidden dependencies that the change would add."""
+        if not self.forbidden:
+            return []
+        with self.workspace.held():
+            tree = self.workspace.scan().tree
+            return breaches(self.hub, self.workspace.base, tree, self.forbidden, submission.touches)
+
+    def _forbidden(self, found: Sequence[Breach]) -> Answer:
+        named = [f"- {breach.name} in {breach.path}, by the rule '{breach.rule}'" for breach in found]
+        text = self.prompts.render("answers/land_forbidden", found=_listed(named, "\n"))
+        facts = {"landing": "forbidden", "forbidden": sorted({breach.name for breach in found})}
+        return Answer(text, error=True, facts=facts)
 
     def keep(self, talk: Conversation) -> Snapshot | None:
         """Keep what is not on the trunk on the task's ref."""

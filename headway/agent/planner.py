@@ -111,6 +111,7 @@ class PlannerAgent:
             tools=PLANNER_SCHEMAS,
             paid=usage_of(physical),
             epoch=start.epoch,
+            prompts=self._prompts.fingerprint,
         )
         talk.turn = order.turn
         pinned = Oid(start.data["pinned"])

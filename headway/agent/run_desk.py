@@ -87,6 +87,7 @@ class RunDesk:
         resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts)
         notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
+        notes += [self._prompts.told] if self._prompts.told else []
         notes += [f"the model endpoint does not answer: {probe.problem}"] if probe.problem else []
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes),

@@ -140,10 +140,12 @@ class WorkerAgent:
             tools=WORKER_SCHEMAS,
             paid=usage_of(await in_thread(self._store.all_events, order.me)),
             epoch=start.epoch,
+            prompts=self._prompts.fingerprint,
         )
         talk.turn = sum(1 for event in talk.events if event.type == "llm.response")
         author = spec.commit.author if spec.commit else hub.facts().author
-        lander = Lander(context, order.me, hub, workspace, author, self._prompts)
+        forbidden = spec.policy.forbidden_dependencies
+        lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
         walls = walls_of(order.me, workspace, spec)
         limit = spec.limits.command_seconds
         bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)

@@ -28,7 +28,6 @@ NOT_IN_THIS_VERSION = frozenset(
         "policy.setup_env",
         "policy.read_only",
         "policy.wrap",
-        "policy.forbidden_dependencies",
         "models.fixer",
         "models.compaction",
         "models.planner.price",
@@ -51,6 +50,8 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Af
 Command = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000), AfterValidator(_without_nul)
 ]
+Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\s*?\[]+\*?$")]
+"""The name of a dependency; `*` at its end stands for the rest of it."""
 Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
 Bounded = Count | Literal["none"]
 Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
@@ -104,7 +105,7 @@ class Policy(_Input):
     setup_env: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
     wrap: Command | None = None
-    forbidden_dependencies: tuple[str, ...] = ()
+    forbidden_dependencies: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
     dependencies: str = ""
     performance: str = ""
     tasks_per_round: Range = (5, 30)

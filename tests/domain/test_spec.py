@@ -269,7 +269,6 @@ LATER: dict[str, Any] = {
     "policy.setup_env": ["TOKEN"],
     "policy.read_only": ["/opt/sdk"],
     "policy.wrap": "with-database",
-    "policy.forbidden_dependencies": ["left-pad"],
     "models.fixer": {"model": "small"},
     "models.compaction": {},
     "models.planner.price": {"input": 1.0},

@@ -1,0 +1,108 @@
+"""What the repository says to agents: its AGENTS.md files from the top down to where a task works."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from headway.agent.prompts import Prompts
+from headway.domain.ids import Oid
+from headway.git.hub import Hub
+
+NAMES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
+"""Of each folder the first that is there."""
+
+GUIDANCE_BYTES = 32 * 1024
+FOLDERS = 100
+"""A task that names hundreds of paths is told of the folders nearest to the top."""
+
+LINK = "120000"
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    mode: str
+    oid: Oid
+
+
+def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str:
+    """The guidance for a task at `paths`, as the commit `base` has it, the nearest last; empty when there is none.
+
+    Of more than 32 KiB the nearest is kept, and what is cut is said. Always from the commit that the run began on, so
+    that no agent can write into what others are told.
+    """
+    found = _files(hub, base, _folders(paths))
+    room = GUIDANCE_BYTES
+    parts: list[str] = []
+    for path, text in reversed(found):
+        raw = text.encode()
+        shown = raw[:room].decode("utf-8", "ignore")
+        room -= len(raw[:room])
+        if shown != text:
+            note = prompts.render("messages/guidance_cut", left=len(raw) - len(shown.encode()), size=len(raw))
+            shown = f"{shown}\n{note}".strip()
+        parts.insert(0, prompts.render("messages/guidance", path=path, text=shown))
+    return "\n\n".join(parts)
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """Every folder from the top to each path, the top first; a path may be a folder itself, and may hold a pattern."""
+    folders = {""}
+    for path in paths:
+        place = ""
+        for part in PurePosixPath(path.strip().lstrip("/")).parts:
+            if part == ".." or any(char in part for char in "*?[\0"):
+                break
+            place = f"{place}/{part}".lstrip("/")
+            folders.add(place)
+    return sorted(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))[:FOLDERS]
+
+
+def _files(hub: Hub, base: Oid, folders: Sequence[str]) -> list[tuple[str, str]]:
+    wanted = [f"{folder}/{name}".lstrip("/") for folder in folders for name in NAMES]
+    there = _listed(hub, base, wanted)
+    read: list[tuple[str, str]] = []
+    for folder in folders:
+        for name in NAMES:
+            path = f"{folder}/{name}".lstrip("/")
+            text = _text(hub, base, there[path]) if path in there else ""
+            if text:
+                if all(text != other for _, other in read):
+                    read.append((path, text))
+                break
+    return read
+
+
+def _listed(hub: Hub, base: Oid, paths: Sequence[str]) -> dict[str, _File]:
+    said = hub.repo.run("ls-tree", "-z", base, "--", *paths).out.decode(errors="surrogateescape")
+    found = {}
+    for entry in filter(None, said.split("\0")):
+        facts, _, path = entry.partition("\t")
+        mode, kind, oid = facts.split(" ")
+        if kind == "blob":
+            found[path] = _File(path, mode, Oid(oid))
+    return found
+
+
+def _text(hub: Hub, base: Oid, file: _File) -> str:
+    """A file's text; of a link that stays in the repository, as many use one for both names, that of its target."""
+    raw = hub.repo.run("cat-file", "blob", file.oid).out
+    if file.mode == LINK:
+        target = _inside(PurePosixPath(file.path).parent, raw.decode(errors="surrogateescape"))
+        there = _listed(hub, base, [target]) if target else {}
+        end = there.get(target)
+        return _text(hub, base, end) if end is not None and end.mode != LINK else ""
+    return raw.decode("utf-8", "replace").strip()
+
+
+def _inside(folder: PurePosixPath, target: str) -> str:
+    """Where a link in `folder` leads, or nothing when that is outside."""
+    parts: list[str] = []
+    for part in (folder / target).parts:
+        if part == "/" or "\0" in part or (part == ".." and not parts):
+            return ""
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
