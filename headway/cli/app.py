@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from headway.cli.cancel import cancel
+from headway.cli.check import check
 from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
 from headway.cli.down import down
@@ -38,6 +39,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     up,
     down,
+    check,
     run,
     status,
     pause,

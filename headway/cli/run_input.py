@@ -35,7 +35,7 @@ def said(instructions: str) -> str:
     Raises:
         UserError: The file cannot be read.
     """
-    return _text(Path(instructions[1:])) if instructions.startswith("@") else instructions
+    return read_text(Path(instructions[1:])) if instructions.startswith("@") else instructions
 
 
 def name_for(raw: dict[str, Any], given: str | None, now: datetime) -> RunName:
@@ -65,7 +65,7 @@ def _place(repo: str) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        raw = orjson.loads(_text(file))
+        raw = orjson.loads(read_text(file))
     except orjson.JSONDecodeError as error:
         raise UserError(f"--input: {file} is not JSON: {error}") from error
     if not isinstance(raw, dict):
@@ -73,7 +73,12 @@ def _read(file: Path) -> dict[str, Any]:
     return raw
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """What a file holds.
+
+    Raises:
+        UserError: It cannot be read, or is no text.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
