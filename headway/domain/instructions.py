@@ -1,4 +1,4 @@
-"""What instructions leave out that long runs were seen to go wrong without. Words are looked for, nothing is understood.
+"""What instructions leave out that long runs went wrong without. Words are looked for, nothing is understood.
 
 The list is that of the published experience with this kind of harness: what nobody says is decided by whoever comes
 first, and the rest builds on it.
@@ -41,7 +41,8 @@ _DEPENDENCIES = re.compile(
 _MEASURE = re.compile(
     r"\b\d[\d.,]*\s*(ms|µs|ns|s|sec|secs|seconds?|min|mins|minutes?|hours?|[kmgt]i?b|bytes|fps|hz|requests|rps|x|times)\b"
     r"|\d\s*%|\bper second\b"
-    r"|\b(latency|throughput|memory|speed|performance|fast|slow|time)\w*\b[^.\n]{0,80}\b(than|within|under|below|at most)\b"
+    r"|\b(latency|throughput|memory|speed|performance|fast|slow|time)\w*\b"
+    r"[^.\n]{0,80}\b(than|within|under|below|at most)\b"
     r"|\b(no|not|never) (slower|longer|larger|bigger|more memory)\b",
     _FLAGS,
 )
@@ -68,7 +69,7 @@ _WHY = re.compile(
     _FLAGS,
 )
 _VAGUE = re.compile(
-    r"\b(many|lots of|a lot of|numerous|several|plenty of|as many) (\w+ )?(tasks|workers|agents|tests)\b", _FLAGS
+    r"\b(many|lots of|a lot of|numerous|several|plenty of) (\w+ )?(tasks|workers|agents|tests)\b", _FLAGS
 )
 _POINT = re.compile(r"^\s*([-*+•]|\d+[.)]|\[[ x]\])\s+", _FLAGS)
 
