@@ -39,7 +39,7 @@ class Bubblewrap:
         self._walls = _common(seen)
         self._filter = _in_memory(seccomp.program())
 
-    def launch(self, command: Command, home: Path, mark: str) -> Launch:
+    def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
         """How a command is started; see `Level.launch`."""
         walls = command.walls
         inner = _Inner(walls)
@@ -55,7 +55,7 @@ class Bubblewrap:
             fds.append(os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY))
             options += ["--seccomp", str(fds[-1])]
         argv = [
-            *("sh", "-c", _SCRIPT.format(limits=limits()), "sh", str(os.getpid())),
+            *("sh", "-c", _SCRIPT.format(limits=limits(preamble)), "sh", str(os.getpid())),
             *(PROGRAM, *options, *self._walls, *inner.mounts(own_folder(home, "tmp"))),
             *("--remount-ro", "/", "--chdir", str(cwd), "--", *shell_line(command, command_shell())),
         ]

@@ -10,6 +10,9 @@ from pathlib import Path
 from headway.domain.ids import short_hash
 from headway.sandbox.hierarchy import Hierarchy
 
+PIDS = 512
+"""Processes and threads of one agent at once. Only a control group bounds them for root."""
+
 _MB = 1024 * 1024
 _KILL_ROUNDS = 50
 _SLUG_CHARS = 80

@@ -13,11 +13,10 @@ from pathlib import Path
 import psutil
 
 from headway.domain.finding import Finding
-from headway.sandbox.cage import Cage, limit_memory, removed, slug, write
+from headway.sandbox.cage import PIDS, Cage, limit_memory, removed, slug, write
 from headway.sandbox.hierarchy import WANTED, Hierarchy
 
 PARENT = "headway"
-PIDS = 512
 MEMORY_MB = 2048
 CPU_WEIGHT = 50
 """Half of what other programs have, so that what serves the agents comes first when a core is short."""
@@ -100,6 +99,11 @@ class Cages:
                 self._busy[agent] = self._busy.get(agent, 1) - 1
                 if self._busy[agent] <= 0:
                     del self._busy[agent]
+
+    def users(self, agent: str) -> int:
+        """How many commands of an agent run."""
+        with self._lock:
+            return self._busy.get(agent, 0)
 
     def drop(self, agent: str) -> None:
         """An agent is done: kill what is in its cage, and remove it as soon as the kernel lets go."""

@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import resource
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 _PROC = Path("/proc")
 _ROUNDS = 20
+_PAGE_KB = resource.getpagesize() // 1024
 
 
 def kill_family(leader: int) -> None:
@@ -34,6 +38,36 @@ def kill_marked(mark: str) -> None:
         if not found:
             return
         _kill(found)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the processes of a command use now, together; memory without what they share."""
+
+    memory_kb: int
+    pids: int
+
+
+def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
+    """What commands use, by their marks: what descends from their leaders, and whatever carries their marks.
+
+    Reads every process of the machine: not for an event loop.
+    """
+    found = {mark: {leader, *_descendants(leader)} for mark, leader in leaders.items()}
+    wanted = {mark.encode(): mark for mark in leaders}
+    for pid in _all_processes():
+        environment = _environment_of(pid)
+        for raw, mark in wanted.items():
+            if raw in environment:
+                found[mark].add(pid)
+    return {mark: Use(sum(map(_memory_kb, pids)), len(pids)) for mark, pids in found.items()}
+
+
+def _memory_kb(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        fields = (_PROC / str(pid) / "statm").read_bytes().split()
+        return (int(fields[1]) - int(fields[2])) * _PAGE_KB
+    return 0
 
 
 def _kill(pids: list[int]) -> None:

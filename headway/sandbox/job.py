@@ -42,6 +42,7 @@ class Job:
         cap: Bytes of output after which `flooded` is set and nothing more is read.
 
     Attributes:
+        mark: Its name in its environment.
         exited: Done when the first process of the command is over; its result is the time, by `time.monotonic`.
         closed: Done when nobody holds the output any more.
         flooded: Done when the output has gone over the cap.
@@ -52,7 +53,7 @@ class Job:
         self.exited: asyncio.Future[float] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.flooded: asyncio.Future[None] = self._loop.create_future()
-        self._mark = mark
+        self.mark = mark
         self._capture = capture
         self._cap = cap
         self._pidfd = -1
@@ -84,6 +85,11 @@ class Job:
             self._process.wait()
             self._let_go()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return self._process.pid
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):  # the command matters more than its niceness
@@ -134,7 +140,7 @@ class Job:
         """
         self.kill()
         if hunt:
-            await asyncio.to_thread(kill_marked, self._mark)
+            await asyncio.to_thread(kill_marked, self.mark)
         await asyncio.wait({self.exited}, timeout=_LAST_WAIT_S)
         self._drain()
         KEEPER.remove(self._process.pid)

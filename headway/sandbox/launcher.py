@@ -7,7 +7,9 @@ import shutil
 import subprocess
 
 _NO_CORE_DUMPS = 0
-_FILE_BYTES = 2 * 1024**3
+FILE_BYTES = 2 * 1024**3
+"""The largest file that a command may write."""
+
 _OPEN_FILES = 4096
 _ULIMIT_BLOCK = 512
 
@@ -16,20 +18,20 @@ _SHELL = "sh"
 _SCRIPT = '[ "$PPID" = "$1" ] || exit 1; {limits}; shift; exec "$@"'
 
 
-def argv(shown: list[str]) -> list[str]:
+def argv(shown: list[str], preamble: str = "") -> list[str]:
     """The arguments that run a command under a death signal and resource limits.
 
     The limits are set by a shell that then becomes the command, because code of ours between fork and exec could hang
     in a process with threads.
     """
-    return [*_death_signal(), _SHELL, "-c", _SCRIPT.format(limits=limits()), _SHELL, str(os.getpid()), *shown]
+    return [*_death_signal(), _SHELL, "-c", _SCRIPT.format(limits=limits(preamble)), _SHELL, str(os.getpid()), *shown]
 
 
-def limits() -> str:
-    """The words of a shell that set the limits of what it becomes."""
-    blocks = _at_most(resource.RLIMIT_FSIZE, _FILE_BYTES) // _ULIMIT_BLOCK
+def limits(preamble: str = "") -> str:
+    """The words of a shell that set the limits of what it becomes, after those that go into its cage."""
+    blocks = _at_most(resource.RLIMIT_FSIZE, FILE_BYTES) // _ULIMIT_BLOCK
     files = _at_most(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    return f"ulimit -c {_NO_CORE_DUMPS}; ulimit -f {blocks}; ulimit -n {files}"
+    return f"{preamble}ulimit -c {_NO_CORE_DUMPS}; ulimit -f {blocks}; ulimit -n {files}"
 
 
 def dies_with_us() -> bool:

@@ -69,13 +69,14 @@ class Level(Protocol):
     @property
     def keeps_processes(self) -> bool: ...
 
-    def launch(self, command: Command, home: Path, mark: str) -> Launch:
+    def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
         """How a command is started.
 
         Args:
             command: The command.
             home: Its HOME, which exists.
             mark: Its name in its environment.
+            preamble: Words of a shell, to be run before anything else of it: they go into its cage.
 
         Raises:
             ToolError: It cannot be, for a reason that the model can mend.

@@ -9,7 +9,9 @@ from headway.sandbox.job import Ended, Job
 from headway.sandbox.keeper import KEEPER
 from headway.sandbox.level import Launch, Level
 from headway.sandbox.output import Capture
+from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
+from headway.sandbox.watchdog import Watch
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
 PIPE_GRACE_S = 1.0
@@ -21,11 +23,12 @@ class LocalSandbox:
 
     Held to at every level: its timeout, 64 MB of output, no core dumps, files up to 2 GB, 4,096 open files. When a
     command ends, what is left of its process group is killed; when it is killed, or this process dies by whatever
-    cause, so is everything that carries its mark.
+    cause, so is everything that carries its mark. What else holds is in `resources`: memory, processes, disk, gates.
     """
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, resources: Resources | None = None) -> None:
         self._level = level
+        self._resources = resources or Resources()
 
     @property
     def level(self) -> str:
@@ -35,7 +38,8 @@ class LocalSandbox:
     @property
     def not_enforced(self) -> tuple[str, ...]:
         """What it does not hold a command back from, in words."""
-        return self._level.not_enforced
+        held = self._resources.enforced
+        return tuple(words for words in self._level.not_enforced if words.partition(":")[0] not in held)
 
     @property
     def refuses_network(self) -> str:
@@ -45,27 +49,41 @@ class LocalSandbox:
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
         """Run a command to its end; see `Sandbox.run`."""
         capture = Capture(full_output)
-        launch, job = _start(self._level, command, capture)
-        try:
-            killed_for = await _until_over(job, command.timeout_s)
-        except asyncio.CancelledError:
-            await _abandon(job, hunt=not self._level.keeps_processes)
-            launch.stands()
-            raise
-        settling = asyncio.ensure_future(job.settle(hunt=killed_for is not None and not self._level.keeps_processes))
-        try:
-            ended = await asyncio.shield(settling)
-        except asyncio.CancelledError:
-            await asyncio.wait({settling})
-            launch.stands()
-            raise
-        if not launch.stands() and killed_for is None and ended.exit_code != 0:
-            said, _ = capture.text()
-            raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
-        return _result(job, capture, ended, killed_for)
+        async with self._resources.around(command) as held:
+            launch, job = _start(self._level, command, capture, held.preamble)
+            watch = held.started(job.pid, job.mark)
+            try:
+                killed_for = await _until_over(job, watch, command.timeout_s)
+            except asyncio.CancelledError:
+                # At once; a second cancellation must not leave anything behind, and does not wait for the rest.
+                job.kill()
+                await asyncio.shield(self._settle(job, held, killed=True))
+                launch.stands()
+                raise
+            settling = asyncio.ensure_future(self._settle(job, held, killed=killed_for is not None))
+            try:
+                ended, disk_full = await asyncio.shield(settling)
+            except asyncio.CancelledError:
+                await asyncio.wait({settling})
+                launch.stands()
+                raise
+            if not launch.stands() and killed_for is None and ended.exit_code != 0:
+                said, _ = capture.text()
+                raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
+            result = held.account(_result(job, capture, ended, killed_for), disk_full=disk_full)
+        self._resources.note(command, result)
+        return result
+
+    async def _settle(self, job: Job, held: Held, *, killed: bool) -> tuple[Ended, bool]:
+        """End what is left of a command; how it ended, and whether its workspace is over its quota."""
+        contained = self._level.keeps_processes
+        if (killed or not contained) and self._resources.alone(held):
+            held.kill()
+        ended = await job.settle(hunt=killed and not contained and held.cage is None)
+        return ended, await held.over()
 
 
-def _start(level: Level, command: Command, capture: Capture) -> tuple[Launch, Job]:
+def _start(level: Level, command: Command, capture: Capture, preamble: str) -> tuple[Launch, Job]:
     if "\0" in command.line:
         raise ToolError("The command holds a NUL character; no shell takes that.")
     if not command.cwd.is_dir():
@@ -76,7 +94,7 @@ def _start(level: Level, command: Command, capture: Capture) -> tuple[Launch, Jo
     except OSError as error:
         raise ToolError(f"{home} cannot be made, which commands need as their HOME: {error.strerror}.") from error
     mark = KEEPER.mark()
-    launch = level.launch(command, home, mark)
+    launch = level.launch(command, home, mark, preamble)
     try:
         return launch, Job(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
     except OSError as error:
@@ -84,22 +102,18 @@ def _start(level: Level, command: Command, capture: Capture) -> tuple[Launch, Jo
         raise ToolError(f"The command could not be started: {error.strerror}. Long text belongs in a file.") from error
 
 
-async def _until_over(job: Job, timeout_s: float) -> KilledFor | None:
-    await _first(timeout_s, job.exited, job.flooded)
+async def _until_over(job: Job, watch: Watch, timeout_s: float) -> KilledFor | None:
+    await _first(timeout_s, job.exited, job.flooded, watch.broken)
     if job.exited.done():
         await _first(PIPE_GRACE_S, job.closed, job.flooded)
         return None
+    if watch.broken.done():
+        return watch.broken.result()
     return "output_limit" if job.flooded.done() else "timeout"
 
 
 async def _first(timeout_s: float, *futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _abandon(job: Job, *, hunt: bool) -> None:
-    """Kill at once; a second cancellation must not leave anything behind, and does not wait for the rest."""
-    job.kill()
-    await asyncio.shield(job.settle(hunt=hunt))
 
 
 def _result(job: Job, capture: Capture, ended: Ended, killed_for: KilledFor | None) -> CommandResult:

@@ -6,6 +6,7 @@ from headway.sandbox.environment import environment
 from headway.sandbox.launcher import argv, command_shell
 from headway.sandbox.level import Launch, shell_line
 from headway.sandbox.local import LocalSandbox
+from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 
 
@@ -19,19 +20,20 @@ class Plain:
         "filesystem: a command reads and writes whatever this user may, other workspaces included",
         "network: a command reaches whatever this machine reaches, this machine's own services included",
         "memory: only the machine's own limits hold",
-        "processes: their number is not limited, and a command can read this user's other processes and signal them",
+        "forks: the number of processes is not limited",
+        "processes: a command can read this user's other processes and signal them",
         "daemons: a process that detaches from its session lives on after its command's ordinary end",
     )
 
-    def launch(self, command: Command, home: Path, mark: str) -> Launch:
+    def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
         """How a command is started; see `Level.launch`."""
         env = environment(command, home, mark)
         env |= {cache.variable: str(cache.folder) for cache in command.walls.caches if cache.variable}
-        return Launch(argv(shell_line(command, command_shell())), command.cwd, env)
+        return Launch(argv(shell_line(command, command_shell()), preamble), command.cwd, env)
 
 
 class PlainSandbox(LocalSandbox):
     """Commands without walls."""
 
-    def __init__(self) -> None:
-        super().__init__(Plain())
+    def __init__(self, resources: Resources | None = None) -> None:
+        super().__init__(Plain(), resources)

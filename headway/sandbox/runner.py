@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 from headway.sandbox.walls import Walls
 
-KilledFor = Literal["timeout", "output_limit", "cancelled", "oom"]
+KilledFor = Literal["timeout", "output_limit", "cancelled", "oom", "processes", "disk_quota"]
+"""`oom` and `processes` come from the watchdog, where no cage holds a command to its limits."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class CommandResult:
         cpu_s: Processor time of the command and what it waited for, where the system tells.
         peak_kb: The largest resident size of one of its processes; None if that is less than our own, which the system
             does not tell apart.
+        tree_peak_kb: Most memory of all its processes together, file cache included; None where nobody counts it, or
+            where an earlier command of its agent used more.
+        out_of_memory: A process of it was killed because its agent's memory was used up. The shell may have gone on.
+        forks_refused: How often it was refused another process.
+        disk_full: Its workspace is over its quota.
+        waited_s: Seconds before its start, at the gates of the machine. Not part of `seconds`, nor of its timeout.
+        waited_for: What for: "slot", "memory", "disk".
     """
 
     exit_code: int | None
@@ -58,6 +66,12 @@ class CommandResult:
     killed_for: KilledFor | None = None
     cpu_s: float | None = None
     peak_kb: int | None = None
+    tree_peak_kb: int | None = None
+    out_of_memory: bool = False
+    forks_refused: int = 0
+    disk_full: bool = False
+    waited_s: float = 0.0
+    waited_for: tuple[str, ...] = ()
 
 
 class Sandbox(Protocol):

@@ -23,6 +23,7 @@ def test_it_is_a_sandbox_that_says_what_it_does_not_enforce(sandbox: PlainSandbo
         "filesystem",
         "network",
         "memory",
+        "forks",
         "processes",
         "daemons",
     }

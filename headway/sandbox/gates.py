@@ -1,0 +1,172 @@
+"""Gates of the whole machine, across processes: heavy commands pass a few at a time, and all wait while it is short.
+
+A slot is a locked file, so that the kernel gives it back when its holder dies.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.errors import ToolError
+from headway.domain.finding import Finding
+from headway.sandbox.heavy import LongRunners, is_heavy
+from headway.sandbox.machine import Bounds, Machine
+
+TRY_EVERY_S = 0.1
+"""How often the first in our line asks for a slot that another process may have given back."""
+
+LOOK_EVERY_S = 1.0
+LONGEST_WAIT_S = 300.0
+"""How long a command waits for a short machine. Then it runs, if memory is short, because its cage bounds it; if the
+disk is, it does not, and the model is told."""
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What passing took.
+
+    Attributes:
+        seconds: Until it could start.
+        why: For what, in the order of waiting: "slot", "memory", "disk".
+    """
+
+    seconds: float = 0.0
+    why: tuple[str, ...] = ()
+
+
+class Gates:
+    """The gates of the machine as one process sees them. To be used in one event loop.
+
+    Args:
+        folder: Where the locks lie; the same for all processes of a state folder.
+        slots: Heavy commands at once on this machine.
+        look: How the machine stands.
+        bounds: From where on it is short.
+        longest_wait_s: See `LONGEST_WAIT_S`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        slots: int,
+        *,
+        look: Callable[[Path], Machine] = Machine.look,
+        bounds: Bounds | None = None,
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
+        self.slots = slots
+        self._folder = folder
+        self._look = look
+        self._bounds = bounds or Bounds()
+        self._longest_wait_s = longest_wait_s
+        self._line = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._looked = (0.0, None)  # type: tuple[float, str | None]
+        self._long = LongRunners()
+
+    @contextlib.asynccontextmanager
+    async def passed(self, line: str) -> AsyncIterator[Waited]:
+        """Be let through, with a slot if the command is heavy; the slot is given back at the end.
+
+        Waiting ends at once when the caller is cancelled.
+
+        Raises:
+            ToolError: The disk was too full for too long; the command must not run.
+        """
+        began, why = time.monotonic(), []
+        async with contextlib.AsyncExitStack() as stack:
+            short = await self._until_not_short()
+            why += [short] if short else []
+            if is_heavy(line) or self._long.knows(line):
+                slot = self._free_slot() if not self._line.locked() else None
+                if slot is None:
+                    why.append("slot")
+                    slot = await self._wait_for_slot()
+                stack.callback(self._give_back, slot)
+            yield Waited(time.monotonic() - began if why else 0.0, tuple(why))
+
+    def note(self, line: str, cpu_s: float | None) -> None:
+        """A command is over: one that used much processor time is heavy the next time."""
+        self._long.note(line, cpu_s)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What `headway doctor` says: how the machine stands, and how many heavy commands run now."""
+        machine = self._look(self._nearest())
+        short = machine.short_of(self._bounds) or machine.full_for_agents(self._bounds)
+        pressure = "not told by this kernel" if machine.pressure is None else f"{machine.pressure:.0f} %"
+        swap = "no swap" if machine.swap is None else f"swap {machine.swap:.0%} in use"
+        says = (
+            f"memory {machine.memory:.0%} free, its pressure {pressure}, {swap}; disk {machine.disk:.0%} free, "
+            f"{machine.disk_bytes / 1024**3:.0f} GB; {self._taken()} of {self.slots} heavy commands run"
+        )
+        if short is None:
+            return (Finding(topic="machine", state="good", says=says),)
+        remedy = "free some of it: headway gc removes what ended runs left" if short == "disk" else "run fewer agents"
+        return (Finding(topic="machine", state="lacking", says=f"{says}; short of {short}", remedy=remedy),)
+
+    async def _until_not_short(self) -> str | None:
+        """What was waited for, if anything."""
+        short = first = self._short()
+        began = time.monotonic()
+        while short is not None and time.monotonic() - began < self._longest_wait_s:
+            await asyncio.sleep(min(LOOK_EVERY_S, self._longest_wait_s))
+            short = self._short()
+        if short == "disk":
+            machine = self._look(self._nearest())
+            raise ToolError(
+                f"Not run: this machine's disk has {machine.disk_bytes / 1024**3:.1f} GB left, and did not get more in "
+                f"{self._longest_wait_s:.0f} s. Only file tools work now. If you cannot go on without commands, finish "
+                "with what you have and say so."
+            )
+        return first
+
+    def _short(self) -> str | None:
+        """One look a second serves everybody."""
+        at, short = self._looked
+        if time.monotonic() - at >= LOOK_EVERY_S or at == 0.0:
+            short = self._look(self._nearest()).short_of(self._bounds)
+            self._looked = (time.monotonic(), short)
+        return short
+
+    async def _wait_for_slot(self) -> int:
+        async with self._line:  # first come, first served, within this process
+            while (slot := self._free_slot()) is None:
+                self._freed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), TRY_EVERY_S)
+            return slot
+
+    def _free_slot(self) -> int | None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for number in range(self.slots):
+            slot = os.open(self._folder / f"heavy-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(slot)
+            else:
+                return slot
+        return None
+
+    def _give_back(self, slot: int) -> None:
+        os.close(slot)
+        self._freed.set()
+
+    def _taken(self) -> int:
+        taken = 0
+        for number in range(self.slots):
+            with contextlib.suppress(FileNotFoundError), (self._folder / f"heavy-{number}").open("rb") as slot:
+                try:
+                    fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    taken += 1
+        return taken
+
+    def _nearest(self) -> Path:
+        """The folder itself, or what is there of the way to it."""
+        return next(place for place in (self._folder, *self._folder.parents) if place.exists())

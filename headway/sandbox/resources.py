@@ -1,0 +1,148 @@
+"""What one command may use: gates before it, a cage and a watchdog while it runs, a true account after it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from headway.domain.errors import TransientError
+from headway.sandbox.cage import PIDS, Cage, Sample
+from headway.sandbox.cgroup import Cages
+from headway.sandbox.gates import Gates, Waited
+from headway.sandbox.launcher import FILE_BYTES
+from headway.sandbox.runner import Command, CommandResult
+from headway.sandbox.tree import Quota
+from headway.sandbox.watchdog import Watch, Watchdog
+
+_MB = 1024 * 1024
+_BLOCK = 512
+
+
+@dataclass
+class Held:
+    """One command, held to its resources.
+
+    Attributes:
+        preamble: Words of a shell that go into the cage and set limits; the command comes after them.
+    """
+
+    command: Command
+    waited: Waited
+    cage: Cage | None
+    watchdog: Watchdog
+    quota: Quota | None
+    watch: Watch | None = None
+    before: Sample = field(default_factory=Sample)
+
+    @property
+    def preamble(self) -> str:
+        """Empty where nothing has to be done."""
+        doors = () if self.cage is None else self.cage.doors
+        words = [f"echo 0 >'{door}' || exit 125; " for door in doors]
+        if self.quota is not None and self.quota.mb * _MB < FILE_BYTES:
+            words.append(f"ulimit -f {self.quota.mb * _MB // _BLOCK}; ")
+        return "".join(words)
+
+    def started(self, pid: int, mark: str) -> Watch:
+        """It runs. What is given back is done when it breaks a limit that the kernel does not hold it to."""
+        walls, caged = self.command.walls, self.cage is not None
+        self.watch = Watch(
+            agent=walls.agent,
+            workspace=walls.workspace,
+            pid=pid,
+            mark=mark,
+            quota=self.quota,
+            memory_mb=None if caged else walls.memory_mb,
+            pids=None if caged else PIDS,
+        )
+        self.watchdog.add(self.watch)
+        return self.watch
+
+    def kill(self) -> None:
+        """Kill what is in the cage."""
+        if self.cage is not None:
+            self.cage.kill()
+
+    async def over(self) -> bool:
+        """It has ended. Whether its workspace is over its quota now."""
+        return self.watch is not None and await self.watchdog.over(self.watch)
+
+    def account(self, result: CommandResult, *, disk_full: bool) -> CommandResult:
+        """The result with what the kernel and the watchdog counted."""
+        after = self.before if self.cage is None else self.cage.read()
+        peak = after.peak_kb if after.peak_kb != self.before.peak_kb else None
+        if self.cage is None and self.watch is not None:
+            peak = self.watch.peak_kb
+        cpu_s = result.cpu_s
+        if after.cpu_s is not None and self.before.cpu_s is not None:
+            cpu_s = round(after.cpu_s - self.before.cpu_s, 6)
+        return replace(
+            result,
+            cpu_s=cpu_s,
+            tree_peak_kb=peak,
+            out_of_memory=result.killed_for == "oom" or after.oom_kills > self.before.oom_kills,
+            forks_refused=after.forks_refused - self.before.forks_refused,
+            disk_full=disk_full or result.killed_for == "disk_quota",
+            waited_s=self.waited.seconds,
+            waited_for=self.waited.why,
+        )
+
+
+class Resources:
+    """What the commands of this process may use. To be used in one event loop.
+
+    Args:
+        cages: Where the kernel can hold them.
+        gates: What they wait for before they start.
+        quota: The most that a workspace may take, unless its walls say otherwise.
+    """
+
+    def __init__(self, cages: Cages | None = None, gates: Gates | None = None, quota: Quota | None = None) -> None:
+        self.cages = cages
+        self.gates = gates
+        self.quota = quota
+        self._watchdog = Watchdog()
+
+    @property
+    def enforced(self) -> frozenset[str]:
+        """What holds here, whatever the level: topics of `not_enforced` that no longer belong there."""
+        if self.cages is None:
+            return frozenset()
+        known = {"memory": "memory", "pids": "forks"}
+        return frozenset({"daemons"} | {topic for name, topic in known.items() if name in self.cages.limits})
+
+    @contextlib.asynccontextmanager
+    async def around(self, command: Command) -> AsyncIterator[Held]:
+        """A command's life. Waits at the gates first, which is not the command's time.
+
+        Raises:
+            ToolError: The machine's disk is too full for commands.
+            TransientError: The kernel refuses to make a cage just now.
+        """
+        walls = command.walls
+        quota = self.quota if walls.disk_mb is None else Quota(walls.disk_mb)
+        async with contextlib.AsyncExitStack() as stack:
+            passed = None if self.gates is None else self.gates.passed(command.line)
+            waited = Waited() if passed is None else await stack.enter_async_context(passed)
+            held = Held(command, waited, None, self._watchdog, quota)
+            if self.cages is not None:
+                stack.enter_context(self.cages.using(walls.agent))
+                held.cage = self._cage(walls.agent, walls.memory_mb)
+                held.cage.reset_peak()
+                held.before = held.cage.read()
+            yield held
+
+    def note(self, command: Command, result: CommandResult) -> None:
+        """Learn from a command that is over."""
+        if self.gates is not None:
+            self.gates.note(command.line, result.cpu_s)
+
+    def alone(self, held: Held) -> bool:
+        """Whether no other command of the same agent runs."""
+        return self.cages is None or self.cages.users(held.command.walls.agent) <= 1
+
+    def _cage(self, agent: str, memory_mb: int) -> Cage:
+        assert self.cages is not None
+        try:
+            return self.cages.of(agent, memory_mb)
+        except OSError as error:
+            raise TransientError(f"no control group could be made for a command: {error}") from error

@@ -1,0 +1,169 @@
+"""Looks after running commands where the kernel does not: their disk everywhere; memory and processes without cages.
+
+One look serves all commands of a process, and only those that run for longer than a moment are looked at.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headway.sandbox.family import Use, use_of
+from headway.sandbox.runner import KilledFor
+from headway.sandbox.tree import Quota, Size, measure
+
+DISK_EVERY_S = 0.25
+"""How often a disk is asked how much of it is in use, which costs microseconds."""
+
+TREE_EVERY_S = 1.0
+_PART_OF_QUOTA = 8
+"""A workspace is measured anew when its disk holds an eighth of the quota more than at the last measuring."""
+
+_REMEMBERED = 2000
+_PAGE_SLACK = 1.05
+
+
+@dataclass
+class Ledger:
+    """What is known of one agent's workspace.
+
+    Attributes:
+        size: As last measured.
+        disk_mb: What of the disk was in use then, by everybody.
+        inodes: The same, in files.
+        allowed: What it may take; more than the quota for one that is over it, so that it can still clear up.
+    """
+
+    allowed: Quota
+    disk_mb: float
+    inodes: int
+    size: Size | None = None
+
+
+@dataclass
+class Watch:
+    """One running command.
+
+    Attributes:
+        pid: Its first process.
+        mark: Its name in the environment of all its processes.
+        memory_mb: None where a cage bounds it.
+        pids: The same.
+        broken: Done when it has to be killed, with the reason.
+        peak_kb: Most memory at once that was seen.
+    """
+
+    agent: str
+    workspace: Path
+    pid: int
+    mark: str
+    quota: Quota | None
+    memory_mb: int | None = None
+    pids: int | None = None
+    broken: "asyncio.Future[KilledFor]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    peak_kb: int | None = None
+
+    def breaks(self, why: KilledFor) -> None:
+        """It has to be killed."""
+        if not self.broken.done():
+            self.broken.set_result(why)
+
+
+class Watchdog:
+    """One for all commands of a process. To be used in one event loop."""
+
+    def __init__(self) -> None:
+        self._watches: list[Watch] = []
+        self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
+        self._looking: asyncio.Task[None] | None = None
+
+    def add(self, watch: Watch) -> None:
+        """Begin to look after a command."""
+        if watch.quota is not None and watch.agent not in self._ledgers:
+            with contextlib.suppress(OSError):
+                self._ledgers[watch.agent] = Ledger(watch.quota, *_in_use(watch.workspace))
+            if len(self._ledgers) > _REMEMBERED:
+                self._ledgers.popitem(last=False)
+        self._watches.append(watch)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def over(self, watch: Watch) -> bool:
+        """A command has ended. Whether its workspace is now over its quota."""
+        self._watches.remove(watch)
+        if not self._watches and self._looking is not None:
+            self._looking.cancel()
+        await self._measure(watch)
+        ledger = self._ledgers.get(watch.agent)
+        if ledger is None or ledger.size is None or watch.quota is None:
+            return False
+        if watch.quota.holds(ledger.size):
+            ledger.allowed = watch.quota
+            return False
+        if ledger.allowed == watch.quota:
+            ledger.allowed = Quota(int(max(ledger.size.mb, ledger.size.files / 25) * _PAGE_SLACK) + 1)
+        return True
+
+    def size_of(self, agent: str) -> Size | None:
+        """What an agent's workspace took when it was last measured."""
+        ledger = self._ledgers.get(agent)
+        return None if ledger is None else ledger.size
+
+    async def _look(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(DISK_EVERY_S)
+            ticks += 1
+            for watch in tuple(self._watches):
+                await self._look_at_disk(watch)
+            if ticks % round(TREE_EVERY_S / DISK_EVERY_S) == 0:
+                await self._look_at_trees([watch for watch in self._watches if watch.pids or watch.memory_mb])
+
+    async def _look_at_disk(self, watch: Watch) -> None:
+        if await self._measure(watch) and watch in self._watches:
+            ledger = self._ledgers[watch.agent]
+            if ledger.size is not None and not ledger.allowed.holds(ledger.size):
+                watch.breaks("disk_quota")
+
+    async def _measure(self, watch: Watch) -> bool:
+        """Measure a workspace if it can have grown much since the last time; whether it was."""
+        ledger = self._ledgers.get(watch.agent)
+        if ledger is None or watch.quota is None:
+            return False
+        try:
+            disk_mb, inodes = _in_use(watch.workspace)
+        except OSError:
+            return False
+        grown = max(disk_mb - ledger.disk_mb, (inodes - ledger.inodes) / 25)
+        over = ledger.size is not None and not watch.quota.holds(ledger.size)
+        if grown < watch.quota.mb / _PART_OF_QUOTA and not over:
+            if grown < 0:  # somebody freed: growth counts from here
+                ledger.disk_mb, ledger.inodes = disk_mb, inodes
+            return False
+        ledger.size = await asyncio.to_thread(measure, watch.workspace, Quota(watch.quota.mb * 4))
+        ledger.disk_mb, ledger.inodes = disk_mb, inodes
+        return True
+
+    async def _look_at_trees(self, watches: Iterable[Watch]) -> None:
+        asked = {watch.mark: watch for watch in watches}
+        if not asked:
+            return
+        used = await asyncio.to_thread(use_of, {mark: watch.pid for mark, watch in asked.items()})
+        for mark, use in used.items():
+            _judge(asked[mark], use)
+
+
+def _judge(watch: Watch, use: Use) -> None:
+    watch.peak_kb = max(watch.peak_kb or 0, use.memory_kb)
+    if watch.memory_mb is not None and use.memory_kb > watch.memory_mb * 1024:
+        watch.breaks("oom")
+    if watch.pids is not None and use.pids > watch.pids:
+        watch.breaks("processes")
+
+
+def _in_use(workspace: Path) -> tuple[float, int]:
+    disk = os.statvfs(workspace)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize / 1024 / 1024, disk.f_files - disk.f_ffree
