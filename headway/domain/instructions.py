@@ -61,7 +61,7 @@ _PRIORITIES = re.compile(
 _DONE = re.compile(
     r"\b(done|finished|complete[d]?|ready) (when|once|if|means)\b|\bit is done\b|\b(accept\w+|success) criteri\w+"
     r"|\bdefinition of done\b|\bcounts? as (done|finished)\b|\b(tests?|suite|check|build)\b[^.\n]{0,80}\bpass(es)?\b"
-    r"|\bpass(es)?\b[^.\n]{0,60}\b(tests?|suite|check)\b|\bis reached when\b|\buntil\b[^.\n]{0,80}\b(pass|hold|succeed)",
+    r"|\bpass(es)?\b[^.\n]{0,60}\b(tests?|suite|check)\b|\bis reached when\b|\buntil\b[^.\n]{0,80}\bholds?\b",
     _FLAGS,
 )
 _WHY = re.compile(
