@@ -9,6 +9,7 @@ from headway.agent import guards
 from headway.agent.context import Context
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
+from headway.agent.spoken import with_spoken_calls
 from headway.agent.threads import in_thread
 from headway.agent.usage import Usage
 from headway.domain.errors import HeadwayError
@@ -169,7 +170,7 @@ class Conversation:
         )
         started = time.monotonic()
         try:
-            reply = await self._chosen.model.answer(request)
+            reply = with_spoken_calls(await self._chosen.model.answer(request), [tool.name for tool in request.tools])
         except HeadwayError as error:
             self.note("llm.retry", {"step": request.step, "kind": type(error).__name__, "why": str(error)})
             raise
