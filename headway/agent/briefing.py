@@ -28,6 +28,7 @@ CONCERN_CHARS = 24_000
 PATHS_NAMED = 40
 OUTSTANDING_NAMED = 100
 HANDED_NAMED = 100
+GOAL_CHARS = 300
 NONE = "none"
 
 
@@ -46,6 +47,12 @@ class Briefing:
     def is_root(self) -> bool:
         """Whether the planner owns the whole run."""
         return parent_of(self.order.me) == AgentId(self.order.context.run)
+
+    @property
+    def goal(self) -> str:
+        """What was asked, in a line."""
+        text = self.spec.instructions if self.is_root else self._scope().title
+        return cut(text.strip().partition("\n")[0], GOAL_CHARS)
 
     def scope(self) -> str:
         """What opens every epoch: who the planner is and what was asked, word for word."""

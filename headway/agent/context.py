@@ -1,10 +1,13 @@
 """The model's context as a fold of an agent log: the log is the only state, and this is how a model reads it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from headway.domain.events import Event
 from headway.model.adapter import WireAdapter
 from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
+
+HANDOVER = "handover"
+"""Marks the harness's question for a handover note, and the reply to it."""
 
 
 class Context:
@@ -20,6 +23,7 @@ class Context:
         self.items: list[bytes] = []
         self.nbytes = 0
         self.epoch = 0
+        self._replies: list[int] = []
         for event in events:
             self.take(event)
 
@@ -29,19 +33,43 @@ class Context:
         if message is None:
             return
         if event.epoch != self.epoch:
-            self.items, self.nbytes, self.epoch = [], 0, event.epoch
+            self.items, self.nbytes, self.epoch, self._replies = [], 0, event.epoch, []
         item = self._adapter.encode(message)
+        if isinstance(message, AssistantTurn):
+            self._replies.append(len(self.items))
         self.items.append(item)
         self.nbytes += len(item)
 
+    @property
+    def opening_nbytes(self) -> int:
+        """The size of what stands before the first reply."""
+        return sum(map(len, self.items[: self._replies[0]] if self._replies else self.items))
+
+    def without_oldest(self) -> Sequence[bytes]:
+        """The messages without the older half of the replies and what belongs to them.
+
+        What the agent was asked stays, and no answer loses its call: servers refuse one without the other.
+        """
+        if not self._replies:
+            return self.items
+        kept = self._replies[(len(self._replies) + 1) // 2 :]
+        return [*self.items[: self._replies[0]], *(self.items[kept[0] :] if kept else self._after_the_last())]
+
+    def _after_the_last(self) -> list[bytes]:
+        """The one user message that asks for the note."""
+        return self.items[-1:]
+
 
 def message_of(event: Event) -> Message | None:
-    """What an event says to the model, or was said by it; None for the many that are no part of the conversation."""
+    """What an event says to the model, or was said by it; None for the many that are no part of the conversation.
+
+    A handover note is none: it ends its epoch, and the next one opens with it.
+    """
     match event.type:
         case "message" | "reminder":
             return UserMessage(event.data["text"])
         case "llm.response":
-            return AssistantTurn(tuple(event.data["items"]))
+            return None if event.data.get(HANDOVER) else AssistantTurn(tuple(event.data["items"]))
         case "tool.result":
             return ToolOutput(event.data["call_id"], event.data["text"])
         case _:

@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any, NewType
 
 from headway.agent import guards
-from headway.agent.context import Context
+from headway.agent.context import HANDOVER, Context
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
+from headway.agent.recall import PAST, in_window
 from headway.agent.spoken import with_spoken_calls
 from headway.agent.threads import in_thread
 from headway.agent.usage import Usage
 from headway.domain.errors import HeadwayError
 from headway.domain.events import Event, EventType
 from headway.model.adapter import Request, ToolSchema
-from headway.model.turn import ToolCall
+from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
+from headway.trace.fold import Spell
 
 Beat = Callable[[str], None]
 """Told at each step what the agent is doing; cheap."""
@@ -25,6 +27,7 @@ Prompt = NewType("Prompt", str)
 """A rendered system prompt."""
 
 TALK = frozenset({"message", "reminder", "llm.response", "tool.result"})
+RESPONSE = "llm.response"
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,34 @@ class Answer:
     dur_ms: float | None = None
 
 
+@dataclass(frozen=True)
+class Question:
+    """A request that is not simply the conversation so far, and who is asked."""
+
+    request: Request
+    chosen: Chosen
+
+
+@dataclass
+class _Gauge:
+    """What the newest answered request weighed: bytes as we sent them, tokens as they were reported."""
+
+    asked: int = 0
+    nbytes: int = 0
+    tokens: int | None = None
+
+
 class Conversation:
     """The newest epoch of an agent's log, as its model reads it and as the guards judge it.
 
     Attributes:
-        events: The conversation's events of this epoch, which grow with it.
+        events: The conversation's events of this epoch, which grow with it. The newest reply and what follows it are
+            whole; of what lies before, the words are left out, and of an older past all that is no fact.
+        epoch: The stretch of the log that the model reads.
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
+        spell: What the attempt or turn took so far.
+        goal: What the agent was asked for, in a line.
+        misses: Kinds of the failures since the model's newest reply, or since it was asked for a handover note.
 
     Args:
         prompts: Hash of the set of prompts that the agent works by, for the log.
@@ -68,51 +93,97 @@ class Conversation:
         paid: Usage,
         epoch: int,
         prompts: str = "",
+        spell: Spell | None = None,
+        goal: str = "",
     ) -> None:
         self.log = log
         self.paid = paid
-        self.epoch = epoch
+        self.spell = spell or Spell()
         self.turn = 0
-        self._chosen = chosen
+        self.goal = goal
+        self.chosen = chosen
         self._system = system
         self._prompts = prompts
         self._tools = tools
         self._head_bytes = len(system.encode()) + sum(
             len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools
         )
-        self.events = [event for event in log.line if event.epoch == epoch and event.type in TALK]
-        self._context = Context(chosen.model.adapter, self.events)
+        self._begin(max(epoch, log.epoch))
+        for event in log.replay(self.epoch):
+            self._take(event)
+        # A process that is new does not know yet how this model counts.
+        chosen.model.seed(chosen.name, self._gauge.nbytes, self._gauge.tokens)
+
+    def _begin(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.events: list[Event] = []
+        self.context = Context(self.chosen.model.adapter)
+        self.misses: list[str] = []
+        self._gauge = _Gauge()
+        self._fresh = 0
+        self._calls: dict[str, ToolCall] = {}
+
+    def begin_epoch(self, data: Mapping[str, Any]) -> None:
+        """Close the conversation and begin an empty one; `data` is what the log says of it."""
+        self._begin(self.epoch + 1)
+        self.note("compaction", dict(data), sync=True)
 
     @property
     def reply(self) -> Event | None:
         """The model's newest reply in this epoch."""
-        return next((event for event in reversed(self.events) if event.type == "llm.response"), None)
+        return next((event for event in reversed(self.events) if event.type == RESPONSE), None)
 
     @property
     def results(self) -> list[Event]:
         """The answers to the calls of the newest reply, so far."""
-        since = self.reply
-        return [e for e in self.events if since is not None and e.seq > since.seq and e.type == "tool.result"]
+        return [event for event in self._since_reply() if event.type == "tool.result"]
 
     @property
     def pending(self) -> list[ToolCall]:
-        """The calls of the newest reply that have no answer yet."""
-        if self.reply is None:
+        """The calls of the newest reply that have no answer yet, with the arguments as the model wrote them.
+
+        The log keeps no secrets; so what looks like one is in memory only, and a call that lost it is `garbled`.
+        """
+        reply = self.reply
+        if reply is None or reply.data.get(HANDOVER):
             return []
         answered = {event.data["call_id"] for event in self.results}
-        return [ToolCall(**call) for call in self.reply.data["calls"] if call["id"] not in answered]
+        calls = [call for call in reply.data["calls"] if call["id"] not in answered]
+        return [self._calls.get(call["id"]) or _call_of(call) for call in calls]
+
+    def garbled(self, call: ToolCall) -> bool:
+        """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
+        said = self.reply.data["calls"] if self.reply else []
+        return call.id not in self._calls and any(c["id"] == call.id and c.get("redacted") for c in said)
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether the model was asked for a handover note that is not there yet."""
+        return any(event.type == "reminder" and event.data.get("why") == HANDOVER for event in self._since_reply())
 
     @property
     def next_call(self) -> int:
         """Tokens that the next model call will hardly exceed."""
-        return self._chosen.model.worst_call(self._nbytes, self._chosen.name)
+        return self.chosen.model.worst_call(self.nbytes, self.chosen.name)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the next request."""
+        return self._head_bytes + self.context.nbytes
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the next request is likely to have: as last reported, and what was added since."""
+        gauge, model, name = self._gauge, self.chosen.model, self.chosen.name
+        if gauge.tokens is None:
+            return model.estimate_tokens(self.nbytes, name)
+        return gauge.tokens + model.estimate_tokens(max(0, self.nbytes - gauge.nbytes), name)
 
     def note(self, kind: EventType, data: dict[str, Any], *, dur_ms: float | None = None, sync: bool = False) -> Event:
         """Append an event to the log, and to the context if it belongs there."""
         event = self.log.append(kind, data, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
-        if event.type in TALK:
-            self.events.append(event)
-            self._context.take(event)
+        self.spell.take(event)
+        self._take(event)
         return event
 
     def say(self, text: str, **data: object) -> Event:
@@ -143,73 +214,122 @@ class Conversation:
         if guards.is_refused(self.events, guards.call_key(call.name, call.arguments)):
             text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
             return Answer(text, error=True, refused=True)
+        if self.garbled(call):
+            return Answer(prompts.render("answers/garbled"), error=True, compared=None)
         return None
 
     def remind(self, prompts: Prompts) -> None:
         """Append the reminders that are due."""
         for why in guards.reminders_due(self.events):
-            self.note("reminder", {"text": prompts.render(f"reminders/{why}"), "why": why})
+            self.remind_of(why, prompts)
 
-    async def ask(self) -> Event:
+    def remind_of(self, why: guards.Reminder, prompts: Prompts) -> None:
+        """Append a reminder."""
+        name = f"reminders/{why}"
+        goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
+        self.note("reminder", {"text": prompts.render(name, **goal), "why": why})
+
+    async def ask(self, question: Question | None = None) -> Event:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
         Raises:
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """
-        request = self._request()
-        self.note(
-            "llm.request",
-            {
-                "step": request.step,
-                "model": request.model,
-                "prompt": fingerprint(self._system),
-                "prompts": self._prompts,
-                "items": len(request.items),
-                "bytes": self._nbytes,
-            },
-        )
+        question = question or Question(self.request(), self.chosen)
+        request = question.request
+        told = {"prompt": fingerprint(request.system), "prompts": self._prompts}
+        noted = told | {"items": len(request.items), "bytes": self.nbytes}
+        self.note("llm.request", {"step": request.step, "model": request.model, **noted})
         started = time.monotonic()
         try:
-            reply = with_spoken_calls(await self._chosen.model.answer(request), [tool.name for tool in request.tools])
+            reply = await question.chosen.model.answer(request)
+            if request.tool_choice != "none":
+                reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
             self.note("llm.retry", {"step": request.step, "kind": type(error).__name__, "why": str(error)})
             raise
-        event = await in_thread(
-            self.note,
+        self._calls = {call.id: self._as_meant(call) for call in reply.calls}
+        return await in_thread(self._note_reply, request, reply, (time.monotonic() - started) * 1000)
+
+    def request(self) -> Request:
+        """The conversation so far, as a request."""
+        return Request(
+            model=self.chosen.name,
+            system=self._system,
+            items=self.context.items,
+            agent=self.log.agent,
+            tools=self._tools,
+            max_output=self.chosen.model.endpoint.max_output,
+            effort=self.chosen.effort,
+            step=self.paid.calls,
+        )
+
+    def _note_reply(self, request: Request, reply: Turn, dur_ms: float) -> Event:
+        handover = {HANDOVER: True} if self.handing_over else {}
+        event = self.note(
             "llm.response",
             {
                 "step": request.step,
                 "stop": reply.stop,
                 "text": reply.text,
-                "calls": [call.model_dump(exclude={"kind"}) for call in reply.calls],
+                "calls": [self._noted(call) for call in reply.calls],
                 "items": list(reply.raw),
                 "tokens": reply.tokens,
                 "usage": reply.usage.model_dump(),
                 "model": reply.model,
                 "response_id": reply.response_id,
                 "request_id": reply.request_id,
+                **handover,
             },
-            dur_ms=(time.monotonic() - started) * 1000,
+            dur_ms=dur_ms,
             sync=True,
         )
         self.paid = Usage(tokens=self.paid.tokens + reply.tokens, calls=self.paid.calls + 1)
         return event
 
-    def _request(self) -> Request:
-        return Request(
-            model=self._chosen.name,
-            system=self._system,
-            items=self._context.items,
-            agent=self.log.agent,
-            tools=self._tools,
-            max_output=self._chosen.model.endpoint.max_output,
-            effort=self._chosen.effort,
-            step=self.paid.calls,
-        )
+    def _noted(self, call: ToolCall) -> dict[str, Any]:
+        redacted = {"redacted": True} if self.log.redacted(call.arguments) != call.arguments else {}
+        return call.model_dump(exclude={"kind"}) | redacted
 
-    @property
-    def _nbytes(self) -> int:
-        return self._head_bytes + self._context.nbytes
+    def _as_meant(self, call: ToolCall) -> ToolCall:
+        """What the model asked for is carried out as it was asked, but for secrets that are ours."""
+        return call.model_copy(update={"arguments": self.log.without_our_secrets(call.arguments)})
+
+    def _take(self, event: Event) -> None:
+        """Take in the next event of this epoch."""
+        match event.type:
+            case "llm.request":
+                self._gauge.asked = event.data["bytes"]
+            case "llm.retry":
+                self.misses.append(event.data["kind"])
+            case "llm.response":
+                self.misses = []
+                self._gauge = _Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
+            case "reminder" if event.data.get("why") == HANDOVER:
+                self.misses = []
+        if event.type not in TALK:
+            return
+        self.context.take(event)
+        self.events.append(event)
+        if event.type == RESPONSE:
+            self.events[self._fresh : -1] = [in_window(older) for older in self.events[self._fresh : -1]]
+            self._forget()
+            self._fresh = len(self.events) - 1
+
+    def _forget(self) -> None:
+        """A step must not cost more, in time or memory, the longer an epoch is."""
+        if len(self.events) > 2 * guards.WINDOW:
+            older, newer = self.events[: -guards.WINDOW], self.events[-guards.WINDOW :]
+            self.events = [left for event in older if (left := PAST(event)) is not None] + newer
+
+    def _since_reply(self) -> Sequence[Event]:
+        events = self.events
+        start = next((at for at in range(len(events) - 1, -1, -1) if events[at].type == RESPONSE), -1)
+        return events[start + 1 :]
+
+
+def _call_of(noted: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(id=noted["id"], name=noted["name"], arguments=noted["arguments"])
 
 
 def newest_scratchpad(events: Sequence[Event]) -> str:

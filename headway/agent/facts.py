@@ -1,6 +1,7 @@
 """What the harness knows of an agent's work; never asked from the model."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 from headway.agent.excerpt import cut
 from headway.agent.usage import usage_of
@@ -24,19 +25,19 @@ def files_of(hub: Hub, commits: Sequence[Oid]) -> int:
     return len({path for commit in commits for path in hub.changed_paths(f"{commit}^", commit)})
 
 
-def commands_in(events: Sequence[Event]) -> tuple[CommandFact, ...]:
+def commands_in(events: Iterable[Event]) -> tuple[CommandFact, ...]:
     """The last commands and how they ended."""
-    ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
+    ran = deque((e.data for e in events if e.type == "tool.result" and "command" in e.data), COMMANDS_KEPT)
     return tuple(
         CommandFact(
             command=cut(data["command"], COMMAND_CHARS), exit_code=data.get("exit_code"), note=data.get("note") or ""
         )
-        for data in ran[-COMMANDS_KEPT:]
+        for data in ran
     )
 
 
 def work_facts(
-    physical: Sequence[Event],
+    physical: Iterable[Event],
     *,
     landed: tuple[Oid, ...] = (),
     files_changed: int = 0,
@@ -45,7 +46,7 @@ def work_facts(
     harness_made: str = "",
     children: dict[str, int] | None = None,
 ) -> HandoffFacts:
-    """The facts of a handoff, from the agent's whole log and what its caller looked up in the hub."""
+    """The facts of a handoff, from the agent's whole log, read more than once, and what its caller looked up."""
     paid = usage_of(physical)
     return HandoffFacts(
         landed=landed,

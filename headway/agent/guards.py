@@ -25,7 +25,7 @@ WINDOW = 400
 ALIGN_EVERY = 25
 """Replies after which an agent is asked whether its direction still serves what it was asked."""
 
-Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align"]
+Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align", "scratchpad"]
 Cause = Literal["stalled", "mute", "empty", "refused"]
 
 

@@ -1,6 +1,6 @@
 """Storing handoffs: every agent ends with one, in its own log, synced before anybody is told of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, landed_by, work_facts
@@ -42,13 +42,13 @@ class HandoffDesk:
 
     def _spent(self, agent: AgentId) -> Amount:
         family = [each for each in self._store.agents(run_of(agent)) if f"{each}/".startswith(f"{agent}/")]
-        return sum((spent_by(self._store.all_events(each), is_task=True) for each in family), Amount())
+        return sum((spent_by(self._store.stream(each), is_task=True) for each in family), Amount())
 
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         task = order.me if order.role == "worker" else None
         log = self._store.open(order.me, role=order.role, task=task)
         try:
-            physical = self._store.all_events(order.me)
+            physical = self._store.stream(order.me)
             event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
             log.sync()
         finally:
@@ -65,10 +65,10 @@ class HandoffDesk:
         spent = Amount()
         for agent in self._store.agents(order.context.run) if order.whole else ():
             if agent.startswith(f"{order.me}/"):
-                spent += spent_by(self._store.all_events(agent), is_task=True)
+                spent += spent_by(self._store.stream(agent), is_task=True)
         return spent
 
-    def _write(self, order: StoreHandoff, log: AgentLog, physical: Sequence[Event]) -> Event:
+    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[Event]) -> Event:
         hub = self._hubs(order.context.run)
         landed = landed_by(hub, order.context.base, order.me) if order.role == "worker" else ()
         kept = newest(hub, order.me) if order.role == "worker" else None
@@ -94,7 +94,7 @@ class HandoffDesk:
         return str(started[-1].data["title"]) if started else agent.rpartition("/")[2]
 
 
-def spent_by(physical: Sequence[Event], *, is_task: bool) -> Amount:
+def spent_by(physical: Iterable[Event], *, is_task: bool) -> Amount:
     """What an agent used up. A task that never began did not use up one of the run's tasks."""
     began = any(event.type == "agent.start" for event in physical)
     return Amount(tokens=usage_of(physical).tokens, tasks=1 if is_task and began else 0)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headway.agent.conversation import Conversation
+from headway.agent.assignment import Assignment
+from headway.agent.compaction import Compaction
+from headway.agent.conversation import Conversation, newest_scratchpad
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, landed_by, work_facts
 from headway.agent.handoffs import append_handoff, made_by_harness, spent_by
+from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.workbench import Workbench
 from headway.domain.errors import AgentStopped, ToolError, TransientError
@@ -19,11 +22,13 @@ from headway.domain.task import TaskSpec
 from headway.domain.work import WorkerDone, WorkOrder
 from headway.git.hub import Hub
 from headway.git.snapshot import Snapshot, newest, snapshot
-from headway.git.workspace import NotSaved, Workspace, Workspaces
+from headway.git.workspace import NotSaved, Workspace, Workspaces, boot_id
 from headway.trace.agent_log import AgentLog
 from headway.trace.log_store import LogStore
 
 SUMMARY_CHARS = 1_000
+CHANGED_CHARS = 2_000
+NONE = "none"
 
 
 @dataclass
@@ -37,6 +42,37 @@ class Job:
     workspace: Workspace
     talk: Conversation
     bench: Workbench
+    assignment: Assignment
+    compaction: Compaction
+
+    def asked(self) -> str:
+        """What the worker was asked, word for word."""
+        return self.assignment.text(self.workspace.base, self.setup, self.talk.log.line)
+
+    def opening(self, carried: str, prompts: Prompts) -> str:
+        """What opens an epoch that follows another one."""
+        landed = [event.data["commit"][:12] for event in self.events if event.type == "land"]
+        facts = prompts.render(
+            "messages/work_facts",
+            landed=", ".join(landed) or NONE,
+            base=self.workspace.base[:12],
+            changed=cut(", ".join(self.workspace.changes().paths), CHANGED_CHARS) or NONE,
+            minutes=round(self.talk.spell.active_s / 60),
+            tokens=f"{self.talk.paid.tokens:,}",
+            scratchpad=newest_scratchpad(self.talk.log.line) or NONE,
+        )
+        return f"{self.asked()}\n\n---\n{facts}\n\n{carried}"
+
+    @property
+    def setup(self) -> Event | None:
+        """The event that tells of the user's `setup` in these files, once it has run in them."""
+        ran = [e for e in self.events if e.type == "agent.state" and e.data.get("setup") == self.setup_name]
+        return ran[-1] if ran else None
+
+    @property
+    def setup_name(self) -> str:
+        """Names the files in which `setup` runs: they are new, or were rebuilt after a crash of the machine."""
+        return boot_id() if self.workspace.rebuilt else "new"
 
     @property
     def events(self) -> list[Event]:
@@ -89,7 +125,7 @@ class Ending:
             ref=Ref(log=event.agent, seq=event.seq),
             status=handoff.report.status,
             summary=cut(handoff.report.summary, SUMMARY_CHARS),
-            spent=spent_by(self.store.all_events(event.agent), is_task=True),
+            spent=spent_by(self.store.stream(event.agent), is_task=True),
             retry=bool(event.data.get("retry")),
         )
 
@@ -98,8 +134,8 @@ class Ending:
     ) -> Event:
         me = self.order.me
         kept, problem = self._keep(log, workspace)
-        physical = self.store.all_events(me)
-        landed = landed_by(self.hub, first_base(physical, self.order.context.base), me)
+        physical = self.store.stream(me)
+        landed = landed_by(self.hub, first_base(log.line, self.order.context.base), me)
         if problem:
             report = report.model_copy(update={"concerns": f"{report.concerns}\n{problem}".strip()})
         handoff = Handoff(
@@ -115,8 +151,7 @@ class Ending:
                 harness_made=harness_made,
             ),
         )
-        epoch = max((event.epoch for event in physical), default=0)
-        return append_handoff(log, handoff, attempt=self.order.attempt, retry=retry, epoch=epoch)
+        return append_handoff(log, handoff, attempt=self.order.attempt, retry=retry, epoch=log.epoch)
 
     def _keep(self, log: AgentLog, workspace: Workspace | None) -> tuple[Snapshot | None, str]:
         if workspace is None:

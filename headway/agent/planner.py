@@ -1,23 +1,27 @@
 """The planner's loop: one turn from its facts to its decisions, resumable at any point from the agent log."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from headway.agent import guards
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, to_recover, told_in
+from headway.agent.compaction import Compaction
 from headway.agent.conversation import Beat, Conversation, newest_scratchpad
 from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
+from headway.agent.recall import PAST
+from headway.agent.scratchpad import is_stale
 from headway.agent.threads import in_thread
 from headway.agent.tools.planning import PLANNER_SCHEMAS
 from headway.agent.usage import usage_of
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import Oid, RunName
+from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.turn import (
     ACTIVE_MINUTES_PER_TURN,
@@ -33,12 +37,14 @@ from headway.git.hub import Hub
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall
 from headway.trace.agent_log import AgentLog
-from headway.trace.fold import active_seconds
+from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore
 
 BOARD_BYTES = 4_000
 SUMMARY_CHARS = 1_000
 WHY_CHARS = 1_000
+STEERS_CARRIED = 20
+"""The user's newest messages, which a new epoch holds word for word."""
 
 TURN_EVENTS = frozenset(
     {"turn.start", "turn.end", "message", "reminder", "llm.response", "tool.result", "scratchpad", "handoff"}
@@ -56,6 +62,7 @@ class _Turn:
     desk: PlanningDesk
     brief: Briefing
     start: Event
+    compaction: Compaction = field(init=False)
 
 
 class PlannerAgent:
@@ -84,12 +91,13 @@ class PlannerAgent:
             UserError: No model can be chosen.
         """
         beat("opens the log")
-        log = await in_thread(self._store.open, order.me, role="planner")
+        log = await in_thread(self._store.open, order.me, role="planner", recall=PAST)
         try:
-            physical = await in_thread(self._store.all_events, order.me)
+            physical = await in_thread(_past_of, self._store.stream(order.me))
             ended = next((e for e in physical if e.type == "turn.end" and e.data["key"] == order.key), None)
             if ended is not None:
-                return TurnOutcome.model_validate(ended.data["outcome"] | {"seq": ended.seq})
+                whole = await in_thread(self._store.event, Ref(log=order.me, seq=ended.seq))
+                return TurnOutcome.model_validate(whole.data["outcome"] | {"seq": ended.seq})
             turn = await self._open(order, log, physical)
             return await self._go_on(turn, beat)
         finally:
@@ -104,23 +112,30 @@ class PlannerAgent:
         if start is None:
             start = await in_thread(_begin, order, log, physical, hub)
         brief = Briefing(order, spec, self._store, hub, self._prompts, self._clock())
+        spell = Spell(start.seq)
         talk = Conversation(
             log,
             chosen,
             system=self._prompts.render("planner_root" if brief.is_root else "planner_sub"),
             tools=PLANNER_SCHEMAS,
-            paid=usage_of(physical),
+            paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
             prompts=self._prompts.fingerprint,
+            spell=spell,
+            goal=brief.goal,
         )
         talk.turn = order.turn
         pinned = Oid(start.data["pinned"])
         desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq)
-        return _Turn(order, log, talk, desk, brief, start)
+        turn = _Turn(order, log, talk, desk, brief, start)
+        turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried))
+        return turn
 
     async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:
         """The loop. What is to be done next follows from the log alone."""
         while True:
+            if turn.compaction.is_due:
+                await in_thread(turn.compaction.settle)
             for call in turn.talk.pending:
                 beat(call.name)
                 await in_thread(self._answer, turn, call)
@@ -128,15 +143,18 @@ class PlannerAgent:
             end = self._end(turn)
             if end is not None:
                 return await in_thread(self._close, turn, *end)
-            turn.talk.remind(self._prompts)
+            turn.compaction.prepare()
+            if not turn.talk.handing_over:
+                self._remind(turn)
             need = turn.talk.next_call
             if turn.talk.paid.tokens + need > turn.order.allowance:
                 return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
             beat("asks the model")
             try:
-                await turn.talk.ask()
+                await turn.compaction.ask()
             except (ContextOverflow, FatalModelError) as error:
-                return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
+                if not turn.compaction.shrinks(fatal=isinstance(error, FatalModelError)):
+                    return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
 
     def _answer(self, turn: _Turn, call: ToolCall) -> None:
         turn.talk.answer(call, turn.talk.held_back(call, self._prompts) or turn.desk.answer(call))
@@ -167,20 +185,36 @@ class PlannerAgent:
             steers=[[ref.log, ref.seq] for ref in steers],
         )
 
+    def _again(self, turn: _Turn, carried: str) -> str:
+        """What opens an epoch in the middle of a turn: what was asked, word for word, then what is carried over."""
+        line, brief = turn.log.line, turn.brief
+        said = [ref for event in line if event.type == "message" for ref in event.data.get("steers", ())]
+        steers = brief.steers(Ref(log=AgentId(log), seq=seq) for log, seq in said[-STEERS_CARRIED:])
+        parts = [brief.scope(), *steers, carried, brief.fresh(line), *self._facts(turn, line)]
+        return "\n\n".join([*parts, *([brief.final(line)] if turn.order.final else [])])
+
     def _opening(self, turn: _Turn, line: list[Event]) -> list[str]:
         parts: list[str] = []
         if not turn.talk.events:
             parts.append(turn.brief.scope())
             if turn.start.epoch > 0:
-                parts.append(turn.brief.fresh(line))
+                parts += [self._prompts.render("messages/closed"), turn.brief.fresh(line)]
+        parts += self._facts(turn, line)
+        keys = [Spawned.model_validate(raw).key for raw in turn.start.data["recovered"]]
+        parts += [turn.brief.recovered(line, keys)] if keys else []
+        return parts
+
+    def _facts(self, turn: _Turn, line: list[Event]) -> list[str]:
         earlier = [e for e in line if e.type == "turn.start" and e.seq < turn.start.seq]
         before = Oid(earlier[-1].data["pinned"]) if earlier else None
         coming = {notice.child for notice in turn.order.inbox}
         out = [asked for key, asked in turn.desk.outstanding().items() if key not in coming]
-        parts.append(turn.brief.facts(turn.desk.pinned, before, out))
-        keys = [Spawned.model_validate(raw).key for raw in turn.start.data["recovered"]]
-        parts += [turn.brief.recovered(line, keys)] if keys else []
-        return parts
+        return [turn.brief.facts(turn.desk.pinned, before, out)]
+
+    def _remind(self, turn: _Turn) -> None:
+        turn.talk.remind(self._prompts)
+        if is_stale(turn.log.line, turn.order.turn):
+            turn.talk.remind_of("scratchpad", self._prompts)
 
     def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
         """Whether the turn is over, and how. A reply that was followed by a message decides nothing any more."""
@@ -196,8 +230,8 @@ class PlannerAgent:
             return Decision.GAVE_UP, stop.why
         if reply.data["stop"] == "text" and turn.desk.outstanding():
             return Decision.WAIT, ""
-        calls = sum(1 for event in events if event.type == "llm.response")
-        if calls >= CALLS_PER_TURN or active_seconds(events) >= ACTIVE_MINUTES_PER_TURN * 60:
+        spell = turn.talk.spell
+        if spell.replies >= CALLS_PER_TURN or spell.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
             return Decision.GO_ON, ""
         return None
 
@@ -209,6 +243,11 @@ class PlannerAgent:
         return TurnOutcome.model_validate(event.data["outcome"] | {"seq": event.seq})
 
 
+def _past_of(events: Iterable[Event]) -> list[Event]:
+    """What a planner goes by of its whole log, abandoned pasts included."""
+    return [left for event in events if (left := PAST(event)) is not None]
+
+
 def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> Event:
     """Bring the line to where the planner's history stands, and note that the turn has begun."""
     places = {event.seq for event in log.line}
@@ -216,7 +255,7 @@ def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> E
     if moved or any(event.seq > order.from_seq and event.type in TURN_EVENTS for event in log.line):
         log.fork(order.from_seq)
     starts = [event for event in log.line if event.type == "turn.start"]
-    epoch = starts[-1].epoch + int(order.fresh) if starts else 0
+    epoch = log.epoch + int(order.fresh) if starts else 0
     data = {
         "key": order.key,
         "pinned": hub.tip(),

@@ -10,6 +10,7 @@ from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
 from headway.agent.files import GREP_HITS, hits_text
 from headway.agent.handoff_text import whole
 from headway.agent.prompts import Prompts
+from headway.agent.scratchpad import rewrite
 from headway.agent.tools import planning as tools
 from headway.agent.tools.schema import Arguments, arguments_of
 from headway.domain.errors import ToolError
@@ -21,8 +22,6 @@ from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Pl
 from headway.git.hub import Hub
 from headway.model.turn import ToolCall
 from headway.trace.log_store import LogStore
-
-CONTENT = "content"
 
 
 @dataclass
@@ -69,7 +68,7 @@ class PlanningDesk:
             case tools.Cancel():
                 return self._cancel(arguments)
             case tools.RewriteScratchpad():
-                return self._rewrite(arguments.content)
+                return rewrite(self.talk, self.prompts, arguments.content)
             case tools.Wait():
                 return Answer(self.prompts.render("answers/wait"), compared=None, facts={"decision": "wait"})
             case tools.Finish():
@@ -159,7 +158,3 @@ class PlanningDesk:
             raise ToolError(f"a turn cancels at most {CANCELS_PER_TURN}: cancel the rest in the next one")
         facts = {"decision": "cancel", "cancelled": list(arguments.ids), "reason": arguments.reason}
         return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, facts=facts)
-
-    def _rewrite(self, content: str) -> Answer:
-        self.talk.note("scratchpad", {CONTENT: content})
-        return Answer(self.prompts.render("answers/scratchpad", chars=len(content)), progress=True)

@@ -13,6 +13,7 @@ from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
 from headway.agent.prompts import Prompts
+from headway.agent.scratchpad import rewrite
 from headway.agent.threads import in_thread
 from headway.agent.tools import working as tools
 from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
@@ -84,8 +85,7 @@ class Workbench:
                 self.talk.note("edit", {"path": path, "call_id": call.id, "kind": "write"})
                 return Answer(said, progress=True, compared=digest(content))
             case RewriteScratchpad(content=content):
-                self.talk.note("scratchpad", {"content": content})
-                return Answer(self.prompts.render("answers/scratchpad", chars=len(content)), progress=True)
+                return rewrite(self.talk, self.prompts, content)
             case tools.Finish():
                 return self._finish(arguments)
             case ListDir(path=path, depth=depth):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from headway.agent import guards
 from headway.agent.assignment import Assignment
+from headway.agent.compaction import Compaction
 from headway.agent.conversation import Beat, Conversation
 from headway.agent.excerpt import cut_middle
 from headway.agent.files import Files
@@ -15,6 +16,7 @@ from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
 from headway.agent.prompts import Prompts
+from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import usage_of
@@ -32,7 +34,7 @@ from headway.git.workspace import Workspace, Workspaces, boot_id
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.sandbox.runner import Command, Sandbox
 from headway.trace.agent_log import AgentLog
-from headway.trace.fold import active_seconds
+from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore
 
 SETUP_OUTPUT_CHARS = 4_000
@@ -72,7 +74,7 @@ class WorkerAgent:
             UserError: No model can be chosen.
         """
         beat("opens the log")
-        log = await in_thread(self._store.open, order.me, role="worker", task=order.me)
+        log = await in_thread(self._store.open, order.me, role="worker", task=order.me, recall=PAST)
         try:
             task = await in_thread(self._task, order)
             ending = self._ending(order, task)
@@ -95,7 +97,7 @@ class WorkerAgent:
             LeaseLost: A newer holder took over meanwhile.
         """
         work = order.order
-        log = await in_thread(self._store.open, work.me, role="worker", task=work.me)
+        log = await in_thread(self._store.open, work.me, role="worker", task=work.me, recall=PAST)
         try:
             ending = self._ending(work, await in_thread(self._task, work))
             ended = stored_handoff(log.line, work.attempt)
@@ -133,39 +135,39 @@ class WorkerAgent:
         start = agent_start(log.line, order.attempt)
         if start is None:
             start = await in_thread(_begin, log, order, task, workspace)
+        spell = Spell(start.seq)
         talk = Conversation(
             log,
             chosen,
             system=self._prompts.render("worker"),
             tools=WORKER_SCHEMAS,
-            paid=usage_of(await in_thread(self._store.all_events, order.me)),
+            paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
             prompts=self._prompts.fingerprint,
+            spell=spell,
+            goal=title_of(task),
         )
-        talk.turn = sum(1 for event in talk.events if event.type == "llm.response")
+        talk.turn = spell.replies
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
         lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
         walls = walls_of(order.me, workspace, spec)
         limit = spec.limits.command_seconds
         bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)
-        job = Job(order, spec, task, start, workspace, talk, bench)
-        setup = await self._set_up(job, beat)
+        assignment = Assignment(order, task, spec, hub, self._prompts)
+        compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts))
+        job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
+        await self._set_up(job, beat)
+        await in_thread(compaction.settle)
         if not talk.events:
-            assignment = Assignment(order, task, spec, hub, self._prompts)
-            text = await in_thread(assignment.text, workspace.base, setup, log.line)
-            await in_thread(talk.say, text)
+            await in_thread(lambda: talk.say(job.asked()))
         return job
 
-    async def _set_up(self, job: Job, beat: Beat) -> Event | None:
-        """Run the user's `setup` in a workspace that has not seen it; the event that tells of it."""
+    async def _set_up(self, job: Job, beat: Beat) -> None:
+        """Run the user's `setup` in a workspace that has not seen it."""
         command = job.spec.setup
-        if command is None:
-            return None
-        files = boot_id() if job.workspace.rebuilt else "new"
-        done = [e for e in job.events if e.type == "agent.state" and e.data.get("setup") == files]
-        if done:
-            return done[-1]
+        if command is None or job.setup is not None:
+            return
         beat("runs setup")
         home = Files(job.workspace.path).home()
         limit = float(job.spec.limits.command_seconds)
@@ -173,39 +175,45 @@ class WorkerAgent:
         async with alone(job.workspace, job.talk.log):
             result = await while_held(job.talk.log, self._sandbox.run(asked))
         data = {
-            "setup": files,
+            "setup": job.setup_name,
             "command": command,
             "exit_code": result.exit_code,
             "ended": how_it_ended(result),
             "output": cut_middle(result.output, SETUP_OUTPUT_CHARS),
         }
-        return job.talk.note("agent.state", data, dur_ms=result.seconds * 1000)
+        job.talk.note("agent.state", data, dur_ms=result.seconds * 1000)
 
     async def _go_on(self, job: Job, ending: Ending, beat: Beat) -> WorkerDone | WorkerSuspended:
         """The loop. What is to be done next follows from the log alone."""
         talk = job.talk
         while True:
+            if job.compaction.is_due:
+                await in_thread(job.compaction.settle)
             report = await self._carry_out(job, beat)
             if report is not None:
                 return await ending.hand_off(talk.log, job.workspace, report)
             self._tell_of_rebuilding(job)
             _stop_if_due(job)
             self._stop_at_limits(job)
+            job.compaction.prepare()
             need = talk.paid.tokens + talk.next_call - job.order.tokens
             if need > 0:
                 if job.order.more:
                     spent = Amount(tokens=talk.paid.tokens, tasks=1)
                     return WorkerSuspended(why="grant", spent=spent, need=need)
                 raise Stopped(HandoffStatus.PARTIAL, "budget: the tokens of this task are used up")
-            self._remind(job)
+            if not talk.handing_over:
+                self._remind(job)
             beat("asks the model")
             try:
                 talk.turn += 1
-                await talk.ask()
+                await job.compaction.ask()
             except FatalModelError as error:
-                raise Stopped(HandoffStatus.FAILED, str(error)) from error
+                if not job.compaction.shrinks(fatal=True):
+                    raise Stopped(HandoffStatus.FAILED, str(error)) from error
             except ContextOverflow as error:
-                raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
+                if not job.compaction.shrinks():
+                    raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
 
     async def _carry_out(self, job: Job, beat: Beat) -> HandoffReport | None:
         """Answer every call of the newest reply; the report, when one of them hands off."""
@@ -220,7 +228,7 @@ class WorkerAgent:
         return report
 
     def _tell_of_rebuilding(self, job: Job) -> None:
-        told = [event.data.get("boot") for event in job.talk.events if event.type == "reminder"]
+        told = [event.data.get("boot") for event in job.events if event.type == "reminder"]
         if not job.workspace.rebuilt or boot_id() in told:
             return
         source = job.workspace.rebuilt_from
@@ -237,7 +245,7 @@ class WorkerAgent:
 
     def _remind(self, job: Job) -> None:
         job.talk.remind(self._prompts)
-        if any(event.data.get("why") == "limit" for event in job.talk.events):
+        if any(event.data.get("why") == "limit" for event in job.events):
             return
         limits = job.spec.limits
         used = {
@@ -253,7 +261,7 @@ class WorkerAgent:
 
 def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
     """Note that an attempt begins; each has an epoch of its own."""
-    earlier = [event.epoch for event in log.line if event.type in {"agent.start", "message"}]
+    began = any(event.type == "agent.start" for event in log.line)
     data = {
         "attempt": order.attempt,
         "base": workspace.base,
@@ -261,7 +269,7 @@ def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace
         "title": title_of(task),
         "kind": task.kind,
     }
-    return log.append("agent.start", data, epoch=max(earlier, default=-1) + 1, sync=True)
+    return log.append("agent.start", data, epoch=log.epoch + 1 if began else 0, sync=True)
 
 
 def _report_in(results: list[Event]) -> HandoffReport | None:
@@ -283,7 +291,7 @@ def _stop_if_due(job: Job) -> None:
 
 
 def _minutes(job: Job) -> float:
-    return active_seconds(job.events) / 60
+    return job.talk.spell.active_s / 60
 
 
 def _bound(limit: float | Literal["none"]) -> float:

@@ -24,6 +24,10 @@ class Calibration:
         seen = min(max(tokens / nbytes, LOWEST), HIGHEST)
         self._rates[model] = seen if model not in self._rates else self._rates[model] * (1 - WEIGHT) + seen * WEIGHT
 
+    def knows(self, model: str) -> bool:
+        """Whether anything was reported of a model yet."""
+        return model in self._rates
+
     def estimate(self, nbytes: int, model: str = "") -> int:
         """The likely number of tokens; of a model not heard of yet, by the highest rate known, or bytes / 4."""
         return ceil(nbytes * self._rate(model))

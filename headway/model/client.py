@@ -83,6 +83,11 @@ class Model:
         tokens = self._tokens(turn.usage, len(body), len(response.content), request.model)
         return turn.model_copy(update={"request_id": request_id, "tokens": tokens})
 
+    def seed(self, model: str, nbytes: int, tokens: int | None) -> None:
+        """Take in what an earlier process heard of a model's tokens; what this one heard counts for more."""
+        if not self._calibration.knows(model):
+            self._calibration.learn(model, nbytes, tokens)
+
     def estimate_tokens(self, nbytes: int, model: str = "") -> int:
         """Tokens that `nbytes` of a request are likely to be."""
         return self._calibration.estimate(nbytes, model)

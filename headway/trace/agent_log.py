@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, get_args
@@ -17,8 +17,10 @@ from headway.domain.events import Event, EventType, Role
 from headway.domain.ids import AgentId, parent_of, run_of
 from headway.trace.blobs import Blobs, plain
 from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
-from headway.trace.fold import NO_EVENT, Line
-from headway.trace.lines import encode, scan
+from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
+from headway.trace.lines import encode, events_in, lines_of
+from headway.trace.recall import REPLY, Recall, head_of, read_log, settled
+from headway.trace.redaction import Redact
 
 _TYPES = frozenset(get_args(EventType))
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -35,19 +37,23 @@ class AgentLog:
         agent: Whose log.
         lease: The lease of this holder, from 1.
         line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
+            With `recall`, what lies before the newest reply of the model is there only as that leaves it.
+        epoch: The newest epoch of the live line.
     """
 
     def __init__(
         self,
         path: Path,
         blobs: Blobs,
-        redact: Callable[[str], str],
+        redact: Redact,
         *,
         agent: AgentId,
         role: Role,
         task: AgentId | None,
+        recall: Recall | None = None,
     ) -> None:
         self.agent = agent
+        self._recall = recall
         self._blobs = blobs
         self._redact = redact
         self._role = role
@@ -64,15 +70,31 @@ class AgentLog:
             raise
 
     def _take_over(self) -> None:
-        content = _read_from(self._fd, 0)
-        self._events, self._end = scan(content, self._blobs)
-        if self._end < len(content):
-            self._cut(content[self._end :])
-        self._line = Line(self._events)
-        self.line = [self._events[seq] for seq in self._line.seqs(self._line.head)]
-        self.lease = max((event.lease for event in self._events), default=0) + 1
+        self._read()
+        torn = _read_from(self._fd, self._end)
+        if torn:
+            self._cut(torn)
+        self.lease += 1
         who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
         self._write(self._event("agent.lease", who))
+
+    def _read(self) -> None:
+        """Take in the file as it stands, one event at a time: what is not kept is never in memory together."""
+        read = read_log(self._fd, self._blobs, self._recall)
+        self._next, self._end, self._head, self.lease = read.count, read.end, read.head, read.lease
+        self.line, self._fresh = read.line, read.fresh
+        self.epoch, self._epoch_at = read.epoch, read.epoch_at
+
+    def replay(self, epoch: int) -> Iterator[Event]:
+        """The live events of the newest epoch, whole, in order; none when `epoch` is another one."""
+        if epoch != self.epoch:
+            return
+        seq, at = self._epoch_at
+        tree = Line((found.event for found in events_in(lines_of(self._fd, at), first=seq)), first=seq)
+        live = set(tree.seqs(tree.head))
+        for found in events_in(lines_of(self._fd, at), first=seq):
+            if found.event.epoch == epoch and found.event.seq in live:
+                yield found.resolved(self._blobs)
 
     def _cut(self, torn: bytes) -> None:
         """Cut what a crash left half written. More than one line of it is kept aside, for whoever wants to know."""
@@ -116,6 +138,14 @@ class AgentLog:
                 os.fsync(self._fd)
         return event
 
+    def redacted(self, text: str) -> str:
+        """A text as the log would keep it."""
+        return self._redact(text)
+
+    def without_our_secrets(self, text: str) -> str:
+        """A text as an agent may act on it: what merely looks like a key is there, the keys of this process are not."""
+        return self._redact.known(text)
+
     def sync(self) -> None:
         """Put everything that was appended on disk."""
         with self._mutex:
@@ -133,14 +163,16 @@ class AgentLog:
             UserError: The log has no such event.
         """
         with self._mutex:
-            if not NO_EVENT <= seq < len(self._events):
+            if not NO_EVENT <= seq < self._next:
                 raise no_such_event(self.agent, seq)
-            if self._line.head_at(seq) == self._line.head:
+            if head_of(self._fd, seq) == self._head:
                 self.check()
                 return []
             before = self.line
             self.append("agent.fork", {"to": seq}, sync=True)
-            self.line = [self._events[live] for live in self._line.seqs(self._line.head)]
+            lease = self.lease
+            self._read()
+            self.lease = lease
             kept = {event.seq for event in self.line}
             return [event for event in before if event.seq not in kept]
 
@@ -185,7 +217,7 @@ class AgentLog:
             raise ValueError(f"{type!r} is no type of event")
         return Event.model_construct(
             ts=time.time(),
-            seq=len(self._events),
+            seq=self._next,
             lease=self.lease,
             run=run_of(self.agent),
             agent=self.agent,
@@ -214,15 +246,10 @@ class AgentLog:
             raise LeaseLost(f"{self.agent}: the log was removed")
         if found.st_size == self._end:
             return
-        news = (
-            scan(_read_from(self._fd, self._end), self._blobs, first=len(self._events)) if self._grew(found) else None
-        )
-        if news is None or news.events:
+        news = events_in(lines_of(self._fd, self._end), first=self._next)
+        if found.st_size < self._end or next(news, None) is not None:
             raise LeaseLost(f"{self.agent}: lease {self.lease} was taken over by a newer holder")
         os.ftruncate(self._fd, self._end)  # a newer one died before its first line was whole, so it never held it
-
-    def _grew(self, found: os.stat_result) -> bool:
-        return found.st_size > self._end
 
     def _write(self, event: Event, line: bytes | None = None) -> None:
         """Under the lock."""
@@ -233,11 +260,17 @@ class AgentLog:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             self._give_up(error)
-        self._end += len(line)
-        self._events.append(event)
-        self._line.add(event)
-        if self._line.head == event.seq:
-            self.line.append(event)
+        start, self._end = self._end, self._end + len(line)
+        self._next += 1
+        if event.type in OUTSIDE_THE_LINE:
+            return
+        self._head = event.seq
+        self.line.append(event)
+        if event.epoch > self.epoch or len(self.line) == 1:
+            self.epoch, self._epoch_at = max(event.epoch, self.epoch), (event.seq, start)
+        if self._recall is not None and event.type == REPLY:
+            self.line = settled(self.line, self._fresh, self._recall)
+            self._fresh = len(self.line) - 1
 
     def _give_up(self, error: OSError) -> NoReturn:
         os.ftruncate(self._fd, self._end)

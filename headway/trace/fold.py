@@ -1,6 +1,8 @@
 """What follows from a log's events alone: pure functions, for whoever holds the events."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from headway.domain.events import Event
 
@@ -16,11 +18,16 @@ class Line:
 
     A log is append-only, and a fork goes back to an earlier place of it, also to one in a suffix that was abandoned. So
     the events form a tree: each live event knows the one before it, and every place knows the head of the line there.
+
+    Args:
+        events: The first ones of the log.
+        first: The place of the first event, when the log is read from its middle on; what lies before is no event.
     """
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        self._before: list[int] = []
-        self._heads: list[int] = []
+    def __init__(self, events: Iterable[Event] = (), *, first: int = 0) -> None:
+        self._first = first
+        self._before = array("q")
+        self._heads = array("q")
         for event in events:
             self.add(event)
 
@@ -41,14 +48,14 @@ class Line:
 
     def head_at(self, seq: int) -> int:
         """The last live event as things stood after event `seq`."""
-        return NO_EVENT if seq == NO_EVENT else self._heads[seq]
+        return NO_EVENT if seq < self._first else self._heads[seq - self._first]
 
     def seqs(self, head: int) -> list[int]:
         """The live line that ends with `head`."""
         seqs = []
         while head != NO_EVENT:
             seqs.append(head)
-            head = self._before[head]
+            head = self._before[head - self._first]
         return seqs[::-1]
 
 
@@ -60,10 +67,37 @@ def live_line(events: Sequence[Event]) -> list[Event]:
 
 def active_seconds(events: Iterable[Event]) -> float:
     """How long an agent was at work, in seconds: its model calls and commands; never queues, pauses or downtime."""
-    return sum(event.dur_ms for event in events if event.dur_ms is not None and _is_work(event)) / 1000
+    return sum(work_ms(event) for event in events) / 1000
 
 
-def _is_work(event: Event) -> bool:
-    if event.type == "tool.result":
-        return bool(event.data.get("name") == "shell")
-    return event.type == "llm.response"
+def work_ms(event: Event) -> float:
+    """The milliseconds for which an event kept its agent at work."""
+    if event.dur_ms is None:
+        return 0.0
+    is_work = event.type == "llm.response" or (event.type == "tool.result" and event.data.get("name") == "shell")
+    return event.dur_ms if is_work else 0.0
+
+
+@dataclass
+class Spell:
+    """How long an agent has been at work since some event of its log, and how often its model answered.
+
+    Attributes:
+        since: Sequence number of that event.
+    """
+
+    since: int = 0
+    replies: int = 0
+    active_s: float = 0.0
+
+    def take(self, event: Event) -> None:
+        """Count the next event of the live line."""
+        if event.seq >= self.since:
+            self.replies += event.type == "llm.response"
+            self.active_s += work_ms(event) / 1000
+
+    def counting(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Let events through, counted: a long log is read once for whatever is to be known of it."""
+        for event in events:
+            self.take(event)
+            yield event

@@ -1,5 +1,7 @@
 """The bytes of a log: how an event becomes a line, and which lines of a file count."""
 
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,12 +10,27 @@ from headway.domain.errors import UserError
 from headway.domain.events import LOG_VERSION, Event
 from headway.trace.blobs import Blobs, has_blobs
 
+CHUNK = 1 << 20
+"""Bytes that are read at once: a log may be larger than what there is of memory for it."""
 
-class Scan(NamedTuple):
-    """The events of a log, and the byte where the last of them ends; what follows was never wholly written."""
 
-    events: list[Event]
+class Found(NamedTuple):
+    """An event of a file.
+
+    Attributes:
+        event: Its long strings are place holders where `has_blobs`; `resolved` puts them in.
+        start: Byte where its line begins.
+        end: Byte after its line.
+    """
+
+    event: Event
+    start: int
     end: int
+    has_blobs: bool
+
+    def resolved(self, blobs: Blobs) -> Event:
+        """The event as it was written."""
+        return with_blobs(self.event, blobs) if self.has_blobs else self.event
 
 
 def encode(event: Event, blobs: Blobs) -> bytes:
@@ -22,35 +39,43 @@ def encode(event: Event, blobs: Blobs) -> bytes:
     return orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data)}) + b"\n"
 
 
-def scan(content: bytes, blobs: Blobs, *, first: int = 0) -> Scan:
-    """Read lines up to the first one that is no event.
+def with_blobs(event: Event, blobs: Blobs) -> Event:
+    """The event with its long strings in place."""
+    return event.model_copy(update={"data": blobs.resolve(event.data)})
+
+
+def lines_of(fd: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of a file from byte `start` on, with the byte where each begins; one chunk in memory at a time.
+
+    The position of the file is not used, so that threads cannot disturb each other.
+    """
+    rest, at = b"", start
+    while part := os.pread(fd, CHUNK, at + len(rest)):
+        pieces = (rest + part).split(b"\n")
+        rest = pieces.pop()
+        for piece in pieces:
+            yield at, piece
+            at += len(piece) + 1
+
+
+def events_in(lines: Iterable[tuple[int, bytes]], *, first: int = 0) -> Iterator[Found]:
+    """The events of a log's lines, up to the first line that is none.
 
     Everything from there on was written after the last sync, so that nothing was promised of it: after a crash of the
     machine a file may end in half a line, in zeros, or in lines with a hole before them.
 
     Args:
-        content: Bytes of the log that start with a line.
-        blobs: Where its long strings lie.
-        first: The place of that line in the log.
+        lines: As `lines_of` gives them.
+        first: The place of the first of them in the log.
     """
-    events: list[Event] = []
-    end = 0
-    while (newline := content.find(b"\n", end)) >= 0:
-        event = _decode(content[end:newline], first + len(events), blobs)
+    for seq, (at, line) in enumerate(lines, first):
+        event = _decode(line, seq)
         if event is None:
-            break
-        events.append(event)
-        end = newline + 1
-    return Scan(events, end)
+            return
+        yield Found(event, at, at + len(line) + 1, has_blobs(line))
 
 
-def line_at(content: bytes, seq: int, blobs: Blobs) -> Event | None:
-    """The event at one place, without reading the others as JSON."""
-    lines = content.split(b"\n", seq + 1)
-    return _decode(lines[seq], seq, blobs) if len(lines) > seq + 1 else None
-
-
-def _decode(line: bytes, seq: int, blobs: Blobs) -> Event | None:
+def _decode(line: bytes, seq: int) -> Event | None:
     try:
         fields: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -62,8 +87,6 @@ def _decode(line: bytes, seq: int, blobs: Blobs) -> Event | None:
             f"{fields.get('agent')}: this log was written by a newer version of Headway",
             "Use that version, or a HEADWAY_HOME of its own for this one.",
         )
-    if has_blobs(line):
-        fields["data"] = blobs.resolve(fields["data"])
     # Only `encode` writes these lines, from events that were typed: a second validation of each would cost more than
     # reading it.
     return Event.model_construct(**fields)

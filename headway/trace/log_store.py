@@ -1,9 +1,11 @@
 """All agent logs under one HEADWAY_HOME: the trace, and what every model's context is built from."""
 
 import contextlib
+import itertools
+import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from headway.domain.errors import UserError
@@ -14,16 +16,14 @@ from headway.trace.agent_log import AgentLog, no_such_event
 from headway.trace.blobs import Blobs
 from headway.trace.durable import make_folder, place, remove_tree, sync_folder
 from headway.trace.fold import Line
-from headway.trace.lines import line_at, scan
+from headway.trace.lines import Found, events_in, lines_of
+from headway.trace.recall import Recall
+from headway.trace.redaction import NOTHING_SECRET, Redact
 
 RUN_LOG = "run"
 """The name of the log of what the run itself writes; every agent's own name has a dash."""
 
 _ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def _unchanged(text: str) -> str:
-    return text
 
 
 class LogStore:
@@ -34,7 +34,7 @@ class LogStore:
         redact: Applied to every string before it is written, see `headway.trace.redaction`.
     """
 
-    def __init__(self, home: Path, redact: Callable[[str], str] = _unchanged) -> None:
+    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET) -> None:
         self._runs = home / "runs"
         self._redact = redact
         self._blobs: dict[RunName, Blobs] = {}
@@ -66,13 +66,15 @@ class LogStore:
                 f"Start it under another name, or remove the earlier one with: headway rm {run}",
             )
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> AgentLog:
+    def open(
+        self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None
+    ) -> AgentLog:
         """Take over an agent's log, or begin it: raises the lease, durably.
 
-        Half a line at its end, which a crash left, is cut.
+        Half a line at its end, which a crash left, is cut. `recall` says what stays in memory of a long one.
         """
-        run = run_of(agent)
-        return AgentLog(self._path(agent), self._blobs_of(run), self._redact, agent=agent, role=role, task=task)
+        path, blobs = self._path(agent), self._blobs_of(run_of(agent))
+        return AgentLog(path, blobs, self._redact, agent=agent, role=role, task=task, recall=recall)
 
     def read(self, agent: AgentId, upto: int | None = None) -> list[Event]:
         """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.
@@ -90,7 +92,11 @@ class LogStore:
 
     def all_events(self, agent: AgentId) -> list[Event]:
         """Every event of an agent in the order of writing, with leases, forks and what they abandoned."""
-        return scan(self._content(agent), self._blobs_of(run_of(agent))).events
+        return list(self.stream(agent))
+
+    def stream(self, agent: AgentId) -> "Stream":
+        """The same, one event at a time and as often as it is asked for: a log may be larger than memory."""
+        return Stream(self._path(agent), self._blobs_of(run_of(agent)))
 
     def event(self, ref: Ref) -> Event:
         """The event that a ref names, also in a suffix that a fork abandoned.
@@ -98,10 +104,10 @@ class LogStore:
         Raises:
             UserError: The log has no such event.
         """
-        event = line_at(self._content(ref.log), ref.seq, self._blobs_of(run_of(ref.log)))
-        if event is None:
+        found = next(self.stream(ref.log).found(ref.seq), None) if ref.seq >= 0 else None
+        if found is None:
             raise no_such_event(ref.log, ref.seq)
-        return event
+        return found.resolved(self._blobs_of(run_of(ref.log)))
 
     def agents(self, run: RunName) -> list[AgentId]:
         """Everyone who has a log in this run: the run itself by its own name, then the agents in order of their ids."""
@@ -126,12 +132,6 @@ class LogStore:
         hexadecimal = "[0-9a-f]" * 32
         return sorted(self._runs.glob(f".gone-{hexadecimal}-{run}"))
 
-    def _content(self, agent: AgentId) -> bytes:
-        try:
-            return self._path(agent).read_bytes()
-        except FileNotFoundError:
-            return b""
-
     def _path(self, agent: AgentId) -> Path:
         run, below, rest = agent.partition("/")
         parts = rest.split("/") if below else [RUN_LOG]
@@ -141,3 +141,25 @@ class LogStore:
 
     def _blobs_of(self, run: RunName) -> Blobs:
         return self._blobs.setdefault(run, Blobs(self.run_folder(run) / "blobs"))
+
+
+class Stream:
+    """Every event of an agent in the order of writing; each iteration reads the log as it then stands."""
+
+    def __init__(self, path: Path, blobs: Blobs) -> None:
+        self._path = path
+        self._blobs = blobs
+
+    def __iter__(self) -> Iterator[Event]:
+        return (found.resolved(self._blobs) for found in self.found())
+
+    def found(self, first: int = 0) -> Iterator[Found]:
+        """The same from some place on, with long strings left where they lie; nothing before it is read as JSON."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            yield from events_in(itertools.islice(lines_of(fd), first, None), first=first)
+        finally:
+            os.close(fd)

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote
 
 REDACTED = "[redacted]"
@@ -69,26 +71,65 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
 )
 
 
-def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces every secret in a text by `[redacted]`.
+class Redact(Protocol):
+    """Takes secrets out of a text."""
 
-    Args:
-        secrets: Values that must never be written, such as the model endpoint's key; found also as JSON or a URL writes
-            them. Values under 8 characters, and short plain words, are not looked for.
+    def __call__(self, text: str) -> str:
+        """The text as it may be written."""
+        ...
+
+    def known(self, text: str) -> str:
+        """The text without the secrets that are ours; what merely looks like a key stays."""
+        ...
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Replaces every secret in a text by `[redacted]`.
+
+    Attributes:
+        forms: What our own secrets look like in texts, the longest first.
     """
-    known = _forms(secrets)
 
-    def redact(text: str) -> str:
+    forms: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """The text as it may be written."""
         if len(text) < _SHORTEST:
             return text
-        for form in known:
-            text = text.replace(form, REDACTED)
+        text = self.known(text)
         for hint, shape, replacement in _SHAPES:
             if hint in text:
                 text = shape.sub(replacement, text)
         return text
 
-    return redact
+    def known(self, text: str) -> str:
+        """The text without the secrets that are ours; what merely looks like a key stays."""
+        for form in self.forms:
+            text = text.replace(form, REDACTED)
+        return text
+
+
+class _Unchanged:
+    def __call__(self, text: str) -> str:
+        return text
+
+    def known(self, text: str) -> str:
+        return text
+
+
+NOTHING_SECRET = _Unchanged()
+"""For logs that hold no secrets."""
+
+
+def redactor(secrets: Iterable[str]) -> Redactor:
+    """What replaces every secret in a text by `[redacted]`.
+
+    Args:
+        secrets: Values that must never be written, such as the model endpoint's key; found also as JSON or a URL writes
+            them. Values under 8 characters, and short plain words, are not looked for.
+    """
+    return Redactor(tuple(_forms(secrets)))
 
 
 def _forms(secrets: Iterable[str]) -> list[str]:

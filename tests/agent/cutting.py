@@ -6,6 +6,7 @@ from headway.domain.events import Event, EventType, Role
 from headway.domain.ids import AgentId
 from headway.trace.agent_log import AgentLog
 from headway.trace.log_store import LogStore
+from headway.trace.recall import Recall
 
 
 class Killed(BaseException):
@@ -40,8 +41,10 @@ class DyingStore(LogStore):
         self.log: DyingLog | None = None
         return self
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> AgentLog:
-        log = super().open(agent, role=role, task=task)
+    def open(
+        self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None
+    ) -> AgentLog:
+        log = super().open(agent, role=role, task=task, recall=recall)
         if agent == self.agent:
             log.__class__ = DyingLog
             assert isinstance(log, DyingLog)

@@ -98,6 +98,12 @@ VALUES: dict[str, object] = {
     "outstanding": "\n  - 6.0-0a1b2c3d · Refund gift cards · asked 12 min ago",
     "verdict": "exit code 1, at commit 9f8e7d6c5b4a, 3 min ago",
     "failing": "FAILED tests/test_refunds.py::test_partial",
+    "goal": "Send refunds through the new service",
+    "note": "## Goal\nRefunds go through the new service.\n## Next\nPartial refunds.",
+    "said": '[you] The client has no partial refunds.\n[call] grep {"pattern": "partial"}',
+    "question": "Write the note to yourself now.",
+    "landed": "9f8e7d6c5b4a",
+    "minutes": 12,
     "concerns": "- The fake service does not know partial refunds. (reported 50 times: 1.0-1f2e3d4c, 1.1-2e3d4c5b)",
 }
 OF_ONE: dict[str, dict[str, object]] = {

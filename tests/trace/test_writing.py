@@ -20,6 +20,7 @@ from headway.domain.ids import AgentId
 from headway.domain.refs import Ref
 from headway.trace.blobs import INLINE_CHARS
 from headway.trace.log_store import LogStore
+from headway.trace.redaction import Redactor
 from tests.trace.steps import LONG, RUN, file_of, say, texts
 
 
@@ -80,11 +81,11 @@ class TestWriting:
             store.read(agent)
 
     def test_every_string_is_redacted_also_in_the_line_in_hand(self, tmp_path: Path, agent: AgentId) -> None:
-        store = LogStore(tmp_path, redact=lambda text: text.replace("secret", "[redacted]"))
+        store = LogStore(tmp_path, redact=Redactor(("secret-1",)))
         with store.open(agent, role="planner") as log:
-            log.append("message", {"a": ["secret", {"secret": "a secret"}], "long": "secret" + LONG})
+            log.append("message", {"a": ["secret-1", {"secret-1": "a secret-1"}], "long": "secret-1" + LONG})
             assert log.line == store.read(agent)
-        assert not any(b"secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert not any(b"secret-1" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
         assert store.read(agent)[0].data["a"] == ["[redacted]", {"[redacted]": "a [redacted]"}]
 
     @pytest.mark.parametrize("value", [b"bytes", object(), {1: 2}, {"a": {3}}])
@@ -112,6 +113,7 @@ class TestWriting:
 import resource, signal, sys
 from pathlib import Path
 from headway.trace.log_store import LogStore
+from headway.trace.redaction import Redactor
 log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="planner")
 log.append("text", {"text": "fits"})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

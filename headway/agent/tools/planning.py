@@ -13,8 +13,7 @@ from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN
 
 PathText = Annotated[str, Field(min_length=1, max_length=4_096)]
 Some = Annotated[str, Field(min_length=1, max_length=1_000)]
-Notes = Annotated[str, Field(max_length=24_000)]
-"""About 6,000 tokens: a scratchpad is carried into every epoch."""
+Notes = Annotated[str, Field(max_length=1_000_000, description="All of them; at most about 6,000 tokens.")]
 
 
 class ListDir(Arguments):

@@ -1,0 +1,41 @@
+"""The scratchpad: an agent's notes, always rewritten whole, carried word for word into every epoch."""
+
+from collections.abc import Sequence
+
+from headway.agent.conversation import Answer, Conversation
+from headway.agent.prompts import Prompts
+from headway.domain.errors import ToolError
+from headway.domain.events import Event
+
+MAX_TOKENS = 6_000
+STALE_TURNS = 20
+STALE_HANDOFFS = 10
+
+
+def rewrite(talk: Conversation, prompts: Prompts, content: str) -> Answer:
+    """Replace the notes; every version stays in the log.
+
+    Raises:
+        ToolError: They are longer than every later epoch should pay for.
+    """
+    tokens = talk.chosen.model.estimate_tokens(len(content.encode()), talk.chosen.name)
+    if tokens > MAX_TOKENS:
+        over = tokens - MAX_TOKENS
+        raise ToolError(
+            f"the scratchpad would have about {tokens:,} tokens, {over:,} more than the {MAX_TOKENS:,} it may have "
+            f"(leave out about {len(content) * over // tokens:,} of its {len(content):,} characters): it is as it was. "
+            "Keep what you need in order to go on, and leave out what the repository says anyway"
+        )
+    talk.note("scratchpad", {"content": content})
+    return Answer(prompts.render("answers/scratchpad", chars=len(content)), progress=True)
+
+
+def is_stale(line: Sequence[Event], turn: int) -> bool:
+    """Whether a planner's notes are old, and it was not told since they, or the last reminder of them, grew old."""
+    at, since = -1, 0
+    for event in line:
+        reminded = event.type == "reminder" and event.data.get("why") == "scratchpad"
+        if event.type == "scratchpad" or reminded:
+            at, since = event.seq, event.turn
+    told = sum(len(event.data.get("inbox", ())) for event in line if event.type == "message" and event.seq > at)
+    return turn - since >= STALE_TURNS or told >= STALE_HANDOFFS
