@@ -23,6 +23,7 @@ from activities.control import ControlWatch
 from activities.handoffs import Handoffs
 from activities.planning import Planning
 from activities.repository import Checks, Repository
+from activities.slots import agent_tuner
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
 from headway.agent.check import Checker
@@ -44,7 +45,12 @@ from headway.git.hub import Hub
 from headway.git.workspace import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint, endpoint_from
+from headway.sandbox.cgroup import Cages
+from headway.sandbox.crew import Crew
+from headway.sandbox.gates import Gates
 from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.resources import Resources
+from headway.sandbox.tree import Quota
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
@@ -67,6 +73,8 @@ class Settings:
     Attributes:
         agents: How many agents work at once in this process; a property of the machine.
         heartbeat_s: Heartbeat timeout of every activity, from 2 s.
+        heavy: Builds and tests at once on this machine.
+        disk_mb: The most that one workspace may take; 0 for what its disk allows.
         audit_s: Silence after which a planner looks up what became of its children, from 1 s.
         prompts: Folder of the user's own prompts.
     """
@@ -78,6 +86,8 @@ class Settings:
     agents: int
     heartbeat_s: int
     audit_s: int
+    heavy: int
+    disk_mb: int
     secrets: tuple[str, ...]
     prompts: Path | None = None
 
@@ -96,6 +106,8 @@ class Settings:
             agents=agents or _number(env, "HEADWAY_AGENTS", 8 * (os.cpu_count() or 1), least=1),
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
             audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
+            heavy=_number(env, "HEADWAY_HEAVY", os.cpu_count() or 1, least=1),
+            disk_mb=_number(env, "HEADWAY_AGENT_DISK_MB", 0, least=0),
             secrets=tuple(env[name] for name in SECRETS if env.get(name)),
             prompts=own_folder(env),
         )
@@ -107,7 +119,8 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
-        self.sandbox = PlainSandbox()
+        self.resources = _resources(settings)
+        self.sandbox = PlainSandbox(self.resources)
         self.prompts = Prompts.load(settings.prompts)
         names: dict[AgentRole, str] = {"planner": settings.planner_model, "worker": settings.worker_model}
         self.models = Models(Model(settings.endpoint), names)
@@ -132,6 +145,13 @@ class Workshop:
         machine = Machine(self.sandbox.level, self.sandbox.not_enforced, given.heartbeat_s, given.audit_s)
         worst = context + endpoint.max_output
         return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst)
+
+
+def _resources(settings: Settings) -> Resources:
+    """What commands may use on this machine."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    quota = Quota(settings.disk_mb) if settings.disk_mb else Quota.usual(settings.home)
+    return Resources(Cages.detect(), Gates(settings.home / "gates", settings.heavy), quota)
 
 
 def workflow_worker(client: Client) -> Worker:
@@ -180,7 +200,7 @@ def agent_worker(client: Client, workshop: Workshop) -> Worker:
         client,
         task_queue=AGENT_QUEUE,
         activities=[Work(workshop.worker_agent(), control).run_worker, Checks(checker).run_check],
-        max_concurrent_activities=workshop.settings.agents,
+        tuner=agent_tuner(Crew(workshop.settings.agents, workshop.settings.home).allowed),
         max_heartbeat_throttle_interval=timedelta(seconds=10),
         graceful_shutdown_timeout=timedelta(seconds=30),
     )
@@ -205,6 +225,7 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
     client = await _patient_client(settings.home)
+    workshop: Workshop | None = None
     match role:
         case "workflows":
             keep_bytecode(settings.home / "bytecode")
@@ -214,13 +235,16 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
         case "planning":
             worker = planning_worker(client, Workshop(settings))
         case _:
-            worker = agent_worker(client, Workshop(settings))
+            workshop = Workshop(settings)
+            worker = agent_worker(client, workshop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with worker:
         print(f"{role}: at work", flush=True)  # noqa: T201 - the first line of its log
         await stop.wait()
+    if workshop is not None:
+        workshop.resources.close()
 
 
 async def _patient_client(home: Path) -> Client:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from headway.agent.conversation import Beat
 from headway.agent.excerpt import cut
 from headway.agent.files import Files
+from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
 from headway.agent.walling import walls_of
-from headway.agent.workbench import how_it_ended
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
 from headway.domain.spec import RunSpec
@@ -71,7 +71,7 @@ class Checker:
             beat(f"runs {name}")
             home = Files(workspace.path).home()
             limit = float(spec.limits.command_seconds)
-            walls = walls_of(workspace.task, workspace, spec)
+            walls = await in_thread(walls_of, workspace.task, workspace, spec)
             asked = Command(line=line, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
             result = await self._sandbox.run(asked)
             seconds += result.seconds

@@ -12,6 +12,7 @@ from headway.agent.files import Files
 from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
+from headway.agent.outcome import how_it_ended, measured, remarks
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
 from headway.agent.threads import in_thread
@@ -23,7 +24,7 @@ from headway.domain.events import Event
 from headway.domain.task import TaskKind, TaskSpec
 from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
-from headway.sandbox.runner import Command, CommandResult, Sandbox
+from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
 
 INTERRUPTED = "interrupted"
@@ -141,10 +142,12 @@ class Workbench:
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
         command = Command(line=asked.command, cwd=cwd, timeout_s=limit, walls=self.walls, home=home)
         result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
-        if result.killed_for is not None:
-            self.talk.note("resource.kill", {"call_id": call.id, "why": result.killed_for, "seconds": result.seconds})
+        why = "oom" if result.out_of_memory else result.killed_for
+        if why is not None:
+            self.talk.note("resource.kill", {"call_id": call.id, "why": why, "seconds": result.seconds})
         ended = how_it_ended(result)
         text = f"[{ended}, {result.seconds:.1f} s]\n{cut_middle(result.output, EXCERPT_CHARS)}"
+        text += "".join(f"\n[{remark}]" for remark in remarks(result, self.walls))
         if result.output_cut:
             shown = output.relative_to(self.workspace.path)
             text += f"\n[{result.output_bytes} bytes in all; the whole output: {shown}]"
@@ -152,8 +155,7 @@ class Workbench:
             "command": asked.command,
             "exit_code": result.exit_code,
             "note": "" if result.killed_for is None else ended,
-            "cpu_s": result.cpu_s,
-            "peak_kb": result.peak_kb,
+            **measured(result),
         }
         compared = f"{ended}\n{result.output}"
         return Answer(text, compared=compared, facts=facts, dur_ms=result.seconds * 1000)
@@ -192,14 +194,3 @@ class Workbench:
             return []
         how = ran[-1]["note"] or f"exit code {ran[-1]['exit_code']}"
         return [f"your last command did not succeed ({how}): {json.dumps(cut(ran[-1]['command'], 200))}"]
-
-
-def how_it_ended(result: CommandResult) -> str:
-    """In a few words, how a command ended."""
-    match result.killed_for:
-        case None:
-            return f"exit code {result.exit_code}"
-        case "timeout":
-            return f"killed: timed out after {result.seconds:.0f} s"
-        case why:
-            return f"killed: {why.replace('_', ' ')}"

@@ -15,13 +15,14 @@ from headway.agent.holding import alone, while_held
 from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
+from headway.agent.outcome import how_it_ended
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import usage_of
 from headway.agent.walling import walls_of
-from headway.agent.workbench import Workbench, how_it_ended
+from headway.agent.workbench import Workbench
 from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffReport, HandoffStatus
@@ -151,7 +152,7 @@ class WorkerAgent:
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
         lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
-        walls = walls_of(order.me, workspace, spec)
+        walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)
         assignment = Assignment(order, task, spec, hub, self._prompts)

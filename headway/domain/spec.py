@@ -23,7 +23,6 @@ NOT_IN_THIS_VERSION = frozenset(
         "limits.usd",
         "limits.usd_per_hour",
         "limits.task_usd",
-        "limits.agent_memory_mb",
         "policy.network",
         "policy.setup_env",
         "policy.read_only",
@@ -55,6 +54,9 @@ Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, p
 Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
 Bounded = Count | Literal["none"]
 Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
+"""Build tools whose own cache many agents can share."""
+
 Range = Annotated[tuple[Count, Count], Field(description="two numbers, the smaller first")]
 
 
@@ -81,6 +83,7 @@ class Limits(_Input):
         task_minutes: Active minutes of one worker: model calls and commands, never waiting.
         task_tokens: Tokens of one task, over all its attempts.
         command_seconds: Longest run time of one command.
+        agent_memory_mb: Memory of all commands of one agent together.
     """
 
     depth: Annotated[int, Field(ge=1, le=16, strict=True)] = 4
@@ -95,7 +98,7 @@ class Limits(_Input):
     task_tokens: Bounded = 2_000_000
     task_usd: Positive | Literal["none"] = 2.0
     command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
-    agent_memory_mb: Count = 2048
+    agent_memory_mb: Annotated[int, Field(ge=64, le=1_048_576, strict=True)] = 2048
 
 
 class Policy(_Input):
@@ -105,11 +108,20 @@ class Policy(_Input):
     setup_env: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
     wrap: Command | None = None
+    caches: tuple[str, ...] = ()
     forbidden_dependencies: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()
     dependencies: str = ""
     performance: str = ""
     tasks_per_round: Range = (5, 30)
     root_tasks_per_round: Range = (20, 100)
+
+    @field_validator("caches")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = next((name for name in value if name not in CACHES), None)
+        if unknown is not None:
+            raise ValueError(f"may hold {', '.join(CACHES)}, got {_shown(unknown)}")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("tasks_per_round", "root_tasks_per_round")
     @classmethod

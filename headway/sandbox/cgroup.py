@@ -39,6 +39,7 @@ class Cages:
         self.where = where
         self._lock = threading.Lock()
         self._cages: dict[str, Cage] = {}
+        self._limits: dict[str, tuple[int, int]] = {}
         self._busy: dict[str, int] = {}
         self._gone: list[Cage] = []
         self._owner = ""
@@ -83,7 +84,9 @@ class Cages:
             self._be_mine()
             cage = self._cages.pop(agent, None) or self._make(agent)
             self._cages[agent] = cage  # the newest is last
-            cage.limit(memory_mb, pids)
+            if self._limits.get(agent) != (memory_mb, pids):
+                cage.limit(memory_mb, pids)
+                self._limits[agent] = (memory_mb, pids)
             self._forget_idle()
             return cage
 
@@ -158,6 +161,7 @@ class Cages:
                 with contextlib.suppress(FileNotFoundError):  # the last of the others has just removed the top
                     self._make_parent(parent)
                 self._make_parent(parent)
+        self._limits.pop(agent, None)
         name = slug(agent)
         cage = Cage(agent, name, self.where, tuple(parent / name for parent in parents))
         for folder in cage.folders:
@@ -179,7 +183,7 @@ class Cages:
     def _be_mine(self) -> None:
         if self._pid != os.getpid():
             self._pid, self._owner = os.getpid(), _owner_name(os.getpid())
-            self._cages, self._busy, self._gone = {}, {}, []
+            self._cages, self._limits, self._busy, self._gone = {}, {}, {}, []
 
     def _forget_idle(self) -> None:
         idle = [agent for agent in self._cages if agent not in self._busy]

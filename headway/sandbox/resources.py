@@ -131,6 +131,11 @@ class Resources:
                 held.before = held.cage.read()
             yield held
 
+    def close(self) -> None:
+        """Kill what still runs, and leave no control group behind."""
+        if self.cages is not None:
+            self.cages.close()
+
     def note(self, command: Command, result: CommandResult) -> None:
         """Learn from a command that is over."""
         if self.gates is not None:

@@ -35,6 +35,17 @@ def test_only_the_repository_and_the_instructions_are_required() -> None:
     assert (spec.base, spec.setup, spec.check, spec.commit) == (None, None, None, None)
 
 
+def test_only_caches_of_known_tools_are_shared() -> None:
+    assert parse_spec(LEAST | {"policy": {"caches": ["pip", "go", "pip"]}}).policy.caches == ("pip", "go")
+    refused = refusal(LEAST | {"policy": {"caches": ["pip", "bazel"]}})
+    assert 'policy.caches: may hold pip, uv, npm, ccache, sccache, cargo, go, got "bazel"' in refused
+
+
+def test_an_agents_memory_has_a_least_and_a_most() -> None:
+    assert parse_spec(limit("agent_memory_mb", 512)).limits.agent_memory_mb == 512
+    assert "limits.agent_memory_mb: must be at least 64, got 1" in refusal(limit("agent_memory_mb", 1))
+
+
 def test_the_defaults_are_those_of_the_contract() -> None:
     spec = parse_spec(LEAST)
     assert spec.limits.model_dump() == {
@@ -57,6 +68,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "setup_env": (),
         "read_only": (),
         "wrap": None,
+        "caches": (),
         "forbidden_dependencies": (),
         "dependencies": "",
         "performance": "",
@@ -264,7 +276,6 @@ LATER: dict[str, Any] = {
     "limits.usd": 5,
     "limits.usd_per_hour": "none",
     "limits.task_usd": 1.5,
-    "limits.agent_memory_mb": 2048,
     "policy.network": "setup",
     "policy.setup_env": ["TOKEN"],
     "policy.read_only": ["/opt/sdk"],

@@ -1,0 +1,111 @@
+"""Caches of build tools that the agents of a run share: only those that their tools make safe for many at once."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.sandbox.tree import Quota, measure
+from headway.sandbox.walls import Cache
+
+INSIDE = Path("/caches")
+CAP_MB = 20_000
+"""The most that one cache may take."""
+
+LOOK_EVERY_S = 600.0
+_OLD = ".old-"
+_LOOKED = ".looked"
+
+
+@dataclass(frozen=True)
+class _Part:
+    folder: str
+    variable: str
+    file: tuple[str, str] | None = None
+
+
+_PARTS = {
+    "ccache": (_Part("ccache", "CCACHE_DIR", ("ccache.conf", f"max_size = {CAP_MB // 2}M\n")),),
+    "sccache": (_Part("sccache", "SCCACHE_DIR"),),
+    "pip": (_Part("pip", "PIP_CACHE_DIR"),),
+    "uv": (_Part("uv", "UV_CACHE_DIR"),),
+    "npm": (_Part("npm", "npm_config_cache"),),
+    "cargo": (_Part("cargo", "CARGO_HOME"),),
+    "go": (_Part("go-build", "GOCACHE"), _Part("go-mod", "GOMODCACHE")),
+}
+"""Each of these tools locks its cache, or writes its entries whole and renames them, and checks what it reads by hash
+(https://doc.rust-lang.org/cargo/guide/cargo-home.html, https://docs.astral.sh/uv/concepts/cache/,
+https://pkg.go.dev/cmd/go#hdr-Build_and_test_caching). For cargo that is its registry; what is built stays apart."""
+
+
+def shared_caches(folder: Path, names: Iterable[str]) -> tuple[Cache, ...]:
+    """The caches of a run, made where they are missing. No other folder is ever writable through them.
+
+    Args:
+        folder: All caches of the run.
+        names: As `policy.caches` has them.
+    """
+    caches = []
+    for part in (part for name in dict.fromkeys(names) for part in _PARTS[name]):
+        place = folder / part.folder
+        place.mkdir(parents=True, exist_ok=True)
+        if part.file is not None and not (place / part.file[0]).exists():
+            with contextlib.suppress(FileExistsError), (place / part.file[0]).open("x", encoding="ascii") as file:
+                file.write(part.file[1])
+        caches.append(Cache(place, INSIDE / part.folder, part.variable))
+    return tuple(caches)
+
+
+def keep_small(folder: Path, longest_command_s: float, cap_mb: int = CAP_MB) -> list[str]:
+    """Set aside caches that have become too large, and remove those that were set aside before.
+
+    A cache is given up as a whole, because most tools cannot bear one with holes. Commands that run with it keep it:
+    it is removed only when every command that can know it is over. Walks the caches, at most every ten minutes by any
+    process: not for an event loop.
+
+    Returns:
+        The folders that were set aside.
+    """
+    if not folder.is_dir():
+        return []
+    with (folder / _LOOKED).open("a", encoding="ascii") as looked:
+        try:
+            fcntl.flock(looked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return []
+        last = os.fstat(looked.fileno())
+        if last.st_size and time.time() - last.st_mtime < LOOK_EVERY_S:
+            return []
+        looked.truncate(0)
+        looked.write("looked\n")
+        looked.flush()
+        return _look(folder, longest_command_s, Quota(cap_mb))
+
+
+def _look(folder: Path, longest_command_s: float, cap: Quota) -> list[str]:
+    aside = []
+    for place in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        name, old, when = place.name.partition(_OLD)
+        if old:
+            if time.time() - int(when) > longest_command_s + LOOK_EVERY_S:
+                shutil.rmtree(place, onerror=_writable_first)
+        elif measure(place, Quota(cap.mb * 1000)).mb > cap.mb:
+            place.rename(folder / f"{name}{_OLD}{int(time.time())}")
+            aside.append(name)
+    return aside
+
+
+def _writable_first(_again: object, path: str, _: object) -> None:
+    """Go's modules are read-only, folders included."""
+    with contextlib.suppress(OSError):
+        Path(path).parent.chmod(stat.S_IRWXU)
+        Path(path).chmod(stat.S_IRWXU)
+        if Path(path).is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink()

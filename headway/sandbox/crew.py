@@ -1,0 +1,46 @@
+"""How many agents a machine carries now: all that were asked for, fewer while it is short of memory or disk."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headway.sandbox.machine import Bounds, Machine
+
+STEP_EVERY_S = 5.0
+"""How often the number changes: sinking by half, rising by an eighth of the whole."""
+
+
+class Crew:
+    """Counts for one process.
+
+    Args:
+        most: Agents at work when nothing is short.
+        home: Tells which disk counts.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        home: Path,
+        *,
+        look: Callable[[Path], Machine] = Machine.look,
+        bounds: Bounds | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = most
+        self._home = home
+        self._look = look
+        self._bounds = bounds or Bounds()
+        self._clock = clock
+        self._now = most
+        self._stepped = clock() - STEP_EVERY_S
+
+    def allowed(self) -> int:
+        """How many may work now, at least one. Who works already goes on; a lower number keeps others from starting."""
+        if self._clock() - self._stepped >= STEP_EVERY_S:
+            self._stepped = self._clock()
+            if self._look(self._home).full_for_agents(self._bounds):
+                self._now = max(1, self._now // 2)
+            else:
+                self._now = min(self._most, self._now + max(1, self._most // 8))
+        return self._now
