@@ -4,16 +4,19 @@ import ctypes
 import os
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.errors import HeadwayError, UserError
-from headway.domain.ids import Oid
+from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, reading
 from headway.git.files import locked, sync_folder, write_whole
 from headway.git.landed import LandedCommit, landed_since
+from headway.git.ledger import Ledger
+from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
 
@@ -99,7 +102,10 @@ class Hub:
 
     def tip(self) -> Oid:
         """The trunk as it stands."""
-        return self.repo.run("rev-parse", "--verify", TRUNK).oid
+        found = read_ref(self.folder, TRUNK)
+        if found is None:
+            raise HeadwayError(f"there is no trunk in {self.folder}")
+        return found
 
     def is_ancestor(self, a: str, b: str) -> bool:
         """Whether commit `a` is part of the history of `b`; also when they are the same."""
@@ -113,6 +119,19 @@ class Hub:
     def landed(self, since: Oid, upto: Oid | None = None) -> list[LandedCommit]:
         """The trunk's own commits after `since`, oldest first; up to where it stands, or stood."""
         return landed_since(self.repo, since, upto or TRUNK)
+
+    def landed_by(self, task: AgentId) -> list[Oid]:
+        """The commits of a task that are on the trunk now, oldest first. No long history is walked for it."""
+        with closing(Ledger(self.folder, self._facts().base, reading=True)) as ledger:
+            news, ours = ledger.missing(self.tip())
+            return [*(ledger.of_task(task) if ours else ()), *(mark.oid for mark in news if mark.task == task)]
+
+    def landing_of(self, task: AgentId, mark: str) -> Oid | None:
+        """The commit by which this very submission of a task is on the trunk, if it is."""
+        with closing(Ledger(self.folder, self._facts().base, reading=True)) as ledger:
+            news, ours = ledger.missing(self.tip())
+            found = ledger.find(task, mark) if ours else None
+            return found or next((new.oid for new in news if (new.task, new.mark) == (task, mark)), None)
 
     def publish(self, branch: str) -> str:
         """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""

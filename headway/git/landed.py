@@ -6,7 +6,7 @@ from headway.domain.ids import AgentId, Oid, RunName
 from headway.git.repo import Repo
 
 _FIELDS = ("%H", "%s", *(f"%(trailers:key=Headway-{key},valueonly,unfold)" for key in ("Task", "Run", "Planner")))
-_SUBMISSION = "%(trailers:key=Headway-Submission,valueonly,unfold)"
+_MARK = "%(trailers:key=Headway-Submission,valueonly,unfold)"
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,22 @@ def landed_since(repo: Repo, since: Oid, upto: str, paths: tuple[str, ...] = ())
     ]
 
 
-def landing_of(repo: Repo, since: Oid, upto: str, task: AgentId, submission: str) -> Oid | None:
-    """The commit by which this very submission of `task` landed after `since`, if it did."""
-    fields = ("%H", _FIELDS[2], _SUBMISSION)
-    for oid, by, mark in _log(repo, fields, since, upto, ()):
-        if by.strip() == task and mark.strip() == submission:
-            return Oid(oid)
-    return None
+@dataclass(frozen=True)
+class Mark:
+    """Which submission of which task a commit of the trunk is."""
+
+    oid: Oid
+    task: AgentId
+    mark: str
 
 
-def _log(repo: Repo, fields: tuple[str, ...], since: Oid, upto: str, paths: tuple[str, ...]) -> list[list[str]]:
+def marks_since(repo: Repo, since: Oid, upto: str) -> list[Mark]:
+    """The landings among the trunk's own commits after `since`, oldest first."""
+    read = ((oid, task.strip(), mark.strip()) for oid, task, mark in _log(repo, ("%H", _FIELDS[2], _MARK), since, upto))
+    return [Mark(Oid(oid), AgentId(task), mark) for oid, task, mark in read if task and mark]
+
+
+def _log(repo: Repo, fields: tuple[str, ...], since: Oid, upto: str, paths: tuple[str, ...] = ()) -> list[list[str]]:
     form = "--format=" + "%x00".join(fields) + "%x01"
     span = ["--first-parent", "--reverse", f"{since}..{upto}"]
     said = repo.run("log", form, *span, "--", *paths).out.decode(errors="replace")

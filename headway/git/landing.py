@@ -1,21 +1,23 @@
 """Landing: a workspace's change becomes one commit on the trunk, or goes back to its author with the conflict."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headway.domain.errors import TransientError
+from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
 from headway.git import snapshot
-from headway.git.changes import Scan, shown
-from headway.git.files import locked
-from headway.git.hub import NOBODY, TRUNK, Hub
-from headway.git.landed import landed_since, landing_of
-from headway.git.merging import Merged, kinds_of, marked, merge_commits, merge_trees, own_name, with_labels
+from headway.git.changes import NO_MODE, Entry, Scan, entries, shown
+from headway.git.hub import Hub
+from headway.git.landed import landed_since
+from headway.git.merging import Merged, kinds_of, marked, merge_trees, own_name, with_labels
 from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLand, Refused, noted, told
-from headway.git.refs import move_ref
 from headway.git.repo import Repo
+from headway.git.splice import Change
+from headway.git.spool import Queued
 from headway.git.standing import Answered, Asked, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
+from headway.git.turns import turns_of
 from headway.git.workspace import Workspace
 
 __all__ = ["Conflicted", "Landed", "Landing", "LandingOutcome", "NothingToLand", "Refused", "Submission"]
@@ -33,11 +35,24 @@ class _Taken:
     conflicted: Merged | None = None
 
 
+def _always(_fence: str) -> bool:
+    return True
+
+
 class Landing:
     """Puts changes on the trunk of `hub`: first come, first served, with nothing slow under the lock."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, fenced: Callable[[str], bool] = _always, *, synced: bool = True) -> None:
+        """Landings on the trunk of a hub.
+
+        Args:
+            hub: Whose trunk.
+            fenced: Tells from a submission's fence whether its submitter, in another process, still has its lease.
+            synced: Answer only when everything is on disk. Without it a crash of the machine may undo what was told.
+        """
         self.hub = hub
+        self._fenced = fenced
+        self._synced = synced
 
     def land(self, workspace: Workspace, submission: Submission, check_lease: Callable[[], None]) -> LandingOutcome:
         """Land what the workspace's files change against the commit it stands on.
@@ -62,52 +77,44 @@ class Landing:
             if impossible is not None:
                 return impossible
             tree = chosen(self.hub.repo, base, found.tree, submission.paths)
-            refused = self._refusal(workspace, tree, submission)
+            changed = entries(self.hub.repo, base, tree)
+            refused = self._refusal(workspace, tree, changed, submission)
             if refused is not None:
                 return refused
             if tree == self.hub.repo.tree_of(base):
                 return NothingToLand(base)
             pending = Pending(asked=asked, mark=submission.mark(base, tree), tree=tree)
+            queued = _queued(submission, pending, base, changed)
             # Whoever finds this note after a kill looks on the trunk for its mark.
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
-            taken = self._take(workspace, pending, submission, check_lease)
+            taken = self._take(queued, check_lease)
             if taken.conflicted is not None:
                 return self._give_back(workspace, found.tree, asked, taken, check_lease)
             return self._settle(workspace, found.tree, pending, taken, check_lease)
 
-    def _refusal(self, workspace: Workspace, tree: Oid, submission: Submission) -> Refused | None:
+    def _refusal(self, workspace: Workspace, tree: Oid, changed: list[Entry], submission: Submission) -> Refused | None:
         still = marked(self.hub.repo, tree, workspace.standing().conflicted)
         if still:
             return Refused("conflict markers are left in these files: resolve them and land again", tuple(still))
-        doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree)
+        doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree, changed)
         if doubts:
             why = ", ".join(sorted(set(doubts.values())))
             return Refused(f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True)
         return None
 
-    def _take(
-        self, workspace: Workspace, pending: Pending, submission: Submission, check: Callable[[], None]
-    ) -> _Taken:
-        """Put the pending tree on the trunk. Only reading the tip, merging and moving the ref happen under the lock."""
-        repo, base = self.hub.repo, workspace.base
-        message = submission.text(pending.mark)
-        side = repo.commit(pending.tree, (base,), "submission", NOBODY)
-        with locked(self.hub.folder / "land.flock") as lock:
-            check()
-            for _ in range(_RACES):
-                tip = self.hub.tip()
-                landed = landing_of(repo, base, tip, submission.task, pending.mark) if tip != base else None
-                if landed is not None:
-                    return _Taken(landed, tip)
-                merged = Merged(pending.tree, ()) if tip == base else merge_commits(repo, tip, side)
-                if merged.conflicts:
-                    return _Taken(None, tip, merged)
-                if merged.tree == repo.tree_of(tip):
-                    return _Taken(None, tip)
-                commit = repo.commit(merged.tree, (tip,), message, submission.author)
-                if move_ref(repo, TRUNK, commit, tip, (lock, *workspace.tree.keep)):
-                    return _Taken(commit, tip)
-        raise TransientError("the trunk is moved by somebody who does not take its lock")
+    def _take(self, queued: Queued, check: Callable[[], None]) -> _Taken:
+        """Have the submission put on the trunk, by this process or by another one whose turn it is."""
+        verdict = turns_of(self.hub, self._fenced, synced=self._synced).submit(queued, check)
+        match verdict.state:
+            case "landed" | "nothing":
+                return _Taken(verdict.commit, verdict.tip)
+            case "conflicted":
+                assert verdict.tree is not None
+                return _Taken(None, verdict.tip, Merged(verdict.tree, verdict.conflicts))
+            case "lost":
+                raise LeaseLost(f"{queued.task}: a newer holder works; nothing was landed")
+            case "failed":
+                raise TransientError(verdict.why)
 
     def _settle(
         self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]
@@ -189,11 +196,36 @@ class Landing:
         if pending is None:
             return None
         tip = self.hub.tip()
-        commit = landing_of(self.hub.repo, standing.base, tip, submission.task, pending.mark)
+        commit = self.hub.landing_of(submission.task, pending.mark)
         if commit is None:
             return None
         self._settle(workspace, workspace.scan().tree, pending, _Taken(commit, tip), check)
         return workspace.standing().last
+
+
+def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[Entry]) -> Queued:
+    """What the holder of the trunk's lock needs to know; who waits for it is filled in where it is queued."""
+    changes = tuple(
+        Change(os.fsencode(entry.path), _side(entry.old_mode, entry.old_oid), _side(entry.mode, entry.oid))
+        for entry in changed
+    )
+    message = submission.text(pending.mark)
+    return Queued(
+        ticket="",
+        client="",
+        fence=submission.fence,
+        task=submission.task,
+        mark=pending.mark,
+        base=base,
+        tree=pending.tree,
+        author=submission.author,
+        message=message,
+        changes=changes,
+    )
+
+
+def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
+    return None if mode == NO_MODE else (mode, oid)
 
 
 def _impossible(found: Scan, submission: Submission) -> Refused | None:

@@ -1,15 +1,85 @@
 """Moving a ref of the hub: by compare-and-swap, on disk before anybody is told, and past what a kill left behind."""
 
+import logging
+import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
+from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git.files import sync_folder
 from headway.git.repo import GitError, Repo
 
 _STALE_S = 2.0
 _TRIES = 3
+_DIGITS = (40, 64)
+
+_log = logging.getLogger(__name__)
+
+
+def read_ref(git_dir: Path, ref: str) -> Oid | None:
+    """Where a ref of the hub stands; None when it does not exist. No process is started."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            return Oid((git_dir / ref).read_text().strip())
+        packed = git_dir / "packed-refs"
+        for line in packed.read_text().splitlines() if packed.exists() else ():
+            oid, _, name = line.partition(" ")
+            if name == ref and len(oid) in _DIGITS:
+                return Oid(oid)
+    return None
+
+
+def swap(git_dir: Path, ref: str, to: Oid, expected: Oid, *, left: str, synced: bool) -> bool:
+    """Move `ref` from `expected`, in the way git does: by its lock file, compare, rename.
+
+    The caller alone of us may move this ref: it holds the lock that guards it. `left` is what an earlier holder of that
+    lock was about to write when it died, if it did: a lock file that says the same is its own, and goes at once.
+
+    Returns:
+        False, with nothing done, when the ref stands elsewhere.
+
+    Raises:
+        TransientError: A living git holds the ref.
+    """
+    path = git_dir / f"{ref}.lock"
+    for _ in range(_TRIES):
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            break
+        except FileExistsError:
+            _clear_lock(path, left)
+    else:
+        raise TransientError(f"{ref} stays locked by somebody else")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(to.encode() + b"\n")
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
+        if read_ref(git_dir, ref) != expected:
+            path.unlink()
+            return False
+        path.replace(git_dir / ref)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if synced:
+        sync_folder(path.parent)
+    return True
+
+
+def _clear_lock(path: Path, left: str) -> None:
+    with suppress(FileNotFoundError):
+        said = path.read_text().strip()
+        if left and (said == left or not said):
+            path.unlink()
+            return
+    _clear_stale_lock(path)
 
 
 def move_ref(repo: Repo, ref: str, to: Oid, expected: Oid | None, keep: Sequence[int]) -> bool:
@@ -47,7 +117,11 @@ def _clear_stale_lock(path: Path) -> None:
     """Remove the lock of a git process that was killed.
 
     Our own processes are not alive, because we hold the lock that guards the ref. What is left is somebody who pushes
-    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds has no holder.
+    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, while no git works
+    in the hub, has no holder. Whether somebody has the file open says nothing: a git that holds a lock closes it.
+
+    Raises:
+        TransientError: A git works in the hub.
     """
     try:
         seen = path.stat()
@@ -57,6 +131,25 @@ def _clear_stale_lock(path: Path) -> None:
             if (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns):
                 return
             time.sleep(0.05)
+        git_dir = next(above for above in path.parents if (above / "objects").is_dir())
+        living = _gits_in(git_dir)
+        if living:
+            raise TransientError(f"{path} is held by git, process {living[0]}; end it if it does not end itself")
         path.unlink()
+        _log.warning("%s was left by a git that is gone; it is removed", path)
     except FileNotFoundError:
         return
+
+
+def _gits_in(git_dir: Path) -> list[int]:
+    """Processes of git that were started in `git_dir` or for it."""
+    found = []
+    for process in psutil.process_iter(["name"]):
+        if not (process.info["name"] or "").startswith("git"):
+            continue
+        with suppress(psutil.Error, OSError):
+            named = [process.cwd(), process.environ().get("GIT_DIR", ""), *process.cmdline()]
+            # Our readers only read: they hold no ref.
+            if any(str(git_dir) in each for each in named) and "cat-file" not in named:
+                found.append(process.pid)
+    return found

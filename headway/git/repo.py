@@ -203,15 +203,31 @@ class Repo:
         keep: Sequence[int] = (),
     ) -> Answer:
         """Run git here; see `run_git`."""
+        full = self._environment() | dict(env or {})
+        cwd = self.work_tree or self.git_dir
+        held = (*self.keep, *keep)
+        return run_git(args, env=full, cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, keep=held)
+
+    def start(self, *args: str) -> "subprocess.Popen[bytes]":
+        """A git that stays and answers over its pipes; whoever starts it ends it. It dies with us: its input ends."""
+        return subprocess.Popen(
+            ["git", *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment(),
+            cwd=self.git_dir,
+            start_new_session=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
         full = hermetic_environment()
         full["GIT_DIR"] = str(self.git_dir)
         if self.work_tree is not None:
             full["GIT_WORK_TREE"] = str(self.work_tree)
         if self.index is not None:
             full["GIT_INDEX_FILE"] = str(self.index)
-        cwd = self.work_tree or self.git_dir
-        held = (*self.keep, *keep)
-        return run_git(args, env=full | dict(env or {}), cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, keep=held)
+        return full
 
     def at(self, work_tree: Path, index: Path) -> "Repo":
         """The same objects and refs, with a work tree and an index."""

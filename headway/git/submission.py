@@ -31,6 +31,7 @@ class Submission:
         place: Where the call stands in the agent's log, `<log>:<seq>`; a call that is repeated keeps its place.
         paths: Files and folders to land; None for everything. The rest stays in the workspace.
         accept_doubtful: Land also what is refused once: large or binary new files, or very many.
+        fence: By which another process, when it is its turn to land for all, sees whether the lease is still held.
     """
 
     message: str
@@ -41,6 +42,7 @@ class Submission:
     place: str
     paths: tuple[str, ...] | None = None
     accept_doubtful: bool = False
+    fence: str = ""
 
     def asked(self) -> Asked:
         """What tells a repeated call from a new one."""
@@ -93,14 +95,14 @@ def _line(entry: Entry) -> str:
     return f"{'0' if entry.mode == NO_MODE else entry.mode} {entry.oid}\t{entry.path}"
 
 
-def doubtful(repo: Repo, base: Oid, tree: Oid) -> dict[str, str]:
+def doubtful(repo: Repo, base: Oid, tree: Oid, differ: list[Entry]) -> dict[str, str]:
     """Paths that a person would look at twice before landing them, each with why; very many are named by folder."""
-    changed = [entry for entry in entries(repo, base, tree) if entry.mode not in (NO_MODE, SUBMODULE)]
+    changed = [entry for entry in differ if entry.mode not in (NO_MODE, SUBMODULE)]
     new = [entry for entry in changed if entry.status == "A"]
     if len(new) > MANY_NEW:
         tops = Counter(entry.path.partition("/")[0] for entry in new)
         return dict.fromkeys((top for top, _ in tops.most_common(_NAMED)), f"{len(new)} new files")
-    found = dict.fromkeys(_binary(repo, base, tree), "binary")
+    found = dict.fromkeys(_binary(repo, base, tree) if new else (), "binary")
     was_large = {entry.path for entry, size in _sizes(repo, changed, old=True) if size > LARGE_BYTES}
     for entry, size in _sizes(repo, changed, old=False):
         if size > LARGE_BYTES and entry.path not in was_large:

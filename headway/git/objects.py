@@ -1,0 +1,115 @@
+"""Objects of a hub without a process for each: read through one warm git, written into one pack."""
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+
+from headway.domain.errors import TransientError
+from headway.domain.ids import Oid
+from headway.git.repo import Repo
+
+FOLDER = b"40000"
+SHA1_DIGITS = 40
+
+_ENTRIES_KEPT = 300_000
+
+Tree = Mapping[bytes, bytes]
+"""The entries of a tree by name, in git's order, each as the bytes that stand for it in the object."""
+
+
+class MissingObject(TransientError):
+    """An object that something refers to is not in the hub."""
+
+
+def digest_of(body: bytes, like: Oid) -> bytes:
+    """The hash of `body` in the repository whose object ids look like `like`."""
+    return (hashlib.sha1 if len(like) == SHA1_DIGITS else hashlib.sha256)(body).digest()
+
+
+def entry(mode: bytes, name: bytes, oid: bytes) -> bytes:
+    """An entry as it stands in a tree; `oid` is raw."""
+    return mode + b" " + name + b"\0" + oid
+
+
+def is_folder(line: bytes) -> bool:
+    """Whether an entry is a folder."""
+    return line.startswith(FOLDER)
+
+
+def parsed(body: bytes, width: int) -> dict[bytes, bytes]:
+    """The entries of a tree object, whose ids are `width` bytes long."""
+    entries, at = {}, 0
+    while at < len(body):
+        name = body.index(b" ", at) + 1
+        end = body.index(b"\0", name)
+        past = end + 1 + width
+        entries[body[name:end]] = body[at:past]
+        at = past
+    return entries
+
+
+def in_order(entries: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The same entries as git sorts them: a folder as if its name ended in a slash."""
+    names = sorted(entries, key=lambda name: name + b"/" if is_folder(entries[name]) else name)
+    return {name: entries[name] for name in names}
+
+
+class Reader:
+    """Reads through `git cat-file --batch`, which is started at the first read and ends with `close`.
+
+    Trees are remembered: a batch of landings reads the same folders again and again. Not safe for threads.
+    """
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._git: subprocess.Popen[bytes] | None = None
+        self._trees: dict[Oid, Tree] = {}
+        self._kept = 0
+
+    def read(self, oid: Oid) -> bytes:
+        """The content of an object.
+
+        Raises:
+            MissingObject: The hub has no such object.
+        """
+        git = self._git = self._git or self._repo.start("cat-file", "--batch")
+        assert git.stdin is not None
+        assert git.stdout is not None
+        try:
+            git.stdin.write(oid.encode() + b"\n")
+            git.stdin.flush()
+            head = git.stdout.readline().split()
+            if len(head) == 3:  # noqa: PLR2004 - id, type, size
+                body = git.stdout.read(int(head[2]) + 1)
+                if len(body) == int(head[2]) + 1:
+                    return body[:-1]
+        except BaseException:
+            self.close()
+            raise
+        if not head:
+            self.close()
+        raise MissingObject(f"the hub lacks object {oid}")
+
+    def tree(self, oid: Oid) -> Tree:
+        """The entries of a tree."""
+        found = self._trees.get(oid)
+        if found is None:
+            found = parsed(self.read(oid), len(oid) // 2)
+            self.remember(oid, found)
+        return found
+
+    def remember(self, oid: Oid, tree: Tree) -> None:
+        """Have a tree at hand that is about to be written."""
+        if self._kept > _ENTRIES_KEPT:
+            self._trees.clear()
+            self._kept = 0
+        self._trees[oid] = tree
+        self._kept += len(tree)
+
+    def close(self) -> None:
+        """End git. The next read starts it again."""
+        git, self._git = self._git, None
+        if git is not None:
+            git.kill()
+            with git:
+                pass

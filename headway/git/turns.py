@@ -1,0 +1,170 @@
+"""Taking turns on a trunk: the threads of a process that want to land, and the one of them that carries for all.
+
+A submission is queued, and then whoever gets the trunk's lock, here or in another process, lands what is queued. So a
+landing waits for answers, not for the lock; and of each process only one thread asks for the lock at a time.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from headway.domain.errors import LeaseLost
+from headway.git import upkeep
+from headway.git.folding import Check, Folding
+from headway.git.hub import Hub
+from headway.git.spool import Client, Queued, Spool, Verdict
+from headway.git.trunk_lock import PATIENCE_S, TrunkLock
+
+_FIRST_PAUSE_S = 0.0003
+_LONGEST_PAUSE_S = 0.005
+_NUDGE_S = 0.05
+
+
+@dataclass
+class _Waiting:
+    check: Check
+    answered: threading.Event = field(default_factory=threading.Event)
+    verdict: Verdict | None = None
+    refusal: Exception | None = None
+
+    def check_lease(self) -> None:
+        """What the check raises is for its submitter, not for whoever carries."""
+        try:
+            self.check()
+        except Exception as refusal:
+            self.refusal = refusal
+            raise LeaseLost(str(refusal)) from refusal
+
+
+class Turns:
+    """One hub's queue as this process uses it. Safe for threads."""
+
+    def __init__(
+        self, hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._spool = Spool(hub.folder)
+        self._lock = TrunkLock(hub.folder / "land.flock", patience_s)
+        self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
+        self._client: Client = self._spool.enter()
+        self._carrying = threading.Lock()
+        self._guard = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
+        self._hub = hub
+
+    def submit(self, queued: Queued, check: Check) -> Verdict:
+        """Queue a submission and wait for its answer. `ticket` and `client` of it are filled in here.
+
+        Args:
+            queued: What is to land.
+            check: Raises LeaseLost when the submitter may not land any more; called with the trunk locked, by this
+                process, or else the fence is asked.
+
+        Raises:
+            TransientError: The queue could not be worked off; the submission has landed or not, and asking again tells.
+        """
+        ticket = self._client.ticket()
+        mine = _Waiting(check)
+        with self._guard:
+            self._waiting[ticket] = mine
+        place = None
+        try:
+            place = self._spool.put(replace(queued, ticket=ticket, client=self._client.name))
+            while mine.verdict is None:
+                if self._carrying.acquire(blocking=False):
+                    try:
+                        self._carry(mine)
+                    finally:
+                        self._carrying.release()
+                else:
+                    mine.answered.wait(_NUDGE_S)
+                    mine.answered.clear()
+        finally:
+            self._leave(ticket, place)
+        if mine.refusal is not None:
+            raise mine.refusal
+        return mine.verdict
+
+    def _leave(self, ticket: str, place: Path | None) -> None:
+        if place is not None and self._waiting[ticket].verdict is None:
+            self._spool.withdraw(place)
+        with self._guard:
+            del self._waiting[ticket]
+            successor = next(iter(self._waiting.values()), None)
+        if successor is not None:
+            successor.answered.set()
+        elif self._carrying.acquire(blocking=False):
+            try:
+                self._folding.idle()
+            finally:
+                self._carrying.release()
+
+    def _carry(self, mine: _Waiting) -> None:
+        """Be the thread that asks for the lock, until `mine` is answered."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            self._deliver(dict(self._client.collect()))
+            if mine.verdict is not None:
+                return
+            if not self._lock.take():
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+                continue
+            try:
+                with self._guard:
+                    checks = {ticket: waiting.check_lease for ticket, waiting in self._waiting.items()}
+                self._deliver(self._folding.fold(self._client.name, checks))
+                due = upkeep.due(self._folding.ledger)
+            finally:
+                self._lock.release()
+            if due:
+                upkeep.start(self._hub.folder)
+            pause = _FIRST_PAUSE_S
+
+    def _deliver(self, verdicts: dict[str, Verdict]) -> None:
+        for ticket, verdict in verdicts.items():
+            with self._guard:
+                waiting = self._waiting.get(ticket)
+            if waiting is not None:
+                waiting.verdict = verdict
+                waiting.answered.set()
+
+    def stands(self) -> bool:
+        """Whether the hub is still the one that this queue belongs to, and not another one in its place."""
+        return self._client.stands()
+
+    def leave(self) -> None:
+        """Let go of the locks: the hub is gone, or this process is a fork of the one that used them."""
+        self._client.leave()
+        self._lock.close()
+
+
+_turns: dict[tuple[Path, bool], Turns] = {}
+_making = threading.Lock()
+_left: list[Turns] = []
+
+
+def turns_of(hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True) -> Turns:
+    """The queue of a hub for this process; the first caller's `fenced` counts."""
+    with _making:
+        key = (hub.folder, synced)
+        if key in _turns and not _turns[key].stands():
+            _turns.pop(key).leave()
+        if key not in _turns:
+            _turns[key] = Turns(hub, fenced, synced=synced)
+        return _turns[key]
+
+
+def _in_a_fork() -> None:
+    global _making  # noqa: PLW0603 - another thread of the parent may hold it for ever
+    for turns in _turns.values():
+        turns.leave()
+    # Kept, not freed: a database that is closed in a fork disturbs its owner.
+    _left.extend(_turns.values())
+    _turns.clear()
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_in_a_fork)

@@ -1,0 +1,98 @@
+"""Upkeep of a hub: packing beside the landings, so that the ten-thousandth is as quick as the first.
+
+Run by `python -m headway.git.upkeep HUB`, which whoever lands starts now and then. It never takes the trunk's lock, and
+deletes no object: what is loose or in a small pack goes into a larger one, reachable or not. It may be killed at any
+moment.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from headway.git.ledger import Ledger, Upkeep
+from headway.git.repo import Repo
+
+LANDINGS = 500
+LONGEST_S = 1800.0
+SHORTEST_S = 30.0
+
+_LOOSE_REFS = 1_000
+_DEBRIS_S = 3600.0
+_INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TMPDIR", "LANG")
+
+_running: list["subprocess.Popen[bytes]"] = []
+
+
+def due(ledger: Ledger) -> bool:
+    """Whether it is time; then the next one counts from now. Called with the trunk locked, so that one begins."""
+    last, now, landings = ledger.upkeep(), time.time(), ledger.count()
+    since = landings - last.landings
+    if not (since >= LANDINGS and now - last.at >= SHORTEST_S) and not (since > 0 and now - last.at >= LONGEST_S):
+        return False
+    ledger.note_upkeep(Upkeep(landings, now))
+    return True
+
+
+def start(hub: Path) -> None:
+    """Begin it in a process of its own, at low priority."""
+    _running[:] = [process for process in _running if process.poll() is None]
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    nothing = subprocess.DEVNULL
+    command = [sys.executable, "-P", "-m", "headway.git.upkeep", str(hub)]
+    _running.append(
+        subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, env=env, start_new_session=True)
+    )
+
+
+def tidy(hub: Path) -> bool:
+    """Pack objects and refs, and write what makes history quick to read; False while another process is at it.
+
+    Raises:
+        GitError: For example, the disk is full. Nothing is lost, and the next one tries again.
+    """
+    handle = os.open(hub / "upkeep.flock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # Git holds the lock as well: one that outlives us is waited for.
+        repo = Repo(hub, keep=(handle,))
+        _clear_debris(hub)
+        repo.run("repack", "-d", "-l", "-q", "--geometric=2", "--no-write-bitmap-index")
+        repo.run("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress")
+        if sum(len(names) for _, _, names in os.walk(hub / "refs")) > _LOOSE_REFS:
+            repo.run("pack-refs", "--all")
+        return True
+    finally:
+        os.close(handle)
+
+
+def _clear_debris(hub: Path) -> None:
+    """What a kill left of an earlier upkeep, or of a batch that never became a pack."""
+    for left in (hub / "objects/info/commit-graphs").glob("*.lock"):
+        # Only upkeep writes the commit graph, and we hold its lock.
+        left.unlink(missing_ok=True)
+    old = time.time() - _DEBRIS_S
+    for pattern in ("objects/pack/tmp_*", "objects/pack/.tmp-*", "packed-refs.lock"):
+        for left in hub.glob(pattern):
+            with suppress(FileNotFoundError):
+                if left.stat().st_mtime < old:
+                    left.unlink()
+
+
+def _lower_priority() -> None:
+    os.nice(10)
+    with suppress(AttributeError, psutil.Error, OSError):
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+
+
+if __name__ == "__main__":
+    _lower_priority()
+    tidy(Path(sys.argv[1]))
