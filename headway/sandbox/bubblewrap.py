@@ -1,13 +1,13 @@
 """Walls of namespaces, by bubblewrap: a command finds its workspace, the machine's programs, and nothing else."""
 
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from headway.domain.errors import ToolError
 from headway.sandbox import seccomp
 from headway.sandbox.environment import environment
+from headway.sandbox.folders import own_folder
 from headway.sandbox.launcher import command_shell, limits
 from headway.sandbox.level import Launch, shell_line
 from headway.sandbox.runner import Command
@@ -87,18 +87,6 @@ class _Inner:
         for cache in walls.caches:
             options += ["--bind", str(cache.folder), str(cache.inside)]
         return options
-
-
-def own_folder(parent: Path, name: str) -> Path:
-    """A folder of the harness in one that commands may write. Whatever else a command left in its place goes."""
-    folder = parent / name
-    try:
-        if not stat.S_ISDIR(folder.lstat().st_mode):
-            folder.unlink()
-            folder.mkdir()
-    except FileNotFoundError:
-        folder.mkdir()
-    return folder
 
 
 def _common(seen: Visible) -> list[str]:

@@ -1,0 +1,212 @@
+"""Which walls this machine can put up: each level is really tried, and the strongest that stands is taken."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.errors import UserError
+from headway.domain.finding import Finding
+from headway.sandbox import remedies
+from headway.sandbox.bubblewrap import Bubblewrap
+from headway.sandbox.cgroup import Cages
+from headway.sandbox.landlock import LEAST, Landlock
+from headway.sandbox.level import Level
+from headway.sandbox.local import LocalSandbox
+from headway.sandbox.plain import Plain
+from headway.sandbox.runner import Command
+from headway.sandbox.visible import Visible, visible
+from headway.sandbox.walls import Walls
+
+VARIABLE = "HEADWAY_SANDBOX"
+FLAG = "--allow-weak-sandbox"
+TOPIC = "sandbox"
+PINS = ("bubblewrap+cgroup", "bubblewrap+limits", "landlock+seccomp+limits", "plain")
+"""The levels by name, the strongest first."""
+
+_TRIAL_S = 20.0
+_CAN_WRITE = "can write outside of its workspace"
+_TRIAL = """
+echo x > inside || echo "cannot write in its workspace"
+(echo x > "$OUTSIDE/written") 2>/dev/null && echo "can write outside of its workspace"
+[ -e "$OUTSIDE/written" ] && echo "can write outside of its workspace"
+grep -qs secret "$OUTSIDE/secret" && echo "can read the state folder"
+[ -n "$HEADWAY_TRIAL_SECRET" ] && echo "sees the environment of this process"
+(echo > "/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && echo "can reach the services of this machine"
+kill -0 "$OURSELVES" 2>/dev/null && echo "can signal other processes"
+echo "stands"
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of trying a level.
+
+    Attributes:
+        pin: Its name.
+        why_not: Why it cannot be had here; empty when it stands.
+        remedy: What to do to have it.
+    """
+
+    pin: str
+    level: Level | None
+    why_not: str = ""
+    remedy: str = ""
+
+
+class Levels:
+    """The levels of this machine, tried out once.
+
+    Args:
+        private: Folders that commands never see: the state folder.
+        cages: The control groups of this process, if it may make any.
+    """
+
+    def __init__(self, private: Sequence[Path], cages: Cages | None) -> None:
+        self._private = tuple(private)
+        self._cages = cages
+        seen = visible(private) if sys.platform == "linux" else Visible((), ())
+        bubblewrap = self._bubblewrap(seen)
+        self.tried = (
+            self._caged(bubblewrap),
+            Tried(PINS[1], bubblewrap.level, bubblewrap.why_not, bubblewrap.remedy),
+            self._landlock(seen),
+            Tried(PINS[3], Plain()),
+        )
+
+    def choose(self, *, allow_weak: bool, pinned: str = "") -> LocalSandbox:
+        """The strongest level, or the one that is pinned.
+
+        Raises:
+            UserError: There is none but the weakest and that was not allowed, or the pinned one cannot be had.
+        """
+        if pinned and pinned not in PINS:
+            raise UserError(f"{VARIABLE}: '{pinned}' is not a sandbox level.", f"It may be one of {', '.join(PINS)}.")
+        taken = (
+            next(each for each in self.tried if each.level is not None and pinned in {"", each.pin})
+            if (not pinned or self._of(pinned).level is not None)
+            else None
+        )
+        if taken is None:
+            lacking = self._of(pinned)
+            raise UserError(f"{VARIABLE}={pinned} cannot be had here: {lacking.why_not}.", lacking.remedy)
+        assert taken.level is not None
+        if isinstance(taken.level, Plain) and not allow_weak:
+            raise UserError(self._too_weak(taken.level), f"Or accept that with {FLAG}.")
+        return LocalSandbox(taken.level, taken.pin, self._cages if taken.pin != PINS[1] else None)
+
+    def findings(self, chosen: str = "") -> tuple[Finding, ...]:
+        """For `headway doctor`: the level, why not the one above, and what it does not enforce."""
+        at = next(i for i, each in enumerate(self.tried) if each.level is not None and chosen in {"", each.pin})
+        taken = self.tried[at]
+        above = self.tried[at - 1] if at else None
+        says = f"level {taken.pin}"
+        found = []
+        if above is None:
+            found = [Finding(topic=TOPIC, state="good", says=says)]
+        else:
+            state = "broken" if isinstance(taken.level, Plain) else "lacking"
+            says += f"; not {above.pin}: {above.why_not}"
+            found = [Finding(topic=TOPIC, state=state, says=says, remedy=above.remedy)]
+        assert taken.level is not None
+        found += [
+            Finding(topic=TOPIC, state="lacking", says=f"not enforced: {what}") for what in taken.level.not_enforced
+        ]
+        if taken.level.refuses_network:
+            says = f"commands cannot be given a network: {taken.level.refuses_network}"
+            found.append(Finding(topic="network", state="lacking", says=says, remedy=remedies.network()))
+        return tuple(found)
+
+    def _of(self, pin: str) -> Tried:
+        return next(each for each in self.tried if each.pin == pin)
+
+    def _too_weak(self, plain: Plain) -> str:
+        lines = ["No sandbox that walls commands in can be had on this machine."]
+        lines += [f"  {each.pin}: {each.why_not}. {each.remedy}".rstrip() for each in self.tried[:3]]
+        return "\n".join(
+            [
+                *lines,
+                "Without it a command of a model is not kept from anything:",
+                *(f"  {w}" for w in plain.not_enforced),
+            ]
+        )
+
+    def _bubblewrap(self, seen: Visible) -> Tried:
+        if (why := remedies.bubblewrap_missing()) is not None:
+            return Tried(PINS[1], None, *why)
+        level = Bubblewrap(seen)
+        said = self._try(level)
+        return Tried(PINS[1], level) if not said else Tried(PINS[1], None, *remedies.bubblewrap_fails(said))
+
+    def _caged(self, bubblewrap: Tried) -> Tried:
+        if bubblewrap.level is None:
+            return Tried(PINS[0], None, bubblewrap.why_not, bubblewrap.remedy)
+        if self._cages is None:
+            return Tried(PINS[0], None, "this user may make no control groups", remedies.CGROUP)
+        return Tried(PINS[0], bubblewrap.level)
+
+    def _landlock(self, seen: Visible) -> Tried:
+        if sys.platform != "linux":
+            return Tried(PINS[2], None, "Landlock is a part of Linux", "Run the worker processes on Linux.")
+        from headway.sandbox.landlocked import version
+
+        have = version()
+        if have < LEAST:
+            why = f"the kernel has Landlock {have}, and {LEAST} is needed" if have else "the kernel has no Landlock"
+            return Tried(PINS[2], None, why, "Run Linux 6.2 or newer with Landlock enabled (lsm=landlock,...).")
+        level = Landlock(seen)
+        said = self._try(level)
+        return Tried(PINS[2], level) if not said else Tried(PINS[2], None, f"a trial failed: {said}")
+
+    def _try(self, level: Level) -> str:
+        """Run a command at a level that tries to get out; what is wrong with the level, else nothing."""
+        place = next((folder for folder in self._private if folder.is_dir()), None)
+        with (
+            tempfile.TemporaryDirectory(prefix=".trial-", dir=place) as made,
+            socket.create_server(("127.0.0.1", 0)) as service,
+        ):
+            outside = Path(made).resolve()
+            (outside / "secret").write_text("secret", encoding="ascii")
+            workspace = outside / "workspace"
+            home = workspace / "home"
+            home.mkdir(parents=True)
+            told = {"OUTSIDE": str(outside), "PORT": str(service.getsockname()[1]), "OURSELVES": str(os.getpid())}
+            walls = Walls(agent="trial", workspace=workspace)
+            launch = level.launch(Command(_TRIAL, workspace, _TRIAL_S, walls, told), home, "trial")
+            try:
+                done = subprocess.run(
+                    launch.argv,
+                    cwd=launch.cwd,
+                    env=launch.env,
+                    pass_fds=launch.fds,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    timeout=_TRIAL_S,
+                    check=False,
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                return str(error)
+            finally:
+                launch.started()
+                launch.stands()
+            return _judged(done.stdout.decode("utf-8", "replace"), outside, level)
+
+
+def _judged(said: str, outside: Path, level: Level) -> str:
+    *lines, last = said.strip().splitlines() or [""]
+    if last != "stands":
+        return last or "the trial said nothing"
+    if (outside / "written").exists():
+        lines.append(_CAN_WRITE)
+    accepted = {"can signal other processes"} if any("signals" in what for what in level.not_enforced) else set()
+    return "; ".join(dict.fromkeys(line for line in lines if line not in accepted))
+
+
+def listed(what: Iterable[str]) -> str:
+    """What is not enforced, for a human."""
+    return "\n".join(f"  {each}" for each in what)

@@ -1,0 +1,75 @@
+"""What to do on this machine to have a better sandbox: one command, where there is one."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+CGROUP = (
+    "run the worker processes as root, or in a scope of your own: systemd-run --user --scope -p Delegate=yes headway up"
+)
+_INSTALL = {
+    "debian": "apt-get install {}",
+    "ubuntu": "apt-get install {}",
+    "fedora": "dnf install {}",
+    "rhel": "dnf install {}",
+    "arch": "pacman -S {}",
+    "alpine": "apk add {}",
+    "suse": "zypper install {}",
+    "opensuse": "zypper install {}",
+}
+_KERNEL = Path("/proc/sys")
+_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
+_PROFILE = (
+    "apt-get install apparmor-profiles && ln -s /usr/share/apparmor/extra-profiles/bwrap-userns-restrict"
+    " /etc/apparmor.d/ && apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict"
+)
+_DOCKER = (
+    "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+    " --security-opt systempaths=unconfined"
+)
+
+
+def install(package: str, release: Path = Path("/etc/os-release")) -> str:
+    """The command of this distribution that installs a package."""
+    words: list[str] = []
+    if release.is_file():
+        for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition("=")
+            if name in {"ID", "ID_LIKE"}:
+                words += value.strip("\"'").split()
+    command = next((_INSTALL[word] for word in words if word in _INSTALL), "install the package {}").format(package)
+    sudo = os.geteuid() != 0 and not command.startswith("install")
+    return f"sudo {command}" if sudo else command
+
+
+def bubblewrap_missing() -> tuple[str, str] | None:
+    """Why there is no bubblewrap at all, and what to do; None when there is."""
+    if sys.platform != "linux":
+        return "bubblewrap is a program for Linux", "Run the worker processes on Linux."
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed", install("bubblewrap")
+    return None
+
+
+def bubblewrap_fails(said: str, kernel: Path = _KERNEL) -> tuple[str, str]:
+    """Why bubblewrap does not work here, from what it said and what the kernel is set to, and what to do."""
+    if os.geteuid() != 0:
+        if _set_to(kernel / "kernel/apparmor_restrict_unprivileged_userns", "1"):
+            return "AppArmor keeps users from making namespaces (as Ubuntu does since 23.10)", f"as root: {_PROFILE}"
+        for name in ("kernel/unprivileged_userns_clone", "user/max_user_namespaces"):
+            if _set_to(kernel / name, "0"):
+                key, value = name.replace("/", "."), "1" if name.startswith("kernel") else "15000"
+                return f"users may not make namespaces ({key} is 0)", f"sudo sysctl -w {key}={value}"
+    if any(mark.exists() for mark in _CONTAINER):
+        return f"this container may make no namespaces: {said}", _DOCKER
+    return f"a trial failed: {said}", ""
+
+
+def network() -> str:
+    """What to install so that a command can be given a network of its own."""
+    return install("passt") if shutil.which("bwrap") else ""
+
+
+def _set_to(file: Path, value: str) -> bool:
+    return file.is_file() and file.read_text(encoding="ascii").strip() == value
