@@ -36,7 +36,7 @@ from headway.agent.worker import WorkerAgent
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
-from headway.cli.roles import ROLES, SKIP_RUN, worker_children
+from headway.cli.roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK, worker_children
 from headway.cli.supervisor import supervise
 from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
@@ -48,7 +48,8 @@ from headway.model.endpoint import Endpoint, endpoint_from
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.crew import Crew
 from headway.sandbox.gates import Gates
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.levels import VARIABLE as SANDBOX
+from headway.sandbox.levels import Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.tree import Quota
 from headway.trace.log_store import LogStore
@@ -77,6 +78,8 @@ class Settings:
         disk_mb: The most that one workspace may take; 0 for what its disk allows.
         audit_s: Silence after which a planner looks up what became of its children, from 1 s.
         prompts: Folder of the user's own prompts.
+        sandbox: The sandbox level that was asked for; empty for the strongest that this machine has.
+        allow_weak: Commands may run without walls where it has none.
     """
 
     home: Path
@@ -90,9 +93,11 @@ class Settings:
     disk_mb: int
     secrets: tuple[str, ...]
     prompts: Path | None = None
+    sandbox: str = ""
+    allow_weak: bool = False
 
     @classmethod
-    def read(cls, env: Mapping[str, str], agents: int | None) -> "Settings":
+    def read(cls, env: Mapping[str, str], agents: int | None, *, allow_weak: bool = False) -> "Settings":
         """Read everything once.
 
         Raises:
@@ -110,6 +115,8 @@ class Settings:
             disk_mb=_number(env, "HEADWAY_AGENT_DISK_MB", 0, least=0),
             secrets=tuple(env[name] for name in SECRETS if env.get(name)),
             prompts=own_folder(env),
+            sandbox=env.get(SANDBOX, "").strip(),
+            allow_weak=allow_weak,
         )
 
 
@@ -120,7 +127,8 @@ class Workshop:
         self.settings = settings
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
         self.resources = _resources(settings)
-        self.sandbox = PlainSandbox(self.resources)
+        levels = Levels((settings.home,), self.resources)
+        self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
         self.prompts = Prompts.load(settings.prompts)
         names: dict[AgentRole, str] = {"planner": settings.planner_model, "worker": settings.worker_model}
         self.models = Models(Model(settings.endpoint), names)
@@ -263,15 +271,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=ROLES, help="run one role in this process")
     parser.add_argument("--agents", type=int, help="agents at work at once (default: 8 per core)")
     parser.add_argument("--skip-run", action="append", default=[], metavar="NAME", help=SKIP_RUN)
+    parser.add_argument(ALLOW_WEAK, action="store_true", help=WEAK)
     options = parser.parse_args(arguments)
     try:
-        settings = Settings.read(os.environ, options.agents)
+        settings = Settings.read(os.environ, options.agents, allow_weak=options.allow_weak_sandbox)
         _show(Prompts.load(settings.prompts).told)
         if options.only:
             asyncio.run(work(options.only, settings, options.skip_run))
         else:
             asyncio.run(connect(target_of(settings.home)))
-            supervise(settings.home, worker_children(options.agents, skip_runs=options.skip_run), on_event=_show)
+            weak = options.allow_weak_sandbox
+            children = worker_children(options.agents, skip_runs=options.skip_run, allow_weak=weak)
+            supervise(settings.home, children, on_event=_show)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one message
         return 2

@@ -79,7 +79,7 @@ class Show:
             "HEADWAY_WORKER_MODEL": "rehearsal",
             "HEADWAY_HEARTBEAT_S": str(HEARTBEAT_S),
         }
-        await start_workers(supervisor, site, AGENTS, env)
+        await start_workers(supervisor, site, AGENTS, env, allow_weak=True)
         return site
 
     async def _follow(self, supervisor: Supervisor, client: Client) -> tuple[Ending, Look]:

@@ -57,6 +57,8 @@ async def start_workers(
     agents: int | None = None,
     env: Mapping[str, str | None] | None = None,
     skip_runs: Sequence[str] = (),
+    *,
+    allow_weak: bool = False,
 ) -> None:
     """Start the worker processes and wait until they poll.
 
@@ -70,7 +72,7 @@ async def start_workers(
         more |= {"TEMPORAL_ADDRESS": site.address, "TEMPORAL_NAMESPACE": site.client.namespace}
         more |= {"TEMPORAL_CONFIG_FILE": os.devnull}
     more |= env or {}
-    for child in worker_children(agents, more, skip_runs):
+    for child in worker_children(agents, more, skip_runs, allow_weak=allow_weak):
         await supervisor.start(child)
     try:
         async with asyncio.timeout(WORKERS_WITHIN_S) as patience:

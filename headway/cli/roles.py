@@ -13,8 +13,16 @@ ROLES = ("workflows", "planning", "agents")
 SKIP_RUN = "After an upgrade: start although this run does not fit; it stands still until the old version is back."
 
 
+ALLOW_WEAK = "--allow-weak-sandbox"
+WEAK = "Start also where commands of a model cannot be walled in; `headway doctor` says what that means."
+
+
 def worker_children(
-    agents: int | None = None, env: Mapping[str, str | None] | None = None, skip_runs: Sequence[str] = ()
+    agents: int | None = None,
+    env: Mapping[str, str | None] | None = None,
+    skip_runs: Sequence[str] = (),
+    *,
+    allow_weak: bool = False,
 ) -> list[Child]:
     """One child per role, named by it.
 
@@ -22,6 +30,7 @@ def worker_children(
         agents: How many agents work at once; None leaves it to the worker's own default.
         env: Additions to their environment, such as the address of a service that was just started.
         skip_runs: Runs that are not checked when the workflows' code has changed.
+        allow_weak: They start also where commands cannot be walled in.
     """
     # By path, not by module name: the same file in a checkout and in a wheel, whatever the working directory holds.
     program = str(Path(headway.__file__).resolve().parent.parent / "worker.py")
@@ -32,5 +41,7 @@ def worker_children(
             more = ["--agents", str(agents)]
         if role == "workflows":
             more = [part for run in skip_runs for part in ("--skip-run", run)]
+        elif allow_weak:
+            more = [*more, ALLOW_WEAK]
         children.append(Child(role, (sys.executable, program, "--only", role, *more), env or {}))
     return children

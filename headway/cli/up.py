@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,21 @@ import typer
 
 from headway.cli.home import home_from
 from headway.cli.needs import need_git, need_model
-from headway.cli.roles import SKIP_RUN
+from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 
 DETACHED_WITHIN_S = 150.0
 LOG = "up.log"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is handed on to the worker processes."""
+
+    agents: int | None
+    skip_runs: tuple[str, ...]
+    allow_weak: bool
 
 
 def up(
@@ -26,6 +36,7 @@ def up(
     ] = None,
     agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
     skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
+    allow_weak: Annotated[bool, typer.Option(ALLOW_WEAK, help=WEAK)] = False,
 ) -> None:
     """Start the local Temporal service and the worker processes, and keep them running.
 
@@ -34,13 +45,14 @@ def up(
     need_git()
     need_model()
     home = home_from()
+    asked = _Asked(agents, tuple(skip_run or ()), allow_weak)
     if detach:
-        _detach(home, config, agents, skip_run or [])
+        _detach(home, config, asked)
     else:
-        run_async(_serve(home, config, agents, skip_run or []))
+        run_async(_serve(home, config, asked))
 
 
-async def _serve(home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
+async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
     from headway.cli.connect import target_of
     from headway.cli.local_site import join_service, start_service, start_workers
     from headway.cli.service_settings import find_settings, load_settings
@@ -57,7 +69,7 @@ async def _serve(home: Path, config: Path | None, agents: int | None, skip_runs:
         typer.echo(
             f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)")
         )
-        await start_workers(supervisor, site, agents, skip_runs=skip_runs)
+        await start_workers(supervisor, site, asked.agents, skip_runs=asked.skip_runs, allow_weak=asked.allow_weak)
         for line in _ready(home, site.ui_url):
             typer.echo(line)
         sys.stdout.flush()
@@ -70,7 +82,7 @@ def _ready(home: Path, ui_url: str | None) -> list[str]:
     return [*lines, f"State      {home}", "Ready. Start a run with `headway run REPO INSTRUCTIONS`."]
 
 
-def _detach(home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
+def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
     """Fork, let the child serve in a session of its own, and return when it is ready."""
     from headway.cli.child import tail
     from headway.cli.supervisor_state import read_state
@@ -82,7 +94,7 @@ def _detach(home: Path, config: Path | None, agents: int | None, skip_runs: list
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        _in_background(log, home, config, agents, skip_runs)
+        _in_background(log, home, config, asked)
     deadline = time.monotonic() + DETACHED_WITHIN_S
     while time.monotonic() < deadline:
         ended, _ = os.waitpid(child, os.WNOHANG)
@@ -100,14 +112,14 @@ def _detach(home: Path, config: Path | None, agents: int | None, skip_runs: list
     raise UserError(f"It was not ready within {DETACHED_WITHIN_S:.0f} s.", f"See {log}; stop it with `headway down`.")
 
 
-def _in_background(log: Path, home: Path, config: Path | None, agents: int | None, skip_runs: list[str]) -> None:
+def _in_background(log: Path, home: Path, config: Path | None, asked: _Asked) -> None:
     os.setsid()
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for new, old in ((null, 0), (out, 1), (out, 2)):
         os.dup2(new, old)
     code = 0
     try:
-        run_async(_serve(home, config, agents, skip_runs))
+        run_async(_serve(home, config, asked))
     except UserError as error:
         typer.echo(str(error), err=True)
         code = 2

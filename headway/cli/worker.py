@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headway.cli.roles import ROLES, SKIP_RUN
+from headway.cli.roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK
 from headway.domain.errors import UserError
 
 
@@ -13,6 +13,8 @@ def worker(
     only: Annotated[str | None, typer.Option(help=f"One role, in this process: {', '.join(ROLES)}.")] = None,
     agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
     skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
+    *,
+    allow_weak: Annotated[bool, typer.Option(ALLOW_WEAK, help=WEAK)] = False,
 ) -> None:
     """Run the worker processes against the service that TEMPORAL_* or `headway up` names."""
     if only is not None and only not in ROLES:
@@ -21,6 +23,7 @@ def worker(
     arguments += ["--agents", str(agents)] if agents is not None else []
     for run in skip_run or ():
         arguments += ["--skip-run", run]
+    arguments += [ALLOW_WEAK] if allow_weak else []
     import worker as program
 
     sys.exit(program.main(arguments))

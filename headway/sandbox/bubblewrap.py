@@ -9,7 +9,7 @@ from headway.sandbox import seccomp
 from headway.sandbox.environment import environment
 from headway.sandbox.folders import own_folder
 from headway.sandbox.launcher import command_shell, limits
-from headway.sandbox.level import Launch, shell_line
+from headway.sandbox.level import WATCHED, Launch, shell_line
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible
 from headway.sandbox.walls import INSIDE, Walls
@@ -31,7 +31,7 @@ class Bubblewrap:
 
     name = "bubblewrap"
     keeps_processes = True
-    not_enforced: tuple[str, ...] = ()
+    not_enforced = WATCHED
     refuses_network = "there is neither pasta nor slirp4netns to reach out with"
 
     def __init__(self, seen: Visible) -> None:

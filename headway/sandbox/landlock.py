@@ -11,7 +11,7 @@ from headway.sandbox import landlocked, seccomp
 from headway.sandbox.environment import environment
 from headway.sandbox.folders import own_folder
 from headway.sandbox.launcher import command_shell, limits
-from headway.sandbox.level import Launch, shell_line
+from headway.sandbox.level import WATCHED, Launch, shell_line
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible
 
@@ -51,6 +51,7 @@ class Landlock:
         """What it does not hold a command back from, in words."""
         scoped = landlocked.version() >= _SCOPED_FROM
         return (
+            *WATCHED,
             "names: a command sees the names of files and processes everywhere",
             "metadata: a command may change the modes and times of this user's files",
             "sockets: none can be opened, also not to a server that the command itself starts",
@@ -58,7 +59,7 @@ class Landlock:
             *(() if self._filter else ("sockets: no filter of system calls is known for this processor",)),
         )
 
-    def launch(self, command: Command, home: Path, mark: str) -> Launch:
+    def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
         """How a command is started; see `Level.launch`."""
         walls = command.walls
         if not command.cwd.resolve().is_relative_to(walls.workspace.resolve()):
@@ -77,7 +78,8 @@ class Landlock:
             "argv": [shell, "-c", f'{limits()}; exec "$@"', shell, *shell_line(command, shell)],
         }
         read = _told(json.dumps(order).encode())
-        argv = [sys.executable, "-I", "-S", landlocked.__file__, str(os.getpid()), str(read)]
+        enter = ("sh", "-c", f'{preamble}exec "$@"', "sh") if preamble else ()
+        argv = [*enter, sys.executable, "-I", "-S", landlocked.__file__, str(os.getpid()), str(read)]
         return Launch(argv, command.cwd, env, (written, read), status)
 
 

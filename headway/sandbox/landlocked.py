@@ -1,8 +1,8 @@
 """Walls a process in with Landlock and seccomp, then becomes a command; runs alone, as `python -I -S landlocked.py`.
 
 A process of its own, because what is set up here cannot be undone, and because code between fork and exec could hang
-in a process with threads. It stays as the parent of the command, takes in what that orphans, and ends it all at the end. It imports
-little, and nothing of ours: its start is part of the time of every command.
+in a process with threads. It stays as the parent of the command, takes in what that orphans, and ends it all when the
+command is over. It imports little, and nothing of ours: its start is part of the time of every command.
 """
 
 # pathlib takes longer to import than all the rest.

@@ -47,6 +47,13 @@ class Launch:
         return False
 
 
+WATCHED = (
+    "memory: a watchdog looks once a second, so that a quick hog can still press the machine",
+    "forks: a watchdog looks once a second, so that a quick bomb can still press the machine",
+)
+"""What is not enforced without control groups, at the levels that wall in."""
+
+
 class Level(Protocol):
     """A kind of wall.
 

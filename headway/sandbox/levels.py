@@ -5,19 +5,19 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.errors import UserError
-from headway.domain.finding import Finding
+from headway.domain.finding import Finding, FindingState
 from headway.sandbox import remedies
 from headway.sandbox.bubblewrap import Bubblewrap
-from headway.sandbox.cgroup import Cages
 from headway.sandbox.landlock import LEAST, Landlock
 from headway.sandbox.level import Level
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.plain import Plain
+from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible, visible
 from headway.sandbox.walls import Walls
@@ -63,12 +63,12 @@ class Levels:
 
     Args:
         private: Folders that commands never see: the state folder.
-        cages: The control groups of this process, if it may make any.
+        resources: What commands may use; with control groups, if this process may make any.
     """
 
-    def __init__(self, private: Sequence[Path], cages: Cages | None) -> None:
+    def __init__(self, private: Sequence[Path], resources: Resources) -> None:
         self._private = tuple(private)
-        self._cages = cages
+        self._resources = resources
         seen = visible(private) if sys.platform == "linux" else Visible((), ())
         bubblewrap = self._bubblewrap(seen)
         self.tried = (
@@ -86,54 +86,46 @@ class Levels:
         """
         if pinned and pinned not in PINS:
             raise UserError(f"{VARIABLE}: '{pinned}' is not a sandbox level.", f"It may be one of {', '.join(PINS)}.")
-        taken = (
-            next(each for each in self.tried if each.level is not None and pinned in {"", each.pin})
-            if (not pinned or self._of(pinned).level is not None)
-            else None
-        )
-        if taken is None:
-            lacking = self._of(pinned)
+        able = [each for each in self.tried if each.level is not None and pinned in {"", each.pin}]
+        if not able:
+            lacking = next(each for each in self.tried if each.pin == pinned)
             raise UserError(f"{VARIABLE}={pinned} cannot be had here: {lacking.why_not}.", lacking.remedy)
+        taken = able[0]
         assert taken.level is not None
         if isinstance(taken.level, Plain) and not allow_weak:
             raise UserError(self._too_weak(taken.level), f"Or accept that with {FLAG}.")
-        return LocalSandbox(taken.level, taken.pin, self._cages if taken.pin != PINS[1] else None)
+        return self._sandbox(taken)
 
-    def findings(self, chosen: str = "") -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """For `headway doctor`: the level, why not the one above, and what it does not enforce."""
-        at = next(i for i, each in enumerate(self.tried) if each.level is not None and chosen in {"", each.pin})
+        at = next(place for place, each in enumerate(self.tried) if each.level is not None)
         taken = self.tried[at]
-        above = self.tried[at - 1] if at else None
-        says = f"level {taken.pin}"
-        found = []
-        if above is None:
-            found = [Finding(topic=TOPIC, state="good", says=says)]
-        else:
-            state = "broken" if isinstance(taken.level, Plain) else "lacking"
-            says += f"; not {above.pin}: {above.why_not}"
-            found = [Finding(topic=TOPIC, state=state, says=says, remedy=above.remedy)]
         assert taken.level is not None
-        found += [
-            Finding(topic=TOPIC, state="lacking", says=f"not enforced: {what}") for what in taken.level.not_enforced
-        ]
+        found = [Finding(topic=TOPIC, state="good", says=f"level {taken.pin}")]
+        if at:
+            above = self.tried[at - 1]
+            says = f"level {taken.pin}; not {above.pin}: {above.why_not}"
+            state: FindingState = "broken" if isinstance(taken.level, Plain) else "lacking"
+            found = [Finding(topic=TOPIC, state=state, says=says, remedy=above.remedy)]
+        for what in self._sandbox(taken).not_enforced:
+            found.append(Finding(topic=TOPIC, state="lacking", says=f"not enforced: {what}"))
         if taken.level.refuses_network:
-            says = f"commands cannot be given a network: {taken.level.refuses_network}"
+            says = f"no command gets a network: {taken.level.refuses_network}"
             found.append(Finding(topic="network", state="lacking", says=says, remedy=remedies.network()))
         return tuple(found)
 
-    def _of(self, pin: str) -> Tried:
-        return next(each for each in self.tried if each.pin == pin)
+    def _sandbox(self, taken: Tried) -> LocalSandbox:
+        assert taken.level is not None
+        held = self._resources
+        if taken.pin == PINS[1]:
+            held = Resources(None, held.gates, held.quota)
+        return LocalSandbox(taken.level, held, taken.pin)
 
     def _too_weak(self, plain: Plain) -> str:
         lines = ["No sandbox that walls commands in can be had on this machine."]
-        lines += [f"  {each.pin}: {each.why_not}. {each.remedy}".rstrip() for each in self.tried[:3]]
-        return "\n".join(
-            [
-                *lines,
-                "Without it a command of a model is not kept from anything:",
-                *(f"  {w}" for w in plain.not_enforced),
-            ]
-        )
+        lines += [f"  {each.pin}: {each.why_not}. {each.remedy}".rstrip() for each in self.tried[:-1]]
+        lines += ["Without one a command of a model is not kept from anything:"]
+        return "\n".join([*lines, *(f"  {what}" for what in plain.not_enforced)])
 
     def _bubblewrap(self, seen: Visible) -> Tried:
         if (why := remedies.bubblewrap_missing()) is not None:
@@ -145,7 +137,7 @@ class Levels:
     def _caged(self, bubblewrap: Tried) -> Tried:
         if bubblewrap.level is None:
             return Tried(PINS[0], None, bubblewrap.why_not, bubblewrap.remedy)
-        if self._cages is None:
+        if self._resources.cages is None:
             return Tried(PINS[0], None, "this user may make no control groups", remedies.CGROUP)
         return Tried(PINS[0], bubblewrap.level)
 
@@ -205,8 +197,3 @@ def _judged(said: str, outside: Path, level: Level) -> str:
         lines.append(_CAN_WRITE)
     accepted = {"can signal other processes"} if any("signals" in what for what in level.not_enforced) else set()
     return "; ".join(dict.fromkeys(line for line in lines if line not in accepted))
-
-
-def listed(what: Iterable[str]) -> str:
-    """What is not enforced, for a human."""
-    return "\n".join(f"  {each}" for each in what)

@@ -26,14 +26,15 @@ class LocalSandbox:
     cause, so is everything that carries its mark. What else holds is in `resources`: memory, processes, disk, gates.
     """
 
-    def __init__(self, level: Level, resources: Resources | None = None) -> None:
+    def __init__(self, level: Level, resources: Resources | None = None, name: str = "") -> None:
         self._level = level
+        self._name = name or level.name
         self._resources = resources or Resources()
 
     @property
     def level(self) -> str:
         """Its name, as the run's header and `headway doctor` show it."""
-        return self._level.name
+        return self._name
 
     @property
     def not_enforced(self) -> tuple[str, ...]:
