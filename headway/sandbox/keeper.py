@@ -45,6 +45,8 @@ class Keeper:
         with self._lock:
             self._be_mine()
             self._number += 1
+            if self._shell is None:
+                self._start()  # before the command, so that there is no moment in which nobody would end it
             return f"{self._token}.{self._number};"
 
     def add(self, group: int) -> None:
