@@ -7,17 +7,12 @@ from headway.agent.excerpt import cut
 from headway.agent.usage import usage_of
 from headway.domain.events import Event
 from headway.domain.handoff import CommandFact, HandoffFacts
-from headway.domain.ids import AgentId, Oid
+from headway.domain.ids import Oid
 from headway.git.hub import Hub
 from headway.trace.fold import active_seconds
 
 COMMANDS_KEPT = 5
 COMMAND_CHARS = 400
-
-
-def landed_by(hub: Hub, since: Oid, task: AgentId) -> tuple[Oid, ...]:
-    """The commits of a task that are on the trunk now."""
-    return tuple(commit.oid for commit in hub.landed(since) if commit.task == task)
 
 
 def files_of(hub: Hub, commits: Sequence[Oid]) -> int:

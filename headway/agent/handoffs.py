@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from headway.agent.excerpt import cut
-from headway.agent.facts import files_of, landed_by, work_facts
+from headway.agent.facts import files_of, work_facts
 from headway.agent.threads import in_thread
 from headway.agent.usage import usage_of
 from headway.domain.budget import Amount
@@ -70,7 +70,7 @@ class HandoffDesk:
 
     def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[Event]) -> Event:
         hub = self._hubs(order.context.run)
-        landed = landed_by(hub, order.context.base, order.me) if order.role == "worker" else ()
+        landed = tuple(hub.landed_by(order.me)) if order.role == "worker" else ()
         kept = newest(hub, order.me) if order.role == "worker" else None
         handoff = Handoff(
             agent=order.me,

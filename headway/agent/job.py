@@ -7,7 +7,7 @@ from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Conversation, newest_scratchpad
 from headway.agent.excerpt import cut
-from headway.agent.facts import files_of, landed_by, work_facts
+from headway.agent.facts import files_of, work_facts
 from headway.agent.handoffs import append_handoff, made_by_harness, spent_by
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
@@ -15,7 +15,6 @@ from headway.agent.workbench import Workbench
 from headway.domain.errors import AgentStopped, ToolError, TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
-from headway.domain.ids import Oid
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskSpec
@@ -135,7 +134,7 @@ class Ending:
         me = self.order.me
         kept, problem = self._keep(log, workspace)
         physical = self.store.stream(me)
-        landed = landed_by(self.hub, first_base(log.line, self.order.context.base), me)
+        landed = tuple(self.hub.landed_by(me))
         if problem:
             report = report.model_copy(update={"concerns": f"{report.concerns}\n{problem}".strip()})
         handoff = Handoff(
@@ -170,12 +169,6 @@ class Ending:
         except (NotSaved, TransientError, ToolError, OSError):
             # What cannot be cleared away safely stays where it is; the handoff is stored, and that is what counts.
             return
-
-
-def first_base(events: Sequence[Event], otherwise: Oid) -> Oid:
-    """The trunk commit on which a task's first attempt began: its own commits come after it."""
-    starts = [event for event in events if event.type == "agent.start"]
-    return Oid(starts[0].data["base"]) if starts else otherwise
 
 
 def agent_start(line: Sequence[Event], attempt: int) -> Event | None:

@@ -15,6 +15,7 @@ from headway.git.hub import Hub
 from headway.git.landing import Conflicted, Landed, Landing, LandingOutcome, NothingToLand, Refused, Submission
 from headway.git.snapshot import Snapshot, snapshot
 from headway.git.workspace import Workspace
+from headway.trace.fence import holds
 
 ROUNDS = 3
 """Conflicts in a row after which a task hands off with its patch on a ref."""
@@ -57,7 +58,7 @@ class Lander:
         if found:
             return self._forbidden(found)
         await in_thread(talk.log.sync)
-        outcome = await in_thread(Landing(self.hub).land, self.workspace, submission, talk.log.check)
+        outcome = await in_thread(Landing(self.hub, holds).land, self.workspace, submission, talk.log.check)
         return self._told(talk, outcome)
 
     def _breaches(self, submission: Submission) -> list[Breach]:

@@ -10,7 +10,7 @@ from headway.domain.ids import Oid
 from headway.git.files import sync_folder
 from headway.git.objects import digest_of
 
-_KINDS = {"commit": 1, "tree": 2}
+_KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _QUICK = 1
 _BIG = 0x80000000
 

@@ -27,9 +27,8 @@ class TrunkLock:
         left_moving_to: What the holder before was about to move the trunk to when it died; empty if it did not die so.
     """
 
-    def __init__(self, path: Path, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.patience_s = patience_s
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._me = {"pid": os.getpid(), "started": psutil.Process().create_time()}
         self._seen: tuple[bytes, float] = (b"", 0.0)
@@ -69,7 +68,7 @@ class TrunkLock:
     def _watch(self) -> None:
         """Kill a holder that has not shown a sign of life for as long as we wait."""
         now = time.monotonic()
-        if now - self._looked < min(_LOOK_S, self.patience_s / 4):
+        if now - self._looked < min(_LOOK_S, PATIENCE_S / 4):
             return
         self._looked = now
         note = os.pread(self._fd, 4096, 0)
@@ -77,7 +76,7 @@ class TrunkLock:
             self._seen = (note, now)
             return
         said = _note(note)
-        if now - self._seen[1] < self.patience_s or "pid" not in said:
+        if now - self._seen[1] < PATIENCE_S or "pid" not in said:
             return
         self._seen = (b"", 0.0)
         try:

@@ -16,7 +16,7 @@ from headway.git import upkeep
 from headway.git.folding import Check, Folding
 from headway.git.hub import Hub
 from headway.git.spool import Client, Queued, Spool, Verdict
-from headway.git.trunk_lock import PATIENCE_S, TrunkLock
+from headway.git.trunk_lock import TrunkLock
 
 _FIRST_PAUSE_S = 0.0003
 _LONGEST_PAUSE_S = 0.005
@@ -42,11 +42,9 @@ class _Waiting:
 class Turns:
     """One hub's queue as this process uses it. Safe for threads."""
 
-    def __init__(
-        self, hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True) -> None:
         self._spool = Spool(hub.folder)
-        self._lock = TrunkLock(hub.folder / "land.flock", patience_s)
+        self._lock = TrunkLock(hub.folder / "land.flock")
         self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
         self._client: Client = self._spool.enter()
         self._carrying = threading.Lock()

@@ -17,6 +17,7 @@ from headway.domain.events import Event, EventType, Role
 from headway.domain.ids import AgentId, parent_of, run_of
 from headway.trace.blobs import Blobs, plain
 from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
+from headway.trace.fence import fence_of
 from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
 from headway.trace.lines import encode, events_in, lines_of
 from headway.trace.recall import REPLY, Recall, head_of, read_log, settled
@@ -187,6 +188,11 @@ class AgentLog:
             if found.st_size != self._end or found.st_nlink == 0:
                 with self._locked():
                     self._refuse_if_lost()
+
+    def fence(self) -> str:
+        """By which another process sees whether this holder's lease is still the newest; see `fence.holds`."""
+        with self._mutex:
+            return fence_of(self._path, self._end, self.lease)
 
     def close(self) -> None:
         """Let go of the file. The lease stays what it is until somebody opens the log again."""

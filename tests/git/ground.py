@@ -82,6 +82,7 @@ class Ground:
         paths: tuple[str, ...] | None = None,
         accept_doubtful: bool = False,
         place: str | None = None,
+        fence: str = "",
     ) -> Submission:
         """What an agent would submit; every call stands at a place of its own."""
         return Submission(
@@ -93,6 +94,7 @@ class Ground:
             place=place or f"{workspace.task}:{next(self.calls)}",
             paths=paths,
             accept_doubtful=accept_doubtful,
+            fence=fence,
         )
 
     def land(

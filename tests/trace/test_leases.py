@@ -9,6 +9,7 @@ import pytest
 
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
+from headway.trace.fence import holds
 from headway.trace.log_store import LogStore
 from tests.trace.steps import RUN, file_of, say, texts
 
@@ -45,6 +46,7 @@ class TestLeases:
 import sys
 from pathlib import Path
 from headway.domain.errors import LeaseLost
+from headway.trace.fence import holds
 from headway.trace.log_store import LogStore
 log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
 number = 0
@@ -91,3 +93,34 @@ except LeaseLost:
             say(log, "goes on")
             log.check()
         assert texts(store, agent) == ["goes on"]
+
+
+class TestFences:
+    """What tells another process that a holder still has its lease."""
+
+    def test_it_holds_while_the_holder_goes_on(self, store: LogStore, agent: AgentId) -> None:
+        with store.open(agent, role="worker") as log:
+            fence = log.fence()
+            assert holds(fence)
+            say(log, "more")
+            assert holds(fence)
+
+    def test_it_falls_with_a_newer_lease(self, store: LogStore, agent: AgentId) -> None:
+        with store.open(agent, role="worker") as old:
+            fence = old.fence()
+            with store.open(agent, role="worker"):
+                assert not holds(fence)
+        assert not holds(fence)
+
+    def test_it_falls_with_the_log(self, store: LogStore, agent: AgentId) -> None:
+        with store.open(agent, role="worker") as log:
+            fence = log.fence()
+        file_of(store, agent).unlink()
+        assert not holds(fence)
+
+    def test_a_newer_holder_that_died_in_its_first_line_never_held_it(self, store: LogStore, agent: AgentId) -> None:
+        with store.open(agent, role="worker") as log:
+            fence = log.fence()
+            with file_of(store, agent).open("ab") as file:
+                file.write(b'{"seq": 1, "lease": 2, "ty')
+            assert holds(fence)

@@ -1,0 +1,115 @@
+"""What landings are measured on: a generated repository with history, and changes of it that are ready to land."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from headway.domain.ids import AgentId, Oid, RunName
+from headway.git.hub import Hub
+from headway.git.objects import Reader, digest_of
+from headway.git.pack import Pack
+from headway.git.splice import Change, Splice
+from headway.git.spool import Queued
+from headway.git.submission import Submission
+
+FILES = 7_500
+LINES = 60
+AUTHOR = "Bench Mark <bench@example.org>"
+RUN = RunName("bench")
+HOT = b"p00/q00/f00000.py"
+_PER_COMMIT = 100
+
+
+def path_of(number: int) -> str:
+    """The name of a file: 25 folders of 20 folders of 15 files."""
+    return f"p{number % 25:02}/q{number // 25 % 20:02}/f{number:05}.py"
+
+
+def text_of(number: int) -> str:
+    """What a file holds at first."""
+    return "".join(f"value_{line} = {number * line}\n" for line in range(LINES))
+
+
+def generate(folder: Path, commits: int = 75) -> Path:
+    """A bare repository of 7,500 files, in `commits` commits; those after the 75th change one file each."""
+    folder.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True)
+    command = ["git", f"--git-dir={folder}", "fast-import", "--quiet"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as load:
+        assert load.stdin is not None
+        for number in range(commits):
+            _commit(load.stdin, number)
+    assert load.returncode == 0
+    return folder
+
+
+def _commit(to: IO[bytes], number: int) -> None:
+    said = f"Change {number}\n".encode()
+    who = f"committer {AUTHOR} {1_700_000_000 + number} +0000\n".encode()
+    to.write(b"commit refs/heads/main\n" + who + b"data %d\n" % len(said) + said)
+    first = number * _PER_COMMIT
+    changed = range(first, first + _PER_COMMIT) if first < FILES else [number % FILES]
+    for each in changed:
+        body = text_of(each).encode() + (b"" if first < FILES else b"# %d\n" % number)
+        to.write(b"M 100644 inline %s\ndata %d\n" % (path_of(each).encode(), len(body)) + body + b"\n")
+    to.write(b"\n")
+
+
+@dataclass
+class Ready:
+    """Makes changes whose objects are in the hub already, as those of a workspace are once its files were read."""
+
+    hub: Hub
+    base: Oid
+
+    def __post_init__(self) -> None:
+        self.reader = Reader(self.hub.repo)
+        self.pack = Pack(self.hub.folder / "objects" / "pack", self.base)
+        self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
+
+    def change(self, path: bytes, body: bytes, base: Oid, task: int, place: str) -> Queued:
+        """One file set to `body`, on `base`. `flush` puts the objects into the hub."""
+        tree = Oid(self.reader.read(base)[5 : 5 + len(base)].decode())
+        old = self.entry(tree, path)
+        change = Change(path, old, ("100644", self.pack.add("blob", body)))
+        changed = self.splice.into(tree, [change])
+        me = AgentId(f"{RUN}/root-0a1b2c3d/1.{task}-{task:08x}")
+        asked = Submission(f"Change {path.decode()}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place)
+        mark = asked.mark(base, changed)
+        return Queued("", "", "", me, mark, base, changed, AUTHOR, asked.text(mark), (change,))
+
+    def entry(self, tree: Oid, path: bytes) -> tuple[str, Oid] | None:
+        """Mode and id of a file."""
+        *folders, name = path.split(b"/")
+        for folder in folders:
+            line = self.reader.tree(tree).get(folder)
+            if line is None:
+                return None
+            tree = Oid(line.rpartition(folder + b"\0")[2].hex())
+        line = self.reader.tree(tree).get(name)
+        return None if line is None else ("100644", Oid(line[len(b"100644 ") + len(name) + 1 :].hex()))
+
+    def blob(self, commit: Oid, path: bytes) -> bytes:
+        """A file of a commit."""
+        found = self.entry(Oid(self.reader.read(commit)[5 : 5 + len(commit)].decode()), path)
+        assert found is not None
+        return self.reader.read(found[1])
+
+    def flush(self) -> None:
+        """Put the objects into the hub."""
+        self.pack.write(synced=False)
+
+    def disjoint(self, first: int, step: int) -> Iterator[Queued]:
+        """Changes of one file each, none of which anybody else changes; past the last file, new ones."""
+        number = first
+        while True:
+            body = f"{text_of(number)}# changed by {first}\n".encode()
+            yield self.change(path_of(number).encode(), body, self.base, first, f"bench:{number}")
+            number += step
+
+
+def hash_blob(body: bytes, like: Oid) -> Oid:
+    """The id of a blob."""
+    return Oid(digest_of(b"blob %d\0%s" % (len(body), body), like).hex())

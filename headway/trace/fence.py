@@ -1,0 +1,32 @@
+"""A lease as another process can check it: where a log ended when its holder asked for something to be done for it."""
+
+import json
+from pathlib import Path
+
+
+def fence_of(path: Path, end: int, lease: int) -> str:
+    """The fence of a holder whose log at `path` is `end` bytes long."""
+    return json.dumps([str(path), end, lease])
+
+
+def holds(fence: str) -> bool:
+    """Whether nobody has taken a newer lease of the log since. An empty fence always holds."""
+    if not fence:
+        return True
+    path, end, lease = json.loads(fence)
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(end)
+            news = file.read()
+    except FileNotFoundError:
+        return False
+    # What has no newline yet may be torn: its writer holds nothing before the line is whole.
+    return all(_lease(line) <= lease for line in news.split(b"\n")[:-1])
+
+
+def _lease(line: bytes) -> int:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return 0
+    return int(fields.get("lease", 0)) if isinstance(fields, dict) else 0
