@@ -205,11 +205,6 @@ class Landing:
 
 def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[Entry]) -> Queued:
     """What the holder of the trunk's lock needs to know; who waits for it is filled in where it is queued."""
-    changes = tuple(
-        Change(os.fsencode(entry.path), _side(entry.old_mode, entry.old_oid), _side(entry.mode, entry.oid))
-        for entry in changed
-    )
-    message = submission.text(pending.mark)
     return Queued(
         ticket="",
         client="",
@@ -219,8 +214,16 @@ def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[E
         base=base,
         tree=pending.tree,
         author=submission.author,
-        message=message,
-        changes=changes,
+        message=submission.text(pending.mark),
+        changes=changes_of(changed),
+    )
+
+
+def changes_of(differ: list[Entry]) -> tuple[Change, ...]:
+    """What two trees differ in, as it is spliced."""
+    return tuple(
+        Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
+        for each in differ
     )
 
 

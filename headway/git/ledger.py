@@ -48,20 +48,36 @@ class Ledger:
             self._connect()
             return
         self._db = sqlite3.connect(self._path if self._path.exists() else ":memory:", timeout=_BUSY_S)
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fact'").fetchone():
-            # Nobody has landed yet.
+        if not self._is_one():
+            # Nobody has landed yet, or a crash of the machine tore it; whoever lands next mends it.
             self.close()
             self._db = sqlite3.connect(":memory:")
             self._db.executescript(_TABLES)
+
+    def _is_one(self) -> bool:
+        try:
+            return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'fact'").fetchone() is not None
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            return False
+
+    def _connect(self) -> None:
+        try:
+            self._open()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self.mend()
 
     def mend(self) -> None:
         """Begin anew after a crash of the machine that left a file which is no database any more."""
         self.close()
         for end in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
-        self._connect()
+        self._open()
 
-    def _connect(self) -> None:
+    def _open(self) -> None:
         self._db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
         self._db.execute("INSERT OR IGNORE INTO fact VALUES ('upkeep', ?)", (f"0 {time.time()}",))

@@ -1,0 +1,131 @@
+"""Upkeep packs what landings leave, deletes no object, stands in nobody's way, and may be killed at any moment."""
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from headway.git import upkeep
+from headway.git.landing import Landed
+from headway.git.ledger import Ledger, Upkeep
+from headway.git.trunk_lock import TrunkLock
+from tests.git.ground import Ground, git, write
+
+
+def _land(ground: Ground, number: int) -> None:
+    workspace = ground.open(number)
+    write(workspace.path, {f"own/{number}.txt": f"{number}\n"})
+    assert isinstance(ground.land(workspace), Landed)
+
+
+def _objects(ground: Ground) -> set[str]:
+    told = git(ground.hub.folder, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)")
+    return set(told.split())
+
+
+def _unreachable(ground: Ground) -> str:
+    said = ground.hub.repo.run("hash-object", "-w", "--stdin", stdin=os.urandom(20))
+    return said.text
+
+
+def _packs(ground: Ground) -> list[Path]:
+    return list((ground.hub.folder / "objects/pack").glob("*.pack"))
+
+
+def test_packs_become_few_and_no_object_goes(ground: Ground) -> None:
+    for number in range(6):
+        _land(ground, number)
+    lonely = _unreachable(ground)
+    before, packs = _objects(ground), len(_packs(ground))
+    assert lonely in before
+    assert upkeep.tidy(ground.hub.folder)
+    assert _objects(ground) == before
+    assert len(_packs(ground)) < packs
+    assert git(ground.hub.folder, "count-objects") == "0 objects, 0 kilobytes"
+    assert list((ground.hub.folder / "objects/info/commit-graphs").glob("*.graph"))
+    # What nobody refers to stays for ever: also when it was packed and is packed again.
+    _land(ground, 7)
+    upkeep.tidy(ground.hub.folder)
+    assert before <= _objects(ground)
+    _land(ground, 8)
+    ground.check_whole()
+
+
+def test_nobody_waits_for_it_and_it_waits_for_nobody(ground: Ground) -> None:
+    _land(ground, 1)
+    trunk = TrunkLock(ground.hub.folder / "land.flock")
+    while not trunk.take():
+        time.sleep(0.01)
+    assert upkeep.tidy(ground.hub.folder)
+    trunk.release()
+    handle = os.open(ground.hub.folder / "upkeep.flock", os.O_RDWR)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert not upkeep.tidy(ground.hub.folder)
+    _land(ground, 2)
+    os.close(handle)
+
+
+def test_a_kill_at_any_moment_costs_nothing(ground: Ground) -> None:
+    dice = random.Random(3)
+    command = [sys.executable, "-m", "headway.git.upkeep", str(ground.hub.folder)]
+    for number in range(6):
+        _land(ground, number)
+        _unreachable(ground)
+        before = _objects(ground)
+        with subprocess.Popen(command, start_new_session=True) as process:
+            time.sleep(dice.uniform(0.2, 0.7))
+            os.killpg(process.pid, signal.SIGKILL)
+        assert before <= _objects(ground)
+        ground.check_whole()
+    for left in (ground.hub.folder / "objects/pack").glob("*tmp*"):
+        os.utime(left, (0, 0))
+    assert upkeep.tidy(ground.hub.folder)
+    assert not list((ground.hub.folder / "objects/pack").glob("*tmp*"))
+
+
+def test_many_refs_are_packed_and_the_trunk_still_moves(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_LOOSE_REFS", 3)
+    _land(ground, 1)
+    for number in range(5):
+        git(ground.hub.folder, "update-ref", f"refs/headway/wip/{number}", ground.facts.base)
+    upkeep.tidy(ground.hub.folder)
+    assert not (ground.hub.folder / "refs/heads/main").exists()
+    assert ground.hub.tip() == git(ground.hub.folder, "rev-parse", "refs/heads/main")
+    _land(ground, 2)
+    assert ground.landings() == 2
+
+
+def test_it_is_due_after_many_landings_or_a_long_time_and_then_not_again(ground: Ground) -> None:
+    _land(ground, 1)
+    ledger = Ledger(ground.hub.folder, ground.facts.base)
+    assert not upkeep.due(ledger)
+    now = time.time()
+    ledger.note_upkeep(Upkeep(1 - upkeep.LANDINGS, now))
+    assert not upkeep.due(ledger)
+    ledger.note_upkeep(Upkeep(1 - upkeep.LANDINGS, now - upkeep.SHORTEST_S))
+    assert upkeep.due(ledger)
+    assert not upkeep.due(ledger)
+    ledger.note_upkeep(Upkeep(0, now - upkeep.LONGEST_S))
+    assert upkeep.due(ledger)
+    ledger.note_upkeep(Upkeep(1, now - upkeep.LONGEST_S))
+    assert not upkeep.due(ledger)
+    ledger.close()
+
+
+def test_whoever_lands_starts_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LANDINGS", 1)
+    monkeypatch.setattr(upkeep, "SHORTEST_S", 0.0)
+    _land(ground, 1)
+    graphs = ground.hub.folder / "objects/info/commit-graphs"
+    until = time.monotonic() + 60
+    while not list(graphs.glob("*.graph")):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    for process in upkeep._running:
+        assert process.wait(60) == 0
