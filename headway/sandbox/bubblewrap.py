@@ -1,15 +1,18 @@
 """Walls of namespaces, by bubblewrap: a command finds its workspace, the machine's programs, and nothing else."""
 
+import json
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from headway.domain.errors import ToolError
-from headway.sandbox import seccomp
+from headway.sandbox import reaching, seccomp
 from headway.sandbox.environment import environment
 from headway.sandbox.folders import own_folder
 from headway.sandbox.launcher import command_shell, limits
 from headway.sandbox.level import WATCHED, Launch, shell_line
+from headway.sandbox.network import refused, resolver_file
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible
 from headway.sandbox.walls import INSIDE, Walls
@@ -27,15 +30,17 @@ class Bubblewrap:
 
     Args:
         seen: What it sees of the machine.
+        helper: The program that serves a command's network.
+        refuses_network: Why there is none, if there is none.
     """
 
     name = "bubblewrap"
     keeps_processes = True
     not_enforced = WATCHED
-    refuses_network = "there is neither pasta nor slirp4netns to reach out with"
 
-    def __init__(self, seen: Visible) -> None:
-        self._seen = seen
+    def __init__(self, seen: Visible, helper: str = "", refuses_network: str = "") -> None:
+        self._helper = helper
+        self.refuses_network = refuses_network
         self._walls = _common(seen)
         self._filter = _in_memory(seccomp.program())
 
@@ -54,11 +59,20 @@ class Bubblewrap:
         if self._filter is not None:
             fds.append(os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY))
             options += ["--seccomp", str(fds[-1])]
-        argv = [
-            *("sh", "-c", _SCRIPT.format(limits=limits(preamble)), "sh", str(os.getpid())),
-            *(PROGRAM, *options, *self._walls, *inner.mounts(own_folder(home, "tmp"))),
-            *("--remount-ro", "/", "--chdir", str(cwd), "--", *shell_line(command, command_shell())),
+        reaches = walls.network and bool(self._helper)
+        if reaches and (resolver := resolver_file()) is not None:
+            fds.append(_handed(resolver[1].encode()))
+            options += ["--ro-bind-data", str(fds[-1]), resolver[0]]
+        walled = [
+            *(PROGRAM, *self._walls, *([] if reaches else ["--unshare-net"]), *options),
+            *(*inner.mounts(own_folder(home, "tmp")), "--remount-ro", "/", "--chdir", str(cwd), "--"),
+            *shell_line(command, command_shell()),
         ]
+        if reaches:
+            order = {"helper": self._helper, "refused": refused(), "argv": walled}
+            fds.append(_handed(json.dumps(order).encode()))
+            walled = [sys.executable, "-I", "-S", reaching.__file__, str(os.getpid()), str(fds[-1])]
+        argv = ["sh", "-c", _SCRIPT.format(limits=limits(preamble)), "sh", str(os.getpid()), *walled]
         return Launch(argv, walls.workspace, env, tuple(fds), status)
 
 
@@ -92,7 +106,7 @@ class _Inner:
 def _common(seen: Visible) -> list[str]:
     """What is the same for every command."""
     options = ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc"]
-    options += ["--unshare-uts", "--unshare-cgroup-try", "--unshare-net"]
+    options += ["--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
         options += ["--unshare-user"]
     options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--dir", "/var", "--symlink", "../tmp", _VAR_TMP]
@@ -121,4 +135,12 @@ def _in_memory(content: bytes | None) -> int | None:
         return None
     fd = os.memfd_create("headway-seccomp")
     os.write(fd, content)
+    return fd
+
+
+def _handed(content: bytes) -> int:
+    """The same, for one reader."""
+    fd = os.memfd_create("headway-order", 0)
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
     return fd

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headway.domain.errors import UserError
 from headway.domain.finding import Finding, FindingState
-from headway.sandbox import remedies
+from headway.sandbox import network, remedies
 from headway.sandbox.bubblewrap import Bubblewrap
 from headway.sandbox.landlock import LEAST, Landlock
 from headway.sandbox.level import Level
@@ -36,7 +36,10 @@ echo x > inside || echo "cannot write in its workspace"
 [ -e "$OUTSIDE/written" ] && echo "can write outside of its workspace"
 grep -qs secret "$OUTSIDE/secret" && echo "can read the state folder"
 [ -n "$HEADWAY_TRIAL_SECRET" ] && echo "sees the environment of this process"
-(echo > "/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && echo "can reach the services of this machine"
+for address in 127.0.0.1 10.0.2.2 $ADDRESSES; do
+    (echo > "/dev/tcp/$address/$PORT") 2>/dev/null && echo "can reach the services of this machine"
+done
+[ -z "$REACH" ] || grep -qs "00000000" /proc/net/route || echo "has no way out"
 kill -0 "$OURSELVES" 2>/dev/null && echo "can signal other processes"
 echo "stands"
 """
@@ -131,8 +134,19 @@ class Levels:
         if (why := remedies.bubblewrap_missing()) is not None:
             return Tried(PINS[1], None, *why)
         level = Bubblewrap(seen)
-        said = self._try(level)
-        return Tried(PINS[1], level) if not said else Tried(PINS[1], None, *remedies.bubblewrap_fails(said))
+        if said := self._try(level):
+            return Tried(PINS[1], None, *remedies.bubblewrap_fails(said))
+        return Tried(PINS[1], self._reaching(seen))
+
+    def _reaching(self, seen: Visible) -> Bubblewrap:
+        """With the first program that gives a command a network and keeps it from this machine."""
+        why = "neither slirp4netns nor pasta is installed"
+        for helper in network.helpers():
+            level = Bubblewrap(seen, helper)
+            if not (said := self._try(level, reach=True)):
+                return level
+            why = f"{helper}: a trial failed: {said}"
+        return Bubblewrap(seen, refuses_network=why)
 
     def _caged(self, bubblewrap: Tried) -> Tried:
         if bubblewrap.level is None:
@@ -154,20 +168,26 @@ class Levels:
         said = self._try(level)
         return Tried(PINS[2], level) if not said else Tried(PINS[2], None, f"a trial failed: {said}")
 
-    def _try(self, level: Level) -> str:
+    def _try(self, level: Level, *, reach: bool = False) -> str:
         """Run a command at a level that tries to get out; what is wrong with the level, else nothing."""
         place = next((folder for folder in self._private if folder.is_dir()), None)
         with (
             tempfile.TemporaryDirectory(prefix=".trial-", dir=place) as made,
-            socket.create_server(("127.0.0.1", 0)) as service,
+            socket.create_server(("", 0)) as service,
         ):
             outside = Path(made).resolve()
             (outside / "secret").write_text("secret", encoding="ascii")
             workspace = outside / "workspace"
             home = workspace / "home"
             home.mkdir(parents=True)
-            told = {"OUTSIDE": str(outside), "PORT": str(service.getsockname()[1]), "OURSELVES": str(os.getpid())}
-            walls = Walls(agent="trial", workspace=workspace)
+            told = {
+                "OUTSIDE": str(outside),
+                "PORT": str(service.getsockname()[1]),
+                "REACH": "yes" if reach else "",
+                "OURSELVES": str(os.getpid()),
+            }
+            told["ADDRESSES"] = " ".join(network.own_addresses())
+            walls = Walls(agent="trial", workspace=workspace, network=reach)
             launch = level.launch(Command(_TRIAL, workspace, _TRIAL_S, walls, told), home, "trial")
             try:
                 done = subprocess.run(

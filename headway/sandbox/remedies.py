@@ -68,7 +68,7 @@ def bubblewrap_fails(said: str, kernel: Path = _KERNEL) -> tuple[str, str]:
 
 def network() -> str:
     """What to install so that a command can be given a network of its own."""
-    return install("passt") if shutil.which("bwrap") else ""
+    return install("slirp4netns") if shutil.which("bwrap") else ""
 
 
 def _set_to(file: Path, value: str) -> bool:

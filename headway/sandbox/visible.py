@@ -55,7 +55,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
     """
     home = home or Path.home()
     shown = [Path(place) for place in SYSTEM if os.path.lexists(place)]
-    shown += [home / place for place in TOOLCHAINS if (home / place).exists()]
+    shown += [home / place for place in TOOLCHAINS if _is_there(home / place)]
     secret = [place.resolve() for place in private]
     for entry in _on_path(env, home):
         covered = any(entry.resolve().is_relative_to(place.resolve()) for place in shown)
@@ -63,7 +63,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
             shown.append(entry)
     hidden = [*secret, *_not_for_all(Path("/etc")), *(home / place for place in CREDENTIALS)]
     hidden += [found for pattern in _TOOLS_CREDENTIALS for found in home.glob(pattern)]
-    return Visible(tuple(shown), tuple(place for place in hidden if place.exists() and _lies_in(place, shown)))
+    return Visible(tuple(shown), tuple(place for place in hidden if _is_there(place) and _lies_in(place, shown)))
 
 
 def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> str:
@@ -112,6 +112,13 @@ def _not_for_all(folder: Path) -> Iterator[Path]:
                 yield Path(entry.path)
         elif entry.is_dir(follow_symlinks=False):
             yield from _not_for_all(Path(entry.path))
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # in a folder that this user may not enter, and no command of this user either
+        return False
 
 
 def _lies_in(place: Path, shown: Iterable[Path]) -> bool:
