@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 
 from activities.control import ControlWatch
 from activities.handoffs import Handoffs
+from activities.parking import Ways
 from activities.planning import Planning
 from activities.repository import Checks, Repository
 from activities.slots import agent_tuner
@@ -28,7 +29,8 @@ from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
 from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
-from headway.agent.models import AgentRole, Models
+from headway.agent.model_settings import ModelSettings
+from headway.agent.models import Models
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
@@ -43,8 +45,7 @@ from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.hub import Hub
 from headway.git.workspace import Workspaces
-from headway.model.client import Model
-from headway.model.endpoint import Endpoint, endpoint_from
+from headway.model.endpoint import Endpoint
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.crew import Crew
 from headway.sandbox.gates import Gates
@@ -59,7 +60,7 @@ from workflows.replay import WORKFLOWS, replayer, sandbox
 
 COMPACT_AT = 0.75
 COMPACT_TOKENS = 200_000
-SECRETS = ("OPENAI_API_KEY", "TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA")
+SECRETS = ("TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA")
 PLANNING_SLOTS = 100
 CONNECT_EVERY_S = 2.0
 HERE = Path(__file__).resolve().parent
@@ -83,9 +84,7 @@ class Settings:
     """
 
     home: Path
-    endpoint: Endpoint
-    planner_model: str
-    worker_model: str
+    models: ModelSettings
     agents: int
     heartbeat_s: int
     audit_s: int
@@ -103,17 +102,16 @@ class Settings:
         Raises:
             UserError: Something is missing or makes no sense.
         """
+        models = ModelSettings.read(env)
         return cls(
             home=home_from(env),
-            endpoint=endpoint_from(env),
-            planner_model=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
-            worker_model=env.get("HEADWAY_WORKER_MODEL", "").strip(),
+            models=models,
             agents=agents or _number(env, "HEADWAY_AGENTS", 8 * (os.cpu_count() or 1), least=1),
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
             audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
             heavy=_number(env, "HEADWAY_HEAVY", os.cpu_count() or 1, least=1),
             disk_mb=_number(env, "HEADWAY_AGENT_DISK_MB", 0, least=0),
-            secrets=tuple(env[name] for name in SECRETS if env.get(name)),
+            secrets=(*models.secrets, *(env[name] for name in SECRETS if env.get(name))),
             prompts=own_folder(env),
             sandbox=env.get(SANDBOX, "").strip(),
             allow_weak=allow_weak,
@@ -130,8 +128,7 @@ class Workshop:
         levels = Levels((settings.home,), self.resources)
         self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
         self.prompts = Prompts.load(settings.prompts)
-        names: dict[AgentRole, str] = {"planner": settings.planner_model, "worker": settings.worker_model}
-        self.models = Models(Model(settings.endpoint), names)
+        self.models = settings.models.open(settings.home, _show)
         self.hubs = cache(self._hub)
         self.workspaces = cache(self._workspaces)
 
@@ -147,12 +144,20 @@ class Workshop:
 
     def run_desk(self) -> RunDesk:
         """A run's beginning and end."""
-        endpoint = self.settings.endpoint
-        context = min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS)
         given = self.settings
         machine = Machine(self.sandbox.level, self.sandbox.not_enforced, given.heartbeat_s, given.audit_s)
-        worst = context + endpoint.max_output
-        return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst)
+        return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst_call)
+
+
+def worst_call(endpoint: Endpoint) -> int:
+    """Tokens of the largest call that is made at an endpoint: the longest conversation, and a reply."""
+    return min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS) + endpoint.max_output
+
+
+async def look_at_models(models: Models) -> None:
+    """Say in the log what the models' servers lack, before an agent finds out."""
+    for finding in (await models.probe()).findings:
+        _show(f"{finding.topic}: {finding.state}: {finding.says}. {finding.remedy}".rstrip())
 
 
 def _resources(settings: Settings) -> Resources:
@@ -178,6 +183,7 @@ def workflow_worker(client: Client) -> Worker:
 def planning_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of planning turns and of everything short around them."""
     service = TemporalService(client)
+    control = ControlWatch(service, Ways(workshop.models, service))
     planner = PlannerAgent(workshop.store, workshop.hubs, workshop.models, workshop.prompts)
     handoffs = Handoffs(HandoffDesk(workshop.store, workshop.hubs), service)
     repository = Repository(workshop.run_desk(), service)
@@ -185,7 +191,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
         client,
         task_queue=QUEUE,
         activities=[
-            Planning(planner, ControlWatch(service)).plan_turn,
+            Planning(planner, control).plan_turn,
             handoffs.store_handoff,
             handoffs.describe_children,
             repository.prepare_run,
@@ -203,7 +209,8 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
 def agent_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of workers."""
     checker = Checker(workshop.store, workshop.hubs, workshop.workspaces, workshop.sandbox)
-    control = ControlWatch(TemporalService(client))
+    service = TemporalService(client)
+    control = ControlWatch(service, Ways(workshop.models, service))
     return Worker(
         client,
         task_queue=AGENT_QUEUE,
@@ -241,7 +248,9 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
             await check_upgrade(client, settings.home, code, replayer, skip=skip_runs, tell=_show)
             worker = workflow_worker(client)
         case "planning":
-            worker = planning_worker(client, Workshop(settings))
+            workshop = Workshop(settings)
+            worker = planning_worker(client, workshop)
+            looking = asyncio.create_task(look_at_models(workshop.models))  # noqa: F841, RUF006 - held until the end
         case _:
             workshop = Workshop(settings)
             worker = agent_worker(client, workshop)

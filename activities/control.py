@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from activities.parking import Ways
 from activities.pulse import Beat
 from headway.domain.control import Control
-from headway.domain.errors import HeldBack
+from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import AgentId, RunName, run_of
 
 T = TypeVar("T")
@@ -35,10 +36,15 @@ class _Watched:
 
 
 class ControlWatch:
-    """Stops agents at their next step, or at once, when their run says so. One per process."""
+    """Stops agents at their next step, or at once, when their run says so. One per process.
 
-    def __init__(self, source: ControlSource, every_s: float = ASK_EVERY_S) -> None:
+    Args:
+        ways: Tells the runs, on the same round, of models that refuse their agents.
+    """
+
+    def __init__(self, source: ControlSource, ways: Ways | None = None, every_s: float = ASK_EVERY_S) -> None:
         self._source = source
+        self._ways = ways
         self._every_s = every_s
         self._runs: dict[RunName, _Watched] = {}
 
@@ -69,6 +75,9 @@ class ControlWatch:
                 task.cancel()
                 await asyncio.wait({task})
                 raise
+            except Parked:
+                await self._tell(run_of(agent))  # the round may end with this agent
+                raise
             finally:
                 stop.cancel()
 
@@ -92,11 +101,16 @@ class ControlWatch:
     async def _ask(self, name: RunName, run: _Watched) -> None:
         while True:
             await asyncio.sleep(self._every_s)
+            await self._tell(name)
             found = await self._source.control(name)
             if found is not None and found.version > run.control.version:
                 run.control = found
                 async with run.changed:
                     run.changed.notify_all()
+
+    async def _tell(self, name: RunName) -> None:
+        if self._ways is not None:
+            await self._ways.tell(name)
 
 
 async def _until_stopped(run: _Watched, agent: AgentId) -> None:

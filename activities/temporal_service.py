@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from headway.domain.control import Control
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, RunName
+from headway.domain.parking import Parking
 
 QUERY_WITHIN = timedelta(seconds=5)
 
@@ -44,6 +45,23 @@ class TemporalService:
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None  # asked again in two seconds; what was last known holds until then
         return found
+
+    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+        """What a run knows of models that refuse its agents; None when no worker process answers it now."""
+        try:
+            handle = self._client.get_workflow_handle(run)
+            found: list[Parking] = await handle.query("parkings", result_type=list[Parking], rpc_timeout=QUERY_WITHIN)
+        except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return None
+        return tuple(found)
+
+    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+        """Signal a run that a model refuses its agents, or answers again; False when it could not be told now."""
+        try:
+            await self._client.get_workflow_handle(run).signal("parking", parking)
+        except RPCError:
+            return False  # told again in two seconds
+        return True
 
     async def attributes(self) -> tuple[str, ...]:
         """The names of the custom search attributes; none where the service does not tell."""

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.errors import Parked
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
 
 
@@ -33,9 +34,12 @@ class Work:
         `end_worker` cleans up, because only the `Task` knows whether this was the end.
         """
         async with pulse() as beat:
-            return await self._control.held_to(
-                order.me, beat, lambda step: self._agent.work(order, step), WorkerSuspended(why="paused")
-            )
+            try:
+                return await self._control.held_to(
+                    order.me, beat, lambda step: self._agent.work(order, step), WorkerSuspended(why="paused")
+                )
+            except Parked as parked:
+                return WorkerSuspended(why="parked", until=parked.until)
 
 
 class WorkEnds:

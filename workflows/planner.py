@@ -150,7 +150,7 @@ class Planner:
             return
         for key in self.state.take_turn(order, outcome, _now()):
             await messages.cancel(child_id(self.state.me, key))
-        if outcome.decision is Decision.SUSPENDED:
+        if outcome.decision is Decision.SUSPENDED and not outcome.until:
             # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
             await self._until(lambda: self.state.held or self.errands.stirred, options.HELD_AGAIN.total_seconds())
 
@@ -177,7 +177,8 @@ class Planner:
             turn.cancel()
 
     async def _sleep(self, due: float | None) -> None:
-        self._show("is paused" if self.state.held else "waits")
+        parked = self.state.parked_until > _now()
+        self._show("is paused" if self.state.held else "is parked" if parked else "waits")
         audit_at = self.state.last_heard + self.state.context.audit_s
         limit = max(1.0, audit_at - _now())
         if due is not None:

@@ -17,6 +17,7 @@ from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, run_name_problem
 from headway.domain.outstanding import nothing_lent
+from headway.domain.parking import Parking
 from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
 from headway.domain.run import Note, PreparedRun, PrepareRun, RunContext, RunReport
@@ -113,6 +114,18 @@ class Run:
     def control(self) -> Control:
         """What is held back, for the processes where agents work."""
         return self.state.book.control
+
+    @workflow.signal
+    def parking(self, parking: Parking) -> None:
+        """A model refuses the run's agents, or answers again."""
+        self.state.signals += 1
+        self.state.take_parking(parking)
+        self.stirred = True
+
+    @workflow.query
+    def parkings(self) -> tuple[Parking, ...]:
+        """What was told of that, for the processes that tell it."""
+        return self.state.parkings
 
     @workflow.query
     def status(self) -> dict[str, object]:

@@ -12,6 +12,7 @@ from headway.domain.budget import Amount
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import key_of, parent_of
+from headway.domain.parking import clock_words
 from headway.domain.work import (
     Ask,
     EndWorker,
@@ -93,8 +94,21 @@ class Task:
                 case WorkerSuspended() if self.control_record.hold_on(self.order.me) is None:
                     # The activity heard of a pause before the signal is here.
                     await workflow.sleep(options.HELD_AGAIN)
+                case WorkerSuspended(why="parked"):
+                    await self._parked(outcome.until)
                 case WorkerSuspended():
                     continue
+
+    async def _parked(self, until: float) -> None:
+        """Hold no slot until the model is worth another try; whoever pauses and resumes wants it tried now."""
+        known, now, deadline = self.control_record.version, workflow.now().timestamp(), self.order.context.deadline
+        until = until if deadline is None else min(until, deadline)
+        workflow.set_current_details(f"parked: the model refuses calls; next try at {clock_words(until)}")
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self.control_record.version != known, timeout=timedelta(seconds=max(1.0, until - now))
+            )
+        workflow.set_current_details("")
 
     def _work_order(self) -> WorkOrder:
         order = self.order

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from headway.agent.context import HANDOVER
-from headway.agent.conversation import Conversation, Question
+from headway.agent.conversation import Beat, Conversation, Question
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts
 from headway.agent.transcript import exchanges, tail_of
@@ -91,13 +91,13 @@ class Compaction:
             return True
         return not fatal and self.talk.reply is not None
 
-    async def ask(self) -> Event:
+    async def ask(self, beat: Beat = lambda _: None) -> Event:
         """The next model call: a step, or the note.
 
         Raises:
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """
-        return await self.talk.ask(self._question() if self.talk.handing_over else None)
+        return await self.talk.ask(self._question() if self.talk.handing_over else None, beat)
 
     @property
     def limit(self) -> int:

@@ -1,6 +1,5 @@
 """One agent's conversation with its model: what its log says so far, and one paid call at a time."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NewType
@@ -229,10 +228,13 @@ class Conversation:
         goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
         self.note("reminder", {"text": prompts.render(name, **goal), "why": why})
 
-    async def ask(self, question: Question | None = None) -> Event:
+    async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
+        `beat` is told what the call waits for, while the model refuses everybody.
+
         Raises:
+            Parked: The model refuses everybody for longer than an agent should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """
         question = question or Question(self.request(), self.chosen)
@@ -240,16 +242,15 @@ class Conversation:
         told = {"prompt": fingerprint(request.system), "prompts": self._prompts}
         noted = told | {"items": len(request.items), "bytes": self.nbytes}
         self.note("llm.request", {"step": request.step, "model": request.model, **noted})
-        started = time.monotonic()
         try:
-            reply = await question.chosen.model.answer(request)
+            reply = await question.chosen.model.answer(request, beat)
             if request.tool_choice != "none":
                 reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
             self.note("llm.retry", {"step": request.step, "kind": type(error).__name__, "why": str(error)})
             raise
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
-        return await in_thread(self._note_reply, request, reply, (time.monotonic() - started) * 1000)
+        return await in_thread(self._note_reply, request, reply)
 
     def request(self) -> Request:
         """The conversation so far, as a request."""
@@ -264,7 +265,7 @@ class Conversation:
             step=self.paid.calls,
         )
 
-    def _note_reply(self, request: Request, reply: Turn, dur_ms: float) -> Event:
+    def _note_reply(self, request: Request, reply: Turn) -> Event:
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(
             "llm.response",
@@ -279,9 +280,12 @@ class Conversation:
                 "model": reply.model,
                 "response_id": reply.response_id,
                 "request_id": reply.request_id,
+                "waited_s": round(reply.waited_s, 3),
+                "conceded": list(reply.conceded),
                 **handover,
             },
-            dur_ms=dur_ms,
+            # What it waited for its turn is no work.
+            dur_ms=reply.seconds * 1000,
             sync=True,
         )
         self.paid = Usage(tokens=self.paid.tokens + reply.tokens, calls=self.paid.calls + 1)

@@ -1,13 +1,21 @@
 """Which model each role works with: the run's input, else the worker process's environment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from headway.domain.spec import RunSpec
-from headway.model.client import Model, Probe
+from headway.domain.errors import UserError
+from headway.domain.parking import Parking
+from headway.domain.spec import ModelChoice, RunSpec
+from headway.model.client import Model
+from headway.model.endpoint import DEFAULT, plain_name
+from headway.model.gate import Gates
+from headway.model.probe import Probe, probe
 
 AgentRole = Literal["planner", "worker"]
+ModelRole = Literal["planner", "worker", "fixer", "compaction"]
+
+ROLES: tuple[ModelRole, ...] = ("planner", "worker", "fixer", "compaction")
 
 
 @dataclass(frozen=True)
@@ -18,33 +26,121 @@ class Chosen:
     name: str
     effort: str | None = None
 
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What the run's log says of it."""
+        endpoint = self.model.endpoint
+        at = {"endpoint": endpoint.name, "address": endpoint.shown, "api": endpoint.api}
+        return {**at, "model": self.name, "effort": self.effort}
+
 
 class Models:
-    """The models of one endpoint, by role.
+    """The models of every endpoint that this process knows, by role.
 
     Args:
-        model: The way there.
+        model: The way to the endpoint that OPENAI_* describes.
         defaults: Names by role for runs that name none: HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL.
+        others: The ways to the endpoints that HEADWAY_ENDPOINT_* declares.
+        gates: What their calls wait at.
     """
 
-    def __init__(self, model: Model, defaults: Mapping[AgentRole, str]) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: Model,
+        defaults: Mapping[AgentRole, str],
+        others: Sequence[Model] = (),
+        gates: Gates | None = None,
+    ) -> None:
+        self._endpoints = {each.endpoint.name: each for each in (model, *others)}
         self._defaults = defaults
-        self._found: str | None = None
+        self._gates = gates
+        self._found: dict[str, str] = {}
 
-    async def choose(self, role: AgentRole, spec: RunSpec) -> Chosen:
+    async def choose(self, role: ModelRole, spec: RunSpec, own: AgentRole = "worker") -> Chosen:
         """The model of a role in a run.
 
+        `own` is who plays the role where the run does not say: a compaction is made by the agent's own model, a fixer
+        works as a worker does.
+
         Raises:
-            UserError: No name is set, and the server names none.
+            UserError: No name is set and the server names none, or the run names an endpoint that is not declared.
             TransientError, FatalModelError: The server cannot be asked for a name.
         """
-        wanted = spec.models.planner if role == "planner" else spec.models.worker
-        name = wanted.model or self._defaults.get(role) or self._found
-        if not name:
-            name = self._found = await self._model.choose_model(None)
-        return Chosen(model=self._model, name=name, effort=wanted.effort)
+        wanted = _wanted(spec, role)
+        agent: AgentRole = _own(role) or own
+        if role not in {"planner", "worker"} and wanted.model is None and wanted.endpoint is None:
+            chosen = await self.choose(agent, spec)
+            return Chosen(chosen.model, chosen.name, wanted.effort or chosen.effort)
+        model = self._at(role, wanted.endpoint)
+        return Chosen(model, wanted.model or await self._default(model, agent), wanted.effort)
 
-    async def probe(self) -> Probe:
-        """What the endpoint says of itself: whether it is a rehearsal, and what is wrong with it."""
-        return await self._model.probe()
+    async def probe(self, spec: RunSpec | None = None, *, deep: bool = True) -> Probe:
+        """What the endpoints of a run say of themselves, or all of them: one's names, everybody's findings.
+
+        With `deep` a small call is made too, where it is free.
+        """
+        wanted = await self._wanted_at(spec)
+        probes = [await probe(self._endpoints[name], tuple(models), deep=deep) for name, models in wanted.items()]
+        findings = tuple(finding for each in probes for finding in each.findings)
+        return Probe(probes[0].models, any(each.rehearsal for each in probes), findings)
+
+    def parkings(self) -> tuple[Parking, ...]:
+        """How the ways to the models stand that this process has used."""
+        return self._gates.parkings() if self._gates is not None else ()
+
+    async def close(self) -> None:
+        """Closes the connections and lets go of the gates."""
+        for model in self._endpoints.values():
+            await model.close()
+        if self._gates is not None:
+            self._gates.close()
+
+    async def _wanted_at(self, spec: RunSpec | None) -> dict[str, dict[str, None]]:
+        """The models that are to be used, by endpoint; without a run, those that runs get that name none."""
+        if spec is None:
+            wanted: dict[str, dict[str, None]] = {name: {} for name in self._endpoints}
+            for name in filter(None, self._defaults.values()):
+                wanted[DEFAULT][name] = None
+            for name, model in self._endpoints.items():
+                if model.endpoint.model:
+                    wanted[name][model.endpoint.model] = None
+            return wanted
+        wanted = {}
+        for role in ROLES:
+            chosen = await self.choose(role, spec)
+            wanted.setdefault(chosen.model.endpoint.name, {})[chosen.name] = None
+        return wanted
+
+    def _at(self, role: ModelRole, endpoint: str | None) -> Model:
+        name = DEFAULT if endpoint is None else plain_name(endpoint)
+        if name not in self._endpoints:
+            known = ", ".join(sorted(self._endpoints))
+            raise UserError(
+                f"models.{role}.endpoint: '{endpoint}' is not an endpoint of the worker processes; there are: {known}.",
+                "Declare it in their environment as HEADWAY_ENDPOINT_<NAME>_URL and start them again, or name another.",
+            )
+        return self._endpoints[name]
+
+    async def _default(self, model: Model, agent: AgentRole) -> str:
+        endpoint = model.endpoint
+        named = self._defaults.get(agent) if endpoint.name == DEFAULT else endpoint.model
+        name = named or self._found.get(endpoint.name)
+        if not name:
+            name = self._found[endpoint.name] = await model.choose_model(None)
+        return name
+
+
+def _own(role: ModelRole) -> AgentRole | None:
+    return role if role == "planner" else "worker" if role == "worker" else None
+
+
+def _wanted(spec: RunSpec, role: ModelRole) -> ModelChoice:
+    match role:
+        case "planner":
+            return spec.models.planner
+        case "worker":
+            return spec.models.worker
+        case "fixer":
+            return spec.models.fixer
+        case "compaction":
+            return spec.models.compaction

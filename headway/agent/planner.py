@@ -151,7 +151,7 @@ class PlannerAgent:
                 return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
             beat("asks the model")
             try:
-                await turn.compaction.ask()
+                await turn.compaction.ask(beat)
             except (ContextOverflow, FatalModelError) as error:
                 if not turn.compaction.shrinks(fatal=isinstance(error, FatalModelError)):
                     return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))

@@ -1,10 +1,10 @@
 """A run's beginning and end: the hub and the log are made, the branch is published, the report is written."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from headway.agent.models import Models
+from headway.agent.models import ROLES, Chosen, ModelRole, Models
 from headway.agent.prompts import Prompts
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError
@@ -26,9 +26,11 @@ from headway.domain.run import (
 from headway.domain.spec import Commit, RunSpec, finite, parse_spec
 from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
+from headway.model.endpoint import Endpoint
 from headway.trace.log_store import LogStore
 from headway.trace.report import Facts, render_report
 
+Roles = Mapping[ModelRole, Chosen]
 OUR_ATTRIBUTES = ("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth")
 
 
@@ -60,7 +62,7 @@ class RunDesk:
         prompts: Prompts,
         *,
         machine: Machine,
-        worst_call: int,
+        worst_call: Callable[[Endpoint], int],
     ) -> None:
         self._store = store
         self._hubs = hubs
@@ -78,19 +80,18 @@ class RunDesk:
         spec = parse_spec(order.spec)
         await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
         facts = await asyncio.to_thread(self._hubs(order.run).prepare, spec.repo, spec.base)
-        for role in ("planner", "worker"):
-            await self._models.choose(role, spec)
-        probe = await self._models.probe()
+        chosen = {role: await self._models.choose(role, spec) for role in ROLES}
+        probe = await self._models.probe(spec)
         # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
         # user alone.
         author = spec.commit or Commit(author=facts.author)
         resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
-        text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts)
+        text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts, chosen)
         notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
         notes += [self._prompts.told] if self._prompts.told else []
-        notes += [f"the model endpoint does not answer: {probe.problem}"] if probe.problem else []
+        notes += probe.notes
         return PreparedRun(
-            context=self._context(order, resolved, facts, start, attributes),
+            context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen),
             scope=text,
             title=in_history(spec.instructions.partition("\n")[0]),
             budget=Amount(tokens=finite(spec.limits.tokens), tasks=finite(spec.limits.tasks)),
@@ -101,7 +102,14 @@ class RunDesk:
         )
 
     def _context(
-        self, order: PrepareRun, spec: RunSpec, facts: HubFacts, start: Ref, attributes: tuple[str, ...]
+        self,
+        order: PrepareRun,
+        spec: RunSpec,
+        facts: HubFacts,
+        start: Ref,
+        *,
+        attributes: tuple[str, ...],
+        chosen: Roles,
     ) -> RunContext:
         limits = spec.limits
         return RunContext(
@@ -110,7 +118,7 @@ class RunDesk:
             spec=start,
             base=facts.base,
             deadline=None if limits.hours == "none" else order.started_at + limits.hours * 3600,
-            worst_call=self._worst_call,
+            worst_call=max(self._worst_call(each.model.endpoint) for each in chosen.values()),
             depth=limits.depth,
             open_tasks=limits.open_tasks,
             attempts=limits.attempts,
@@ -121,7 +129,7 @@ class RunDesk:
             audit_s=self._machine.audit_s,
         )
 
-    def _begin_log(self, order: PrepareRun, spec: RunSpec, facts: HubFacts) -> tuple[Ref, Ref]:
+    def _begin_log(self, order: PrepareRun, spec: RunSpec, facts: HubFacts, chosen: Roles) -> tuple[Ref, Ref]:
         """Refs to the instructions and to the start, which holds the spec; both written once."""
         log = self._store.open(AgentId(order.run), role="run")
         try:
@@ -134,6 +142,7 @@ class RunDesk:
                     "source": facts.source,
                     "incarnation": order.incarnation,
                     "level": self._machine.level,
+                    "models": {role: each.facts for role, each in chosen.items()},
                 }
                 start = log.append("run.start", data, sync=True)
             return Ref(log=AgentId(order.run), seq=text.seq), Ref(log=AgentId(order.run), seq=start.seq)

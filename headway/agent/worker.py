@@ -208,7 +208,7 @@ class WorkerAgent:
             beat("asks the model")
             try:
                 talk.turn += 1
-                await job.compaction.ask()
+                await job.compaction.ask(beat)
             except FatalModelError as error:
                 if not job.compaction.shrinks(fatal=True):
                     raise Stopped(HandoffStatus.FAILED, str(error)) from error

@@ -3,6 +3,7 @@
 HeadwayError
     UserError        the user is told: one message of what, where and what to do; nothing was changed
     TransientError   Temporal retries the activity, after `delay_s` when the other side named one
+      Parked         the agent's activity ends as `suspended`, and its workflow resumes it at `until`
     ToolError        the model is told, as the answer to its tool call, and goes on
     AgentStopped     the agent hands off: `status` and `why` become its handoff
     HeldBack         the agent's activity ends as `suspended`, and goes on when the user lets it
@@ -43,6 +44,20 @@ class TransientError(HeadwayError):
     def __init__(self, message: str, delay_s: float | None = None) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+
+
+class Parked(TransientError):
+    """The way to the model is closed for longer than an agent should hold a slot for it.
+
+    Args:
+        message: Which model, and why.
+        until: When it is worth another try, in seconds since the epoch.
+        delay_s: Seconds until then, for whoever only knows how to try again.
+    """
+
+    def __init__(self, message: str, until: float, delay_s: float) -> None:
+        super().__init__(message, delay_s)
+        self.until = until
 
 
 class ToolError(HeadwayError):

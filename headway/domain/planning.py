@@ -49,6 +49,7 @@ class PlannerState(BaseModel):
         need: Tokens that the interrupted turn's next model call would need.
         closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
         control: What the user holds back, as the parent last told; `control_told` is the version the children know.
+        parked_until: No turn before this: the model refuses everybody until then.
         final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
     """
 
@@ -83,6 +84,7 @@ class PlannerState(BaseModel):
     signals: int = 0
     control: Control = Control()
     control_told: int = 0
+    parked_until: float = 0.0
 
     def take_handoff(self, notice: HandoffNotice, now: float) -> bool:
         """Book a handoff for the next turn. False when it came before."""
@@ -103,6 +105,7 @@ class PlannerState(BaseModel):
         """What the user holds back now; an older word that comes late changes nothing."""
         if control.version > self.control.version:
             self.control = control
+            self.parked_until = 0.0  # who pauses and resumes wants it tried now
 
     @property
     def held(self) -> bool:
@@ -163,7 +166,7 @@ class PlannerState(BaseModel):
         purse = self.books.purse
         purse.own = Amount(tokens=max(purse.own.tokens, outcome.own_tokens))
         if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
-            self.need = outcome.need
+            self.need, self.parked_until = outcome.need, outcome.until
             return ()
         self.turn += 1
         self.turn_key = ""
@@ -205,6 +208,10 @@ class PlannerState(BaseModel):
         """When the next turn, or the end, is due; None while the planner sleeps until something comes in."""
         if self.closing is not None:
             return None if self.books.children else now
+        due = self._due(now)
+        return None if due is None else max(due, self.parked_until)
+
+    def _due(self, now: float) -> float | None:
         if self.need:
             return None
         urgent = self.steers or any(n.status is not HandoffStatus.DONE for n in self.inbox)

@@ -10,6 +10,7 @@ from headway.domain.control import ControlBook
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import ChildKey, Oid, key_of, root_planner_id
 from headway.domain.outstanding import Child, Outstanding, nothing_lent
+from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import PreparedRun, Published
 from headway.domain.tree import TreeNode
@@ -31,6 +32,7 @@ class RunState(BaseModel):
         root_attempt: Which root planner this is; a failed one is replaced when the user lets the run go on.
         told: The version of the control record that the root planner knows.
         parked_at: When the run began to wait for its user.
+        parkings: How the ways to its models stand, as the worker processes last told.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -53,6 +55,7 @@ class RunState(BaseModel):
     book: ControlBook = ControlBook()
     told: int = 0
     parked_at: float = 0.0
+    parkings: tuple[Parking, ...] = ()
 
     def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
         """Book the root planner, which is lent everything that the run may use. Returns its key."""
@@ -125,6 +128,10 @@ class RunState(BaseModel):
         self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
         self.publish_problem = published.problem
 
+    def take_parking(self, parking: Parking) -> None:
+        """A worker process tells that a model refuses its agents, or that it answers again."""
+        self.parkings = with_news(self.parkings, parking)
+
     def continue_due(self, *, suggested: bool) -> bool:
         """Whether the history is long enough to be closed at the next quiet moment."""
         return suggested or self.signals >= SIGNALS_PER_RUN
@@ -135,6 +142,7 @@ class RunState(BaseModel):
         own: tuple[str, ...] = (self.publish_problem,) if self.publish_problem else ()
         if self.phase == "needs_attention":
             own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
+        own += tuple(parking.words for parking in self.parkings if parking.parked)
         return (self.prepared.notes if self.prepared else ()) + own
 
     def status(self) -> dict[str, object]:
@@ -151,6 +159,8 @@ class RunState(BaseModel):
             "granted": prepared.budget.model_dump() if prepared else None,
             "trunk": self.trunk,
             "branch": self.branch,
+            "parked": [parking.model_dump() for parking in self.parkings if parking.parked],
+            "went_on": max((parking.since for parking in self.parkings if not parking.parked), default=None),
             "notes": list(self.notes),
             "rehearsal": prepared.rehearsal if prepared else False,
             "level": prepared.level if prepared else None,

@@ -27,10 +27,10 @@ NOT_IN_THIS_VERSION = frozenset(
         "policy.setup_env",
         "policy.read_only",
         "policy.wrap",
-        "models.fixer",
-        "models.compaction",
         "models.planner.price",
         "models.worker.price",
+        "models.fixer.price",
+        "models.compaction.price",
     }
 )
 """Fields of the contract that a later version acts on."""
@@ -132,9 +132,15 @@ class Policy(_Input):
 
 
 class ModelChoice(_Input):
-    """A model by name, with the reasoning effort to ask for where the model knows one."""
+    """A model by name, with the reasoning effort to ask for where the model knows one.
+
+    Attributes:
+        endpoint: A name that the worker processes' environment declares. Never an address: a run that brought its own
+            could have the operator's key sent anywhere.
+    """
 
     model: Text | None = None
+    endpoint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] | None = None
     effort: Text | None = None
     price: dict[str, float] | None = None
 
@@ -233,6 +239,8 @@ def _say(detail: ErrorDetails) -> str | None:
             return f"{path}: must not be empty"
         case kind if path.endswith("_per_round") and kind != "greater_than_equal":
             return f"{path}: must be two numbers, the smaller first"
+        case "string_pattern_mismatch" if path.endswith(".endpoint"):
+            return f"{path}: must be a name that the worker processes' environment declares, never an address"
         case "value_error":
             return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
     must = _must(detail)

@@ -120,6 +120,7 @@ class TurnOutcome(BaseModel):
         recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
             in `spawned` at most 100: the rest comes with the next turns.
         need: Tokens that the next model call would need, after `out_of_budget`.
+        until: When a turn that was `suspended` for its model is worth another try, in seconds since the epoch.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.
         told: How many handoffs of `PlanTurn.inbox`, from its start, the turn showed; -1 for all of them.
@@ -136,6 +137,7 @@ class TurnOutcome(BaseModel):
     recovered: tuple[Spawned, ...] = ()
     finish: Finish | None = None
     need: int = 0
+    until: float = 0.0
     why: str = ""
     board: str = ""
     pinned: Oid | None = None

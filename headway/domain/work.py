@@ -51,6 +51,7 @@ class WorkerSuspended(BaseModel):
 
     Attributes:
         why: `grant`: its slice is used up and `need` tokens are missing; `parked`, `paused`: the way is not free.
+        until: When a parked one is worth another try, in seconds since the epoch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +60,7 @@ class WorkerSuspended(BaseModel):
     why: Literal["grant", "parked", "paused"]
     spent: Amount = Amount()
     need: int = 0
+    until: float = 0.0
 
 
 WorkOutcome = Annotated[WorkerDone | WorkerSuspended, Field(discriminator="outcome")]

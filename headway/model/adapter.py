@@ -43,16 +43,35 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a server differs from its API's documentation.
+    """How a server differs from its API's documentation. What it is found not to take comes on top.
 
     Attributes:
         max_tokens: Name of the output limit on Chat Completions.
         echo_reasoning: Send a reply's reasoning back with it on Chat Completions. Models that think between tool
             calls lose their thread without it.
+        stream: Have answers come in pieces, so that a stall is heard of. Streamed tool calls are the weakest part of
+            many servers.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     echo_reasoning: bool = True
+    stream: bool = False
+
+
+NOTHING: frozenset[str] = frozenset()
+
+
+class Pieces(Protocol):
+    """An answer that is being put together."""
+
+    def take(self, data: bytes) -> bool:
+        """One event's data; True when nothing more is needed."""
+        ...
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The answer, as if it had come at once; one without content when its end is missing."""
+        ...
 
 
 class WireAdapter(Protocol):
@@ -65,8 +84,19 @@ class WireAdapter(Protocol):
         """A message as JSON, ready to be joined with commas; empty when nothing is to be sent for it."""
         ...
 
-    def body(self, request: Request) -> bytes:
-        """The whole request. The items are joined as they are, never parsed again."""
+    def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
+        """The whole request, without what the server does not take.
+
+        The items are joined as they are, and parsed only for a server that minds what they hold.
+        """
+        ...
+
+    def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
+        """Names of what this request holds and can do without."""
+        ...
+
+    def pieces(self) -> Pieces:
+        """For an answer that comes in pieces."""
         ...
 
     def decode(self, response: dict[str, Any]) -> Turn:

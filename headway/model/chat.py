@@ -5,7 +5,9 @@ from typing import Any
 import orjson
 
 from headway.domain.errors import TransientError
-from headway.model.adapter import Profile, Request, ToolSchema
+from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
+from headway.model.chat_stream import ChatPieces
+from headway.model.concession import stripped
 from headway.model.failures import Circumstance, failure_of_body
 from headway.model.reading import arguments_in, call_id, count_in, sendable, text_in
 from headway.model.turn import (
@@ -26,6 +28,10 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Where servers put a reply's thoughts; `reasoning_details` goes back with them where a gateway sends it."""
 
 
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_THOUGHTS = frozenset((*REASONING_FIELDS, "reasoning_details"))
+
+
 class ChatAdapter:
     """One API's way of saying it; see `WireAdapter`."""
 
@@ -44,15 +50,47 @@ class ChatAdapter:
             case AssistantTurn(raw):
                 return b",".join(orjson.dumps(item) for item in raw)
 
-    def body(self, request: Request) -> bytes:
-        head = orjson.dumps({"model": request.model, self._profile.max_tokens: request.max_output} | _effort(request))
-        system = orjson.dumps({"role": "system", "content": request.system})
+    def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
+        fields: dict[str, Any] = {"model": request.model}
+        if limit := self._limit(without):
+            fields[limit] = request.max_output
+        if request.effort is not None and "reasoning_effort" not in without:
+            fields["reasoning_effort"] = request.effort
+        if self._profile.stream and "stream" not in without:
+            fields["stream"] = True
+            if "stream_options" not in without:
+                fields["stream_options"] = {"include_usage": True}
         tools = b""
         if request.tools:
-            listed = orjson.dumps([_tool(tool) for tool in request.tools])
-            tools = b',"tools":' + listed + b',"tool_choice":"' + request.tool_choice.encode() + b'"'
-        messages = b",".join((system, *(item for item in request.items if item)))
-        return b"".join((head[:-1], tools, b',"messages":[', messages, b"]}"))
+            listed: dict[str, Any] = {
+                "tools": [_tool(tool) for tool in request.tools],
+                "tool_choice": request.tool_choice,
+            }
+            # On where it is left out, except at llama.cpp.
+            listed["parallel_tool_calls"] = True
+            kept = {name: value for name, value in listed.items() if name not in without}
+            tools = b"," + orjson.dumps(kept)[1:-1]
+        items = [item for item in request.items if item]
+        if without & _THOUGHTS:
+            items = [stripped(item, without & _THOUGHTS) for item in items]
+        messages = b",".join((orjson.dumps({"role": "system", "content": request.system}), *items))
+        return b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":[', messages, b"]}"))
+
+    def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
+        names = set(_THOUGHTS) if request.items else set()
+        names |= {limit} if (limit := self._limit(without)) else set()
+        names |= {"reasoning_effort"} if request.effort is not None else set()
+        names |= {"stream", "stream_options"} if self._profile.stream else set()
+        names |= {"tool_choice", "parallel_tool_calls"} if request.tools else set()
+        return frozenset(names - without)
+
+    def pieces(self) -> ChatPieces:
+        return ChatPieces()
+
+    def _limit(self, without: frozenset[str]) -> str | None:
+        """The name of the output limit that the server takes: it has two, and some servers know one of them."""
+        names = (self._profile.max_tokens, *_LIMITS)
+        return next((name for name in names if name not in without), None)
 
     def decode(self, response: dict[str, Any]) -> Turn:
         choice = self._choice(response)
@@ -93,10 +131,6 @@ class ChatAdapter:
         if self._profile.echo_reasoning:
             raw |= {name: message[name] for name in (*REASONING_FIELDS, "reasoning_details") if message.get(name)}
         return raw
-
-
-def _effort(request: Request) -> dict[str, str]:
-    return {} if request.effort is None else {"reasoning_effort": request.effort}
 
 
 def _tool(tool: ToolSchema) -> dict[str, Any]:

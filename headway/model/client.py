@@ -1,87 +1,78 @@
-"""The one way to a model: sends what adapters rendered, reads what servers answer, names every failure."""
+"""The one way to a model: sends what adapters rendered, waits at the gate, gives in to what a server does not take."""
 
-import asyncio
-import zlib
-from collections.abc import Coroutine
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import httpx2
-import orjson
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, RequestOptions
-
-from headway.domain.errors import HeadwayError, TransientError, UserError
+from headway.domain.errors import TransientError, UserError
 from headway.model.adapter import Request, WireAdapter
 from headway.model.calibration import Calibration
 from headway.model.chat import ChatAdapter
-from headway.model.endpoint import Endpoint, is_openai
-from headway.model.failures import Circumstance, Failure, failure_of
+from headway.model.concession import conceded
+from headway.model.endpoint import DEFAULT, Endpoint, is_openai
+from headway.model.exchange import Exchange, Said
+from headway.model.failures import Circumstance, ContextOverflow, FatalModelError, Refused, Unsupported
+from headway.model.gate import Beat, Gates
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import Message, Turn, Usage
 
-REHEARSAL_HEADER = "x-headway-rehearsal"
-CONNECT_S = 10.0
-PROBE_S = 10.0
-LANES = 8
-"""Connection pools; agents are spread over them. A pool looks at all its connections at each call, twice: with 300
-agents in one pool that is a third of the CPU of a call, and only 100 of its connections would stay open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What an endpoint says of itself.
-
-    Attributes:
-        models: Names that it serves, in its own order.
-        rehearsal: Whether it is scripted; people are told whenever it is.
-        problem: Why it cannot be used now, in words; None when it can.
-    """
-
-    models: tuple[str, ...] = ()
-    rehearsal: bool = False
-    problem: str | None = None
-
 
 class Model:
-    """The models of one endpoint. One per process and event loop, shared by all its agents; close it at the end."""
+    """The models of one endpoint. One per process and event loop, shared by all its agents; close it at the end.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    Args:
+        gates: Where calls wait when the server refuses them. Without, a refusal is raised as it comes.
+        tell: Told once of everything that a server turned out not to take, a line each.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, gates: Gates | None = None, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.endpoint = endpoint
         self.profile = endpoint.profile
+        self.exchange = Exchange(endpoint)
         self._calibration = Calibration()
-        at = self._at("")
-        self.adapter: WireAdapter = (
-            ResponsesAdapter(at) if endpoint.api == "responses" else ChatAdapter(endpoint.profile, at)
-        )
-        self._lanes = _lanes(endpoint)
+        self._gates = gates
+        self._tell = tell
+        self._dropped: dict[str, frozenset[str]] = {}
+        at = self.at("")
+        responses = endpoint.api == "responses"
+        self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
 
     def encode(self, message: Message) -> bytes:
         """A message as it will be sent; keep it, and hand it in as one of `Request.items`."""
         return self.adapter.encode(message)
 
-    async def answer(self, request: Request) -> Turn:
-        """One call, one reply; nothing is tried twice here.
+    async def answer(self, request: Request, beat: Beat = lambda _: None) -> Turn:
+        """One reply. A refusal that concerns every agent is waited out; no other failure is tried again here.
+
+        `beat` is told what is waited for, about once a second; it raises when the one who asks is to stop.
 
         Raises:
+            Parked: The wait is longer than an agent should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `failures`.
         """
-        body = self.adapter.body(request)
-        headers = {
-            "Content-Type": "application/json",
-            "X-Headway-Agent": request.agent,
-            "X-Headway-Step": str(request.step),
-        }
-        at = self._at(request.model)
-        options: RequestOptions = {"headers": headers}
-        lane = self._lanes[zlib.crc32(request.agent.encode()) % LANES]
-        call = lane.post(self.adapter.path, content=body, cast_to=httpx2.Response, options=options)
-        response = await _named(call, at, self.endpoint.timeout_s)
-        turn = self.adapter.decode(_json(response, at))
-        self._calibration.learn(request.model, len(body), turn.usage.input)
-        request_id = response.headers.get("x-request-id", "")
-        tokens = self._tokens(turn.usage, len(body), len(response.content), request.model)
-        return turn.model_copy(update={"request_id": request_id, "tokens": tokens})
+        if self._gates is None:
+            return await self._agreed(request)
+        gate = self._gates.gate(self.endpoint.shown, request.model, self.endpoint.secret)
+        began = time.monotonic()
+        while True:
+            async with gate.permit(beat) as permit:
+                left = time.monotonic()
+                try:
+                    turn = await self._agreed(request)
+                except Refused as refusal:
+                    await gate.refused(permit, refusal)
+                except (ContextOverflow, FatalModelError):
+                    await gate.answered(permit)
+                    raise
+                except TransientError as error:
+                    await gate.failed(permit, str(error))
+                    raise
+                else:
+                    await gate.answered(permit)
+                    return turn.model_copy(update={"waited_s": left - began})
 
     def seed(self, model: str, nbytes: int, tokens: int | None) -> None:
         """Take in what an earlier process heard of a model's tokens; what this one heard counts for more."""
@@ -102,22 +93,13 @@ class Model:
         Raises:
             TransientError, FatalModelError: It cannot be asked.
         """
-        return _names(_json(await self._get_models(), self._at("")))
-
-    async def probe(self) -> Probe:
-        """What the endpoint says of itself; never raises for what may go wrong there."""
-        try:
-            response = await self._get_models()
-            names = _names(_json(response, self._at("")))
-        except HeadwayError as error:
-            return Probe(problem=str(error))
-        return Probe(models=tuple(names), rehearsal=REHEARSAL_HEADER in response.headers)
+        return names_in(await self.exchange.get("/models", self.at("")))
 
     async def choose_model(self, name: str | None) -> str:
         """`name`, or the first model that a server other than OpenAI's lists.
 
         Raises:
-            UserError: No name, and none to be found.
+            UserError: There is neither.
             TransientError, FatalModelError: The server cannot be asked.
         """
         if name:
@@ -125,6 +107,9 @@ class Model:
         listed = [] if is_openai(self.endpoint.base_url) else await self.models()
         if listed:
             return listed[0]
+        if self.endpoint.name != DEFAULT:
+            variable = self.endpoint.names["MODEL"]
+            raise UserError(f"No model is named for {self.endpoint.shown}.", f"Set {variable}, or name it in the run.")
         raise UserError(
             f"No model is named for {self.endpoint.shown}.",
             "Set HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL, "
@@ -133,8 +118,7 @@ class Model:
 
     async def close(self) -> None:
         """Closes the connections."""
-        for lane in self._lanes:
-            await lane.close()
+        await self.exchange.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,12 +131,53 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({self.endpoint.shown}, {self.endpoint.api})"
 
-    def _at(self, model: str) -> Circumstance:
-        return Circumstance(self.endpoint.shown, self.endpoint.secret, model)
+    def at(self, model: str) -> Circumstance:
+        """What a failure's message tells of this endpoint."""
+        return Circumstance(self.endpoint.shown, self.endpoint.secret, model, self.endpoint.names.key)
 
-    async def _get_models(self) -> httpx2.Response:
-        call = self._lanes[0].get("/models", cast_to=httpx2.Response)
-        return await _named(call, self._at(""), min(PROBE_S, self.endpoint.timeout_s))
+    async def _agreed(self, request: Request) -> Turn:
+        """One reply, after leaving out what the server minds; each thing once, so that this ends."""
+        without = self._without(request.model)
+        given_in: list[str] = []
+        while True:
+            try:
+                turn = await self._once(request, without)
+            except Unsupported as error:
+                name = conceded(error, self.adapter.sent(request, without))
+                if name is None:
+                    raise
+                self._concede(request.model, name, str(error))
+                without, given_in = without | {name}, [*given_in, name]
+            else:
+                return turn.model_copy(update={"conceded": tuple(given_in)})
+
+    async def _once(self, request: Request, without: frozenset[str]) -> Turn:
+        body, at = self.adapter.body(request, without), self.at(request.model)
+        headers = {"X-Headway-Agent": request.agent, "X-Headway-Step": str(request.step)}
+        left = time.monotonic()
+        said = await self.exchange.post(self.adapter.path, body, headers, at, self.adapter.pieces())
+        turn = self.adapter.decode(said.body)
+        self._calibration.learn(request.model, len(body), turn.usage.input)
+        known = {
+            "request_id": said.headers.get("x-request-id", ""),
+            "tokens": self._tokens(turn.usage, len(body), said.nbytes, request.model),
+            "seconds": time.monotonic() - left,
+        }
+        return turn.model_copy(update=known)
+
+    def _without(self, model: str) -> frozenset[str]:
+        own = self._dropped.get(model, frozenset())
+        if self._gates is None:
+            return own
+        return own | self._gates.gate(self.endpoint.shown, model, self.endpoint.secret).file.dropped()
+
+    def _concede(self, model: str, name: str, why: str) -> None:
+        self._dropped[model] = self._dropped.get(model, frozenset()) | {name}
+        news = self._gates is None or self._gates.gate(self.endpoint.shown, model, self.endpoint.secret).file.drop(
+            name, why
+        )
+        if news:
+            self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
 
     def _tokens(self, usage: Usage, sent: int, received: int, model: str) -> int:
         input_ = self.estimate_tokens(sent, model) if usage.input is None else usage.input
@@ -160,48 +185,8 @@ class Model:
         return max(input_ + output, 1)
 
 
-def _lanes(endpoint: Endpoint) -> tuple[AsyncOpenAI, ...]:
-    timeout = httpx2.Timeout(endpoint.timeout_s, connect=CONNECT_S)
-    # Loading certificates takes 30 ms and 1 MB, so it is done once. To a local server no proxy leads.
-    verify = httpx2.create_ssl_context()
-    return tuple(
-        AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key.get_secret_value(),
-            max_retries=0,
-            timeout=timeout,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout, verify=verify, trust_env=not endpoint.local),
-        )
-        for _ in range(LANES)
-    )
-
-
-async def _named(call: Coroutine[Any, Any, httpx2.Response], at: Circumstance, timeout_s: float) -> httpx2.Response:
-    # Raised outside of the handlers: the client's own exceptions repeat the server's words, which may repeat the key,
-    # and a traceback would show them.
-    failure: Failure
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await call
-    except TimeoutError:
-        failure = TransientError(f"{at.address}: no answer in time")
-    except OpenAIError as error:
-        failure = failure_of(error, at)
-    raise failure
-
-
-def _json(response: httpx2.Response, at: Circumstance) -> dict[str, Any]:
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        start = at.clean(response.content[:120].decode(errors="replace"))
-        raise TransientError(f"{at.address}: answered {response.status_code} with something else than JSON: {start}")
-    return body
-
-
-def _names(body: dict[str, Any]) -> list[str]:
-    data = body.get("data")
+def names_in(said: Said) -> list[str]:
+    """The names that an answer of `/models` lists."""
+    data = said.body.get("data")
     listed = data if isinstance(data, list) else []
     return [entry["id"] for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), str)]

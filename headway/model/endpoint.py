@@ -1,6 +1,7 @@
-"""Where the models are, as the environment says."""
+"""Where the models are, as the environment says: one address by OPENAI_*, and any number of others by name."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,14 @@ WINDOW = 128_000
 OPENAI_WINDOW = 272_000
 MAX_OUTPUT = 8192
 TIMEOUT_S = 1800.0
+STALL_S = 120.0
+"""An answer that comes in pieces is given up when no piece comes for so long."""
+
+DEFAULT = "default"
+"""The name of the endpoint that OPENAI_* describes."""
+
+_PREFIX = "HEADWAY_ENDPOINT_"
+_NAMED_URL = re.compile(rf"{_PREFIX}([A-Z0-9_]+)_URL")
 
 Api = Literal["responses", "chat"]
 
@@ -26,6 +35,10 @@ class Endpoint(BaseModel):
     """One address that serves models.
 
     Attributes:
+        name: What runs call it by.
+        model: The model that is asked where nobody names one; empty for the first that the server lists.
+        streams: Whether answers come in pieces; None leaves it to the address.
+        stall_s: Longest silence within an answer that comes in pieces.
         window: Tokens of input and output that a model of this address takes.
         max_output: Most tokens of one reply.
         timeout_s: Longest time that one call may take.
@@ -36,6 +49,10 @@ class Endpoint(BaseModel):
     base_url: str
     api_key: SecretStr = SecretStr(NO_KEY)
     api: Api = "chat"
+    name: str = DEFAULT
+    model: str = ""
+    streams: bool | None = None
+    stall_s: float = STALL_S
     window: int = WINDOW
     max_output: int = MAX_OUTPUT
     timeout_s: float = TIMEOUT_S
@@ -54,8 +71,17 @@ class Endpoint(BaseModel):
 
     @property
     def profile(self) -> Profile:
-        """How this server differs."""
-        return Profile(max_tokens="max_completion_tokens" if is_openai(self.base_url) else "max_tokens")
+        """How this server differs, by its address."""
+        openai = is_openai(self.base_url)
+        return Profile(
+            max_tokens="max_completion_tokens" if openai or is_azure(self.base_url) else "max_tokens",
+            stream=openai if self.streams is None else self.streams,
+        )
+
+    @property
+    def names(self) -> "Names":
+        """The environment variables that describe it."""
+        return names_of(self.name)
 
     @property
     def local(self) -> bool:
@@ -63,13 +89,41 @@ class Endpoint(BaseModel):
         return is_local(self.base_url)
 
 
-def endpoint_from(env: Mapping[str, str]) -> Endpoint:
-    """The endpoint that OPENAI_API_KEY, OPENAI_BASE_URL and HEADWAY_* describe.
+class Names(BaseModel):
+    """The environment variables of one endpoint.
+
+    Beside address and key HEADWAY_API, HEADWAY_WINDOW, HEADWAY_MAX_OUTPUT, HEADWAY_STREAM and HEADWAY_STALL_S, or the
+    same with the prefix of a named one, such as HEADWAY_ENDPOINT_BOX_URL and HEADWAY_ENDPOINT_BOX_KEY; it has a MODEL
+    as well.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str = "OPENAI_BASE_URL"
+    key: str = "OPENAI_API_KEY"
+    prefix: str = "HEADWAY_"
+
+    def __getitem__(self, what: str) -> str:
+        """The variable of a setting, such as `WINDOW`."""
+        return self.prefix + what
+
+
+def names_of(name: str) -> Names:
+    """The environment variables of the endpoint of this name."""
+    if name == DEFAULT:
+        return Names()
+    prefix = f"{_PREFIX}{name.upper()}_"
+    return Names(url=f"{prefix}URL", key=f"{prefix}KEY", prefix=prefix)
+
+
+def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
+    """The endpoint that OPENAI_API_KEY, OPENAI_BASE_URL and HEADWAY_* describe, or HEADWAY_ENDPOINT_<NAME>_*.
 
     Raises:
         UserError: Nothing is set, or a value makes no sense. Never repeats the key.
     """
-    key, url = env.get("OPENAI_API_KEY", "").strip(), env.get("OPENAI_BASE_URL", "").strip().rstrip("/")
+    names = names_of(name)
+    key, url = env.get(names.key, "").strip(), env.get(names.url, "").strip().rstrip("/")
     if not key and not url:
         raise UserError(
             "No model endpoint: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set.",
@@ -78,26 +132,56 @@ def endpoint_from(env: Mapping[str, str]) -> Endpoint:
         )
     url = url or OPENAI_URL
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise UserError(f"OPENAI_BASE_URL: '{url}' is no address.", "Set one such as http://localhost:8000/v1.")
+        raise UserError(f"{names.url}: '{url}' is no address.", "Set one such as http://localhost:8000/v1.")
     if not key.isascii() or len(key.split()) > 1 or not key.isprintable():
-        raise UserError("OPENAI_API_KEY: holds spaces or characters that no key has.", "Set it to the key alone.")
+        raise UserError(f"{names.key}: holds spaces or characters that no key has.", "Set it to the key alone.")
     if not key and not is_local(url):
         raise UserError(
-            f"OPENAI_API_KEY is not set, and {urlsplit(url).hostname} is not in your own network.",
-            "Set OPENAI_API_KEY; to any word if that server asks for no key.",
+            f"{names.key} is not set, and {urlsplit(url).hostname} is not in your own network.",
+            f"Set {names.key}; to any word if that server asks for no key.",
         )
     return Endpoint(
         base_url=url,
         api_key=SecretStr(key or NO_KEY),
-        api=_api(env, url),
-        window=_number(env, "HEADWAY_WINDOW", OPENAI_WINDOW if is_openai(url) else WINDOW),
-        max_output=_number(env, "HEADWAY_MAX_OUTPUT", MAX_OUTPUT),
+        api=_api(env, names["API"], url),
+        name=name,
+        model=env.get(names["MODEL"], "").strip() if name != DEFAULT else "",
+        streams=_switch(env, names["STREAM"]),
+        stall_s=_number(env, names["STALL_S"], int(STALL_S), "seconds"),
+        window=_number(env, names["WINDOW"], OPENAI_WINDOW if is_openai(url) else WINDOW),
+        max_output=_number(env, names["MAX_OUTPUT"], MAX_OUTPUT),
     )
+
+
+def named_endpoints(env: Mapping[str, str]) -> tuple[Endpoint, ...]:
+    """Every endpoint that HEADWAY_ENDPOINT_<NAME>_URL declares. A run can only name one; it never brings its own.
+
+    Raises:
+        UserError: One of them makes no sense.
+    """
+    known = [m[1] for variable in sorted(env) if (m := _NAMED_URL.fullmatch(variable)) and env[variable].strip()]
+    for variable in sorted(env):
+        if variable.startswith(_PREFIX) and not any(variable.startswith(f"{_PREFIX}{name}_") for name in known):
+            raise UserError(
+                f"{variable}: belongs to no endpoint: no {_PREFIX}<NAME>_URL fits it.",
+                f"Set the address as well, such as {_PREFIX}LOCAL_URL, with a name of letters, digits and underscores.",
+            )
+    return tuple(endpoint_from(env, name.lower()) for name in known)
+
+
+def plain_name(name: str) -> str:
+    """A name as environment variables can spell it: `My-Box` and `my_box` are one."""
+    return name.strip().lower().replace("-", "_")
 
 
 def is_openai(url: str) -> bool:
     """Whether this is OpenAI's own address."""
     return urlsplit(url).hostname == "api.openai.com"
+
+
+def is_azure(url: str) -> bool:
+    """Whether this is one of OpenAI's models at Azure."""
+    return (urlsplit(url).hostname or "").endswith(".openai.azure.com")
 
 
 def is_local(url: str) -> bool:
@@ -110,8 +194,8 @@ def is_local(url: str) -> bool:
     return address.is_private or address.is_loopback or address.is_link_local
 
 
-def _api(env: Mapping[str, str], url: str) -> Api:
-    match env.get("HEADWAY_API", "").strip().lower():
+def _api(env: Mapping[str, str], name: str, url: str) -> Api:
+    match env.get(name, "").strip().lower():
         case "":
             return "responses" if is_openai(url) else "chat"
         case "responses":
@@ -119,13 +203,25 @@ def _api(env: Mapping[str, str], url: str) -> Api:
         case "chat":
             return "chat"
         case other:
-            raise UserError(f"HEADWAY_API: '{other}' is not one of responses, chat.")
+            raise UserError(f"{name}: '{other}' is not one of responses, chat.")
 
 
-def _number(env: Mapping[str, str], name: str, default: int) -> int:
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
+    match env.get(name, "").strip().lower():
+        case "":
+            return None
+        case "on":
+            return True
+        case "off":
+            return False
+        case other:
+            raise UserError(f"{name}: '{other}' is not one of on, off.")
+
+
+def _number(env: Mapping[str, str], name: str, default: int, unit: str = "tokens") -> int:
     text = env.get(name, "").strip().replace("_", "")
     if not text:
         return default
     if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name}: '{text}' is not a number of tokens.", f"Set it to a number such as {default}.")
+        raise UserError(f"{name}: '{text}' is not a number of {unit}.", f"Set it to a number such as {default}.")
     return int(text)

@@ -1,27 +1,33 @@
 """Every way in which a model call fails, and who reacts: one table.
 
-TransientError    the activity is tried again; with a delay where the server or the table names one. What only the user
-                  can mend (key, quota, model name) is of this kind too: the fleet waits, and no task fails for it.
+TransientError    the activity is tried again; with a delay where the server or the table names one
+  Refused         the fleet is parked: too many calls, no quota left, or what only the user can mend (key, model name,
+                  flags of the server). No task fails for it.
 ContextOverflow   the agent compacts its conversation
 FatalModelError   the agent hands off as failed
+  Unsupported     first the parameter that the server does not take is left out, for this model on this machine
 """
 
-import email.utils
 import re
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, OpenAIError
 
 from headway.domain.errors import HeadwayError, TransientError
+from headway.model.flow import Kind
+from headway.model.resets import reset_in
 
 PARK_S = 60.0
-"""Seconds between two tries of what only the user can set right."""
+"""Seconds between two tries of what only the user can set right, where nobody else counts."""
 
-MAX_DELAY_S = 3600.0
 MAX_SERVER_WORDS = 500
+
+NO_TOOLS = (
+    "Agents need tools. vLLM: start it with --enable-auto-tool-choice --tool-call-parser NAME; llama.cpp: with "
+    "--jinja; Ollama and gateways: take a model that has tools."
+)
 
 _OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
@@ -34,8 +40,13 @@ _OVERFLOW_WORDS = re.compile(
 _BROKEN_MODEL = re.compile(
     r"model\b.{0,80}\b(not found|does not exist|not a valid model)|not a valid model", re.IGNORECASE | re.DOTALL
 )
+_NO_TOOLS = re.compile(
+    r"--enable-auto-tool-choice|--tool-call-parser|requires --jinja|does not support (tools|function)"
+    r"|support tool use|tools? (is|are) not supported",
+    re.IGNORECASE,
+)
+_OTHER_API = re.compile(r"/v1/responses", re.IGNORECASE)
 _KEYLIKE = re.compile(r"\b(sk|rk|pk|gsk|xai|key)-[A-Za-z0-9_*.\-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+(\.\d*)?")
 _MIN_SECRET = 6
 
 
@@ -45,6 +56,37 @@ class ContextOverflow(HeadwayError):
 
 class FatalModelError(HeadwayError):
     """The server refuses this request and would refuse it again."""
+
+
+class Unsupported(FatalModelError):
+    """The server does not take something in this request.
+
+    Attributes:
+        param: What it names, as it names it; may be empty.
+        words: What it says.
+    """
+
+    def __init__(self, message: str, param: str, words: str) -> None:
+        super().__init__(message)
+        self.param = param
+        self.words = words
+
+
+class Refused(TransientError):
+    """The server would refuse every other agent too.
+
+    Attributes:
+        reset_s: Seconds until the server says that it will not; None where it does not say.
+        remedy: What the user can do.
+    """
+
+    def __init__(self, kind: Kind, told: str, remedy: str, reset_s: float | None) -> None:
+        by_table = None if kind == "rate" else PARK_S
+        super().__init__(f"{told}\n{remedy}" if remedy else told, by_table if reset_s is None else reset_s)
+        self.kind: Kind = kind
+        self.why = told
+        self.remedy = remedy
+        self.reset_s = reset_s
 
 
 Failure = TransientError | ContextOverflow | FatalModelError
@@ -58,11 +100,18 @@ class Circumstance:
         address: The endpoint, without credentials.
         secret: Taken out of every text.
         model: The model that was asked, or empty.
+        key_name: The environment variable that holds the key.
     """
 
     address: str
     secret: str = ""
     model: str = ""
+    key_name: str = "OPENAI_API_KEY"
+
+    @property
+    def key_remedy(self) -> str:
+        """What to do about a key that is refused."""
+        return f"Set {self.key_name} to a key that this address accepts, and start the worker process again."
 
     def clean(self, text: str) -> str:
         """`text` without secrets, on one line, cut."""
@@ -79,10 +128,12 @@ def failure_of(error: OpenAIError, at: Circumstance) -> Failure:
             return TransientError(f"{at.address}: no answer in time")
         case APIConnectionError():
             why = at.clean(str(error.__cause__ or error) or type(error.__cause__).__name__)
-            return TransientError(f"{at.address}: cannot be reached: {why}")
+            told = f"{at.address}: cannot be reached: {why}"
+            # Who does not even listen listens to nobody; a connection that broke off says nothing about the next one.
+            return Refused("unreachable", told, "", None) if _nobody_there(error) else TransientError(told)
         case APIStatusError():
             words = _words_of(error.body, error.message)
-            return failure_of_status(error.status_code, error, words, at, delay_in(error.response.headers))
+            return failure_of_status(error.status_code, error, words, at, reset_in(error.response.headers))
         case APIError():
             return TransientError(f"{at.address}: {at.clean(error.message)}")
         case _:
@@ -113,18 +164,23 @@ def failure_of_status(
     said = at.clean(words)
     told = f"{at.address}: {status}: {said}"
     if names & _QUOTA_CODES or status == 402:  # noqa: PLR2004
-        return _park(told, "The account has no quota left; raise it. Nothing fails: every agent waits.")
+        return Refused("quota", told, "The account has no quota left; raise it. Nothing fails: agents wait.", delay)
     if names & _OVERFLOW_CODES or (400 <= status <= 500 and _OVERFLOW_WORDS.search(words)) or status == 413:  # noqa: PLR2004
         return ContextOverflow(told)
     if status in {401, 403}:
-        return _park(told, "Set OPENAI_API_KEY to a key that this address accepts, and start the worker process again.")
+        return Refused("key", told, at.key_remedy, None)
+    if status >= 400 and _NO_TOOLS.search(words):  # noqa: PLR2004
+        return Refused("tools", told, NO_TOOLS, None)
+    if status == 400 and _OTHER_API.search(words):  # noqa: PLR2004
+        return Refused("tools", told, "Set HEADWAY_API=responses and start the worker process again.", None)
     if status == 404 or "model_not_found" in names or (status == 400 and _BROKEN_MODEL.search(words)):  # noqa: PLR2004
-        return _park(told, _no_such_model(at))
-    if status in {408, 409, 429} or status >= 500:  # noqa: PLR2004
+        return Refused("model", told, _no_such_model(at), None)
+    if status == 429:  # noqa: PLR2004
+        return Refused("rate", told, "", delay)
+    if status in {408, 409} or status >= 500:  # noqa: PLR2004
         return TransientError(told, delay)
-    if error.param:
-        return FatalModelError(f"{told} (parameter {at.clean(str(error.param))})")
-    return FatalModelError(told)
+    param = at.clean(str(error.param or ""))
+    return Unsupported(f"{told} (parameter {param})" if param else told, param, words)
 
 
 def _no_such_model(at: Circumstance) -> str:
@@ -134,8 +190,8 @@ def _no_such_model(at: Circumstance) -> str:
     )
 
 
-def _park(told: str, remedy: str) -> TransientError:
-    return TransientError(f"{told}\n{remedy}", PARK_S)
+def _nobody_there(error: APIConnectionError) -> bool:
+    return isinstance(error.__cause__, httpx2.ConnectError)
 
 
 def _words_of(body: object, otherwise: str) -> str:
@@ -145,15 +201,3 @@ def _words_of(body: object, otherwise: str) -> str:
     if isinstance(body, str) and body:
         return body
     return otherwise
-
-
-def delay_in(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that the server asks to wait for: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        if _NUMBER.fullmatch(headers.get(name, "").strip()):
-            return min(float(headers[name]) / unit, MAX_DELAY_S)
-    parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    if parsed is None:
-        return None
-    seconds = email.utils.mktime_tz(parsed) - (time.time() if now is None else now)
-    return min(max(seconds, 0.0), MAX_DELAY_S)

@@ -7,9 +7,10 @@ import orjson
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
-from headway.model.adapter import Request, ToolSchema
+from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
+from headway.model.concession import IN_MESSAGES, stripped
 from headway.model.failures import Circumstance, failure_of_body
-from headway.model.reading import arguments_in, call_id, count_in, sendable, text_in
+from headway.model.reading import arguments_in, call_id, count_in, parsed, sendable, text_in
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -26,6 +27,7 @@ from headway.model.turn import (
 )
 
 MAX_CACHE_KEY = 64
+_ENDS = (b"response.completed", b"response.incomplete", b"response.failed", b"error")
 
 
 class ResponsesAdapter:
@@ -33,7 +35,8 @@ class ResponsesAdapter:
 
     path = "/responses"
 
-    def __init__(self, at: Circumstance) -> None:
+    def __init__(self, profile: Profile, at: Circumstance) -> None:
+        self._profile = profile
         self._at = at
 
     def encode(self, message: Message) -> bytes:
@@ -46,10 +49,27 @@ class ResponsesAdapter:
             case AssistantTurn(raw):
                 return b",".join(orjson.dumps(item) for item in raw)
 
-    def body(self, request: Request) -> bytes:
+    def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
+        fields = {name: value for name, value in self._options(request).items() if name not in without}
+        head = {"model": request.model, "instructions": request.system, **fields}
+        if request.tools:
+            head["tools"] = [_tool(tool, strict="strict" not in without) for tool in request.tools]
+        items = [item for item in request.items if item]
+        if without & IN_MESSAGES:
+            items = [stripped(item, without & IN_MESSAGES) for item in items]
+        return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(items), b"]}"))
+
+    def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
+        names = set(self._options(request))
+        names |= {"strict"} if request.tools else set()
+        names |= IN_MESSAGES if request.items else set()
+        return frozenset(names - without)
+
+    def pieces(self) -> "ResponsePieces":
+        return ResponsePieces()
+
+    def _options(self, request: Request) -> dict[str, Any]:
         fields: dict[str, Any] = {
-            "model": request.model,
-            "instructions": request.system,
             "max_output_tokens": request.max_output,
             "store": False,
             "include": ["reasoning.encrypted_content"],
@@ -57,10 +77,11 @@ class ResponsesAdapter:
         }
         if request.effort is not None:
             fields["reasoning"] = {"effort": request.effort}
+        if self._profile.stream:
+            fields["stream"] = True
         if request.tools:
-            fields["tools"] = [_tool(tool) for tool in request.tools]
-            fields["tool_choice"] = request.tool_choice
-        return b"".join((orjson.dumps(fields)[:-1], b',"input":[', b",".join(i for i in request.items if i), b"]}"))
+            fields |= {"tool_choice": request.tool_choice, "parallel_tool_calls": True}
+        return fields
 
     def decode(self, response: dict[str, Any]) -> Turn:
         if response.get("error") or response.get("status") == "failed":
@@ -88,20 +109,42 @@ class ResponsesAdapter:
         )
 
 
+class ResponsePieces:
+    """An answer in pieces: the last event holds all of it."""
+
+    def __init__(self) -> None:
+        self._whole: dict[str, Any] = {}
+
+    def take(self, data: bytes) -> bool:
+        """One event; nearly all of them are letters of what comes whole at the end, and are not parsed."""
+        if not any(name in data for name in _ENDS):
+            return False
+        event = parsed(data.decode(errors="replace"))
+        kind = event.get("type") if isinstance(event, dict) else None
+        if kind in {"response.completed", "response.incomplete", "response.failed"}:
+            self._whole = event.get("response") or {}
+            return True
+        if kind == "error" or (kind is None and isinstance(event, dict) and event.get("error")):
+            # OpenAI's own puts the words beside the type, gateways below `error`.
+            self._whole = {"error": event.get("error") or event}
+            return True
+        return False
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The answer; empty when its end is missing."""
+        return self._whole
+
+
 def cache_key(agent: AgentId) -> str:
     """The agent's id, or a digest where that is longer than the API takes."""
     return agent if len(agent) <= MAX_CACHE_KEY else hashlib.sha256(agent.encode()).hexdigest()
 
 
-def _tool(tool: ToolSchema) -> dict[str, Any]:
+def _tool(tool: ToolSchema, *, strict: bool) -> dict[str, Any]:
+    said = {"type": "function", "name": tool.name, "description": tool.description, "parameters": tool.parameters}
     # `strict` is on where it is left out, and would demand that every argument is required.
-    return {
-        "type": "function",
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-        "strict": False,
-    }
+    return said | {"strict": False} if strict else said
 
 
 def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str, Any]]:

@@ -82,6 +82,8 @@ class Turn(_Neutral):
         tokens: What the call used up: as reported, else estimated from the bytes. Never less than 1.
         model: The model that answered, by its own word.
         request_id: The server's name of the exchange, for its support.
+        seconds: How long the call took; `waited_s`: how long it waited before, because others were refused.
+        conceded: Parameters that were left out because the server had refused them, if this call found that out.
     """
 
     items: tuple[Item, ...]
@@ -92,6 +94,9 @@ class Turn(_Neutral):
     model: str = ""
     response_id: str = ""
     request_id: str = ""
+    seconds: float = 0.0
+    waited_s: float = 0.0
+    conceded: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

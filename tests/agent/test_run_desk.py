@@ -74,7 +74,7 @@ def desk(stage: Stage, models: Models | None = None) -> RunDesk:
         models or stage.chosen,
         Prompts.load(),
         machine=machine,
-        worst_call=1,
+        worst_call=lambda _: 1,
     )
 
 
@@ -112,7 +112,7 @@ async def test_a_model_endpoint_that_refuses_the_key_is_told_at_the_start(stage:
     async with Model(endpoint) as model:
         models = Models(model, {"planner": "some", "worker": "some"})
         prepared = await desk(stage, models).prepare(order(str(stage.source)), ())
-    assert [note for note in prepared.notes if note.startswith("the model endpoint does not answer: http://127.0.0.1")]
+    assert [note for note in prepared.notes if note.startswith("http://127.0.0.1:1/v1: cannot be reached")]
 
 
 async def ended(stage: Stage) -> Ref:

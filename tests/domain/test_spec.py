@@ -75,7 +75,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "tasks_per_round": (5, 30),
         "root_tasks_per_round": (20, 100),
     }
-    nothing = {"model": None, "effort": None, "price": None}
+    nothing = {"model": None, "endpoint": None, "effort": None, "price": None}
     assert spec.models.model_dump() == dict.fromkeys(("planner", "worker", "fixer", "compaction"), nothing)
 
 
@@ -169,6 +169,10 @@ def test_input_that_is_no_object_is_refused_with_what_to_give(raw: Any, got: str
         ({"models": {"planner": "big"}}, 'models.planner: must be an object, got "big"'),
         ({"models": {"planner": {"model": ""}}}, "models.planner.model: must not be empty"),
         ({"models": {"worker": {"model": 5}}}, "models.worker.model: must be a string, got 5"),
+        (
+            {"models": {"worker": {"endpoint": "http://elsewhere/v1"}}},
+            "models.worker.endpoint: must be a name that the worker processes' environment declares, never an address",
+        ),
         ({"policy": {"dependencies": 5}}, "policy.dependencies: must be a string, got 5"),
     ],
 )  # fmt: skip
@@ -280,10 +284,10 @@ LATER: dict[str, Any] = {
     "policy.setup_env": ["TOKEN"],
     "policy.read_only": ["/opt/sdk"],
     "policy.wrap": "with-database",
-    "models.fixer": {"model": "small"},
-    "models.compaction": {},
     "models.planner.price": {"input": 1.0},
     "models.worker.price": {"input": 1.0},
+    "models.fixer.price": {"input": 1.0},
+    "models.compaction.price": {"input": 1.0},
 }
 
 

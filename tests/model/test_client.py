@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from headway.domain.errors import UserError
 from headway.model.adapter import Request
 from headway.model.calibration import Calibration
-from headway.model.client import Model, Probe
+from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
+from headway.model.probe import probe
 from headway.model.turn import Turn, UserMessage
 from tests.model.servers import Answer, Server
 
@@ -44,11 +45,11 @@ async def test_a_turn_survives_the_log(server: Server, model_of: Callable[..., M
 async def test_a_server_says_what_it_is(server: Server, model_of: Callable[..., Model]) -> None:
     server.answer = Answer(LISTED)
     model = model_of()
-    assert await model.probe() == Probe(models=("first", "second"))
+    assert (await probe(model, deep=False)).models == ("first", "second")
     server.answer = Answer(LISTED, headers={"X-Headway-Rehearsal": "demo"})
-    assert (await model.probe()).rehearsal
+    assert (await probe(model)).rehearsal
     server.answer = Answer({"error": {"message": "who are you"}}, 401)
-    problem = (await model.probe()).problem
+    problem = (await probe(model)).problem
     assert problem is not None
     assert "OPENAI_API_KEY" in problem
 

@@ -12,7 +12,8 @@ from headway.domain.errors import TransientError
 from headway.model.adapter import Request
 from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
-from headway.model.failures import PARK_S, ContextOverflow, FatalModelError, delay_in
+from headway.model.failures import PARK_S, ContextOverflow, FatalModelError
+from headway.model.resets import reset_in
 from tests.model.conftest import SECRET, Ask
 from tests.model.servers import Answer, Server
 
@@ -60,11 +61,14 @@ PARKED = [
     (404, problem("The model `some-model` does not exist", code="model_not_found"), "'some-model'"),
     (404, "404 page not found", "OPENAI_BASE_URL"),
     (400, problem("some-model is not a valid model ID", code=400), "HEADWAY_WORKER_MODEL"),
+    (400, problem('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'), "vLLM"),
+    (500, problem("tools param requires --jinja flag", code=500, type="server_error"), "llama.cpp"),
+    (400, problem("registry.ollama.ai/library/old:latest does not support tools"), "Ollama"),
+    (400, problem("Function tools with reasoning_effort are not supported. Use /v1/responses."), "HEADWAY_API=resp"),
 ]
 
 FATALS = [
     (400, problem("Unsupported value: 'max'", param="reasoning.effort", code="unsupported_value"), "reasoning.effort"),
-    (400, problem('"auto" tool choice requires --enable-auto-tool-choice'), "--enable-auto-tool-choice"),
     (422, {"detail": [{"msg": "field required"}]}, "422"),
     (400, problem("x" * 10_000), "xxx…"),
 ]
@@ -147,8 +151,8 @@ async def test_a_password_in_the_address_is_in_no_text(server: Server, request_:
 
 def test_a_wait_may_be_told_as_a_date() -> None:
     now = 1_800_000_000.0
-    assert delay_in({"retry-after": formatdate(now + 90, usegmt=True)}, now) == 90
-    assert delay_in({"retry-after": formatdate(now - 90, usegmt=True)}, now) == 0
-    assert delay_in({"retry-after": "soon"}, now) is None
-    assert delay_in({"retry-after": "nan"}, now) is None
-    assert delay_in({}, now) is None
+    assert reset_in({"retry-after": formatdate(now + 90, usegmt=True)}, now) == 90
+    assert reset_in({"retry-after": formatdate(now - 90, usegmt=True)}, now) == 0
+    assert reset_in({"retry-after": "soon"}, now) is None
+    assert reset_in({"retry-after": "nan"}, now) is None
+    assert reset_in({}, now) is None

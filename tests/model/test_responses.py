@@ -217,6 +217,7 @@ async def test_the_request_keeps_nothing_on_the_server(
             }
         ],
         "tool_choice": "auto",
+        "parallel_tool_calls": True,
         "input": [
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Do ü"}]},
             THOUGHT,

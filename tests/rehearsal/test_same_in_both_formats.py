@@ -57,7 +57,7 @@ def test_every_step_comes_once_and_alike(calls: list[dict[str, Any]], nudged: bo
     expected = [step for step in playbook.tasks[0].calls for _ in range(step.repeat)]
     at = Circumstance("here")
     chat = led("chat", ChatAdapter(Profile(), at), playbook, len(expected), nudged=nudged)
-    responses = led("responses", ResponsesAdapter(at), playbook, len(expected), nudged=nudged)
+    responses = led("responses", ResponsesAdapter(Profile(), at), playbook, len(expected), nudged=nudged)
     assert [(turn.items, turn.stop) for turn in chat] == [(turn.items, turn.stop) for turn in responses]
     for step, turn in zip(expected, chat, strict=True):
         if step.stop is None:

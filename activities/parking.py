@@ -1,0 +1,63 @@
+"""Tells runs that a model refuses their agents, why and until when, and when it answers again."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from headway.domain.ids import RunName
+from headway.domain.parking import Parking
+
+WORTH_TELLING_S = 30.0
+"""A shorter wait is over before anybody has read of it, and each telling is an event of the run's history."""
+
+
+class Gates(Protocol):
+    """The ways to the models that this process has used."""
+
+    def parkings(self) -> tuple[Parking, ...]: ...
+
+
+class Line(Protocol):
+    """The way to a run."""
+
+    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+        """What it knows already; None when nobody answers now."""
+        ...
+
+    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+        """Signal it; False when that failed."""
+        ...
+
+
+class Ways:
+    """What each run was told. One per process."""
+
+    def __init__(self, gates: Gates, line: Line, clock: Callable[[], float] = time.time) -> None:
+        self._gates = gates
+        self._line = line
+        self._clock = clock
+        self._told: dict[RunName, dict[tuple[str, str], Parking]] = {}
+
+    async def tell(self, run: RunName) -> None:
+        """Tell the run what it does not know, if it is worth it."""
+        news = self._gates.parkings()
+        if not news:
+            return
+        if run not in self._told:
+            # An earlier process may have told it of a parking that this one finds over.
+            known = await self._line.parkings(run)
+            if known is None:
+                return
+            self._told[run] = {parking.place: parking for parking in known}
+        told = self._told[run]
+        for parking in news:
+            if self._is_due(parking, told.get(parking.place)) and await self._line.tell_parking(run, parking):
+                told[parking.place] = parking
+
+    def _is_due(self, parking: Parking, known: Parking | None) -> bool:
+        if known is not None and not parking.follows(known):
+            return False
+        if not parking.parked:
+            return known is not None and known.parked
+        now = self._clock()
+        return now - parking.since >= WORTH_TELLING_S or parking.until - now >= WORTH_TELLING_S

@@ -1,0 +1,83 @@
+"""What the environment says about models: where they are, which role asks which, how long a refused agent waits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.agent.models import AgentRole, Models
+from headway.domain.errors import UserError
+from headway.domain.finding import Finding
+from headway.model.client import Model
+from headway.model.endpoint import Endpoint, endpoint_from, named_endpoints
+from headway.model.gate import PATIENCE_S, Gates, parking_of
+from headway.model.gate_file import parked_in
+
+FOLDER = "models"
+"""Below the state folder: what this machine knows of each model that refused a call."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Everything that is set about models outside of runs.
+
+    Attributes:
+        endpoint: What OPENAI_* and HEADWAY_* describe.
+        others: What HEADWAY_ENDPOINT_* declares.
+        patience_s: How long an agent that is refused keeps its slot.
+    """
+
+    endpoint: Endpoint
+    others: tuple[Endpoint, ...] = ()
+    planner: str = ""
+    worker: str = ""
+    patience_s: float = PATIENCE_S
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> "ModelSettings":
+        """Read everything once.
+
+        Raises:
+            UserError: Something is missing or makes no sense.
+        """
+        return cls(
+            endpoint=endpoint_from(env),
+            others=named_endpoints(env),
+            planner=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
+            worker=env.get("HEADWAY_WORKER_MODEL", "").strip(),
+            patience_s=_seconds(env, "HEADWAY_PARKED_S", PATIENCE_S),
+        )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every key."""
+        return tuple(each.secret for each in (self.endpoint, *self.others) if each.secret)
+
+    def open(self, home: Path, tell: Callable[[str], None] = lambda _: None) -> Models:
+        """The ways to the models, for one process and event loop; `tell` takes the lines for its log."""
+        gates = Gates(home / FOLDER, patience_s=self.patience_s)
+        names: dict[AgentRole, str] = {"planner": self.planner, "worker": self.worker}
+        others = [Model(each, gates, tell) for each in self.others]
+        return Models(Model(self.endpoint, gates, tell), names, others, gates)
+
+
+async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Finding, ...]:
+    """What stands between this machine and its models, for `headway doctor`."""
+    parked = tuple(parking_of(address, name, flow).finding for address, name, flow in parked_in(home / FOLDER))
+    try:
+        settings = ModelSettings.read(env)
+    except UserError as error:
+        return (Finding(topic="model", state="broken", says=error.message, remedy=error.remedy), *parked)
+    models = settings.open(home)
+    try:
+        return (*(await models.probe()).findings, *parked)
+    finally:
+        await models.close()
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{name}: '{text}' is not a number of seconds of at least 1.")
+    return float(text)

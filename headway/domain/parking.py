@@ -1,0 +1,68 @@
+"""Why the agents of a run wait for a model: the answer of `status`, and the signal that tells a run of it."""
+
+from pydantic import BaseModel, ConfigDict
+
+from headway.domain.finding import Finding
+
+MAX_WHY_CHARS = 600
+KEPT = 20
+
+
+class Parking(BaseModel):
+    """How the way to one model stands on one machine; times in seconds since the epoch.
+
+    Attributes:
+        endpoint: The address, without credentials.
+        generation: Counts the refusals; a higher one is newer.
+        parked: Whether requests are held back.
+        since: When the model was first refused, without an answer since; once it answers again: when it did.
+        until: When a request is next tried.
+        why: The server's words.
+        remedy: What the user can do about it; empty when waiting is all.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    endpoint: str
+    model: str
+    generation: int
+    parked: bool
+    since: float
+    until: float
+    why: str = ""
+    remedy: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which way this is about."""
+        return self.endpoint, self.model
+
+    @property
+    def words(self) -> str:
+        """Why agents wait, since when and until when, and what to do about it; times in UTC."""
+        times = f"since {clock_words(self.since)}, next try {clock_words(self.until)}"
+        return f"parked {times}: agents wait for model '{self.model}': {self.why}. {self.remedy}".rstrip()
+
+    @property
+    def finding(self) -> Finding:
+        """The same, for `headway doctor`."""
+        says = f"model '{self.model}' at {self.endpoint} refuses calls, and agents wait: {self.why}"
+        return Finding(topic="model", state="lacking", says=says, remedy=self.remedy)
+
+    def follows(self, known: "Parking") -> bool:
+        """Whether this is news after `known`, which is about the same way."""
+        return (self.generation, not self.parked) > (known.generation, not known.parked)
+
+
+def with_news(known: tuple[Parking, ...], news: Parking) -> tuple[Parking, ...]:
+    """What is known of every way, after one report; the oldest are forgotten beyond `KEPT`."""
+    before = next((each for each in known if each.place == news.place), None)
+    if before is not None and not news.follows(before):
+        return known
+    return (*(each for each in known if each is not before), news)[-KEPT:]
+
+
+def clock_words(at: float) -> str:
+    """The time of day in UTC."""
+    minutes, seconds = divmod(int(at) % 86_400, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} UTC"

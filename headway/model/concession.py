@@ -1,0 +1,49 @@
+"""What a server does not take of a request: found out by its refusal, left out from then on. Pure."""
+
+import re
+from collections.abc import Iterable
+
+import orjson
+
+from headway.model.failures import Unsupported
+
+IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_content", "phase"})
+"""Fields of what a model said earlier; they are sent back with it where nobody minds."""
+
+_REFUSES = re.compile(
+    r"unsupported|not supported|(does|do) ?n[o']t support|unrecogni[sz]ed|unknown|unexpected"
+    r"|extra (inputs|fields)|extra_forbidden|not permitted|not allowed|forbidden|invalid|no such|cannot|incompatible",
+    re.IGNORECASE,
+)
+_PLAIN = frozenset({"include", "store", "reasoning", "strict", "stream", "phase"})
+"""Names that are English words too: they count only where they are quoted or called a parameter."""
+
+
+def conceded(error: Unsupported, sent: Iterable[str]) -> str | None:
+    """Which of the parameters that were sent the server does not take; None when it says nothing of the kind."""
+    names = sorted(sent, key=len, reverse=True)
+    segments = re.split(r"[.\[\]\s]+", error.param)
+    for name in names:
+        if name in segments:
+            return name
+    if _REFUSES.search(error.words) is None:
+        return None
+    return next((name for name in names if _names(error.words, name)), None)
+
+
+def stripped(item: bytes, names: frozenset[str]) -> bytes:
+    """An item of a conversation without these fields. Only for servers that mind them: it parses what is sent."""
+    if not names or not any(name.encode() in item for name in names):
+        return item
+    kept = [
+        {name: value for name, value in part.items() if name not in names} for part in orjson.loads(b"[" + item + b"]")
+    ]
+    return b",".join(orjson.dumps(part) for part in kept)
+
+
+def _names(words: str, name: str) -> bool:
+    if name not in _PLAIN:
+        return re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", words) is not None
+    quoted = rf"['\"`]{name}['\"`.\[]"
+    called = rf"(parameter|argument|field|param|property|supplied|inputs?)s?:? {name}(?!\w)"
+    return re.search(f"{quoted}|{called}", words, re.IGNORECASE) is not None

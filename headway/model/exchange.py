@@ -1,0 +1,128 @@
+"""One exchange with a server over the real `openai` client: bytes out, JSON in, every failure named."""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx2
+import orjson
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, RequestOptions
+
+from headway.domain.errors import TransientError
+from headway.model.adapter import Pieces
+from headway.model.endpoint import Endpoint
+from headway.model.failures import Circumstance, Failure, failure_of
+from headway.model.stream import is_stream, read_events
+
+T = TypeVar("T")
+
+CONNECT_S = 10.0
+PROBE_S = 10.0
+LANES = 8
+"""Connection pools; agents are spread over them. A pool looks at all its connections at each call, twice: with 300
+agents in one pool that is a third of the CPU of a call, and only 100 of its connections would stay open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a server answered.
+
+    Attributes:
+        nbytes: Size of its body, or of what the pieces of it came to.
+    """
+
+    body: dict[str, Any]
+    nbytes: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Exchange:
+    """The connections to one endpoint. One per process and event loop; close it at the end."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._lanes = _lanes(endpoint)
+
+    async def post(self, path: str, content: bytes, headers: dict[str, str], at: Circumstance, pieces: Pieces) -> Said:
+        """Send a request and take its answer, in one or in pieces.
+
+        Raises:
+            TransientError, ContextOverflow, FatalModelError: See `failures`.
+        """
+        options: RequestOptions = {"headers": {"Content-Type": "application/json"} | headers}
+        lane = self._lanes[zlib.crc32(headers.get("X-Headway-Agent", "").encode()) % LANES]
+        streamed = self._endpoint.profile.stream
+
+        async def exchanged() -> Said:
+            response: httpx2.Response = await lane.post(
+                path, content=content, cast_to=httpx2.Response, options=options, stream=streamed
+            )
+            if is_stream(response):
+                await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
+                # Of what came in pieces most was said twice; the whole is what tokens are counted by.
+                return Said(pieces.whole, len(orjson.dumps(pieces.whole)), dict(response.headers))
+            return _said(response.status_code, await response.aread(), dict(response.headers), at)
+
+        return await named(exchanged(), at, self._endpoint.timeout_s)
+
+    async def get(self, path: str, at: Circumstance, within_s: float = PROBE_S) -> Said:
+        """Ask a question that costs nothing; a path with a scheme leads elsewhere on the same server.
+
+        Raises:
+            TransientError, FatalModelError: It cannot be asked.
+        """
+        within = min(within_s, self._endpoint.timeout_s)
+        call = self._lanes[0].get(path, cast_to=httpx2.Response)
+        response: httpx2.Response = await named(call, at, within)
+        return _said(response.status_code, response.content, dict(response.headers), at)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        for lane in self._lanes:
+            await lane.close()
+
+
+async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
+    """The result of a call, or its failure in our words."""
+    # Raised outside of the handlers: the client's own exceptions repeat the server's words, which may repeat the key,
+    # and a traceback would show them.
+    failure: Failure
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call
+    except TimeoutError:
+        failure = TransientError(f"{at.address}: no answer in time")
+    except OpenAIError as error:
+        failure = failure_of(error, at)
+    except httpx2.HTTPError as error:
+        failure = TransientError(f"{at.address}: the answer broke off: {at.clean(type(error).__name__)}")
+    raise failure
+
+
+def _said(status: int, content: bytes, headers: dict[str, str], at: Circumstance) -> Said:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        start = at.clean(content[:120].decode(errors="replace"))
+        raise TransientError(f"{at.address}: answered {status} with something else than JSON: {start}")
+    return Said(body, len(content), headers)
+
+
+def _lanes(endpoint: Endpoint) -> tuple[AsyncOpenAI, ...]:
+    timeout = httpx2.Timeout(endpoint.timeout_s, connect=CONNECT_S)
+    # Loading certificates takes 30 ms and 1 MB, so it is done once. To a local server no proxy leads.
+    verify = httpx2.create_ssl_context()
+    return tuple(
+        AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key.get_secret_value(),
+            max_retries=0,
+            timeout=timeout,
+            http_client=DefaultAsyncHttpxClient(timeout=timeout, verify=verify, trust_env=not endpoint.local),
+        )
+        for _ in range(LANES)
+    )

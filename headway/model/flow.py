@@ -1,0 +1,118 @@
+"""How many calls of one model may be under way at once, after what its server said. Pure: `now` is given.
+
+Free        nothing was refused: no bound
+Parked      a call was refused: nothing leaves until the reset
+Probing     the reset has come, no answer yet: one call; a second and a third if the first takes long
+Ramping     calls are answered again: a bound that doubles up to where it last went wrong, then grows by one a round
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Kind = Literal["rate", "quota", "key", "model", "tools", "unreachable"]
+"""Why a server refuses: too many calls now; nothing left to spend; who asks; what is asked for; what it was started
+without; it is not there."""
+
+PROBES = 3
+PROBE_AGAIN_S = 30.0
+"""A probe that has no answer after so long is helped by a second, then by a third: it may be a long thought."""
+FREE_AT = 1000.0
+"""A bound beyond what one machine has agents is no bound any more."""
+LONGEST_S = 3600.0
+"""Even a server that names a later reset is asked once an hour."""
+
+_WAITS: dict[Kind, tuple[float, ...]] = {
+    "rate": (10, 60, 300, 900),
+    "quota": (60, 300, 900),
+    "key": (60,),
+    "model": (60,),
+    "tools": (60,),
+    "unreachable": (2, 5, 10, 20, 30),
+}
+"""Seconds from a refusal to the next try, where the server names no later reset; by refusals in a row. Of a quarter of
+an hour without quota, three tries are wasted at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The state of the way to one model.
+
+    Attributes:
+        generation: How often it was closed; tells answers to calls that left before from those that left after.
+        refusals: In a row, without an answer between; 0 when it is open.
+        since: When the row began; once it is open again, when that was.
+        until: When the next call may leave.
+        bound: Most calls at once when it is open; infinite when nothing was refused lately.
+        turn: Where the bound stops to double and begins to grow by one a round.
+    """
+
+    generation: int = 0
+    refusals: int = 0
+    since: float = 0.0
+    until: float = 0.0
+    bound: float = math.inf
+    turn: float = math.inf
+    kind: Kind = "rate"
+    why: str = ""
+    remedy: str = ""
+
+    @property
+    def free(self) -> bool:
+        """Nothing needs to be counted."""
+        return self.refusals == 0 and self.bound == math.inf
+
+    @property
+    def closed(self) -> bool:
+        """Refused, and not answered since."""
+        return self.refusals > 0
+
+    def permits(self, now: float, pace: float = 1.0) -> float:
+        """Calls that may be under way at once. `pace` shortens every wait of ours, for tests."""
+        if not self.closed:
+            return max(1.0, math.floor(self.bound)) if self.bound < math.inf else math.inf
+        if now < self.until:
+            return 0
+        return min(PROBES, 1 + (now - self.until) // (PROBE_AGAIN_S * pace))
+
+    def refused(  # noqa: PLR0917 - what a refusal says
+        self, left: int, kind: Kind, delay_s: float | None, why: str, remedy: str, now: float, pace: float = 1.0
+    ) -> "Flow":
+        """After a refusal of a call that left in generation `left`."""
+        if left < self.generation:
+            # It left before the way was closed, so it tells nothing new; unless it names a later reset.
+            later = now + min(delay_s or 0.0, LONGEST_S)
+            return replace(self, until=later) if self.closed and delay_s is not None and later > self.until else self
+        waits = _WAITS[kind]
+        own = waits[min(self.refusals, len(waits) - 1)] * pace
+        first_word = self.refusals == 0 and delay_s is not None
+        wait = min(delay_s or 0.0, LONGEST_S) if first_word else max(own, min(delay_s or 0.0, LONGEST_S))
+        turn = self.turn
+        if kind == "rate" and not self.closed and self.bound < math.inf:
+            turn = max(1.0, self.bound / 2)
+        return Flow(
+            generation=self.generation + 1,
+            refusals=self.refusals + 1,
+            since=self.since if self.closed else now,
+            until=now + wait,
+            bound=float(PROBES),
+            turn=turn,
+            kind=kind,
+            why=why,
+            remedy=remedy,
+        )
+
+    def failed(self, left: int, why: str, now: float, pace: float = 1.0) -> "Flow":
+        """After a call that got no answer: a probe that fails is no proof that the way is open."""
+        if not self.closed or left < self.generation:
+            return self
+        return self.refused(left, self.kind, None, self.why or why, self.remedy, now, pace)
+
+    def answered(self, left: int, now: float) -> "Flow":
+        """After an answer to a call that left in generation `left`."""
+        if left < self.generation or self.free:
+            return self
+        if self.closed:
+            return replace(self, refusals=0, since=now, until=now)
+        bound = self.bound + (1 if self.bound < self.turn else 1 / self.bound)
+        return Flow(generation=self.generation, since=self.since) if bound >= FREE_AT else replace(self, bound=bound)

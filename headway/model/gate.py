@@ -1,0 +1,207 @@
+"""The gate before one model: each call of each agent of this machine goes through it, and waits there when it must."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.errors import Parked
+from headway.domain.parking import MAX_WHY_CHARS, Parking
+from headway.model.failures import Refused
+from headway.model.flow import Flow
+from headway.model.gate_file import GateFile
+
+PATIENCE_S = 300.0
+"""An agent that would wait longer than this gives up its slot."""
+LOOK_EVERY_S = 0.2
+BEAT_EVERY_S = 1.0
+LONGEST_PAUSE_S = 900.0
+"""An agent that gave up its slot because the waits went on and on comes back at the latest after this."""
+
+Beat = Callable[[str], None]
+"""Told at each step of a wait what is waited for; raises when the one who waits is to stop."""
+
+
+@dataclass(slots=True)
+class Permit:
+    """A call may leave. `generation` tells what its outcome is worth."""
+
+    generation: int
+    handle: int | None = None
+
+
+class Gate:
+    """The way to one model as this process sees it.
+
+    Args:
+        address: Without credentials, for people.
+        patience_s: How long an agent waits here; see `PATIENCE_S`.
+        pace: Shortens every wait of the table, for tests.
+    """
+
+    def __init__(
+        self, file: GateFile, address: str, model: str, *, patience_s: float = PATIENCE_S, pace: float = 1.0
+    ) -> None:
+        self.file = file
+        self.address = address
+        self.model = model
+        self._patience_s = patience_s
+        self._pace = pace
+        self._queue: deque[asyncio.Event] = deque()
+
+    @asynccontextmanager
+    async def permit(self, beat: Beat) -> AsyncIterator[Permit]:
+        """Leave to make one call; waits for it.
+
+        Raises:
+            Parked: It would take longer than an agent should hold its slot for.
+            HeldBack: By the beat.
+        """
+        flow = self.file.flow()
+        permit = Permit(flow.generation) if flow.free and not self._queue else await self._wait(beat)
+        try:
+            yield permit
+        finally:
+            if permit.handle is not None:
+                os.close(permit.handle)
+                self._next()
+
+    async def refused(self, permit: Permit, refusal: Refused) -> None:
+        """The call was refused: the whole machine waits."""
+        now, why = time.time(), refusal.why[:MAX_WHY_CHARS]
+
+        def step(flow: Flow) -> Flow:
+            return flow.refused(permit.generation, refusal.kind, refusal.reset_s, why, refusal.remedy, now, self._pace)
+
+        await asyncio.to_thread(self.file.change, step)
+
+    async def failed(self, permit: Permit, why: str) -> None:
+        """The call got no answer."""
+        if self.file.flow().closed:
+            now = time.time()
+            await asyncio.to_thread(
+                self.file.change, lambda flow: flow.failed(permit.generation, why[:MAX_WHY_CHARS], now, self._pace)
+            )
+
+    async def answered(self, permit: Permit) -> None:
+        """The server answered, whatever it said."""
+        if not self.file.flow().free:
+            now = time.time()
+            await asyncio.to_thread(self.file.change, lambda flow: flow.answered(permit.generation, now))
+
+    def parking(self) -> Parking:
+        """How the way stands, for people."""
+        return parking_of(self.address, self.model, self.file.flow())
+
+    async def _wait(self, beat: Beat) -> Permit:
+        me = asyncio.Event()
+        self._queue.append(me)
+        beaten = 0.0
+        try:
+            while True:
+                permit = self._try(me)
+                if permit is not None:
+                    return permit
+                if time.monotonic() - beaten >= BEAT_EVERY_S:
+                    beaten = time.monotonic()
+                    beat(self._words())
+                me.clear()
+                first = self._queue[0] is me
+                try:
+                    async with asyncio.timeout(min(LOOK_EVERY_S * self._pace, LOOK_EVERY_S) if first else BEAT_EVERY_S):
+                        await me.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._queue.remove(me)
+            self._next()
+
+    def _try(self, me: asyncio.Event) -> Permit | None:
+        now, flow = time.time(), self.file.flow()
+        self._give_up_if_long(flow, now)
+        if flow.free:
+            return Permit(flow.generation)
+        count = flow.permits(now, self._pace)
+        if self._queue[0] is not me or count < 1:
+            return None
+        handle = self.file.take(count)
+        if handle is None:
+            return None
+        if self.file.flow().generation != flow.generation:
+            os.close(handle)  # closed by another process meanwhile
+            return None
+        return Permit(flow.generation, handle)
+
+    def _give_up_if_long(self, flow: Flow, now: float) -> None:
+        left, lasted = flow.until - now, now - flow.since
+        if not flow.closed or left <= 0:
+            return
+        until = flow.until
+        if left <= self._patience_s:
+            if lasted <= self._patience_s:
+                return
+            # It was refused again and again, with short waits: the longer it lasts, the rarer it is looked at.
+            until = max(until, now + min(lasted, LONGEST_PAUSE_S))
+        raise Parked(f"{self._words()}\n{flow.remedy}".strip(), until, until - now)
+
+    def _next(self) -> None:
+        if self._queue:
+            self._queue[0].set()
+
+    def _words(self) -> str:
+        flow = self.file.flow()
+        if not flow.closed:
+            return f"waits for its turn at model {self.model}"
+        clock = time.strftime("%H:%M:%S", time.localtime(flow.until))
+        return f"parked until {clock}, model {self.model}: {flow.why}"
+
+
+class Gates:
+    """The gates of one process, which open and close with those of all others of this machine.
+
+    Args:
+        folder: Where the files of this machine lie.
+    """
+
+    def __init__(self, folder: Path, *, patience_s: float = PATIENCE_S, pace: float = 1.0) -> None:
+        self._folder = folder
+        self._patience_s = patience_s
+        self._pace = pace
+        self._gates: dict[tuple[str, str, str], Gate] = {}
+
+    def gate(self, address: str, model: str, account: str) -> Gate:
+        """The gate of a model, made at its first use. `account` is the key, or empty."""
+        place = (address, model, account)
+        if place not in self._gates:
+            file = GateFile(self._folder, address, model, account)
+            self._gates[place] = Gate(file, address, model, patience_s=self._patience_s, pace=self._pace)
+        return self._gates[place]
+
+    def parkings(self) -> tuple[Parking, ...]:
+        """How every way stands that this process has used and that was closed at some time."""
+        found = (gate.parking() for gate in self._gates.values())
+        return tuple(parking for parking in found if parking.generation)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for gate in self._gates.values():
+            gate.file.close()
+        self._gates.clear()
+
+
+def parking_of(address: str, model: str, flow: Flow) -> Parking:
+    """A flow in words for people."""
+    return Parking(
+        endpoint=address,
+        model=model,
+        generation=flow.generation,
+        parked=flow.closed,
+        since=flow.since,
+        until=flow.until,
+        why=flow.why,
+        remedy=flow.remedy,
+    )

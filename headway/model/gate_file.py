@@ -1,0 +1,180 @@
+"""What is known of one model at one address, shared by every process of this machine.
+
+A SQLite file holds the flow, and what the server was found not to take. Permits are locks on small files beside it, so
+that the kernel gives back those of a process that died.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import math
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from headway.domain.errors import TransientError
+from headway.model.flow import Flow
+
+BUSY_S = 10.0
+TRIED_AT_ONCE = 64
+FORGET_S = 7 * 24 * 3600.0
+"""After a week a server may have learnt what it did not take; one request finds out."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS flow (one INTEGER PRIMARY KEY CHECK (one = 1), state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS dropped (name TEXT PRIMARY KEY, why TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS about (address TEXT NOT NULL, model TEXT NOT NULL);
+"""
+
+
+class GateFile:
+    """One file and its permits. Reads are for the event loop; writes wait for other processes and belong in a thread.
+
+    Args:
+        folder: Where all of them lie.
+        address: Without credentials, for people.
+        account: What else tells gates apart: the key, of which only a digest is kept.
+    """
+
+    def __init__(self, folder: Path, address: str, model: str, account: str = "") -> None:
+        digest = hashlib.sha256(f"{address}\0{model}\0{account}".encode()).hexdigest()[:24]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._slots = folder / f"{digest}.permits"
+        self._slots.mkdir(exist_ok=True, mode=0o700)
+        path = folder / f"{digest}.db"
+        with _alone(folder):
+            # Two processes that make the same file at once would find it locked, however long they would wait.
+            self._reader = _opened(path)
+            self._writer = _opened(path)
+        self._writing = threading.Lock()
+        self._raw = b""
+        self._flow = Flow()
+        self._describe(address, model)
+
+    def flow(self) -> Flow:
+        """The state as some process last left it."""
+        row = self._reader.execute("SELECT state FROM flow").fetchone()
+        if row is not None and row[0] != self._raw:
+            self._raw, self._flow = row[0], _flow_in(row[0])
+        return self._flow
+
+    def change(self, step: Callable[[Flow], Flow]) -> Flow:
+        """The state after `step`, which no other process comes between.
+
+        Raises:
+            TransientError: The file cannot be written.
+        """
+        with self._transaction() as database:
+            row = database.execute("SELECT state FROM flow").fetchone()
+            before = _flow_in(row[0]) if row is not None else Flow()
+            after = step(before)
+            if after != before:
+                database.execute("INSERT OR REPLACE INTO flow VALUES (1, ?)", (_bytes_of(after),))
+            return after
+
+    def dropped(self) -> frozenset[str]:
+        """Names of what the server does not take."""
+        rows = self._reader.execute("SELECT name FROM dropped WHERE at > ?", (time.time() - FORGET_S,))
+        return frozenset(row[0] for row in rows)
+
+    def drop(self, name: str, why: str) -> bool:
+        """Remember that the server does not take this. False when that was known.
+
+        Raises:
+            TransientError: The file cannot be written.
+        """
+        with self._transaction() as database:
+            known = database.execute("SELECT at FROM dropped WHERE name = ?", (name,)).fetchone()
+            database.execute("INSERT OR REPLACE INTO dropped VALUES (?, ?, ?)", (name, why, time.time()))
+            return known is None or known[0] <= time.time() - FORGET_S
+
+    def take(self, permits: float) -> int | None:
+        """One of the first `permits` permits as an open file, which is to be closed; None when none was found free."""
+        count = int(permits)
+        start = random.randrange(count)  # noqa: S311 - so that processes do not all try the same ones
+        for step in range(min(count, TRIED_AT_ONCE)):
+            name = self._slots / str((start + step) % count)
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+            else:
+                return handle
+        return None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+        self._writer.close()
+
+    def _describe(self, address: str, model: str) -> None:
+        if self._reader.execute("SELECT 1 FROM about").fetchone() is None:
+            with self._transaction() as database:
+                database.execute("INSERT INTO about VALUES (?, ?)", (address, model))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._writing:
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                except BaseException:
+                    self._writer.execute("ROLLBACK")
+                    raise
+                self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise TransientError(f"what this machine knows of its models cannot be written: {error}") from error
+
+
+def parked_in(folder: Path) -> list[tuple[str, str, Flow]]:
+    """Every way of this machine that is closed, with its address and model, for whoever looks from outside."""
+    found = []
+    for path in sorted(folder.glob("*.db")):
+        database = _opened(path)
+        try:
+            about = database.execute("SELECT address, model FROM about").fetchone()
+            row = database.execute("SELECT state FROM flow").fetchone()
+        finally:
+            database.close()
+        if about is not None and row is not None and (flow := _flow_in(row[0])).closed:
+            found.append((about[0], about[1], flow))
+    return found
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    handle = os.open(folder / "open.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    # What a crash of the machine loses of it is learnt again from the first refusal.
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.executescript(_SCHEMA)
+    return database
+
+
+def _bytes_of(flow: Flow) -> bytes:
+    # JSON knows no infinity.
+    return orjson.dumps({name: None if value == math.inf else value for name, value in asdict(flow).items()})
+
+
+def _flow_in(raw: bytes) -> Flow:
+    known: dict[str, Any] = {name: math.inf if value is None else value for name, value in orjson.loads(raw).items()}
+    return Flow(**known)

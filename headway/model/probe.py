@@ -1,0 +1,177 @@
+"""What an endpoint lacks, found out before any agent needs it: one line each, with the flag or variable that sets it.
+
+OpenAI's own address is only asked which models it has, which costs nothing. Of servers in the own network, whose tokens
+are free, one small call is made as well, which must call a tool.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from headway.domain.errors import HeadwayError
+from headway.domain.finding import Finding
+from headway.domain.ids import AgentId
+from headway.model.adapter import Request, ToolSchema
+from headway.model.client import Model, names_in
+from headway.model.endpoint import Endpoint
+from headway.model.exchange import Said
+from headway.model.failures import NO_TOOLS, Refused
+from headway.model.turn import UserMessage
+
+REHEARSAL_HEADER = "x-headway-rehearsal"
+TOPIC = "model"
+SMALL_WINDOW = 32_000
+"""Below this an agent's prompt, tools and a few files fill the window."""
+
+_TOOL = ToolSchema("ready", "Says that you are ready.", {"type": "object", "properties": {}})
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What an endpoint says of itself.
+
+    Attributes:
+        models: Names that it serves, in its own order.
+        rehearsal: Whether it is scripted; people are told whenever it is.
+        findings: What was looked at; the first one is whether it answers at all.
+    """
+
+    models: tuple[str, ...] = ()
+    rehearsal: bool = False
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be used now, in words; None when it can."""
+        broken = next((each for each in self.findings if each.state == "broken"), None)
+        return None if broken is None else f"{broken.says}\n{broken.remedy}".strip()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a run should know, a line each."""
+        return tuple(f"{each.says}. {each.remedy}".strip() for each in self.findings if each.state != "good")
+
+
+async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True) -> Probe:
+    """Look at an endpoint; never raises for what may go wrong there.
+
+    `wanted` are the models that are to be used there; without any, the first that it lists. With `deep` the small call
+    is made as well, where it is free.
+    """
+    endpoint = model.endpoint
+    try:
+        said = await model.exchange.get("/models", model.at(""))
+        names = names_in(said)
+    except HeadwayError as error:
+        return Probe(findings=(_not_usable(endpoint, error),))
+    rehearsal = REHEARSAL_HEADER in said.headers
+    findings = [_reached(endpoint, names, rehearsal=rehearsal)]
+    chosen = wanted or tuple(names[:1])
+    findings += [_unknown(endpoint, name, names) for name in chosen if names and name not in names]
+    if endpoint.local and not rehearsal:
+        served = [name for name in chosen if name in names or not names]
+        findings += await _window(model, said, served)
+        findings += [found for name in served if deep and (found := await _tools(model, name))]
+    return Probe(tuple(names), rehearsal, tuple(findings))
+
+
+def _reached(endpoint: Endpoint, names: list[str], *, rehearsal: bool) -> Finding:
+    if not names:
+        remedy = "Load one: `ollama pull NAME`, `vllm serve NAME`, `llama-server -m FILE`."
+        return Finding(topic=TOPIC, state="broken", says=f"{endpoint.shown} lists no models", remedy=remedy)
+    what = "a rehearsal answers" if rehearsal else f"{len(names)} model{'s' if len(names) > 1 else ''}"
+    return Finding(topic=TOPIC, state="good", says=f"{endpoint.shown} ({endpoint.api}): {what}")
+
+
+def _not_usable(endpoint: Endpoint, error: HeadwayError) -> Finding:
+    remedy = error.remedy if isinstance(error, Refused) else ""
+    if not remedy or (isinstance(error, Refused) and error.kind == "model"):
+        remedy = f"Start that server, or mend {endpoint.names.url}, which mostly ends in /v1."
+    if isinstance(error, Refused) and error.kind == "model":
+        # Some gateways keep no list; that alone keeps no agent from working.
+        says = f"{endpoint.shown} does not tell which models it has"
+        return Finding(topic=TOPIC, state="lacking", says=says, remedy=remedy)
+    says = error.why if isinstance(error, Refused) else str(error)
+    return Finding(topic=TOPIC, state="broken", says=says, remedy=remedy)
+
+
+def _unknown(endpoint: Endpoint, name: str, names: list[str]) -> Finding:
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004
+    return Finding(
+        topic=TOPIC,
+        state="broken",
+        says=f"{endpoint.shown} does not list model '{name}', but {shown}",
+        remedy="Set HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL, or models.ROLE.model of the run.",
+    )
+
+
+async def _window(model: Model, said: Said, names: list[str]) -> list[Finding]:
+    """Whether the server really takes what `window` says; each kind of server tells it in another place."""
+    endpoint, found = model.endpoint, []
+    for name in names:
+        size, flag = await _served_window(model, said, name)
+        variable = endpoint.names["WINDOW"]
+        if size is not None and size < endpoint.window:
+            remedy = f"Set {variable}={size}" + (f", or raise it: {flag}." if flag else ".")
+            says = f"model '{name}' takes {size:,} tokens, and {variable} says {endpoint.window:,}"
+            found.append(Finding(topic=TOPIC, state="lacking", says=says, remedy=remedy))
+        if size is not None and size < SMALL_WINDOW:
+            says = f"a window of {size:,} tokens is small for an agent"
+            found.append(Finding(topic=TOPIC, state="lacking", says=says, remedy=f"Raise it: {flag}." if flag else ""))
+    return found
+
+
+async def _served_window(model: Model, said: Said, name: str) -> tuple[int | None, str]:
+    listed = said.body.get("data")
+    entries = listed if isinstance(listed, list) else []
+    entry = next((each for each in entries if isinstance(each, dict) and each.get("id") == name), {})
+    if (size := _count(entry.get("max_model_len"))) is not None:
+        return size, "`vllm serve --max-model-len N`"
+    if entry.get("owned_by") == "llamacpp":
+        props = await _asked(model, "/props")
+        settings = props.get("default_generation_settings")
+        size = _count(settings.get("n_ctx")) if isinstance(settings, dict) else None
+        return size, "`llama-server -c N` (it is shared by the slots of `-np`)"
+    for loaded in _list(await _asked(model, "/api/ps"), "models"):
+        if name in {loaded.get("name"), loaded.get("model")}:
+            return _count(loaded.get("context_length")), "OLLAMA_CONTEXT_LENGTH of `ollama serve`"
+    return None, ""
+
+
+async def _tools(model: Model, name: str) -> Finding | None:
+    ask = model.encode(UserMessage("Call the tool `ready` now."))
+    agent = AgentId("probe")
+    request = Request(model=name, system="You call tools.", items=(ask,), agent=agent, tools=(_TOOL,), max_output=512)
+    body = model.adapter.body(request)
+    try:
+        said = await model.exchange.post(
+            model.adapter.path, body, {"X-Headway-Agent": agent}, model.at(name), model.adapter.pieces()
+        )
+        turn = model.adapter.decode(said.body)
+    except Refused as error:
+        return Finding(topic=TOPIC, state="broken", says=error.why, remedy=error.remedy)
+    except HeadwayError as error:
+        return Finding(topic=TOPIC, state="lacking", says=f"model '{name}' did not answer a first call: {error}")
+    if turn.calls:
+        return None
+    says = f"model '{name}' was asked to call a tool and did not: it said {turn.text[:80]!r}"
+    return Finding(topic=TOPIC, state="lacking", says=says, remedy=NO_TOOLS)
+
+
+async def _asked(model: Model, path: str) -> dict[str, Any]:
+    """A question beside the API, at the server's root; nothing where it is not understood."""
+    parts = urlsplit(model.endpoint.base_url)
+    try:
+        said = await model.exchange.get(urlunsplit((parts.scheme, parts.netloc, path, "", "")), model.at(""))
+    except HeadwayError:
+        return {}
+    return said.body
+
+
+def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = body.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

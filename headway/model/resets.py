@@ -1,0 +1,56 @@
+"""When a server that refused wants to be asked again, by the headers of its answer."""
+
+import email.utils
+import re
+import time
+from collections.abc import Mapping
+
+MAX_DELAY_S = 3600.0
+
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_EPOCH, _EPOCH_MS = 1e9, 1e12
+
+
+def reset_in(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds until the reset: `retry-after-ms`, `retry-after` in seconds or as a date, else `x-ratelimit-reset-*`.
+
+    Of the latter only those count of which nothing remains; gateways name one without a kind.
+    """
+    now = time.time() if now is None else now
+    asked = _retry_after(headers, now)
+    if asked is not None:
+        return asked
+    spans = [_span(value, now) for kind in ("-requests", "-tokens", "") if (value := _used_up(headers, kind))]
+    known = [span for span in spans if span is not None]
+    return min(max(known), MAX_DELAY_S) if known else None
+
+
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        if _NUMBER.fullmatch(headers.get(name, "").strip()):
+            return min(float(headers[name]) / unit, MAX_DELAY_S)
+    parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
+    if parsed is None:
+        return None
+    return min(max(email.utils.mktime_tz(parsed) - now, 0.0), MAX_DELAY_S)
+
+
+def _used_up(headers: Mapping[str, str], kind: str) -> str:
+    if headers.get(f"x-ratelimit-remaining{kind}", "0" if not kind else "").strip() not in {"0", "0.0"}:
+        return ""
+    return headers.get(f"x-ratelimit-reset{kind}", "").strip()
+
+
+def _span(text: str, now: float) -> float | None:
+    """`1m30s`, `250ms`, a number of seconds, or a time in seconds or milliseconds since the epoch."""
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        if value >= _EPOCH_MS:
+            return max(value / 1000 - now, 0.0)
+        return max(value - now, 0.0) if value >= _EPOCH else value
+    parts = _SPAN.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -1,0 +1,202 @@
+"""The gate before a model, over real files and in several processes."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import HeldBack, Parked, TransientError
+from headway.model.failures import Refused
+from headway.model.flow import Kind
+from headway.model.gate import Gate, Gates, Permit
+from headway.model.gate_file import parked_in
+
+ADDRESS, MODEL = "http://here/v1", "m"
+
+
+def quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+def refusal(kind: Kind = "rate", reset_s: float | None = None) -> Refused:
+    return Refused(kind, "it said no", "wait", reset_s)
+
+
+def opened(folder: Path, *, patience_s: float = 300, pace: float = 1.0) -> Gates:
+    return Gates(folder, patience_s=patience_s, pace=pace)
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    made = opened(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(gates: Gates) -> Gate:
+    return gates.gate(ADDRESS, MODEL, "key")
+
+
+@contextlib.asynccontextmanager
+async def held_back(gate: Gate) -> AsyncIterator[asyncio.Task[Permit]]:
+    """A call that has to wait; told when it does."""
+    waits = asyncio.Event()
+
+    async def call() -> Permit:
+        async with gate.permit(lambda _: waits.set()) as permit:
+            return permit
+
+    task = asyncio.create_task(call())
+    await waits.wait()
+    yield task
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_refusal_holds_calls_of_every_process_that_come_after(tmp_path: Path, gate: Gate) -> None:
+    other = opened(tmp_path)  # a file of its own, as another process has it
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=60))
+    async with held_back(other.gate(ADDRESS, MODEL, "key")) as call:
+        assert not call.done()
+    async with other.gate(ADDRESS, MODEL, "another key").permit(quiet), other.gate(ADDRESS, "n", "key").permit(quiet):
+        pass
+    other.close()
+
+
+async def test_who_waits_is_told_why_and_can_be_called_off(gate: Gate) -> None:
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=60))
+    said = []
+
+    def beat(what: str) -> None:
+        said.append(what)
+        if len(said) == 2:
+            raise HeldBack("paused")
+
+    with pytest.raises(HeldBack):
+        async with gate.permit(beat):
+            raise AssertionError
+    assert "parked until" in said[0]
+    assert "it said no" in said[0]
+    assert not gate._queue
+
+
+async def test_a_wait_longer_than_patience_gives_the_slot_up(tmp_path: Path) -> None:
+    gates = opened(tmp_path, patience_s=300)
+    gate = gates.gate(ADDRESS, MODEL, "key")
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal("quota", reset_s=900))
+    with pytest.raises(Parked) as caught:
+        async with gate.permit(quiet):
+            raise AssertionError
+    assert caught.value.until == gate.file.flow().until
+    assert "it said no" in str(caught.value)
+    assert "wait" in str(caught.value)
+    gates.close()
+
+
+async def test_short_refusals_that_go_on_and_on_give_the_slot_up_too(tmp_path: Path) -> None:
+    gates = opened(tmp_path, patience_s=0.3, pace=0.002)
+    gate = gates.gate(ADDRESS, MODEL, "key")
+
+    async def refused_again_and_again() -> None:
+        while True:
+            async with gate.permit(quiet) as permit:
+                await gate.refused(permit, refusal("key"))
+
+    with pytest.raises(Parked) as caught:
+        await refused_again_and_again()
+    assert caught.value.until > gate.file.flow().until, "the longer it lasts, the rarer it is looked at"
+    gates.close()
+
+
+async def test_the_first_call_after_the_reset_goes_alone_and_the_rest_follow_its_answer(gate: Gate) -> None:
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=0))
+    out: list[int] = []
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    async def call(number: int) -> None:
+        async with gate.permit(quiet) as permit:
+            out.append(number)
+            begun.set()
+            await answer.wait()
+            out.remove(number)
+            await gate.answered(permit)
+
+    calls = [asyncio.create_task(call(number)) for number in range(20)]
+    await begun.wait()
+    for _ in range(3):
+        async with held_back(gate):  # everybody has looked meanwhile
+            assert len(out) == 1
+    answer.set()
+    await asyncio.gather(*calls)
+    assert gate.file.flow().permits(time.time()) >= 20, "each answer let one more"
+
+
+async def test_a_permit_comes_back_when_its_call_is_cancelled(gate: Gate) -> None:
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=0))
+    async with gate.permit(quiet) as first, held_back(gate) as second:
+        assert first.handle is not None
+        second.cancel()
+    async with gate.permit(quiet) as third:
+        assert third.handle is not None
+
+
+def _hold(folder: Path, line: Connection) -> None:
+    """Take the one permit and keep it."""
+
+    async def hold() -> None:
+        async with opened(folder).gate(ADDRESS, MODEL, "key").permit(quiet):
+            line.send("held")
+            await asyncio.sleep(600)
+
+    asyncio.run(hold())
+
+
+async def test_a_holder_that_is_killed_returns_its_permit(tmp_path: Path, gate: Gate) -> None:
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=0))
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(tmp_path, theirs))
+    process.start()
+    assert await asyncio.to_thread(ours.recv) == "held"
+    async with held_back(gate) as call:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        assert (await call).handle is not None
+    await asyncio.to_thread(process.join)
+
+
+async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path: Path, gates: Gates) -> None:
+    gate = gates.gate(ADDRESS, MODEL, "sk-secret-secret")
+    gates.gate(ADDRESS, "open", "sk-secret-secret")
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=60))
+    found = parked_in(tmp_path)
+    assert [(address, model, flow.why) for address, model, flow in found] == [(ADDRESS, MODEL, "it said no")]
+    assert [parking.model for parking in gates.parkings()] == [MODEL]
+    assert not any(b"sk-secret" in content for content in contents(tmp_path))
+
+
+def contents(folder: Path) -> Iterator[bytes]:
+    yield from (path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_a_file_that_cannot_be_written_is_no_end_of_an_agent(gate: Gate) -> None:
+    async with gate.permit(quiet) as permit:
+        gate.file._writer.close()
+        with pytest.raises(TransientError, match="cannot be written"):
+            await gate.refused(permit, refusal())
+    gate.file._writer = sqlite3.connect(":memory:")
