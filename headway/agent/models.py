@@ -74,6 +74,11 @@ class Models:
         model = self._at(role, wanted.endpoint)
         return Chosen(model, wanted.model or await self._default(model, agent), wanted.effort)
 
+    async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
+        """Who writes the notes that close a conversation, where that is not the agent's own model; fails as `choose`."""
+        chosen = await self.choose("compaction", spec, own)
+        return None if chosen == await self.choose(own, spec) else chosen
+
     async def probe(self, spec: RunSpec | None = None, *, deep: bool = True) -> Probe:
         """What the endpoints of a run say of themselves, or all of them: one's names, everybody's findings.
 

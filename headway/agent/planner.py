@@ -128,7 +128,8 @@ class PlannerAgent:
         pinned = Oid(start.data["pinned"])
         desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq)
         turn = _Turn(order, log, talk, desk, brief, start)
-        turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried))
+        other = await self._models.note_taker(spec, "planner")
+        turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)
         return turn
 
     async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:

@@ -156,7 +156,8 @@ class WorkerAgent:
         limit = spec.limits.command_seconds
         bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)
         assignment = Assignment(order, task, spec, hub, self._prompts)
-        compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts))
+        other = await self._models.note_taker(spec, "worker")
+        compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
         job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
         await self._set_up(job, beat)
         await in_thread(compaction.settle)
