@@ -75,7 +75,7 @@ class Models:
         return Chosen(model, wanted.model or await self._default(model, agent), wanted.effort)
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
-        """Who writes the notes that close a conversation, where that is not the agent's own model; fails as `choose`."""
+        """Who writes the notes that close a conversation, where it is not the agent's own model; fails as `choose`."""
         chosen = await self.choose("compaction", spec, own)
         return None if chosen == await self.choose(own, spec) else chosen
 
