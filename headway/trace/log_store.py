@@ -36,7 +36,7 @@ class LogStore:
 
     def __init__(self, home: Path, redact: Redact = NOTHING_SECRET) -> None:
         self._runs = home / "runs"
-        self._redact = redact
+        self.redact = redact
         self._blobs: dict[RunName, Blobs] = {}
 
     def run_folder(self, run: RunName) -> Path:
@@ -74,7 +74,7 @@ class LogStore:
         Half a line at its end, which a crash left, is cut. `recall` says what stays in memory of a long one.
         """
         path, blobs = self._path(agent), self._blobs_of(run_of(agent))
-        return AgentLog(path, blobs, self._redact, agent=agent, role=role, task=task, recall=recall)
+        return AgentLog(path, blobs, self.redact, agent=agent, role=role, task=task, recall=recall)
 
     def read(self, agent: AgentId, upto: int | None = None) -> list[Event]:
         """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.

@@ -74,12 +74,14 @@ class Stage:
     more: dict[str, Any] = field(default_factory=dict)
     deadline: float | None = None
     api: Api = "chat"
+    endpoint: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         source = self.folder / "source"
         source.mkdir()
         git(source, "init", "--quiet", "--initial-branch=main")
-        for name, content in FILES.items():
+        for name, content in (FILES | self.files).items():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_text(content)
         git(source, "add", "--all")
@@ -134,8 +136,12 @@ class Stage:
         rehearsal = Rehearsal(playbook)
         rehearsal.start()
         self.rehearsals.append(rehearsal)
-        self.models.append(Model(Endpoint(base_url=rehearsal.url, api=self.api)))
+        self.listen_to(rehearsal.url)
         return rehearsal
+
+    def listen_to(self, url: str) -> None:
+        """The model is at this address from now on."""
+        self.models.append(Model(Endpoint(base_url=url, api=self.api, **self.endpoint)))
 
     @property
     def chosen(self) -> Models:

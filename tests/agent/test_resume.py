@@ -40,7 +40,7 @@ def cuts() -> Iterator[tuple[int, bool]]:
 
 async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) -> EventType | None:
     """Where the worker died; None when it came to its end first."""
-    store = DyingStore(stage.folder / "state").dies(order.me, at, before=before)
+    store = DyingStore(stage.folder / "state", stage.store.redact).dies(order.me, at, before=before)
     agent = WorkerAgent(
         store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), stage.chosen, Prompts.load()
     )
