@@ -1,6 +1,6 @@
 """One agent's conversation with its model: what its log says so far, and one paid call at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
@@ -240,7 +240,7 @@ class Conversation:
         question = question or Question(self.request(), self.chosen)
         request = question.request
         told = {"prompt": fingerprint(request.system), "prompts": self._prompts}
-        noted = told | {"items": len(request.items), "bytes": self.nbytes}
+        noted = told | {"items": len(request.items), "tools": len(request.tools), "bytes": self.nbytes}
         self.note("llm.request", {"step": request.step, "model": request.model, **noted})
         try:
             reply = await question.chosen.model.answer(request, beat)
@@ -252,14 +252,15 @@ class Conversation:
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         return await in_thread(self._note_reply, request, reply)
 
-    def request(self) -> Request:
-        """The conversation so far, as a request."""
+    def request(self, only: Collection[str] | None = None) -> Request:
+        """The conversation so far, as a request that offers all tools, or only some."""
+        tools = self._tools if only is None else tuple(tool for tool in self._tools if tool.name in only)
         return Request(
             model=self.chosen.name,
             system=self._system,
             items=self.context.items,
             agent=self.log.agent,
-            tools=self._tools,
+            tools=tools,
             max_output=self.chosen.model.endpoint.max_output,
             effort=self.chosen.effort,
             step=self.paid.calls,

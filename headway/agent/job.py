@@ -15,9 +15,10 @@ from headway.agent.workbench import Workbench
 from headway.domain.errors import AgentStopped, ToolError, TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
+from headway.domain.ids import Oid
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
-from headway.domain.task import TaskSpec
+from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.work import WorkerDone, WorkOrder
 from headway.git.hub import Hub
 from headway.git.snapshot import Snapshot, newest, snapshot
@@ -28,6 +29,7 @@ from headway.trace.log_store import LogStore
 SUMMARY_CHARS = 1_000
 CHANGED_CHARS = 2_000
 NONE = "none"
+NOTHING_LANDED = "By the harness: the worker said done, and nothing of this task is on the trunk."
 
 
 @dataclass
@@ -96,6 +98,7 @@ class Ending:
     workspaces: Workspaces
     order: WorkOrder
     title: str
+    kind: TaskKind
 
     async def hand_off(
         self,
@@ -135,6 +138,7 @@ class Ending:
         kept, problem = self._keep(log, workspace)
         physical = self.store.stream(me)
         landed = tuple(self.hub.landed_by(me))
+        report = true_report(report, self.kind, landed)
         if problem:
             report = report.model_copy(update={"concerns": f"{report.concerns}\n{problem}".strip()})
         handoff = Handoff(
@@ -169,6 +173,14 @@ class Ending:
         except (NotSaved, TransientError, ToolError, OSError):
             # What cannot be cleared away safely stays where it is; the handoff is stored, and that is what counts.
             return
+
+
+def true_report(report: HandoffReport, kind: TaskKind, landed: Sequence[Oid]) -> HandoffReport:
+    """The report with a status that the trunk bears out: a change of which nothing is there is not done."""
+    if report.status is not HandoffStatus.DONE or kind is TaskKind.INVESTIGATE or landed:
+        return report
+    concerns = f"{report.concerns}\n{NOTHING_LANDED}".strip()
+    return report.model_copy(update={"status": HandoffStatus.PARTIAL, "concerns": concerns})
 
 
 def agent_start(line: Sequence[Event], attempt: int) -> Event | None:

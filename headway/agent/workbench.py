@@ -1,17 +1,17 @@
 """Carries out a worker's tool calls in its workspace. What has effects is noted before it runs."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headway.agent.conversation import Answer, Conversation
+from headway.agent.doubts import INTERRUPTED, Standing, after_last, doubts
 from headway.agent.edit import apply_edit
 from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle
 from headway.agent.files import Files
 from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
+from headway.agent.last_word import is_newest_reply
 from headway.agent.outcome import how_it_ended, measured, remarks
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
@@ -19,16 +19,17 @@ from headway.agent.threads import in_thread
 from headway.agent.tools import working as tools
 from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
 from headway.agent.tools.schema import Arguments, arguments_of
+from headway.agent.unfinished import unfinished
 from headway.domain.errors import ToolError
 from headway.domain.events import Event
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import Oid
 from headway.domain.task import TaskKind, TaskSpec
+from headway.git.merging import marked
 from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
-
-INTERRUPTED = "interrupted"
-PATHS_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Workbench:
     Attributes:
         walls: What stands around its commands.
         command_seconds: Longest run time of one command.
+        check: The user's command that proves a commit.
     """
 
     task: TaskSpec
@@ -48,6 +50,7 @@ class Workbench:
     walls: Walls
     prompts: Prompts
     command_seconds: float
+    check: str | None = None
 
     async def answer(self, call: ToolCall) -> Answer:
         """Run a call and say what came of it. A call that was begun before a crash is not simply run again.
@@ -161,36 +164,34 @@ class Workbench:
         return Answer(text, compared=compared, facts=facts, dur_ms=result.seconds * 1000)
 
     def _finish(self, report: tools.Finish) -> Answer:
-        bounced = any(event.data.get("bounced") for event in self.talk.events)
-        doubts = [] if bounced else self._doubts(report)
-        if doubts:
-            listed = "\n".join(f"- {doubt}" for doubt in doubts)
+        said = report.handed()
+        told = any(event.data.get("bounced") for event in self.talk.events)
+        # A last word counts as it stands: there is no call left to set anything right.
+        found = [] if told or is_newest_reply(self.talk.events) else self._doubts(said.status)
+        if found:
+            listed = "\n".join(f"- {doubt}" for doubt in found)
             text = self.prompts.render("answers/doubtful_finish", facts=listed)
             return Answer(text, error=True, compared=None, facts={"bounced": True})
-        facts = {"report": report.handed().model_dump(mode="json")}
-        return Answer(self.prompts.render("answers/handed_off"), compared=None, facts=facts)
+        return Answer(
+            self.prompts.render("answers/handed_off"), compared=None, facts={"report": said.model_dump(mode="json")}
+        )
 
-    def _doubts(self, report: tools.Finish) -> list[str]:
-        """What speaks against a report, in facts."""
-        if self.task.kind is TaskKind.INVESTIGATE or report.status not in {"done", "partial"}:
-            return []
-        doubts = []
+    def _doubts(self, status: HandoffStatus) -> list[str]:
+        if self.task.kind is TaskKind.INVESTIGATE:
+            return doubts(status, self.task.kind, Standing(), self.talk.events)
+        hub = self.lander.hub
+        landed = tuple(hub.landed_by(self.lander.task))
+        claimed = [Oid(event.data["commit"]) for event in self.talk.log.line if event.type == "land"]
         left = self.workspace.changes().paths
-        if left:
-            more = f" and {len(left) - PATHS_NAMED} more" if len(left) > PATHS_NAMED else ""
-            doubts.append(f"changed in your workspace and not landed: {', '.join(left[:PATHS_NAMED])}{more}")
-        if report.status == "done":
-            doubts += [] if self._has_landed() else ["this is a change task, and nothing of it is on the trunk"]
-            doubts += self._failed_command(self.talk.events)
-        return doubts
-
-    def _has_landed(self) -> bool:
-        return any(event.type == "land" for event in self.talk.log.line)
-
-    def _failed_command(self, events: Sequence[Event]) -> list[str]:
-        ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
-        # An interrupted command tells nothing of the work, and the agent was told of it when it happened.
-        if not ran or ran[-1]["exit_code"] == 0 or ran[-1]["note"] == INTERRUPTED:
-            return []
-        how = ran[-1]["note"] or f"exit code {ran[-1]['exit_code']}"
-        return [f"your last command did not succeed ({how}): {json.dumps(cut(ran[-1]['command'], 200))}"]
+        with self.workspace.held():
+            conflicted = self.workspace.standing().conflicted
+            marks = marked(hub.repo, self.workspace.scan().tree, conflicted) if conflicted else []
+        now = Standing(
+            unlanded=left,
+            marked=tuple(marks),
+            landed=landed,
+            gone=tuple(after_last(claimed, landed)),
+            unfinished=unfinished(hub, landed),
+            check=self.check,
+        )
+        return doubts(status, self.task.kind, now, self.talk.events)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from headway.agent import guards
+from headway.agent import guards, last_word
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
-from headway.agent.conversation import Beat, Conversation
+from headway.agent.conversation import Answer, Beat, Conversation, Question
 from headway.agent.excerpt import cut_middle
 from headway.agent.files import Files
 from headway.agent.handoffs import stored_handoff
@@ -24,6 +24,7 @@ from headway.agent.usage import usage_of
 from headway.agent.walling import walls_of
 from headway.agent.workbench import Workbench
 from headway.domain.budget import Amount
+from headway.domain.errors import TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
@@ -33,6 +34,7 @@ from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrde
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace, Workspaces, boot_id
 from headway.model.failures import ContextOverflow, FatalModelError
+from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
@@ -123,7 +125,7 @@ class WorkerAgent:
 
     def _ending(self, order: WorkOrder, task: TaskSpec) -> Ending:
         run = order.context.run
-        return Ending(self._store, self._hubs(run), self._workspaces(run), order, title_of(task))
+        return Ending(self._store, self._hubs(run), self._workspaces(run), order, title_of(task), task.kind)
 
     async def _open(self, order: WorkOrder, task: TaskSpec, log: AgentLog, beat: Beat) -> Job:
         """Find the attempt as it was left, or begin it."""
@@ -154,7 +156,7 @@ class WorkerAgent:
         lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
-        bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit)
+        bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit, spec.check)
         assignment = Assignment(order, task, spec, hub, self._prompts)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
@@ -196,14 +198,16 @@ class WorkerAgent:
                 return await ending.hand_off(talk.log, job.workspace, report)
             self._tell_of_rebuilding(job)
             _stop_if_due(job)
-            self._stop_at_limits(job)
+            self._stop_at_hours(job)
+            used_up = _used_up(job)
+            if used_up is not None:
+                await self._hear_last_word(job, used_up, beat)
+                continue
             job.compaction.prepare()
             need = talk.paid.tokens + talk.next_call - job.order.tokens
             if need > 0:
-                if job.order.more:
-                    spent = Amount(tokens=talk.paid.tokens, tasks=1)
-                    return WorkerSuspended(why="grant", spent=spent, need=need)
-                raise Stopped(HandoffStatus.PARTIAL, "budget: the tokens of this task are used up")
+                spent = Amount(tokens=talk.paid.tokens, tasks=1)
+                return WorkerSuspended(why="grant", spent=spent, need=need)
             if not talk.handing_over:
                 self._remind(job)
             beat("asks the model")
@@ -225,9 +229,34 @@ class WorkerAgent:
             if report is not None:
                 break
             beat(call.name)
-            answer = talk.held_back(call, self._prompts) or await job.bench.answer(call)
+            answer = self._held_back(talk, call) or await job.bench.answer(call)
             report = _report_in([await in_thread(talk.answer, call, answer)])
         return report
+
+    def _held_back(self, talk: Conversation, call: ToolCall) -> Answer | None:
+        if call.name not in last_word.ONLY and last_word.is_newest_reply(talk.events):
+            return Answer(self._prompts.render("answers/only_finish"), error=True, compared=None)
+        return talk.held_back(call, self._prompts)
+
+    async def _hear_last_word(self, job: Job, why: str, beat: Beat) -> None:
+        """Let the agent hand off in its own words, once.
+
+        Raises:
+            Stopped: It had its last word, or there is no way to have it: the harness hands off.
+        """
+        talk = job.talk
+        too_late = talk.handing_over or talk.paid.tokens + talk.next_call > job.order.tokens
+        if too_late or last_word.was_had(talk.events):
+            raise Stopped(HandoffStatus.PARTIAL, why)
+        if not last_word.was_asked_for(talk.events):
+            text = self._prompts.render("reminders/last_word", what=why.partition(": ")[2].capitalize())
+            talk.note("reminder", {"text": text, "why": last_word.LAST_WORD})
+        beat("asks for the last word")
+        try:
+            talk.turn += 1
+            await talk.ask(Question(talk.request(last_word.ONLY), talk.chosen))
+        except (TransientError, FatalModelError, ContextOverflow) as error:
+            raise Stopped(HandoffStatus.PARTIAL, why) from error
 
     def _tell_of_rebuilding(self, job: Job) -> None:
         told = [event.data.get("boot") for event in job.events if event.type == "reminder"]
@@ -238,12 +267,10 @@ class WorkerAgent:
         text = self._prompts.render("messages/rebuilt", source=shown)
         job.talk.note("reminder", {"text": text, "why": "rebuilt", "boot": boot_id()})
 
-    def _stop_at_limits(self, job: Job) -> None:
+    def _stop_at_hours(self, job: Job) -> None:
         deadline = job.order.context.deadline
         if deadline is not None and self._clock() >= deadline:
             raise Stopped(HandoffStatus.PARTIAL, "hours: the run's hours are used up")
-        if _minutes(job) >= _bound(job.spec.limits.task_minutes):
-            raise Stopped(HandoffStatus.PARTIAL, "minutes: the active time of this task is used up")
 
     def _remind(self, job: Job) -> None:
         job.talk.remind(self._prompts)
@@ -252,7 +279,7 @@ class WorkerAgent:
         limits = job.spec.limits
         used = {
             "active minutes": _minutes(job) / _bound(limits.task_minutes),
-            "tokens": job.talk.paid.tokens / _bound(limits.task_tokens),
+            "tokens": job.talk.paid.tokens / min(_bound(limits.task_tokens), _last_slice(job)),
         }
         for what, part in used.items():
             if part >= REMIND_AT:
@@ -290,6 +317,20 @@ def _stop_if_due(job: Job) -> None:
     if stop.cause == "mute":
         raise Stopped(HandoffStatus.PARTIAL, f"{stop.why}; the last words were: {stop.text}")
     raise Stopped(HandoffStatus.FAILED, stop.why, retry=True)
+
+
+def _used_up(job: Job) -> str | None:
+    """What the task may use and has used up, but for the last word."""
+    if _minutes(job) >= _bound(job.spec.limits.task_minutes):
+        return "minutes: the active time of this task is used up"
+    if job.talk.paid.tokens + 2 * job.talk.next_call > _last_slice(job):
+        return "budget: the tokens of this task are used up"
+    return None
+
+
+def _last_slice(job: Job) -> float:
+    """All tokens that the task will ever have; without bound while it may ask for more."""
+    return _bound("none" if job.order.more else job.order.tokens)
 
 
 def _minutes(job: Job) -> float:

@@ -14,6 +14,8 @@ from tests.agent.stage import Stage, finish, git, say, step, use
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
 LAND = step(use("land", message="Write one"))
+LITTLE = 22_000
+"""Tokens for one call and a last word."""
 
 
 async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) -> None:
@@ -32,7 +34,7 @@ async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) 
 
 async def test_without_more_to_come_the_work_is_handed_off_as_it_stands(stage: Stage) -> None:
     stage.serve(tasks={TITLE: [WRITE, WRITE, LAND]})
-    outcome, handoff = await stage.done(stage.task().model_copy(update={"tokens": 11_500, "more": False}))
+    outcome, handoff = await stage.done(stage.task().model_copy(update={"tokens": LITTLE, "more": False}))
     assert (outcome.status, outcome.retry) == (HandoffStatus.PARTIAL, False)
     assert outcome.summary.startswith("budget")
     assert handoff.facts.harness_made.startswith("budget")

@@ -1,0 +1,104 @@
+"""What speaks against a worker's `finish`, in facts. Told once; the second `finish` counts as it stands. Pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headway.agent.excerpt import cut
+from headway.domain.events import Event
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import Oid
+from headway.domain.task import TaskKind
+
+NAMED = 20
+INTERRUPTED = "interrupted"
+"""What the harness notes on a command that a crash cut short."""
+
+CLAIMS = frozenset({HandoffStatus.DONE, HandoffStatus.PARTIAL})
+NO_WORK = frozenset({"finish", "rewrite_scratchpad"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a worker's work stands when it wants to hand off.
+
+    Attributes:
+        unlanded: Paths that differ from the trunk commit the workspace stands on.
+        marked: Of these, files that still hold conflict markers.
+        landed: Its commits on the trunk.
+        gone: Commits that landed and are on the trunk no longer.
+        unfinished: Places in what landed that say of themselves that they are not finished.
+        check: The user's command that proves a commit.
+    """
+
+    unlanded: tuple[str, ...] = ()
+    marked: tuple[str, ...] = ()
+    landed: tuple[Oid, ...] = ()
+    gone: tuple[Oid, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    check: str | None = None
+
+
+def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[Event]) -> list[str]:
+    """What speaks against handing off with this status."""
+    if kind is TaskKind.INVESTIGATE:
+        return _unlooked(status, events)
+    if status not in CLAIMS:
+        return _contradiction(status, now)
+    found = []
+    if now.gone:
+        named = ", ".join(oid[:12] for oid in now.gone)
+        found.append(f"what you landed is on the trunk no longer, somebody moved it: {named}; land it again")
+    if now.unlanded:
+        found.append(f"changed in your workspace and not landed: {named_some(now.unlanded)}")
+    if now.marked:
+        found.append(f"conflict markers are left in: {named_some(now.marked)}")
+    if status is HandoffStatus.DONE:
+        found += [] if now.landed else ["this is a change task, and nothing of it is on the trunk"]
+        found += [f"you landed lines that say they are not finished: {named_some(now.unfinished)}"] * bool(
+            now.unfinished
+        )
+        found += _failed(now.check, events)
+    return found
+
+
+def _unlooked(status: HandoffStatus, events: Sequence[Event]) -> list[str]:
+    looked = any(event.type == "tool.result" and event.data.get("name") not in NO_WORK for event in events)
+    claims = status in CLAIMS and not looked
+    return ["you answer a question, and read nothing and ran nothing to answer it"] if claims else []
+
+
+def _contradiction(status: HandoffStatus, now: Standing) -> list[str]:
+    if status is not HandoffStatus.NOT_NEEDED:
+        return []
+    found = [f"you say that it was not needed, and {len(now.landed)} commits of yours are on the trunk"]
+    return found if now.landed else []
+
+
+def _failed(check: str | None, events: Sequence[Event]) -> list[str]:
+    """The last command and the last run of the check, where they did not succeed."""
+    ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
+    checks = [data for data in ran if check is not None and check in data["command"]]
+    told = {}
+    for what, runs in (("your last command", ran), ("your last run of the check", checks)):
+        if runs and _is_bad(runs[-1]):
+            how = runs[-1]["note"] or f"exit code {runs[-1]['exit_code']}"
+            told[id(runs[-1])] = f"{what} did not succeed ({how}): {json.dumps(cut(runs[-1]['command'], 200))}"
+    return list(told.values())
+
+
+def _is_bad(ran: dict[str, object]) -> bool:
+    # An interrupted command tells nothing of the work, and the agent was told of it when it happened.
+    return ran["exit_code"] != 0 and ran["note"] != INTERRUPTED
+
+
+def after_last(claimed: Sequence[Oid], landed: Sequence[Oid]) -> list[Oid]:
+    """Commits that landed and are gone, but for those before one that is there: it brought their change along."""
+    there = [at for at, oid in enumerate(claimed) if oid in landed]
+    return list(claimed[there[-1] + 1 if there else 0 :])
+
+
+def named_some(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

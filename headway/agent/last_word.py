@@ -1,0 +1,38 @@
+"""The last word: when what an agent may use is used up, one reply in which it can do nothing but hand off. Pure."""
+
+from collections.abc import Sequence
+
+from headway.domain.events import Event
+
+LAST_WORD = "last_word"
+"""What its reminder is called in the log."""
+
+ONLY = frozenset({"finish"})
+
+
+def was_asked_for(events: Sequence[Event]) -> bool:
+    """Whether the agent was told that its next reply is its last."""
+    return any(_asks(event) for event in events)
+
+
+def was_had(events: Sequence[Event]) -> bool:
+    """Whether the reply came, or could not come."""
+    asked = [at for at, event in enumerate(events) if _asks(event)]
+    return bool(asked) and any(event.type in {"llm.response", "llm.retry"} for event in events[asked[-1] :])
+
+
+def is_newest_reply(events: Sequence[Event]) -> bool:
+    """Whether the newest reply is the last word: what it calls beside `finish` is not run."""
+    replied = False
+    for event in reversed(events):
+        if event.type == "llm.response":
+            if replied:
+                return False
+            replied = True
+        elif replied and _asks(event):
+            return True
+    return False
+
+
+def _asks(event: Event) -> bool:
+    return event.type == "reminder" and event.data.get("why") == LAST_WORD

@@ -1,0 +1,41 @@
+"""Lines of a change that say of themselves that they are not finished: a limit that every worker is given."""
+
+import re
+from collections.abc import Sequence
+
+from headway.domain.ids import Oid
+from headway.git.hub import Hub
+
+MOST_BYTES = 2_000_000
+LINE_CHARS = 100
+
+_UNFINISHED = re.compile(
+    rb"\b(TODO|FIXME|XXX)\b|\bNotImplementedError\b|\bNotImplementedException\b|\b(todo|unimplemented)!\s*\("
+    rb"|\bpytest\.mark\.(skip|xfail)\b|\bunittest\.skip|\b(it|test|describe)\.(skip|only)\s*\(|\bxit\s*\("
+    rb"|^\s*@(Disabled|Ignore)\b|\bt\.Skip(Now)?\s*\("
+)
+_HUNK = re.compile(rb"@@ -\S+ \+(\d+)")
+
+
+def unfinished(hub: Hub, commits: Sequence[Oid]) -> tuple[str, ...]:
+    """`path:line: text` of what these commits add that says so; what they only move is left out."""
+    return tuple(found for commit in commits for found in _of_one(hub, commit))
+
+
+def _of_one(hub: Hub, commit: Oid) -> list[str]:
+    form = ("diff-tree", "-p", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--root")
+    said = hub.repo.run(*form, f"{commit}^", commit).out[:MOST_BYTES]
+    lines = said.split(b"\n")
+    removed = {line[1:].strip() for line in lines if line.startswith(b"-") and not line.startswith(b"---")}
+    found, path, number = [], "", 0
+    for line in lines:
+        if line.startswith(b"+++ "):
+            path = line[4:].decode(errors="backslashreplace").removeprefix("b/")
+        elif hunk := _HUNK.match(line):
+            number = int(hunk[1])
+        elif line.startswith(b"+"):
+            text = line[1:].strip()
+            if _UNFINISHED.search(text) and text not in removed:
+                found.append(f"{path}:{number}: {text.decode(errors='replace')[:LINE_CHARS]}")
+            number += 1
+    return found
