@@ -28,10 +28,13 @@ def argv(shown: list[str], preamble: str = "") -> list[str]:
 
 
 def limits(preamble: str = "") -> str:
-    """The words of a shell that set the limits of what it becomes, after those that go into its cage."""
+    """The words of a shell that set the limits of what it becomes, before those that go into its cage.
+
+    A file size that is smaller already, for the sake of a quota, cannot be raised and stays.
+    """
     blocks = _at_most(resource.RLIMIT_FSIZE, FILE_BYTES) // _ULIMIT_BLOCK
     files = _at_most(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    return f"{preamble}ulimit -c {_NO_CORE_DUMPS}; ulimit -f {blocks}; ulimit -n {files}"
+    return f"ulimit -c {_NO_CORE_DUMPS}; ulimit -f {blocks} 2>/dev/null; ulimit -n {files}; {preamble}:"
 
 
 def dies_with_us() -> bool:

@@ -71,6 +71,8 @@ class LocalSandbox:
             if not launch.stands() and killed_for is None and ended.exit_code != 0:
                 said, _ = capture.text()
                 raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
+            if self._level.keeps_processes:  # what was waited for inside of its namespace is not counted outside
+                ended = Ended(ended.exit_code, None, None)
             result = held.account(_result(job, capture, ended, killed_for), disk_full=disk_full)
         self._resources.note(command, result)
         return result

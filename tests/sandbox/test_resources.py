@@ -1,0 +1,248 @@
+"""What a hostile or unlucky command does to a machine: bounded, told truthfully, and gone soon after; at every level.
+
+What a level cannot hold a command to on this machine is skipped with the reason.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from headway.domain.errors import UserError
+from headway.sandbox.cgroup import Cages
+from headway.sandbox.levels import PINS, Levels
+from headway.sandbox.local import LocalSandbox
+from headway.sandbox.resources import Resources
+from headway.sandbox.runner import Command, CommandResult
+from headway.sandbox.tree import Quota
+from headway.sandbox.walls import Walls
+
+GONE_WITHIN_S = 10.0
+QUOTA_MB = 200
+MEMORY_MB = 256
+AGENTS = 300
+PYTHON = sys.executable if os.geteuid() == 0 else "/usr/bin/python3"
+
+Run = Callable[..., "asyncio.Future[CommandResult]"]
+
+
+@pytest.fixture(scope="module")
+def resources() -> Iterator[Resources]:
+    held = Resources(Cages.detect(), None, Quota(QUOTA_MB))
+    yield held
+    held.close()
+
+
+@pytest.fixture(params=PINS)
+def sandbox(request: pytest.FixtureRequest, resources: Resources, tmp_path: Path) -> LocalSandbox:
+    """Each level that this machine can put up."""
+    private = tmp_path / "private"
+    private.mkdir()
+    try:
+        return Levels([private], resources).choose(allow_weak=True, pinned=request.param)
+    except UserError as lacking:
+        pytest.skip(str(lacking).splitlines()[0])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    place = tmp_path / "workspace"
+    place.mkdir()
+    return place
+
+
+def made(line: str, workspace: Path, timeout_s: float = 60.0, **of_walls: Any) -> Command:
+    walls = Walls(**{"agent": "tests/one", "workspace": workspace, "memory_mb": MEMORY_MB, **of_walls})
+    return Command(line=line, cwd=workspace, timeout_s=timeout_s, walls=walls)
+
+
+def survivors(workspace: Path) -> list[int]:
+    """Processes whose folder is the workspace, wherever their parents are."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(workspace):
+                found.append(process.pid)
+    return found
+
+
+async def none_is_left(workspace: Path) -> bool:
+    until = time.monotonic() + GONE_WITHIN_S
+    while left := survivors(workspace):
+        if time.monotonic() > until:
+            return left == []
+        await asyncio.sleep(0.05)
+    return True
+
+
+def not_held(sandbox: LocalSandbox, topic: str) -> bool:
+    return any(words.startswith(f"{topic}:") for words in sandbox.not_enforced)
+
+
+BOMB = """
+import os, time
+made = 0
+for _ in range(200 if HELD else 20):
+    for _ in range(4):
+        try:
+            pid = os.fork()
+        except OSError:
+            continue
+        if not pid:
+            time.sleep(600)
+        made += 1
+print(made, flush=True)
+"""
+
+
+async def test_a_fork_bomb_is_bounded_and_gone_with_its_command(sandbox: LocalSandbox, workspace: Path) -> None:
+    held = not not_held(sandbox, "forks")
+    (workspace / "bomb.py").write_text(BOMB.replace("HELD", str(held)))
+    result = await sandbox.run(made(f"{PYTHON} -S -E bomb.py; sleep 1", workspace))
+    if held:
+        assert int(result.output.split()[0]) < 512
+        assert result.forks_refused > 100
+    assert await none_is_left(workspace)
+
+
+async def test_more_processes_than_allowed_end_the_command_where_only_the_watchdog_looks(
+    sandbox: LocalSandbox, workspace: Path
+) -> None:
+    if not not_held(sandbox, "forks"):
+        pytest.skip("the kernel refuses them")
+    (workspace / "bomb.py").write_text(BOMB.replace("HELD", "True"))
+    result = await sandbox.run(made(f"{PYTHON} -S -E bomb.py; sleep 60", workspace, memory_mb=16_000))
+    assert result.killed_for == "processes"
+    assert await none_is_left(workspace)
+
+
+@pytest.mark.parametrize("environment", ["", "env -i "], ids=["marked", "unmarked"])
+async def test_daemons_do_not_outlive_their_command(sandbox: LocalSandbox, workspace: Path, environment: str) -> None:
+    if not_held(sandbox, "daemons"):
+        pytest.skip("daemons are only found when their command is killed, without a namespace or a control group")
+    line = f"for i in 1 2 3; do (setsid {environment}sleep 600 >/dev/null 2>&1 &) ; done; echo done"
+    result = await sandbox.run(made(line, workspace))
+    assert (result.exit_code, result.output) == (0, "done\n")
+    assert await none_is_left(workspace)
+
+
+async def test_a_hog_behind_a_pipe_is_told_as_out_of_memory(sandbox: LocalSandbox, workspace: Path) -> None:
+    line = f"{PYTHON} -S -E -c 'import time; x = bytearray(2 * 1024**3); time.sleep(30)' | cat; echo went on"
+    result = await sandbox.run(made(line, workspace))
+    assert result.out_of_memory
+    assert not result.timed_out
+    if not not_held(sandbox, "memory"):
+        assert result.tree_peak_kb is not None
+        assert result.tree_peak_kb <= MEMORY_MB * 1024
+    assert await none_is_left(workspace)
+
+
+async def test_a_neighbour_of_a_hog_is_not_out_of_memory(sandbox: LocalSandbox, workspace: Path) -> None:
+    if not_held(sandbox, "memory"):
+        pytest.skip("only the machine's own limits hold")
+    hog = f"{PYTHON} -S -E -c 'x = bytearray(2 * 1024**3)'"
+    mild = f"{PYTHON} -S -E -c 'x = bytearray(100 * 1024**2); print(len(x))'"
+    hogging, fine = await asyncio.gather(
+        sandbox.run(made(hog, workspace, agent="tests/hog")), sandbox.run(made(mild, workspace, agent="tests/mild"))
+    )
+    assert (hogging.out_of_memory, fine.out_of_memory, fine.exit_code) == (True, False, 0)
+
+
+async def test_endless_output_is_cut(sandbox: LocalSandbox, workspace: Path) -> None:
+    result = await sandbox.run(made("yes", workspace))
+    assert (result.killed_for, result.output_cut, result.exit_code) == ("output_limit", True, None)
+    assert await none_is_left(workspace)
+
+
+async def test_a_file_that_fills_the_quota_ends_its_command(sandbox: LocalSandbox, workspace: Path) -> None:
+    """A file cannot be larger than the quota; more of them are seen by the watchdog."""
+    line = "i=0; while :; do i=$((i+1)); head -c 20000000 /dev/zero > file$i || exit 9; done"
+    result = await sandbox.run(made(line, workspace))
+    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    assert await none_is_left(workspace)
+    assert await asyncio.to_thread(used_mb, workspace) < 40 * QUOTA_MB
+
+
+async def test_one_file_cannot_be_larger_than_the_quota(sandbox: LocalSandbox, workspace: Path) -> None:
+    result = await sandbox.run(made("head -c 2000000000 /dev/zero > file; echo ended $?", workspace))
+    assert "ended 0" not in result.output
+    assert await asyncio.to_thread(used_mb, workspace) <= QUOTA_MB + 1
+
+
+async def test_who_is_over_the_quota_is_told_and_can_clear_up(sandbox: LocalSandbox, workspace: Path) -> None:
+    fill = "for i in 1 2 3 4; do head -c 90000000 /dev/zero > file$i; done; sleep 60"
+    assert (await sandbox.run(made(fill, workspace))).killed_for == "disk_quota"
+    cleared = await sandbox.run(made("rm file*; echo cleared", workspace))
+    assert (cleared.killed_for, cleared.disk_full, cleared.output) == (None, False, "cleared\n")
+
+
+FILES = """
+import os
+for folder in range(1000):
+    os.mkdir(f"d{folder}")
+    for number in range(1000):
+        os.close(os.open(f"d{folder}/{number}", os.O_CREAT | os.O_WRONLY))
+"""
+
+
+async def test_a_million_small_files_end_their_command(sandbox: LocalSandbox, workspace: Path) -> None:
+    (workspace / "files.py").write_text(FILES)
+    result = await sandbox.run(made(f"{PYTHON} -S -E files.py", workspace, timeout_s=110))
+    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    await asyncio.to_thread(subprocess.run, ["rm", "-rf", str(workspace)], check=True)
+
+
+async def test_who_ignores_the_signal_to_end_is_ended(sandbox: LocalSandbox, workspace: Path) -> None:
+    line = "trap '' TERM INT HUP; (trap '' TERM; sleep 600) & while :; do sleep 1; done"
+    result = await sandbox.run(made(line, workspace, timeout_s=0.5))
+    assert (result.timed_out, result.killed_for) == (True, "timeout")
+    assert await none_is_left(workspace)
+
+
+async def test_who_holds_the_output_open_does_not_hold_the_result(sandbox: LocalSandbox, workspace: Path) -> None:
+    result = await sandbox.run(made("(setsid sleep 600 &) ; echo done", workspace))
+    assert (result.exit_code, result.output) == (0, "done\n")
+    assert result.seconds < 60
+    if not not_held(sandbox, "daemons"):
+        assert await none_is_left(workspace)
+
+
+async def test_time_and_processor_of_all_its_processes_are_counted(sandbox: LocalSandbox, workspace: Path) -> None:
+    result = await sandbox.run(made("timeout 0.3 sh -c 'while :; do :; done' & wait", workspace))
+    if result.cpu_s is None:
+        pytest.skip("nobody counts it: a namespace hides it, and there is no control group")
+    assert result.cpu_s > 0.02
+
+
+async def test_three_hundred_agents_in_blocking_commands_are_cancelled_and_nothing_is_left(
+    sandbox: LocalSandbox, workspace: Path
+) -> None:
+    """Ten seconds stand in the contract; the figure itself is in benchmarks/commands.py."""
+    line = "sleep 600 & (setsid sleep 600 &) ; touch started-$AGENT; wait"
+    running = []
+    agents = AGENTS if sandbox.level == PINS[0] else AGENTS // 5
+    for number in range(agents):
+        walls = Walls(agent=f"tests/{number}", workspace=workspace, memory_mb=MEMORY_MB)
+        command = Command(line=line, cwd=workspace, timeout_s=600, walls=walls, env={"AGENT": str(number)})
+        running.append(asyncio.ensure_future(sandbox.run(command)))
+    while len(os.listdir(workspace)) < agents:  # noqa: PTH208  # names are all we need
+        assert not any(task.done() for task in running)
+        await asyncio.sleep(0.1)
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running, timeout=60)
+    assert all(task.cancelled() for task in running)
+    assert await none_is_left(workspace)
+
+
+def used_mb(folder: Path) -> float:
+    out = subprocess.run(["du", "-sm", str(folder)], capture_output=True, text=True, check=False).stdout
+    return float(out.split()[0])
