@@ -145,7 +145,14 @@ class Workshop:
     def run_desk(self) -> RunDesk:
         """A run's beginning and end."""
         given = self.settings
-        machine = Machine(self.sandbox.level, self.sandbox.not_enforced, given.heartbeat_s, given.audit_s)
+        machine = Machine(
+            self.sandbox.level,
+            self.sandbox.not_enforced,
+            given.heartbeat_s,
+            given.audit_s,
+            refuses_network=self.sandbox.refuses_network,
+            private=(given.home,),
+        )
         return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst_call)
 
 

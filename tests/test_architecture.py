@@ -48,6 +48,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 DOORS = {
     ("headway.cli", "worker"): ("headway/cli/worker.py", "the command that starts the worker processes"),
+    ("headway.cli", "headway.sandbox"): ("headway/cli/doctor.py", "the command that asks every room how it stands"),
+    ("headway.cli", "headway.agent"): ("headway/cli/doctor.py", "the same"),
     ("headway.cli", "workflows"): ("headway/cli/replay.py", "the command that runs workflows over their histories"),
 }
 """An import that only one file may make."""

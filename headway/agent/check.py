@@ -5,13 +5,15 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from headway.agent.conversation import Beat
 from headway.agent.excerpt import cut
 from headway.agent.files import Files
 from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
-from headway.agent.walling import walls_of
+from headway.agent.walling import walls_of, without_secrets
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
 from headway.domain.spec import RunSpec
@@ -71,11 +73,12 @@ class Checker:
             beat(f"runs {name}")
             home = Files(workspace.path).home()
             limit = float(spec.limits.command_seconds)
-            walls = await in_thread(walls_of, workspace.task, workspace, spec)
+            walls = await in_thread(partial(walls_of, workspace.task, workspace, spec, setup=name == "setup"))
             asked = Command(line=line, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
             result = await self._sandbox.run(asked)
             seconds += result.seconds
             if result.exit_code != 0:
+                result = replace(result, output=without_secrets(result.output, walls))
                 return self._red(commit, name, result, seconds)
         return CheckVerdict(commit=commit, passed=True, why="passed", seconds=round(seconds, 1), at=self._clock())
 

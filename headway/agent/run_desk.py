@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from headway.agent.models import ROLES, Chosen, ModelRole, Models
 from headway.agent.prompts import Prompts
+from headway.agent.walling import check_policy
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError
 from headway.domain.events import Event
@@ -43,12 +45,16 @@ class Machine:
         not_enforced: What commands are not kept from at that level.
         heartbeat_s: Heartbeat timeout of every activity.
         audit_s: Silence after which planners look up what became of their children.
+        refuses_network: Why no command can be given a network; empty where it can.
+        private: Folders that no command may see.
     """
 
     level: str
     not_enforced: tuple[str, ...]
     heartbeat_s: int = 60
     audit_s: int = 600
+    refuses_network: str = ""
+    private: tuple[Path, ...] = ()
 
 
 class RunDesk:
@@ -78,6 +84,7 @@ class RunDesk:
             UserError: The input, the repository or the model's name needs the user.
         """
         spec = parse_spec(order.spec)
+        check_policy(spec, self._machine.private)
         await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
         facts = await asyncio.to_thread(self._hubs(order.run).prepare, spec.repo, spec.base)
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
@@ -89,6 +96,7 @@ class RunDesk:
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts, chosen)
         notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
         notes += [self._prompts.told] if self._prompts.told else []
+        notes += self._without_network(spec)
         notes += probe.notes
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen),
@@ -100,6 +108,12 @@ class RunDesk:
             rehearsal=probe.rehearsal,
             notes=tuple(notes),
         )
+
+    def _without_network(self, spec: RunSpec) -> list[str]:
+        why, policy = self._machine.refuses_network, spec.policy.network
+        if not why or policy == "none" or (policy == "setup" and spec.setup is None):
+            return []
+        return [f"policy.network is '{policy}', but no command reaches out on this machine: {why}"]
 
     def _context(
         self,

@@ -1,23 +1,83 @@
 """The walls around an agent's commands, from what its run says."""
 
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 from headway.domain.spec import RunSpec
 from headway.git.workspace import Workspace
 from headway.sandbox.caches import keep_small, shared_caches
+from headway.sandbox.visible import refused
 from headway.sandbox.walls import Walls
+from headway.trace.redaction import REDACTED
+
+SHORTEST_SECRET = 4
+"""A shorter value would vanish from every text."""
 
 
-def walls_of(agent: AgentId, workspace: Workspace, spec: RunSpec) -> Walls:
+def walls_of(
+    agent: AgentId, workspace: Workspace, spec: RunSpec, *, setup: bool = False, env: Mapping[str, str] = os.environ
+) -> Walls:
     """What a command of this agent is held to. Its git borrows the hub's objects, so that it may read those.
 
     Makes the run's shared caches where they are missing, and sees to it that they stay small: not for an event loop.
+
+    Args:
+        agent: Whose command it is.
+        workspace: Where it works.
+        spec: What its run says.
+        setup: It is the user's `setup`, and may have more.
+        env: Where the values of `policy.setup_env` are.
     """
+    policy = spec.policy
     caches = workspace.hub.folder.parent / "caches"
     keep_small(caches, spec.limits.command_seconds)
     return Walls(
         agent=agent,
         workspace=workspace.path,
-        readable=(workspace.hub.folder / "objects",),
-        caches=shared_caches(caches, spec.policy.caches),
+        readable=(workspace.hub.folder / "objects", *map(_place, policy.read_only)),
+        caches=shared_caches(caches, policy.caches),
+        network=policy.network == "tasks" or (setup and policy.network == "setup"),
         memory_mb=spec.limits.agent_memory_mb,
+        wrap=None if setup else policy.wrap,
+        secrets={name: env[name] for name in policy.setup_env if name in env} if setup else {},
     )
+
+
+def without_secrets(text: str, walls: Walls) -> str:
+    """What a command said, fit for a log: the values that only it was given are taken out."""
+    for value in sorted(walls.secrets.values(), key=len, reverse=True):
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, REDACTED)
+    return text
+
+
+def check_policy(spec: RunSpec, private: Sequence[Path], env: Mapping[str, str] = os.environ) -> None:
+    """See at a run's start whether this machine can and may give its commands what it asks for.
+
+    Args:
+        spec: What the run says.
+        private: Folders that no command may see.
+        env: Where the values of `policy.setup_env` are.
+
+    Raises:
+        UserError: With everything that is refused.
+    """
+    problems = [
+        f"policy.read_only: {text} is not shown: {why}"
+        for text in spec.policy.read_only
+        if (why := refused(_place(text), private))
+    ]
+    problems += [
+        f"policy.setup_env: {name} is not set in the environment of the worker processes"
+        for name in spec.policy.setup_env
+        if name not in env
+    ]
+    if problems:
+        raise UserError("input: " + "\n".join(problems), "Nothing was started and nothing was changed.")
+
+
+def _place(text: str) -> Path:
+    return Path(text).expanduser()

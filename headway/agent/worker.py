@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from headway.agent import guards, last_word
@@ -21,7 +22,7 @@ from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import usage_of
-from headway.agent.walling import walls_of
+from headway.agent.walling import walls_of, without_secrets
 from headway.agent.workbench import Workbench
 from headway.domain.budget import Amount
 from headway.domain.errors import TransientError
@@ -175,7 +176,8 @@ class WorkerAgent:
         beat("runs setup")
         home = Files(job.workspace.path).home()
         limit = float(job.spec.limits.command_seconds)
-        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, walls=job.bench.walls, home=home)
+        walls = await in_thread(partial(walls_of, job.order.me, job.workspace, job.spec, setup=True))
+        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, walls=walls, home=home)
         async with alone(job.workspace, job.talk.log):
             result = await while_held(job.talk.log, self._sandbox.run(asked))
         data = {
@@ -183,7 +185,7 @@ class WorkerAgent:
             "command": command,
             "exit_code": result.exit_code,
             "ended": how_it_ended(result),
-            "output": cut_middle(result.output, SETUP_OUTPUT_CHARS),
+            "output": cut_middle(without_secrets(result.output, walls), SETUP_OUTPUT_CHARS),
         }
         job.talk.note("agent.state", data, dur_ms=result.seconds * 1000)
 

@@ -11,6 +11,7 @@ from headway.cli.cancel import cancel
 from headway.cli.check import check
 from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
+from headway.cli.doctor import doctor
 from headway.cli.down import down
 from headway.cli.leaving import leave
 from headway.cli.pause import pause
@@ -40,6 +41,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     up,
     down,
     check,
+    doctor,
     run,
     status,
     pause,

@@ -23,10 +23,6 @@ NOT_IN_THIS_VERSION = frozenset(
         "limits.usd",
         "limits.usd_per_hour",
         "limits.task_usd",
-        "policy.network",
-        "policy.setup_env",
-        "policy.read_only",
-        "policy.wrap",
         "models.planner.price",
         "models.worker.price",
         "models.fixer.price",
@@ -34,6 +30,9 @@ NOT_IN_THIS_VERSION = frozenset(
     }
 )
 """Fields of the contract that a later version acts on."""
+
+OUR_VARIABLES = ("OPENAI_", "TEMPORAL_", "HEADWAY_")
+"""How the names of variables begin that hold the keys of the worker processes."""
 
 SHOWN_CHARS = 60
 """How much of a value a message repeats."""
@@ -45,6 +44,20 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _absolute(text: str) -> str:
+    if not _without_nul(text).startswith(("/", "~/")):
+        raise ValueError("must be an absolute path, or one that begins with ~/")
+    return text
+
+
+def _may_be_given(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("must be the name of a variable")
+    if name.startswith(OUR_VARIABLES):
+        raise ValueError(f"must not name a variable of Headway's own ({', '.join(OUR_VARIABLES)}...)")
+    return name
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_without_nul)]
 Command = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000), AfterValidator(_without_nul)
@@ -54,6 +67,8 @@ Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, p
 Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
 Bounded = Count | Literal["none"]
 Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+Folder = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]
+Variable = Annotated[str, StringConstraints(max_length=200), AfterValidator(_may_be_given)]
 CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
 """Build tools whose own cache many agents can share."""
 
@@ -102,11 +117,18 @@ class Limits(_Input):
 
 
 class Policy(_Input):
-    """What every agent of the run is told and held to."""
+    """What every agent of the run is told and held to.
+
+    Attributes:
+        network: Which commands reach out: none, only `setup`, or all.
+        setup_env: Variables of the worker processes whose values `setup` gets, and nothing else does.
+        read_only: More folders that commands may read.
+        wrap: A command that every command but `setup` runs through; it is given that one as its arguments.
+    """
 
     network: Literal["none", "setup", "tasks"] = "setup"
-    setup_env: tuple[str, ...] = ()
-    read_only: tuple[str, ...] = ()
+    setup_env: Annotated[tuple[Variable, ...], Field(max_length=50)] = ()
+    read_only: Annotated[tuple[Folder, ...], Field(max_length=50)] = ()
     wrap: Command | None = None
     caches: tuple[str, ...] = ()
     forbidden_dependencies: Annotated[tuple[Rule, ...], Field(max_length=200)] = ()

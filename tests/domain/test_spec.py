@@ -280,10 +280,6 @@ LATER: dict[str, Any] = {
     "limits.usd": 5,
     "limits.usd_per_hour": "none",
     "limits.task_usd": 1.5,
-    "policy.network": "setup",
-    "policy.setup_env": ["TOKEN"],
-    "policy.read_only": ["/opt/sdk"],
-    "policy.wrap": "with-database",
     "models.planner.price": {"input": 1.0},
     "models.worker.price": {"input": 1.0},
     "models.fixer.price": {"input": 1.0},
@@ -346,3 +342,29 @@ def test_any_json_gives_a_spec_or_one_message_with_a_field_on_each_line(raw: Any
     for line in told.removeprefix("input: ").splitlines():
         assert re.match(r".*: \S|must be one JSON object", line), line
         assert "Input should" not in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("read_only", ["opt/sdk"], "must be an absolute path, or one that begins with ~/"),
+        ("read_only", ["~root/sdk"], "must be an absolute path, or one that begins with ~/"),
+        ("setup_env", ["A B"], "must be the name of a variable"),
+        (
+            "setup_env",
+            ["OPENAI_API_KEY"],
+            "must not name a variable of Headway's own (OPENAI_, TEMPORAL_, HEADWAY_...)",
+        ),
+        ("network", "all", "must be 'none', 'setup' or 'tasks', got \"all\""),
+        ("wrap", "", "must not be empty"),
+    ],
+)
+def test_what_commands_may_have_is_asked_for_in_few_ways(field: str, value: Any, why: str) -> None:
+    assert refusal(LEAST | {"policy": {field: value}}) == f"input: policy.{field}: {why}"
+
+
+def test_commands_may_have_more_where_the_user_says_so() -> None:
+    asked = {"network": "tasks", "setup_env": ["TOKEN"], "read_only": ["/opt/sdk", "~/sdk"], "wrap": "with-database"}
+    policy = parse_spec(LEAST | {"policy": asked}).policy
+    assert policy.network == "tasks"
+    assert (policy.setup_env, policy.read_only, policy.wrap) == (("TOKEN",), ("/opt/sdk", "~/sdk"), "with-database")

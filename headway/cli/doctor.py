@@ -1,0 +1,115 @@
+"""`headway doctor`: what this machine brings to a run, on one screen."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import psutil
+import typer
+
+from headway.cli.home import home_from
+from headway.domain.errors import UserError
+from headway.domain.finding import Finding, FindingState
+
+MARKS: dict[FindingState, str] = {"good": "ok", "lacking": "--", "broken": "!!"}
+SLOW = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "drvfs"}
+"""File systems whose locks or speed a run cannot build on."""
+
+LEAST_GIT = (2, 38)
+FULL = 85
+"""Per cent of the disk from which agents are given out more slowly."""
+
+
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON, for a program.")] = False,
+) -> None:
+    """Show what this machine brings to a run: sandbox, tools, disk, model.
+
+    Ends with 1 when something does not work.
+    """
+    found = asyncio.run(look(home_from()))
+    if as_json:
+        typer.echo(orjson.dumps([each.model_dump() for each in found], option=orjson.OPT_INDENT_2).decode())
+    else:
+        for line in shown(found):
+            typer.echo(line)
+    raise typer.Exit(1 if any(each.state == "broken" for each in found) else 0)
+
+
+async def look(home: Path) -> tuple[Finding, ...]:
+    """Everything that can be found out about this machine."""
+    from headway.agent.model_settings import model_findings
+    from headway.sandbox import cgroup
+    from headway.sandbox.gates import Gates
+    from headway.sandbox.levels import Levels
+    from headway.sandbox.resources import Resources
+
+    cages = await asyncio.to_thread(cgroup.Cages.detect)
+    levels = await asyncio.to_thread(Levels, (home,), Resources(cages))
+    gates = Gates(home / "gates", os.cpu_count() or 1)
+    return (
+        *levels.findings(),
+        *(cages.findings() if cages else cgroup.lacking()),
+        *gates.findings(),
+        *await asyncio.to_thread(tools),
+        *state_folder(home),
+        *await model_findings(os.environ, home),
+    )
+
+
+def tools() -> Iterator[Finding]:
+    """Programs that every run needs."""
+    from headway.cli.service_settings import find_settings, load_settings
+    from headway.cli.temporal_cli import find_cli
+
+    if shutil.which("git") is None:
+        yield Finding(
+            topic="git", state="broken", says="git is not on PATH", remedy="apt install git, brew install git"
+        )
+    else:
+        told = subprocess.run(["git", "version"], capture_output=True, text=True, check=False).stdout.split()
+        version = told[2] if len(told) > 2 else "?"  # noqa: PLR2004  # git version 2.39.5
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+        old = numbers < LEAST_GIT
+        remedy = "install git 2.38 or newer" if old else ""
+        yield Finding(topic="git", state="broken" if old else "good", says=f"git {version}", remedy=remedy)
+    try:
+        cli = find_cli(load_settings(find_settings(None)).cli)
+    except UserError as error:
+        yield Finding(topic="temporal", state="broken", says=error.message, remedy=error.remedy)
+    else:
+        yield Finding(topic="temporal", state="good", says=f"temporal {cli.version} at {cli.path}")
+
+
+def state_folder(home: Path) -> Iterator[Finding]:
+    """Where everything lies that a run needs to go on."""
+    usage = shutil.disk_usage(home)
+    used = 100 * (usage.total - usage.free) // usage.total
+    kind = _file_system(home)
+    says = f"{home} on {kind}, {usage.free / 1e9:,.1f} GB free ({used} % used)"
+    if kind in SLOW:
+        remedy = "set HEADWAY_HOME to a folder on a local disk"
+        yield Finding(topic="state folder", state="broken", says=f"{says}: not a local file system", remedy=remedy)
+    elif used >= FULL:
+        yield Finding(topic="state folder", state="lacking", says=says, remedy="free some space, or move HEADWAY_HOME")
+    else:
+        yield Finding(topic="state folder", state="good", says=says)
+
+
+def shown(found: Iterable[Finding]) -> Iterator[str]:
+    """The screen: a line for each finding, and one for what to do about it."""
+    for each in found:
+        yield f"{MARKS[each.state]}  {each.topic}: {each.says}"
+        if each.remedy and each.state != "good":
+            yield f"      {each.remedy}"
+
+
+def _file_system(place: Path) -> str:
+    mounts = [part for part in psutil.disk_partitions(all=True) if place.resolve().is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "an unknown file system"

@@ -1,0 +1,82 @@
+"""What a run's policy gives to its commands, and what it keeps from them."""
+
+from pathlib import Path
+
+import pytest
+
+from headway.agent.walling import check_policy, walls_of, without_secrets
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId
+from headway.domain.spec import RunSpec
+from headway.git.workspace import Workspace
+from headway.sandbox.walls import Walls
+from tests.agent.stage import ROOT, Stage
+
+AGENT = AgentId(f"{ROOT}/1.1-00000000")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Stage(tmp_path).places.open(AGENT, 1, 1)
+
+
+def spec(**policy: object) -> RunSpec:
+    return RunSpec.model_validate({"repo": "r", "instructions": "i", "policy": policy})
+
+
+@pytest.mark.parametrize(
+    ("policy", "setup", "task"), [("none", False, False), ("setup", True, False), ("tasks", True, True)]
+)
+def test_the_network_is_for_whom_the_policy_names(workspace: Workspace, policy: str, setup: bool, task: bool) -> None:
+    said = spec(network=policy)
+    assert walls_of(AGENT, workspace, said, setup=True).network is setup
+    assert walls_of(AGENT, workspace, said).network is task
+
+
+def test_only_setup_gets_the_values_of_the_variables_that_are_named(workspace: Workspace) -> None:
+    said, env = spec(setup_env=["TOKEN"]), {"TOKEN": "plum-pie", "OTHER": "x"}
+    assert walls_of(AGENT, workspace, said, setup=True, env=env).secrets == {"TOKEN": "plum-pie"}
+    assert walls_of(AGENT, workspace, said, env=env).secrets == {}
+
+
+def test_every_command_but_setup_runs_through_the_wrapping_one(workspace: Workspace) -> None:
+    said = spec(wrap="with-database")
+    assert walls_of(AGENT, workspace, said).wrap == "with-database"
+    assert walls_of(AGENT, workspace, said, setup=True).wrap is None
+
+
+def test_the_hubs_objects_can_be_read_and_its_refs_cannot(workspace: Workspace, tmp_path: Path) -> None:
+    readable = walls_of(AGENT, workspace, spec(read_only=[str(tmp_path)])).readable
+    assert readable == (workspace.hub.folder / "objects", tmp_path)
+
+
+def test_values_of_setup_are_taken_out_of_what_is_logged_and_shown(tmp_path: Path) -> None:
+    walls = Walls(agent="a", workspace=tmp_path, secrets={"LONG": "plum-pie", "PART": "plum", "TINY": "e"})
+    assert without_secrets("plum-pie, plum, else", walls) == "[redacted], [redacted], else"
+    assert "plum" not in repr(walls)
+
+
+def test_what_a_run_may_not_have_is_refused_at_its_start(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "runs").mkdir(parents=True)
+    said = spec(read_only=[str(state / "runs"), str(tmp_path), "/nowhere", "/proc"], setup_env=["TOKEN"])
+    with pytest.raises(UserError) as refused:
+        check_policy(said, (state,), env={})
+    ours = "it would show Headway's own state: logs, keys, other workspaces"
+    assert refused.value.message.splitlines() == [
+        f"input: policy.read_only: {state / 'runs'} is not shown: {ours}",
+        f"policy.read_only: {tmp_path} is not shown: {ours}",
+        "policy.read_only: /nowhere is not shown: it does not exist on the machine that runs the commands",
+        "policy.read_only: /proc is not shown: it would show what belongs to the system or to other users",
+        "policy.setup_env: TOKEN is not set in the environment of the worker processes",
+    ]
+    check_policy(spec(read_only=["/usr/share"], setup_env=["TOKEN"]), (state,), env={"TOKEN": "x"})
+
+
+async def test_a_failed_setup_tells_nothing_of_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.agent.test_check import verdict
+
+    monkeypatch.setenv("TOKEN_FOR_SETUP", "plum-pie-17")
+    more = {"setup": 'echo "error: $TOKEN_FOR_SETUP"; exit 1', "check": "true"}
+    found = await verdict(Stage(tmp_path, more=more | {"policy": {"setup_env": ["TOKEN_FOR_SETUP"]}}))
+    assert found.failing == "error: [redacted]"
