@@ -1,4 +1,4 @@
-"""What landings are measured on: a generated repository with history, and changes of it that are ready to land."""
+"""What landings are measured on: a repository with history, and changes of it that are ready to land."""
 
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import IO
 
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.git.hub import Hub
-from headway.git.objects import Reader, digest_of
+from headway.git.objects import Reader
 from headway.git.pack import Pack
 from headway.git.splice import Change, Splice
 from headway.git.spool import Queued
@@ -18,7 +18,6 @@ FILES = 7_500
 LINES = 60
 AUTHOR = "Bench Mark <bench@example.org>"
 RUN = RunName("bench")
-HOT = b"p00/q00/f00000.py"
 _PER_COMMIT = 100
 
 
@@ -32,11 +31,11 @@ def text_of(number: int) -> str:
     return "".join(f"value_{line} = {number * line}\n" for line in range(LINES))
 
 
-def generate(folder: Path, commits: int = 75) -> Path:
-    """A bare repository of 7,500 files, in `commits` commits; those after the 75th change one file each."""
+def generate(folder: Path, commits: int = FILES // _PER_COMMIT) -> Path:
+    """A bare repository of 7,500 files; commits after the 75th change one file each."""
     folder.mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", folder], check=True)
-    command = ["git", f"--git-dir={folder}", "fast-import", "--quiet"]
+    command = ["git", f"--git-dir={folder}", "fast-import", "--quiet", "--depth=10"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as load:
         assert load.stdin is not None
         for number in range(commits):
@@ -47,12 +46,12 @@ def generate(folder: Path, commits: int = 75) -> Path:
 
 def _commit(to: IO[bytes], number: int) -> None:
     said = f"Change {number}\n".encode()
-    who = f"committer {AUTHOR} {1_700_000_000 + number} +0000\n".encode()
+    who = f"committer {AUTHOR} {1_600_000_000 + number} +0000\n".encode()
     to.write(b"commit refs/heads/main\n" + who + b"data %d\n" % len(said) + said)
     first = number * _PER_COMMIT
     changed = range(first, first + _PER_COMMIT) if first < FILES else [number % FILES]
     for each in changed:
-        body = text_of(each).encode() + (b"" if first < FILES else b"# %d\n" % number)
+        body = text_of(each).encode() if first < FILES else b"value = %d\n" % number
         to.write(b"M 100644 inline %s\ndata %d\n" % (path_of(each).encode(), len(body)) + body + b"\n")
     to.write(b"\n")
 
@@ -68,32 +67,36 @@ class Ready:
         self.reader = Reader(self.hub.repo)
         self.pack = Pack(self.hub.folder / "objects" / "pack", self.base)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
+        listed = self.hub.repo.run("ls-tree", "-r", "-z", self.base).out.split(b"\0")
+        self.paths = [line.partition(b"\t")[2] for line in listed if line.startswith(b"100644 ")]
 
-    def change(self, path: bytes, body: bytes, base: Oid, task: int, place: str) -> Queued:
+    def change(self, path: bytes, body: bytes, base: Oid, submitter: int, place: str) -> Queued:
         """One file set to `body`, on `base`. `flush` puts the objects into the hub."""
-        tree = Oid(self.reader.read(base)[5 : 5 + len(base)].decode())
-        old = self.entry(tree, path)
-        change = Change(path, old, ("100644", self.pack.add("blob", body)))
+        tree = self._tree(base)
+        change = Change(path, self.entry(tree, path), ("100644", self.pack.add("blob", body)))
         changed = self.splice.into(tree, [change])
-        me = AgentId(f"{RUN}/root-0a1b2c3d/1.{task}-{task:08x}")
-        asked = Submission(f"Change {path.decode()}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place)
+        me = AgentId(f"{RUN}/root-0a1b2c3d/1.{submitter}-{submitter:08x}")
+        asked = Submission(f"Change {path.decode(errors='replace')}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place)
         mark = asked.mark(base, changed)
         return Queued("", "", "", me, mark, base, changed, AUTHOR, asked.text(mark), (change,))
 
+    def _tree(self, commit: Oid) -> Oid:
+        return Oid(self.reader.read(commit)[5 : 5 + len(commit)].decode())
+
     def entry(self, tree: Oid, path: bytes) -> tuple[str, Oid] | None:
-        """Mode and id of a file."""
+        """Mode and id of a file; None where there is none."""
         *folders, name = path.split(b"/")
         for folder in folders:
             line = self.reader.tree(tree).get(folder)
             if line is None:
                 return None
-            tree = Oid(line.rpartition(folder + b"\0")[2].hex())
+            tree = Oid(line[len(b"40000 ") + len(folder) + 1 :].hex())
         line = self.reader.tree(tree).get(name)
         return None if line is None else ("100644", Oid(line[len(b"100644 ") + len(name) + 1 :].hex()))
 
     def blob(self, commit: Oid, path: bytes) -> bytes:
         """A file of a commit."""
-        found = self.entry(Oid(self.reader.read(commit)[5 : 5 + len(commit)].decode()), path)
+        found = self.entry(self._tree(commit), path)
         assert found is not None
         return self.reader.read(found[1])
 
@@ -102,14 +105,10 @@ class Ready:
         self.pack.write(synced=False)
 
     def disjoint(self, first: int, step: int) -> Iterator[Queued]:
-        """Changes of one file each, none of which anybody else changes; past the last file, new ones."""
-        number = first
+        """Changes of one file each, which nobody else changes; the first path is left out, and past the last: new."""
+        number = first + 1
         while True:
-            body = f"{text_of(number)}# changed by {first}\n".encode()
-            yield self.change(path_of(number).encode(), body, self.base, first, f"bench:{number}")
+            known = number < len(self.paths)
+            path = self.paths[number] if known else path_of(number + FILES).encode()
+            yield self.change(path, f"{text_of(number)}# by {first}\n".encode(), self.base, first, f"bench:{number}")
             number += step
-
-
-def hash_blob(body: bytes, like: Oid) -> Oid:
-    """The id of a blob."""
-    return Oid(digest_of(b"blob %d\0%s" % (len(body), body), like).hex())

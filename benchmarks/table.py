@@ -37,11 +37,15 @@ class Outcome:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """`--quick` and `--json FILE`, as every benchmark takes them."""
+def arguments(description: str | None, *, repository: bool = False) -> argparse.Namespace:
+    """`--quick` and `--json FILE`, as every benchmark takes them; some also take a repository to measure on."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="end in 50 s on 2 cores")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    if repository:
+        parser.add_argument(
+            "repository", nargs="?", type=Path, help="path of a repository; by default one is generated"
+        )
     return parser.parse_args()
 
 

@@ -53,6 +53,9 @@ class Folding:
     """Folds the queue of one hub, for one process. Only for whoever holds `lock`; not safe for threads.
 
     `fenced` tells from a submission's fence whether a submitter in another process still has its lease.
+
+    Attributes:
+        wasted: Landings that were made in vain, because somebody else moved the trunk meanwhile.
     """
 
     def __init__(self, hub: Hub, spool: Spool, lock: TrunkLock, fenced: Callable[[str], bool], *, synced: bool) -> None:
@@ -66,6 +69,7 @@ class Folding:
         self.reader = Reader(hub.repo)
         self.pack = Pack(hub.folder / "objects" / "pack", base)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
+        self.wasted = 0
         self._trees: tuple[Oid, Oid] | None = None
 
     def fold(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
@@ -89,6 +93,7 @@ class Folding:
                 batch = self._filled(places, client, own)
                 if self._moved(batch):
                     return self._told(batch, client)
+                self.wasted += len(batch.marks)
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:
                 self.ledger.mend()

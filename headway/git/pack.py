@@ -12,6 +12,7 @@ from headway.git.objects import digest_of
 
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _QUICK = 1
+_STORED = 65_535
 _BIG = 0x80000000
 
 
@@ -66,7 +67,7 @@ class Pack:
         parts = [b"PACK" + struct.pack(">II", 2, len(self.objects))]
         places, at = {}, len(parts[0])
         for oid, (kind, body) in self.objects.items():
-            stored = _header(_KINDS[kind], len(body)) + zlib.compress(body, _QUICK)
+            stored = _header(_KINDS[kind], len(body)) + _deflated(body)
             places[oid] = (at, zlib.crc32(stored))
             parts.append(stored)
             at += len(stored)
@@ -95,6 +96,14 @@ class Pack:
             )
         )
         return body + digest_of(body, self.like)
+
+
+def _deflated(body: bytes) -> bytes:
+    """A zlib stream. Small bodies are stored: most of a tree is hashes, and upkeep packs it as a difference anyway."""
+    if len(body) > _STORED:
+        return zlib.compress(body, _QUICK)
+    block = b"\x78\x01\x01" + struct.pack("<HH", len(body), len(body) ^ 0xFFFF)
+    return block + body + struct.pack(">I", zlib.adler32(body))
 
 
 def _header(kind: int, size: int) -> bytes:

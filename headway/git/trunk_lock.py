@@ -33,6 +33,7 @@ class TrunkLock:
         self._me = {"pid": os.getpid(), "started": psutil.Process().create_time()}
         self._seen: tuple[bytes, float] = (b"", 0.0)
         self._looked = 0.0
+        self._beaten = 0.0
         self.left_moving_to = ""
 
     def take(self) -> bool:
@@ -44,11 +45,16 @@ class TrunkLock:
             return False
         self._seen = (b"", 0.0)
         self.left_moving_to = str(_note(os.pread(self._fd, 4096, 0)).get("moving_to", ""))
+        self._beaten = -PATIENCE_S
         self.beat()
         return True
 
     def beat(self, moving_to: str = "") -> None:
         """Show that the holder lives; `moving_to` is what the trunk is about to be moved to."""
+        now = time.monotonic()
+        if not moving_to and now - self._beaten < PATIENCE_S / 20:
+            return
+        self._beaten = now
         note = json.dumps({**self._me, "beat": time.monotonic_ns(), "moving_to": moving_to}).encode()
         os.pwrite(self._fd, note, 0)
         os.ftruncate(self._fd, len(note))

@@ -52,6 +52,11 @@ class Turns:
         self._waiting: dict[str, _Waiting] = {}
         self._hub = hub
 
+    @property
+    def wasted(self) -> int:
+        """Landings that this process made in vain, because somebody else moved the trunk meanwhile."""
+        return self._folding.wasted
+
     def submit(self, queued: Queued, check: Check) -> Verdict:
         """Queue a submission and wait for its answer. `ticket` and `client` of it are filled in here.
 
