@@ -64,8 +64,8 @@ class Ready:
     base: Oid
 
     def __post_init__(self) -> None:
-        self.reader = Reader(self.hub.repo)
         self.pack = Pack(self.hub.folder / "objects" / "pack", self.base)
+        self.reader = Reader(self.hub.repo, self.pack.objects)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
         listed = self.hub.repo.run("ls-tree", "-r", "-z", self.base).out.split(b"\0")
         self.paths = [line.partition(b"\t")[2] for line in listed if line.startswith(b"100644 ")]

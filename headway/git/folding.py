@@ -17,10 +17,10 @@ from headway.git.commit_text import commit_text
 from headway.git.hub import NOBODY, TRUNK, Hub
 from headway.git.landed import Mark
 from headway.git.ledger import Ledger
-from headway.git.merging import merge_commits
 from headway.git.objects import Reader
 from headway.git.pack import Pack
 from headway.git.refs import read_ref, swap
+from headway.git.scratch import Scratch
 from headway.git.splice import Splice, Uneven
 from headway.git.spool import Queued, Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
@@ -66,8 +66,9 @@ class Folding:
         self.synced = synced
         base = hub.facts().base
         self.ledger = Ledger(hub.folder, base)
-        self.reader = Reader(hub.repo)
         self.pack = Pack(hub.folder / "objects" / "pack", base)
+        self.reader = Reader(hub.repo, self.pack.objects)
+        self.scratch = Scratch(hub.repo, self.pack, self.reader)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
         self.wasted = 0
         self._trees: tuple[Oid, Oid] | None = None
@@ -94,6 +95,7 @@ class Folding:
                 if self._moved(batch):
                     return self._told(batch, client)
                 self.wasted += len(batch.marks)
+                self._begin_anew()
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:
                 self.ledger.mend()
@@ -101,8 +103,12 @@ class Folding:
         except OSError as error:
             raise TransientError(f"landing in {self.hub.folder} failed: {error}") from error
         finally:
-            self.pack.objects = {}
+            self._begin_anew()
         raise TransientError("the trunk is moved by somebody who does not take its lock")
+
+    def _begin_anew(self) -> None:
+        self.pack.clear()
+        self.scratch.clear()
 
     def idle(self) -> None:
         """Nobody of this process waits: let go of what costs while it waits."""
@@ -164,20 +170,18 @@ class Folding:
         return Verdict("landed", commit, commit)
 
     def _merged(self, batch: _Batch, queued: Queued) -> Oid | Verdict:
-        """The tree of a real merge, or the conflict. Git has to see the batch's objects for that."""
+        """The tree of a real merge, or the conflict."""
         side = self.pack.add("commit", commit_text(queued.tree, (queued.base,), NOBODY, "submission\n"))
-        self.pack.write(synced=self.synced)
-        merged = merge_commits(self.hub.repo, batch.tip, side)
+        merged = self.scratch.merge(batch.tip, side)
         if merged.conflicts:
             return Verdict("conflicted", batch.tip, tree=merged.tree, conflicts=merged.conflicts)
         return merged.tree
 
     def _moved(self, batch: _Batch) -> bool:
-        if batch.tip == batch.start:
-            # Objects may have been written all the same: a conflict refers to the trunk as it stood within the batch.
-            self.pack.write(synced=self.synced)
-            return True
+        # Also where nothing landed: what a conflict is answered with is in there.
         self.pack.write(synced=self.synced)
+        if batch.tip == batch.start:
+            return True
         self.lock.beat(batch.tip)
         left = self.lock.left_moving_to
         if not swap(self.hub.folder, TRUNK, batch.tip, batch.start, left=left, synced=self.synced):

@@ -58,10 +58,13 @@ class Reader:
     """Reads through `git cat-file --batch`, which is started at the first read and ends with `close`.
 
     Trees are remembered: a batch of landings reads the same folders again and again. Not safe for threads.
+
+    `pending` are objects that are not in the hub yet, by raw id, each as kind and content.
     """
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, pending: Mapping[bytes, tuple[str, bytes]]) -> None:
         self._repo = repo
+        self._pending = pending
         self._git: subprocess.Popen[bytes] | None = None
         self._trees: dict[Oid, Tree] = {}
         self._kept = 0
@@ -94,7 +97,8 @@ class Reader:
         """The entries of a tree."""
         found = self._trees.get(oid)
         if found is None:
-            found = parsed(self.read(oid), len(oid) // 2)
+            new = self._pending.get(bytes.fromhex(oid))
+            found = parsed(self.read(oid) if new is None else new[1], len(oid) // 2)
             self.remember(oid, found)
         return found
 

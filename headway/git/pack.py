@@ -1,5 +1,6 @@
 """A pack of new objects: the commits and trees of one batch of landings, in two files instead of hundreds."""
 
+import itertools
 import os
 import struct
 import zlib
@@ -16,6 +17,10 @@ _STORED = 65_535
 _BIG = 0x80000000
 
 
+Objects = dict[bytes, tuple[str, bytes]]
+"""Objects by their raw ids, each as its kind and content."""
+
+
 @dataclass
 class Pack:
     """Objects that `write` puts into the hub all at once.
@@ -27,7 +32,10 @@ class Pack:
 
     folder: Path
     like: Oid
-    objects: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+    objects: Objects = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._shown = 0
 
     def add(self, kind: str, body: bytes) -> Oid:
         """Take an object in; returns its id."""
@@ -41,10 +49,25 @@ class Pack:
         Raises:
             OSError: The disk is full or broken; nothing is visible.
         """
-        if not self.objects:
+        self._put(self.objects, self.folder, synced=synced)
+        self.clear()
+
+    def show(self, folder: Path) -> None:
+        """Have what was taken in since the last time in another folder as well, for git to read; not synced."""
+        news = dict(itertools.islice(self.objects.items(), self._shown, None))
+        self._put(news, folder, synced=False)
+        self._shown = len(self.objects)
+
+    def clear(self) -> None:
+        """Forget what was taken in."""
+        self.objects.clear()
+        self._shown = 0
+
+    def _put(self, objects: Objects, folder: Path, *, synced: bool) -> None:
+        if not objects:
             return
-        content, places = self._packed()
-        made = [self.folder / f"tmp_pack_{os.getpid()}_{os.urandom(4).hex()}{end}" for end in ("", "_idx")]
+        content, places = self._packed(objects)
+        made = [folder / f"tmp_pack_{os.getpid()}_{os.urandom(4).hex()}{end}" for end in ("", "_idx")]
         name = content[-(len(self.like) // 2) :].hex()
         try:
             for path, body in zip(made, (content, self._index(places, content)), strict=True):
@@ -54,19 +77,18 @@ class Pack:
                     if synced:
                         os.fsync(file.fileno())
             # Git takes a pack for there once it sees the index.
-            made[0].replace(self.folder / f"pack-{name}.pack")
-            made[1].replace(self.folder / f"pack-{name}.idx")
+            made[0].replace(folder / f"pack-{name}.pack")
+            made[1].replace(folder / f"pack-{name}.idx")
             if synced:
-                sync_folder(self.folder)
+                sync_folder(folder)
         finally:
             for path in made:
                 path.unlink(missing_ok=True)
-        self.objects = {}
 
-    def _packed(self) -> tuple[bytes, dict[bytes, tuple[int, int]]]:
-        parts = [b"PACK" + struct.pack(">II", 2, len(self.objects))]
+    def _packed(self, objects: Objects) -> tuple[bytes, dict[bytes, tuple[int, int]]]:
+        parts = [b"PACK" + struct.pack(">II", 2, len(objects))]
         places, at = {}, len(parts[0])
-        for oid, (kind, body) in self.objects.items():
+        for oid, (kind, body) in objects.items():
             stored = _header(_KINDS[kind], len(body)) + _deflated(body)
             places[oid] = (at, zlib.crc32(stored))
             parts.append(stored)

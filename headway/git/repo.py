@@ -186,12 +186,14 @@ class Repo:
         work_tree: The files that belong to `index`, if the call needs any.
         index: The harness's index for that work tree.
         keep: File descriptors of locks that every process started here holds as well.
+        written: A folder that takes new objects in place of the repository's own; they are not synced.
     """
 
     git_dir: Path
     work_tree: Path | None = None
     index: Path | None = None
     keep: tuple[int, ...] = ()
+    written: Path | None = None
 
     def run(
         self,
@@ -227,6 +229,12 @@ class Repo:
             full["GIT_WORK_TREE"] = str(self.work_tree)
         if self.index is not None:
             full["GIT_INDEX_FILE"] = str(self.index)
+        if self.written is not None:
+            full["GIT_OBJECT_DIRECTORY"] = str(self.written)
+            full["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.git_dir / "objects")
+            count = int(full["GIT_CONFIG_COUNT"])
+            full |= {f"GIT_CONFIG_KEY_{count}": "core.fsync", f"GIT_CONFIG_VALUE_{count}": "none"}
+            full["GIT_CONFIG_COUNT"] = str(count + 1)
         return full
 
     def at(self, work_tree: Path, index: Path) -> "Repo":

@@ -41,8 +41,8 @@ class _Trees:
         subprocess.run(["git", "init", "--quiet", "--bare", str(folder)], env=env, check=True)
         self.repo = Repo(folder)
         self.empty = self.repo.run("hash-object", "-t", "tree", "-w", "--stdin").oid
-        self.reader = Reader(self.repo)
         self.pack = Pack(folder / "objects" / "pack", self.empty)
+        self.reader = Reader(self.repo, self.pack.objects)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
 
     def tree(self, files: Files) -> Oid:
@@ -116,7 +116,7 @@ def test_a_repository_of_sha256_lands_too(tmp_path: Path) -> None:
 
 
 def test_a_reader_whose_git_was_killed_starts_another(ground: Ground) -> None:
-    reader = Reader(ground.hub.repo)
+    reader = Reader(ground.hub.repo, {})
     first = reader.read(ground.facts.base)
     assert reader._git is not None
     os.kill(reader._git.pid, 9)

@@ -1,0 +1,63 @@
+"""Where the holder of the trunk's lock has git merge: with the batch's objects, which the hub does not have yet.
+
+Git writes beside the hub, so nothing is synced for it and nothing half-written can get among the hub's objects. What it
+wrote is taken into the batch's pack.
+"""
+
+import os
+import shutil
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+from headway.domain.ids import Oid
+from headway.git.merging import Merged, merge_commits
+from headway.git.objects import Reader, parsed
+from headway.git.pack import Pack
+from headway.git.repo import Repo
+
+_PREFIX = "scratch-"
+
+
+class Scratch:
+    """A folder for the merges of one batch, made when the first of them comes. Only for whoever holds the lock."""
+
+    def __init__(self, repo: Repo, pack: Pack, reader: Reader) -> None:
+        self._repo = repo
+        self._pack = pack
+        self._reader = reader
+        self._folder: Path | None = None
+        self._taken: set[Path] = set()
+
+    def merge(self, ours: Oid, theirs: Oid) -> Merged:
+        """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack."""
+        folder = self._folder or self._make()
+        self._pack.show(folder / "pack")
+        merged = merge_commits(replace(self._repo, written=folder), ours, theirs)
+        for path in folder.glob("[0-9a-f][0-9a-f]/*"):
+            if path not in self._taken:
+                self._taken.add(path)
+                self._take(path)
+        return merged
+
+    def _take(self, path: Path) -> None:
+        head, _, body = zlib.decompress(path.read_bytes()).partition(b"\0")
+        oid = self._pack.add(head.split()[0].decode(), body)
+        if head.startswith(b"tree"):
+            self._reader.remember(oid, parsed(body, len(oid) // 2))
+
+    def _make(self) -> Path:
+        place = self._repo.git_dir / "landing"
+        for left in place.glob(f"{_PREFIX}*"):
+            # Its maker died, because we hold the lock.
+            shutil.rmtree(left, ignore_errors=True)
+        self._folder = place / f"{_PREFIX}{os.getpid()}"
+        (self._folder / "pack").mkdir(parents=True)
+        return self._folder
+
+    def clear(self) -> None:
+        """Forget this batch."""
+        folder, self._folder = self._folder, None
+        self._taken = set()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
