@@ -73,7 +73,7 @@ class Ready:
     def change(self, path: bytes, body: bytes, base: Oid, submitter: int, place: str) -> Queued:
         """One file set to `body`, on `base`. `flush` puts the objects into the hub."""
         tree = self._tree(base)
-        change = Change(path, self.entry(tree, path), ("100644", self.pack.add("blob", body)))
+        change = Change(path, self.reader.entry(tree, path), ("100644", self.pack.add("blob", body)))
         changed = self.splice.into(tree, [change])
         me = AgentId(f"{RUN}/root-0a1b2c3d/1.{submitter}-{submitter:08x}")
         asked = Submission(f"Change {path.decode(errors='replace')}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place)
@@ -83,20 +83,9 @@ class Ready:
     def _tree(self, commit: Oid) -> Oid:
         return Oid(self.reader.read(commit)[5 : 5 + len(commit)].decode())
 
-    def entry(self, tree: Oid, path: bytes) -> tuple[str, Oid] | None:
-        """Mode and id of a file; None where there is none."""
-        *folders, name = path.split(b"/")
-        for folder in folders:
-            line = self.reader.tree(tree).get(folder)
-            if line is None:
-                return None
-            tree = Oid(line[len(b"40000 ") + len(folder) + 1 :].hex())
-        line = self.reader.tree(tree).get(name)
-        return None if line is None else ("100644", Oid(line[len(b"100644 ") + len(name) + 1 :].hex()))
-
     def blob(self, commit: Oid, path: bytes) -> bytes:
         """A file of a commit."""
-        found = self.entry(self._tree(commit), path)
+        found = self.reader.entry(self._tree(commit), path)
         assert found is not None
         return self.reader.read(found[1])
 

@@ -15,7 +15,7 @@ from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLan
 from headway.git.repo import Repo
 from headway.git.splice import Change
 from headway.git.spool import Queued
-from headway.git.standing import Answered, Asked, Move, Pending
+from headway.git.standing import Answered, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
 from headway.git.turns import turns_of
 from headway.git.workspace import Workspace
@@ -89,7 +89,7 @@ class Landing:
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
             taken = self._take(queued, check_lease)
             if taken.conflicted is not None:
-                return self._give_back(workspace, found.tree, asked, taken, check_lease)
+                return self._give_back(workspace, found.tree, pending, taken, check_lease)
             return self._settle(workspace, found.tree, pending, taken, check_lease)
 
     def _refusal(self, workspace: Workspace, tree: Oid, changed: list[Entry], submission: Submission) -> Refused | None:
@@ -140,24 +140,27 @@ class Landing:
         return self._move(workspace, now, arrival, check)
 
     def _give_back(
-        self, workspace: Workspace, now: Oid, asked: Asked, taken: _Taken, check: Callable[[], None]
+        self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]
     ) -> LandingOutcome:
         """Bring the workspace to the trunk with all of its changes merged in, markers where they conflict."""
-        assert taken.conflicted is not None
+        conflicted = taken.conflicted
+        assert conflicted is not None
         repo, base = self.hub.repo, workspace.base
         earlier = workspace.standing()
         rounds = earlier.rounds + 1
         wanted = snapshot.Snapshot(base, "", base, now, workspace.attempt)
         before = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
-        kinds = kinds_of(repo, taken.conflicted, taken.tip, now)
+        kinds = kinds_of(repo, conflicted, taken.tip, now)
         rivals = tuple(landed_since(repo, base, taken.tip, (*kinds, *map(own_name, kinds))))
         paths = tuple(map(shown, kinds))
         answer = Conflicted(paths, tuple(kinds.values()), taken.tip, rivals, rounds, before)
 
         def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
-            whole = with_labels(repo, merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), files))
+            same = files == pending.tree
+            merged = conflicted if same else merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), files)
+            whole = with_labels(repo, merged)
             marks = _open_conflicts(repo, whole, (*paths, *earlier.conflicted))
-            last = noted(asked, whole.tree, answer)
+            last = noted(pending.asked, whole.tree, answer)
             return Move(tree=whole.tree, commit=taken.tip, conflicted=marks, rounds=rounds, last=last), answer
 
         return self._move(workspace, now, arrival, check)

@@ -8,7 +8,10 @@ from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
 from headway.git.hub import NOBODY
+from headway.git.objects import Reader
+from headway.git.pack import Pack
 from headway.git.repo import GitError, Repo
+from headway.git.splice import Change, Splice
 
 _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
 _MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
@@ -80,18 +83,25 @@ def own_name(path: str) -> str:
 
 def with_labels(repo: Repo, merged: Merged) -> Merged:
     """The same merge, with markers that say whose part each is instead of the ids of commits."""
-    lines = []
-    for conflict in merged.conflicts:
-        entry = repo.run("ls-tree", "-z", merged.tree, "--", conflict.path).out
-        if not entry.startswith(b"100"):
-            continue
-        mode, _, oid = entry.partition(b"\t")[0].decode().split(" ")
-        text = repo.run("cat-file", "blob", oid).out
-        named = b"".join(_named(line) for line in text.splitlines(keepends=True))
-        if named != text:
-            blob = repo.run("hash-object", "-w", "--stdin", stdin=named).text
-            lines.append(f"{mode} {blob}\t{conflict.path}")
-    return Merged(with_entries(repo, merged.tree, lines), merged.conflicts) if lines else merged
+    if not merged.conflicts:
+        return merged
+    pack = Pack(repo.git_dir / "objects" / "pack", merged.tree)
+    reader = Reader(repo, pack.objects)
+    try:
+        changes = []
+        for path in {os.fsencode(conflict.path) for conflict in merged.conflicts}:
+            old = reader.entry(merged.tree, path)
+            if old is None or not old[0].startswith("100"):
+                continue
+            text = reader.read(old[1])
+            named = b"".join(_named(line) for line in text.splitlines(keepends=True))
+            if named != text:
+                changes.append(Change(path, old, (old[0], pack.add("blob", named))))
+        tree = Splice(reader, lambda body: pack.add("tree", body)).into(merged.tree, changes)
+    finally:
+        reader.close()
+    pack.write(synced=True)
+    return Merged(tree, merged.conflicts)
 
 
 def _named(line: bytes) -> bytes:

@@ -31,6 +31,12 @@ def entry(mode: bytes, name: bytes, oid: bytes) -> bytes:
     return mode + b" " + name + b"\0" + oid
 
 
+def split(line: bytes) -> tuple[str, Oid]:
+    """Mode and id of an entry."""
+    named, _, _ = line.partition(b"\0")
+    return named.partition(b" ")[0].decode(), Oid(line[len(named) + 1 :].hex())
+
+
 def is_folder(line: bytes) -> bool:
     """Whether an entry is a folder."""
     return line.startswith(FOLDER)
@@ -101,6 +107,17 @@ class Reader:
             found = parsed(self.read(oid) if new is None else new[1], len(oid) // 2)
             self.remember(oid, found)
         return found
+
+    def entry(self, tree: Oid, path: bytes) -> tuple[str, Oid] | None:
+        """Mode and id of what stands at a path; None when nothing does."""
+        *folders, name = path.split(b"/")
+        for folder in folders:
+            line = self.tree(tree).get(folder)
+            if line is None or not is_folder(line):
+                return None
+            tree = split(line)[1]
+        line = self.tree(tree).get(name)
+        return None if line is None else split(line)
 
     def remember(self, oid: Oid, tree: Tree) -> None:
         """Have a tree at hand that is about to be written."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headway.domain.ids import Oid
-from headway.git.objects import FOLDER, Reader, entry, in_order, is_folder
+from headway.git.objects import FOLDER, Reader, entry, in_order, is_folder, split
 
 
 class Uneven(Exception):
@@ -68,7 +68,7 @@ class Splice:
             have = now.get(name)
             if have is not None and not is_folder(have):
                 raise Uneven
-            made = self._below(Oid(have[len(FOLDER) + len(name) + 2 :].hex()) if have is not None else None, below)
+            made = self._below(split(have)[1] if have is not None else None, below)
             if made is None:
                 now.pop(name, None)
             else:
