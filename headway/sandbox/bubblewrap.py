@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from headway.sandbox.walls import INSIDE, Walls
 
 PROGRAM = "bwrap"
 _TMP, _VAR_TMP = "/tmp", "/var/tmp"  # noqa: S108  # a command's own
+_SETTINGS = {"sys", "bus", "irq", "fs", "acpi", "scsi", "driver", "asound"}
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _SCRIPT = '[ "$PPID" = "$1" ] || exit 1; {limits}; shift; exec "$@"'
 
 
@@ -109,12 +112,30 @@ def _common(seen: Visible) -> list[str]:
     options += ["--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
         options += ["--unshare-user"]
-    options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--dir", "/var", "--symlink", "../tmp", _VAR_TMP]
+    options += ["--proc", "/proc", *(_kernel() if os.geteuid() == 0 else ())]
+    options += ["--dev", "/dev", "--tmpfs", "/run", "--dir", "/var", "--symlink", "../tmp", _VAR_TMP]
     for place in seen.shown:
         linked = place.is_symlink() and place.parent == Path("/")  # such as /bin, whose target is shown as well
         options += ["--symlink", str(place.readlink())] if linked else ["--ro-bind", str(place)]
         options += [str(place)]
     return options + _hidden(seen.hidden)
+
+
+def _kernel() -> list[str]:
+    """Options that close what /proc offers to user 0 without any capability: settings of the kernel, and its insides.
+
+    bubblewrap closes the folders that the user may write. Nobody may write /proc/sys itself; but root the files in it.
+    """
+    options: list[str] = []
+    for entry in sorted(os.scandir("/proc"), key=lambda each: each.name):
+        if entry.is_symlink() or entry.name.isdigit():
+            continue
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if not mode & stat.S_IROTH:
+            options += ["--ro-bind", "/dev/null", entry.path]
+        elif entry.name in _SETTINGS or mode & _WRITABLE:
+            options += ["--ro-bind", entry.path, entry.path]
+    return options
 
 
 def _hidden(places: Iterable[Path]) -> list[str]:

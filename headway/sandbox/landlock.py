@@ -43,7 +43,7 @@ class Landlock:
         self._rules: list[tuple[str, int]] = list(_DEVICES.items())
         for place in seen.shown:
             self._rules += [(str(part), landlocked.READ) for part in _without(place, seen.hidden)]
-        program = seccomp.program(families=())
+        program = seccomp.program(families=(), shares=False)
         self._filter = "" if program is None else program.hex()
 
     @property

@@ -36,6 +36,7 @@ echo x > inside || echo "cannot write in its workspace"
 [ -e "$OUTSIDE/written" ] && echo "can write outside of its workspace"
 grep -qs secret "$OUTSIDE/secret" && echo "can read the state folder"
 [ -n "$HEADWAY_TRIAL_SECRET" ] && echo "sees the environment of this process"
+(cat /proc/sys/vm/swappiness > was && cat was > /proc/sys/vm/swappiness) 2>/dev/null && echo "can set up the kernel"
 for address in 127.0.0.1 10.0.2.2 $ADDRESSES; do
     (echo > "/dev/tcp/$address/$PORT") 2>/dev/null && echo "can reach the services of this machine"
 done

@@ -36,6 +36,7 @@ class Machine:
     unshare: int
     socket: int
     ioctl: int
+    shared: tuple[int, ...]
     clone3: int = 435
     refused_everywhere: tuple[int, ...] = field(
         # io_uring (3), open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, quotactl_fd
@@ -58,6 +59,7 @@ MACHINES = {
         unshare=272,
         socket=41,
         ioctl=16,
+        shared=(29, 30, 64, 68, 240),  # shmget, shmat, semget, msgget, mq_open
     ),
     "aarch64": Machine(
         audit=0xC00000B7,
@@ -73,16 +75,20 @@ MACHINES = {
         unshare=97,
         socket=198,
         ioctl=29,
+        shared=(194, 196, 190, 186, 180),
     ),
 }
 
 
-def program(families: Iterable[int] = FAMILIES, machine: str = platform.machine()) -> bytes | None:
+def program(
+    families: Iterable[int] = FAMILIES, machine: str = platform.machine(), *, shares: bool = True
+) -> bytes | None:
     """The filter, as an array of the kernel's `sock_filter`; None for a processor whose numbers are not known here.
 
     Args:
         families: The kinds of sockets that may be made.
         machine: As `uname -m` says it.
+        shares: Memory, semaphores and queues of the kernel may be had; they are everybody's without an ipc namespace.
     """
     numbers = MACHINES.get(machine)
     if numbers is None:
@@ -90,7 +96,8 @@ def program(families: Iterable[int] = FAMILIES, machine: str = platform.machine(
     steps = [_step(_LOAD, _ARCHITECTURE), *_unless(numbers.audit, errno.ENOSYS), _step(_LOAD, _NUMBER)]
     if machine == "x86_64":
         steps += [_step(_AT_LEAST, _X32, 0, 1), _refuse(errno.ENOSYS)]
-    for number in (*numbers.refused, *numbers.refused_everywhere):
+    shared = () if shares else numbers.shared
+    for number in (*numbers.refused, *numbers.refused_everywhere, *shared):
         steps += [_step(_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # Its flags lie in memory, where a filter cannot look; a libc falls back to clone.
     steps += [_step(_EQUAL, numbers.clone3, 0, 1), _refuse(errno.ENOSYS)]
