@@ -1,0 +1,37 @@
+"""Fewer agents start while the machine is short, and as many as before when it is not."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.sandbox.crew import STEP_EVERY_S, Crew
+from headway.sandbox.machine import Machine
+
+EASY = Machine(pressure=0.0, memory=0.9, disk=0.9, disk_bytes=10**12)
+FULL = Machine(pressure=0.0, memory=0.9, disk=0.12, disk_bytes=10**10)
+"""88 % of the disk in use: commands still run, agents do not start."""
+
+
+def test_back_pressure_begins_before_commands_have_to_wait() -> None:
+    crew = Crew(16, Path(), look=lambda _: FULL, clock=iter(range(0, 1000, 10)).__next__)
+    assert [crew.allowed() for _ in range(3)][-1] < 16
+
+
+@given(shorts=st.lists(st.booleans(), max_size=60), most=st.integers(1, 300))
+def test_it_stays_between_one_and_all_and_comes_back(shorts: list[bool], most: int) -> None:
+    now, machine = [0.0], [EASY]
+    crew = Crew(most, Path(), look=lambda _: machine[0], clock=lambda: now[0])
+    for short in shorts:
+        before = crew.allowed()
+        now[0] += STEP_EVERY_S
+        machine[0] = FULL if short else EASY
+        after = crew.allowed()
+        assert 1 <= after <= most
+        assert after <= before if short else after >= before
+        assert crew.allowed() == after  # asked again at once, it does not move
+    machine[0] = EASY
+    for _ in range(9):
+        now[0] += STEP_EVERY_S
+        crew.allowed()
+    assert crew.allowed() == most
