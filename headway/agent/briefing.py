@@ -1,30 +1,39 @@
 """What a planner is told when a turn opens: its scope, the facts, handoffs, messages of the user."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from headway.agent.children import Asked, recovered_in, told_in
+from headway.agent.children import Asked, asked_in, overlap, recovered_in, told_in
+from headway.agent.concerns import Concern, merged, points_of, reported_in, sameness
 from headway.agent.conversation import newest_scratchpad
 from headway.agent.excerpt import cut
-from headway.agent.handoff_text import brief, words
+from headway.agent.handoff_text import brief
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
+from headway.agent.verdicts import newest_verdict
 from headway.domain.budget import UNLIMITED
+from headway.domain.check import CheckVerdict
 from headway.domain.events import Event
-from headway.domain.handoff import Handoff, HandoffNotice
+from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, scope_heading
 from headway.domain.ids import AgentId, ChildKey, Oid, parent_of
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.task import Scope
 from headway.domain.turn import PlanTurn
+from headway.git.changes import shown
 from headway.git.hub import Hub
 from headway.trace.log_store import LogStore
 
-HANDOFF_CHARS = 96_000
+HANDOFF_BYTES = 96_000
 """About 24,000 tokens of handoffs in one message; the rest is there by id."""
 
-CONCERN_CHARS = 24_000
+CONCERN_CHARS = 16_000
+CONCERNS_NAMED = 100
+OFTEN_NAMED = 10
+FOLDERS_NAMED = 10
+DONE = HandoffStatus.DONE
 PATHS_NAMED = 40
 OUTSTANDING_NAMED = 100
 HANDED_NAMED = 100
@@ -56,8 +65,7 @@ class Briefing:
 
     def scope(self) -> str:
         """What opens every epoch: who the planner is and what was asked, word for word."""
-        policy = self.spec.policy
-        fewest, most = policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
+        fewest, most = self.round_range
         common = {
             "policy": policy_text(self.spec, self.prompts),
             "fewest": fewest,
@@ -80,18 +88,15 @@ class Briefing:
     def fresh(self, line: Sequence[Event]) -> str:
         """What a new epoch carries over from the ones before."""
         told = list(told_in(line).values())
-        tally: dict[str, int] = {}
-        for notice in told:
-            tally[notice.status] = tally.get(notice.status, 0) + 1
         handed = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told[-HANDED_NAMED:]]
         return self.prompts.render(
             "messages/fresh",
             scratchpad=newest_scratchpad(line) or NONE,
-            tally=", ".join(f"{count} {status}" for status, count in sorted(tally.items())) or NONE,
+            tally=_tally(told) or NONE,
             handed="\n".join(handed) or NONE,
         )
 
-    def facts(self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked]) -> str:
+    def facts(self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked], line: Sequence[Event] = ()) -> str:
         """What is so, in every turn."""
         out = list(outstanding)
         named = [
@@ -104,27 +109,50 @@ class Briefing:
             turn=self.order.turn,
             pinned=pinned[:12],
             since="since your last look" if before else "since the run began",
-            changed=self._changed(before or self.order.context.base, pinned),
+            changed=self._changed(before or self.order.context.base, pinned, line),
+            check=self._check(newest_verdict(self.store, self.order.context.run), pinned),
             tokens=_amount(balance.tokens),
             tasks=_amount(balance.tasks),
             spawnable=self.order.spawnable,
             delegate="yes" if self.order.may_delegate else "no",
+            concerns=self._shared(merged(reported_in(line))),
             count=len(out),
             outstanding="".join(named) or NONE,
         )
 
-    def handoffs(self, notices: Sequence[HandoffNotice]) -> str:
-        """The handoffs that came in, the oldest first; those that do not fit are named."""
-        room, parts = HANDOFF_CHARS, []
-        for notice in notices:
-            handoff = self._handoff(notice)
-            text = brief(notice.child, handoff)
-            if len(text) > room:
-                heading = handoff_heading(notice.child, handoff.report.status, handoff.title)
-                text = self.prompts.render("messages/handoff_by_id", heading=heading)
-            room -= len(text)
+    def handoffs(self, notices: Sequence[HandoffNotice], line: Sequence[Event] = ()) -> str:
+        """The handoffs that came in, the oldest first; those that do not fit are named.
+
+        A concern that others report too, now or before, is told once, below all of them.
+        """
+        handoffs = {notice.child: self._handoff(notice) for notice in notices}
+        coming = self.concerns(notices)
+        every = merged({**reported_in(line), **coming})
+        shared = {sameness(each.text) for each in every if len(each.by) > 1}
+        told = [each for each in every if len(each.by) > 1 and not set(each.by).isdisjoint(coming)]
+        short = {child: self._by_id(child, handoff) for child, handoff in handoffs.items()}
+        below = self.prompts.render("messages/shared_concerns", concerns=_listed(told)) if told else ""
+        # However long the first ones are, each is named.
+        room = HANDOFF_BYTES - _size(below) - sum(_size(text) for text in short.values())
+        parts = []
+        for child, handoff in handoffs.items():
+            text = brief(child, handoff, [point for point in coming[child] if sameness(point) not in shared])
+            if (more := _size(text) - _size(short[child])) > room:
+                text = short[child]
+            else:
+                room -= max(0, more)
             parts.append(text)
-        return self.prompts.render("messages/handoffs", count=len(parts), handoffs="\n\n".join(parts))
+        return self.prompts.render(
+            "messages/handoffs", count=len(parts), handoffs="\n\n".join(parts), shared=below and f"\n{below}"
+        )
+
+    def concerns(self, notices: Sequence[HandoffNotice]) -> dict[ChildKey, tuple[str, ...]]:
+        """What each of these handoffs is concerned about, for the planner's log."""
+        return {notice.child: points_of(self._handoff(notice).report.concerns) for notice in notices}
+
+    def _by_id(self, child: ChildKey, handoff: Handoff) -> str:
+        heading = handoff_heading(child, handoff.report.status, handoff.title)
+        return self.prompts.render("messages/handoff_by_id", heading=heading)
 
     def steers(self, refs: Iterable[Ref]) -> list[str]:
         """Messages of the user to this planner."""
@@ -140,15 +168,45 @@ class Briefing:
     def final(self, line: Sequence[Event]) -> str:
         """What speaks against a `finish` with status done, once."""
         verdict = self.order.final.verdict if self.order.final else None
-        said = "none was given" if verdict is None else f"{verdict.why}, at commit {verdict.commit[:12]}"
-        asked = self.spec.instructions if self.is_root else f"{self._scope().scope}\n\n{self._scope().intent}"
+        told = list(told_in(line).values())
+        undone = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told if n.status != DONE]
+        every = merged(reported_in(line))
         return self.prompts.render(
             "messages/final",
-            verdict=said,
-            failing="" if verdict is None or verdict.passed else verdict.failing,
-            concerns=self._concerns(line) or NONE,
-            asked=asked,
+            verdict=self._check(verdict, self._newest(line)),
+            tally=_tally(told) or NONE,
+            undone="\n".join(undone[-HANDED_NAMED:]) or NONE,
+            concerns=_listed(every[:CONCERNS_NAMED]) or NONE,
+            asked=self.spec.instructions if self.is_root else f"{self._scope().scope}\n\n{self._scope().intent}",
         )
+
+    def few(self, asked: int) -> str:
+        """What a planner is told, once, whose first round is far smaller than its range."""
+        fewest, most = self.round_range
+        return self.prompts.render("messages/few_tasks", asked=asked, fewest=fewest, most=most)
+
+    @property
+    def round_range(self) -> tuple[int, int]:
+        """How many tasks the planner is told to ask for in a round."""
+        policy = self.spec.policy
+        return policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
+
+    def _newest(self, line: Sequence[Event]) -> Oid | None:
+        starts = [event for event in line if event.type == "turn.start"]
+        return Oid(starts[-1].data["pinned"]) if starts else None
+
+    def _check(self, verdict: CheckVerdict | None, pinned: Oid | None) -> str:
+        if verdict is None:
+            return self.prompts.render("messages/check_not_run" if self.spec.check else "messages/check_none")
+        moved = self.prompts.render("messages/check_moved") if pinned not in {None, verdict.commit} else ""
+        common = {"commit": verdict.commit[:12], "age": _age(self.now - verdict.at), "moved": moved}
+        if verdict.passed:
+            return self.prompts.render("messages/check_green", **common)
+        return self.prompts.render("messages/check_red", why=verdict.why, failing=verdict.failing, **common)
+
+    def _shared(self, every: Sequence[Concern]) -> str:
+        often = [concern for concern in every if len(concern.by) > 1][:OFTEN_NAMED]
+        return "".join(f"\n  - {concern}" for concern in often) or NONE
 
     def _scope(self) -> Scope:
         ref = self.order.scope
@@ -157,19 +215,30 @@ class Briefing:
     def _handoff(self, notice: HandoffNotice) -> Handoff:
         return Handoff.model_validate(self.store.event(notice.ref(self.order.me)).data["handoff"])
 
-    def _concerns(self, line: Sequence[Event]) -> str:
-        by: dict[str, list[ChildKey]] = {}
-        for notice in told_in(line).values():
-            text = self._handoff(notice).report.concerns
-            if text:
-                by.setdefault(" ".join(text.split()), []).append(notice.child)
-        lines = [f"- {cut(words(text), 1_000)} ({', '.join(keys[:5])})" for text, keys in by.items()]
-        return cut("\n".join(lines), CONCERN_CHARS)
-
-    def _changed(self, before: Oid, after: Oid) -> str:
+    def _changed(self, before: Oid, after: Oid, line: Sequence[Event]) -> str:
+        """Paths that changed, those first where tasks of this planner work; many others by their folder."""
         paths = [] if before == after else self.hub.changed_paths(before, after)
-        more = f" and {len(paths) - PATHS_NAMED} more" if len(paths) > PATHS_NAMED else ""
-        return (", ".join(paths[:PATHS_NAMED]) + more) or "nothing"
+        ours = [path for asked in asked_in(line).values() for path in asked.paths]
+        near = set(overlap(paths, ours))
+        ordered = sorted(paths, key=lambda path: path not in near)
+        rest = Counter(path.partition("/")[0] for path in ordered[PATHS_NAMED:])
+        named = [shown(path) for path in ordered[:PATHS_NAMED]]
+        more = [f"{count} more below {shown(top)}" for top, count in rest.most_common(FOLDERS_NAMED)]
+        left = sum(count for _, count in rest.most_common()[FOLDERS_NAMED:])
+        return ", ".join([*named, *more, *([f"{left} elsewhere"] if left else [])]) or "nothing"
+
+
+def _tally(told: Iterable[HandoffNotice]) -> str:
+    counts = Counter(str(notice.status) for notice in told)
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+
+def _listed(concerns: Iterable[Concern]) -> str:
+    return cut("\n".join(f"- {concern}" for concern in concerns), CONCERN_CHARS)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _age(seconds: float) -> str:

@@ -13,6 +13,7 @@ from headway.agent.excerpt import cut
 from headway.agent.files import Files
 from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
+from headway.agent.verdicts import note_verdict
 from headway.agent.walling import walls_of, without_secrets
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
@@ -60,10 +61,17 @@ class Checker:
         beat("makes a workspace")
         workspace = await in_thread(_open, places, order, commit)
         try:
-            return await self._run(spec, spec.check, commit, workspace, beat)
+            verdict = await self._run(spec, spec.check, commit, workspace, beat)
+            await in_thread(self._note, order.run, verdict)
+            return verdict
         finally:
             # Nothing in it is anybody's work, so that it is not asked whether it is saved.
             await in_thread(shutil.rmtree, workspace.home, ignore_errors=True)
+
+    def _note(self, run: RunName, verdict: CheckVerdict) -> None:
+        hub = self._hubs(run)
+        if hub.is_ancestor(verdict.commit, hub.tip()):
+            note_verdict(self._store, run, verdict)
 
     async def _run(self, spec: RunSpec, check: str, commit: Oid, workspace: Workspace, beat: Beat) -> CheckVerdict:
         seconds = 0.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import ChildKey
+from headway.domain.task import TaskKind
 from headway.domain.turn import Spawned
 
 
@@ -16,12 +17,14 @@ class Asked:
     Attributes:
         at: When, in seconds since the epoch.
         paths: Where its change was expected.
+        work: The kind of a task.
     """
 
     spawned: Spawned
     at: float
     title: str
     paths: tuple[str, ...] = ()
+    work: TaskKind = TaskKind.CHANGE
 
 
 def asked_in(events: Iterable[Event]) -> dict[ChildKey, Asked]:
@@ -33,7 +36,8 @@ def asked_in(events: Iterable[Event]) -> dict[ChildKey, Asked]:
         for raw, item in zip(event.data["spawned"], event.data["items"], strict=True):
             spawned = Spawned.model_validate(raw | {"seq": event.seq})
             title = str(item.get("title") or spawned.title)
-            asked.setdefault(spawned.key, Asked(spawned, event.ts, title, tuple(item.get("paths", ()))))
+            paths, work = tuple(item.get("paths", ())), TaskKind(item.get("kind", TaskKind.CHANGE))
+            asked.setdefault(spawned.key, Asked(spawned, event.ts, title, paths, work))
     return asked
 
 

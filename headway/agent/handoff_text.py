@@ -1,6 +1,7 @@
 """Handoffs as a planner reads them: brief in a message, whole by `read_handoff`."""
 
 import re
+from collections.abc import Sequence
 
 from headway.agent.excerpt import cut
 from headway.domain.handoff import Handoff
@@ -13,12 +14,19 @@ REST = ("notes", "deviations", "findings", "suggestions", "feedback")
 _HEADING = re.compile(r"^#+ (?=Handoff )", re.MULTILINE)
 
 
-def brief(key: ChildKey, handoff: Handoff) -> str:
-    """What a planner is told at once: status, title, summary, concerns, facts, and which fields there are to read."""
+def brief(key: ChildKey, handoff: Handoff, concerns: Sequence[str] | None = None) -> str:
+    """What a planner is told at once: status, title, summary, concerns, facts, and which fields there are to read.
+
+    Args:
+        key: The child's.
+        handoff: What it handed off.
+        concerns: Those of its concerns that are told here; None for all of them.
+    """
     report = handoff.report
     lines = [handoff_heading(key, report.status, handoff.title), words(cut(report.summary, SUMMARY_CHARS))]
-    if report.concerns:
-        lines.append(f"Concerns: {words(cut(report.concerns, CONCERNS_CHARS))}")
+    said = report.concerns if concerns is None else "\n".join(concerns)
+    if said:
+        lines.append(f"Concerns: {words(cut(said, CONCERNS_CHARS))}")
     lines.append(f"Facts: {facts_line(handoff)}")
     there = [name for name in REST if getattr(report, name)]
     if there:

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from headway.agent import guards
+from headway.agent import guards, rounds
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, to_recover, told_in
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Beat, Conversation, newest_scratchpad
+from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
@@ -126,7 +127,8 @@ class PlannerAgent:
         )
         talk.turn = order.turn
         pinned = Oid(start.data["pinned"])
-        desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq)
+        others = self._elsewhere(order.context.run)
+        desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq, others)
         turn = _Turn(order, log, talk, desk, brief, start)
         other = await self._models.note_taker(spec, "planner")
         turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)
@@ -157,6 +159,9 @@ class PlannerAgent:
                 if not turn.compaction.shrinks(fatal=isinstance(error, FatalModelError)):
                     return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
 
+    def _elsewhere(self, run: RunName) -> Elsewhere:
+        return Elsewhere(self._store, run)
+
     def _answer(self, turn: _Turn, call: ToolCall) -> None:
         turn.talk.answer(call, turn.talk.held_back(call, self._prompts) or turn.desk.answer(call))
 
@@ -175,13 +180,17 @@ class PlannerAgent:
         if opened and not inbox and not steers:
             return
         parts = [] if opened else self._opening(turn, line)
-        parts += [turn.brief.handoffs(inbox)] if inbox else []
+        parts += [turn.brief.handoffs(inbox, line)] if inbox else []
         parts += turn.brief.steers(steers)
         if not opened:
             parts += [turn.brief.final(line)] if order.final else []
             parts += [self._prompts.render("messages/nudge")] if order.nudge else []
+        few = 0 if opened else _few(turn)
+        parts += [turn.brief.few(few)] if few else []
         turn.talk.say(
             "\n\n".join(parts),
+            concerns={child: points for child, points in turn.brief.concerns(inbox).items() if points},
+            few=few > 0,
             inbox=[notice.model_dump(mode="json") for notice in inbox],
             steers=[[ref.log, ref.seq] for ref in steers],
         )
@@ -201,6 +210,8 @@ class PlannerAgent:
             if turn.start.epoch > 0:
                 parts += [self._prompts.render("messages/closed"), turn.brief.fresh(line)]
         parts += self._facts(turn, line)
+        undecided = rounds.undecided_turns(line)
+        parts += [self._prompts.render("messages/undecided", turns=undecided)] if undecided else []
         keys = [Spawned.model_validate(raw).key for raw in turn.start.data["recovered"]]
         parts += [turn.brief.recovered(line, keys)] if keys else []
         return parts
@@ -210,7 +221,7 @@ class PlannerAgent:
         before = Oid(earlier[-1].data["pinned"]) if earlier else None
         coming = {notice.child for notice in turn.order.inbox}
         out = [asked for key, asked in turn.desk.outstanding().items() if key not in coming]
-        return [turn.brief.facts(turn.desk.pinned, before, out)]
+        return [turn.brief.facts(turn.desk.pinned, before, out, line)]
 
     def _remind(self, turn: _Turn) -> None:
         turn.talk.remind(self._prompts)
@@ -225,7 +236,9 @@ class PlannerAgent:
             return None
         made = {event.data["decision"] for event in turn.talk.results if "decision" in event.data}
         if made:
-            return ("finish" in made and Decision.FINISH) or ("wait" in made and Decision.WAIT) or Decision.GO_ON, ""
+            # Who asked for far too little is told so before it sleeps.
+            waits = "wait" in made and not _few(turn)
+            return ("finish" in made and Decision.FINISH) or (waits and Decision.WAIT) or Decision.GO_ON, ""
         stop = guards.stop_due(turn.talk.events)
         if stop is not None:
             return Decision.GAVE_UP, stop.why
@@ -233,7 +246,9 @@ class PlannerAgent:
             return Decision.WAIT, ""
         spell = turn.talk.spell
         if spell.replies >= CALLS_PER_TURN or spell.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
-            return Decision.GO_ON, ""
+            turns = 1 + rounds.undecided_turns(turn.log.line)
+            gives_up = turns >= rounds.UNDECIDED_TURNS
+            return (Decision.GAVE_UP, f"{turns} turns ended without a decision") if gives_up else (Decision.GO_ON, "")
         return None
 
     def _close(self, turn: _Turn, decision: Decision, why: str) -> TurnOutcome:
@@ -241,7 +256,17 @@ class PlannerAgent:
         data = {"key": turn.order.key, "outcome": outcome.model_dump(mode="json")}
         # `seq` is the place of this very event, which is known once it is written.
         event = turn.talk.note("turn.end", data, sync=True)
+        self._elsewhere(turn.order.context.run).tell(turn.order.me, turn.desk.outstanding().values())
         return TurnOutcome.model_validate(event.data["outcome"] | {"seq": event.seq})
+
+
+def _few(turn: _Turn) -> int:
+    """Tasks that the planner asked for so far, if that is far too few and it was not told yet."""
+    if rounds.was_told_of_few(turn.log.line):
+        return 0
+    asked = list(asked_in(turn.log.line).values())
+    room = turn.order.spawnable - len(asked_in(turn.desk.turn_events))
+    return len(asked) if rounds.far_too_few(asked, turn.brief.round_range[0], room) else 0
 
 
 def _past_of(events: Iterable[Event]) -> list[Event]:

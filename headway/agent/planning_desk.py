@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from headway.agent.children import Asked, asked_in, outstanding, overlap, told_in
 from headway.agent.conversation import Answer, Conversation
+from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
 from headway.agent.files import GREP_HITS, hits_text
 from headway.agent.handoff_text import whole
@@ -31,6 +32,7 @@ class PlanningDesk:
     Attributes:
         physical: The planner's whole log as it was when the turn began or was resumed.
         started: Sequence number of the turn's start.
+        elsewhere: The open tasks of other planners.
     """
 
     order: PlanTurn
@@ -41,6 +43,7 @@ class PlanningDesk:
     pinned: Oid
     physical: Sequence[Event] = field(repr=False)
     started: int
+    elsewhere: Elsewhere
 
     def answer(self, call: ToolCall) -> Answer:
         """What a call is answered with. A decision counts by its answer alone, so that it may be worked out again."""
@@ -128,6 +131,8 @@ class PlanningDesk:
             title = in_history(text.title)
             spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
             said.append({"id": key, "title": title} | self._overlaps(text, others))
+            if isinstance(text, TaskSpec):
+                others = [*others, Asked(spawned[-1], 0.0, title, text.paths)]
         return Answer(
             json.dumps({"asked": said}, ensure_ascii=False),
             progress=True,
@@ -142,8 +147,10 @@ class PlanningDesk:
     def _overlaps(self, text: TaskSpec | Scope, others: list[Asked]) -> dict[str, list[str]]:
         if not isinstance(text, TaskSpec) or not text.paths:
             return {}
-        with_them = [f"{o.spawned.key} {o.spawned.title}" for o in others if overlap(text.paths, o.paths)]
-        return {"open_tasks_on_the_same_paths": with_them[:10]} if with_them else {}
+        ours = [f"{o.spawned.key} {o.spawned.title}" for o in others if overlap(text.paths, o.paths)]
+        theirs = [in_history(task.title) for task in self.elsewhere.on(text.paths, self.order.me)]
+        notes = {"open_tasks_on_the_same_paths": ours[:10], "open_tasks_of_others_on_the_same_paths": theirs}
+        return {name: tasks for name, tasks in notes.items() if tasks}
 
     def _tasks_asked(self, asked: dict[ChildKey, Asked]) -> int:
         return sum(1 for child in asked.values() if child.spawned.kind is ChildKind.TASK)

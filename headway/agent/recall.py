@@ -68,7 +68,7 @@ def _thin(name: str, value: Any) -> Any:
     """Of what was asked for, the titles and places: the whole of it lies where its ref says."""
     if name != "items" or not isinstance(value, list):
         return value
-    return [{key: item[key] for key in ("title", "paths") if key in item} for item in value]
+    return [{key: item[key] for key in ("title", "paths", "kind") if key in item} for item in value]
 
 
 def _thin_outcome(outcome: dict[str, Any]) -> dict[str, Any]:

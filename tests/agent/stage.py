@@ -105,7 +105,7 @@ class Stage:
             instructions="Make it tidy.\nAll of it.",
             commit=Commit(author="Bob Author <bob@example.org>"),
             limits=Limits(**self.limits),
-            **self.more,
+            **{"policy": {"root_tasks_per_round": (1, 100)}} | self.more,
         )
         with self.store.open(AgentId(RUN), role="run") as log:
             text = log.append("text", {"instructions": spec.instructions})

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agent.conversation import Answer
+from headway.agent.elsewhere import Elsewhere
 from headway.agent.lander import Lander
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
@@ -20,7 +21,7 @@ from headway.domain.task import TaskSpec
 from headway.model.turn import ToolCall
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.walls import Walls
-from tests.agent.stage import ROOT, Stage, finish
+from tests.agent.stage import ROOT, RUN, Stage, finish
 from tests.agent.talk import talk_of
 
 LONG = "x" * 300
@@ -63,7 +64,8 @@ def desk(stage: Stage) -> Iterator[PlanningDesk]:
     stage.serve(root=[finish()])
     order = stage.turn_order("k1")
     with talk_of(stage, ROOT, "planner") as talk:
-        yield PlanningDesk(order, stage.store, stage.hub, Prompts.load(), talk, stage.base, [], 0)
+        others = Elsewhere(stage.store, RUN)
+        yield PlanningDesk(order, stage.store, stage.hub, Prompts.load(), talk, stage.base, [], 0, others)
 
 
 @pytest.fixture

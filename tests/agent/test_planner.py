@@ -42,7 +42,7 @@ async def test_a_turn_explores_at_a_pinned_commit_and_ends_with_its_decision(sta
     assert answers[5].startswith("error: there is no 'nowhere'")
     opening = stage.texts(ROOT, "message")[0]
     assert opening.startswith(f"{ROOT_HEADING}\n\nMake it tidy.\nAll of it.\n")
-    assert "20 to 100 tasks" in opening
+    assert "1 to 100 tasks" in opening
     assert f"Trunk: {stage.base[:12]}" in opening
     assert "Still out (0): none" in opening
 

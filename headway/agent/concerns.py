@@ -1,0 +1,82 @@
+"""Concerns of handoffs, each once: what fifty workers report is one problem, reported fifty times. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headway.agent.excerpt import cut
+from headway.domain.events import Event
+from headway.domain.ids import ChildKey
+
+POINTS = 8
+"""Of one handoff; the rest is there by read_handoff."""
+
+POINT_CHARS = 400
+KEYS_NAMED = 5
+
+_MARK = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
+_DIGITS = re.compile(r"\d+")
+_NO_WORD = re.compile(r"[^\w#]+")
+
+Reported = Mapping[ChildKey, Sequence[str]]
+"""What each child is concerned about, point by point."""
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One problem, in the words of whoever reported it first."""
+
+    text: str
+    by: tuple[ChildKey, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(self.by[:KEYS_NAMED]) + (", …" if len(self.by) > KEYS_NAMED else "")
+        return f"{self.text} ({f'reported {len(self.by)} times: ' if len(self.by) > 1 else ''}{named})"
+
+
+def points_of(concerns: str) -> tuple[str, ...]:
+    """The points of a handoff's concerns: each entry of a list, and what stands before it as one."""
+    points: list[str] = []
+    begins = True
+    for line in concerns.splitlines():
+        text = " ".join(_MARK.sub("", line).split())
+        if not text:
+            begins = True
+        elif begins or _MARK.match(line) or not points:
+            points.append(text)
+            begins = False
+        else:
+            points[-1] = f"{points[-1]} {text}"
+    return tuple(cut(point, POINT_CHARS) for point in points[:POINTS])
+
+
+def merged(reported: Reported) -> list[Concern]:
+    """Every concern once, the most reported first, else in the order in which they came."""
+    texts: dict[str, str] = {}
+    by: dict[str, dict[ChildKey, None]] = {}
+    for child, points in reported.items():
+        for point in points:
+            name = sameness(point)
+            texts.setdefault(name, point)
+            by.setdefault(name, {})[child] = None
+    found = [Concern(text, tuple(by[name])) for name, text in texts.items()]
+    return sorted(found, key=lambda concern: -len(concern.by))
+
+
+def sameness(point: str) -> str:
+    """What two reports of one problem have in common: their words, whatever the numbers, case and marks."""
+    return _NO_WORD.sub(" ", _DIGITS.sub("#", point.casefold())).strip()
+
+
+def reported_in(events: Iterable[Event]) -> dict[ChildKey, tuple[str, ...]]:
+    """What a planner's messages told of concerns, oldest first."""
+    told: dict[ChildKey, tuple[str, ...]] = {}
+    for event in events:
+        if event.type == "message":
+            told |= _read(event.data.get("concerns"))
+    return told
+
+
+def _read(noted: Any) -> dict[ChildKey, tuple[str, ...]]:
+    return {ChildKey(child): tuple(points) for child, points in noted.items()} if isinstance(noted, dict) else {}

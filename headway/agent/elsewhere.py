@@ -1,0 +1,80 @@
+"""The open tasks of other planners, for notes on overlaps: each planner leaves a small file of its own beside the logs.
+
+The files are made from the planners' logs and tell nothing new: one that is missing, half written or out of date costs
+a note, and nothing is decided by it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.agent.children import Asked, overlap
+from headway.agent.handoffs import stored_handoff
+from headway.domain.ids import AgentId, ChildKey, RunName, child_id
+from headway.domain.turn import ChildKind
+from headway.trace.log_store import LogStore
+
+FOLDER = "open"
+NAMED = 10
+MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """A task that another planner asked for."""
+
+    agent: AgentId
+    title: str
+    paths: tuple[str, ...]
+
+
+class Elsewhere:
+    """What the planners of a run have asked for and not heard of yet, by the paths they named."""
+
+    def __init__(self, store: LogStore, run: RunName) -> None:
+        self._store = store
+        self._run = run
+        self._folder = store.run_folder(run) / FOLDER
+
+    def tell(self, planner: AgentId, asked: Iterable[Asked]) -> None:
+        """Leave word of a planner's open tasks."""
+        tasks = [
+            [child.spawned.key, child.title, list(child.paths)]
+            for child in asked
+            if child.spawned.kind is ChildKind.TASK and child.paths
+        ]
+        path = self._path(planner)
+        if tasks or path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(tasks), encoding="utf-8")
+            new.replace(path)
+
+    def on(self, paths: Sequence[str], me: AgentId) -> list[OpenTask]:
+        """Tasks of other planners on these paths that have not handed off."""
+        found: list[OpenTask] = []
+        for task in self._of_others(me) if paths else ():
+            if len(found) < NAMED and overlap(paths, task.paths) and not self._has_ended(task.agent):
+                found.append(task)
+        return found
+
+    def _of_others(self, me: AgentId) -> Iterable[OpenTask]:
+        for path in sorted(self._folder.rglob("*.json")):
+            planner = AgentId(f"{self._run}/{path.relative_to(self._folder).with_suffix('').as_posix()}")
+            if planner != me:
+                yield from _read(path, planner)
+
+    def _has_ended(self, agent: AgentId) -> bool:
+        return stored_handoff(self._store.read(agent), 1) is not None
+
+    def _path(self, planner: AgentId) -> Path:
+        return self._folder / f"{planner.partition('/')[2]}.json"
+
+
+def _read(path: Path, planner: AgentId) -> list[OpenTask]:
+    try:
+        raw = path.read_bytes()[:MOST_BYTES]
+        return [OpenTask(child_id(planner, ChildKey(key)), title, tuple(at)) for key, title, at in json.loads(raw)]
+    except (OSError, ValueError, TypeError):
+        return []

@@ -1,0 +1,27 @@
+"""What the user's check said of the trunk, where every planner finds it: in the run's own log."""
+
+from headway.domain.check import CheckVerdict
+from headway.domain.errors import LeaseLost
+from headway.domain.ids import AgentId, RunName
+from headway.trace.log_store import LogStore
+
+TRIES = 5
+
+
+def note_verdict(store: LogStore, run: RunName, verdict: CheckVerdict) -> None:
+    """Write a verdict on a commit of the trunk down."""
+    for left in reversed(range(TRIES)):
+        try:
+            with store.open(AgentId(run), role="run") as log:
+                log.append("check", verdict.model_dump(mode="json"), sync=True)
+                return
+        except LeaseLost:
+            # Somebody else wrote to the run's log in the same moment.
+            if not left:
+                raise
+
+
+def newest_verdict(store: LogStore, run: RunName) -> CheckVerdict | None:
+    """The newest verdict, if there is one."""
+    noted = [event for event in store.read(AgentId(run)) if event.type == "check"]
+    return CheckVerdict.model_validate(noted[-1].data) if noted else None
