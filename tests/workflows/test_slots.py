@@ -1,0 +1,106 @@
+"""Agent slots sink and rise while a worker works, on the real server; who works already keeps its heartbeats."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.slots import agent_tuner
+
+AT_ONCE = 6
+TASKS = 12
+PATIENCE_S = 60.0
+
+
+@workflow.defn(name="Crowd", sandboxed=False)
+class Crowd:
+    """Asks for all of its agents at once."""
+
+    @workflow.run
+    async def run(self, queue: str) -> int:
+        asked = [
+            workflow.execute_activity(
+                "work",
+                task_queue=queue,
+                start_to_close_timeout=timedelta(minutes=5),
+                heartbeat_timeout=timedelta(seconds=2),
+            )
+            for _ in range(TASKS)
+        ]
+        return sum(await asyncio.gather(*asked))
+
+
+class Floor:
+    """Counts who works, and lets them end when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.most = 0
+        self.attempts = 0
+        self.go = asyncio.Event()
+
+    @activity.defn(name="work")
+    async def work(self) -> int:
+        """Beats until it may end."""
+        self.now, self.attempts = self.now + 1, self.attempts + 1
+        self.most = max(self.most, self.now)
+        while not self.go.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.2)
+        self.now -= 1
+        return 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  # the SDK tells nobody
+            await asyncio.sleep(0.05)
+
+
+async def test_fewer_start_while_the_machine_is_short_none_is_stopped_and_all_end(client: Client) -> None:
+    queue, floor, allowed = f"slots-{uuid.uuid4().hex[:8]}", Floor(), [AT_ONCE]
+    agents = Worker(
+        client,
+        task_queue=f"{queue}-agents",
+        activities=[floor.work],
+        tuner=agent_tuner(lambda: allowed[0]),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    )
+    flows = Worker(client, task_queue=queue, workflows=[Crowd], workflow_runner=UnsandboxedWorkflowRunner())
+    async with agents, flows:
+        handle = await client.start_workflow("Crowd", f"{queue}-agents", id=queue, task_queue=queue)
+        await until(lambda: floor.now == AT_ONCE)
+        allowed[0] = 2
+        for _ in range(20):  # longer than the heartbeat timeout: a starved heartbeat would bring a second attempt
+            await asyncio.sleep(0.2)
+            assert floor.now == AT_ONCE
+        assert floor.attempts == AT_ONCE
+        floor.go.set()
+        await until(lambda: floor.now <= 2)
+        allowed[0] = AT_ONCE
+        assert await handle.result() == TASKS
+    assert (floor.most, floor.attempts) == (AT_ONCE, TASKS)
+
+
+async def test_only_as_many_start_as_are_allowed_and_more_when_it_rises(client: Client) -> None:
+    queue, floor, allowed = f"slots-{uuid.uuid4().hex[:8]}", Floor(), [2]
+    agents = Worker(
+        client,
+        task_queue=f"{queue}-agents",
+        activities=[floor.work],
+        tuner=agent_tuner(lambda: allowed[0]),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    )
+    flows = Worker(client, task_queue=queue, workflows=[Crowd], workflow_runner=UnsandboxedWorkflowRunner())
+    async with agents, flows:
+        handle = await client.start_workflow("Crowd", f"{queue}-agents", id=queue, task_queue=queue)
+        await until(lambda: floor.now == 2)
+        allowed[0] = 5
+        await until(lambda: floor.now == 5)
+        assert floor.most == 5
+        floor.go.set()
+        assert await handle.result() == TASKS
