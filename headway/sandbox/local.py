@@ -8,6 +8,7 @@ from headway.domain.errors import ToolError, TransientError
 from headway.sandbox.job import Ended, Job
 from headway.sandbox.keeper import KEEPER
 from headway.sandbox.level import Launch, Level
+from headway.sandbox.orphans import ORPHANS
 from headway.sandbox.output import Capture
 from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
@@ -30,6 +31,8 @@ class LocalSandbox:
         self._level = level
         self._name = name or level.name
         self._resources = resources or Resources()
+        if not level.keeps_processes:
+            ORPHANS.adopt()
 
     @property
     def level(self) -> str:
@@ -83,6 +86,9 @@ class LocalSandbox:
         if (killed or not contained) and self._resources.alone(held):
             held.kill()
         ended = await job.settle(hunt=killed and not contained and held.cage is None)
+        if not contained:
+            ORPHANS.over(job.pid)
+            ORPHANS.bury()
         return ended, await held.over()
 
 

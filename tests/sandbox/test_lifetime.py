@@ -123,7 +123,7 @@ async def test_many_commands_at_once_leave_no_descriptors_open(sandbox: PlainSan
     before = psutil.Process().num_fds()
     results = await asyncio.gather(*(sandbox.run(command(f"echo {number}")) for number in range(50)))
     assert [result.output for result in results] == [f"{number}\n" for number in range(50)]
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 HOST = """

@@ -1,0 +1,75 @@
+"""Takes in the orphans of commands, where no namespace ends them, and buries them when they die.
+
+In a container the first process often waits for nobody. Orphans would then stay as zombies, and zombies count against
+the limit on processes of their control group.
+"""
+
+import contextlib
+import ctypes
+import os
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_EVERY_S = 0.5
+_FORGOTTEN_S = 5.0
+"""Who has been dead for so long is waited for by nobody: our own children are taken as soon as they end."""
+
+_REMEMBERED = 2000
+
+
+class Orphans:
+    """One per process; to be used in one event loop."""
+
+    def __init__(self) -> None:
+        self._adopts: bool | None = None
+        self._over: OrderedDict[int, None] = OrderedDict()
+        self._dead_since: dict[tuple[int, int], float] = {}
+        self._looked = 0.0
+
+    def adopt(self) -> bool:
+        """From now on the orphans of our commands become our children; whether the system can do that."""
+        if self._adopts is None:
+            self._adopts = False
+            with contextlib.suppress(OSError, AttributeError):
+                self._adopts = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        return self._adopts
+
+    def over(self, leader: int) -> None:
+        """A command is over and waited for; what dies in its session from now on is an orphan."""
+        self._over[leader] = None
+        if len(self._over) > _REMEMBERED:
+            self._over.popitem(last=False)
+
+    def bury(self, *, now: bool = False) -> list[int]:
+        """Wait for those of them that are dead; who they were. Looks twice a second at most, unless it is to be now."""
+        if not self._adopts or (not now and time.monotonic() - self._looked < _EVERY_S):
+            return []
+        self._looked = time.monotonic()
+        dead = {(pid, start): session for pid, start, session in _dead_children()}
+        self._dead_since = {each: self._dead_since.get(each, self._looked) for each in dead}
+        buried = []
+        for (pid, start), session in dead.items():
+            forgotten = self._looked - self._dead_since[pid, start] > _FORGOTTEN_S
+            if forgotten or (session in self._over and pid != session):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+                buried.append(pid)
+        return buried
+
+
+ORPHANS = Orphans()
+
+
+def _dead_children() -> list[tuple[int, int, int]]:
+    """Number, start and session of our children that are dead and not waited for."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            for pid in (task / "children").read_bytes().split():
+                with contextlib.suppress(OSError):
+                    fields = Path(f"/proc/{int(pid)}/stat").read_bytes().rpartition(b")")[2].split()
+                    if fields[0] == b"Z":
+                        found.append((int(pid), int(fields[19]), int(fields[3])))
+    return found
