@@ -185,7 +185,8 @@ def test_the_command_itself_dies_also_when_the_keeper_was_killed_first(tmp_path:
 
 
 def kill_keeper() -> None:
-    keepers = [child for child in psutil.Process().children() if "headway-keeper" in child.cmdline()]
+    children = psutil.Process().children()  # orphans of earlier commands may be among them, dead
+    keepers = [child for child in children if alive(child.pid) and "headway-keeper" in child.cmdline()]
     for keeper in keepers:
         keeper.kill()
     psutil.wait_procs(keepers)
