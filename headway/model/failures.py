@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import orjson
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, OpenAIError
 
 from headway.domain.errors import HeadwayError, TransientError
@@ -200,4 +201,5 @@ def _words_of(body: object, otherwise: str) -> str:
         return message
     if isinstance(body, str) and body:
         return body
-    return otherwise
+    # Servers built on pydantic put a list of what they mind below `detail`, others something of their own.
+    return orjson.dumps(body).decode() if isinstance(body, dict) and body else otherwise

@@ -15,6 +15,7 @@ Kind = Literal["rate", "quota", "key", "model", "tools", "unreachable"]
 without; it is not there."""
 
 PROBES = 3
+"""Calls that may be wasted to find out that the way is still closed, of a quarter of an hour."""
 PROBE_AGAIN_S = 30.0
 """A probe that has no answer after so long is helped by a second, then by a third: it may be a long thought."""
 FREE_AT = 1000.0
@@ -73,13 +74,23 @@ class Flow:
             return max(1.0, math.floor(self.bound)) if self.bound < math.inf else math.inf
         if now < self.until:
             return 0
-        return min(PROBES, 1 + (now - self.until) // (PROBE_AGAIN_S * pace))
+        left = max(1, PROBES + 1 - self.refusals)
+        return min(left, 1 + (now - self.until) // (PROBE_AGAIN_S * pace))
 
     def refused(  # noqa: PLR0917 - what a refusal says
-        self, left: int, kind: Kind, delay_s: float | None, why: str, remedy: str, now: float, pace: float = 1.0
+        self,
+        left: int,
+        kind: Kind,
+        delay_s: float | None,
+        why: str,
+        remedy: str,
+        now: float,
+        *,
+        pace: float = 1.0,
+        probe: bool = False,
     ) -> "Flow":
-        """After a refusal of a call that left in generation `left`."""
-        if left < self.generation:
+        """After a refusal of a call that left in generation `left`; each one of a `probe` counts."""
+        if left < self.generation and not (probe and self.closed):
             # It left before the way was closed, so it tells nothing new; unless it names a later reset.
             later = now + min(delay_s or 0.0, LONGEST_S)
             return replace(self, until=later) if self.closed and delay_s is not None and later > self.until else self
@@ -106,7 +117,7 @@ class Flow:
         """After a call that got no answer: a probe that fails is no proof that the way is open."""
         if not self.closed or left < self.generation:
             return self
-        return self.refused(left, self.kind, None, self.why or why, self.remedy, now, pace)
+        return self.refused(left, self.kind, None, self.why or why, self.remedy, now, pace=pace)
 
     def answered(self, left: int, now: float) -> "Flow":
         """After an answer to a call that left in generation `left`."""

@@ -28,10 +28,11 @@ Beat = Callable[[str], None]
 
 @dataclass(slots=True)
 class Permit:
-    """A call may leave. `generation` tells what its outcome is worth."""
+    """A call may leave. `generation` tells what its outcome is worth; a `probe` leaves before the way is open."""
 
     generation: int
     handle: int | None = None
+    probe: bool = False
 
 
 class Gate:
@@ -75,7 +76,16 @@ class Gate:
         now, why = time.time(), refusal.why[:MAX_WHY_CHARS]
 
         def step(flow: Flow) -> Flow:
-            return flow.refused(permit.generation, refusal.kind, refusal.reset_s, why, refusal.remedy, now, self._pace)
+            return flow.refused(
+                permit.generation,
+                refusal.kind,
+                refusal.reset_s,
+                why,
+                refusal.remedy,
+                now,
+                pace=self._pace,
+                probe=permit.probe,
+            )
 
         await asyncio.to_thread(self.file.change, step)
 
@@ -134,7 +144,7 @@ class Gate:
         if self.file.flow().generation != flow.generation:
             os.close(handle)  # closed by another process meanwhile
             return None
-        return Permit(flow.generation, handle)
+        return Permit(flow.generation, handle, probe=flow.closed)
 
     def _give_up_if_long(self, flow: Flow, now: float) -> None:
         left, lasted = flow.until - now, now - flow.since

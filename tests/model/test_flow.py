@@ -42,6 +42,18 @@ def test_of_a_quarter_of_an_hour_without_a_named_reset_three_tries_are_wasted_at
             assert flow.until <= T + 3 * 900, "and it is found soon that the way is open"
 
 
+def test_probes_that_help_each_other_count_as_wasted_too() -> None:
+    flow, tries = refused(Flow(), T), 0
+    while flow.until < T + 900:
+        now = flow.until + 100  # each probe takes so long that all the others leave as well
+        out = int(flow.permits(now))
+        tries += out
+        left = flow.generation
+        for _ in range(out):
+            flow = flow.refused(left, "rate", None, "no", "", now, probe=True)
+    assert tries <= 3
+
+
 def test_what_was_under_way_at_the_first_refusal_counts_once() -> None:
     first = refused(Flow(), T, delay=5)
     late = first

@@ -1,0 +1,139 @@
+"""What a server does not take of a request is left out, said once, and remembered."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.model.adapter import Request
+from headway.model.client import Model
+from headway.model.endpoint import endpoint_from
+from headway.model.failures import FatalModelError
+from headway.model.gate import Gates
+from headway.model.turn import AssistantTurn
+from tests.model.servers import Answer, Asked, Server
+
+CHAT = {"model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}
+RESPONSE = {"status": "completed", "model": "m", "output": []}
+THOUGHT = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+CODED = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "gA"}
+
+
+def error(message: str, status: int = 400, **more: Any) -> Answer:
+    return Answer({"error": {"message": message, "param": None} | more}, status)
+
+
+PYDANTIC = [
+    {"type": "extra_forbidden", "loc": ["body", "parallel_tool_calls"], "msg": "Extra inputs are not permitted"}
+]
+CASES: dict[str, tuple[str, str, Answer]] = {
+    "OpenAI, an effort of another model": (
+        "responses",
+        "reasoning",
+        error("Unsupported value: 'max' is not supported.", param="reasoning.effort", code="unsupported_value"),
+    ),
+    "OpenAI, Chat, a newer model": (
+        "chat",
+        "max_tokens",
+        error("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", param="max_tokens"),
+    ),
+    "OpenAI, no reasoning model": (
+        "responses",
+        "include",
+        error("Encrypted content is not supported with this model.", param="include"),
+    ),
+    "vLLM, of an older version": (
+        "responses",
+        "encrypted_content",
+        error("Unexpected field input[1].encrypted_content", param="input[1].encrypted_content"),
+    ),
+    "Mistral, by pydantic's words": ("chat", "parallel_tool_calls", Answer({"detail": PYDANTIC}, 422)),
+    "a gateway, without param": ("responses", "prompt_cache_key", error("Unknown parameter: 'prompt_cache_key'.")),
+    "an older gateway": ("responses", "store", error("Unrecognized request argument supplied: store")),
+    "Groq, thoughts in messages": (
+        "chat",
+        "reasoning_content",
+        error("'messages.0' : property 'reasoning_content' is unsupported"),
+    ),
+    "a server that only knows its own choice": ("chat", "tool_choice", error("tool_choice is not supported")),
+}
+
+
+@asynccontextmanager
+async def opened(server: Server, folder: Path, api: str, said: list[str]) -> AsyncIterator[Model]:
+    gates = Gates(folder)
+    env = {"OPENAI_BASE_URL": server.url, "HEADWAY_API": api}
+    async with Model(endpoint_from(env), gates, said.append) as model:
+        yield model
+    gates.close()
+
+
+def names_in(value: Any) -> Iterator[str]:
+    for name, inner in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield str(name)
+        yield from names_in(inner)
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_it_is_left_out_after_one_refusal_by_every_process_and_said_once(
+    case: str, server: Server, tmp_path: Path, request_: Request
+) -> None:
+    api, name, refusal = CASES[case]
+
+    def answer(asked: Asked) -> Answer:
+        return refusal if name in set(names_in(asked.json)) else Answer(CHAT if api == "chat" else RESPONSE)
+
+    server.answer = answer
+    said: list[str] = []
+    async with opened(server, tmp_path, api, said) as model:
+        earlier = model.encode(AssistantTurn((THOUGHT if api == "chat" else CODED,)))
+        request = replace(request_, effort="max", items=[earlier])
+        first = await model.answer(request)
+        assert first.conceded == (name,)
+        assert (await model.answer(request)).conceded == ()
+    async with opened(server, tmp_path, api, said) as another:
+        await another.answer(request)
+    assert len(server.asked) == 1 + 3
+    assert len(said) == 1
+    assert f"'{name}'" in said[0]
+
+
+async def test_the_other_name_of_the_limit_takes_its_place(server: Server, tmp_path: Path, request_: Request) -> None:
+    server.answer = lambda asked: (
+        error("Unsupported parameter", param="max_tokens") if "max_tokens" in asked.json else Answer(CHAT)
+    )
+    async with opened(server, tmp_path, "chat", []) as model:
+        await model.answer(request_)
+    assert server.asked[1].json["max_completion_tokens"] == request_.max_output
+
+
+async def test_a_server_that_minds_everything_is_not_asked_for_ever(
+    server: Server, tmp_path: Path, request_: Request
+) -> None:
+    server.answer = lambda asked: error(f"Unknown parameter: '{max(asked.json)}' max_tokens tool_choice")
+    async with opened(server, tmp_path, "chat", []) as model:
+        with pytest.raises(FatalModelError):
+            await model.answer(request_)
+    assert len(server.asked) <= 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid schema for function 'shell': an array needs items",
+        "The reasoning of your message is invalid; include more of it in the store",
+        "messages: roles must alternate",
+    ],
+)
+async def test_words_that_name_no_parameter_are_fatal(
+    words: str, server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    server.answer = error(words)
+    with pytest.raises(FatalModelError):
+        await model_of(HEADWAY_API="responses").answer(replace(request_, effort="low"))
+    assert len(server.asked) == 1

@@ -1,0 +1,196 @@
+"""A fleet whose model refuses it: real HTTP, the real client, several processes."""
+
+import asyncio
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.domain.errors import HeldBack, Parked, TransientError
+from headway.domain.ids import AgentId
+from headway.model.adapter import Request
+from headway.model.client import Model
+from headway.model.endpoint import endpoint_from
+from headway.model.failures import ContextOverflow
+from headway.model.gate import Gates
+from tests.model.servers import Answer, Asked, Server
+
+OK = Answer({"model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]})
+PACE = 1 / 120
+"""A quarter of an hour takes 7.5 s."""
+OUTAGE_S = 900 * PACE
+PROCESSES = 3
+AGENTS = 300
+
+
+def refusal(kind: str, **headers: str) -> Answer:
+    code = {"rate": "rate_limit_exceeded", "quota": "insufficient_quota"}[kind]
+    return Answer({"error": {"message": f"no {kind} left", "type": code, "code": code}}, 429, headers)
+
+
+def request_of(number: int) -> Request:
+    return Request(model="m", system="You work.", items=(), agent=AgentId(f"r/a{number}"))
+
+
+class Outage:
+    """Lets every first call of the fleet arrive, refuses them all, and goes on refusing for a while."""
+
+    def __init__(self, first: Answer, then: Answer) -> None:
+        self._gathered = threading.Barrier(AGENTS)
+        self._lock = threading.Lock()
+        self._first, self._then = first, then
+        self.calls = 0
+        self.further = 0
+        self.began = 0.0
+
+    def __call__(self, _: Asked) -> Answer:
+        with self._lock:
+            self.calls += 1
+            place = self.calls
+        if place <= AGENTS:
+            self._gathered.wait(60)
+            self.began = self.began or time.monotonic()
+            return self._first
+        if time.monotonic() - self.began < OUTAGE_S:
+            with self._lock:
+                self.further += 1
+            return self._then
+        return OK
+
+
+def _fleet(url: str, folder: Path, numbers: range, line: Connection) -> None:
+    """Agents that make one call each; what became of them."""
+
+    async def live(model: Model, number: int) -> str:
+        while True:
+            try:
+                return (await model.answer(request_of(number))).text
+            except Parked as parked:  # as its workflow does
+                await asyncio.sleep(max(0.0, parked.until - time.time()))
+
+    async def work() -> list[str]:
+        gates = Gates(folder, patience_s=300 * PACE, pace=PACE)
+        async with Model(endpoint_from({"OPENAI_BASE_URL": url}), gates) as model:
+            return await asyncio.gather(*(live(model, number) for number in numbers))
+
+    line.send(asyncio.run(work()))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(refusal("quota"), refusal("quota"), id="quota, no word of the reset"),
+        pytest.param(
+            refusal("rate"), refusal("rate"), id="too many calls, no word of the reset", marks=pytest.mark.long
+        ),
+        pytest.param(
+            refusal("rate", **{"retry-after-ms": "50"}),
+            refusal("rate", **{"retry-after-ms": "50"}),
+            id="a reset too early",
+        ),
+        pytest.param(
+            refusal("quota", **{"retry-after-ms": str(int(OUTAGE_S * 1000))}),
+            refusal("quota"),
+            id="the reset is named",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+async def test_three_hundred_agents_of_three_processes_and_a_quarter_of_an_hour_without_quota(
+    first: Answer, then: Answer, server: Server, tmp_path: Path
+) -> None:
+    outage = Outage(first, then)
+    server.answer = outage
+    context = multiprocessing.get_context("spawn")
+    lines, processes = [], []
+    for number in range(PROCESSES):
+        ours, theirs = context.Pipe()
+        numbers = range(number, AGENTS, PROCESSES)
+        processes.append(context.Process(target=_fleet, args=(server.url, tmp_path, numbers, theirs)))
+        lines.append(ours)
+    for process in processes:
+        process.start()
+    said = [answer for line in lines for answer in await asyncio.to_thread(line.recv)]
+    for process in processes:
+        process.join()
+    assert said == ["fine"] * AGENTS, "none failed, all went on"
+    assert outage.further <= 3
+    assert outage.calls == AGENTS * 2 + outage.further, "and none was asked for twice"
+
+
+@pytest.fixture
+def parked_model(server: Server, tmp_path: Path) -> Callable[..., Model]:
+    """A model behind a gate."""
+
+    def make(**more: Any) -> Model:
+        return Model(endpoint_from({"OPENAI_BASE_URL": server.url}), Gates(tmp_path, **more))
+
+    return make
+
+
+async def test_a_call_that_was_refused_goes_on_by_itself(server: Server, parked_model: Callable[..., Model]) -> None:
+    answers = iter([refusal("rate", **{"retry-after": "0.2"}), OK])
+    server.answer = lambda _: next(answers)
+    async with parked_model() as model:
+        turn = await model.answer(request_of(1))
+    assert turn.text == "fine"
+    assert turn.waited_s >= 0.2
+    assert turn.seconds < turn.waited_s, "the wait is no work"
+
+
+async def test_a_call_that_waits_hears_that_its_agent_is_paused(
+    server: Server, parked_model: Callable[..., Model]
+) -> None:
+    server.answer = refusal("rate", **{"retry-after": "60"})
+
+    def paused(what: str) -> None:
+        assert "no rate left" in what
+        raise HeldBack("paused")
+
+    async with parked_model() as model:
+        with pytest.raises(HeldBack):
+            await model.answer(request_of(1), paused)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_what_only_the_user_can_mend_parks_and_is_told(
+    status: int, server: Server, parked_model: Callable[..., Model]
+) -> None:
+    server.answer = Answer({"error": {"message": "no"}}, status)
+    async with parked_model(patience_s=1) as model:
+        for number in range(5):
+            with pytest.raises(Parked) as caught:
+                await model.answer(request_of(number))
+            assert caught.value.until > time.time() + 50
+            assert "Set OPENAI_API_KEY" in str(caught.value) or "is not known" in str(caught.value)
+    assert len(server.asked) == 1
+
+
+async def test_one_agents_own_failure_holds_nobody(server: Server, parked_model: Callable[..., Model]) -> None:
+    answers = iter(
+        [
+            Answer({"error": {"message": "oops"}}, 500),
+            Answer({"error": {"message": "too long", "code": "context_length_exceeded"}}, 400),
+            OK,
+        ]
+    )
+    server.answer = lambda _: next(answers)
+    async with parked_model() as model:
+        with pytest.raises(TransientError):
+            await model.answer(request_of(1))
+        with pytest.raises(ContextOverflow):
+            await model.answer(request_of(2))
+        assert (await model.answer(request_of(3))).waited_s < 1
+
+
+async def test_a_server_that_is_down_is_asked_by_one(parked_model: Callable[..., Model], server: Server) -> None:
+    server.close()
+    async with parked_model(patience_s=0.5) as model:
+        said = await asyncio.gather(*(model.answer(request_of(n)) for n in range(20)), return_exceptions=True)
+    assert {type(each) for each in said} == {Parked}
+    assert "cannot be reached" in str(said[0])
