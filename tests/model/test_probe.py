@@ -1,0 +1,132 @@
+"""What a server lacks is said before an agent finds out, with the flag that sets it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headway.domain.finding import Finding
+from headway.model.client import Model
+from headway.model.endpoint import endpoint_from
+from headway.model.probe import probe
+from tests.model.servers import Answer, Asked, Server
+
+READY = {"message": {"tool_calls": [{"id": "1", "function": {"name": "ready", "arguments": "{}"}}]}}
+WORKS = Answer({"model": "m", "choices": [READY | {"finish_reason": "tool_calls"}]})
+TALKS = Answer({"model": "m", "choices": [{"message": {"content": '{"name": "ready"}'}, "finish_reason": "stop"}]})
+NO_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+
+
+def served(**entry: Any) -> Answer:
+    return Answer({"object": "list", "data": [{"id": "m", "object": "model"} | entry]})
+
+
+def problem(message: str, status: int = 400) -> Answer:
+    return Answer({"error": {"message": message, "type": None, "param": None, "code": status}}, status)
+
+
+VLLM = {"/v1/models": served(owned_by="vllm", max_model_len=131072), "/v1/chat/completions": WORKS}
+LLAMA = {
+    "/v1/models": served(owned_by="llamacpp", meta={"n_ctx_train": 131072}),
+    "/props": Answer({"default_generation_settings": {"n_ctx": 131072}, "total_slots": 1}),
+    "/v1/chat/completions": WORKS,
+}
+OLLAMA = {
+    "/v1/models": served(owned_by="library"),
+    "/api/ps": Answer({"models": [{"name": "m", "model": "m", "context_length": 131072}]}),
+    "/v1/chat/completions": WORKS,
+}
+
+LACKING: dict[str, tuple[dict[str, Answer], list[str]]] = {
+    "vLLM as it should be": (VLLM, []),
+    "llama.cpp as it should be": (LLAMA, []),
+    "Ollama as it should be": (OLLAMA, []),
+    "vLLM without a parser for tools": (
+        VLLM | {"/v1/chat/completions": problem(NO_PARSER)},
+        ["--enable-auto-tool-choice --tool-call-parser NAME"],
+    ),
+    "vLLM with a short window": (
+        VLLM | {"/v1/models": served(owned_by="vllm", max_model_len=65536)},
+        [
+            "takes 65,536 tokens, and HEADWAY_WINDOW says 128,000. Set HEADWAY_WINDOW=65536, or raise it: `vllm serve --max"
+        ],
+    ),
+    "llama.cpp without --jinja": (
+        LLAMA | {"/v1/chat/completions": problem("tools param requires --jinja flag", 500)},
+        ["--jinja"],
+    ),
+    "llama.cpp with a tiny window": (
+        LLAMA | {"/props": Answer({"default_generation_settings": {"n_ctx": 4096}})},
+        ["HEADWAY_WINDOW=4096", "a window of 4,096 tokens is small for an agent. Raise it: `llama-server -c N`"],
+    ),
+    "Ollama with its default window": (
+        OLLAMA | {"/api/ps": Answer({"models": [{"name": "m", "context_length": 4096}]})},
+        ["HEADWAY_WINDOW=4096", "OLLAMA_CONTEXT_LENGTH"],
+    ),
+    "Ollama with a model without tools": (
+        OLLAMA | {"/v1/chat/completions": problem("registry.ollama.ai/library/m does not support tools")},
+        ["take a model that has tools"],
+    ),
+    "a model that only talks of tools": (
+        VLLM | {"/v1/chat/completions": TALKS},
+        ["was asked to call a tool and did not"],
+    ),
+    "a server without models": (
+        {"/v1/models": Answer({"data": []})},
+        ["lists no models. Load one: `ollama pull NAME`"],
+    ),
+    "a wrong key": ({"/v1/models": problem("who are you", 401)}, ["Set OPENAI_API_KEY to a key"]),
+    "a wrong path": ({"/v1/models": Answer("404 page not found", 404)}, ["OPENAI_BASE_URL, which mostly ends in /v1"]),
+    "a web page": ({"/v1/models": Answer("<html>Sign in</html>")}, ["something else than JSON"]),
+}
+
+
+def serve(server: Server, answers: dict[str, Answer]) -> None:
+    nothing = Answer({"error": {"message": "no such page"}}, 404)
+
+    def answer(asked: Asked) -> Answer:
+        return answers.get(asked.path, nothing)
+
+    server.answer = answer
+
+
+@pytest.mark.parametrize(("answers", "told"), LACKING.values(), ids=LACKING)
+async def test_what_is_lacking_is_told_with_its_remedy(
+    answers: dict[str, Answer], told: list[str], server: Server, model_of: Callable[..., Model]
+) -> None:
+    serve(server, answers)
+    notes = (await probe(model_of())).notes
+    assert len(notes) == len(told), notes
+    for note, part in zip(notes, told, strict=True):
+        assert part in note
+
+
+async def test_a_model_that_is_not_there_is_told_with_those_that_are(
+    server: Server, model_of: Callable[..., Model]
+) -> None:
+    serve(server, VLLM)
+    found = await probe(model_of(), ("other",))
+    assert found.problem is not None
+    assert "does not list model 'other', but m" in found.problem
+
+
+async def test_nobody_there(server: Server, model_of: Callable[..., Model]) -> None:
+    model = model_of()
+    server.close()
+    found = await probe(model)
+    assert [finding.state for finding in found.findings] == ["broken"]
+    assert "Start that server" in found.findings[0].remedy
+
+
+async def test_a_server_beyond_the_own_network_is_only_asked_for_its_list(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(server, VLLM)
+    from headway.model import endpoint
+
+    monkeypatch.setattr(endpoint, "is_local", lambda _: False)
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "k" * 12}
+    async with Model(endpoint_from(env)) as model:
+        found = await probe(model)
+    assert found.findings == (Finding(topic="model", state="good", says=f"{server.url} (chat): 1 model"),)
+    assert [asked.path for asked in server.asked] == ["/v1/models"]
