@@ -39,6 +39,7 @@ class Task:
         self.final = False
         self.attempt = 1
         self.control_record = order.control
+        self.parked_until = 0.0
         self.caller = options.caller_of(order.me, order.context.heartbeat_s)
 
     @workflow.run
@@ -73,7 +74,12 @@ class Task:
     @workflow.query
     def status(self) -> dict[str, object]:
         """What the task is about and what it may use."""
-        return {"title": self.order.title, "attempt": self.attempt, "granted": self.total.model_dump()}
+        return {
+            "title": self.order.title,
+            "attempt": self.attempt,
+            "granted": self.total.model_dump(),
+            "parked_until": self.parked_until,
+        }
 
     async def _work(self) -> WorkerDone:
         while True:
@@ -91,11 +97,11 @@ class Task:
                     return outcome
                 case WorkerSuspended(why="grant"):
                     await self._ask(outcome)
+                case WorkerSuspended(why="parked"):
+                    await self._parked(outcome.until)
                 case WorkerSuspended() if self.control_record.hold_on(self.order.me) is None:
                     # The activity heard of a pause before the signal is here.
                     await workflow.sleep(options.HELD_AGAIN)
-                case WorkerSuspended(why="parked"):
-                    await self._parked(outcome.until)
                 case WorkerSuspended():
                     continue
 
@@ -103,11 +109,13 @@ class Task:
         """Hold no slot until the model is worth another try; whoever pauses and resumes wants it tried now."""
         known, now, deadline = self.control_record.version, workflow.now().timestamp(), self.order.context.deadline
         until = until if deadline is None else min(until, deadline)
+        self.parked_until = until
         workflow.set_current_details(f"parked: the model refuses calls; next try at {clock_words(until)}")
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self.control_record.version != known, timeout=timedelta(seconds=max(1.0, until - now))
             )
+        self.parked_until = 0.0
         workflow.set_current_details("")
 
     def _work_order(self) -> WorkOrder:

@@ -26,7 +26,7 @@ RETRY_AFTER_S = 1.0
 HANG_S = 30.0
 
 _FIELDS = {
-    "retry_after_s": ("rate_limit", "unavailable"),
+    "retry_after_s": ("rate_limit", "quota", "unavailable"),
     "seconds": ("hang",),
     "words": ("overflow",),
 }

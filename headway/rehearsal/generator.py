@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headway.rehearsal.asker import ROOT
+from headway.rehearsal.blackout import Blackout
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, Tokens, ToolUse
 from headway.rehearsal.shape import Shape
@@ -55,7 +56,14 @@ class _Scope:
     tasks: list[GeneratedTask]
 
 
-def generate(shape: Shape, *, name: str = NAME, model: str = "rehearsal", faults: tuple[Fault, ...] = ()) -> Playbook:
+def generate(
+    shape: Shape,
+    *,
+    name: str = NAME,
+    model: str = "rehearsal",
+    faults: tuple[Fault, ...] = (),
+    blackout: Blackout | None = None,
+) -> Playbook:
     """The playbook of a run of this shape; a run without faults and conflicts uses every call of it."""
     root = _tree(shape)
     scopes = list(_all(root))
@@ -67,6 +75,7 @@ def generate(shape: Shape, *, name: str = NAME, model: str = "rehearsal", faults
         seed=shape.seed,
         tokens_out=shape.tokens_out,
         faults=faults,
+        blackout=blackout,
         planners=tuple(PlannerScript(scope=scope.title, calls=calls.planner(scope)) for scope in scopes),
         tasks=tuple(
             TaskScript(title=task.title, calls=calls.worker(task), values=_values(task))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any
 
+from headway.rehearsal.blackout import Dark
 from headway.rehearsal.place import Place
 from headway.rehearsal.scripts import Scripts
 
@@ -52,6 +53,7 @@ class Ledger:
     """Counts of one server's life. Safe to be read from other threads while it serves."""
 
     def __init__(self, scripts: Scripts) -> None:
+        self.dark = Dark(scripts.playbook.blackout, scripts.playbook.model)
         self._scripts = scripts
         self._lock = threading.Lock()
         self._agents: dict[str, _Agent] = {}
@@ -136,6 +138,7 @@ class Ledger:
                 "max_in_flight": self._max_in_flight,
                 **{name: sum(agent[name] for agent in agents.values()) for name in ("repeats", "retries", "unheard")},
                 "faults": dict(sorted(self._faults.items())),
+                **self.dark.report(),
                 "agents": agents,
                 "over_use": self._over_use(),
                 "under_use": self._under_use(),

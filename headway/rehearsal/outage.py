@@ -40,7 +40,7 @@ def refusal_of(fault: Fault, model: str, who: str) -> Answer | None:
             return _error(429, words, "tokens", "rate_limit_exceeded", again)
         case "quota":
             words = "You exceeded your current quota, please check your plan and billing details."
-            return _error(429, words, "insufficient_quota", "insufficient_quota")
+            return _error(429, words, "insufficient_quota", "insufficient_quota", again)
         case "server_error":
             return _error(500, "The server had an error while processing your request.", "server_error", None)
         case "unavailable":

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from headway.rehearsal.blackout import Blackout
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.latency import Latency
 from headway.rehearsal.part import OWN_WORDS, Count, Part, Positive
@@ -124,6 +125,7 @@ class Playbook(Part):
             request's content.
         tokens_out: Output tokens of a reply that names none; without it, a quarter of its bytes.
         faults: What goes wrong; of those that hit a request the first one counts.
+        blackout: A time in which everybody is refused.
     """
 
     name: Name
@@ -132,6 +134,7 @@ class Playbook(Part):
     seed: int = 0
     tokens_out: Positive | None = None
     faults: tuple[Fault, ...] = ()
+    blackout: Blackout | None = None
     planners: tuple[PlannerScript, ...] = ()
     tasks: tuple[TaskScript, ...] = ()
 

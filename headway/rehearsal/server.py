@@ -67,6 +67,8 @@ class _Desk:
     ledger: Ledger
 
     async def answer(self, request: Request, body: bytes) -> Response:
+        if (refused := self.ledger.dark.refuses()) is not None:
+            return Delivery(refused)
         ask = self._ask(body, request.headers.get("x-headway-agent", ""))
         playbook, fault = self.scripts.playbook, ask.fault
         if fault is not None and fault.kind == "hang":

@@ -47,9 +47,7 @@ LACKING: dict[str, tuple[dict[str, Answer], list[str]]] = {
     ),
     "vLLM with a short window": (
         VLLM | {"/v1/models": served(owned_by="vllm", max_model_len=65536)},
-        [
-            "takes 65,536 tokens, and HEADWAY_WINDOW says 128,000. Set HEADWAY_WINDOW=65536, or raise it: `vllm serve --max"
-        ],
+        ["HEADWAY_WINDOW says 128,000. Set HEADWAY_WINDOW=65536, or raise it: `vllm serve --max-model-len"],
     ),
     "llama.cpp without --jinja": (
         LLAMA | {"/v1/chat/completions": problem("tools param requires --jinja flag", 500)},

@@ -1,0 +1,158 @@
+"""Runs are told of models that refuse their agents: what is news, once, and that it is over."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.control import ControlWatch
+from activities.parking import Ways
+from activities.planning import Planning
+from activities.pulse import Beat
+from activities.work import Work
+from headway.domain.budget import Amount
+from headway.domain.control import Control
+from headway.domain.errors import Parked
+from headway.domain.ids import AgentId, Incarnation, Oid, RunName
+from headway.domain.parking import Parking
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+
+RUN = RunName("r")
+NOW = 1000.0
+
+
+def parking(generation: int = 1, *, parked: bool = True, since: float = NOW, until: float = NOW + 900) -> Parking:
+    place = {"endpoint": "http://here/v1", "model": "m"}
+    return Parking(**place, generation=generation, parked=parked, since=since, until=until)
+
+
+@dataclass
+class Machine:
+    """The gates of a process, and the line to runs that remember."""
+
+    gates: list[Parking] = field(default_factory=list)
+    told: list[Parking] = field(default_factory=list)
+    up: bool = True
+
+    def parkings(self) -> tuple[Parking, ...]:
+        return tuple(self.gates)
+
+    def ways(self, clock: Callable[[], float] = lambda: NOW) -> Ways:
+        return Ways(self, _Line(self), clock)
+
+
+class _Line:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+        return tuple(self._machine.told[-1:]) if self._machine.up else None
+
+    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+        if self._machine.up:
+            self._machine.told.append(parking)
+        return self._machine.up
+
+    async def control(self, run: RunName) -> Control | None:
+        return Control()
+
+
+async def test_a_park_is_told_once_and_its_end_once() -> None:
+    machine = Machine([parking()])
+    ways = machine.ways()
+    await ways.tell(RUN)
+    await ways.tell(RUN)
+    machine.gates = [parking(parked=False)]
+    await ways.tell(RUN)
+    await ways.tell(RUN)
+    assert [each.parked for each in machine.told] == [True, False]
+
+
+async def test_a_short_wait_is_not_worth_an_event_of_history() -> None:
+    machine = Machine([parking(until=NOW + 5)])
+    await machine.ways().tell(RUN)
+    machine.gates = [parking(parked=False)]
+    await machine.ways().tell(RUN)
+    assert machine.told == []
+
+
+async def test_short_waits_in_a_row_are() -> None:
+    machine = Machine([parking(generation=7, since=NOW - 31, until=NOW + 5)])
+    await machine.ways().tell(RUN)
+    assert [each.generation for each in machine.told] == [7]
+
+
+async def test_what_could_not_be_told_is_told_later() -> None:
+    machine = Machine([parking()], up=False)
+    ways = machine.ways()
+    await ways.tell(RUN)
+    machine.up = True
+    await ways.tell(RUN)
+    assert len(machine.told) == 1
+
+
+async def test_another_process_tells_that_it_is_over() -> None:
+    machine = Machine([parking()])
+    await machine.ways().tell(RUN)
+    machine.gates = [parking(parked=False)]
+    await machine.ways().tell(RUN)
+    assert [each.parked for each in machine.told] == [True, False]
+
+
+class Refused:
+    """An agent whose model is closed for long."""
+
+    async def work(self, order: WorkOrder, beat: Beat) -> WorkerSuspended:
+        raise Parked("closed", NOW + 900, 900)
+
+    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
+        raise Parked("closed", NOW + 900, 900)
+
+    async def end(self, order: EndWorker) -> WorkerDone:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def watch() -> tuple[ControlWatch, Machine]:
+    machine = Machine([parking()])
+    return ControlWatch(_Line(machine), machine.ways(), every_s=3600), machine
+
+
+CONTEXT = RunContext(run=RUN, incarnation=Incarnation("i"), spec=Ref(log=AgentId("r"), seq=0), base=Oid("a" * 40))
+
+
+async def test_a_parked_worker_ends_its_activity_as_suspended_and_its_run_has_heard_of_it(
+    watch: tuple[ControlWatch, Machine],
+) -> None:
+    control, machine = watch
+    order = WorkOrder(context=CONTEXT, me=AgentId("r/a/1.0-b"), task=Ref(log=AgentId("r"), seq=1), title="", tokens=1)
+    found = await ActivityEnvironment().run(Work(Refused(), control).run_worker, order)
+    assert found == WorkerSuspended(why="parked", until=NOW + 900)
+    assert len(machine.told) == 1
+    await asyncio.sleep(0)
+
+
+async def test_a_parked_planner_too(watch: tuple[ControlWatch, Machine]) -> None:
+    control, machine = watch
+    scope = Ref(log=AgentId("r"), seq=1)
+    order = PlanTurn(
+        context=CONTEXT,
+        me=AgentId("r/a"),
+        key="k",
+        turn=1,
+        from_seq=4,
+        scope=scope,
+        depth=1,
+        allowance=1,
+        balance=Amount(),
+        spawnable=0,
+        may_delegate=False,
+    )
+    found = await ActivityEnvironment().run(Planning(Refused(), control).plan_turn, order)
+    assert (found.decision, found.seq, found.until) == (Decision.SUSPENDED, 4, NOW + 900)
+    assert len(machine.told) == 1
