@@ -34,7 +34,7 @@ from headway.agent.models import Models
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
-from headway.agent.worker import WorkerAgent
+from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
@@ -44,7 +44,8 @@ from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.hub import Hub
-from headway.git.workspace import Workspaces
+from headway.git.ladder import rung_for
+from headway.git.workspaces import Workspaces
 from headway.model.endpoint import Endpoint
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.crew import Crew
@@ -81,6 +82,7 @@ class Settings:
         prompts: Folder of the user's own prompts.
         sandbox: The sandbox level that was asked for; empty for the strongest that this machine has.
         allow_weak: Commands may run without walls where it has none.
+        snapshot_steps: Steps of a worker after which what it has not landed is kept.
     """
 
     home: Path
@@ -94,6 +96,7 @@ class Settings:
     prompts: Path | None = None
     sandbox: str = ""
     allow_weak: bool = False
+    snapshot_steps: int = SNAPSHOT_STEPS
 
     @classmethod
     def read(cls, env: Mapping[str, str], agents: int | None, *, allow_weak: bool = False) -> "Settings":
@@ -113,6 +116,7 @@ class Settings:
             disk_mb=_number(env, "HEADWAY_AGENT_DISK_MB", 0, least=0),
             secrets=(*models.secrets, *(env[name] for name in SECRETS if env.get(name))),
             prompts=own_folder(env),
+            snapshot_steps=_number(env, "HEADWAY_SNAPSHOT_STEPS", SNAPSHOT_STEPS, least=1),
             sandbox=env.get(SANDBOX, "").strip(),
             allow_weak=allow_weak,
         )
@@ -124,6 +128,7 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
+        self.rung = rung_for(settings.home)
         self.resources = _resources(settings)
         levels = Levels((settings.home,), self.resources)
         self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
@@ -136,11 +141,13 @@ class Workshop:
         return Hub(self.store.run_folder(run) / "hub.git")
 
     def _workspaces(self, run: RunName) -> Workspaces:
-        return Workspaces(self.store.run_folder(run) / "workspaces", self.hubs(run))
+        return Workspaces(self.store.run_folder(run) / "workspaces", self.hubs(run), self.rung)
 
     def worker_agent(self) -> WorkerAgent:
         """The loop of workers."""
-        return WorkerAgent(self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
+        steps = self.settings.snapshot_steps
+        given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
+        return WorkerAgent(*given, snapshot_steps=steps)
 
     def run_desk(self) -> RunDesk:
         """A run's beginning and end."""

@@ -18,7 +18,7 @@ from benchmarks.table import Outcome, arguments, report
 from headway.domain.ids import AgentId
 from headway.git.landing import Conflicted, Landed, Landing, Submission
 from headway.git.upkeep import tidy
-from headway.git.workspace import Workspaces
+from headway.git.workspaces import Workspaces
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the file system is what is measured
 

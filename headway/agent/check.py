@@ -1,7 +1,6 @@
 """Proves a commit: the user's check, run in a workspace of its own that is thrown away."""
 
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -15,11 +14,13 @@ from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
 from headway.agent.verdicts import note_verdict
 from headway.agent.walling import walls_of, without_secrets
+from headway.agent.warming import warmed
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
 from headway.domain.spec import RunSpec
 from headway.git.hub import Hub
-from headway.git.workspace import Workspace, Workspaces
+from headway.git.workspace import Workspace
+from headway.git.workspaces import Workspaces
 from headway.sandbox.runner import Command, CommandResult, Sandbox
 from headway.trace.log_store import LogStore
 
@@ -59,6 +60,7 @@ class Checker:
             return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())
         places = self._workspaces(order.run)
         beat("makes a workspace")
+        await warmed(places, spec, self._sandbox, AgentId(order.run), beat)
         workspace = await in_thread(_open, places, order, commit)
         try:
             verdict = await self._run(spec, spec.check, commit, workspace, beat)
@@ -66,7 +68,7 @@ class Checker:
             return verdict
         finally:
             # Nothing in it is anybody's work, so that it is not asked whether it is saved.
-            await in_thread(shutil.rmtree, workspace.home, ignore_errors=True)
+            await in_thread(places.discard, workspace)
 
     def _note(self, run: RunName, verdict: CheckVerdict) -> None:
         hub = self._hubs(run)
@@ -77,6 +79,9 @@ class Checker:
         seconds = 0.0
         for name, line in (("setup", spec.setup), ("check", check)):
             if line is None:
+                continue
+            warm = await in_thread(workspace.setup_done, line) if name == "setup" else None
+            if warm is not None and warm.exit_code == 0:
                 continue
             beat(f"runs {name}")
             home = Files(workspace.path).home()

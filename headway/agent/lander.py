@@ -78,7 +78,7 @@ class Lander:
     def keep(self, talk: Conversation) -> Snapshot | None:
         """Keep what is not on the trunk on the task's ref."""
         kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
-        if kept is not None:
+        if kept is not None and kept.commit not in _kept(talk):
             talk.note("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base}, sync=True)
         return kept
 
@@ -117,6 +117,11 @@ class Lander:
         )
         facts = {"landing": "conflicted", "rounds": outcome.rounds, "paths": list(outcome.paths)}
         return Answer(text, error=True, progress=True, facts=facts)
+
+
+def _kept(talk: Conversation) -> list[str]:
+    """The newest snapshot that the log names, as a list of one or none."""
+    return [event.data["commit"] for event in talk.log.line if event.type == "snapshot"][-1:]
 
 
 def planners_of(task: AgentId) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 from headway.domain.spec import RunSpec
-from headway.git.workspace import Workspace
+from headway.git.hub import Hub
 from headway.sandbox.caches import keep_small, shared_caches
 from headway.sandbox.visible import refused
 from headway.sandbox.walls import Walls
@@ -17,8 +18,18 @@ SHORTEST_SECRET = 4
 """A shorter value would vanish from every text."""
 
 
+class Walled(Protocol):
+    """Files that commands work on, and whose they are: a workspace, or a warm checkout that is being made."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def hub(self) -> Hub: ...
+
+
 def walls_of(
-    agent: AgentId, workspace: Workspace, spec: RunSpec, *, setup: bool = False, env: Mapping[str, str] = os.environ
+    agent: AgentId, workspace: Walled, spec: RunSpec, *, setup: bool = False, env: Mapping[str, str] = os.environ
 ) -> Walls:
     """What a command of this agent is held to. Its git borrows the hub's objects, so that it may read those.
 

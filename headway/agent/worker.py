@@ -2,27 +2,24 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 from headway.agent import guards, last_word
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Answer, Beat, Conversation, Question
-from headway.agent.excerpt import cut_middle
-from headway.agent.files import Files
 from headway.agent.handoffs import stored_handoff
-from headway.agent.holding import alone, while_held
+from headway.agent.holding import alone
 from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
-from headway.agent.outcome import how_it_ended
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import usage_of
-from headway.agent.walling import walls_of, without_secrets
+from headway.agent.walling import walls_of
+from headway.agent.warming import set_up, warmed
 from headway.agent.workbench import Workbench
 from headway.domain.budget import Amount
 from headway.domain.errors import TransientError
@@ -32,16 +29,20 @@ from headway.domain.ids import RunName
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskSpec
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+from headway.git.boot import boot_id
 from headway.git.hub import Hub
-from headway.git.workspace import Workspace, Workspaces, boot_id
+from headway.git.workspace import Workspace
+from headway.git.workspaces import Workspaces
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall
-from headway.sandbox.runner import Command, Sandbox
+from headway.sandbox.runner import Sandbox
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore
 
-SETUP_OUTPUT_CHARS = 4_000
+SNAPSHOT_STEPS = 10
+"""Steps of a worker after which what it has not landed is kept on a ref: a crash of the machine costs no more."""
+
 REMIND_AT = 0.8
 """The part of a limit after which a worker is told to bring its work in."""
 
@@ -58,6 +59,8 @@ class WorkerAgent:
         models: Models,
         prompts: Prompts,
         clock: Callable[[], float] = time.time,
+        *,
+        snapshot_steps: int = SNAPSHOT_STEPS,
     ) -> None:
         self._store = store
         self._hubs = hubs
@@ -66,6 +69,7 @@ class WorkerAgent:
         self._models = models
         self._prompts = prompts
         self._clock = clock
+        self._snapshot_steps = snapshot_steps
 
     async def work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         """Work on an attempt until it is handed off or its slice is used up.
@@ -135,6 +139,7 @@ class WorkerAgent:
         chosen = await self._models.choose("worker", spec)
         hub = self._hubs(context.run)
         beat("opens the workspace")
+        await warmed(self._workspaces(context.run), spec, self._sandbox, order.me, beat)
         workspace = await self._enter(order, log)
         start = agent_start(log.line, order.attempt)
         if start is None:
@@ -162,32 +167,11 @@ class WorkerAgent:
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
         job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
-        await self._set_up(job, beat)
+        await set_up(job, self._sandbox, beat)
         await in_thread(compaction.settle)
         if not talk.events:
             await in_thread(lambda: talk.say(job.asked()))
         return job
-
-    async def _set_up(self, job: Job, beat: Beat) -> None:
-        """Run the user's `setup` in a workspace that has not seen it."""
-        command = job.spec.setup
-        if command is None or job.setup is not None:
-            return
-        beat("runs setup")
-        home = Files(job.workspace.path).home()
-        limit = float(job.spec.limits.command_seconds)
-        walls = await in_thread(partial(walls_of, job.order.me, job.workspace, job.spec, setup=True))
-        asked = Command(line=command, cwd=job.workspace.path, timeout_s=limit, walls=walls, home=home)
-        async with alone(job.workspace, job.talk.log):
-            result = await while_held(job.talk.log, self._sandbox.run(asked))
-        data = {
-            "setup": job.setup_name,
-            "command": command,
-            "exit_code": result.exit_code,
-            "ended": how_it_ended(result),
-            "output": cut_middle(without_secrets(result.output, walls), SETUP_OUTPUT_CHARS),
-        }
-        job.talk.note("agent.state", data, dur_ms=result.seconds * 1000)
 
     async def _go_on(self, job: Job, ending: Ending, beat: Beat) -> WorkerDone | WorkerSuspended:
         """The loop. What is to be done next follows from the log alone."""
@@ -210,6 +194,7 @@ class WorkerAgent:
             if need > 0:
                 spent = Amount(tokens=talk.paid.tokens, tasks=1)
                 return WorkerSuspended(why="grant", spent=spent, need=need)
+            await self._keep(job, beat)
             if not talk.handing_over:
                 self._remind(job)
             beat("asks the model")
@@ -222,6 +207,13 @@ class WorkerAgent:
             except ContextOverflow as error:
                 if not job.compaction.shrinks():
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
+
+    async def _keep(self, job: Job, beat: Beat) -> None:
+        """Keep what is not on the trunk, every so many steps."""
+        if job.talk.turn and job.talk.turn % self._snapshot_steps == 0:
+            beat("keeps its work")
+            async with alone(job.workspace, job.talk.log):
+                await in_thread(job.bench.lander.keep, job.talk)
 
     async def _carry_out(self, job: Job, beat: Beat) -> HandoffReport | None:
         """Answer every call of the newest reply; the report, when one of them hands off."""

@@ -74,6 +74,7 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     As long as the folder is there, a new run of the name is refused with this command as the remedy.
     """
     from headway.cli.known_run import delete_histories
+    from headway.git.overlay import unmount_below
     from headway.trace.log_store import LogStore
 
     for said in await asyncio.to_thread(_withdraw_all, home, found):
@@ -82,6 +83,7 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     await delete_histories(client, (one for one in found.histories if one.id != found.name))
     await delete_histories(client, (one for one in found.histories if one.id == found.name))
     await _until_gone(client, found)
+    await asyncio.to_thread(unmount_below, home / "runs" / found.name)
     await asyncio.to_thread(LogStore(home).forget, found.name)
     typer.echo(f"{found.name} is removed.")
     return 0

@@ -1,14 +1,21 @@
 """What an agent changed: the files of its workspace against a commit, whatever git the agent ran itself."""
 
 import os
+import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.repo import GitError, Repo
+from headway.git.repo import TIMED_OUT, GitError, Repo
 
 SUBMODULE = "160000"
 NO_MODE = "000000"
+
+PATIENCE_S = 600.0
+"""Longer than git takes for any work tree; an agent can make one that it never finishes reading."""
+
+_RULES = frozenset({".gitignore", ".gitattributes"})
 
 
 @dataclass(frozen=True)
@@ -77,25 +84,63 @@ def changes_between(repo: Repo, base: Oid, scan: Scan) -> Changes:
     return Changes(tuple(by["A"]), tuple(by["M"]), tuple(by["D"]), scan.nested, scan.unreadable)
 
 
-def scan(tree: Repo, never: str) -> Scan:
+def scan(tree: Repo, never: str, only: Collection[bytes] = ()) -> Scan:
     """Read the work tree into the index of `tree` and write it as a tree object.
 
     Files are hashed only if their stat data differs from the index. `never` is the folder that is nobody's work. No
     process is started inside a submodule or a nested repository, because its configuration is the agent's.
+
+    `only` are names below which the work tree may differ from the index, where somebody knows; nothing else is read.
     """
-    tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
-    listed = tree.run("ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard").out
-    gone, kept, nested = _sorted_out(tree.work_tree or Path(), listed, never)
+    try:
+        return _scan(tree, never, only)
+    except GitError as error:
+        if error.code != TIMED_OUT or not _without_traps(tree.work_tree or Path()):
+            raise
+        # The git that was ended held it, and we hold the workspace.
+        Path(f"{tree.index}.lock").unlink(missing_ok=True)
+        return _scan(tree, never, only)
+
+
+def _scan(tree: Repo, never: str, only: Collection[bytes]) -> Scan:
+    if not only:
+        refresh(tree)
+    gone, kept, nested = _sorted_out(tree.work_tree or Path(), differing(tree, only), never)
     if gone:
         tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
     unreadable = _take_in(tree, kept)
     return Scan(tree.run("write-tree").oid, nested, unreadable)
 
 
+def _without_traps(top: Path) -> bool:
+    """Delete pipes where git looks for its rules: it waits for ever for somebody to write one. They are no work."""
+    found = [
+        Path(place) / name
+        for place, _, names in os.walk(top)
+        for name in names
+        if name in _RULES and stat.S_ISFIFO((Path(place) / name).lstat().st_mode)
+    ]
+    for trap in found:
+        trap.unlink()
+    return bool(found)
+
+
+def refresh(tree: Repo) -> None:
+    """Have the index know by their stat data which files are as it says."""
+    tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1), timeout_s=PATIENCE_S)
+
+
+def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
+    """The names that differ between index and work tree, as `git ls-files -t -z` tells them."""
+    names = [os.fsdecode(name) for name in sorted(only)]
+    listing = ("ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
+    return tree.run(*listing, "--", *names, timeout_s=PATIENCE_S).out
+
+
 def _take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     """Put files into the index; returns those that git does not take."""
     take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-    if not paths or tree.run(*take, stdin=_lines(paths), ok=None).code == 0:
+    if not paths or tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S).code == 0:
         return ()
     refused = []
     for path in sorted(paths):

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,31 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def delete(folder: Path) -> None:
+    """Delete a tree, also where an agent left folders that may not be written; nothing when it is gone."""
+    if not folder.exists():
+        return
+    make_writable(folder)
+    try:
+        shutil.rmtree(folder)
+    except (RecursionError, OSError):
+        # Agents make folders deeper than a path may be long; rm climbs down step by step.
+        done = subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"{folder} cannot be deleted: {done.stderr.strip()}") from None
+
+
+def make_writable(folder: Path) -> None:
+    """Let us into every folder of a tree. Links are not followed."""
+    if os.geteuid() == 0:
+        return
+    for place, below, _ in os.walk(folder):
+        for name in below:
+            found = Path(place) / name
+            if not found.is_symlink():
+                found.chmod(found.stat().st_mode | 0o700)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 The harness makes it and puts it on the trunk commit; it never runs git with it.
 """
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.files import write_whole
+from headway.git.files import delete, write_whole
 from headway.git.repo import Repo
 
 _HALF_DONE = (
@@ -26,8 +27,12 @@ _HALF_DONE = (
 )
 
 
-def make(git_dir: Path, hub: Path, author: str, ignored: str) -> None:
-    """Make an empty one that borrows the hub's objects. HEAD and the index come with `stand_on`."""
+def make(git_dir: Path, hub: Path, author: str, ignored: str, *, layered: bool = False) -> None:
+    """Make an empty one that borrows the hub's objects. HEAD and the index come with `stand_on`.
+
+    `layered`: the files lie on layers of other workspaces. Linking those into a newer layer changes their ctime, which
+    git is told not to look at.
+    """
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (git_dir / name).mkdir(parents=True)
     (git_dir / "objects/info/alternates").write_text(f"{hub / 'objects'}\n")
@@ -44,6 +49,9 @@ def make(git_dir: Path, hub: Path, author: str, ignored: str) -> None:
         "user.name": name,
         "user.email": mail.rstrip(">"),
     }
+    if layered:
+        # The index is copied for each workspace that commits; this form of it is a quarter smaller.
+        settings |= {"core.trustctime": "false", "index.version": "4"}
     # What the file system can do was found out when the hub was made.
     told = Repo(hub).run("config", "-z", "--get-regexp", r"^(core\.(filemode|symlinks|ignorecase)|extensions\..*)$")
     for line in filter(None, told.text.split("\0")):
@@ -64,8 +72,8 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
     """Put the agent's HEAD, detached, and its index on `commit`; the files are there already.
 
     `tree` is the harness's own index of the files, whose stat data the agent's index takes over; `clean` says that the
-    files are those of the commit. Files are put in place by renaming, so a link that the agent left there is replaced
-    and never followed.
+    files are those of the commit. Files are made under a name that nobody knows and renamed, so a link that the agent
+    left there is replaced and never followed.
     """
     assert tree.index is not None
     index = home / "agent-index"
@@ -73,14 +81,28 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
     if not clean:
         assert tree.work_tree is not None
         tree.at(tree.work_tree, index).run("read-tree", "--reset", commit)
-    index.replace(git_dir / "index")
-    write_whole(git_dir / "HEAD", f"{commit}\n".encode(), scratch=home)
+    write_whole(git_dir / "index", index.read_bytes())
+    index.unlink()
+    write_whole(git_dir / "HEAD", f"{commit}\n".encode())
     for name in _HALF_DONE:
         half = git_dir / name
         if half.is_dir() and not half.is_symlink():
             shutil.rmtree(half, ignore_errors=True)
         else:
             half.unlink(missing_ok=True)
+
+
+def set_aside(git_dir: Path, home: Path) -> None:
+    """Take away one that the agent broke; it is kept in `home` where that lies on the same file system."""
+    try:
+        git_dir.rename(home / f"broken-{os.urandom(4).hex()}.git")
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if git_dir.is_dir() and not git_dir.is_symlink():
+            delete(git_dir)
+        else:
+            git_dir.unlink()
 
 
 def clear_locks(git_dir: Path) -> None:

@@ -46,6 +46,9 @@ _SETTINGS = {
     "submodule.recurse": "false",
 }
 
+TIMED_OUT = 124
+"""The code of a `GitError` that says that git did not end in time."""
+
 _KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 _REPOSITORY_VARIABLES = (
@@ -163,7 +166,7 @@ def run_git(
         except BaseException as stop:
             _end(process)
             if isinstance(stop, subprocess.TimeoutExpired):
-                raise GitError(args, 124, f"no answer within {timeout_s:g} s") from None
+                raise GitError(args, TIMED_OUT, f"no answer within {timeout_s:g} s") from None
             raise
     answer = Answer(process.returncode, out, err.decode(errors="replace"))
     if ok is not None and answer.code not in ok:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import AgentId, Oid, RunName
@@ -16,6 +17,9 @@ class Owner(BaseModel):
         boot_id: The boot of the machine that wrote the files; after another one they are not trusted.
         rebuilt: The workspace took the place of one that was lost, and may lack the newest steps.
         rebuilt_from: The snapshot that it was rebuilt from; None when there was none.
+        base: The trunk commit that the files stood on at first. As long as nothing else is noted they still do.
+        generation: The generation whose layers the files lie on; None for files that lie by themselves.
+        process: Which process opened it last, as `name_of_process` tells it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +31,9 @@ class Owner(BaseModel):
     boot_id: str
     rebuilt: bool = False
     rebuilt_from: Oid | None = None
+    base: Oid
+    generation: int | None = None
+    process: str = ""
 
 
 class Move(BaseModel):
@@ -104,6 +111,20 @@ class Standing(BaseModel):
 Move.model_rebuild()
 
 
+def name_of_process(pid: int) -> str:
+    """What tells a process from every other of this boot; empty when it is gone."""
+    try:
+        return f"{pid}:{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def is_alive(process: str) -> bool:
+    """Whether the process of that name still runs."""
+    pid = process.partition(":")[0]
+    return bool(process) and pid.isdigit() and name_of_process(int(pid)) == process
+
+
 def load_owner(home: Path) -> Owner:
     """The owner noted in a workspace's folder."""
     return Owner.model_validate_json((home / "owner.json").read_bytes())
@@ -115,8 +136,11 @@ def store_owner(home: Path, owner: Owner) -> None:
 
 
 def load_standing(home: Path) -> Standing:
-    """Where the workspace stands."""
-    return Standing.model_validate_json((home / "standing.json").read_bytes())
+    """Where the workspace stands. One that never moved has no note of it: each file costs a block of the disk."""
+    try:
+        return Standing.model_validate_json((home / "standing.json").read_bytes())
+    except FileNotFoundError:
+        return Standing(base=load_owner(home).base)
 
 
 def store_standing(home: Path, standing: Standing) -> None:

@@ -1,39 +1,24 @@
-"""Workspaces: one agent's own copy of the repository, with a git directory that shares no lock with others."""
+"""A workspace: one agent's own copy of the repository, with a git directory that shares no lock with others."""
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from headway.domain.errors import HeadwayError, LeaseLost
-from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
-from headway.git import private_git, snapshot
-from headway.git.changes import Changes, Scan, changes_between, scan
-from headway.git.files import locked
-from headway.git.hub import IGNORED_FOLDER, TRUNK, Hub
+from headway.domain.ids import Oid
+from headway.git import private_git
+from headway.git.changes import Changes, Scan, changes_between
+from headway.git.checkout import Checkout, LayeredFiles
+from headway.git.files import locked, make_writable
+from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.repo import GitError, Repo
-from headway.git.standing import (
-    Move,
-    Owner,
-    Standing,
-    load_owner,
-    load_standing,
-    store_owner,
-    store_standing,
-)
+from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing
+from headway.git.warmth import SetupDone, setup_key
 
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """What tells this boot of the machine from every other."""
-    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else str(int(psutil.boot_time()))
 
 
 class NotSaved(HeadwayError):
@@ -49,10 +34,11 @@ class Workspace:
             snapshot they come from, or None when there was none. Stays set for the life of the workspace.
     """
 
-    def __init__(self, home: Path, hub: Hub, owner: Owner) -> None:
+    def __init__(self, home: Path, hub: Hub, owner: Owner, checkout: Checkout) -> None:
         self.home = home
-        self.path = home / "files"
+        self.path = checkout.path
         self.hub = hub
+        self.checkout = checkout
         self.task = owner.task
         self.attempt = owner.attempt
         self.lease = owner.lease
@@ -100,10 +86,21 @@ class Workspace:
                 yield
             finally:
                 self.tree = replace(self.tree, keep=())
+                if self.standing().moving is None:
+                    self.checkout.rest()
 
     def scan(self) -> Scan:
         """The files as a tree in the hub. Needs `held`, as everything below does."""
-        return scan(self.tree, IGNORED_FOLDER)
+        return self.checkout.scan(self.tree, self.hub.repo.tree_of(self.base))
+
+    def setup_done(self, command: str) -> SetupDone | None:
+        """How the user's `setup` ended in the layers that the files lie on; None when it has to run here."""
+        if not isinstance(self.checkout, LayeredFiles):
+            return None
+        done = self.checkout.generation.facts.setup
+        if done is None:
+            return None
+        return done if done.key == setup_key(self.hub.repo, self.hub.repo.tree_of(self.base), command) else None
 
     def standing(self) -> Standing:
         """The harness's notes."""
@@ -142,7 +139,7 @@ class Workspace:
         finish = ("read-tree", "--reset", "-u", move.tree)
         if self.tree.run(*finish, ok=None).code:
             # The agent may have taken away its own right to write in a folder.
-            _make_writable(self.path)
+            make_writable(self.path)
             self.tree.run(*finish)
         self._arrive(move)
 
@@ -162,122 +159,7 @@ class Workspace:
             else:
                 return
         if os.path.lexists(git_dir):
-            git_dir.rename(self.home / f"broken-{os.urandom(4).hex()}.git")
-        private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER)
+            private_git.set_aside(git_dir, self.home)
+        layered = isinstance(self.checkout, LayeredFiles)
+        private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER, layered=layered)
         private_git.stand_on(git_dir, commit, self.tree, self.home, clean=clean)
-
-
-class Workspaces:
-    """All workspaces below `folder`, made from `hub`. `level` is how they are made."""
-
-    level = "clone"
-
-    def __init__(self, folder: Path, hub: Hub) -> None:
-        self.folder = folder.absolute()
-        self.hub = hub
-
-    def open(self, task: AgentId, attempt: int, lease: int, at: Oid | None = None) -> Workspace:
-        """The workspace of this attempt: as it was left, or a new one on the newest trunk commit (or on `at`).
-
-        Files that were written before the machine's last boot are set aside, because a crash may have emptied them;
-        then, or if they are gone, the newest snapshot of the attempt takes their place.
-
-        Raises:
-            LeaseLost: A newer holder works there.
-        """
-        run, key = run_of(task), key_of(task)
-        name = f"{key}-{short_hash(task)}-{attempt}"
-        home = self.folder / run / name
-        owner = Owner(run=run, task=task, attempt=attempt, lease=lease, boot_id=boot_id())
-        with locked(self.folder / run / f".{name}.lock"):
-            lost = False
-            if home.exists():
-                before = load_owner(home)
-                if before.lease > lease:
-                    raise LeaseLost(f"the workspace of {task} has a newer holder")
-                if before.boot_id == owner.boot_id:
-                    return self._reopen(home, owner, before)
-                _set_aside(home)
-                lost = True
-            return self._create(home, owner, at, lost=lost)
-
-    def _reopen(self, home: Path, owner: Owner, before: Owner) -> Workspace:
-        kept = owner.model_copy(update={"rebuilt": before.rebuilt, "rebuilt_from": before.rebuilt_from})
-        store_owner(home, kept)
-        workspace = Workspace(home, self.hub, kept)
-        with workspace.held():
-            private_git.clear_locks(workspace.path / ".git")
-        return workspace
-
-    def _create(self, home: Path, owner: Owner, at: Oid | None, *, lost: bool) -> Workspace:
-        saved = snapshot.newest(self.hub, owner.task)
-        if saved is not None and saved.attempt == owner.attempt:
-            owner = owner.model_copy(update={"rebuilt": True, "rebuilt_from": saved.commit})
-            base, tree = saved.base, saved.tree
-        else:
-            owner = owner.model_copy(update={"rebuilt": lost})
-            base = at or self.hub.tip()
-            tree = self.hub.repo.tree_of(base)
-        made = home.with_name(f".{home.name}.new")
-        # Whoever made it died, because we hold the lock.
-        _delete(made)
-        made.mkdir()
-        workspace = Workspace(made, self.hub, owner)
-        workspace.path.mkdir()
-        workspace.tree.run("read-tree", "--reset", "-u", tree)
-        workspace.stand_on(base, clean=tree == self.hub.repo.tree_of(base))
-        store_owner(made, owner)
-        store_standing(made, Standing(base=base))
-        made.rename(home)
-        return Workspace(home, self.hub, owner)
-
-    def remove(self, workspace: Workspace) -> None:
-        """Delete a workspace.
-
-        Raises:
-            NotSaved: It holds work that is neither on the trunk nor in the task's newest snapshot.
-            LeaseLost: A newer holder works there.
-        """
-        with locked(self.folder / run_of(workspace.task) / f".{workspace.home.name}.lock"):
-            if not workspace.home.exists():
-                return
-            with workspace.held():
-                found = workspace.scan()
-                self._check_saved(workspace, found)
-            gone = workspace.home.with_name(f".{workspace.home.name}.gone")
-            _delete(gone)
-            workspace.home.rename(gone)
-            _delete(gone)
-
-    def _check_saved(self, workspace: Workspace, found: Scan) -> None:
-        others = (*found.nested, *found.unreadable)
-        if others:
-            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(others)}")
-        base = workspace.base
-        if found.tree == self.hub.repo.tree_of(base) and self.hub.is_ancestor(base, TRUNK):
-            return
-        saved = snapshot.newest(self.hub, workspace.task)
-        if saved is None or saved.tree != found.tree:
-            raise NotSaved(f"{workspace.path} holds work that is in no snapshot")
-
-
-def _set_aside(home: Path) -> None:
-    number = 1
-    while (aside := home.with_name(f"{home.name}.stale-{number}")).exists():
-        number += 1
-    home.rename(aside)
-
-
-def _delete(folder: Path) -> None:
-    """Delete a tree, also where an agent left folders that may not be written."""
-    if folder.exists():
-        _make_writable(folder)
-        shutil.rmtree(folder)
-
-
-def _make_writable(folder: Path) -> None:
-    for place, below, _ in os.walk(folder):
-        for name in below:
-            found = Path(place) / name
-            if not found.is_symlink():
-                found.chmod(found.stat().st_mode | 0o700)

@@ -24,7 +24,7 @@ from headway.domain.task import Scope, TaskSpec
 from headway.domain.turn import PlanTurn, TurnOutcome
 from headway.domain.work import StoreHandoff, WorkerDone, WorkerSuspended, WorkOrder
 from headway.git.hub import Hub
-from headway.git.workspace import Workspaces
+from headway.git.workspaces import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Api, Endpoint
 from headway.rehearsal.host import Rehearsal

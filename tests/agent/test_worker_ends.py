@@ -163,5 +163,5 @@ async def test_a_task_that_never_began_can_be_ended_too(stage: Stage) -> None:
 
 def _appears(stage: Stage, name: str) -> None:
     """Wait until a command of a worker has made a file."""
-    while not list(stage.places.folder.glob(f"*/*/files/{name}")):
+    while not list(stage.places.folder.glob(f"*/*/*/{name}")):
         time.sleep(0.01)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.git.ladder import Rung, overlay_trouble
 from tests.git.ground import Ground, make_repository
 
 
@@ -28,6 +29,15 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ground(tmp_path: Path, source: Path) -> Ground:
+def rung(request: pytest.FixtureRequest, tmp_path: Path) -> Rung | None:
+    """How workspaces are made: as the test asks by its parameter, else the best way of this machine."""
+    asked: Rung | None = getattr(request, "param", None)
+    if asked == "overlay" and (trouble := overlay_trouble(tmp_path)):
+        pytest.skip(f"no overlays here: {trouble}")
+    return asked
+
+
+@pytest.fixture
+def ground(tmp_path: Path, source: Path, rung: Rung | None) -> Ground:
     """A prepared run on `source`."""
-    return Ground.prepare(tmp_path / "state", source)
+    return Ground.prepare(tmp_path / "state", source, rung)

@@ -5,11 +5,14 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from headway.domain.ids import AgentId, RunName
 from headway.git.hub import Hub, HubFacts
+from headway.git.ladder import Rung
 from headway.git.landing import Landing, LandingOutcome, Submission
-from headway.git.workspace import Workspace, Workspaces
+from headway.git.workspace import Workspace
+from headway.git.workspaces import Workspaces
 
 RUN = RunName("tidy-up")
 AUTHOR = "Bob Author <bob@example.org>"
@@ -53,6 +56,10 @@ def task(number: int) -> AgentId:
     return AgentId(f"{RUN}/root-0a1b2c3d/1.{number}-{number:08x}")
 
 
+RUNGS = tuple(get_args(Rung))
+"""For a test that is to hold whichever way workspaces are made."""
+
+
 @dataclass
 class Ground:
     """One run on one repository."""
@@ -64,11 +71,11 @@ class Ground:
     calls: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @classmethod
-    def prepare(cls, state: Path, source: Path) -> "Ground":
-        """A run whose state lies in `state`."""
+    def prepare(cls, state: Path, source: Path, rung: Rung | None = None) -> "Ground":
+        """A run whose state lies in `state`; its workspaces are made in the way of `rung`, by default the best one."""
         hub = Hub(state / "hub.git")
         facts = hub.prepare(str(source), None)
-        return cls(hub, facts, Workspaces(state / "workspaces", hub), Landing(hub))
+        return cls(hub, facts, Workspaces(state / "workspaces", hub, rung), Landing(hub))
 
     def open(self, number: int = 0, attempt: int = 1, lease: int = 1) -> Workspace:
         """The workspace of a task."""

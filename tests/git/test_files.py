@@ -1,6 +1,7 @@
 """Files of any kind, and whatever an agent does to its own git: the workspace's files are what counts."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +12,16 @@ from tests.git.ground import Ground, git, make_repository, write
 
 
 def _no_git(git_dir: Path, elsewhere: Path) -> None:
-    git_dir.rename(elsewhere)
+    shutil.move(git_dir, elsewhere)
 
 
 def _git_is_a_link(git_dir: Path, elsewhere: Path) -> None:
-    git_dir.rename(elsewhere)
+    shutil.move(git_dir, elsewhere)
     git_dir.symlink_to(elsewhere)
 
 
 def _git_is_a_file(git_dir: Path, elsewhere: Path) -> None:
-    git_dir.rename(elsewhere)
+    shutil.move(git_dir, elsewhere)
     git_dir.write_text(f"gitdir: {elsewhere}\n")
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from headway.git import changes
 from headway.git.landing import Landed
 from headway.git.repo import GitError, Repo, run_git, user_environment
 from headway.git.snapshot import snapshot
-from tests.git.ground import Ground, allowed, git, make_repository, write
+from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
 
 
 def _trap(folder: Path) -> tuple[Path, Path]:
@@ -76,6 +77,21 @@ def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path) -> None:
     assert isinstance(ground.land(workspace), Landed)
     assert snapshot(ground.hub, workspace, workspace.task, allowed) is None
     assert not sprung.exists()
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "new/deep/.gitignore", "src/.gitattributes"])
+def test_a_pipe_where_git_reads_its_rules_holds_nobody_up(
+    ground: Ground, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "PATIENCE_S", 3.0)
+    workspace = ground.open()
+    write(workspace.path, {"new/deep/file.txt": "mine\n", "src/app.py": "changed\n"})
+    trap = workspace.path / name
+    trap.unlink(missing_ok=True)
+    os.mkfifo(trap)
+    assert {"new/deep/file.txt", "src/app.py"} <= set(workspace.changes().paths)
+    assert isinstance(ground.land(workspace), Landed)
 
 
 def test_settings_of_the_user_change_nothing(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

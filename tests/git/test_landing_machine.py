@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from headway.git import overlay
 from headway.git.landing import Conflicted, Landed, NothingToLand
 from headway.git.snapshot import newest, snapshot
 from headway.git.workspace import Workspace
@@ -119,6 +120,7 @@ class LandingMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             self.ground.check_whole()
+            overlay.unmount_below(self.folder)
             shutil.rmtree(self.folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 from headway.domain.errors import UserError
 from headway.git.hub import Hub
 from headway.git.landing import Landed, Landing
-from headway.git.workspace import Workspaces
+from headway.git.workspaces import Workspaces
 from tests.git.ground import Ground, git, write
 
 

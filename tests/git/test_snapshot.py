@@ -8,7 +8,9 @@ import pytest
 from headway.domain.errors import LeaseLost
 from headway.git.landing import Landed, Refused
 from headway.git.snapshot import newest, ref_of, snapshot
-from tests.git.ground import Ground, allowed, git, write
+from tests.git.ground import RUNGS, Ground, allowed, git, write
+
+pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
 
 
 def test_there_is_none_when_nothing_differs(ground: Ground) -> None:

@@ -1,0 +1,181 @@
+"""Building a generation: the trunk's files over the generation before, then `setup`, then never changed again."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from headway.domain.ids import Oid
+from headway.git import overlay, private_git
+from headway.git.boot import boot_id
+from headway.git.changes import differing, refresh
+from headway.git.files import delete, write_whole
+from headway.git.hub import IGNORED_FOLDER, Hub
+from headway.git.layers import flatten
+from headway.git.repo import Repo
+from headway.git.warmth import SetupDone, setup_key
+
+if TYPE_CHECKING:
+    from headway.git.generations import Generation
+
+DEEPEST = 32
+"""Layers after which a generation is made of one again; each costs every look-up a little."""
+
+_BACK_S = 2
+
+
+@dataclass
+class Build:
+    """A generation that is being made. Hold it with `with`: what is not published is thrown away.
+
+    Attributes:
+        path: The files, on the commit. `setup` is to run here.
+    """
+
+    place: Path
+    path: Path
+    hub: Hub
+    commit: Oid
+    tree: Oid
+    before: "Generation | None"
+    number: int
+    lock: int
+    published: bool = field(default=False)
+
+    @classmethod
+    def begin(cls, place: Path, hub: Hub, before: "Generation | None", number: int, lock: int) -> Self:
+        """Put the trunk's files in place. `lock` is released at the end."""
+        made = place.with_name(f"{number}.new")
+        (made / "layer").mkdir(parents=True)
+        commit = hub.tip()
+        tree = hub.repo.tree_of(commit)
+        path = made / "layer"
+        if before is not None:
+            (made / "scratch").mkdir()
+            path = overlay.mount(before.layers, made / "layer", made / "scratch")
+        build = cls(place, path, hub, commit, tree, before, number, lock)
+        try:
+            build._check_out()
+        except BaseException:
+            build._throw_away()
+            raise
+        return build
+
+    def _check_out(self) -> None:
+        repo = self._repo(self.path)
+        if self.before is None:
+            repo.run("read-tree", "--reset", "-u", self.tree)
+            _set_back(self.path)
+            repo.run("update-index", "--index-version", "4")
+            return
+        assert repo.index is not None
+        shutil.copyfile(self.before.index, repo.index)
+        # What `setup` made of a tracked file gives way to the trunk's.
+        catch_up(repo, self.before.facts.tree, self.tree)
+
+    def __enter__(self) -> Self:
+        """Nothing more."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Throw away what was not published."""
+        self._throw_away()
+
+    def still_warm(self, command: str) -> SetupDone | None:
+        """What `setup` did in an older layer, if it went well and depends on nothing that changed since."""
+        done = self.before.facts.setup if self.before is not None else None
+        key = setup_key(self.hub.repo, self.tree, command)
+        return done if done is not None and done.key == key and done.exit_code == 0 else None
+
+    def publish(self, setup: SetupDone | None) -> None:
+        """Freeze the files. From now on new workspaces lie on them."""
+        from headway.git.generations import Facts
+
+        made = self.place.with_name(f"{self.number}.new")
+        # `setup` ran what is on the trunk, and so what agents wrote: of the git directory nothing is kept.
+        git_dir = self.path / ".git"
+        _clear(git_dir)
+        private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER, layered=True)
+        write_whole(git_dir / "HEAD", f"{self.commit}\n".encode())
+        overlay.unmount(made / "scratch" / overlay.MOUNT_POINT)
+        older = self.before.layers if self.before is not None else ()
+        numbers = self.before.facts.layers if self.before is not None else ()
+        if len(older) + 1 > DEEPEST:
+            flatten([made / "layer", *older], made / "flat")
+            delete(made / "layer")
+            (made / "flat").rename(made / "layer")
+            older, numbers = (), ()
+        if self.before is not None or setup is not None:
+            # Git reads a file again that is as young as its index, and every workspace would.
+            _wait_for_the_next_second()
+        self._index(made, [made / "layer", *older])
+        facts = Facts(
+            number=self.number,
+            commit=self.commit,
+            tree=self.tree,
+            layers=(self.number, *numbers),
+            boot_id=boot_id(),
+            setup=setup,
+        )
+        write_whole(made / "facts.json", facts.model_dump_json().encode())
+        delete(made / "scratch")
+        made.rename(self.place)
+        self.published = True
+
+    def _index(self, made: Path, layers: list[Path]) -> None:
+        """Have the index know the files as an overlay over the frozen layers shows them."""
+        look = made / "look"
+        (look / "upper").mkdir(parents=True)
+        (look / "scratch").mkdir()
+        at = overlay.mount(layers, look / "upper", look / "scratch")
+        try:
+            seen = self._repo(at)
+            refresh(seen)
+            names = (line[2:] for line in differing(seen).split(b"\0") if line)
+            own = IGNORED_FOLDER.encode()
+            stray = sorted({name.rstrip(b"/") for name in names if name != own and not name.startswith(own + b"/")})
+        finally:
+            overlay.unmount(at)
+        write_whole(made / "stray", b"\0".join(stray))
+        shutil.copyfile(made / "index", made / "layer" / ".git" / "index")
+        delete(look)
+
+    def _repo(self, work_tree: Path) -> Repo:
+        return Repo(self.hub.folder, work_tree, self.place.with_name(f"{self.number}.new") / "index", (self.lock,))
+
+    def _throw_away(self) -> None:
+        from headway.git.generations import discard
+
+        try:
+            if not self.published:
+                discard(self.place.with_name(f"{self.number}.new"))
+        finally:
+            os.close(self.lock)
+
+
+def catch_up(repo: Repo, now: Oid, to: Oid) -> None:
+    """Bring files that stand on the tree `now`, and their index, to the tree `to`."""
+    if now != to and repo.run("read-tree", "-m", "-u", now, to, ok=None).code:
+        repo.run("read-tree", "--reset", "-u", to)
+
+
+def _set_back(folder: Path) -> None:
+    """Date fresh files back a little: git reads a file again that is as young as its index."""
+    then = time.time() - _BACK_S
+    for place, _, names in os.walk(folder):
+        for name in names:
+            os.utime(Path(place) / name, (then, then), follow_symlinks=False)
+
+
+def _wait_for_the_next_second() -> None:
+    time.sleep(1.0 - time.time() % 1.0 + 0.01)
+
+
+def _clear(git_dir: Path) -> None:
+    if git_dir.is_dir() and not git_dir.is_symlink():
+        delete(git_dir)
+    else:
+        git_dir.unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""Checkouts that are used again: on a large ext4, writing thousands of files after deleting as many is very slow."""
+
+import os
+from pathlib import Path
+
+from headway.git.files import delete
+from headway.git.repo import GitError, Repo
+
+_KEPT = 8
+"""More would only hold disk: as many are needed as end before the next one begins."""
+
+
+class Pool:
+    """Folders of loose checkouts whose workspace is gone. Safe to use from any number of processes at once."""
+
+    def __init__(self, folder: Path, repo: Repo) -> None:
+        self.folder = folder
+        self._repo = repo
+
+    def give(self, home: Path) -> bool:
+        """Take in the folder of a removed workspace; False, with nothing done, when there are enough."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if len(list(self.folder.iterdir())) >= _KEPT:
+            return False
+        home.rename(self.folder / os.urandom(8).hex())
+        return True
+
+    def take(self, home: Path) -> bool:
+        """Put a checkout at `home` with its index; what that does not name is gone. False when there is none."""
+        for found in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
+            try:
+                found.rename(home)
+            except FileNotFoundError:
+                # Another process was faster.
+                continue
+            if _cleared(home, self._repo):
+                return True
+            delete(home)
+        return False
+
+
+def _cleared(home: Path, repo: Repo) -> bool:
+    """Take away everything but tracked files and their index."""
+    keep = {"files", "index"}
+    files = home / "files"
+    try:
+        for entry in (*home.iterdir(), files / ".git"):
+            if entry.name in keep:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                delete(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        repo.at(files, home / "index").run("clean", "-ffdxq")
+    except (OSError, GitError):
+        return False
+    return True

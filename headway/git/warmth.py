@@ -1,0 +1,47 @@
+"""What makes a checkout warm: that the user's `setup` ran in it, over the inputs it depends on."""
+
+import re
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict
+
+from headway.domain.ids import Oid, short_hash
+from headway.git.repo import Repo
+
+_INPUTS = re.compile(
+    r"""(?ix) (?: ^ | / ) (?:
+        [^/]*\.lock | [^/]*[-.]lock\.(?:json|ya?ml|hcl) | [^/]*\.lockb | [^/]*lockfile | npm-shrinkwrap\.json
+      | package\.json | \.npmrc | deno\.jsonc? | pyproject\.toml | setup\.(?:py|cfg)
+      | [^/]*requirements[^/]*\.(?:txt|in)
+      | Pipfile | environment\.ya?ml | Cargo\.toml | rust-toolchain(?:\.toml)? | go\.(?:mod|sum|work) | go\.work\.sum
+      | Gemfile | [^/]*\.gemspec | composer\.json | pom\.xml | (?:build|settings)\.gradle(?:\.kts)?
+      | gradle(?:-wrapper)?\.properties | CMakeLists\.txt | configure(?:\.ac)? | conanfile\.(?:txt|py) | vcpkg\.json
+      | meson\.build | mix\.exs | Package\.(?:swift|resolved) | [^/]*\.csproj | packages\.config | flake\.nix
+      | \.tool-versions | \.[a-z]+-version | \.nvmrc | Dockerfile
+    ) $"""
+)
+"""Manifests, lock files and versions of tools. A change of one has `setup` run again."""
+
+
+class SetupDone(BaseModel):
+    """How a run of `setup` ended.
+
+    Attributes:
+        key: What it depended on; see `setup_key`.
+        ended: In words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    exit_code: int | None
+    ended: str
+    output: str
+    seconds: float
+
+
+@lru_cache(maxsize=512)
+def setup_key(repo: Repo, tree: Oid, command: str) -> str:
+    """Stands for the command and for a tree's manifests and lock files: with the same key it need not run again."""
+    listed = repo.run("ls-tree", "-r", "-z", tree).text.split("\0")
+    return short_hash(command, *(line for line in listed if _INPUTS.search(line.partition("\t")[2])))

@@ -1,0 +1,194 @@
+"""All workspaces of a run: made, found again after a kill, set aside after a crash of the machine, removed."""
+
+import os
+from pathlib import Path
+
+from headway.domain.errors import LeaseLost, TransientError
+from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
+from headway.git import overlay, private_git, snapshot
+from headway.git.boot import boot_id
+from headway.git.changes import Scan
+from headway.git.checkout import Checkout, LayeredFiles, LooseFiles
+from headway.git.files import delete, locked
+from headway.git.generations import Generation, Generations
+from headway.git.hub import TRUNK, Hub
+from headway.git.ladder import Rung, rung_for
+from headway.git.pool import Pool
+from headway.git.standing import Owner, load_owner, name_of_process, store_owner
+from headway.git.workspace import NotSaved, Workspace
+
+
+class Workspaces:
+    """All workspaces below `folder`, made from `hub`. `level` is how new ones are made; by default the best way."""
+
+    def __init__(self, folder: Path, hub: Hub, level: Rung | None = None) -> None:
+        self.folder = folder.absolute()
+        self.hub = hub
+        self.level = level or rung_for(self.folder)
+        self.generations = Generations(self.folder.with_name("generations"), hub)
+        self.pool = Pool(self.folder.with_name("pool"), hub.repo)
+
+    def open(self, task: AgentId, attempt: int, lease: int, at: Oid | None = None) -> Workspace:
+        """The workspace of this attempt: as it was left, or a new one on the newest trunk commit (or on `at`).
+
+        Files that were written before the machine's last boot are set aside, because a crash may have emptied them;
+        then, or if they are gone, the newest snapshot of the attempt takes their place.
+
+        Raises:
+            LeaseLost: A newer holder works there.
+        """
+        home = self.home_of(task, attempt)
+        with locked(home.with_name(f".{home.name}.lock")):
+            lost = False
+            if home.exists():
+                before = load_owner(home)
+                if before.lease > lease:
+                    raise LeaseLost(f"the workspace of {task} has a newer holder")
+                reopened = self._reopen(home, before, lease)
+                if reopened is not None:
+                    return reopened
+                self.set_aside(home)
+                lost = True
+            return self._create(home, task, attempt, lease, at, lost=lost)
+
+    def home_of(self, task: AgentId, attempt: int) -> Path:
+        """The folder of an attempt's workspace."""
+        return self.folder / run_of(task) / f"{key_of(task)}-{short_hash(task)}-{attempt}"
+
+    def _reopen(self, home: Path, before: Owner, lease: int) -> Workspace | None:
+        if before.boot_id != boot_id():
+            return None
+        checkout = self.checkout(home, before)
+        if checkout is None or not checkout.ready():
+            return None
+        kept = before.model_copy(update={"lease": lease, "process": name_of_process(os.getpid())})
+        store_owner(home, kept)
+        workspace = Workspace(home, self.hub, kept, checkout)
+        with workspace.held():
+            private_git.clear_locks(workspace.path / ".git")
+        return workspace
+
+    def checkout(self, home: Path, owner: Owner) -> Checkout | None:
+        """How the files of a workspace lie; None when their layers are gone."""
+        if owner.generation is None:
+            return LooseFiles(home)
+        generation = self.generations.get(owner.generation)
+        return self._layered(home, generation) if generation is not None else None
+
+    def _layered(self, home: Path, generation: Generation) -> LayeredFiles:
+        return LayeredFiles(home, _upper_of(home), generation)
+
+    def _create(self, home: Path, task: AgentId, attempt: int, lease: int, at: Oid | None, *, lost: bool) -> Workspace:
+        owner = Owner(
+            run=run_of(task),
+            task=task,
+            attempt=attempt,
+            lease=lease,
+            boot_id=boot_id(),
+            rebuilt=lost,
+            base=at or self.hub.tip(),
+            process=name_of_process(os.getpid()),
+        )
+        tree = self.hub.repo.tree_of(owner.base)
+        saved = snapshot.newest(self.hub, task)
+        if saved is not None and saved.attempt == attempt:
+            owner = owner.model_copy(update={"rebuilt": True, "rebuilt_from": saved.commit, "base": saved.base})
+            tree = saved.tree
+        made = home.with_name(f".{home.name}.new")
+        # Whoever made it died, because we hold the lock.
+        _discard(made)
+        if self.level == "clone":
+            return self._finish(home, made, owner, tree, LooseFiles(made))
+        with self.generations.in_use():
+            generation = self.generations.first()
+            owner = owner.model_copy(update={"generation": generation.facts.number})
+            return self._finish(home, made, owner, tree, LayeredFiles(made, _upper_of(home), generation))
+
+    def _finish(self, home: Path, made: Path, owner: Owner, tree: Oid, checkout: Checkout) -> Workspace:
+        if not (isinstance(checkout, LooseFiles) and self.pool.take(made)):
+            made.mkdir()
+        workspace = Workspace(made, self.hub, owner, checkout)
+        base = self.hub.repo.tree_of(owner.base)
+        fits = checkout.fill(workspace.tree, tree)
+        if not fits or (isinstance(checkout, LayeredFiles) and checkout.generation.facts.commit != owner.base):
+            workspace.stand_on(owner.base, clean=tree == base)
+        checkout.rest()
+        store_owner(made, owner)
+        made.rename(home)
+        final = self.checkout(home, owner)
+        if final is None:
+            raise TransientError(f"the layers of {home} went away while it was made")
+        return Workspace(home, self.hub, owner, final)
+
+    def remove(self, workspace: Workspace) -> None:
+        """Delete a workspace.
+
+        Raises:
+            NotSaved: It holds work that is neither on the trunk nor in the task's newest snapshot.
+            LeaseLost: A newer holder works there.
+        """
+        with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
+            if not workspace.home.exists():
+                return
+            with workspace.held():
+                found = workspace.scan()
+                self._check_saved(workspace, found)
+            self._take_away(workspace)
+        self.reclaim()
+
+    def discard(self, workspace: Workspace) -> None:
+        """Delete a workspace whose content is nobody's work."""
+        with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
+            if workspace.home.exists():
+                self._take_away(workspace)
+        self.reclaim()
+
+    def _take_away(self, workspace: Workspace) -> None:
+        workspace.checkout.leave()
+        gone = workspace.home.with_name(f".{workspace.home.name}.gone")
+        _discard(gone)
+        workspace.home.rename(gone)
+        if not (isinstance(workspace.checkout, LooseFiles) and self.pool.give(gone)):
+            _discard(gone)
+
+    def _check_saved(self, workspace: Workspace, found: Scan) -> None:
+        others = (*found.nested, *found.unreadable)
+        if others:
+            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(others)}")
+        base = workspace.base
+        if found.tree == self.hub.repo.tree_of(base) and self.hub.is_ancestor(base, TRUNK):
+            return
+        saved = snapshot.newest(self.hub, workspace.task)
+        if saved is None or saved.tree != found.tree:
+            raise NotSaved(f"{workspace.path} holds work that is in no snapshot")
+
+    def set_aside(self, home: Path) -> Path:
+        """Put a workspace that cannot be trusted where a new one does not find it; returns where."""
+        overlay.unmount(home / overlay.MOUNT_POINT)
+        if _upper_of(home).is_dir():
+            _upper_of(home).rename(home / "upper")
+        number = 1
+        while (aside := home.with_name(f"{home.name}.stale-{number}")).exists():
+            number += 1
+        return home.rename(aside)
+
+    def reclaim(self) -> list[int]:
+        """Delete the generations that no workspace lies on any more, but for the newest."""
+        if len(self.generations.numbers()) <= 1:
+            return []
+        return self.generations.reclaim(self.used())
+
+    def used(self) -> set[int]:
+        """The generations that workspaces lie on."""
+        found = (load_owner(note.parent).generation for note in self.folder.glob("*/*/owner.json"))
+        return {number for number in found if number is not None}
+
+
+def _upper_of(home: Path) -> Path:
+    return home.with_name(f".{home.name}.upper")
+
+
+def _discard(home: Path) -> None:
+    """Delete what is left of a workspace."""
+    overlay.unmount(home / overlay.MOUNT_POINT)
+    delete(home)
