@@ -23,6 +23,7 @@ _CLOEXEC = 1
 _SET_STRING, _CREATE = 1, 6
 _FROM_EMPTY_PATH = 4
 _HERE = -100
+_LONGEST = 256
 _DETACH = 2
 _NOSUID, _NODEV = 2, 4
 
@@ -54,8 +55,9 @@ def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
         *lower, above, beside = names
         _configure(context, "source", "headway")
         _stack(context, lower)
-        _configure(context, "upperdir", above)
-        _configure(context, "workdir", beside)
+        # Its mount tells where the upper is, for whoever measures it.
+        _configure(context, "upperdir", _plain(upper) or above)
+        _configure(context, "workdir", _plain(scratch) or beside)
         _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_CREATE), None, None, ctypes.c_int(0))
         made = _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(_NOSUID | _NODEV))
         open_now.callback(os.close, made)
@@ -64,6 +66,12 @@ def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
             _MOVE_MOUNT, ctypes.c_int(made), b"", ctypes.c_int(_HERE), os.fsencode(at), ctypes.c_uint(_FROM_EMPTY_PATH)
         )
         return at
+
+
+def _plain(folder: Path) -> str:
+    """A path that can be handed over as it is; empty for one that cannot."""
+    text = str(folder)
+    return text if len(os.fsencode(text)) < _LONGEST and not set(text) & set("\\,:") else ""
 
 
 def unmount(at: Path) -> None:

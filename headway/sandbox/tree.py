@@ -78,5 +78,6 @@ def written_part(workspace: Path) -> Path:
         if before.split()[4] == place and after.startswith(("overlay ", "fuse.fuse-overlayfs ")):
             options = after.split(" ", 2)[2].split(",")
             upper = next((word.removeprefix("upperdir=") for word in options if word.startswith("upperdir=")), "")
-            return Path(upper.replace("\\040", " ")) if Path(upper).is_dir() and upper else workspace
+            named = bool(upper) and not upper.startswith("/proc/") and Path(upper).is_dir()
+            return Path(upper.replace("\\040", " ")) if named else workspace
     return workspace
