@@ -100,7 +100,7 @@ class Agent:
         self._at("open")
         attempt = 1 + len(self.journal.all("removed"))
         workspace = self.ground.workspaces.open(task(self.number), attempt, self.lease)
-        self._resolve(workspace)
+        self.resolve(workspace)
         number = len(self.journal.all("wrote"))
         while True:
             number += 1
@@ -115,7 +115,7 @@ class Agent:
                 git(workspace.path, "commit", "--quiet", "--message=Mine", check=False)
             if number % 4 != 1:
                 self._at("land")
-                self._land(workspace, number)
+                self.land(workspace, number)
             if number % 5 == 0:
                 self._at("remove")
                 snapshot(self.ground.hub, workspace, workspace.task, allowed)
@@ -139,7 +139,8 @@ class Agent:
             made.replace(shared)
             self.journal.note("line", text=line)
 
-    def _land(self, workspace: Workspace, number: int) -> None:
+    def land(self, workspace: Workspace, number: int) -> None:
+        """Land, and land again after each conflict."""
         for attempt in range(20):
             asked = self.ground.ask(workspace, "Work", place=f"{workspace.task}:{self.lease}-{number}-{attempt}")
             shared = workspace.path / SHARED
@@ -153,12 +154,12 @@ class Agent:
                 case NothingToLand():
                     return
                 case Conflicted():
-                    self._resolve(workspace)
+                    self.resolve(workspace)
                 case _:
                     raise AssertionError(outcome)
         raise AssertionError("never landed")
 
-    def _resolve(self, workspace: Workspace) -> None:
+    def resolve(self, workspace: Workspace) -> None:
         """Both sides of a conflict stay."""
         shared = workspace.path / SHARED
         lines = shared.read_text().splitlines() if shared.exists() else []
@@ -200,21 +201,25 @@ class Storm:
                 packer = self._pack_and_kill(packer)
             if number % check_every == 0:
                 self._rest()
+                packer = self._killed(packer)
                 self.check()
                 for each in self.agents:
                     each.start(dice.uniform(0, lives_s))
             else:
                 agent.start(dice.uniform(0, lives_s))
         self._rest()
-        if packer:
-            os.waitpid(packer, 0)
+        self._killed(packer)
         self.check()
 
-    def _pack_and_kill(self, packer: int) -> int:
+    def _killed(self, packer: int) -> int:
         if packer:
             with suppress(ProcessLookupError):
                 os.kill(packer, signal.SIGKILL)
             os.waitpid(packer, 0)
+        return 0
+
+    def _pack_and_kill(self, packer: int) -> int:
+        self._killed(packer)
         pid = os.fork()
         if pid == 0:
             with suppress(BaseException):
@@ -238,6 +243,7 @@ class Storm:
             with spaces[agent.number].held():
                 # What was left half done by a kill is finished by whoever comes next.
                 pass
+            agent.resolve(spaces[agent.number])
         kept = git(hub.folder, "rev-list", "--objects", "--all").splitlines()
         reachable = {line.partition(" ")[0] for line in kept}
         versions = [line.partition(" ")[0] for line in kept if line.endswith(f" {SHARED}")]
@@ -261,5 +267,16 @@ class Storm:
             hub.folder, "log", "--format=%(trailers:key=Headway-Submission,valueonly)", "refs/heads/main"
         ).split()
         assert len(marks) == len(set(marks))
-        assert not [*hub.folder.rglob("*.lock")], "a lock was left"
+        self._nothing_stands_in_the_way(spaces)
         self.ground.check_whole()
+
+    def _nothing_stands_in_the_way(self, spaces: dict[int, Workspace]) -> None:
+        """What killed gits left locked is cleared by whoever needs it next, and then there is none."""
+        for agent in self.agents:
+            name = f"own/{agent.number}-{agent.lease}-after.txt"
+            write(spaces[agent.number].path, {name: f"{name}\n"})
+            agent.journal.note("wrote", path=name)
+            assert snapshot(self.ground.hub, spaces[agent.number], task(agent.number), allowed) is not None
+            agent.land(spaces[agent.number], 0)
+        assert upkeep.tidy(self.ground.hub.folder)
+        assert [*self.ground.hub.folder.rglob("*.lock")] == []
