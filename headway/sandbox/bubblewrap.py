@@ -44,7 +44,8 @@ class Bubblewrap:
     def __init__(self, seen: Visible, helper: str = "", refuses_network: str = "") -> None:
         self._helper = helper
         self.refuses_network = refuses_network
-        self._walls = _common(seen)
+        self._spaces = _spaces()
+        self._shown = _shown(seen)
         self._filter = _in_memory(seccomp.program())
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
@@ -67,8 +68,10 @@ class Bubblewrap:
             fds.append(_handed(resolver[1].encode()))
             options += ["--ro-bind-data", str(fds[-1]), resolver[0]]
         walled = [
-            *(PROGRAM, *self._walls, *([] if reaches else ["--unshare-net"]), *options),
-            *(*inner.mounts(own_folder(home, "tmp")), "--remount-ro", "/", "--chdir", str(cwd), "--"),
+            *(PROGRAM, *self._spaces, *([] if reaches else ["--unshare-net"])),
+            # First, because what is shown may lie below the machine's own.
+            *("--bind", str(own_folder(home, "tmp")), _TMP, *self._shown, *options),
+            *(*inner.mounts(), "--remount-ro", "/", "--chdir", str(cwd), "--"),
             *shell_line(command, command_shell()),
         ]
         if reaches:
@@ -95,10 +98,10 @@ class _Inner:
             return host
         raise ToolError(f"{host} is outside of the workspace: no command may start there.")
 
-    def mounts(self, tmp: Path) -> list[str]:
+    def mounts(self) -> list[str]:
         """The options that put them there."""
         walls = self._walls
-        options = ["--bind", str(self._workspace), str(INSIDE), "--bind", str(tmp), _TMP]
+        options = ["--bind", str(self._workspace), str(INSIDE)]
         for place in walls.readable:
             options += ["--ro-bind", str(place), str(place)]
         for cache in walls.caches:
@@ -106,7 +109,7 @@ class _Inner:
         return options
 
 
-def _common(seen: Visible) -> list[str]:
+def _spaces() -> list[str]:
     """What is the same for every command."""
     options = ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc"]
     options += ["--unshare-uts", "--unshare-cgroup-try"]
@@ -114,6 +117,12 @@ def _common(seen: Visible) -> list[str]:
         options += ["--unshare-user"]
     options += ["--proc", "/proc", *(_kernel() if os.geteuid() == 0 else ())]
     options += ["--dev", "/dev", "--tmpfs", "/run", "--dir", "/var", "--symlink", "../tmp", _VAR_TMP]
+    return options
+
+
+def _shown(seen: Visible) -> list[str]:
+    """What every command sees of the machine."""
+    options: list[str] = []
     for place in seen.shown:
         linked = place.is_symlink() and place.parent == Path("/")  # such as /bin, whose target is shown as well
         options += ["--symlink", str(place.readlink())] if linked else ["--ro-bind", str(place)]
