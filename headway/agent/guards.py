@@ -19,6 +19,9 @@ STALL_AT = 7
 MUTE_REPLIES = 3
 REFUSALS = 2
 ERRORS_IN_A_ROW = 5
+ERRORS_AT_MOST = 30
+"""An agent that gets nothing done but errors is reminded every five, and stopped at this many."""
+
 WINDOW = 400
 """Events that repeats are looked for in: a step must not cost more, the longer an agent lives."""
 
@@ -26,13 +29,14 @@ ALIGN_EVERY = 25
 """Replies after which an agent is asked whether its direction still serves what it was asked."""
 
 Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align", "scratchpad"]
-Cause = Literal["stalled", "mute", "empty", "refused"]
+Cause = Literal["stalled", "mute", "empty", "refused", "errors"]
 
 
 _WHY: dict[Cause, str] = {
     "stalled": f"stalled: the same call was made {STALL_AT} times with the same result",
     "mute": f"{MUTE_REPLIES} replies in a row called no tool",
     "empty": f"{MUTE_REPLIES} replies in a row were empty",
+    "errors": f"{ERRORS_AT_MOST} calls in a row ended in an error",
     "refused": f"the model refused {REFUSALS} times in a row",
 }
 
@@ -102,6 +106,8 @@ def stop_due(events: Sequence[Event]) -> Stop | None:
     """Why the agent is to be stopped now, or None."""
     if any(streak.count >= STALL_AT for streak in _streaks(events).values()):
         return Stop("stalled")
+    if _errors_in_a_row(events) >= ERRORS_AT_MOST:
+        return Stop("errors")
     stops = _trailing_stops(events)
     if stops[:REFUSALS] == ["refusal"] * REFUSALS:
         return Stop("refused")
@@ -150,6 +156,18 @@ def _trailing_stops(events: Sequence[Event]) -> list[str]:
 def is_idle(reply: Event) -> bool:
     """Whether a reply holds no call that may be run: those of a reply that was cut or filtered may be incomplete."""
     return not reply.data["calls"] or reply.data["stop"] in {"length", "refusal"}
+
+
+def _errors_in_a_row(events: Sequence[Event]) -> int:
+    errors = 0
+    for event in reversed(events):
+        if event.type == "message":
+            break
+        if event.type == "tool.result":
+            if not event.data.get("error") or event.data.get("progress"):
+                break
+            errors += 1
+    return errors
 
 
 def _errors_to_tell(events: Sequence[Event]) -> bool:

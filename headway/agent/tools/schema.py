@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from headway.agent.tools.examples import EXAMPLES
 from headway.domain.errors import ToolError
 from headway.model.adapter import ToolSchema
 
@@ -45,11 +46,13 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         value = json.loads(raw or "{}")
         value = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise ToolError(f"the arguments of {name} are not JSON: {error}") from error
+        raise ToolError(f"the arguments of {name} are not JSON: {error}\n{_expected(name, arguments)}") from error
     except RecursionError as error:
-        raise ToolError(f"the arguments of {name} are nested too deep to be read") from error
+        raise ToolError(
+            f"the arguments of {name} are nested too deep to be read\n{_expected(name, arguments)}"
+        ) from error
     if not isinstance(value, dict):
-        raise ToolError(f"the arguments of {name} must be one JSON object; {_expected(arguments)}")
+        raise ToolError(f"the arguments of {name} must be one JSON object\n{_expected(name, arguments)}")
     # Some models write null for what they leave out.
     given = {key: entry for key, entry in value.items() if entry is not None}
     try:
@@ -57,7 +60,7 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
-        raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(arguments)}") from error
+        raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(name, arguments)}") from error
 
 
 def arguments_of(tools: Mapping[str, type[Arguments]], name: str, raw: str) -> Arguments:
@@ -72,9 +75,12 @@ def arguments_of(tools: Mapping[str, type[Arguments]], name: str, raw: str) -> A
     return parsed(name, kind, raw)
 
 
-def _expected(arguments: type[Arguments]) -> str:
+def _expected(name: str, arguments: type[Arguments]) -> str:
+    """The fields of a tool, and one call that is right."""
     fields = arguments.model_fields.items()
-    return "expected: " + (", ".join(f"{n}{'' if f.is_required() else ' (optional)'}" for n, f in fields) or "nothing")
+    listed = ", ".join(f"{n}{'' if f.is_required() else ' (optional)'}" for n, f in fields) or "nothing"
+    shown = f"\nfor example: {json.dumps(EXAMPLES[name])}" if name in EXAMPLES else ""
+    return f"expected: {listed}{shown}"
 
 
 def _say(detail: ErrorDetails) -> str:
