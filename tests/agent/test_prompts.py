@@ -1,6 +1,9 @@
 """Prompts: placeholders are strict in both directions, every file is asked for by code, and each reads as recorded."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from tests.agent.renders import FOLDER, SYSTEM, renders
 from tests.agent.stage import ROOT, Stage, step, use
 
 PROMPTS = Prompts.load()
+ROOT_FOLDER = Path(__file__).resolve().parents[2]
 NOT_YET_ASKED_FOR = {"fixer"}
 """Written, and waiting for the green branch."""
 
@@ -158,3 +162,26 @@ async def test_each_request_of_a_log_names_the_prompts_that_it_was_made_with(sta
     assert [(data["prompt"], data["prompts"]) for data in asked] == [
         (fingerprint(PROMPTS.render("planner_root")), PROMPTS.fingerprint)
     ]
+
+
+def test_worker_processes_start_nothing_with_prompts_that_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "workr.md").write_text("x")
+    given = {**os.environ, "HEADWAY_PROMPTS": str(tmp_path), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    given |= {"HEADWAY_HOME": str(tmp_path / "home"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "worker.py"], cwd=ROOT_FOLDER, env=given, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "did you mean worker.md?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_worker_processes_name_the_prompts_that_are_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "worker.md").write_text("You are Ada.")
+    given = {**os.environ, "HEADWAY_PROMPTS": str(tmp_path), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    given |= {"HEADWAY_HOME": str(tmp_path / "home"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "worker.py"], cwd=ROOT_FOLDER, env=given, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2  # there is no such service
+    assert f"prompts of your own: worker (set {Prompts.load(tmp_path).fingerprint[:12]})" in done.stdout
