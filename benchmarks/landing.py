@@ -72,6 +72,7 @@ def _hot(outcome: Outcome, memory: Path, source: Path, each: int) -> None:
     figures["hot_landings_per_second_32"] = row.rate
     figures["hot_p95_ms_32"] = row.wait_ms(0.95)
     figures["hot_conflicts"] = row.conflicts
+    figures["hot_gave_up"] = row.gave_up
 
 
 def _answers(outcome: Outcome, disk: Path, source: Path) -> None:

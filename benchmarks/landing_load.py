@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import random
 import shutil
 import statistics
 import sys
@@ -25,6 +26,9 @@ PROCESSES = 4
 ROUNDS = 3
 HOT_SHARE = 20
 """One landing in so many is of the hot file."""
+WORK_S = 0.2
+RESOLVE_S = 0.05
+"""How long a submitter works for a landing, and on a conflict, on the average: an hour of 300 agents in seconds."""
 
 
 @dataclass
@@ -105,16 +109,17 @@ def _landed(turns: Turns, queued: Queued, row: Row) -> Oid:
 
 
 def with_hot_file(hub: Hub, base: Oid, submitters: int, *, synced: bool, each: int) -> Row:
-    """One landing in twenty appends to one file that all append to; who conflicts resolves and lands again."""
+    """One landing in twenty appends to one file that all append to; who conflicts resolves, three times at most."""
     ready = Ready(hub, base)
     work = [list(itertools.islice(ready.disjoint(me, submitters), each)) for me in range(submitters)]
     ready.flush()
     ready.reader.close()
 
     def land(turns: Turns, me: int, _until: float, row: Row) -> None:
-        mine = Ready(hub, base)
+        mine, dice = Ready(hub, base), random.Random(me)
         seen = base
         for number, queued in enumerate(work[me]):
+            time.sleep(dice.uniform(0, 2 * WORK_S))
             if (number + me) % HOT_SHARE:
                 seen = _landed(turns, queued, row)
             else:
@@ -125,7 +130,7 @@ def with_hot_file(hub: Hub, base: Oid, submitters: int, *, synced: bool, each: i
 
 
 def _landed_hot(turns: Turns, mine: Ready, who: tuple[int, int], seen: Oid, row: Row) -> Oid:
-    hot = mine.paths[0]
+    hot, dice = mine.paths[0], random.Random(f"{who}")
     begun = time.monotonic()
     for attempt in range(ROUNDS):
         # On a conflict both sides stay: the file as the trunk has it, and the own line.
@@ -140,6 +145,7 @@ def _landed_hot(turns: Turns, mine: Ready, who: tuple[int, int], seen: Oid, row:
             return seen
         assert verdict.state == "conflicted", verdict
         row.conflicts += 1
+        time.sleep(dice.uniform(0, 2 * RESOLVE_S))
     row.gave_up += 1
     return seen
 

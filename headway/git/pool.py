@@ -1,6 +1,7 @@
 """Checkouts that are used again: on a large ext4, writing thousands of files after deleting as many is very slow."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from headway.git.files import delete
@@ -25,15 +26,18 @@ class Pool:
         home.rename(self.folder / os.urandom(8).hex())
         return True
 
-    def take(self, home: Path) -> bool:
-        """Put a checkout at `home` with its index; what that does not name is gone. False when there is none."""
+    def take(self, home: Path, lock: int) -> bool:
+        """Put a checkout at `home` with its index; what that does not name is gone. False when there is none.
+
+        `lock` keeps everybody else from `home`; git, which may outlive us, holds it as well.
+        """
         for found in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
             try:
                 found.rename(home)
             except FileNotFoundError:
                 # Another process was faster.
                 continue
-            if _cleared(home, self._repo):
+            if _cleared(home, replace(self._repo, keep=(lock,))):
                 return True
             delete(home)
         return False

@@ -1,6 +1,7 @@
 """All workspaces of a run: made, found again after a kill, set aside after a crash of the machine, removed."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from headway.domain.errors import LeaseLost, TransientError
@@ -38,7 +39,7 @@ class Workspaces:
             LeaseLost: A newer holder works there.
         """
         home = self.home_of(task, attempt)
-        with locked(home.with_name(f".{home.name}.lock")):
+        with locked(home.with_name(f".{home.name}.lock")) as lock:
             lost = False
             if home.exists():
                 before = load_owner(home)
@@ -49,7 +50,8 @@ class Workspaces:
                     return reopened
                 self.set_aside(home)
                 lost = True
-            return self._create(home, task, attempt, lease, at, lost=lost)
+            made = self._owned(task, attempt, lease, at, lost=lost)
+            return self._create(home, *made, lock)
 
     def home_of(self, task: AgentId, attempt: int) -> Path:
         """The folder of an attempt's workspace."""
@@ -78,7 +80,8 @@ class Workspaces:
     def _layered(self, home: Path, generation: Generation) -> LayeredFiles:
         return LayeredFiles(home, _upper_of(home), generation)
 
-    def _create(self, home: Path, task: AgentId, attempt: int, lease: int, at: Oid | None, *, lost: bool) -> Workspace:
+    def _owned(self, task: AgentId, attempt: int, lease: int, at: Oid | None, *, lost: bool) -> tuple[Owner, Oid]:
+        """Whose a new workspace is, and what it holds at first."""
         owner = Owner(
             run=run_of(task),
             task=task,
@@ -89,25 +92,29 @@ class Workspaces:
             base=at or self.hub.tip(),
             process=name_of_process(os.getpid()),
         )
-        tree = self.hub.repo.tree_of(owner.base)
         saved = snapshot.newest(self.hub, task)
         if saved is not None and saved.attempt == attempt:
-            owner = owner.model_copy(update={"rebuilt": True, "rebuilt_from": saved.commit, "base": saved.base})
-            tree = saved.tree
+            kept = owner.model_copy(update={"rebuilt": True, "rebuilt_from": saved.commit, "base": saved.base})
+            return kept, saved.tree
+        return owner, self.hub.repo.tree_of(owner.base)
+
+    def _create(self, home: Path, owner: Owner, tree: Oid, lock: int) -> Workspace:
         made = home.with_name(f".{home.name}.new")
         # Whoever made it died, because we hold the lock.
         _discard(made)
         if self.level == "clone":
-            return self._finish(home, made, owner, tree, LooseFiles(made))
+            return self._finish(home, made, owner, tree, LooseFiles(made), lock=lock)
         with self.generations.in_use():
             generation = self.generations.first()
             owner = owner.model_copy(update={"generation": generation.facts.number})
-            return self._finish(home, made, owner, tree, LayeredFiles(made, _upper_of(home), generation))
+            return self._finish(home, made, owner, tree, LayeredFiles(made, _upper_of(home), generation), lock=lock)
 
-    def _finish(self, home: Path, made: Path, owner: Owner, tree: Oid, checkout: Checkout) -> Workspace:
-        if not (isinstance(checkout, LooseFiles) and self.pool.take(made)):
+    def _finish(self, home: Path, made: Path, owner: Owner, tree: Oid, checkout: Checkout, *, lock: int) -> Workspace:
+        if not (isinstance(checkout, LooseFiles) and self.pool.take(made, lock)):
             made.mkdir()
         workspace = Workspace(made, self.hub, owner, checkout)
+        # Git holds the lock too: one that outlives a killed worker stops writing here before anybody clears it away.
+        workspace.tree = replace(workspace.tree, keep=(lock,))
         base = self.hub.repo.tree_of(owner.base)
         fits = checkout.fill(workspace.tree, tree)
         if not fits or (isinstance(checkout, LayeredFiles) and checkout.generation.facts.commit != owner.base):

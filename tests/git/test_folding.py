@@ -384,13 +384,12 @@ def test_a_trunk_that_somebody_moves_meanwhile_is_folded_on_anew(
     assert git(ground.hub.folder, "rev-parse", f"{outcome.commit}^") == by_hand
 
 
-def test_a_hub_that_was_removed_and_made_again_is_a_new_one(ground: Ground, source: Path) -> None:
-    assert isinstance(ground.land(_changed(ground, 1)), Landed)
-    shutil.rmtree(ground.hub.folder)
-    shutil.rmtree(ground.workspaces.folder)
-    again = Ground.prepare(ground.hub.folder.parent, source)
-    assert isinstance(again.land(_changed(again, 1)), Landed)
-    assert again.landings() == 1
+def test_a_hub_that_was_removed_and_made_again_is_a_new_one(source: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        ground = Ground.prepare(tmp_path / "again", source, "clone")
+        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        assert ground.landings() == 1
+        shutil.rmtree(tmp_path / "again")
 
 
 def test_a_verdict_survives_its_file(ground: Ground) -> None:
