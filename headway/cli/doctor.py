@@ -49,6 +49,7 @@ async def look(home: Path) -> tuple[Finding, ...]:
     from headway.sandbox.gates import Gates
     from headway.sandbox.levels import Levels
     from headway.sandbox.resources import Resources
+    from headway.sandbox.tree import Quota
 
     cages = await asyncio.to_thread(cgroup.Cages.detect)
     levels = await asyncio.to_thread(Levels, (home,), Resources(cages))
@@ -57,6 +58,7 @@ async def look(home: Path) -> tuple[Finding, ...]:
         *levels.findings(),
         *(cages.findings() if cages else cgroup.lacking()),
         *gates.findings(),
+        *Quota.usual(next(place for place in (home, *home.parents) if place.exists())).findings(),
         *await asyncio.to_thread(tools),
         *state_folder(home),
         *await model_findings(os.environ, home),

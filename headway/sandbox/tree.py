@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.domain.finding import Finding
+
 _MB = 1024 * 1024
 _USUAL_MB = 20_000
 _FILES_PER_MB = 25
@@ -40,6 +42,14 @@ class Quota:
         """What a workspace may take unless somebody says otherwise: a quarter of its disk, at most 20 GB."""
         disk = os.statvfs(folder)
         return cls(max(1, min(_USUAL_MB, disk.f_blocks * disk.f_frsize // 4 // _MB)))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What `headway doctor` says of quotas."""
+        says = (
+            f"disk quota: {self.mb:,} MB and {self.files:,} files for each workspace, watched four times a second; "
+            "one file is held to it by the kernel"
+        )
+        return (Finding(topic="quota", state="good", says=says),)
 
     def holds(self, size: Size) -> bool:
         """Whether a tree is within."""
