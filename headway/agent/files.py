@@ -1,5 +1,6 @@
 """The files of an agent's workspace, with every path checked after symbolic links are resolved."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headway.agent.beneath import below_of, file_at, folder_at, replace_at
 from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, excerpt
 from headway.domain.errors import ToolError
-from headway.git.files import write_whole
+from headway.sandbox.walls import INSIDE
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
@@ -62,10 +64,9 @@ class Files:
             if there and not target.is_file():
                 raise ToolError(f"{path} is not a file")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             mode = stat.S_IMODE(target.stat().st_mode) if there else NEW_FILE
             # Whole or not at all, so that an edit that is found after a kill either happened or did not.
-            write_whole(target, content.encode("utf-8", "surrogateescape"), scratch=self._scratch(), mode=mode)
+            replace_at(self.root, target, content.encode("utf-8", "surrogateescape"), self._scratch(), mode)
         except OSError as error:
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
         return there
@@ -77,7 +78,8 @@ class Files:
         with told(path):
             if not top.is_dir():
                 raise ToolError(f"{path} is not a folder")
-            self._walk(top, min(max(1, depth), MAX_DEPTH), "", entries)
+            with folder_at(self.root, top) as folder:
+                self._walk(folder, min(max(1, depth), MAX_DEPTH), "", entries)
         more = len(entries) > MAX_ENTRIES
         return "\n".join([*entries[:MAX_ENTRIES], *(["[more entries are not shown: list a deeper folder]"] * more)])
 
@@ -123,31 +125,34 @@ class Files:
                 raise ToolError(f"workdir {cut(path, 300)} is not a folder of the workspace")
         return target
 
-    def _walk(self, folder: Path, depth: int, prefix: str, entries: list[str]) -> None:
-        try:
-            listed = sorted(folder.iterdir())
-        except OSError as error:
-            if not prefix:
-                raise
-            entries.append(f"{prefix}[cannot be listed: {error.strerror}]")
-            return
+    def _walk(self, folder: int, depth: int, prefix: str, entries: list[str]) -> None:
+        with os.scandir(folder) as scanned:
+            listed = sorted(scanned, key=lambda entry: entry.name)
         for entry in listed:
             if entry.name in {".git", HARNESS_FOLDER} or len(entries) > MAX_ENTRIES:
                 continue
-            is_folder = entry.is_dir() and not entry.is_symlink()
+            is_folder = entry.is_dir(follow_symlinks=False)
             entries.append(f"{prefix}{entry.name}{'/' if is_folder else ''}")
             if is_folder and depth > 1:
-                self._walk(entry, depth - 1, f"{prefix}{entry.name}/", entries)
+                below = f"{prefix}{entry.name}/"
+                try:
+                    with below_of(folder, entry.name) as inside:
+                        self._walk(inside, depth - 1, below, entries)
+                except OSError as error:
+                    entries.append(f"{below}[cannot be listed: {error.strerror}]")
 
     def _bytes(self, path: Path) -> bytes:
         shown = path.relative_to(self.root)
         try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise ToolError(f"{shown} is {'a folder: use list_dir' if path.is_dir() else 'not a file'}")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ToolError(f"{shown} has {status.st_size} bytes: search it with grep or a command")
-            return path.read_bytes()
+            with file_at(self.root, path) as fd:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    what = "a folder: use list_dir" if stat.S_ISDIR(status.st_mode) else "not a file"
+                    raise ToolError(f"{shown} is {what}")
+                if status.st_size > MAX_FILE_BYTES:
+                    raise ToolError(f"{shown} has {status.st_size} bytes: search it with grep or a command")
+                with os.fdopen(fd, "rb", closefd=False) as file:
+                    return file.read(MAX_FILE_BYTES)
         except FileNotFoundError as error:
             raise ToolError(f"{shown} does not exist") from error
         except OSError as error:
@@ -171,7 +176,7 @@ class Files:
         if "\0" in path:
             raise ToolError("a path must not hold a NUL character")
         try:
-            target = (self.root / path).resolve()
+            target = (self.root / _as_here(path)).resolve()
         except (OSError, RuntimeError) as error:
             raise ToolError(f"{cut(path, 300)} cannot be resolved") from error
         if not target.is_relative_to(self.root):
@@ -179,6 +184,12 @@ class Files:
         if any(part.casefold() == ".git" for part in target.relative_to(self.root).parts):
             raise ToolError(f"{cut(path, 300)} belongs to git: use git commands to look at the history")
         return target
+
+
+def _as_here(path: str) -> str:
+    """A path as a command sees it, where its workspace has a place of its own, is meant as one from the top."""
+    inside = f"{INSIDE}/"
+    return f"{path}/".removeprefix(inside).strip("/") or "." if f"{path}/".startswith(inside) else path
 
 
 def _own_folder(folder: Path) -> Path:

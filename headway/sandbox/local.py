@@ -1,6 +1,7 @@
 """Runs commands: bounds their time and output, cleans up after them, and leaves the walls to a level."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ class LocalSandbox:
 
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
         """Run a command to its end; see `Sandbox.run`."""
-        capture = Capture(full_output)
+        with closing(Capture(full_output)) as capture:
+            return await self._run(command, capture)
+
+    async def _run(self, command: Command, capture: Capture) -> CommandResult:
         async with self._resources.around(command) as held:
             launch, job = _start(self._level, command, capture, held.preamble)
             watch = held.started(job.pid, job.mark)

@@ -1,5 +1,6 @@
 """A command's output: a bounded part of it is kept, and made readable for a model once the command is over."""
 
+import os
 import re
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ LINE_CHARS = 2000
 FILE_BYTES = 8 * 1024 * 1024
 
 # More bytes are kept than are shown, since progress bars and terminal codes vanish.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT_BYTES = 8 * SHOWN_CHARS
 
 _TERMINAL_CODES = re.compile(
@@ -37,12 +39,14 @@ class Capture:
         self.total = 0
         self._head = bytearray()
         self._tail = bytearray()
-        self._path = file
+        # Before the command begins: it may put links where its output is to go, and never to a folder that is open.
+        self._folder = None if file is None else _opened(file.parent)
+        self._name = None if file is None or self._folder is None else file.name
         self._file: IO[bytes] | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take in the next bytes."""
-        if self._path is not None and self.total < FILE_BYTES:
+        if self._name is not None and self.total < FILE_BYTES:
             self._write(chunk[: FILE_BYTES - self.total])
         self.total += len(chunk)
         room = _KEPT_BYTES - len(self._head)
@@ -58,6 +62,9 @@ class Capture:
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder, self._name = None, None
 
     def text(self) -> tuple[str, bool]:
         """The output for a model, and whether anything was left out of it."""
@@ -70,14 +77,22 @@ class Capture:
         return _join(head, tail, f"about {lost} bytes"), True
 
     def _write(self, chunk: bytes) -> None:
-        assert self._path is not None
+        assert self._name is not None
         try:
             if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("wb", buffering=0)
+                made = os.open(self._name, _NEW, 0o644, dir_fd=self._folder)
+                self._file = os.fdopen(made, "wb", buffering=0)
             self._file.write(chunk)
         except OSError:  # a full disk must not keep the output itself from the model
-            self._path = None
+            self._name = None
+
+
+def _opened(folder: Path) -> int | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def readable(output: bytes) -> tuple[str, bool]:

@@ -1,6 +1,7 @@
 """The files of a workspace: what can be reached, and what is said of what cannot."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,62 @@ def test_a_folder_is_listed_as_deep_as_asked(files: Files) -> None:
     assert "src/b.py" in files.list_dir(".", 2)
     with pytest.raises(ToolError, match="not a folder"):
         files.list_dir("a.py")
+
+
+@pytest.fixture
+def swapped(tmp_path: Path) -> Iterator[tuple[Files, Callable[[], None], Path]]:
+    """Files with a folder `sub`, what puts a link to another folder in its place, and that other folder."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "sub").mkdir(parents=True)
+    outside.mkdir()
+    for folder in (root / "sub", outside):
+        (folder / "notes").write_text(f"of {folder.name}\n")
+
+    def swap() -> None:
+        (root / "sub").rename(root / "was")
+        (root / "sub").symlink_to(outside)
+
+    yield Files(root), swap, outside
+    assert (outside / "notes").read_text() == "of outside\n"
+    assert [path.name for path in outside.iterdir()] == ["notes"]
+
+
+ACTS: dict[str, Callable[[Files], object]] = {
+    "read_file": lambda files: files.read("sub/notes"),
+    "edit_file": lambda files: files.text("sub/notes"),
+    "write_file": lambda files: files.write("sub/notes", "mine"),
+    "write_file, new": lambda files: files.write("sub/more/new", "mine"),
+    "list_dir": lambda files: files.list_dir("sub"),
+}
+
+
+@pytest.mark.parametrize("act", sorted(ACTS))
+def test_a_folder_that_becomes_a_link_after_it_was_checked_leads_nowhere(
+    swapped: tuple[Files, Callable[[], None], Path], monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """As a process that a command left behind could do it, at the levels that leave any."""
+    files, swap, _ = swapped
+    checked = Files._inside
+
+    def then_swapped(self: Files, path: str) -> Path:
+        found = checked(self, path)
+        swap()
+        return found
+
+    monkeypatch.setattr(Files, "_inside", then_swapped)
+    with pytest.raises(ToolError):
+        ACTS[act](files)
+
+
+@pytest.mark.parametrize("path", ["/workspace/a.txt", "/workspace//a.txt", "/workspace/./a.txt"])
+def test_a_path_as_commands_see_it_is_meant_from_the_top(tmp_path: Path, path: str) -> None:
+    (tmp_path / "a.txt").write_text("here\n")
+    assert "here" in Files(tmp_path).read(path)
+    assert "a.txt" in Files(tmp_path).list_dir("/workspace")
+
+
+@pytest.mark.parametrize("path", ["/workspace/../a.txt", "/workspaces/a.txt", "/etc/passwd", "/workspace/link"])
+def test_other_absolute_paths_stay_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    with pytest.raises(ToolError, match="outside of the workspace"):
+        Files(tmp_path).read(path)

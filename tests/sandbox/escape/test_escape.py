@@ -269,3 +269,19 @@ async def test_the_command_of_another_agent_is_out_of_reach(walled: LocalSandbox
         await other
     (ground.other / "go").unlink()
     assert running("headway-other-agent.*") == []
+
+
+@pytest.mark.parametrize("trick", ["the file", "its folder"])
+async def test_the_file_of_a_commands_output_is_not_led_elsewhere(
+    walled: LocalSandbox, plain: LocalSandbox, ground: Ground, tmp_path: Path, trick: str
+) -> None:
+    """The harness writes it while the command runs, outside of all walls."""
+    lines = {
+        "the file": f'ln -s "{tmp_path}/1.txt" out/1.txt; echo planted',
+        "its folder": f'mv out was; ln -s "{tmp_path}" out; echo planted',
+    }
+    for sandbox in (walled, plain):
+        await ground.run(sandbox, "rm -rf out was; mkdir out")
+        command = ground.command(lines[trick])
+        await sandbox.run(command, full_output=ground.mine / "out/1.txt")
+        assert os.listdir(tmp_path) == []  # noqa: PTH208  # it is quick
