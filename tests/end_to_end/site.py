@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,14 @@ class Machine:
 
 @asynccontextmanager
 async def machine(
-    home: Path, repository: Path, playbook: Playbook, *, agents: int = 8, heartbeat_s: int = 3, audit_s: int = 600
+    home: Path,
+    repository: Path,
+    playbook: Playbook,
+    *,
+    agents: int = 8,
+    heartbeat_s: int = 3,
+    audit_s: int = 600,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Machine]:
     """Everything up; everything down afterwards, and nothing left running."""
     settings = load_settings(find_settings())
@@ -93,13 +100,16 @@ async def machine(
     with Rehearsal(playbook) as rehearsal:
         async with Supervisor(home) as supervisor:
             site = await start_service(supervisor, settings.model_copy(update={"server": server}))
-            env: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("HEADWAY_", "OPENAI_"))}
-            env |= {
+            ours: dict[str, str | None] = {
+                name: None for name in os.environ if name.startswith(("HEADWAY_", "OPENAI_"))
+            }
+            ours |= {
                 "OPENAI_BASE_URL": rehearsal.url,
                 "HEADWAY_HEARTBEAT_S": str(heartbeat_s),
                 "HEADWAY_AUDIT_S": str(audit_s),
+                **(env or {}),
             }
-            await start_workers(supervisor, site, agents, env)
+            await start_workers(supervisor, site, agents, ours)
             yield Machine(home, site.client, supervisor, rehearsal, repository, site.ui_url)
     left = [p for p in psutil.Process().children(recursive=True) if str(home) in " ".join(_cmdline(p))]
     assert not left, f"left running: {left}"
