@@ -120,6 +120,7 @@ def headline(status: dict[str, Any], tree: TreeNode | None = None) -> str:
     """A run's state in one line; the root planner itself knows newer counts than the run."""
     parts = [f"{status.get('run', '')}: {status.get('outcome') or status.get('phase', '')}"]
     counts = {name: count for name, count in (tree.counts if tree else status.get("counts", {})).items() if count}
+    parts += ["parked: its model refuses calls"] if status.get("parked") else []
     parts += [f"{count} {name}" for name, count in counts.items()]
     if status.get("open") and "open" not in counts:
         parts.append(f"{status['open']} open")

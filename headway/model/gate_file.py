@@ -45,6 +45,10 @@ class GateFile:
     """
 
     def __init__(self, folder: Path, address: str, model: str, account: str = "") -> None:
+        with _named():
+            self._open(folder, address, model, account)
+
+    def _open(self, folder: Path, address: str, model: str, account: str) -> None:
         digest = hashlib.sha256(f"{address}\0{model}\0{account}".encode()).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._slots = folder / f"{digest}.permits"
@@ -52,7 +56,7 @@ class GateFile:
         path = folder / f"{digest}.db"
         with _alone(folder):
             # Two processes that make the same file at once would find it locked, however long they would wait.
-            self._reader = _opened(path)
+            self._reader = _opened_or_new(path)
             self._writer = _opened(path)
         self._writing = threading.Lock()
         self._raw = b""
@@ -60,8 +64,13 @@ class GateFile:
         self._describe(address, model)
 
     def flow(self) -> Flow:
-        """The state as some process last left it."""
-        row = self._reader.execute("SELECT state FROM flow").fetchone()
+        """The state as some process last left it.
+
+        Raises:
+            TransientError: The file cannot be read.
+        """
+        with _named():
+            row = self._reader.execute("SELECT state FROM flow").fetchone()
         if row is not None and row[0] != self._raw:
             self._raw, self._flow = row[0], _flow_in(row[0])
         return self._flow
@@ -82,8 +91,9 @@ class GateFile:
 
     def dropped(self) -> frozenset[str]:
         """Names of what the server does not take."""
-        rows = self._reader.execute("SELECT name FROM dropped WHERE at > ?", (time.time() - FORGET_S,))
-        return frozenset(row[0] for row in rows)
+        with _named():
+            rows = self._reader.execute("SELECT name FROM dropped WHERE at > ?", (time.time() - FORGET_S,))
+            return frozenset(row[0] for row in rows)
 
     def drop(self, name: str, why: str) -> bool:
         """Remember that the server does not take this. False when that was known.
@@ -102,7 +112,8 @@ class GateFile:
         start = random.randrange(count)  # noqa: S311 - so that processes do not all try the same ones
         for step in range(min(count, TRIED_AT_ONCE)):
             name = self._slots / str((start + step) % count)
-            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with _named():
+                handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -123,17 +134,14 @@ class GateFile:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._writing:
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._writer
-                except BaseException:
-                    self._writer.execute("ROLLBACK")
-                    raise
-                self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise TransientError(f"what this machine knows of its models cannot be written: {error}") from error
+        with _named(), self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
 
 
 def parked_in(folder: Path) -> list[tuple[str, str, Flow]]:
@@ -152,6 +160,15 @@ def parked_in(folder: Path) -> list[tuple[str, str, Flow]]:
 
 
 @contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """A full disk or too many open files pass; no agent fails for them."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise TransientError(f"what this machine knows of its models cannot be read or written: {error}") from error
+
+
+@contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     handle = os.open(folder / "open.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -159,6 +176,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _opened_or_new(path: Path) -> sqlite3.Connection:
+    """The file, or a new one where a crash of the machine left one that is none: all in it is learnt again."""
+    try:
+        return _opened(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        for left in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            left.unlink(missing_ok=True)
+        return _opened(path)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ OpenAI's own address is only asked which models it has, which costs nothing. Of 
 are free, one small call is made as well, which must call a tool.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,6 +19,8 @@ from headway.model.exchange import Said
 from headway.model.failures import NO_TOOLS, Refused
 from headway.model.turn import UserMessage
 
+TOOL_S = 60.0
+"""How long the small call may take: a run does not wait longer for it before it starts."""
 REHEARSAL_HEADER = "x-headway-rehearsal"
 TOPIC = "model"
 SMALL_WINDOW = 32_000
@@ -144,12 +147,16 @@ async def _tools(model: Model, name: str) -> Finding | None:
     request = Request(model=name, system="You call tools.", items=(ask,), agent=agent, tools=(_TOOL,), max_output=512)
     body = model.adapter.body(request)
     try:
-        said = await model.exchange.post(
-            model.adapter.path, body, {"X-Headway-Agent": agent}, model.at(name), model.adapter.pieces()
-        )
+        async with asyncio.timeout(TOOL_S):
+            said = await model.exchange.post(
+                model.adapter.path, body, {"X-Headway-Agent": agent}, model.at(name), model.adapter.pieces()
+            )
         turn = model.adapter.decode(said.body)
     except Refused as error:
         return Finding(topic=TOPIC, state="broken", says=error.why, remedy=error.remedy)
+    except TimeoutError:
+        says = f"model '{name}' did not answer a first call within {TOOL_S:g} s"
+        return Finding(topic=TOPIC, state="lacking", says=says, remedy="It may still be loading.")
     except HeadwayError as error:
         return Finding(topic=TOPIC, state="lacking", says=f"model '{name}' did not answer a first call: {error}")
     if turn.calls:

@@ -13,6 +13,7 @@ from headway.domain.errors import UserError
 from headway.domain.spec import RunSpec, parse_spec
 from headway.model.failures import Refused
 from tests.model.servers import Answer, Server
+from worker import Settings
 
 KEY = "sk-live-abcdefghijklmnop"
 ENV = {
@@ -110,8 +111,10 @@ def test_a_declaration_that_makes_no_sense_is_told(env: dict[str, str], told: st
     assert KEY not in str(caught.value)
 
 
-def test_every_key_is_known_as_a_secret() -> None:
-    assert set(ModelSettings.read(ENV).secrets) == {ENV["OPENAI_API_KEY"], KEY}
+def test_every_key_is_known_as_a_secret(tmp_path: Path) -> None:
+    keys = {ENV["OPENAI_API_KEY"], KEY}
+    assert set(ModelSettings.read(ENV).secrets) == keys
+    assert set(Settings.read(ENV | {"HEADWAY_HOME": str(tmp_path)}, 1).secrets) == keys, "the logs leave them out"
     assert KEY not in repr(ModelSettings.read(ENV))
 
 

@@ -107,9 +107,10 @@ async def test_workers_on_a_server_with_every_fault_all_hand_off_as_they_should(
         await asyncio.wait_for(run.result(), 1500)
         asked, handoffs = site.rehearsal.report(), site.handoffs("faulty")
         print({name: asked[name] for name in ("requests", "faults", "retries", "repeats", "unheard")})
-        ends = {said[0].title: said[0].report.status.value for said in handoffs.values()}
-        wrong = {task.title: (task.ends, ends.get(task.title)) for task in tasks_of(shape)}
-        assert {title: pair for title, pair in wrong.items() if pair[0] != pair[1]} == {}
+        reports = {said[0].title: said[0].report for said in handoffs.values()}
+        wrong = {task.title: reports[task.title] for task in tasks_of(shape) if reports[task.title].status != task.ends}
+        assert wrong == {}
+        assert asked["over_use"] == []
         assert {len(said) for said in handoffs.values()} == {1}
         assert asked["repeats"] == 0
         assert await troubled(site, ["faulty", *handoffs]) == []

@@ -190,6 +190,23 @@ async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path
     assert not any(b"sk-secret" in content for content in contents(tmp_path))
 
 
+async def test_a_file_that_a_crash_ruined_is_made_anew(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    gate = first.gate(ADDRESS, MODEL, "key")
+    async with gate.permit(quiet) as permit:
+        await gate.refused(permit, refusal(reset_s=60))
+    first.close()
+    ruin(tmp_path)
+    second = opened(tmp_path)
+    assert second.gate(ADDRESS, MODEL, "key").file.flow().free
+    second.close()
+
+
+def ruin(folder: Path) -> None:
+    for path in folder.glob("*.db"):
+        path.write_bytes(b"\0" * 20_000)
+
+
 def contents(folder: Path) -> Iterator[bytes]:
     yield from (path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
@@ -197,6 +214,6 @@ def contents(folder: Path) -> Iterator[bytes]:
 async def test_a_file_that_cannot_be_written_is_no_end_of_an_agent(gate: Gate) -> None:
     async with gate.permit(quiet) as permit:
         gate.file._writer.close()
-        with pytest.raises(TransientError, match="cannot be written"):
+        with pytest.raises(TransientError, match="cannot be read or written"):
             await gate.refused(permit, refusal())
     gate.file._writer = sqlite3.connect(":memory:")

@@ -128,6 +128,7 @@ async def test_no_secret_of_ours_is_in_the_environment(
 ) -> None:
     secrets = [
         "OPENAI_API_KEY",
+        "HEADWAY_ENDPOINT_BOX_KEY",
         "ANTHROPIC_API_KEY",
         "GITHUB_TOKEN",
         "AWS_SECRET_ACCESS_KEY",
