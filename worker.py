@@ -47,6 +47,7 @@ from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.workspaces import Workspaces
 from headway.model.endpoint import Endpoint
+from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.crew import Crew
 from headway.sandbox.gates import Gates
@@ -77,6 +78,7 @@ class Settings:
         agents: How many agents work at once in this process; a property of the machine.
         heartbeat_s: Heartbeat timeout of every activity, from 2 s.
         heavy: Builds and tests at once on this machine.
+        io_mb_s: Megabytes a second that one agent may read, and write, of the disk; 0 for any.
         disk_mb: The most that one workspace may take; 0 for what its disk allows.
         audit_s: Silence after which a planner looks up what became of its children, from 1 s.
         prompts: Folder of the user's own prompts.
@@ -91,6 +93,7 @@ class Settings:
     heartbeat_s: int
     audit_s: int
     heavy: int
+    io_mb_s: int
     disk_mb: int
     secrets: tuple[str, ...]
     prompts: Path | None = None
@@ -113,6 +116,7 @@ class Settings:
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
             audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
             heavy=_number(env, "HEADWAY_HEAVY", os.cpu_count() or 1, least=1),
+            io_mb_s=_number(env, "HEADWAY_AGENT_IO_MB_S", 0, least=0),
             disk_mb=_number(env, "HEADWAY_AGENT_DISK_MB", 0, least=0),
             secrets=(*models.secrets, *(env[name] for name in SECRETS if env.get(name))),
             prompts=own_folder(env),
@@ -178,7 +182,8 @@ def _resources(settings: Settings) -> Resources:
     """What commands may use on this machine."""
     settings.home.mkdir(parents=True, exist_ok=True)
     quota = Quota(settings.disk_mb) if settings.disk_mb else Quota.usual(settings.home)
-    return Resources(Cages.detect(), Gates(settings.home / "gates", settings.heavy), quota)
+    bandwidth = Bandwidth.of(settings.home, settings.io_mb_s) if settings.io_mb_s else None
+    return Resources(Cages.detect(bandwidth=bandwidth), Gates(settings.home / "gates", settings.heavy), quota)
 
 
 def workflow_worker(client: Client) -> Worker:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import short_hash
+from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.hierarchy import Hierarchy
 
 PIDS = 512
@@ -57,7 +58,7 @@ class Cage:
         script = "".join(f"echo 0 >'{door}' && " for door in self.doors)
         return ("sh", "-c", f'{{ {script}:; }} || exit 125; exec "$@"', "sh")
 
-    def limit(self, memory_mb: int, pids: int) -> None:
+    def limit(self, memory_mb: int, pids: int, bandwidth: Bandwidth | None = None) -> None:
         """Set what its commands may use together."""
         v2 = self.where.kind == "v2"
         if (memory := self._folder("memory")) is not None:
@@ -66,6 +67,9 @@ class Cage:
                 write(memory / "memory.oom.group", "1")
         if (tasks := self._folder("pids")) is not None:
             write(tasks / "pids.max", str(pids))
+        if bandwidth is not None and (disk := self._folder("io")) is not None:
+            for name, text in bandwidth.files(v2=v2).items():
+                write(disk / name, text)
 
     def read(self) -> Sample:
         """What happened so far. Cheap: a few files of the kernel."""

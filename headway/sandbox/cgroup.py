@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from headway.domain.finding import Finding
+from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.cage import PIDS, Cage, limit_memory, removed, slug, write
 from headway.sandbox.hierarchy import WANTED, Hierarchy
 
@@ -35,8 +36,9 @@ class Cages:
     cages of the dead, kill what is in them, and remove them.
     """
 
-    def __init__(self, where: Hierarchy) -> None:
+    def __init__(self, where: Hierarchy, bandwidth: Bandwidth | None = None) -> None:
         self.where = where
+        self._bandwidth = bandwidth
         self._lock = threading.Lock()
         self._cages: dict[str, Cage] = {}
         self._limits: dict[str, tuple[int, int]] = {}
@@ -46,15 +48,19 @@ class Cages:
         self._pid = 0
 
     @classmethod
-    def detect(cls, where: Hierarchy | None = None) -> "Cages | None":
+    def detect(cls, where: Hierarchy | None = None, bandwidth: Bandwidth | None = None) -> "Cages | None":
         """The cages that this process can make, tried out; None where it can make none.
 
         Makes the common parent, and removes what dead processes left.
+
+        Args:
+            where: Where to make them; by default what is mounted.
+            bandwidth: Of the disk, for each agent.
         """
         where = where or Hierarchy.here()
         if where is None:
             return None
-        cages = cls(where)
+        cages = cls(where, bandwidth)
         try:
             cages.sweep()
             trial = cages.of("trial")
@@ -85,7 +91,7 @@ class Cages:
             cage = self._cages.pop(agent, None) or self._make(agent)
             self._cages[agent] = cage  # the newest is last
             if self._limits.get(agent) != (memory_mb, pids):
-                cage.limit(memory_mb, pids)
+                cage.limit(memory_mb, pids, self._bandwidth)
                 self._limits[agent] = (memory_mb, pids)
             self._forget_idle()
             return cage

@@ -82,7 +82,7 @@ def _enable(folder: Path) -> bool:
     """Hand down what can be; whether memory and pids are."""
     control = folder / "cgroup.subtree_control"
     for name in WANTED:
-        if name in _words(folder / "cgroup.controllers"):
+        if name in _words(folder / "cgroup.controllers") - _words(control):
             with contextlib.suppress(OSError):  # a group with processes hands nothing down, except the root
                 control.write_text(f"+{name}", encoding="ascii")
     return {"memory", "pids"} <= _words(control)

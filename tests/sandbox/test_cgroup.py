@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.cage import Cage, slug
 from headway.sandbox.cgroup import PARENT, Cages
 
@@ -84,7 +85,7 @@ def test_processor_time_of_everything_inside_is_counted_also_of_daemons(cages: C
     cage = cages.of("run/spinner")
     if cage.read().cpu_s is None:
         pytest.skip("no tree that counts processor time")
-    run_in(cage, "(setsid timeout 0.3 sh -c 'while :; do :; done' >/dev/null 2>&1 &)")
+    run_in(cage, "(setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done' >/dev/null 2>&1 &)")
     assert soon(lambda: (cage.read().cpu_s or 0) > 0.05)
 
 
@@ -132,6 +133,22 @@ def test_the_cages_of_a_killed_process_are_emptied_and_removed_by_the_next_one(c
         return not folder.exists()
 
     assert soon(swept)
+
+
+def test_a_reader_is_held_to_its_bandwidth(tmp_path: Path) -> None:
+    bandwidth = Bandwidth.of(tmp_path, 4)
+    cages = Cages.detect(bandwidth=bandwidth)
+    if cages is None or bandwidth is None or "io" not in cages.limits:
+        pytest.skip("no io controller for this disk here")
+    try:
+        (tmp_path / "file").write_bytes(b"x" * 8 * 1024 * 1024)
+        began = time.monotonic()
+        ended = run_in(cages.of("run/reads"), f"dd if={tmp_path}/file of=/dev/null bs=1M iflag=direct")
+        if ended.returncode:
+            pytest.skip("this file system cannot be read past the cache")
+        assert time.monotonic() - began > 1.0  # two seconds at that rate, a hundredth without
+    finally:
+        cages.close()
 
 
 def test_the_sum_of_all_agents_is_bounded_below_the_machine(cages: Cages) -> None:
