@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headway.agent.children import Asked, asked_in, overlap, recovered_in, told_in
 from headway.agent.concerns import Concern, merged, points_of, reported_in, sameness
@@ -19,9 +19,9 @@ from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, scope_heading
 from headway.domain.ids import AgentId, ChildKey, Oid, parent_of
 from headway.domain.refs import Ref
-from headway.domain.spec import RunSpec
+from headway.domain.spec import RunSpec, finite
 from headway.domain.task import Scope
-from headway.domain.turn import PlanTurn
+from headway.domain.turn import SPAWNS_PER_TURN, PlanTurn
 from headway.git.changes import shown
 from headway.git.hub import Hub
 from headway.trace.log_store import LogStore
@@ -43,7 +43,11 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Briefing:
-    """Renders a turn's messages."""
+    """Renders a turn's messages.
+
+    Attributes:
+        read: Handoffs that were read; one that does not change is read once.
+    """
 
     order: PlanTurn
     spec: RunSpec
@@ -51,6 +55,7 @@ class Briefing:
     hub: Hub
     prompts: Prompts
     now: float
+    read: dict[ChildKey, Handoff] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_root(self) -> bool:
@@ -187,9 +192,11 @@ class Briefing:
 
     @property
     def round_range(self) -> tuple[int, int]:
-        """How many tasks the planner is told to ask for in a round."""
-        policy = self.spec.policy
-        return policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
+        """How many tasks the planner is told to ask for in a round: the policy's range, as far as the limits let it."""
+        policy, limits = self.spec.policy, self.spec.limits
+        fewest, most = policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
+        most = min(most, limits.open_tasks, finite(limits.tasks), SPAWNS_PER_TURN)
+        return min(fewest, most), most
 
     def _newest(self, line: Sequence[Event]) -> Oid | None:
         starts = [event for event in line if event.type == "turn.start"]
@@ -213,7 +220,10 @@ class Briefing:
         return Scope.model_validate(self.store.event(ref).data["items"][ref.item or 0])
 
     def _handoff(self, notice: HandoffNotice) -> Handoff:
-        return Handoff.model_validate(self.store.event(notice.ref(self.order.me)).data["handoff"])
+        if notice.child not in self.read:
+            event = self.store.event(notice.ref(self.order.me))
+            self.read[notice.child] = Handoff.model_validate(event.data["handoff"])
+        return self.read[notice.child]
 
     def _changed(self, before: Oid, after: Oid, line: Sequence[Event]) -> str:
         """Paths that changed, those first where tasks of this planner work; many others by their folder."""

@@ -94,7 +94,7 @@ class LayeredFiles:
         stands = self.generation.facts.tree
         if tree == stands:
             return True
-        self._index(repo)
+        self.index(repo)
         catch_up(repo, stands, tree)
         return False
 
@@ -113,14 +113,15 @@ class LayeredFiles:
         """By the upper, which holds what differs from the generation, and mostly nothing else."""
         stands = self.generation.facts.tree
         changed = changed_names(self.upper, self.generation.layers, _NEVER) | self.generation.stray()
-        self._index(repo)
+        self.index(repo)
         if base != stands:
             repo.run("read-tree", "-i", "-m", stands, base)
         if not changed and base == stands:
             return Scan(base, (), ())
         return scan(repo, IGNORED_FOLDER, () if _too_many(changed) else changed)
 
-    def _index(self, repo: Repo) -> None:
+    def index(self, repo: Repo) -> None:
+        """Have the index of the generation for what comes next."""
         assert repo.index is not None
         shutil.copyfile(self.generation.index, repo.index)
 

@@ -117,7 +117,11 @@ class Workspaces:
         workspace.tree = replace(workspace.tree, keep=(lock,))
         base = self.hub.repo.tree_of(owner.base)
         fits = checkout.fill(workspace.tree, tree)
-        if not fits or (isinstance(checkout, LayeredFiles) and checkout.generation.facts.commit != owner.base):
+        if fits and isinstance(checkout, LayeredFiles) and checkout.generation.facts.commit != owner.base:
+            # The same files at another commit, as after a revert: only the agent's git does not fit.
+            checkout.index(workspace.tree)
+            fits = False
+        if not fits:
             workspace.stand_on(owner.base, clean=tree == base)
         checkout.rest()
         store_owner(made, owner)

@@ -76,6 +76,19 @@ async def test_a_planner_without_room_is_not_told_to_ask_for_more(stage: Stage) 
     assert first.decision is Decision.WAIT
 
 
+@pytest.mark.parametrize(
+    ("limits", "range_"),
+    [({}, "20 to 100"), ({"open_tasks": 30}, "20 to 30"), ({"tasks": 7}, "7 to 7"), ({"tasks": "none"}, "20 to 100")],
+)
+async def test_nobody_is_asked_for_more_than_the_limits_let_through(
+    stage: Stage, limits: dict[str, Any], range_: str
+) -> None:
+    stage.more, stage.limits = RANGE, limits
+    stage.serve(root=[step(use("wait"))])
+    await stage.turn("k1")
+    assert f"Ask for {range_} tasks in a round." in stage.texts(ROOT, "message")[0]
+
+
 # Turns without a decision
 
 

@@ -56,6 +56,17 @@ def test_a_workspace_may_be_opened_at_a_commit(ground: Ground) -> None:
     assert not (workspace.path / "new.txt").exists()
 
 
+def test_a_commit_with_the_files_of_another_is_stood_on_all_the_same(ground: Ground) -> None:
+    """A commit and its revert leave the files as they were, and the trunk two commits further."""
+    base = ground.open(1).base
+    same = git(ground.hub.folder, "commit-tree", "-p", base, "-m", "The same files", f"{base}^{{tree}}")
+    git(ground.hub.folder, "update-ref", "refs/heads/main", same)
+    workspace = ground.open(2)
+    assert workspace.base == same == git(workspace.path, "rev-parse", "HEAD")
+    assert git(workspace.path, "status", "--porcelain") == ""
+    assert not workspace.is_dirty()
+
+
 def test_changes_are_what_the_files_say_whatever_git_the_agent_ran(ground: Ground) -> None:
     workspace = ground.open()
     write(workspace.path, {"src/app.py": "changed\n", "README.md": None, "a/b/new.txt": "new\n"})
