@@ -9,7 +9,7 @@ from headway.domain.finding import Finding
 
 _MB = 1024 * 1024
 _USUAL_MB = 20_000
-_FILES_PER_MB = 25
+FILES_PER_MB = 25
 """A quota also bounds the number of files: 40 KB each on average, which no ordinary tree stays below."""
 
 
@@ -35,7 +35,7 @@ class Quota:
     @property
     def files(self) -> int:
         """The most files and folders."""
-        return self.mb * _FILES_PER_MB
+        return self.mb * FILES_PER_MB
 
     @classmethod
     def usual(cls, folder: Path) -> "Quota":

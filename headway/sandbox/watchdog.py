@@ -6,6 +6,7 @@ One look serves all commands of a process, and only those that run for longer th
 import asyncio
 import contextlib
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from headway.sandbox.family import Use, use_of
 from headway.sandbox.runner import KilledFor
-from headway.sandbox.tree import Quota, Size, measure
+from headway.sandbox.tree import FILES_PER_MB, Quota, Size, measure
 
 DISK_EVERY_S = 0.25
 """How often a disk is asked how much of it is in use, which costs microseconds."""
@@ -23,6 +24,9 @@ _PART_OF_QUOTA = 8
 """A workspace is measured anew when its disk holds an eighth of the quota more than at the last measuring."""
 
 _REMEMBERED = 2000
+_PAUSE = 2
+"""Pause after a measuring, in times of what it took."""
+
 _PAGE_SLACK = 1.05
 
 
@@ -35,12 +39,14 @@ class Ledger:
         disk_mb: What of the disk was in use then, by everybody.
         inodes: The same, in files.
         allowed: What it may take; more than the quota for one that is over it, so that it can still clear up.
+        again_at: When it is measured again at the earliest, by `time.monotonic`, since large trees take their time.
     """
 
     allowed: Quota
     disk_mb: float
     inodes: int
     size: Size | None = None
+    again_at: float = 0.0
 
 
 @dataclass
@@ -96,7 +102,7 @@ class Watchdog:
         self._watches.remove(watch)
         if not self._watches and self._looking is not None:
             self._looking.cancel()
-        await self._measure(watch)
+        await self._measure(watch, ended=True)
         ledger = self._ledgers.get(watch.agent)
         if ledger is None or ledger.size is None or watch.quota is None:
             return False
@@ -104,7 +110,7 @@ class Watchdog:
             ledger.allowed = watch.quota
             return False
         if ledger.allowed == watch.quota:
-            ledger.allowed = Quota(int(max(ledger.size.mb, ledger.size.files / 25) * _PAGE_SLACK) + 1)
+            ledger.allowed = Quota(int(max(ledger.size.mb, ledger.size.files / FILES_PER_MB) * _PAGE_SLACK) + 1)
         return True
 
     def size_of(self, agent: str) -> Size | None:
@@ -128,7 +134,7 @@ class Watchdog:
             if ledger.size is not None and not ledger.allowed.holds(ledger.size):
                 watch.breaks("disk_quota")
 
-    async def _measure(self, watch: Watch) -> bool:
+    async def _measure(self, watch: Watch, *, ended: bool = False) -> bool:
         """Measure a workspace if it can have grown much since the last time; whether it was."""
         ledger = self._ledgers.get(watch.agent)
         if ledger is None or watch.quota is None:
@@ -137,13 +143,17 @@ class Watchdog:
             disk_mb, inodes = _in_use(watch.workspace)
         except OSError:
             return False
-        grown = max(disk_mb - ledger.disk_mb, (inodes - ledger.inodes) / 25)
+        grown = max(disk_mb - ledger.disk_mb, (inodes - ledger.inodes) / FILES_PER_MB)
         over = ledger.size is not None and not watch.quota.holds(ledger.size)
         if grown < watch.quota.mb / _PART_OF_QUOTA and not over:
             if grown < 0:  # somebody freed: growth counts from here
                 ledger.disk_mb, ledger.inodes = disk_mb, inodes
             return False
+        began = time.monotonic()
+        if began < ledger.again_at and not ended:
+            return False
         ledger.size = await asyncio.to_thread(measure, watch.workspace, Quota(watch.quota.mb * 4))
+        ledger.again_at = time.monotonic() + _PAUSE * (time.monotonic() - began)
         ledger.disk_mb, ledger.inodes = disk_mb, inodes
         return True
 
