@@ -85,6 +85,8 @@ def test_the_headline_counts() -> None:
     }
 
     assert headline(status) == "r: running · 3 done · 2 open · 12,000 tokens of 20,000,000"
+    parked = status | {"parked": [{"model": "m"}]}
+    assert headline(parked).startswith("r: running · parked: its model refuses calls · 3 done")
 
 
 def test_the_end_tells_branch_check_and_spending() -> None:

@@ -164,6 +164,13 @@ CASES = [
             "tool_calls": [{"id": "w", "type": "function", "function": {"name": "wait", "arguments": "{}"}}],
         },
     ),
+    Case(
+        "a gateway: usage null",
+        completion({"content": "x"}, usage=None),
+        (Text(text="x"),),
+        "text",
+        {"role": "assistant", "content": "x"},
+    ),
     Case("silence", completion({"content": None}), (), "empty", {"role": "assistant", "content": ""}),
     Case("blanks", completion({"content": "\n"}), (Text(text="\n"),), "empty", {"role": "assistant", "content": "\n"}),
     Case(

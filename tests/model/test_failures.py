@@ -51,6 +51,16 @@ TRANSIENTS: list[tuple[Answer, float | None]] = [
     (Answer("<html><body>Sign in</body></html>", 200, {"content-type": "text/html"}), None),
     (Answer("", 200), None),
     (Answer("[]", 200), None),
+    (Answer('{"choices": [{"message": {"content": "Hel', 200), None),
+    (Answer('{"choices": [{"mess', 200, length=4096), None),
+    (Answer(problem("upstream is down", code=502), 200), None),
+    (Answer(problem("Rate limit reached", code=429), 200), None),
+    (Answer(problem("slow"), 429, {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m30s"}), 90.0),
+    (Answer(problem("slow"), 429, {"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "1m30s"}), None),
+    (
+        Answer(problem("slow"), 429, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "250ms"}),
+        0.25,
+    ),
 ]
 
 PARKED = [
@@ -147,6 +157,14 @@ async def test_a_password_in_the_address_is_in_no_text(server: Server, request_:
         with pytest.raises(TransientError) as caught:
             await model.answer(request_)
         assert "hunter2" not in str(caught.value) + repr(model)
+
+
+def test_a_gateway_tells_the_reset_as_a_time() -> None:
+    now = 1_800_000_000.0
+    assert reset_in({"x-ratelimit-reset": str(int(now) + 40)}, now) == 40
+    assert reset_in({"x-ratelimit-reset": str(int(now * 1000) + 40_000)}, now) == 40
+    assert reset_in({"x-ratelimit-reset": "12"}, now) == 12
+    assert reset_in({"x-ratelimit-reset": "whenever"}, now) is None
 
 
 def test_a_wait_may_be_told_as_a_date() -> None:
