@@ -17,6 +17,8 @@ from headway.git.repo import GitError, Repo
 _STALE_S = 2.0
 _TRIES = 3
 _DIGITS = (40, 64)
+_NO_REFS = frozenset({"cat-file", "commit-graph", "pack-objects", "read-tree", "repack", "update-index", "write-tree"})
+"""What works for long and takes no lock of a ref."""
 
 _log = logging.getLogger(__name__)
 
@@ -117,39 +119,46 @@ def _clear_stale_lock(path: Path) -> None:
     """Remove the lock of a git process that was killed.
 
     Our own processes are not alive, because we hold the lock that guards the ref. What is left is somebody who pushes
-    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, while no git works
-    in the hub, has no holder. Whether somebody has the file open says nothing: a git that holds a lock closes it.
+    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, and is older than
+    every git that works in the hub, has no holder. Whether somebody has the file open says nothing: a git that holds a
+    lock closes it.
 
     Raises:
-        TransientError: A git works in the hub.
+        TransientError: A git that may hold it works in the hub.
     """
     try:
         seen = path.stat()
         until = time.monotonic() + _STALE_S
         while time.monotonic() < until:
-            now = path.stat()
-            if (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns):
+            if _changed(path, seen):
                 return
             time.sleep(0.05)
         git_dir = next(above for above in path.parents if (above / "objects").is_dir())
-        living = _gits_in(git_dir)
+        living = _gits_in(git_dir, seen.st_mtime)
         if living:
             raise TransientError(f"{path} is held by git, process {living[0]}; end it if it does not end itself")
-        path.unlink()
-        _log.warning("%s was left by a git that is gone; it is removed", path)
+        if not _changed(path, seen):
+            path.unlink()
+            _log.warning("%s was left by a git that is gone; it is removed", path)
     except FileNotFoundError:
         return
 
 
-def _gits_in(git_dir: Path) -> list[int]:
-    """Processes of git that were started in `git_dir` or for it."""
+def _changed(path: Path, seen: os.stat_result) -> bool:
+    now = path.stat()
+    return (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns)
+
+
+def _gits_in(git_dir: Path, since: float) -> list[int]:
+    """Processes of git that were started in `git_dir` or for it before `since`, and may hold a ref."""
     found = []
-    for process in psutil.process_iter(["name"]):
-        if not (process.info["name"] or "").startswith("git"):
+    for process in psutil.process_iter(["name", "create_time"]):
+        # Whoever holds a lock file was there when it was made; the clocks of the two differ by less than a second.
+        if not (process.info["name"] or "").startswith("git") or process.info["create_time"] > since + 1:
             continue
         with suppress(psutil.Error, OSError):
-            named = [process.cwd(), process.environ().get("GIT_DIR", ""), *process.cmdline()]
-            # Our readers only read: they hold no ref.
-            if any(str(git_dir) in each for each in named) and "cat-file" not in named:
+            words = process.cmdline()
+            named = [process.cwd(), process.environ().get("GIT_DIR", ""), *words]
+            if any(str(git_dir) in each for each in named) and _NO_REFS.isdisjoint(words):
                 found.append(process.pid)
     return found

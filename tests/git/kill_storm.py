@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from headway.git import upkeep
-from headway.git.landing import Conflicted, Landed, NothingToLand
+from headway.git.landing import Conflicted, Landed, NothingToLand, Refused
 from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
 from tests.git.ground import Ground, allowed, git, task, write
@@ -150,10 +150,12 @@ class Agent:
                 case Landed():
                     mine = [line for line in lines if line.startswith(f"{self.number}-")]
                     self.journal.note("landed", commit=outcome.commit, lines=mine)
+                    self.resolve(workspace)
                     return
                 case NothingToLand():
                     return
-                case Conflicted():
+                case Conflicted() | Refused(doubtful=False):
+                    # Refused is what still holds markers, such as those of a landing that a kill cut short.
                     self.resolve(workspace)
                 case _:
                     raise AssertionError(outcome)

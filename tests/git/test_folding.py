@@ -19,6 +19,7 @@ from headway.git import folding, refs, trunk_lock
 from headway.git.hub import TRUNK
 from headway.git.landing import Landed, Landing, LandingOutcome
 from headway.git.merging import Conflict
+from headway.git.objects import Reader
 from headway.git.repo import hermetic_environment
 from headway.git.spool import Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
@@ -284,6 +285,20 @@ def test_the_lock_file_of_a_living_git_is_not_taken_away(ground: Ground) -> None
     assert isinstance(ground.land(workspace), Landed)
     assert not lock.exists()
     assert ground.landings() == 1
+
+
+def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(ground: Ground) -> None:
+    reader = Reader(ground.hub.repo, {})
+    reader.read(ground.facts.base)
+    lock = ground.hub.folder / f"{TRUNK}.lock"
+    lock.write_text("0" * 40 + "\n")
+    os.utime(lock, (time.time() - 10, time.time() - 10))
+    env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
+    with subprocess.Popen(["git", "update-ref", "--stdin"], stdin=subprocess.PIPE, env=env) as later:
+        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        later.kill()
+    assert not lock.exists()
+    reader.close()
 
 
 class TestAHolderThatStops:
