@@ -13,6 +13,7 @@ from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
 from headway.cli.doctor import doctor
 from headway.cli.down import down
+from headway.cli.gc import gc
 from headway.cli.leaving import leave
 from headway.cli.pause import pause
 from headway.cli.rehearse import rehearse
@@ -50,6 +51,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     cancel,
     continue_,
     rm,
+    gc,
     replay,
     worker,
     rehearse,

@@ -45,6 +45,7 @@ def doctor(
 async def look(home: Path) -> tuple[Finding, ...]:
     """Everything that can be found out about this machine."""
     from headway.agent.model_settings import model_findings
+    from headway.git import ladder
     from headway.sandbox import cgroup
     from headway.sandbox.gates import Gates
     from headway.sandbox.levels import Levels
@@ -61,6 +62,7 @@ async def look(home: Path) -> tuple[Finding, ...]:
         *Quota.usual(next(place for place in (home, *home.parents) if place.exists())).findings(),
         *await asyncio.to_thread(tools),
         *state_folder(home),
+        *await asyncio.to_thread(ladder.findings, home),
         *await model_findings(os.environ, home),
     )
 

@@ -83,7 +83,7 @@ class Generations:
 
     def newest(self) -> Generation | None:
         """The one that new workspaces lie on, if there is any that can be used."""
-        for number in sorted(self.numbers(), reverse=True):
+        for number in reversed(self.numbers()):
             found = self.get(number)
             if found is not None:
                 return found
@@ -103,7 +103,7 @@ class Generations:
     def numbers(self) -> list[int]:
         """Of all that were ever published and are still there."""
         found = (place.name for place in self.folder.iterdir()) if self.folder.is_dir() else iter(())
-        return [int(name) for name in found if name.isdigit()]
+        return sorted(int(name) for name in found if name.isdigit())
 
     def due(self, command: str | None) -> Due:
         """Whether a new generation is due, for workspaces that need `command` to have run."""
@@ -195,6 +195,13 @@ class Generations:
         finally:
             os.close(lock)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep everybody from opening a workspace; waits for those who do."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / _IN_USE):
+            yield
+
     def half_built(self) -> list[Path]:
         """What builders and reclaimers that were killed left behind; empty while one is at work."""
         left = [*self.folder.glob("*.new"), *self.folder.glob("*.gone")]
@@ -209,6 +216,14 @@ class Generations:
             return sorted(left)
         finally:
             os.close(lock)
+
+    def sweep(self) -> None:
+        """Delete what `half_built` tells of; nothing while somebody builds."""
+        build = self.begin()
+        if build is not None:
+            with build:
+                for left in self.folder.glob("*.gone"):
+                    discard(left)
 
     def _place(self, number: int) -> Path:
         return self.folder / str(number)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import NOBODY, Hub
-from headway.git.refs import move_ref
+from headway.git.refs import move_ref, read_ref
 
 if TYPE_CHECKING:
     from headway.git.workspace import Workspace
@@ -45,7 +45,7 @@ def ref_of(task: AgentId) -> str:
 def newest(hub: Hub, task: AgentId) -> Snapshot | None:
     """The newest snapshot of a task, of whichever attempt."""
     ref = ref_of(task)
-    commit = hub.repo.resolve(f"{ref}^{{commit}}")
+    commit = read_ref(hub.folder, ref)
     if commit is None:
         return None
     said = hub.repo.run("log", "-1", "--format=%T%n%B", commit).text

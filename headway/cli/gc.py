@@ -1,0 +1,91 @@
+"""`headway gc`: finds what killed processes and ended runs left behind, and reclaims it when told to."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId, RunName
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from headway.git.leftovers import Leftover
+    from headway.git.workspaces import Workspaces
+
+AT_ONCE = 50
+
+
+def gc(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Reclaim it; without it, it is only shown.")] = False,
+) -> None:
+    """Find copies of the repository, mounts and warm layers that nobody needs any more.
+
+    What a task did not land is kept on its ref first. Nothing of a task that is not over is touched.
+    """
+    raise typer.Exit(run_async(_gc(home_from(), yes=yes)))
+
+
+async def _gc(home: Path, *, yes: bool) -> int:
+    from headway.cli.connect import connect, target_of
+    from headway.git.leftovers import reclaim
+
+    client = await connect(target_of(home))
+    count, stays = 0, 0
+    for run in _runs(home):
+        places = _places(home, run)
+        for left in await _found(client, run, places):
+            count += 1
+            typer.echo(f"{left.kind:<11} {left.place}" + (f"  of {left.owner.task}" if left.owner else ""))
+            if yes and (why := await asyncio.to_thread(reclaim, places, left)):
+                stays += 1
+                typer.echo(f"            stays: {why}")
+    if not count:
+        typer.echo("There is nothing to reclaim.")
+    elif not yes:
+        typer.echo("Nothing was removed. This removes it, and keeps what did not land: headway gc --yes")
+    return 1 if stays else 0
+
+
+def _runs(home: Path) -> Iterator[RunName]:
+    for place in sorted((home / "runs").glob("*/hub.git")):
+        if not place.parent.name.startswith("."):
+            yield RunName(place.parent.name)
+
+
+def _places(home: Path, run: RunName) -> "Workspaces":
+    from headway.git.hub import Hub
+    from headway.git.workspaces import Workspaces
+
+    folder = home / "runs" / run
+    return Workspaces(folder / "workspaces", Hub(folder / "hub.git"))
+
+
+async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Leftover]":
+    """What a run left. Of a run that the service does not know nobody can say whether it is over."""
+    from headway.cli.known_run import describe, find_run
+    from headway.git.leftovers import leftovers
+    from headway.git.standing import load_owner
+
+    try:
+        known = await find_run(client, run)
+    except UserError:
+        known = None
+    if known is None:
+        return []
+    tasks = {load_owner(note.parent).task for note in places.folder.glob("*/*/owner.json")}
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def is_over(task: AgentId) -> bool:
+        async with gate:
+            found = await describe(client, task)
+        return not known.is_open if found is None else found.close_time is not None
+
+    ended = dict(zip(tasks, await asyncio.gather(*map(is_over, tasks)), strict=True))
+    return await asyncio.to_thread(leftovers, places, lambda task: ended.get(task, False), run_ended=not known.is_open)

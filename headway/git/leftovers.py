@@ -1,0 +1,115 @@
+"""What killed processes and ended runs left of workspaces: found first, reclaimed when somebody says so."""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from headway.domain.errors import HeadwayError
+from headway.domain.ids import AgentId, key_of
+from headway.git.files import delete
+from headway.git.generations import discard
+from headway.git.overlay import unmount_below
+from headway.git.snapshot import snapshot
+from headway.git.standing import Owner, is_alive, load_owner
+from headway.git.workspaces import Workspaces
+
+Kind = Literal["workspace", "check", "set aside", "rest", "generation", "pool"]
+
+_CHECK = "check-"
+_STEP_LOCK = "work.lock"
+_STALE = re.compile(r".+\.stale-\d+")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing that nobody will ask for again.
+
+    Attributes:
+        owner: Whose it was, where that is noted.
+    """
+
+    kind: Kind
+    place: Path
+    owner: Owner | None = None
+
+
+def leftovers(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> list[Leftover]:
+    """What may go. `has_ended` tells of a task whether it is over for good; nothing of one that is not is named."""
+    homes = [note.parent for note in places.folder.glob("*/*/owner.json") if not note.parent.name.startswith(".")]
+    found = [left for home in sorted(homes) if (left := _home(home, has_ended)) is not None]
+    found += _rests(places.folder)
+    gone = {left.place for left in found}
+    kept = [load_owner(home).generation for home in homes if home not in gone]
+    used = {number for number in kept if number is not None}
+    generations = places.generations
+    idle = generations.numbers() if run_ended and not used else generations.unneeded(used)
+    found += [Leftover("generation", generations.folder / str(number)) for number in sorted(idle)]
+    found += [Leftover("generation", place) for place in generations.half_built()]
+    if run_ended and places.pool.folder.is_dir():
+        found += [Leftover("pool", place) for place in sorted(places.pool.folder.iterdir())]
+    return found
+
+
+def reclaim(places: Workspaces, left: Leftover) -> str:
+    """Take one away; returns why it stays, or nothing. Of a workspace everything is kept on the task's ref first."""
+    try:
+        match left.kind:
+            case "workspace":
+                assert left.owner is not None
+                workspace = places.open(left.owner.task, left.owner.attempt, left.owner.lease + 1)
+                snapshot(places.hub, workspace, left.owner.task, lambda: None)
+                places.remove(workspace)
+            case "generation" if not left.place.name.isdigit():
+                places.generations.sweep()
+            case "generation":
+                with places.generations.alone():
+                    discard(left.place)
+            case "check" | "set aside" | "rest" | "pool":
+                unmount_below(left.place)
+                with suppress(FileNotFoundError):
+                    upper = left.place.with_name(f".{left.place.name}.upper")
+                    delete(upper)
+                delete(left.place)
+    except (HeadwayError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _home(home: Path, has_ended: Callable[[AgentId], bool]) -> Leftover | None:
+    owner = load_owner(home)
+    if key_of(owner.task).startswith(_CHECK):
+        return None if is_alive(owner.process) else Leftover("check", home, owner)
+    if not has_ended(owner.task) or _is_held(home / _STEP_LOCK):
+        return None
+    return Leftover("set aside" if _STALE.fullmatch(home.name) else "workspace", home, owner)
+
+
+def _rests(folder: Path) -> Iterator[Leftover]:
+    """What those who made or removed a workspace left when they were killed."""
+    for place in sorted(folder.glob("*/.*")):
+        name, _, ending = place.name.removeprefix(".").rpartition(".")
+        if ending not in {"new", "gone", "upper"} or _is_held(place.with_name(f".{name}.lock")):
+            continue
+        if ending != "upper" or not place.with_name(name).exists():
+            yield Leftover("rest", place)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether somebody holds a lock file right now."""
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
