@@ -254,12 +254,14 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
     """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere.
 
     Raises:
-        UserError: The workflows' code does not fit what is open, in other runs than those in `skip_runs`.
+        UserError: Commands cannot be walled in here, and that was not allowed; or the workflows' code does not fit
+            what is open, in other runs than those in `skip_runs`.
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
+    # Before it waits for a service: where commands cannot be walled in, it says so at once.
+    workshop = None if role == "workflows" else Workshop(settings)
     client = await _patient_client(settings.home)
-    workshop: Workshop | None = None
     match role:
         case "workflows":
             keep_bytecode(settings.home / "bytecode")
@@ -267,11 +269,11 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
             await check_upgrade(client, settings.home, code, replayer, skip=skip_runs, tell=_show)
             worker = workflow_worker(client)
         case "planning":
-            workshop = Workshop(settings)
+            assert workshop is not None
             worker = planning_worker(client, workshop)
             looking = asyncio.create_task(look_at_models(workshop.models))  # noqa: F841, RUF006 - held until the end
         case _:
-            workshop = Workshop(settings)
+            assert workshop is not None
             worker = agent_worker(client, workshop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from headway.domain.ids import AgentId
 from headway.sandbox.bubblewrap import Bubblewrap
 from headway.sandbox.level import Launch
 from headway.sandbox.levels import Levels
 from headway.sandbox.local import LocalSandbox
+from headway.sandbox.runner import Command
 from headway.sandbox.visible import visible
-from headway.sandbox.walls import INSIDE
+from headway.sandbox.walls import INSIDE, Walls
+from tests.agent.stage import ROOT, Stage
 from tests.sandbox.escape.conftest import KEY, Ground, at
 
 OUT = "ESCAPED"
@@ -285,3 +288,33 @@ async def test_the_file_of_a_commands_output_is_not_led_elsewhere(
         command = ground.command(lines[trick])
         await sandbox.run(command, full_output=ground.mine / "out/1.txt")
         assert os.listdir(tmp_path) == []  # noqa: PTH208  # it is quick
+
+
+TRAPS = """
+trap="$PWD/ran"
+printf '#!/bin/sh\\necho "$0" >> "%s"\\ncat\\n' "$trap" > trap.sh; chmod +x trap.sh
+for hook in pre-commit post-checkout post-index-change reference-transaction; do cp trap.sh .git/hooks/$hook; done
+git config core.fsmonitor "$PWD/trap.sh"; git config core.hooksPath "$PWD/.git/hooks"
+git config core.pager "$PWD/trap.sh"
+git config filter.trap.clean "$PWD/trap.sh"; git config filter.trap.smudge "$PWD/trap.sh"
+git config diff.trap.textconv "$PWD/trap.sh"; git config core.sshCommand "$PWD/trap.sh"
+echo '* filter=trap diff=trap' > .gitattributes; cp .gitattributes .git/info/attributes
+echo changed > README.md
+"""
+
+
+async def test_traps_for_the_harnesss_git_do_not_spring(walled: LocalSandbox, tmp_path: Path) -> None:
+    """Hooks, filters and settings that a command leaves run for its own git, and never outside."""
+    stage = Stage(tmp_path)
+    workspace = stage.places.open(AgentId(f"{ROOT}/1.1-00000000"), 1, 1)
+    walls = Walls(agent="one", workspace=workspace.path, readable=(workspace.hub.folder / "objects",))
+    line = f"mkdir -p .git/hooks; {TRAPS}"
+    result = await walled.run(Command(line, workspace.path, 30.0, walls))
+    assert result.exit_code == 0, result.output
+    (workspace.path / "ran").unlink(missing_ok=True)
+    assert "README.md" in workspace.changes().paths
+    assert workspace.is_dirty()
+    assert workspace.diffstat()
+    assert not (workspace.path / "ran").exists()
+    result = await walled.run(Command("git status; cat ran", workspace.path, 30.0, walls))
+    assert "trap.sh" in result.output

@@ -1,0 +1,72 @@
+"""`headway doctor`, and what starts only with a word of its user."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headway.cli import doctor
+from headway.domain.finding import Finding
+from headway.rehearsal.host import Rehearsal
+from headway.rehearsal.playbook import Playbook
+from tests.cli.test_app import ROOT, headway
+
+
+@pytest.fixture
+def url() -> "Iterator[str]":
+    with Rehearsal(Playbook(name="none")) as rehearsal:
+        yield rehearsal.url
+
+
+def test_it_shows_the_whole_machine_and_ends_well(home: Path, url: str) -> None:
+    done = headway(home, "doctor", "--json", OPENAI_BASE_URL=url)
+    found = [Finding.model_validate(each) for each in json.loads(done.stdout)]
+    assert {each.topic for each in found} >= {
+        "sandbox",
+        "control groups",
+        "machine",
+        "git",
+        "temporal",
+        "state folder",
+        "model",
+    }
+    broken = [each for each in found if each.state == "broken"]
+    assert done.returncode == (1 if broken else 0), done
+    assert [each.topic for each in broken if each.topic != "sandbox"] == []
+
+
+def test_what_does_not_work_is_told_with_its_remedy_by_exit_code_1(home: Path) -> None:
+    done = headway(home, "doctor")
+    assert done.returncode == 1
+    assert "!!  model: No model endpoint" in done.stdout
+    assert "headway demo" in done.stdout
+
+
+def test_a_finding_is_a_line_and_one_for_what_to_do() -> None:
+    found = [
+        Finding(topic="a", state="good", says="fine", remedy="nothing"),
+        Finding(topic="b", state="lacking", says="less", remedy="do this"),
+        Finding(topic="c", state="broken", says="no"),
+    ]
+    assert list(doctor.shown(found)) == ["ok  a: fine", "--  b: less", "      do this", "!!  c: no"]
+
+
+def test_a_folder_on_a_network_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_file_system", lambda _: "nfs4")
+    (finding,) = doctor.state_folder(tmp_path)
+    assert (finding.state, finding.remedy) == ("broken", "set HEADWAY_HOME to a folder on a local disk")
+
+
+@pytest.mark.parametrize("role", ["planning", "agents"])
+def test_a_worker_process_without_walls_starts_only_when_that_is_allowed(home: Path, role: str) -> None:
+    env = os.environ | {"HEADWAY_HOME": str(home), "HEADWAY_SANDBOX": "plain", "OPENAI_BASE_URL": "http://127.0.0.1:9"}
+    argv = [sys.executable, str(ROOT / "worker.py"), "--only", role]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "filesystem: a command reads and writes whatever this user may" in done.stderr
+    assert done.stderr.endswith("Or accept that with --allow-weak-sandbox.\n")
+    assert "Traceback" not in done.stderr

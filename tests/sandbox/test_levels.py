@@ -1,0 +1,125 @@
+"""Which walls are taken, what is refused, and what is said of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import UserError
+from headway.sandbox import landlocked, remedies, seccomp
+from headway.sandbox.landlock import LEAST, Landlock
+from headway.sandbox.levels import PINS, Levels
+from headway.sandbox.resources import Resources
+from headway.sandbox.seccomp import MACHINES, program
+from headway.sandbox.visible import Visible
+
+NOTHING = Resources()
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Takes from this machine what a level needs."""
+
+    def take(*what: str) -> None:
+        if "bubblewrap" in what:
+            missing = ("bubblewrap is not installed", "apt-get install bubblewrap")
+            monkeypatch.setattr(remedies, "bubblewrap_missing", lambda: missing)
+        if "landlock" in what:
+            monkeypatch.setattr(landlocked, "version", lambda: 0)
+
+    return take
+
+
+def test_the_strongest_that_stands_is_taken(tmp_path: Path) -> None:
+    levels = Levels((tmp_path,), NOTHING)
+    best = next(each for each in levels.tried if each.level is not None)
+    assert levels.choose(allow_weak=True).level == best.pin
+    assert [each.pin for each in levels.tried] == list(PINS)
+
+
+def test_without_control_groups_it_is_not_the_first(tmp_path: Path) -> None:
+    first = Levels((tmp_path,), NOTHING).tried[0]
+    assert first.level is None
+    assert first.remedy
+
+
+def test_a_level_that_is_pinned_never_gives_way(tmp_path: Path, without: Callable[..., None]) -> None:
+    without("bubblewrap")
+    levels = Levels((tmp_path,), NOTHING)
+    with pytest.raises(UserError) as refused:
+        levels.choose(allow_weak=True, pinned="bubblewrap+limits")
+    assert refused.value.message == "HEADWAY_SANDBOX=bubblewrap+limits cannot be had here: bubblewrap is not installed."
+    assert refused.value.remedy == "apt-get install bubblewrap"
+    assert levels.choose(allow_weak=True, pinned="plain").level == "plain"
+
+
+def test_a_level_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'bubble' is not a sandbox level"):
+        Levels((tmp_path,), NOTHING).choose(allow_weak=True, pinned="bubble")
+
+
+def test_no_walls_at_all_have_to_be_allowed(tmp_path: Path, without: Callable[..., None]) -> None:
+    without("bubblewrap", "landlock")
+    levels = Levels((tmp_path,), NOTHING)
+    with pytest.raises(UserError) as refused:
+        levels.choose(allow_weak=False)
+    for words in ("bubblewrap is not installed. apt-get install bubblewrap", "no Landlock", "filesystem:", "network:"):
+        assert words in refused.value.message
+    assert refused.value.remedy == "Or accept that with --allow-weak-sandbox."
+    assert levels.choose(allow_weak=True).level == "plain"
+    states = {each.state for each in levels.findings() if each.topic == "sandbox"}
+    assert states == {"broken", "lacking"}
+
+
+def test_a_level_that_lets_a_command_out_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial is real: with walls that have a gap, it finds it."""
+    if landlocked.version() < LEAST:
+        pytest.skip("the kernel has no Landlock to make a gap in")
+    monkeypatch.setattr(landlocked, "READ", landlocked.WRITE)
+    found = Levels((tmp_path,), NOTHING)._try(Landlock(Visible((Path("/"),), ())))
+    assert found.startswith("can write outside of its workspace; can read the state folder")
+
+
+def test_what_the_machine_is_set_to_tells_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    for name, value, why in (
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor"),
+        ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"),
+    ):
+        kernel = tmp_path / name.replace("/", "-")
+        (kernel / name).parent.mkdir(parents=True)
+        (kernel / name).write_text(f"{value}\n")
+        assert why in " ".join(remedies.bubblewrap_fails("no", kernel))
+
+
+@pytest.mark.parametrize(
+    ("release", "command"),
+    [
+        ('ID=ubuntu\nID_LIKE="debian"\n', "apt-get install bubblewrap"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "dnf install bubblewrap"),
+        ("ID=alpine\n", "apk add bubblewrap"),
+        ("ID=homemade\n", "install the package bubblewrap"),
+    ],
+)
+def test_the_command_that_installs_is_that_of_the_distribution(tmp_path: Path, release: str, command: str) -> None:
+    (tmp_path / "os-release").write_text(release)
+    assert remedies.install("bubblewrap", tmp_path / "os-release").removeprefix("sudo ") == command
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_the_filter_is_one_that_a_kernel_takes(machine: str) -> None:
+    """Every jump stays inside and it ends by a return, as a kernel checks; also for a machine that is not this one."""
+    made = program(machine=machine)
+    assert made is not None
+    steps = [made[at : at + 8] for at in range(0, len(made), 8)]
+    assert len(steps) < 4096
+    for at, step in enumerate(steps):
+        code, true, false = int.from_bytes(step[:2], "little"), step[2], step[3]
+        if code & 0x07 == 0x05:
+            assert at + 1 + max(true, false) < len(steps)
+    assert int.from_bytes(steps[-1][:2], "little") == seccomp._RETURN
+
+
+def test_an_unknown_processor_has_no_filter() -> None:
+    assert program(machine="riscv64") is None
