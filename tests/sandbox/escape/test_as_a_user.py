@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an
 def folder() -> Iterator[Path]:
     """A folder of that user, outside of root's own temporary ones."""
     made = Path(tempfile.mkdtemp(prefix="headway-user-"))
+    (made / ".gitconfig").write_text("[user]\n\tname = Nobody\n\temail = nobody@example.org\n", encoding="ascii")
     os.chown(made, NOBODY, NOBODY)
     yield made
     shutil.rmtree(made)
