@@ -67,8 +67,8 @@ class Model:
                 except (ContextOverflow, FatalModelError):
                     await gate.answered(permit)
                     raise
-                except TransientError as error:
-                    await gate.failed(permit, str(error))
+                except TransientError:
+                    await gate.failed(permit)
                     raise
                 else:
                     await gate.answered(permit)

@@ -18,6 +18,8 @@ PROBES = 3
 """Calls that may be wasted to find out that the way is still closed, of a quarter of an hour."""
 PROBE_AGAIN_S = 30.0
 """A probe that has no answer after so long is helped by a second, then by a third: it may be a long thought."""
+FAILED_S = 5.0
+"""From a probe that got no answer to the next one."""
 FREE_AT = 1000.0
 """A bound beyond what one machine has agents is no bound any more."""
 LONGEST_S = 3600.0
@@ -113,11 +115,14 @@ class Flow:
             remedy=remedy,
         )
 
-    def failed(self, left: int, why: str, now: float, pace: float = 1.0) -> "Flow":
-        """After a call that got no answer: a probe that fails is no proof that the way is open."""
+    def failed(self, left: int, now: float, pace: float = 1.0) -> "Flow":
+        """After a call that got no answer: a probe that fails proves neither that the way is open nor that it is not.
+
+        Another one tries soon, alone as well; it is no refusal, after which waits grow.
+        """
         if not self.closed or left < self.generation:
             return self
-        return self.refused(left, self.kind, None, self.why or why, self.remedy, now, pace=pace)
+        return replace(self, generation=self.generation + 1, until=max(self.until, now + FAILED_S * pace))
 
     def answered(self, left: int, now: float) -> "Flow":
         """After an answer to a call that left in generation `left`."""

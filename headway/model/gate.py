@@ -89,13 +89,11 @@ class Gate:
 
         await asyncio.to_thread(self.file.change, step)
 
-    async def failed(self, permit: Permit, why: str) -> None:
+    async def failed(self, permit: Permit) -> None:
         """The call got no answer."""
         if self.file.flow().closed:
             now = time.time()
-            await asyncio.to_thread(
-                self.file.change, lambda flow: flow.failed(permit.generation, why[:MAX_WHY_CHARS], now, self._pace)
-            )
+            await asyncio.to_thread(self.file.change, lambda flow: flow.failed(permit.generation, now, self._pace))
 
     async def answered(self, permit: Permit) -> None:
         """The server answered, whatever it said."""

@@ -21,8 +21,8 @@ GRACE_S = 6.0
 PLENTY = {"tokens": 2_000_000_000, "attempts": 10}
 
 EVERY_FAULT = (
-    Fault(kind="rate_limit", share=0.004, retry_after_s=0),
-    Fault(kind="quota", share=0.002, retry_after_s=0.5),
+    Fault(kind="rate_limit", share=0.004, retry_after_s=0, times=1),
+    Fault(kind="quota", share=0.002, retry_after_s=0.5, times=1),
     Fault(kind="server_error", share=0.01),
     Fault(kind="unavailable", share=0.01, retry_after_s=1),
     Fault(kind="hang", share=0.004, seconds=1),

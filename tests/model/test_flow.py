@@ -88,11 +88,13 @@ def test_a_second_refusal_halves_where_the_bound_stops_to_double() -> None:
     assert answers == 17 + 21, "one more for each answer up to there, then one for a whole round"
 
 
-def test_a_probe_without_an_answer_closes_again() -> None:
-    flow = refused(Flow(), T, "key")
-    assert flow.failed(0, "late", T + 1) == flow
-    again = flow.failed(1, "broke off", T + 60)
-    assert (again.permits(T + 61), again.why, again.kind) == (0, "no", "key")
+def test_a_probe_without_an_answer_is_followed_by_another_soon() -> None:
+    flow = refused(Flow(), T, "quota")
+    assert flow.failed(0, T + 1) == flow
+    again = flow.failed(1, T + 60)
+    assert [again.permits(T + 60 + after) for after in (4, 5)] == [0, 1]
+    assert (again.refusals, again.why, again.kind) == (1, "no", "quota"), "it is no refusal"
+    assert not again.answered(2, T + 66).closed
 
 
 @given(st.floats(0, 1e9), st.sampled_from(["rate", "quota", "key", "model", "tools", "unreachable"]))
