@@ -262,11 +262,12 @@ class PlannerAgent:
 
 def _few(turn: _Turn) -> int:
     """Tasks that the planner asked for so far, if that is far too few and it was not told yet."""
-    if rounds.was_told_of_few(turn.log.line):
+    fewest = turn.brief.round_range[0]
+    if rounds.was_told_of_few(turn.log.line) or not rounds.may_be_few(turn.log.line, fewest):
         return 0
     asked = list(asked_in(turn.log.line).values())
     room = turn.order.spawnable - len(asked_in(turn.desk.turn_events))
-    return len(asked) if rounds.far_too_few(asked, turn.brief.round_range[0], room) else 0
+    return len(asked) if rounds.far_too_few(asked, fewest, room) else 0
 
 
 def _past_of(events: Iterable[Event]) -> list[Event]:

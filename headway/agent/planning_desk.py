@@ -124,13 +124,13 @@ class PlanningDesk:
 
     def _spawn(self, kind: ChildKind, texts: Sequence[TaskSpec | Scope], others: list[Asked]) -> Answer:
         first = len(asked_in(self.turn_events))
-        spawned, said = [], []
+        spawned, said, before = [], [], self._before()
         for item, text in enumerate(texts):
             decision = json.dumps(text.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
             key = child_key(self.order.turn, first + item, self.order.context.incarnation, decision)
             title = in_history(text.title)
             spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
-            said.append({"id": key, "title": title} | self._overlaps(text, others))
+            said.append({"id": key, "title": title} | self._remarks(text, others, before))
             if isinstance(text, TaskSpec):
                 others = [*others, Asked(spawned[-1], 0.0, title, text.paths)]
         return Answer(
@@ -144,13 +144,28 @@ class PlanningDesk:
             },
         )
 
-    def _overlaps(self, text: TaskSpec | Scope, others: list[Asked]) -> dict[str, list[str]]:
-        if not isinstance(text, TaskSpec) or not text.paths:
+    def _remarks(
+        self, text: TaskSpec | Scope, others: list[Asked], before: dict[str, list[str]]
+    ) -> dict[str, list[str]]:
+        if not isinstance(text, TaskSpec):
             return {}
         ours = [f"{o.spawned.key} {o.spawned.title}" for o in others if overlap(text.paths, o.paths)]
         theirs = [in_history(task.title) for task in self.elsewhere.on(text.paths, self.order.me)]
-        notes = {"open_tasks_on_the_same_paths": ours[:10], "open_tasks_of_others_on_the_same_paths": theirs}
+        notes = {
+            "asked_before": before.get(_same(text.title), [])[-10:],
+            "open_tasks_on_the_same_paths": ours[:10],
+            "open_tasks_of_others_on_the_same_paths": theirs,
+        }
         return {name: tasks for name, tasks in notes.items() if tasks}
+
+    def _before(self) -> dict[str, list[str]]:
+        """What this planner asked for and what became of it, by title: a repair of a repair is to be seen as one."""
+        told = told_in(self.talk.log.line)
+        found: dict[str, list[str]] = {}
+        for key, asked in asked_in(self.talk.log.line).items():
+            became = told[key].status if key in told else "open"
+            found.setdefault(_same(asked.title), []).append(f"{key} {became}")
+        return found
 
     def _tasks_asked(self, asked: dict[ChildKey, Asked]) -> int:
         return sum(1 for child in asked.values() if child.spawned.kind is ChildKind.TASK)
@@ -165,3 +180,7 @@ class PlanningDesk:
             raise ToolError(f"a turn cancels at most {CANCELS_PER_TURN}: cancel the rest in the next one")
         facts = {"decision": "cancel", "cancelled": list(arguments.ids), "reason": arguments.reason}
         return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, facts=facts)
+
+
+def _same(title: str) -> str:
+    return " ".join(title.casefold().split())

@@ -11,7 +11,7 @@ from headway.domain.headings import ROOT_HEADING, scope_heading, task_heading
 from headway.domain.spec import Limits, Policy, RunSpec
 
 FOLDER = Path(__file__).parent / "renders"
-SYSTEM = ("planner_root", "planner_sub", "worker", "fixer")
+SYSTEM = ("planner_root", "planner_sub", "worker", "fixer", "compaction")
 """The prompts that open every request of their role; all agents of a role share them, and so a prompt cache may."""
 
 SPEC = RunSpec(

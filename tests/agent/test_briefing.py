@@ -214,6 +214,19 @@ async def test_tasks_on_the_same_paths_are_told_and_not_refused(stage: Stage) ->
     assert one.keys() == three.keys() == {"id", "title"}
 
 
+async def test_a_task_that_was_asked_for_before_is_told_with_what_became_of_it(stage: Stage) -> None:
+    spawn = step(use("spawn_tasks", tasks=[{"title": "Mend the tests", "intent": "x"}]), use("wait"))
+    again = step(use("spawn_tasks", tasks=[{"title": "mend  THE tests", "intent": "y"}]), use("wait"))
+    stage.serve(root=[spawn, again, again])
+    first = await stage.turn("k1")
+    key = first.spawned[0].key
+    assert "asked_before" not in answer(stage)[0]
+    second = await stage.turn("k2", first.seq, turn=2, inbox=(stage.handed_off(key, HandoffStatus.FAILED),))
+    assert answer(stage)[0]["asked_before"] == [f"{key} failed"]
+    await stage.turn("k3", second.seq, turn=3)
+    assert answer(stage)[0]["asked_before"] == [f"{key} failed", f"{second.spawned[0].key} open"]
+
+
 async def test_open_tasks_of_another_planner_are_told_until_they_hand_off(stage: Stage) -> None:
     other = child_id(ROOT, ChildKey("1.7-00000007"))
     theirs = ChildKey("1.0-000000aa")
