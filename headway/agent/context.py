@@ -34,7 +34,8 @@ class Context:
             return
         if event.epoch != self.epoch:
             self.items, self.nbytes, self.epoch, self._replies = [], 0, event.epoch, []
-        item = self._adapter.encode(message)
+        # A copy, because the encoder's own bytes take up 16 KB however few they are.
+        item = bytes(memoryview(self._adapter.encode(message)))
         if isinstance(message, AssistantTurn):
             self._replies.append(len(self.items))
         self.items.append(item)

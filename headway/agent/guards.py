@@ -5,6 +5,7 @@ resumed from its log is reminded, refused and stopped exactly as one that was ne
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,6 +73,8 @@ def digest(result: str) -> str:
 
 def is_refused(events: Sequence[Event], key: str) -> bool:
     """Whether this call has been made so often with the same result that it is not run again."""
+    if _most_made(events, {key}) < REFUSE_AT - 1:
+        return False
     streak = _streaks(events).get(key)
     return streak is not None and streak.count >= REFUSE_AT - 1
 
@@ -91,7 +94,7 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
         due.append("refused")
     elif not reply["calls"]:
         due.append("use_tool")
-    streaks = _streaks(events)
+    streaks = _streaks(events) if _most_made(events, _newest_keys(events)) >= REMIND_AT else {}
     results = [event for event in after if event.type == "tool.result"]
     if any(r.data.get("key") in streaks and streaks[r.data["key"]].count == REMIND_AT for r in results):
         due.append("repeat")
@@ -104,7 +107,9 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
 
 def stop_due(events: Sequence[Event]) -> Stop | None:
     """Why the agent is to be stopped now, or None."""
-    if any(streak.count >= STALL_AT for streak in _streaks(events).values()):
+    # A streak grows by the newest answers only.
+    often = _most_made(events, _newest_keys(events)) >= STALL_AT
+    if often and any(streak.count >= STALL_AT for streak in _streaks(events).values()):
         return Stop("stalled")
     if _errors_in_a_row(events) >= ERRORS_AT_MOST:
         return Stop("errors")
@@ -116,6 +121,17 @@ def stop_due(events: Sequence[Event]) -> Stop | None:
     said = [e.data["text"] for e in events if e.type == "llm.response"][-MUTE_REPLIES:]
     text = next((text for text in reversed(said) if text.strip()), "")
     return Stop("mute", text) if text else Stop("empty")
+
+
+def _newest_keys(events: Sequence[Event]) -> set[str]:
+    last = _last_response(events)
+    return {event.data["key"] for event in events[-1 if last is None else last :] if "key" in event.data}
+
+
+def _most_made(events: Sequence[Event], keys: set[str]) -> int:
+    """How often the most frequent of these calls was made, with whatever result: cheap, and mostly enough to know."""
+    made = Counter(key for event in events[-WINDOW:] if (key := event.data.get("key")) in keys)
+    return max(made.values(), default=0)
 
 
 def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:

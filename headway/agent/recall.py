@@ -76,4 +76,4 @@ def _thin_outcome(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with(event: Event, data: dict[str, Any]) -> Event:
-    return Event.model_construct(**event.__dict__ | {"data": data})
+    return Event.trusted(event.__dict__ | {"data": data})

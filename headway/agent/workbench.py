@@ -1,6 +1,7 @@
 """Carries out a worker's tool calls in its workspace. What has effects is noted before it runs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from headway.agent.conversation import Answer, Conversation
@@ -101,7 +102,7 @@ class Workbench:
             case _:
                 raise TypeError(f"{type(arguments).__name__} is no tool of a worker")
 
-    @property
+    @cached_property
     def files(self) -> Files:
         """The workspace as the file tools see it."""
         return Files(self.workspace.path)

@@ -73,8 +73,11 @@ class ChatAdapter:
         items = [item for item in request.items if item]
         if without & _THOUGHTS:
             items = [stripped(item, without & _THOUGHTS) for item in items]
-        messages = b",".join((orjson.dumps({"role": "system", "content": request.system}), *items))
-        return b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":[', messages, b"]}"))
+        head = b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":['))
+        # Joined once: a long conversation is not copied twice for each call.
+        messages = [head + orjson.dumps({"role": "system", "content": request.system}), *items]
+        messages[-1] += b"]}"
+        return b",".join(messages)
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
         names = set(_THOUGHTS) if request.items else set()

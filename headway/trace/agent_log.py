@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, get_args
 
 from headway.domain.errors import LeaseLost, TransientError, UserError
-from headway.domain.events import Event, EventType, Role
+from headway.domain.events import LOG_VERSION, Event, EventType, Role
 from headway.domain.ids import AgentId, parent_of, run_of
 from headway.trace.blobs import Blobs, plain
 from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
@@ -57,8 +57,9 @@ class AgentLog:
         self._recall = recall
         self._blobs = blobs
         self._redact = redact
-        self._role = role
-        self._task = task
+        who = {"run": run_of(agent), "agent": agent, "parent": parent_of(agent), "role": role, "task": task}
+        # In the order of the envelope, which is that of every line.
+        self._frame: dict[str, Any] = dict.fromkeys(Event.model_fields) | {"v": LOG_VERSION} | who
         self._path = path
         self._mutex = threading.RLock()
         self._fd = _open_file(path)
@@ -221,20 +222,18 @@ class AgentLog:
     ) -> Event:
         if type not in _TYPES:
             raise ValueError(f"{type!r} is no type of event")
-        return Event.model_construct(
-            ts=time.time(),
-            seq=self._next,
-            lease=self.lease,
-            run=run_of(self.agent),
-            agent=self.agent,
-            parent=parent_of(self.agent),
-            role=self._role,
-            task=self._task,
-            epoch=epoch,
-            turn=turn,
-            type=type,
-            dur_ms=dur_ms,
-            data=data,
+        return Event.trusted(
+            {
+                **self._frame,
+                "ts": time.time(),
+                "seq": self._next,
+                "lease": self.lease,
+                "epoch": epoch,
+                "turn": turn,
+                "type": type,
+                "dur_ms": dur_ms,
+                "data": data,
+            }
         )
 
     @contextlib.contextmanager

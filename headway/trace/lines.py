@@ -1,14 +1,17 @@
 """The bytes of a log: how an event becomes a line, and which lines of a file count."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
 
 from headway.domain.errors import UserError
-from headway.domain.events import LOG_VERSION, Event
+from headway.domain.events import DEFAULTS, LOG_VERSION, Event
 from headway.trace.blobs import Blobs, has_blobs
+
+_REPEATED = ("run", "agent", "parent", "role", "task", "type")
 
 CHUNK = 1 << 20
 """Bytes that are read at once: a log may be larger than what there is of memory for it."""
@@ -87,6 +90,11 @@ def _decode(line: bytes, seq: int) -> Event | None:
             f"{fields.get('agent')}: this log was written by a newer version of Headway",
             "Use that version, or a HEADWAY_HOME of its own for this one.",
         )
+    # Names that stand in every line are in memory once.
+    for name in _REPEATED:
+        value = fields.get(name)
+        if isinstance(value, str):
+            fields[name] = sys.intern(value)
     # Only `encode` writes these lines, from events that were typed: a second validation of each would cost more than
     # reading it.
-    return Event.model_construct(**fields)
+    return Event.trusted(DEFAULTS | fields)

@@ -1,0 +1,144 @@
+"""What agents are measured on: a run with one empty repository, a worker that is ours, and a bare loop beside it."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from benchmarks.agent_model import TEXT
+from headway.agent.models import Models
+from headway.agent.prompts import Prompts
+from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.worker import WorkerAgent
+from headway.domain.budget import UNLIMITED
+from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.spec import Commit, Limits, RunSpec
+from headway.domain.task import TaskSpec
+from headway.domain.work import WorkOrder
+from headway.git.hub import Hub
+from headway.git.workspace import Workspaces
+from headway.model.client import Model
+from headway.model.endpoint import Endpoint
+from headway.sandbox.runner import Command, CommandResult
+from headway.trace.log_store import LogStore
+
+RUN = RunName("bench")
+INCARNATION = Incarnation("0a1b2c3d")
+ROOT = root_planner_id(RUN, INCARNATION)
+AUTHOR = "Bench Mark <bench@example.org>"
+SAID = 520
+"""Bytes of one reply in a request."""
+
+
+@dataclass
+class Instant:
+    """A sandbox whose commands cost nothing; notes the process's CPU time at each of them."""
+
+    output: str
+    level: str = "instant"
+    not_enforced: tuple[str, ...] = ()
+    refuses_network: str = ""
+    cpu_s: list[float] = field(default_factory=list)
+
+    async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
+        """One command."""
+        self.cpu_s.append(time.process_time())
+        size = len(self.output)
+        return CommandResult(0, 0.001, timed_out=False, output=self.output, output_cut=False, output_bytes=size)
+
+
+class Ground:
+    """A run in a folder, and workers on it."""
+
+    def __init__(self, folder: Path) -> None:
+        source = folder / "source"
+        git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org", "-C", str(source)]
+        subprocess.run(["git", "init", "--quiet", "--initial-branch=main", source], check=True)
+        (source / "notes.txt").write_text("one\n")
+        subprocess.run([*git, "add", "--all"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "--message=First"], check=True)
+        self.store = LogStore(folder / "state")
+        self.store.claim(RUN, INCARNATION)
+        self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
+        base = self.hub.prepare(str(source), None).base
+        limits = Limits(tokens="none", task_tokens="none", task_minutes="none", hours="none")
+        spec = RunSpec(repo=str(source), instructions="Read.", commit=Commit(author=AUTHOR), limits=limits)
+        with self.store.open(AgentId(RUN), role="run") as log:
+            start = log.append("run.start", {"spec": spec.model_dump(mode="json")}, sync=True)
+        self.context = RunContext(
+            run=RUN, incarnation=INCARNATION, spec=Ref(log=AgentId(RUN), seq=start.seq), base=base
+        )
+
+    def order(self, number: int) -> WorkOrder:
+        """A task to read something."""
+        task = TaskSpec(title=f"Read part {number}", intent="It is to be known.", kind="investigate")
+        with self.store.open(ROOT, role="planner") as log:
+            event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
+        me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
+        ref = Ref(log=ROOT, seq=event.seq, item=0)
+        return WorkOrder(context=self.context, me=me, task=ref, title=task.title, tokens=UNLIMITED)
+
+    async def work(self, url: str, steps: int, step_bytes: int, number: int) -> list[float]:
+        """CPU time of this process at each step of one of our workers."""
+        sandbox = Instant("x" * (step_bytes - SAID))
+        model = Model(endpoint_at(url))
+        try:
+            places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
+            models = Models(model, {"worker": f"steps-{steps}"})
+            args = (self.store, lambda _: self.hub, lambda _: places, sandbox, models, Prompts.load())
+            await WorkerAgent(*args).work(self.order(number), lambda _: None)
+        finally:
+            await model.close()
+        return sandbox.cpu_s
+
+
+async def bare(url: str, steps: int, step_bytes: int, first: int) -> list[float]:
+    """The same for the loop that everybody would write first, from step `first` on."""
+    told: list[float] = []
+    client = AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+    messages, tools = bare_messages(first, step_bytes), bare_tools()
+    for step in range(first, steps):
+        completion = await client.chat.completions.create(
+            model=f"steps-{steps}", messages=messages, tools=tools, extra_headers={"x-headway-step": str(step)}
+        )
+        message = completion.choices[0].message
+        messages.append(message.model_dump(exclude_none=True))
+        for call in message.tool_calls or ():
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": "x" * (step_bytes - SAID)})
+        told.append(time.process_time())
+    await client.close()
+    return told
+
+
+def bare_messages(steps: int, step_bytes: int) -> list[Any]:
+    """A conversation as the client's own guide keeps it."""
+    messages: list[Any] = [
+        {"role": "system", "content": Prompts.load().render("worker")},
+        {"role": "user", "content": "Read."},
+    ]
+    for step in range(steps):
+        call = {"name": "shell", "arguments": json.dumps({"command": f"sed -n {step}p notes.txt"})}
+        calls = [{"id": f"call_{step:08}", "type": "function", "function": call}]
+        messages.append({"role": "assistant", "content": f"{step:06} {TEXT}", "tool_calls": calls})
+        text = f"{step:06}" + "x" * (step_bytes - SAID - 6)
+        messages.append({"role": "tool", "tool_call_id": f"call_{step:08}", "content": text})
+    return messages
+
+
+def bare_tools() -> list[Any]:
+    """The tools of our worker, as the client takes them."""
+    return [
+        {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
+        for t in WORKER_SCHEMAS
+    ]
+
+
+def endpoint_at(url: str) -> Endpoint:
+    """The model's server, with a window that nothing here fills."""
+    return Endpoint(base_url=url, window=4_000_000)

@@ -1,0 +1,81 @@
+"""What a step of a worker costs this machine besides its command and its model: `python -m benchmarks.agent_step`.
+
+The model is a server in another process that answers at once; the sandbox runs nothing. What is left of a step is ours:
+the request, the reply, the log with its sync, the guards. CPU time is that of this whole process, threads included.
+Beside it stands a loop over the `openai` client that keeps its messages in a list and writes nothing down.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.agent_ground import Ground, bare
+from benchmarks.table import Outcome, arguments, report
+
+SIZES = {"200": (200, 2_000), "2000": (2_000, 800)}
+"""Messages in the conversation, two a step; bytes that a step adds."""
+
+AGENTS = 1_000
+MEASURED = 60
+"""Steps that are measured, around the size that is named."""
+
+BARE_MEASURED = 20
+
+
+def main() -> None:
+    """Measure and report."""
+    args = arguments(__doc__)
+    outcome = Outcome("agent_step")
+    with _server() as url, tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
+        asyncio.run(_steps(url, Path(folder), outcome))
+        agents = 200 if args.quick else AGENTS
+        outcome.figures |= _memory("ours", url, agents)
+        outcome.baseline |= _memory("bare", url, agents)
+    worst = max(outcome.figures[f"cpu_ms_per_step_{name}"] for name in SIZES)
+    outcome.figures["cpu_ms_per_step"] = worst
+    outcome.baseline["cpu_ms_per_step"] = max(outcome.baseline[f"cpu_ms_per_step_{name}"] for name in SIZES)
+    for name in SIZES:
+        key = f"cpu_ms_per_step_{name}"
+        outcome.ratios[f"vs_bare_openai_loop_{name}"] = outcome.baseline[key] / outcome.figures[key]
+    outcome.ratios["vs_bare_openai_loop"] = min(outcome.ratios.values())
+    report(outcome, args.json)
+
+
+async def _steps(url: str, folder: Path, outcome: Outcome) -> None:
+    ground = Ground(folder)
+    for number, (name, (messages, step_bytes)) in enumerate(SIZES.items()):
+        steps = messages // 2 + MEASURED // 2
+        ours = await ground.work(url, steps, step_bytes, number)
+        outcome.figures[f"cpu_ms_per_step_{name}"] = _per_step(ours)
+        # Its first steps cost the more the longer it runs; it starts where it is measured.
+        baseline = await bare(url, steps, step_bytes, steps - BARE_MEASURED - 1)
+        outcome.baseline[f"cpu_ms_per_step_{name}"] = _per_step(baseline)
+
+
+def _per_step(cpu_s: list[float]) -> float:
+    last = cpu_s[-MEASURED - 2 : -1]
+    return (last[-1] - last[0]) / (len(last) - 1) * 1000
+
+
+def _memory(who: str, url: str, agents: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.agent_memory", who, url, str(agents)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {str(name): float(value) for name, value in json.loads(done.stdout).items()}
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.agent_model"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        server.kill()
+
+
+if __name__ == "__main__":
+    main()
