@@ -22,7 +22,7 @@ from headway.domain.spec import Commit, Limits, RunSpec
 from headway.domain.task import TaskSpec
 from headway.domain.work import WorkOrder
 from headway.git.hub import Hub
-from headway.git.workspace import Workspaces
+from headway.git.workspaces import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
 from headway.sandbox.runner import Command, CommandResult

@@ -15,6 +15,7 @@ from headway.agent.usage import Usage
 from headway.domain.errors import HeadwayError
 from headway.domain.events import Event, EventType
 from headway.model.adapter import Request, ToolSchema
+from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
@@ -76,7 +77,7 @@ class Conversation:
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
         spell: What the attempt or turn took so far.
         goal: What the agent was asked for, in a line.
-        misses: Kinds of the failures since the model's newest reply, or since it was asked for a handover note.
+        misses: Kinds of the failures that would come again, since the model's newest reply, or since it was asked for a handover note.
 
     Args:
         prompts: Hash of the set of prompts that the agent works by, for the log.
@@ -247,7 +248,9 @@ class Conversation:
             if request.tool_choice != "none":
                 reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
-            self.note("llm.retry", {"step": request.step, "kind": type(error).__name__, "why": str(error)})
+            kinds = [kind.__name__ for kind in (ContextOverflow, FatalModelError) if isinstance(error, kind)]
+            told = {"kind": type(error).__name__, "why": str(error), "final": kinds[0] if kinds else ""}
+            self.note("llm.retry", {"step": request.step, **told})
             raise
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         return await in_thread(self._note_reply, request, reply)
@@ -305,8 +308,8 @@ class Conversation:
         match event.type:
             case "llm.request":
                 self._gauge.asked = event.data["bytes"]
-            case "llm.retry":
-                self.misses.append(event.data["kind"])
+            case "llm.retry" if event.data.get("final"):
+                self.misses.append(event.data["final"])
             case "llm.response":
                 self.misses = []
                 self._gauge = _Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
