@@ -77,7 +77,8 @@ class Conversation:
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
         spell: What the attempt or turn took so far.
         goal: What the agent was asked for, in a line.
-        misses: Kinds of the failures that would come again, since the model's newest reply, or since it was asked for a handover note.
+        misses: Kinds of the failures that would come again, since the model's newest reply or the question for a
+            handover note.
 
     Args:
         prompts: Hash of the set of prompts that the agent works by, for the log.
