@@ -85,7 +85,7 @@ def test_the_limits_of_version_2_are_written_where_the_kernel_reads_them(cages: 
     }
     top = tmp_path / "tree" / PARENT
     assert int((top / "memory.max").read_text()) > 0
-    assert (top / "cpu.weight").read_text() == "50"
+    assert (top / "cpu.weight").read_text() == "100"
 
 
 def test_what_version_2_counts_is_read(cages: Cages) -> None:
