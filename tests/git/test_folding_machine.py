@@ -23,7 +23,7 @@ from headway.git.workspace import Workspace
 from tests.git.ground import Ground, allowed, make_repository, task
 
 AGENTS = (0, 1, 2)
-NAMES = ("a", "b", "d/c")
+NAMES = ("a", "b", "d/c", "own-0", "own-1", "own-2")
 DEATHS = ("put", "swap", "add", "answer", "withdraw")
 Files = dict[str, str]
 
@@ -63,12 +63,19 @@ class FoldingMachine(RuleBasedStateMachine):
         if gone:
             path.unlink(missing_ok=True)
             return
+        self._write(agent, name)
+
+    def _write(self, agent: int, name: str) -> None:
+        path = self.spaces[agent].path / name
         self.texts += 1
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{self.texts} written by agent {agent} into {name * 9}\n")
 
     @rule(dying=st.dictionaries(st.sampled_from(AGENTS), st.sampled_from(DEATHS), max_size=2))
     def land_together(self, dying: dict[int, str]) -> None:
+        for agent in dying:
+            # A death is of interest to who has something to land.
+            self._write(agent, f"own-{agent}")
         before = {agent: (self.base[agent], self._files(agent)) for agent in AGENTS}
         asked = {agent: self.ground.ask(self.spaces[agent], place=f"{time.monotonic_ns()}") for agent in AGENTS}
         lock = TrunkLock(self.ground.hub.folder / "land.flock")
