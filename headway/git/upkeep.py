@@ -65,6 +65,7 @@ def tidy(hub: Path) -> bool:
         # Git holds the lock as well: one that outlives us is waited for.
         repo = Repo(hub, keep=(handle,))
         _clear_debris(hub)
+        _keep_folders(hub)
         repo.run("repack", "-d", "-l", "-q", "--geometric=2", "--no-write-bitmap-index")
         repo.run("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress")
         if sum(len(names) for _, _, names in os.walk(hub / "refs")) > _LOOSE_REFS:
@@ -85,6 +86,18 @@ def _clear_debris(hub: Path) -> None:
             with suppress(FileNotFoundError):
                 if left.stat().st_mtime < old:
                     left.unlink()
+
+
+def _keep_folders(hub: Path) -> None:
+    """Have no folder of loose objects become empty.
+
+    Git would remove it, and whoever writes an object at that moment would fail. Git takes the name for a file that was
+    left half written, and looks past it.
+    """
+    for number in range(256):
+        folder = hub / "objects" / f"{number:02x}"
+        folder.mkdir(exist_ok=True)
+        (folder / "tmp_obj_keeps_the_folder").touch()
 
 
 def _lower_priority() -> None:

@@ -190,6 +190,14 @@ class Storm:
 
     def rage(self, kills: int, check_every: int = 100) -> None:
         """Kill so often, and look every now and then whether everything is there."""
+        try:
+            self._rage(kills, check_every)
+        finally:
+            for agent in self.agents:
+                if agent.pid:
+                    os.kill(agent.pid, signal.SIGKILL)
+
+    def _rage(self, kills: int, check_every: int) -> None:
         dice = random.Random(self.seed)
         lives_s = 1.5
         for agent in self.agents:

@@ -57,6 +57,15 @@ def test_packs_become_few_and_no_object_goes(ground: Ground) -> None:
     ground.check_whole()
 
 
+def test_who_writes_an_object_meanwhile_does_not_lose_the_folder_under_it(ground: Ground) -> None:
+    _land(ground, 1)
+    upkeep.tidy(ground.hub.folder)
+    folders = {place.name for place in (ground.hub.folder / "objects").iterdir()}
+    assert {f"{number:02x}" for number in range(256)} <= folders
+    ground.check_whole()
+    assert "garbage" not in git(ground.hub.folder, "fsck", "--full")
+
+
 def test_nobody_waits_for_it_and_it_waits_for_nobody(ground: Ground) -> None:
     _land(ground, 1)
     trunk = TrunkLock(ground.hub.folder / "land.flock")
