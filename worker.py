@@ -216,6 +216,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
             repository.prepare_run,
             repository.publish,
             repository.write_note,
+            repository.write_amendment,
             repository.write_report,
             WorkEnds(workshop.worker_agent()).end_worker,
         ],

@@ -48,8 +48,12 @@ class ControlWatch:
         self._every_s = every_s
         self._runs: dict[RunName, _Watched] = {}
 
-    async def held_to(self, agent: AgentId, beat: Beat, work: Callable[[Beat], Awaitable[T]], suspended: T) -> T:
+    async def held_to(
+        self, agent: AgentId, beat: Beat, work: Callable[[Beat], Awaitable[T]], suspended: T, *, renewed: int = 0
+    ) -> T:
         """The result of `work`, or `suspended` when the agent is held: its log and workspace stay as they are.
+
+        It is held for a moment also when the record was `renewed` since the agent was asked to work.
 
         `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait
         cancels it instead, which kills a running command.
@@ -58,7 +62,7 @@ class ControlWatch:
 
             def step(what: str) -> None:
                 beat(what)
-                if run.control.hold_on(agent) is not None:
+                if run.control.hold_on(agent) is not None or run.control.renewed > renewed:
                     raise HeldBack(agent)
 
             task = asyncio.ensure_future(work(step))

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.budget import Amount
 from headway.domain.errors import Parked
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 
@@ -28,10 +29,10 @@ class Planning:
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         """Explore read-only at one pinned trunk commit and return what was decided."""
         async with pulse() as beat:
-            suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own_tokens=0)
+            suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own=Amount())
             try:
                 return await self._control.held_to(
-                    order.me, beat, lambda step: self._agent.turn(order, step), suspended
+                    order.me, beat, lambda step: self._agent.turn(order, step), suspended, renewed=order.renewed
                 )
             except Parked as parked:
                 return suspended.model_copy(update={"until": parked.until})

@@ -8,7 +8,16 @@ from activities.handoffs import Service
 from activities.pulse import Beat, pulse, told_to_temporal
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.refs import Ref
-from headway.domain.run import Note, PreparedRun, PrepareRun, Publish, Published, RunReport, WriteReport
+from headway.domain.run import (
+    Note,
+    PreparedRun,
+    PrepareRun,
+    Publish,
+    Published,
+    RunReport,
+    WriteAmendment,
+    WriteReport,
+)
 
 
 class RunDesk(Protocol):
@@ -19,6 +28,8 @@ class RunDesk(Protocol):
     async def publish(self, order: Publish) -> Published: ...
 
     async def note(self, order: Note) -> Ref: ...
+
+    async def amendment(self, order: WriteAmendment) -> Ref: ...
 
     async def report(self, order: WriteReport) -> RunReport: ...
 
@@ -56,6 +67,13 @@ class Repository:
         """Write a message for a planner; its text comes from a prompt, so that editing one never breaks a replay."""
         async with pulse():
             return await self._desk.note(order)
+
+    @activity.defn
+    @told_to_temporal
+    async def write_amendment(self, order: WriteAmendment) -> Ref:
+        """Store an amendment's text, once for each request, so that history carries where it lies."""
+        async with pulse():
+            return await self._desk.amendment(order)
 
     @activity.defn
     @told_to_temporal

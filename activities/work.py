@@ -36,7 +36,11 @@ class Work:
         async with pulse() as beat:
             try:
                 return await self._control.held_to(
-                    order.me, beat, lambda step: self._agent.work(order, step), WorkerSuspended(why="paused")
+                    order.me,
+                    beat,
+                    lambda step: self._agent.work(order, step),
+                    WorkerSuspended(why="paused"),
+                    renewed=order.renewed,
                 )
             except Parked as parked:
                 return WorkerSuspended(why="parked", until=parked.until)

@@ -26,6 +26,7 @@ from headway.domain.run import (
     Published,
     RunContext,
     RunReport,
+    WriteAmendment,
     WriteReport,
 )
 from headway.domain.turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
@@ -50,7 +51,9 @@ class IdlePlanner:
         wanted = order.context.task_tokens - (order.turn - 1) * 100
         if wanted <= 0:
             said = Finish(status=HandoffStatus.DONE, seq=order.from_seq + 1, summary="done")
-            return TurnOutcome(decision=Decision.FINISH, seq=order.from_seq + 2, own_tokens=order.turn, finish=said)
+            return TurnOutcome(
+                decision=Decision.FINISH, seq=order.from_seq + 2, own=Amount(tokens=order.turn), finish=said
+            )
         spawned = tuple(
             Spawned(
                 key=child_key(order.turn, index, order.context.incarnation, str(index)),
@@ -63,7 +66,7 @@ class IdlePlanner:
         )
         held = order.context.base == Oid(HOLD)  # such tasks never hand off: all are asked for without waiting
         decision = Decision.GO_ON if held and wanted > 100 else Decision.WAIT
-        return TurnOutcome(decision=decision, seq=order.from_seq + 2, own_tokens=order.turn, spawned=spawned)
+        return TurnOutcome(decision=decision, seq=order.from_seq + 2, own=Amount(tokens=order.turn), spawned=spawned)
 
 
 class IdleWorker:
@@ -100,6 +103,9 @@ class IdleDesk:
         return PreparedRun(
             context=context, scope=scope, title=f"{tasks} tasks", budget=budget, repo="none", level="none"
         )
+
+    async def amendment(self, order: WriteAmendment) -> Ref:
+        return Ref(log=AgentId(order.run), seq=0)
 
     async def publish(self, order: Publish) -> Published:
         return Published(trunk=BASE, branch="none")

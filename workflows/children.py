@@ -41,7 +41,7 @@ async def start_child(state: PlannerState, key: ChildKey) -> bool:
                 title=child.title,
                 scope=text,
                 depth=state.depth + 1,
-                books=nothing_lent(granted, state.context.worst_call, state.context.task_tokens),
+                books=nothing_lent(granted, state.context.worst, state.context.task),
                 control=state.control,
                 control_told=state.control.version,
             )

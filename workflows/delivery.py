@@ -54,6 +54,7 @@ class Delivery:
             trunk=self.state.trunk,
             verdict=self.state.verdict,
             spent=books.purse.spent,
+            granted=books.purse.granted,
             problem=self.state.publish_problem,
             rehearsal=prepared.rehearsal,
         )

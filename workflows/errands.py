@@ -5,9 +5,8 @@ import asyncio
 from temporalio import workflow
 
 from activities.handoffs import Handoffs
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import ChildKey, child_id, key_of, parent_of
+from headway.domain.ids import ChildKey, child_id, parent_of
 from headway.domain.planning import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
 from headway.domain.turn import ChildKind
@@ -27,6 +26,8 @@ class Errands:
         doing: What the planner is at, for whoever looks at the tree.
         below: Digests of sub-planners.
         parent_gone: The parent was found closed: nobody will take the handoff.
+        asked_with: What the parent was told last, since it answered.
+        thinking: A turn is at work, with what is free.
     """
 
     def __init__(self, state: PlannerState, caller: options.Caller) -> None:
@@ -36,7 +37,8 @@ class Errands:
         self.doing = "starts"
         self.below: dict[ChildKey, TreeNode] = {}
         self.parent_gone = False
-        self.asked_with: Amount | None = None
+        self.asked_with: Ask | None = None
+        self.thinking = False
         self.told_digest_at = 0.0
         self.told_digest: TreeNode | None = None
 
@@ -56,7 +58,7 @@ class Errands:
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in self.state.books.answers():
-                grant = Grant(total=answer.total, final=answer.final)
+                grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
                 await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
             await self._tell_control()
             await self._ask_parent()
@@ -76,11 +78,15 @@ class Errands:
         await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
 
     async def _ask_parent(self) -> None:
-        need, granted = self.state.shortfall(), self.state.books.purse.granted
-        if need == Amount() or self.asked_with == granted:
+        state, before = self.state, self.asked_with
+        gave_back = not self.thinking and state.give_back()
+        due = None if state.held else state.wake_at(_now())
+        ask = state.ask(busy=self.thinking or (due is not None and due <= _now()))
+        # That nothing is missing any more matters to the run alone, which holds for it.
+        nothing = not ask.need and (before is None or state.depth > 1)
+        if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
             return
-        self.asked_with = granted
-        ask = Ask(child=key_of(self.state.me), granted=granted, need=need)
+        self.asked_with = ask
         await self._tell_parent(messages.ASK, ask)
 
     async def _drop(self, key: ChildKey) -> None:

@@ -13,7 +13,6 @@ from temporalio.exceptions import ActivityError
 
 from activities.planning import Planning
 from activities.repository import Checks
-from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.control import Control
 from headway.domain.details import planner_details
@@ -77,7 +76,7 @@ class Planner:
     def grant(self, grant: Grant) -> None:
         """The parent granted more, or says that there is no more."""
         self.state.signals += 1
-        self.state.take_grant(grant.total, final=grant.final)
+        self.state.take_grant(grant)
         self.errands.asked_with = None
         self.errands.stirred = True
 
@@ -159,6 +158,7 @@ class Planner:
 
         What children need meanwhile does not wait for it: a turn can take minutes.
         """
+        self.errands.thinking = True
         turn = asyncio.ensure_future(
             workflow.execute_activity_method(
                 Planning.plan_turn, order, **options.thinking(self.caller, f"turn {order.turn}: {self.state.title}")
@@ -174,6 +174,7 @@ class Planner:
                     return None
             return await turn
         finally:
+            self.errands.thinking = False
             turn.cancel()
 
     async def _sleep(self, due: float | None) -> None:
@@ -198,7 +199,7 @@ class Planner:
 
     def _seconds_left(self) -> float | None:
         """Until the run's hours end; None when they never do."""
-        deadline = self.state.context.deadline
+        deadline = self.state.deadline
         return None if deadline is None else max(0.0, deadline - _now())
 
     # The end
@@ -237,7 +238,7 @@ class Planner:
             )
         )
         own = self.state.books.purse.own
-        self.state.books.purse.own = own.most(Amount(tokens=stored.spent.tokens))  # a turn that never came back is paid
+        self.state.books.purse.own = own.most(stored.spent)  # a turn that never came back is paid
         self._show(stored.status)
         await self.errands.tell_digest(due=True)
         notice = HandoffNotice(

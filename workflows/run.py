@@ -1,33 +1,28 @@
 """The workflow `Run`: one effort on one repository, from the user's instructions to the final report."""
 
 import asyncio
-import contextlib
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.handoffs import Handoffs
 from activities.repository import Repository
-from headway.domain.budget import Amount
-from headway.domain.control import Control, Hold, Pause, Resume, check_target
+from headway.domain.control import Amend, Control, Pause, Resume, SetLimits, check_target
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, run_name_problem
-from headway.domain.outstanding import nothing_lent
 from headway.domain.parking import Parking
-from headway.domain.planning import PlannerState
-from headway.domain.refs import Ref
-from headway.domain.run import Note, PreparedRun, PrepareRun, RunContext, RunReport
+from headway.domain.run import PreparedRun, PrepareRun, RunContext, RunReport
 from headway.domain.running import RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
-from headway.domain.work import Ask, DescribeChildren, Grant
+from headway.domain.work import Ask
 from workflows import messages, options
-from workflows.children import known_attributes, start_planner
+from workflows.children import known_attributes
 from workflows.delivery import Delivery
+from workflows.root import Root
 
 CONTINUED = "headway.continued"
 """The one field of the input of a run that continued as new; no user's input may have it."""
@@ -55,7 +50,7 @@ class Run:
         except (asyncio.CancelledError, ActivityError) as error:
             if not messages.was_cancelled(error):
                 raise _readable(error) from error
-        await messages.to_the_end(self._cancel_root())
+        await messages.to_the_end(self._cancel())
         raise asyncio.CancelledError
 
     @workflow.signal
@@ -70,7 +65,7 @@ class Run:
         self.state.signals += 1
         if self.state.books is not None:
             self.state.hear_of(ask.child)
-            self.state.books.take_ask(ask.child, ask.granted, ask.need)
+            self.state.books.take_ask(ask.child, ask.granted, ask.need, cut=ask.cut, stuck=ask.stuck)
         self.stirred = True
 
     @workflow.signal
@@ -110,6 +105,36 @@ class Run:
         self.state.signals += 1
         self._resume(order)
 
+    @workflow.update
+    async def set_limits(self, order: SetLimits) -> str:
+        """Change what the run may use in all."""
+        return await self._carried_out(order)
+
+    @set_limits.validator
+    def _may_set_limits(self, order: SetLimits) -> None:
+        self.state.check(order)
+
+    @workflow.signal(name="set_limits")
+    def set_limits_told(self, order: SetLimits) -> None:
+        """The same, for who only signals."""
+        self.state.signals += 1
+        self._take(order)
+
+    @workflow.update
+    async def amend(self, order: Amend) -> str:
+        """Have every later epoch and task of the run carry a text."""
+        return await self._carried_out(order)
+
+    @amend.validator
+    def _may_amend(self, order: Amend) -> None:
+        self.state.check(order)
+
+    @workflow.signal(name="amend")
+    def amend_told(self, order: Amend) -> None:
+        """The same, for who only signals."""
+        self.state.signals += 1
+        self._take(order)
+
     @workflow.query
     def control(self) -> Control:
         """What is held back, for the processes where agents work."""
@@ -148,6 +173,16 @@ class Run:
             self.again = self.again or order.target in {self._me, self._child(root.child)}
         return self.state.book.resume(order, parked=self.again)
 
+    def _take(self, order: SetLimits | Amend) -> None:
+        self.state.take_order(order)
+        self.stirred = True
+
+    async def _carried_out(self, order: SetLimits | Amend) -> str:
+        self._take(order)
+        answers = self.state.book.answers
+        await workflow.wait_condition(lambda: order.request in answers)
+        return answers[order.request]
+
     async def _begin(self, inputs: tuple[Any, ...]) -> None:
         info = workflow.info()
         first = inputs[0] if inputs else None
@@ -160,7 +195,7 @@ class Run:
             workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in attributes])
         key = self.state.begin(prepared, _now())
         self._show()
-        await self._start_root(key)
+        await self.root.start(key)
 
     async def _prepare(self, raw: Any, count: int) -> PreparedRun:
         info = workflow.info()
@@ -208,6 +243,8 @@ class Run:
         due = min(publish_at, self.state.last_heard + self._context.audit_s)
         if self.state.phase == "needs_attention":
             due = self.state.overdue
+        if self.state.phase == "hold":
+            due = min(due, self.state.overdue)
         try:
             await workflow.wait_condition(
                 lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - _now()))
@@ -215,7 +252,7 @@ class Run:
         except TimeoutError:
             if _now() >= publish_at:
                 await self._publish()
-            await self._audit_root()
+            await self.root.audit()
 
     def _continue(self) -> None:
         if workflow.all_handlers_finished():
@@ -224,60 +261,13 @@ class Run:
 
     async def _errands(self) -> None:
         self.stirred = False
-        books, control = self.state.books, self.state.book.control
-        if books is None:
+        if self.state.books is None:
             return
-        for answer in books.answers():
-            grant = Grant(total=answer.total, final=answer.final)
-            await messages.tell(self._child(answer.child), messages.GRANT, grant)
-        if control.version != self.state.told:
-            self.state.told = control.version
-            for key in list(books.children):
-                await messages.tell(self._child(key), messages.CONTROL, control)
+        await self.root.carry_out()
+        await self.root.tell()
         if self.again and self.state.phase == "needs_attention":
-            await self._start_again()
+            await self.root.start_again()
         self.again = False
-
-    async def _start_again(self) -> None:
-        failed = self.state.root
-        assert failed is not None
-        order = Note(run=self._context.run, prompt="messages/root_again", about=failed.ref(self._me))
-        note = await workflow.execute_activity_method(
-            Repository.write_note, order, **options.housekeeping(self._caller(), "the next root planner is told")
-        )
-        await self._start_root(self.state.begin_again(), note)
-
-    async def _start_root(self, key: ChildKey, *messages_to_it: Ref) -> None:
-        prepared, books = self.state.prepared, self.state.books
-        assert prepared is not None
-        assert books is not None
-        context, granted = prepared.context, books.children[key].lent or Amount()
-        await start_planner(
-            PlannerState(
-                context=context,
-                me=self._child(key),
-                title=prepared.title,
-                scope=prepared.scope,
-                depth=1,
-                books=nothing_lent(granted, context.worst_call, context.task_tokens),
-                steers=list(messages_to_it),
-                control=self.state.book.control,
-                control_told=self.state.book.control.version,
-            )
-        )
-
-    async def _audit_root(self, *, due: bool = False) -> None:
-        books = self.state.books
-        early = not due and _now() < self.state.last_heard + self._context.audit_s
-        if books is None or not books.children or early:
-            return
-        self.state.last_heard = _now()
-        order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))
-        found = await workflow.execute_activity_method(
-            Handoffs.describe_children, order, **options.housekeeping(self._caller(), "audit")
-        )
-        for notice in found:
-            self.state.take_handoff(notice)
 
     async def _publish(self) -> None:
         """Put the trunk on the user's repository; a slow push holds up nothing that the root or the user wants."""
@@ -308,26 +298,18 @@ class Run:
         self._show()
         return report
 
-    async def _cancel_root(self) -> None:
-        books = self.state.books
-        if books is None:
+    async def _cancel(self) -> None:
+        if self.state.books is None:
             return
-        # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
-        hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
-        self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
-        # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
-        # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
-        until = _now() + (self._context.depth + 1) * options.CANCEL_WAITS.total_seconds()
-        while self.state.root is None and books.children and _now() < until:
-            for key in list(books.children):
-                await messages.cancel(self._child(key))
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
-                break
-            await self._audit_root(due=True)
+        await self.root.cancel()
         await self._publish()
         if self.state.root is not None:
             await self._report(HandoffStatus.CANCELLED)
+
+    @property
+    def root(self) -> Root:
+        """Made at each use, as `delivery` is."""
+        return Root(self.state)
 
     @property
     def delivery(self) -> Delivery:

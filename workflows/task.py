@@ -8,13 +8,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.work import Work, WorkEnds
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import key_of, parent_of
 from headway.domain.parking import clock_words
+from headway.domain.slice import Slice
 from headway.domain.work import (
-    Ask,
     EndWorker,
     Grant,
     TaskOrder,
@@ -35,8 +35,7 @@ class Task:
     @workflow.init
     def __init__(self, order: TaskOrder) -> None:
         self.order = order
-        self.total: Amount = order.grant
-        self.final = False
+        self.slice = Slice.first(order.grant, order.control.recall)
         self.attempt = 1
         self.control_record = order.control
         self.parked_until = 0.0
@@ -57,13 +56,12 @@ class Task:
         await messages.to_the_end(self._deliver(done))
         if cancelled is not None:
             raise asyncio.CancelledError
-        return TaskResult(status=done.status, summary=done.summary, attempts=self.attempt, tokens=done.spent.tokens)
+        return TaskResult(status=done.status, summary=done.summary, attempts=self.attempt, spent=Bill.of(done.spent))
 
     @workflow.signal
     def grant(self, grant: Grant) -> None:
         """More may be used."""
-        self.total = self.total.most(grant.total)
-        self.final = self.final or grant.final
+        self.slice.take(grant)
 
     @workflow.signal
     def control(self, control: Control) -> None:
@@ -77,7 +75,7 @@ class Task:
         return {
             "title": self.order.title,
             "attempt": self.attempt,
-            "granted": self.total.model_dump(),
+            "granted": Ceiling.of(self.slice.total).model_dump(),
             "parked_until": self.parked_until,
         }
 
@@ -96,6 +94,8 @@ class Task:
                 case WorkerDone():
                     return outcome
                 case WorkerSuspended(why="grant"):
+                    await self._ask(outcome)
+                case WorkerSuspended() if self.slice.give_back(outcome.spent, self.control_record.recall):
                     await self._ask(outcome)
                 case WorkerSuspended(why="parked"):
                     await self._parked(outcome.until)
@@ -119,32 +119,42 @@ class Task:
         workflow.set_current_details("")
 
     def _work_order(self) -> WorkOrder:
-        order = self.order
+        order, control = self.order, self.control_record
+        deadline = control.deadline_of(order.context.deadline)
         return WorkOrder(
-            context=order.context,
+            context=order.context.model_copy(update={"deadline": deadline}),
             me=order.me,
             task=order.task,
             title=order.title,
             attempt=self.attempt,
-            tokens=self.total.tokens,
-            more=not self.final,
+            granted=self.slice.total,
+            more=not self.slice.final,
+            renewed=control.renewed,
+            amendments=tuple(amended.seq for amended in control.amendments),
         )
 
     async def _ask(self, outcome: WorkerSuspended) -> None:
-        before = self.total
-        ask = Ask(child=key_of(self.order.me), granted=before, need=Amount(tokens=max(outcome.need, 1)))
-        again = self.order.context.audit_s
-        while not self.final and self.total == before:
+        need = outcome.need or Amount(tokens=1, micro_usd=int(self.order.context.bounds_dollars))
+        again, held = self.order.context.audit_s, self.slice.model_copy()
+        while self.slice == held:
+            # What is used up does not change while it waits: at a recall it gives back the rest, and asks anew.
+            self.slice.give_back(outcome.spent, self.control_record.recall)
+            held = self.slice.model_copy()
             # Asked again now and then: an ask may have found its parent in the middle of a reset. Ever more seldom:
             # hundreds of tasks may wait for days until their user raises a limit.
-            if not await messages.tell(parent_of(self.order.me), messages.ASK, ask):
-                self.final = True
+            if not await messages.tell(parent_of(self.order.me), messages.ASK, held.ask(key_of(self.order.me), need)):
+                self.slice.final = True
             messages.heed_cancel()
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self.final or self.total != before, timeout=timedelta(seconds=again)
-                )
+            await self._until_told(held, outcome, again)
             again = options.asked_again_after(again)
+
+    async def _until_told(self, held: Slice, outcome: WorkerSuspended, seconds: int) -> None:
+        recalled = outcome.spent is not None
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self.slice != held or (recalled and self.slice.owes(self.control_record.recall)),
+                timeout=timedelta(seconds=seconds),
+            )
 
     async def _end(self, status: HandoffStatus, why: str) -> WorkerDone:
         return await workflow.execute_activity_method(

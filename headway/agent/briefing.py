@@ -12,7 +12,7 @@ from headway.agent.handoff_text import brief
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
 from headway.agent.verdicts import newest_verdict
-from headway.domain.budget import UNLIMITED
+from headway.domain.budget import MICRO, UNLIMITED, Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
@@ -118,6 +118,7 @@ class Briefing:
             check=self._check(newest_verdict(self.store, self.order.context.run), pinned),
             tokens=_amount(balance.tokens),
             tasks=_amount(balance.tasks),
+            usd=self._dollars(balance),
             spawnable=self.order.spawnable,
             delegate="yes" if self.order.may_delegate else "no",
             concerns=self._shared(merged(reported_in(line))),
@@ -214,6 +215,10 @@ class Briefing:
     def _shared(self, every: Sequence[Concern]) -> str:
         often = [concern for concern in every if len(concern.by) > 1][:OFTEN_NAMED]
         return "".join(f"\n  - {concern}" for concern in often) or NONE
+
+    def _dollars(self, balance: Amount) -> str:
+        bounded = self.order.context.bounds_dollars and balance.micro_usd < UNLIMITED // 2
+        return f", {balance.micro_usd / MICRO:,.2f} dollars" if bounded else ""
 
     def _scope(self) -> Scope:
         ref = self.order.scope

@@ -13,6 +13,8 @@ from headway.agent.conversation import Beat, Conversation, Question
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts
 from headway.agent.transcript import exchanges, tail_of
+from headway.agent.usage import Meter
+from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.model.turn import UserMessage
 
@@ -98,6 +100,14 @@ class Compaction:
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """
         return await self.talk.ask(self._question() if self.talk.handing_over else None, beat)
+
+    @property
+    def reserve(self) -> Amount:
+        """The worst case of the next model call, which may be one of the model that writes the notes."""
+        if self.other is None or not self.talk.handing_over:
+            return self.talk.reserve
+        endpoint = self.other.model.endpoint
+        return Meter(self.other.price).reserve(endpoint.window - endpoint.max_output, endpoint.max_output)
 
     @property
     def limit(self) -> int:

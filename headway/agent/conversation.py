@@ -11,8 +11,9 @@ from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
 from headway.agent.spoken import with_spoken_calls
 from headway.agent.threads import in_thread
-from headway.agent.usage import Usage
-from headway.domain.errors import HeadwayError
+from headway.agent.usage import Meter, Usage, noted
+from headway.domain.budget import Amount
+from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event, EventType
 from headway.model.adapter import Request, ToolSchema
 from headway.model.failures import ContextOverflow, FatalModelError
@@ -180,6 +181,20 @@ class Conversation:
             return model.estimate_tokens(self.nbytes, name)
         return gauge.tokens + model.estimate_tokens(max(0, self.nbytes - gauge.nbytes), name)
 
+    @property
+    def reserve(self) -> Amount:
+        """The worst case of the next model call, which is set aside before it."""
+        made = self.chosen.model.endpoint.max_output
+        return Meter(self.chosen.price).reserve(self.next_call - made, made)
+
+    def _reserve_for(self, question: "Question") -> Amount:
+        request, model = question.request, question.chosen.model
+        nbytes = self.nbytes
+        if question.chosen is not self.chosen:  # to another model, which is told of the conversation as text
+            nbytes = len(request.system.encode()) + sum(len(item) for item in request.items)
+        given = model.worst_call(nbytes, question.chosen.name) - model.endpoint.max_output
+        return Meter(question.chosen.price).reserve(given, request.max_output)
+
     def note(self, kind: EventType, data: dict[str, Any], *, dur_ms: float | None = None, sync: bool = False) -> Event:
         """Append an event to the log, and to the context if it belongs there."""
         event = self.log.append(kind, data, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
@@ -241,20 +256,28 @@ class Conversation:
         """
         question = question or Question(self.request(), self.chosen)
         request = question.request
-        told = {"prompt": fingerprint(request.system), "prompts": self._prompts}
-        noted = told | {"items": len(request.items), "tools": len(request.tools), "bytes": self.nbytes}
-        self.note("llm.request", {"step": request.step, "model": request.model, **noted})
+        told: dict[str, Any] = {"prompt": fingerprint(request.system), "prompts": self._prompts}
+        reserve = self._reserve_for(question)
+        told |= {
+            "items": len(request.items),
+            "tools": len(request.tools),
+            "bytes": self.nbytes,
+            "reserved": noted(reserve),
+        }
+        self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
             reply = await question.chosen.model.answer(request, beat)
             if request.tool_choice != "none":
                 reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
             kinds = [kind.__name__ for kind in (ContextOverflow, FatalModelError) if isinstance(error, kind)]
-            told = {"kind": type(error).__name__, "why": str(error), "final": kinds[0] if kinds else ""}
-            self.note("llm.retry", {"step": request.step, **told})
+            cut_off = isinstance(error, TransientError) and error.cut_off
+            why = {"kind": type(error).__name__, "why": str(error), "final": kinds[0] if kinds else ""}
+            self.note("llm.retry", {"step": request.step, **why, "cut_off": cut_off})
+            self.paid = self.paid.plus(reserve if cut_off else Amount())
             raise
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
-        return await in_thread(self._note_reply, request, reply)
+        return await in_thread(self._note_reply, question, reply)
 
     def request(self, only: Collection[str] | None = None) -> Request:
         """The conversation so far, as a request that offers all tools, or only some."""
@@ -270,7 +293,8 @@ class Conversation:
             step=self.paid.calls,
         )
 
-    def _note_reply(self, request: Request, reply: Turn) -> Event:
+    def _note_reply(self, question: Question, reply: Turn) -> Event:
+        request, settled = question.request, Meter(question.chosen.price).settle(reply)
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(
             "llm.response",
@@ -280,7 +304,7 @@ class Conversation:
                 "text": reply.text,
                 "calls": [self._noted(call) for call in reply.calls],
                 "items": list(reply.raw),
-                "tokens": reply.tokens,
+                **noted(settled),
                 "usage": reply.usage.model_dump(),
                 "model": reply.model,
                 "response_id": reply.response_id,
@@ -293,7 +317,7 @@ class Conversation:
             dur_ms=reply.seconds * 1000,
             sync=True,
         )
-        self.paid = Usage(tokens=self.paid.tokens + reply.tokens, calls=self.paid.calls + 1)
+        self.paid = self.paid.plus(settled, calls=1)
         return event
 
     def _noted(self, call: ToolCall) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def work_facts(
         commands=commands_in(physical),
         model_calls=paid.calls,
         tokens=paid.tokens,
+        usd=paid.amount.usd,
         active_s=round(active_seconds(physical), 1),
         attempt=attempt,
         harness_made=harness_made,

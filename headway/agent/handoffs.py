@@ -97,7 +97,7 @@ class HandoffDesk:
 def spent_by(physical: Iterable[Event], *, is_task: bool) -> Amount:
     """What an agent used up. A task that never began did not use up one of the run's tasks."""
     began = any(event.type == "agent.start" for event in physical)
-    return Amount(tokens=usage_of(physical).tokens, tasks=1 if is_task and began else 0)
+    return usage_of(physical).amount + Amount(tasks=1 if is_task and began else 0)
 
 
 def append_handoff(log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0) -> Event:

@@ -1,7 +1,7 @@
 """What the environment says about models: where they are, which role asks which, how long a refused agent waits."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headway.agent.models import AgentRole, Models
@@ -11,6 +11,7 @@ from headway.model.client import Model
 from headway.model.endpoint import Endpoint, endpoint_from, named_endpoints
 from headway.model.gate import PATIENCE_S, Gates, parking_of
 from headway.model.gate_file import parked_in
+from headway.model.prices import Prices, prices_from
 
 FOLDER = "models"
 """Below the state folder: what this machine knows of each model that refused a call."""
@@ -24,6 +25,7 @@ class ModelSettings:
         endpoint: What OPENAI_* and HEADWAY_* describe.
         others: What HEADWAY_ENDPOINT_* declares.
         patience_s: How long an agent that is refused keeps its slot.
+        prices: What models cost, with the table that HEADWAY_PRICES names.
     """
 
     endpoint: Endpoint
@@ -31,6 +33,7 @@ class ModelSettings:
     planner: str = ""
     worker: str = ""
     patience_s: float = PATIENCE_S
+    prices: Prices = field(default_factory=Prices)
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "ModelSettings":
@@ -45,6 +48,7 @@ class ModelSettings:
             planner=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
             worker=env.get("HEADWAY_WORKER_MODEL", "").strip(),
             patience_s=_seconds(env, "HEADWAY_PARKED_S", PATIENCE_S),
+            prices=prices_from(env.get("HEADWAY_PRICES", "").strip()),
         )
 
     @property
@@ -57,7 +61,7 @@ class ModelSettings:
         gates = Gates(home / FOLDER, patience_s=self.patience_s)
         names: dict[AgentRole, str] = {"planner": self.planner, "worker": self.worker}
         others = [Model(each, gates, tell) for each in self.others]
-        return Models(Model(self.endpoint, gates, tell), names, others, gates)
+        return Models(Model(self.endpoint, gates, tell), names, others, gates, prices=self.prices)
 
 
 async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Finding, ...]:

@@ -1,7 +1,7 @@
 """Which model each role works with: the run's input, else the worker process's environment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from headway.domain.errors import UserError
@@ -10,6 +10,7 @@ from headway.domain.spec import ModelChoice, RunSpec
 from headway.model.client import Model
 from headway.model.endpoint import DEFAULT, plain_name
 from headway.model.gate import Gates
+from headway.model.prices import Price, Prices
 from headway.model.probe import Probe, probe
 
 AgentRole = Literal["planner", "worker"]
@@ -20,11 +21,12 @@ ROLES: tuple[ModelRole, ...] = ("planner", "worker", "fixer", "compaction")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model to ask, by which name, with which reasoning effort."""
+    """A model to ask, by which name, with which reasoning effort, at which price; None: nobody knows it."""
 
     model: Model
     name: str
     effort: str | None = None
+    price: Price | None = None
 
     @property
     def facts(self) -> dict[str, str | None]:
@@ -42,6 +44,7 @@ class Models:
         defaults: Names by role for runs that name none: HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL.
         others: The ways to the endpoints that HEADWAY_ENDPOINT_* declares.
         gates: What their calls wait at.
+        prices: What models cost.
     """
 
     def __init__(
@@ -50,7 +53,10 @@ class Models:
         defaults: Mapping[AgentRole, str],
         others: Sequence[Model] = (),
         gates: Gates | None = None,
+        *,
+        prices: Prices | None = None,
     ) -> None:
+        self._prices = prices or Prices()
         self._endpoints = {each.endpoint.name: each for each in (model, *others)}
         self._defaults = defaults
         self._gates = gates
@@ -70,9 +76,10 @@ class Models:
         agent: AgentRole = _own(role) or own
         if role not in {"planner", "worker"} and wanted.model is None and wanted.endpoint is None:
             chosen = await self.choose(agent, spec)
-            return Chosen(chosen.model, chosen.name, wanted.effort or chosen.effort)
+            return replace(chosen, effort=wanted.effort or chosen.effort)
         model = self._at(role, wanted.endpoint)
-        return Chosen(model, wanted.model or await self._default(model, agent), wanted.effort)
+        name = wanted.model or await self._default(model, agent)
+        return Chosen(model, name, wanted.effort, self._prices.of(name, model.endpoint.base_url, wanted.price))
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
         """Who writes the notes that close a conversation, where it is not the agent's own model; fails as `choose`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from headway.agent import guards, rounds
+from headway.agent.amendments import Amendments
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, to_recover, told_in
 from headway.agent.compaction import Compaction
@@ -18,7 +19,8 @@ from headway.agent.recall import PAST
 from headway.agent.scratchpad import is_stale
 from headway.agent.threads import in_thread
 from headway.agent.tools.planning import PLANNER_SCHEMAS
-from headway.agent.usage import usage_of
+from headway.agent.usage import missing, usage_of
+from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, RunName
@@ -149,8 +151,10 @@ class PlannerAgent:
             turn.compaction.prepare()
             if not turn.talk.handing_over:
                 self._remind(turn)
-            need = turn.talk.next_call
-            if turn.talk.paid.tokens + need > turn.order.allowance:
+            paid, reserve, order = turn.talk.paid.amount, turn.compaction.reserve, turn.order
+            dollars = order.context.bounds_dollars
+            if missing(paid, reserve, order.allowance, dollars=dollars):
+                need = missing(Amount(), reserve, Amount(), dollars=dollars)
                 return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
             beat("asks the model")
             try:
@@ -177,11 +181,14 @@ class PlannerAgent:
         heard = _steers_in(events)
         steers = [ref for ref in order.steers if (ref.log, ref.seq) not in heard]
         opened = any(event.type == "message" for event in events)
-        if opened and not inbox and not steers:
+        run = Amendments(self._store, self._prompts, order.context.run, order.amendments)
+        amendments = run.untold(turn.talk.events)
+        if opened and not inbox and not steers and amendments is None:
             return
         parts = [] if opened else self._opening(turn, line)
         parts += [turn.brief.handoffs(inbox, line)] if inbox else []
         parts += turn.brief.steers(steers)
+        parts += [amendments.text] if amendments else []
         if not opened:
             parts += [turn.brief.final(line)] if order.final else []
             parts += [self._prompts.render("messages/nudge")] if order.nudge else []
@@ -193,6 +200,7 @@ class PlannerAgent:
             few=few > 0,
             inbox=[notice.model_dump(mode="json") for notice in inbox],
             steers=[[ref.log, ref.seq] for ref in steers],
+            **(amendments.marks if amendments else {}),
         )
 
     def _again(self, turn: _Turn, carried: str) -> str:
@@ -295,7 +303,7 @@ def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> E
     return log.append("turn.start", data, epoch=epoch, turn=order.turn, sync=True)
 
 
-def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: str = "") -> TurnOutcome:
+def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None = None, why: str = "") -> TurnOutcome:
     events = turn.desk.turn_events
     spawned = {key: asked.spawned for key, asked in asked_in(events).items()}
     results = [event for event in events if event.type == "tool.result"]
@@ -311,12 +319,12 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: int = 0, why: s
     return TurnOutcome(
         decision=decision,
         seq=seq,
-        own_tokens=turn.talk.paid.tokens,
+        own=turn.talk.paid.amount,
         spawned=tuple(spawned.values()),
         cancelled=tuple(cancelled),
         recovered=tuple(found[:room]),
         finish=_finish(results) if decision is Decision.FINISH else None,
-        need=need,
+        need=need or Amount(),
         why=why,
         board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
         pinned=turn.desk.pinned,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.agent.models import ROLES, Chosen, ModelRole, Models
+from headway.agent.pricing import Pricing, pricing_of
 from headway.agent.prompts import Prompts
 from headway.agent.walling import check_policy
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.errors import HeadwayError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
@@ -22,6 +23,7 @@ from headway.domain.run import (
     Published,
     RunContext,
     RunReport,
+    WriteAmendment,
     WriteReport,
     outcome_of,
 )
@@ -89,24 +91,31 @@ class RunDesk:
         facts = await asyncio.to_thread(self._hubs(order.run).prepare, spec.repo, spec.base)
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
         probe = await self._models.probe(spec)
+        pricing = self._pricing(chosen, spec)
         # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
         # user alone.
         author = spec.commit or Commit(author=facts.author)
         resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts, chosen)
         notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
+        notes += pricing.notes
         notes += [self._prompts.told] if self._prompts.told else []
         notes += self._without_network(spec)
         notes += probe.notes
         return PreparedRun(
-            context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen),
+            context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen, pricing=pricing),
             scope=text,
             title=in_history(spec.instructions.partition("\n")[0]),
-            budget=Amount(tokens=finite(spec.limits.tokens), tasks=finite(spec.limits.tasks)),
+            budget=Amount(
+                tokens=finite(spec.limits.tokens),
+                tasks=finite(spec.limits.tasks),
+                micro_usd=pricing.usd(spec.limits.usd),
+            ),
             repo=facts.source,
             level=self._machine.level,
             rehearsal=probe.rehearsal,
             notes=tuple(notes),
+            unpriced=pricing.unpriced,
         )
 
     def _without_network(self, spec: RunSpec) -> list[str]:
@@ -114,6 +123,20 @@ class RunDesk:
         if not why or policy == "none" or (policy == "setup" and spec.setup is None):
             return []
         return [f"policy.network is '{policy}', but no command reaches out on this machine: {why}"]
+
+    def _pricing(self, chosen: Roles, spec: RunSpec) -> Pricing:
+        """What the models of a run cost.
+
+        Raises:
+            UserError: A limit in dollars cannot be kept.
+        """
+        costs: dict[str, tuple[str, int | None]] = {}
+        for role, each in chosen.items():
+            endpoint = each.model.endpoint
+            given = self._worst_call(endpoint) - endpoint.max_output
+            worst = None if each.price is None else each.price.worst(given, endpoint.max_output)
+            costs[role] = each.name, worst
+        return pricing_of(costs, spec)
 
     def _context(
         self,
@@ -124,6 +147,7 @@ class RunDesk:
         *,
         attributes: tuple[str, ...],
         chosen: Roles,
+        pricing: Pricing,
     ) -> RunContext:
         limits = spec.limits
         return RunContext(
@@ -137,6 +161,8 @@ class RunDesk:
             open_tasks=limits.open_tasks,
             attempts=limits.attempts,
             task_tokens=min(finite(limits.task_tokens), finite(limits.tokens)),
+            worst_usd=pricing.worst,
+            task_usd=min(pricing.usd(limits.task_usd), pricing.usd(limits.usd)),
             attributes=tuple(name for name in OUR_ATTRIBUTES if name in attributes),
             has_check=spec.check is not None,
             heartbeat_s=self._machine.heartbeat_s,
@@ -180,6 +206,17 @@ class RunDesk:
         with self._store.open(AgentId(order.run), role="run") as log:
             return Ref(log=AgentId(order.run), seq=log.append("message", {"text": text}, sync=True).seq)
 
+    async def amendment(self, order: WriteAmendment) -> Ref:
+        """Write an amendment's text into the run's log, or find where this request has written it."""
+        return await asyncio.to_thread(self._amendment, order)
+
+    def _amendment(self, order: WriteAmendment) -> Ref:
+        with self._store.open(AgentId(order.run), role="run") as log:
+            data = {"amendment": order.request, "text": order.text, "who": order.who, "why": order.why}
+            same = (e for e in log.line if e.type == "policy" and e.data.get("amendment") == order.request)
+            event = next(same, None) or log.append("policy", data, sync=True)
+            return Ref(log=AgentId(order.run), seq=event.seq)
+
     async def report(self, order: WriteReport) -> RunReport:
         """Count what landed, write the report file, and say where it lies."""
         return await asyncio.to_thread(self._report, order)
@@ -205,7 +242,8 @@ class RunDesk:
             commits=len(commits),
             check=order.verdict,
             handoffs=counts,
-            spent=order.spent,
+            spent=Bill.of(order.spent),
+            granted=Ceiling.of(order.granted) if order.granted else None,
             report=str(path),
             rehearsal=order.rehearsal,
         )

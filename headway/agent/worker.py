@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from headway.agent import guards, last_word
+from headway.agent.amendments import Amendments
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Answer, Beat, Conversation, Question
-from headway.agent.handoffs import stored_handoff
+from headway.agent.handoffs import spent_by, stored_handoff
 from headway.agent.holding import alone
 from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
@@ -17,12 +18,12 @@ from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import WORKER_SCHEMAS
-from headway.agent.usage import usage_of
+from headway.agent.usage import missing, usage_of
 from headway.agent.walling import walls_of
 from headway.agent.warming import set_up, warmed
 from headway.agent.workbench import Workbench
-from headway.domain.budget import Amount
-from headway.domain.errors import TransientError
+from headway.domain.budget import MICRO, Amount
+from headway.domain.errors import HeldBack, TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
@@ -81,6 +82,13 @@ class WorkerAgent:
             TransientError: The model or git cannot go on now; the attempt goes on when it is asked for again.
             UserError: No model can be chosen.
         """
+        try:
+            return await self._work(order, beat)
+        except HeldBack:
+            spent = spent_by(await in_thread(self._store.all_events, order.me), is_task=True)
+            return WorkerSuspended(why="paused", spent=spent)
+
+    async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         beat("opens the log")
         log = await in_thread(self._store.open, order.me, role="worker", task=order.me, recall=PAST)
         try:
@@ -189,11 +197,12 @@ class WorkerAgent:
             if used_up is not None:
                 await self._hear_last_word(job, used_up, beat)
                 continue
+            if not talk.handing_over:
+                await in_thread(self._amend, job)
             job.compaction.prepare()
-            need = talk.paid.tokens + talk.next_call - job.order.tokens
-            if need > 0:
-                spent = Amount(tokens=talk.paid.tokens, tasks=1)
-                return WorkerSuspended(why="grant", spent=spent, need=need)
+            need = _missing(job)
+            if need:
+                return WorkerSuspended(why="grant", spent=_spent(job), need=need)
             await self._keep(job, beat)
             if not talk.handing_over:
                 self._remind(job)
@@ -239,7 +248,7 @@ class WorkerAgent:
             Stopped: It had its last word, or there is no way to have it: the harness hands off.
         """
         talk = job.talk
-        too_late = talk.handing_over or talk.paid.tokens + talk.next_call > job.order.tokens
+        too_late = talk.handing_over or _missing(job)
         if too_late or last_word.was_had(talk.events):
             raise Stopped(HandoffStatus.PARTIAL, why)
         if not last_word.was_asked_for(talk.events):
@@ -266,6 +275,13 @@ class WorkerAgent:
         if deadline is not None and self._clock() >= deadline:
             raise Stopped(HandoffStatus.PARTIAL, "hours: the run's hours are used up")
 
+    def _amend(self, job: Job) -> None:
+        """Say what the user added to the run since this epoch began, or before."""
+        run = job.order.context.run
+        amendments = Amendments(self._store, self._prompts, run, job.order.amendments).untold(job.talk.events)
+        if amendments is not None:
+            job.talk.say(amendments.text, **amendments.marks)
+
     def _remind(self, job: Job) -> None:
         job.talk.remind(self._prompts)
         if any(event.data.get("why") == "limit" for event in job.events):
@@ -274,6 +290,7 @@ class WorkerAgent:
         used = {
             "active minutes": _minutes(job) / _bound(limits.task_minutes),
             "tokens": job.talk.paid.tokens / min(_bound(limits.task_tokens), _last_slice(job)),
+            "dollars": job.talk.paid.amount.micro_usd / MICRO / _bound(limits.task_usd),
         }
         for what, part in used.items():
             if part >= REMIND_AT:
@@ -293,6 +310,10 @@ def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace
         "kind": task.kind,
     }
     return log.append("agent.start", data, epoch=log.epoch + 1 if began else 0, sync=True)
+
+
+def _spent(job: Job) -> Amount:
+    return job.talk.paid.amount + Amount(tasks=1)
 
 
 def _report_in(results: list[Event]) -> HandoffReport | None:
@@ -317,14 +338,23 @@ def _used_up(job: Job) -> str | None:
     """What the task may use and has used up, but for the last word."""
     if _minutes(job) >= _bound(job.spec.limits.task_minutes):
         return "minutes: the active time of this task is used up"
-    if job.talk.paid.tokens + 2 * job.talk.next_call > _last_slice(job):
+    short = Amount() if job.order.more else _missing(job, calls=2)
+    if short.tokens:
         return "budget: the tokens of this task are used up"
-    return None
+    return "budget: the dollars of this task are used up" if short else None
+
+
+def _missing(job: Job, calls: int = 1) -> Amount:
+    """What the task's grant lacks for so many more calls."""
+    paid, reserve = job.talk.paid.amount, job.compaction.reserve
+    for _ in range(calls - 1):
+        paid += reserve
+    return missing(paid, reserve, job.order.granted, dollars=job.order.context.bounds_dollars)
 
 
 def _last_slice(job: Job) -> float:
     """All tokens that the task will ever have; without bound while it may ask for more."""
-    return _bound("none" if job.order.more else job.order.tokens)
+    return _bound("none" if job.order.more else job.order.granted.tokens)
 
 
 def _minutes(job: Job) -> float:

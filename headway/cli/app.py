@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import typer
 
+from headway.cli.amend import amend
 from headway.cli.cancel import cancel
 from headway.cli.check import check
 from headway.cli.continue_ import continue_
@@ -15,6 +16,7 @@ from headway.cli.doctor import doctor
 from headway.cli.down import down
 from headway.cli.gc import gc
 from headway.cli.leaving import leave
+from headway.cli.limits import limits
 from headway.cli.pause import pause
 from headway.cli.rehearse import rehearse
 from headway.cli.replay import replay
@@ -47,6 +49,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     status,
     pause,
     resume,
+    limits,
+    amend,
     reset,
     cancel,
     continue_,

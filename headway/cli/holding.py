@@ -1,4 +1,4 @@
-"""Tells a run to hold a part of itself, or to let it go on: what `headway pause` and `headway resume` share."""
+"""Tells a run what its user wants: what `headway pause`, `resume`, `limits` and `amend` share."""
 
 import asyncio
 import getpass
@@ -7,15 +7,17 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import FailureError
 
 from headway.cli.connect import connect, has_worker, target_of
 from headway.cli.known_run import KnownRun, describe, need_run
+from headway.domain.control import Amend, SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 
-Verb = Literal["pause", "resume"]
+Verb = Literal["pause", "resume", "set_limits", "amend"]
 
 ANSWER_S = 15.0
 
@@ -29,11 +31,38 @@ async def tell_run(home: Path, verb: Verb, name: str, agent: str | None, **more:
         UserError: There is no such run or agent at work, or the run refuses.
     """
     client = await connect(target_of(home))
+    run = await _open_run(client, name, f"There is nothing to {verb}.")
+    target = await _target(client, run, agent, verb)
+    return await _tell(client, run, verb, f"to {verb} {target}", {"target": target, **more})
+
+
+async def order_of_run(home: Path, verb: Verb, name: str, words: str, **order: Any) -> str:
+    """Tell a run as a whole what is to be so from now on, and return its answer in words; as `tell_run`.
+
+    Raises:
+        UserError: There is no such run at work, or it refuses.
+    """
+    kind = SetLimits if verb == "set_limits" else Amend
+    try:
+        # Before it is sent: what a signal brings that makes no sense would be dropped without a word.
+        kind.model_validate({"request": "-", "who": _who(), **order})
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, each['loc'][:1]))}: {each['msg']}" for each in error.errors())
+        raise UserError(said) from error
+    client = await connect(target_of(home))
+    run = await _open_run(client, name, "What it was allowed and told stands in its report.")
+    return await _tell(client, run, verb, words, order)
+
+
+async def _open_run(client: Client, name: str, otherwise: str) -> KnownRun:
     run = await need_run(client, name)
     if not run.is_open:
-        raise UserError(f"The run '{name}' is closed ({run.status}).", f"There is nothing to {verb}.")
-    target = await _target(client, run, agent, verb)
-    order = {"request": str(uuid.uuid4()), "target": target, "who": _who(), **more}
+        raise UserError(f"The run '{name}' is closed ({run.status}).", otherwise)
+    return run
+
+
+async def _tell(client: Client, run: KnownRun, verb: Verb, words: str, fields: dict[str, Any]) -> str:
+    order = {"request": str(uuid.uuid4()), "who": _who(), **fields}
     handle = client.get_workflow_handle(run.name)
     if await has_worker(client):
         try:
@@ -44,7 +73,7 @@ async def tell_run(home: Path, verb: Verb, name: str, agent: str | None, **more:
         except WorkflowUpdateFailedError as error:
             raise UserError(_words(error)) from error
     await handle.signal(verb, order)
-    return f"No worker process answers. The service keeps the order to {verb} {target} until one starts."
+    return f"No worker process answers. The service keeps the order {words} until one starts."
 
 
 async def _target(client: Client, run: KnownRun, agent: str | None, verb: Verb) -> AgentId:

@@ -39,7 +39,7 @@ def _lines(report: RunReport) -> list[str]:
         lines += [f"          {line}" for line in report.check.failing.splitlines()]
     if report.handoffs:
         lines.append("handoffs  " + ", ".join(f"{count} {status}" for status, count in report.handoffs.items()))
-    lines.append(f"spent     {report.spent.tokens:,} tokens, {report.spent.tasks} tasks")
+    lines.append(f"spent     {report.spent.tokens:,} tokens, {report.spent.tasks} tasks, {report.spent.dollars}")
     if report.report:
         lines.append(f"report    {report.report}")
     if report.rehearsal:

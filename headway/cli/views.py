@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from headway.cli.watch import Look
+from headway.domain.budget import Bill, Ceiling
 from headway.domain.tree import TreeNode
 
 MARKS = {
@@ -126,11 +127,12 @@ def headline(status: dict[str, Any], tree: TreeNode | None = None) -> str:
         parts.append(f"{status['open']} open")
     if status.get("commits") is not None:
         parts.append(f"{status['commits']} commits")
-    spent = tree.spent.model_dump() if tree else status.get("spent") or {}
-    granted = status.get("granted") or {}
-    if spent.get("tokens") is not None:
-        limit = granted.get("tokens")
-        parts.append(f"{spent['tokens']:,} tokens" + (f" of {limit:,}" if limit and limit < 10**15 else ""))
+    spent = tree.spent if tree else Bill.model_validate(status.get("spent") or {})
+    granted = Ceiling.model_validate(status["granted"]) if status.get("granted") else None
+    parts.append(
+        f"{spent.tokens:,} tokens" + (f" of {granted.tokens:,}" if granted and granted.tokens != "none" else "")
+    )
+    parts.append(spent.dollars + (f" of ${granted.usd:,.2f}" if granted and granted.usd != "none" else ""))
     return " · ".join(parts)
 
 

@@ -5,7 +5,7 @@ off, and asks its own parent when it runs short. Grants are always told as total
 twice, or after a reset, changes nothing.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -15,44 +15,130 @@ UNLIMITED = 10**15
 RESERVED_CALLS = 20
 """A planner keeps at least this many of its own worst-case model calls back from its children."""
 
+MICRO = 1_000_000
+"""Micro-dollars of a dollar. Dollars are whole numbers of these: fractions would differ from machine to machine."""
+
 
 class Amount(BaseModel):
-    """Tokens (input and output of every model call) and worker tasks."""
+    """What is granted, lent, needed or used up.
+
+    Attributes:
+        tokens: Input and output of every model call.
+        tasks: Worker tasks.
+        micro_usd: What is known of the price.
+        unpriced: Of the tokens used up, those whose price nobody knows. It is counted, and no limit bounds it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tokens: int = 0
     tasks: int = 0
+    micro_usd: int = 0
+    unpriced: int = 0
 
     def __add__(self, other: "Amount") -> "Amount":
-        return Amount(tokens=self.tokens + other.tokens, tasks=self.tasks + other.tasks)
+        return _of(a + b for a, b in zip(_parts(self), _parts(other), strict=True))
 
     def __sub__(self, other: "Amount") -> "Amount":
-        return Amount(tokens=self.tokens - other.tokens, tasks=self.tasks - other.tasks)
+        return _of(a - b for a, b in zip(_parts(self), _parts(other), strict=True))
+
+    def __bool__(self) -> bool:
+        return any(_parts(self))
 
     def covers(self, other: "Amount") -> bool:
         """True when `other` can be taken from this amount."""
-        return self.tokens >= other.tokens and self.tasks >= other.tasks
+        return all(a >= b for a, b in zip(_parts(self)[:3], _parts(other)[:3], strict=True))
 
     def most(self, other: "Amount") -> "Amount":
         """The larger of each part."""
-        return Amount(tokens=max(self.tokens, other.tokens), tasks=max(self.tasks, other.tasks))
+        return _of(max(a, b) for a, b in zip(_parts(self), _parts(other), strict=True))
 
     def least(self, other: "Amount") -> "Amount":
         """The smaller of each part, never below zero."""
-        return Amount(tokens=max(0, min(self.tokens, other.tokens)), tasks=max(0, min(self.tasks, other.tasks)))
+        return _of(max(0, min(a, b)) for a, b in zip(_parts(self), _parts(other), strict=True))
+
+    @property
+    def usd(self) -> float | None:
+        """Dollars used up, for people; None where the price of a part of it is not known, never less than it was."""
+        return None if self.unpriced else self.micro_usd / MICRO
 
 
-def _from_pair(value: Any) -> Any:
-    return Amount(tokens=value[0], tasks=value[1]) if isinstance(value, list | tuple) else value
+def _parts(amount: Amount) -> tuple[int, int, int, int]:
+    return amount.tokens, amount.tasks, amount.micro_usd, amount.unpriced
 
 
-def _as_pair(amount: Amount) -> tuple[int, int]:
-    return amount.tokens, amount.tasks
+def _of(parts: Any) -> Amount:
+    tokens, tasks, micro_usd, unpriced = parts
+    return Amount(tokens=tokens, tasks=tasks, micro_usd=micro_usd, unpriced=unpriced)
 
 
-Pair = Annotated[Amount, BeforeValidator(_from_pair), PlainSerializer(_as_pair)]
-"""An amount that is two bare numbers on the wire: a planner's state holds thousands."""
+def _from_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    tokens, micro_usd, tasks, unpriced = (*value, 0, 0, 0, 0)[:4]
+    return Amount(tokens=tokens, tasks=tasks, micro_usd=micro_usd, unpriced=unpriced)
+
+
+def _as_list(amount: Amount) -> tuple[int, ...]:
+    parts: tuple[int, ...] = (amount.tokens, amount.micro_usd, amount.tasks, amount.unpriced)
+    while parts and not parts[-1]:
+        parts = parts[:-1]
+    return parts
+
+
+Pair = Annotated[Amount, BeforeValidator(_from_list), PlainSerializer(_as_list)]
+"""An amount that is bare numbers on the wire, without the zeros at its end: a planner's state holds thousands."""
+
+
+class Bill(BaseModel):
+    """What was used up, as people and other programs read it.
+
+    Attributes:
+        usd: Dollars; None where the price of a part of it is not known, never 0 then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int = 0
+    tasks: int = 0
+    usd: float | None = None
+
+    @classmethod
+    def of(cls, amount: Amount) -> "Bill":
+        """The bill for an amount that was used up."""
+        return cls(tokens=amount.tokens, tasks=amount.tasks, usd=amount.usd)
+
+    @property
+    def amount(self) -> Amount:
+        """The amount that the bill is for."""
+        if self.usd is None:
+            return Amount(tokens=self.tokens, tasks=self.tasks, unpriced=self.tokens)
+        return Amount(tokens=self.tokens, tasks=self.tasks, micro_usd=round(self.usd * MICRO))
+
+    @property
+    def dollars(self) -> str:
+        """The price in words."""
+        return "unpriced" if self.usd is None else f"${self.usd:,.2f}"
+
+
+class Ceiling(BaseModel):
+    """What a run may use, as people and other programs read it; "none" where nothing bounds it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int | Literal["none"]
+    tasks: int | Literal["none"]
+    usd: float | Literal["none"]
+
+    @classmethod
+    def of(cls, amount: Amount) -> "Ceiling":
+        """The ceiling that an amount stands for."""
+        usd: float | Literal["none"] = amount.micro_usd / MICRO if amount.micro_usd < UNLIMITED else "none"
+        return cls(tokens=_bound(amount.tokens), tasks=_bound(amount.tasks), usd=usd)
+
+
+def _bound(number: int) -> int | Literal["none"]:
+    return number if number < UNLIMITED else "none"
 
 
 class Purse(BaseModel):
@@ -80,35 +166,60 @@ class Purse(BaseModel):
         """What is neither used up nor lent."""
         return self.granted - self.spent - self.lent
 
-    def reserve(self, worst_call: int) -> int:
-        """Tokens that are never lent: a tenth, at least twenty worst-case calls, but at most half of the grant.
+    @property
+    def free(self) -> Amount:
+        """The balance, where there is one: after a reset or a lower limit a part of it may be overdrawn."""
+        return self.balance.most(Amount()).model_copy(update={"unpriced": 0})
+
+    def reserve(self, worst: Amount) -> Amount:
+        """What is never lent: a tenth, at least twenty worst-case calls, but at most half of the grant.
 
         The last bound keeps a purse that is smaller than forty calls usable at all.
         """
-        return min(max(self.granted.tokens // 10, RESERVED_CALLS * worst_call), self.granted.tokens // 2)
+        return Amount(
+            tokens=_reserve(self.granted.tokens, worst.tokens),
+            micro_usd=_reserve(self.granted.micro_usd, worst.micro_usd),
+        )
 
-    def lendable(self, worst_call: int) -> Amount:
+    def lendable(self, worst: Amount) -> Amount:
         """What children may still get."""
-        free = self.balance
-        return Amount(tokens=max(0, free.tokens - self.reserve(worst_call)), tasks=max(0, free.tasks))
+        return (self.free - self.reserve(worst)).most(Amount())
 
 
-def task_slice(task_tokens: int, worst_call: int) -> Amount:
-    """The slice of a task: a tenth of `limits.task_tokens`, at least two worst-case calls, at most all of it.
+def _reserve(granted: int, worst: int) -> int:
+    return min(max(granted // 10, RESERVED_CALLS * worst), granted // 2)
 
-    Dividing equally fails: of 100 tasks of one spawn 71 could not make two calls. No limit has no tenth: a slice of
-    that size would fit into no purse.
+
+def task_slice(task: Amount, worst: Amount) -> Amount:
+    """The slice of a task: a tenth of `limits.task_*`, at least two worst-case calls, at most all of it.
+
+    Dividing equally fails: of 100 tasks of one spawn 71 could not make two calls.
     """
-    tenth = task_tokens // 10 if task_tokens < UNLIMITED else 0
-    return Amount(tokens=min(max(tenth, 2 * worst_call), task_tokens), tasks=1)
+    return Amount(tokens=_slice(task.tokens, worst.tokens), tasks=1, micro_usd=_slice(task.micro_usd, worst.micro_usd))
 
 
-def planner_slice(lendable: Amount, worst_call: int) -> Amount:
+def _slice(limit: int, worst: int) -> int:
+    # No limit has no tenth: a slice of that size would fit into no purse.
+    tenth = limit // 10 if limit < UNLIMITED else 0
+    return min(max(tenth, 2 * worst), limit)
+
+
+def planner_slice(lendable: Amount, worst: Amount) -> Amount:
     """The first slice of a sub-planner: a tenth of what its parent can lend.
 
     At least twice its own reserve, so that half of it can go to tasks, and at least one task; never more than there is.
+    Of dollars not more than a third for that reason: a call at its worst costs so much that the first sub-planner would
+    take all.
     """
+    twice = 2 * RESERVED_CALLS
     wanted = Amount(
-        tokens=max(lendable.tokens // 10, 2 * RESERVED_CALLS * worst_call), tasks=max(lendable.tasks // 10, 1)
+        tokens=max(lendable.tokens // 10, twice * worst.tokens),
+        tasks=max(lendable.tasks // 10, 1),
+        micro_usd=max(lendable.micro_usd // 10, min(twice * worst.micro_usd, lendable.micro_usd // 3)),
     )
     return wanted.least(lendable)
+
+
+def least_planner_slice(granted: Amount, worst: Amount) -> Amount:
+    """With less than this a sub-planner is not started: four worst-case calls; of dollars at most a twentieth."""
+    return Amount(tokens=4 * worst.tokens, tasks=1, micro_usd=min(4 * worst.micro_usd, granted.micro_usd // 20))

@@ -4,17 +4,22 @@ It goes down the tree by signal, so that paused planners start nothing, and into
 agents stop at their next step. It stands in history and survives restarts and continue-as-new.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.domain.spec import Bounded, Hours, Positive, Text
 
 ANSWERS_KEPT = 200
 """Requests whose answer is remembered: an update that is sent again after continue-as-new is not carried out twice."""
 
+MAX_AMENDMENTS = 100
+MAX_AMENDMENT_CHARS = 20_000
+
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Request = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class Pause(BaseModel):
@@ -22,7 +27,7 @@ class Pause(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    request: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    request: Request
     target: AgentId
     who: Word = ""
     why: Word = ""
@@ -34,10 +39,49 @@ class Resume(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    request: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    request: Request
     target: AgentId
     who: Word = ""
     why: Word = ""
+
+
+class SetLimits(BaseModel):
+    """Change what a run may use in all; what is left out stays as it is.
+
+    Attributes:
+        hours: Wall-clock hours from the start of the run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request: Request
+    who: Word = ""
+    why: Word = ""
+    tokens: Bounded | None = None
+    tasks: Bounded | None = None
+    usd: Positive | Literal["none"] | None = None
+    hours: Hours | Literal["none"] | None = None
+
+
+class Amend(BaseModel):
+    """Text that every later epoch and task of the run carries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request: Request
+    text: Annotated[Text, Field(max_length=MAX_AMENDMENT_CHARS)]
+    who: Word = ""
+    why: Word = ""
+
+
+class Amended(BaseModel):
+    """An amendment in the record: where its text lies in the run's own log, and whose it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    who: str = ""
+    at: float = 0.0
 
 
 class Hold(BaseModel):
@@ -52,13 +96,24 @@ class Hold(BaseModel):
 
 
 class Control(BaseModel):
-    """What is held and what is cancelled, by the agent (or the run's name) whose subtree it is."""
+    """What is held and what is cancelled, by the agent (or the run's name) whose subtree it is; and what was changed.
+
+    Attributes:
+        renewed: Goes up when running activities are to return at their next step, and be asked again with what is so.
+        recall: Goes up when everybody is to give back what they do not need, because a limit was lowered.
+        deadline: When the run's hours end, in seconds since the epoch; None as long as it stands as the run began.
+        amendments: In order; each is in force from its place in the record on.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     version: int = 0
     paused: dict[AgentId, Hold] = Field(default_factory=dict)
     cancelled: dict[AgentId, Hold] = Field(default_factory=dict)
+    renewed: int = 0
+    recall: int = 0
+    deadline: float | Literal["none"] | None = None
+    amendments: tuple[Amended, ...] = ()
 
     def hold_on(self, agent: AgentId) -> Hold | None:
         """What keeps an agent from going on: an entry for itself or for anybody above it."""
@@ -68,6 +123,12 @@ class Control(BaseModel):
         """Whether even a running command of the agent is to be killed."""
         held = _covering(self.paused, agent)
         return _covering(self.cancelled, agent) is not None or (held is not None and held.now)
+
+    def deadline_of(self, began_with: float | None) -> float | None:
+        """When the run's hours end; None when they never do."""
+        if self.deadline is None:
+            return began_with
+        return None if self.deadline == "none" else self.deadline
 
     def with_cancelled(self, target: AgentId, hold: Hold) -> "Control":
         """The record after a subtree was cancelled."""
@@ -104,6 +165,35 @@ class ControlBook(BaseModel):
         above = self.control.hold_on(order.target)
         more = f", but something above it is still paused: {above.why}" if above is not None else ""
         return self._answered(order.request, f"{order.target} goes on{more}")
+
+    def amend(self, order: Amend, seq: int, now: float) -> str:
+        """Put an amendment on the record, once its text is stored."""
+        if order.request in self.answers:
+            return self.answers[order.request]
+        amendments = (*self.control.amendments, Amended(seq=seq, who=order.who, at=now))
+        self._change(amendments=amendments, renewed=self.control.renewed + 1)
+        return self._answered(
+            order.request, f"amendment {len(amendments)} stands: it goes to every agent with its next step"
+        )
+
+    def set_limits(
+        self, order: SetLimits, answer: str, *, lowered: bool, deadline: float | Literal["none"] | None
+    ) -> str:
+        """Note that limits were changed, so that who is at work hears of it where it matters there."""
+        if lowered or deadline is not None:
+            self._change(
+                recall=self.control.recall + int(lowered),
+                renewed=self.control.renewed + 1,
+                deadline=self.control.deadline if deadline is None else deadline,
+            )
+        return self._answered(order.request, answer)
+
+    def refuse(self, request: str, why: str) -> str:
+        """Answer a request that cannot be carried out."""
+        return self._answered(request, why)
+
+    def _change(self, **changes: object) -> None:
+        self.control = self.control.model_copy(update={"version": self.control.version + 1, **changes})
 
     def _answered(self, request: str, answer: str) -> str:
         self.answers[request] = answer

@@ -1,6 +1,6 @@
 """What the Web UI shows of a workflow as its current details: Markdown, short."""
 
-from headway.domain.budget import Purse
+from headway.domain.budget import MICRO, Bill, Ceiling, Purse
 from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
 
@@ -32,7 +32,16 @@ def planner_details(state: PlannerState, doing: str) -> str:
 
 def _budget(purse: Purse) -> str:
     tokens = f"{purse.spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
-    return f"**Budget:** {tokens}; {purse.spent.tasks:,} of {purse.granted.tasks:,} tasks"
+    granted = Ceiling.of(purse.granted).usd
+    of = "" if granted == "none" else f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent"
+    tasks = f"{purse.spent.tasks:,} of {purse.granted.tasks:,} tasks"
+    return f"**Budget:** {tokens}; {tasks}; {Bill.of(purse.spent).dollars}{of}"
+
+
+def _used(state: RunState) -> str:
+    used, ceiling = Bill.of(state.used), Ceiling.of(state.granted) if state.granted else None
+    said = f"**Used:** {used.tokens:,} tokens, {used.tasks:,} tasks, {used.dollars}"
+    return said + (f", of {ceiling.tokens} tokens, {ceiling.tasks} tasks, {ceiling.usd} dollars" if ceiling else "")
 
 
 def run_details(state: RunState) -> str:
@@ -45,6 +54,7 @@ def run_details(state: RunState) -> str:
         f"**Repository:** {prepared.repo}, from {prepared.context.base[:12]}",
         f"**Branch:** {state.branch}, trunk {(state.trunk or prepared.context.base)[:12]}",
         f"**Sandbox:** {prepared.level}",
+        _used(state),
         *(f"**Note:** {note}" for note in state.notes),
     ]
     if prepared.rehearsal:

@@ -39,11 +39,13 @@ class TransientError(HeadwayError):
     Args:
         message: What failed.
         delay_s: Seconds to wait before the next try, when the other side or our own table says so.
+        cut_off: A model call that was sent and has no readable answer: it may have been paid all the same.
     """
 
-    def __init__(self, message: str, delay_s: float | None = None) -> None:
+    def __init__(self, message: str, delay_s: float | None = None, *, cut_off: bool = False) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+        self.cut_off = cut_off
 
 
 class Parked(TransientError):

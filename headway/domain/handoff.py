@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Pair
 from headway.domain.ids import AgentId, ChildKey, Oid, child_id
 from headway.domain.refs import Ref
 
@@ -61,6 +61,7 @@ class HandoffFacts(BaseModel):
         harness_made: Why the harness wrote the report instead of the agent, or empty.
         attempt: Which attempt of the task this was, from 1.
         children: Handoffs taken by a planner, by status.
+        usd: What its model calls cost; None where a price is not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +72,7 @@ class HandoffFacts(BaseModel):
     commands: tuple[CommandFact, ...] = ()
     model_calls: int = 0
     tokens: int = 0
+    usd: float | None = None
     active_s: float = 0.0
     attempt: int = 1
     harness_made: str = ""
@@ -102,7 +104,7 @@ class HandoffNotice(BaseModel):
     child: ChildKey
     status: HandoffStatus
     seq: int
-    spent: Amount = Amount()
+    spent: Pair = Amount()
 
     def ref(self, parent: AgentId) -> Ref:
         """Where the handoff of this child of `parent` lies."""

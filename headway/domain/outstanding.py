@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from headway.domain.budget import Amount, Pair, Purse, planner_slice, task_slice
+from headway.domain.budget import Amount, Pair, Purse, least_planner_slice, planner_slice, task_slice
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, place_of
 from headway.domain.turn import ChildKind, Spawned
@@ -24,6 +24,7 @@ class Child(BaseModel):
         need: What it asked for beyond that, while it waits for an answer; zero asks to be told again.
         recovered: It was asked for in a past that a reset took back: it may be at work, and its place may belong
             to another child now.
+        told: Twice its `Ask.cut`, and 1 where a sub-planner waits and nothing goes on below it either.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -37,6 +38,17 @@ class Child(BaseModel):
     need: Pair | None = Field(default=None, alias="n")
     cancelled: bool = Field(default=False, alias="c")
     recovered: bool = Field(default=False, alias="r")
+    told: int = Field(default=0, alias="x")
+
+    @property
+    def cut(self) -> int:
+        """How often it gave back, as far as is known here."""
+        return self.told // 2
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it waits and nothing goes on below it."""
+        return self.need is not None and (self.kind is ChildKind.TASK or self.told % 2 == 1)
 
     @model_serializer(mode="wrap")
     def _short(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -63,14 +75,15 @@ class Answer(BaseModel):
     child: ChildKey
     total: Amount
     final: bool = False
+    cut: int = 0
 
 
 class Outstanding(BaseModel):
     """The children and the purse.
 
     Attributes:
-        worst_call: Tokens of the largest model call.
-        task_tokens: What one task may use up in all.
+        worst: What the largest model call may use up. Without dollars where they bound nothing.
+        task: What one task may use up in all.
         received: A bit per (turn, index) of the children whose handoff was taken in.
         settled: Every child of a turn before this one was received, unless it is still outstanding.
         foreign: Children of another past that handed off, by their whole key: their place says nothing here.
@@ -79,16 +92,27 @@ class Outstanding(BaseModel):
     """
 
     purse: Purse
-    worst_call: int
-    task_tokens: int
+    worst: Pair
+    task: Pair
     children: dict[ChildKey, Child] = {}
     received: dict[int, int] = {}
     settled: int = 0
     foreign: list[ChildKey] = []
-    early: dict[ChildKey, tuple[Pair, Pair]] = {}
+    early: dict[ChildKey, tuple[Pair, Pair, int, bool]] = {}
     recent: list[Closed] = []
     tally: dict[str, int] = {}
     no_more: bool = False
+
+    @property
+    def lendable(self) -> Amount:
+        """What children may still get."""
+        return self.purse.lendable(self.worst)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing below goes on by itself: each started child waits for more, and all below it too."""
+        started = (child for child in self.children.values() if child.lent is not None)
+        return all(child.stuck for child in started)
 
     @property
     def tasks_open(self) -> int:
@@ -114,7 +138,8 @@ class Outstanding(BaseModel):
             recovered=recovered,
         )
         if key in self.early:
-            self.take_ask(key, *self.early.pop(key))
+            granted, need, cut, stuck = self.early.pop(key)
+            self.take_ask(key, granted, need, cut=cut, stuck=stuck)
 
     def take(self, notice: HandoffNotice) -> bool:
         """Book a handoff. False when it was taken in before."""
@@ -135,18 +160,24 @@ class Outstanding(BaseModel):
         self.tally[notice.status] = self.tally.get(notice.status, 0) + 1
         return True
 
-    def take_ask(self, key: ChildKey, granted: Amount, need: Amount) -> None:
-        """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it."""
+    def take_ask(self, key: ChildKey, granted: Amount, need: Amount, *, cut: int = 0, stuck: bool = True) -> None:
+        """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it.
+
+        With a higher `cut` it holds less than it was lent, because it gave back what it does not need.
+        """
         child = self.children.get(key)
         if child is None:
             if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:
                 # It asks only once. A turn after the reset asks for this child, or takes it over, and answers it then.
-                self.early[key] = (granted, need)
+                self.early[key] = (granted, need, cut, stuck)
             return
         held = child.lent or Amount()
-        if granted.covers(held):
+        waits = int(stuck and child.kind is ChildKind.PLANNER)
+        if cut > child.cut or (cut == child.cut and granted.covers(held)):
+            # Who gives back may need nothing; who needs nothing otherwise wants to be told again what it holds.
+            child.need = need if need or cut == child.cut else None
             self.purse.lent += granted - held
-            child.lent, child.need = granted, need
+            child.lent, child.told = granted, 2 * cut + waits
         else:
             child.need = Amount()
 
@@ -167,7 +198,7 @@ class Outstanding(BaseModel):
         for key, child in self.children.items():
             if child.lent is not None or child.cancelled:
                 continue
-            part, lendable = self._first_slice(child.kind), self.purse.lendable(self.worst_call)
+            part, lendable = self._first_slice(child.kind), self.lendable
             if not lendable.covers(part):
                 if hopeless:
                     continue
@@ -179,7 +210,7 @@ class Outstanding(BaseModel):
 
     def to_drop(self, *, closing: bool) -> tuple[ChildKey, ...]:
         """Children that never started and never will: cancelled, the planner closes, or the budget is gone for good."""
-        stuck, lendable = self.no_more and not self._working, self.purse.lendable(self.worst_call)
+        stuck, lendable = self.no_more and not self._working, self.lendable
         return tuple(
             key
             for key, child in self.children.items()
@@ -200,7 +231,7 @@ class Outstanding(BaseModel):
             more = self._next_slice(child)
             if self.no_more and more is not None and child.kind is ChildKind.PLANNER:
                 more = self._useful_part(more, child.need)
-            if more is None or self.purse.lendable(self.worst_call).covers(more):
+            if more is None or self.lendable.covers(more):
                 told.append(self._answer(key, child, more))
         started = [(key, child) for key, child in self.children.items() if child.lent is not None]
         if self.no_more and started and all(child.need is not None for _, child in started):
@@ -215,7 +246,7 @@ class Outstanding(BaseModel):
                 wanted += self._least_slice(child.kind)
             elif child.need is not None:
                 wanted += self._next_slice(child) or Amount()
-        lendable = self.purse.lendable(self.worst_call)
+        lendable = self.lendable
         return (wanted - lendable).most(Amount())
 
     def settled_before(self, turn: int) -> "Outstanding":
@@ -237,37 +268,37 @@ class Outstanding(BaseModel):
     def _answer(self, key: ChildKey, child: Child, more: Amount | None) -> Answer:
         total = (child.lent or Amount()) + (more or Amount())
         self.purse.lent += more or Amount()
-        child.lent, child.need = total, None
-        return Answer(child=key, total=total, final=more is None)
+        child.lent, child.need, child.told = total, None, 2 * child.cut
+        return Answer(child=key, total=total, final=more is None, cut=child.cut)
 
     def _first_slice(self, kind: ChildKind) -> Amount:
         least = self._least_slice(kind)
-        if kind is ChildKind.TASK:
-            return least
-        return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(least)
+        return least if kind is ChildKind.TASK else planner_slice(self.lendable, self.worst).most(least)
 
     def _least_slice(self, kind: ChildKind) -> Amount:
         if kind is ChildKind.TASK:
-            return task_slice(self.task_tokens, self.worst_call)
-        return Amount(tokens=4 * self.worst_call, tasks=1)
+            return task_slice(self.task, self.worst)
+        return least_planner_slice(self.purse.granted, self.worst)
 
     def _next_slice(self, child: Child) -> Amount | None:
         need, lent = child.need or Amount(), child.lent or Amount()
-        if need == Amount():
+        if not need:
             return Amount()
         if child.kind is ChildKind.PLANNER:
-            return planner_slice(self.purse.lendable(self.worst_call), self.worst_call).most(need)
-        room = self.task_tokens - lent.tokens
-        if room < max(need.tokens, 1):
+            return planner_slice(self.lendable, self.worst).most(need)
+        usual, room = task_slice(self.task, self.worst), self.task - lent
+        if room.tokens < need.tokens or room.micro_usd < need.micro_usd:
             return None
-        return Amount(tokens=min(max(task_slice(self.task_tokens, self.worst_call).tokens, need.tokens), room))
+        return Amount(
+            tokens=min(max(usual.tokens, need.tokens), room.tokens) if need.tokens else 0,
+            micro_usd=min(max(usual.micro_usd, need.micro_usd), room.micro_usd) if need.micro_usd else 0,
+        )
 
     def _useful_part(self, more: Amount, need: Amount) -> Amount:
         """As much of a sub-planner's slice as there is, if it can do anything with it; all of it otherwise."""
-        part = more.least(self.purse.lendable(self.worst_call))
-        enough_tokens = part.tokens >= min(need.tokens, 2 * self.worst_call)
-        enough_tasks = part.tasks >= min(need.tasks, 1)
-        return part if enough_tokens and enough_tasks and part != Amount() else more
+        part, two = more.least(self.lendable), self.worst + self.worst
+        enough = need.least(Amount(tokens=two.tokens, tasks=1, micro_usd=two.micro_usd))
+        return part if part and part.covers(enough) else more
 
     def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:
         place = place_of(key)
@@ -287,6 +318,6 @@ class Outstanding(BaseModel):
         return turn < self.settled or bool(self.received.get(turn, 0) & (1 << index))
 
 
-def nothing_lent(granted: Amount, worst_call: int, task_tokens: int) -> Outstanding:
+def nothing_lent(granted: Amount, worst: Amount, task: Amount) -> Outstanding:
     """The books of a planner that has just been given its first slice."""
-    return Outstanding(purse=Purse(granted=granted), worst_call=worst_call, task_tokens=task_tokens)
+    return Outstanding(purse=Purse(granted=granted), worst=worst, task=task)

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Pair
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, Oid
+from headway.domain.ids import AgentId, ChildKey, Oid, key_of
 from headway.domain.outstanding import MAX_OUTSTANDING, Outstanding
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
@@ -23,11 +23,14 @@ from headway.domain.turn import (
     PlanTurn,
     TurnOutcome,
 )
+from headway.domain.work import Ask, Grant
 
 BATCH_SECONDS = 20.0
 """A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
 IDLE_WAITS = 3
 FRESH_EPOCHS = 3
+CUTS = 1_000
+"""A child that gives back at a recall says so with this number times the recall's, and how often it did since."""
 SIGNALS_PER_RUN = 5_000
 """The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
 
@@ -46,7 +49,9 @@ class PlannerState(BaseModel):
     Attributes:
         seq: Last sequence number of the planner's log that its history knows.
         rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
-        need: Tokens that the interrupted turn's next model call would need.
+        need: What the interrupted turn's next model call would need.
+        cut: How often it gave back what it does not need, see `Ask.cut`.
+        returning: It gives back what is free until its parent answers, because a limit was lowered.
         closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
         control: What the user holds back, as the parent last told; `control_told` is the version the children know.
         parked_until: No turn before this: the model refuses everybody until then.
@@ -77,7 +82,9 @@ class PlannerState(BaseModel):
     give_ups: int = 0
     fresh: bool = False
     closing: Ending | None = None
-    need: int = 0
+    need: Pair = Amount()
+    cut: int = 0
+    returning: bool = False
     first_waiting: float | None = None
     last_heard: float = 0.0
     handled: int = 0
@@ -96,14 +103,20 @@ class PlannerState(BaseModel):
         self.handled += 1
         return True
 
-    def take_grant(self, total: Amount, *, final: bool) -> None:
+    def take_grant(self, grant: Grant) -> None:
         """Book what the parent granted so far."""
-        self.books.purse.granted = self.books.purse.granted.most(total)
-        self.books.no_more = self.books.no_more or final
+        purse = self.books.purse
+        if grant.cut > self.cut:  # a reset forgot that this much was given back
+            purse.granted, self.cut = grant.total, grant.cut
+        elif grant.cut == self.cut:
+            self.returning = self.returning and purse.granted.covers(grant.total)
+            purse.granted = purse.granted.most(grant.total)
+        self.books.no_more = self.books.no_more or grant.final
 
     def take_control(self, control: Control) -> None:
         """What the user holds back now; an older word that comes late changes nothing."""
         if control.version > self.control.version:
+            self.returning = self.returning or control.recall > self.control.recall
             self.control = control
             self.parked_until = 0.0  # who pauses and resumes wants it tried now
 
@@ -112,12 +125,17 @@ class PlannerState(BaseModel):
         """Whether this planner may start neither a turn nor a child."""
         return self.control.hold_on(self.me) is not None
 
+    @property
+    def deadline(self) -> float | None:
+        """When the run's hours end; None when they never do."""
+        return self.control.deadline_of(self.context.deadline)
+
     def tick(self, now: float) -> None:
         """Book what time and the purse alone decide."""
-        if self.context.deadline is not None and now >= self.context.deadline:
+        if self.deadline is not None and now >= self.deadline:
             self.close(HandoffStatus.PARTIAL, "the run's hours are used up")
-        if self.need and self.books.purse.balance.tokens >= self.need:
-            self.need = 0
+        if self.need and self.books.purse.free.covers(self.need):
+            self.need = Amount()
         if self.need and self.books.no_more and not self.books.children:
             self.close(HandoffStatus.PARTIAL, "the budget is used up")
 
@@ -131,7 +149,7 @@ class PlannerState(BaseModel):
 
     def next_turn(self, run_id: str, final: Final | None = None) -> PlanTurn:
         """The argument of the turn that is due; `run_id` is the workflow run's: a reset asks under a new key."""
-        free = self.books.purse.balance.most(Amount())
+        purse, free = self.books.purse, self.books.purse.free
         # Kept over continue-as-new: an interrupted turn must come back to its own place in the log.
         self.turn_key = self.turn_key or f"{run_id}/{self.turn}"
         spawnable = min(
@@ -152,19 +170,21 @@ class PlannerState(BaseModel):
             depth=self.depth,
             inbox=tuple(self.inbox[:HANDOFFS_PER_TURN]),
             steers=tuple(self.steers),
-            allowance=self.books.purse.own.tokens + free.tokens,
+            allowance=purse.own + free,
             balance=free,
             spawnable=max(0, spawnable),
             may_delegate=self.depth < self.context.depth and len(self.books.children) < MAX_OUTSTANDING,
             fresh=self.fresh,
             final=final,
             nudge=self.nudge,
+            renewed=self.control.renewed,
+            amendments=tuple(amended.seq for amended in self.control.amendments),
         )
 
     def take_turn(self, asked: PlanTurn, outcome: TurnOutcome, now: float) -> tuple[ChildKey, ...]:
         """Book a turn's decisions. Returns the started children that are to be cancelled."""
         purse = self.books.purse
-        purse.own = Amount(tokens=max(purse.own.tokens, outcome.own_tokens))
+        purse.own = purse.own.most(outcome.own)
         if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
             self.need, self.parked_until = outcome.need, outcome.until
             return ()
@@ -244,7 +264,28 @@ class PlannerState(BaseModel):
         """What to ask the parent for; zero when nothing waits for it."""
         if self.books.no_more or self.closing is not None:
             return Amount()
-        return self.books.shortfall() + Amount(tokens=self.need)
+        return self.books.shortfall() + self.need
+
+    def ask(self, *, busy: bool) -> Ask:
+        """What is due to the parent: what is missing here, or nothing. `busy`: a turn is at work, or due.
+
+        The root planner asks only when nothing goes on: what its children give back comes first, and whom it asks is
+        the user.
+        """
+        stuck, need = self.books.stuck and not busy, self.shortfall()
+        if self.depth == 1 and not stuck:
+            need = Amount()
+        return Ask(child=key_of(self.me), granted=self.books.purse.granted, need=need, stuck=stuck, cut=self.cut)
+
+    def give_back(self) -> bool:
+        """Give back what is neither used up nor lent, once a limit was lowered. True when there was something."""
+        free = self.books.purse.free
+        cut = max(self.cut, self.control.recall * CUTS) + 1
+        if not self.returning or self.closing is not None or not free or cut % CUTS == 0:
+            return False
+        self.books.purse.granted -= free
+        self.cut = cut
+        return True
 
     def continue_due(self, *, suggested: bool) -> bool:
         """Whether the history is long enough to be closed at the next quiet moment."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from headway.domain.budget import Amount
+from headway.domain.budget import UNLIMITED, Amount, Bill, Ceiling
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Incarnation, Oid, RunName
@@ -19,6 +19,9 @@ class RunContext(BaseModel):
         base: The commit the run started from.
         deadline: When `limits.hours` ends, in seconds since the epoch; None without such a limit.
         worst_call: Tokens of the largest model call that the provider profile allows.
+        worst_usd: What that call costs at most, in micro-dollars; 0 where dollars bound nothing.
+        task_tokens, task_usd: What one task may use up; micro-dollars.
+        hold_s: How long a run whose limit is reached waits for its user.
         attributes: The search attributes of ours that this Temporal service knows.
         has_check: Whether the user gave a command that proves a commit green.
         heartbeat_s: Heartbeat timeout of every activity.
@@ -38,11 +41,29 @@ class RunContext(BaseModel):
     open_tasks: int = 100
     attempts: int = 2
     task_tokens: int = 2_000_000
+    worst_usd: int = 0
+    task_usd: int = UNLIMITED
+    hold_s: float = 72 * 3600.0
     attributes: tuple[str, ...] = ()
     has_check: bool = False
     heartbeat_s: int = 60
     audit_s: int = 600
     continue_after: int = 500
+
+    @property
+    def worst(self) -> Amount:
+        """What the largest model call may use up."""
+        return Amount(tokens=self.worst_call, micro_usd=self.worst_usd)
+
+    @property
+    def task(self) -> Amount:
+        """What one task may use up."""
+        return Amount(tokens=self.task_tokens, tasks=1, micro_usd=self.task_usd)
+
+    @property
+    def bounds_dollars(self) -> bool:
+        """Whether every model of the run has a price, so that a limit in dollars can be kept."""
+        return self.worst_usd > 0
 
 
 class PrepareRun(BaseModel):
@@ -60,7 +81,11 @@ class PrepareRun(BaseModel):
 
 
 class PreparedRun(BaseModel):
-    """What the run starts with: its context, and what a reader should know."""
+    """What the run starts with: its context, and what a reader should know.
+
+    Attributes:
+        unpriced: The fields of the input that would set the prices which nobody knows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,6 +97,7 @@ class PreparedRun(BaseModel):
     level: str
     rehearsal: bool = False
     notes: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -99,6 +125,18 @@ def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None) -> Outcome:
             return Outcome.FAILED
 
 
+class WriteAmendment(BaseModel):
+    """Argument of the activity that stores an amendment's text in the run's log, once for each request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    request: str
+    text: str
+    who: str = ""
+    why: str = ""
+
+
 class Note(BaseModel):
     """Argument of the activity that writes a message for a planner into the run's log, from a prompt by name."""
 
@@ -122,7 +160,8 @@ class RunReport(BaseModel):
     commits: int
     check: CheckVerdict | None = None
     handoffs: dict[str, int] = {}
-    spent: Amount = Amount()
+    spent: Bill = Bill()
+    granted: Ceiling | None = None
     report: str = ""
     rehearsal: bool = False
 
@@ -138,6 +177,7 @@ class WriteReport(BaseModel):
     trunk: Oid | None = None
     verdict: CheckVerdict | None = None
     spent: Amount = Amount()
+    granted: Amount | None = None
     problem: str = ""
     rehearsal: bool = False
 

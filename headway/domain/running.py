@@ -4,19 +4,22 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.check import CheckVerdict
-from headway.domain.control import ControlBook
+from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, SetLimits
+from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import ChildKey, Oid, key_of, root_planner_id
+from headway.domain.limits import changed, in_words, more_of
 from headway.domain.outstanding import Child, Outstanding, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import PreparedRun, Published
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
+from headway.domain.work import Grant
 
-Phase = Literal["preparing", "running", "needs_attention", "proving", "reporting", "closed"]
+Phase = Literal["preparing", "running", "hold", "needs_attention", "proving", "reporting", "closed"]
 
 ATTENTION_SECONDS = 72 * 3600.0
 """How long a run waits for its user before it ends with what there is."""
@@ -31,7 +34,9 @@ class RunState(BaseModel):
         trunk: The trunk as last seen.
         root_attempt: Which root planner this is; a failed one is replaced when the user lets the run go on.
         told: The version of the control record that the root planner knows.
-        parked_at: When the run began to wait for its user.
+        parked_at: When the run began to wait for its user, because its root planner failed or its limit is reached.
+        started_at: When the run began; its hours count from there.
+        asked: What the user asked for and is not carried out yet.
         parkings: How the ways to its models stand, as the worker processes last told.
     """
 
@@ -56,15 +61,16 @@ class RunState(BaseModel):
     told: int = 0
     parked_at: float = 0.0
     parkings: tuple[Parking, ...] = ()
+    started_at: float = 0.0
+    asked: list[SetLimits | Amend] = []
 
     def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
         """Book the root planner, which is lent everything that the run may use. Returns its key."""
         context = prepared.context
         self.prepared = prepared
         self.branch, self.trunk = f"headway/{context.run}/main", context.base
-        self.books = nothing_lent(prepared.budget, context.worst_call, context.task_tokens)
-        self.books.no_more = True
-        self.last_heard = self.published_at = now
+        self.books = nothing_lent(prepared.budget, context.worst, context.task)
+        self.last_heard = self.published_at = self.started_at = now
         return self._lend_to_root()
 
     def begin_again(self) -> ChildKey:
@@ -87,7 +93,7 @@ class RunState(BaseModel):
     def _lend(self, key: ChildKey) -> None:
         assert self.prepared is not None
         assert self.books is not None
-        everything = self.books.purse.balance
+        everything = self.books.purse.free
         self.books.children[key] = Child(
             kind=ChildKind.PLANNER, title=self.prepared.title, seq=self.prepared.scope.seq, lent=everything
         )
@@ -110,8 +116,81 @@ class RunState(BaseModel):
 
     @property
     def overdue(self) -> float:
-        """When a parked run stops waiting."""
-        return self.parked_at + ATTENTION_SECONDS
+        """When a run that waits for its user stops waiting."""
+        held = self.phase == "hold" and self.prepared is not None
+        return self.parked_at + (self.prepared.context.hold_s if held and self.prepared else ATTENTION_SECONDS)
+
+    # What the root planner may use, which is all that the run may: it is the user who is asked for more.
+
+    def lend_more(self, now: float) -> Grant | None:
+        """What the root planner is to be told of its grant. At the run's limit nothing is: the run holds, and waits."""
+        if self.books is None or not self.books.children:
+            return None
+        child = next(iter(self.books.children.values()))
+        free, final = self.books.purse.free, False
+        if not free and child.need != Amount():
+            if child.need and self.phase == "running":
+                self.phase, self.parked_at = "hold", now
+            final = self.phase == "hold" and now >= self.overdue
+            if not final:
+                return None
+        self._end_hold()
+        child.lent, child.need = (child.lent or Amount()) + free, None
+        self.books.purse.lent += free
+        return Grant(total=child.lent, final=final, cut=child.cut)
+
+    def _end_hold(self) -> None:
+        if self.phase == "hold":
+            self.phase, self.parked_at = "running", 0.0
+
+    def check(self, order: SetLimits | Amend) -> None:
+        """Refuse what cannot be done, before anything of it stands in history.
+
+        Raises:
+            UserError: It comes too late, changes nothing, or cannot be kept.
+        """
+        if self.root is not None and self.phase != "needs_attention":
+            raise UserError("The root planner has handed up: nobody works for this run any more.")
+        if isinstance(order, SetLimits):
+            changed(order, self.granted or Amount(), self.prepared)
+        elif len(self.book.control.amendments) >= MAX_AMENDMENTS:
+            raise UserError(f"A run carries at most {MAX_AMENDMENTS} amendments.")
+
+    def take_order(self, order: SetLimits | Amend) -> None:
+        """Note what the user asks for; what came before under the same request is not done again."""
+        if order.request not in self.book.answers and all(order.request != other.request for other in self.asked):
+            self.asked.append(order)
+
+    def set_limits(self, order: SetLimits) -> str:
+        """Change what the run may use; the answer in words.
+
+        Raises:
+            UserError: It changes nothing, or cannot be kept.
+        """
+        assert self.books is not None
+        assert self.prepared is not None
+        purse = self.books.purse
+        before, used = purse.granted, self.used
+        wanted = changed(order, before, self.prepared)
+        # Below what is used up already a limit says the same: nothing more.
+        purse.granted = wanted.most(used.model_copy(update={"unpriced": 0}))
+        hours = order.hours
+        deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
+        self._end_hold()
+        ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
+        said = in_words(purse.granted, used, ends)
+        return self.book.set_limits(order, said, lowered=not wanted.covers(before), deadline=deadline)
+
+    @property
+    def used(self) -> Amount:
+        """All that the run is known to have used up."""
+        spent = self.books.purse.spent if self.books else Amount()
+        return spent.most(self.tree.spent.amount) if self.tree and self.root is None else spent
+
+    @property
+    def granted(self) -> Amount | None:
+        """What the run may use in all."""
+        return self.books.purse.granted if self.books else None
 
     def take_handoff(self, notice: HandoffNotice) -> None:
         """The root planner handed up; the first word counts, unless the run was parked for its failure."""
@@ -143,20 +222,25 @@ class RunState(BaseModel):
         if self.phase == "needs_attention":
             own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
         own += tuple(parking.words for parking in self.parkings if parking.parked)
+        if self.phase == "hold" and self.books is not None and self.prepared is not None:
+            need = next(iter(self.books.children.values())).need or Amount()
+            raises = more_of(self.prepared.context.run, need, self.books.purse.granted)
+            own += (f"the run holds, because its limit is reached; `{raises}` lets it go on",)
         return (self.prepared.notes if self.prepared else ()) + own
 
     def status(self) -> dict[str, object]:
         """The answer of the query `status`."""
         prepared, tree = self.prepared, self.tree
-        spent = self.books.purse.spent if self.books else Amount()
         return {
             "run": prepared.context.run if prepared else None,
             "phase": self.phase,
             "outcome": self.outcome,
             "planner": {"state": tree.state, "title": tree.title} if tree else None,
             "counts": dict(tree.counts) if tree else {},
-            "spent": (tree.spent if tree and self.root is None else spent).model_dump(),
-            "granted": prepared.budget.model_dump() if prepared else None,
+            "spent": Bill.of(self.used).model_dump(),
+            "granted": Ceiling.of(self.granted).model_dump() if self.granted else None,
+            "waits_until": self.overdue if self.phase in {"hold", "needs_attention"} else None,
+            "amendments": len(self.book.control.amendments),
             "trunk": self.trunk,
             "branch": self.branch,
             "parked": [parking.model_dump() for parking in self.parkings if parking.parked],

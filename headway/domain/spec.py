@@ -20,13 +20,7 @@ MAX_INSTRUCTIONS_BYTES = 256 * 1024
 
 NOT_IN_THIS_VERSION = frozenset(
     {
-        "limits.usd",
         "limits.usd_per_hour",
-        "limits.task_usd",
-        "models.planner.price",
-        "models.worker.price",
-        "models.fixer.price",
-        "models.compaction.price",
     }
 )
 """Fields of the contract that a later version acts on."""
@@ -72,6 +66,8 @@ Variable = Annotated[str, StringConstraints(max_length=200), AfterValidator(_may
 CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
 """Build tools whose own cache many agents can share."""
 
+Hours = Annotated[Positive, Field(le=24 * 365)]
+Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Range = Annotated[tuple[Count, Count], Field(description="two numbers, the smaller first")]
 
 
@@ -93,10 +89,13 @@ class Limits(_Input):
         tasks: Worker tasks of the whole run.
         open_tasks: Tasks that one planner may have open at once.
         tokens: Input and output tokens of the whole run.
+        usd: Dollars of the whole run, by the models' prices.
+        usd_per_hour: Dollars in any hour, on each machine for itself.
         hours: Wall-clock hours from the start of the run.
         attempts: How often a task is tried whose worker failed.
         task_minutes: Active minutes of one worker: model calls and commands, never waiting.
         task_tokens: Tokens of one task, over all its attempts.
+        task_usd: Dollars of one task, over all its attempts.
         command_seconds: Longest run time of one command.
         agent_memory_mb: Memory of all commands of one agent together.
     """
@@ -107,7 +106,7 @@ class Limits(_Input):
     tokens: Bounded = 20_000_000
     usd: Positive | Literal["none"] = 20.0
     usd_per_hour: Positive | Literal["none"] = "none"
-    hours: Annotated[Positive, Field(le=24 * 365)] | Literal["none"] = 24.0
+    hours: Hours | Literal["none"] = 24.0
     attempts: Annotated[int, Field(ge=1, le=10, strict=True)] = 2
     task_minutes: Positive | Literal["none"] = 60.0
     task_tokens: Bounded = 2_000_000
@@ -153,8 +152,22 @@ class Policy(_Input):
         return value
 
 
+class ModelPrice(_Input):
+    """Dollars for a million tokens of each kind.
+
+    Attributes:
+        cached: Input read from the prompt cache; as `input` where nothing is said.
+        written: Input written to it; as `input` where nothing is said.
+    """
+
+    input: Price
+    output: Price
+    cached: Price | None = None
+    written: Price | None = None
+
+
 class ModelChoice(_Input):
-    """A model by name, with the reasoning effort to ask for where the model knows one.
+    """A model by name, with the reasoning effort to ask for where the model knows one, and what it costs.
 
     Attributes:
         endpoint: A name that the worker processes' environment declares. Never an address: a run that brought its own
@@ -164,7 +177,7 @@ class ModelChoice(_Input):
     model: Text | None = None
     endpoint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")] | None = None
     effort: Text | None = None
-    price: dict[str, float] | None = None
+    price: ModelPrice | None = None
 
 
 class Models(_Input):

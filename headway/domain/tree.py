@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Bill
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.outstanding import Child
 from headway.domain.planning import PlannerState
@@ -25,7 +25,7 @@ class TreeNode(BaseModel):
     title: str
     state: str
     counts: dict[str, int] = Field(default_factory=dict)
-    spent: Amount = Amount()
+    spent: Bill = Bill()
     children: tuple["TreeNode", ...] = ()
     more: int = 0
 
@@ -49,7 +49,7 @@ def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode
         title=state.title,
         state=doing,
         counts={**state.books.tally, "open": len(state.books.children)},
-        spent=state.books.purse.spent,
+        spent=Bill.of(state.books.purse.spent),
         children=tuple(shown),
         more=max(0, total - len(shown)),
     )

@@ -39,6 +39,7 @@ class PlanTurn(BaseModel):
         inbox: Handoffs that this turn takes in, oldest first.
         steers: Messages of the user to this planner.
         allowance: What the planner's turns may use up in all, over its whole life.
+        renewed, amendments: As in `WorkOrder`.
         spawnable: Tasks that it may still ask for now, after every cap.
         may_delegate: Whether a sub-planner may be spawned (`limits.depth`).
         fresh: Open a new epoch from the scratchpad and the facts, because the agent gave up in the last one.
@@ -57,13 +58,15 @@ class PlanTurn(BaseModel):
     depth: int
     inbox: tuple[HandoffNotice, ...] = ()
     steers: tuple[Ref, ...] = ()
-    allowance: int
+    allowance: Amount
     balance: Amount
     spawnable: int
     may_delegate: bool
     fresh: bool = False
     final: Final | None = None
     nudge: bool = False
+    renewed: int = 0
+    amendments: tuple[int, ...] = ()
 
 
 class ChildKind(StrEnum):
@@ -116,10 +119,10 @@ class TurnOutcome(BaseModel):
 
     Attributes:
         seq: Last sequence number of the log at the turn's end.
-        own_tokens: Tokens of all the planner's turns so far, this one included: a total, so that a retry counts once.
+        own: What all the planner's turns used up so far, this one included: a total, so that a retry counts once.
         recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
             in `spawned` at most 100: the rest comes with the next turns.
-        need: Tokens that the next model call would need, after `out_of_budget`.
+        need: What the next model call would need, after `out_of_budget`.
         until: When a turn that was `suspended` for its model is worth another try, in seconds since the epoch.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.
@@ -131,12 +134,12 @@ class TurnOutcome(BaseModel):
 
     decision: Decision
     seq: int
-    own_tokens: int
+    own: Amount
     spawned: tuple[Spawned, ...] = ()
     cancelled: tuple[ChildKey, ...] = ()
     recovered: tuple[Spawned, ...] = ()
     finish: Finish | None = None
-    need: int = 0
+    need: Amount = Amount()
     until: float = 0.0
     why: str = ""
     board: str = ""

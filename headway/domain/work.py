@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
@@ -18,8 +18,10 @@ class WorkOrder(BaseModel):
     Attributes:
         task: Where the task's text lies.
         attempt: From 1; a higher one starts with a fresh workspace and epoch, and is told how the earlier ones ended.
-        tokens: All that the task may use up so far, over its attempts.
+        granted: All that the task may use up so far, over its attempts.
         more: Whether more may be granted when that is used up, by ending as `suspended`.
+        renewed: What the control record said of it, when this was asked; at a newer word the worker is suspended.
+        amendments: Where the texts lie in the run's log that this task carries beside its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,8 +31,10 @@ class WorkOrder(BaseModel):
     task: Ref
     title: str
     attempt: int = 1
-    tokens: int
+    granted: Amount
     more: bool = True
+    renewed: int = 0
+    amendments: tuple[int, ...] = ()
 
 
 class WorkerDone(BaseModel):
@@ -50,7 +54,8 @@ class WorkerSuspended(BaseModel):
     """The worker stopped between two steps, with its log and workspace as they are, and is to be resumed.
 
     Attributes:
-        why: `grant`: its slice is used up and `need` tokens are missing; `parked`, `paused`: the way is not free.
+        why: `grant`: its slice is used up and `need` is missing; `parked`, `paused`: the way is not free.
+        spent: All that the task used up so far; None where it was stopped too soon to say.
         until: When a parked one is worth another try, in seconds since the epoch.
     """
 
@@ -58,8 +63,8 @@ class WorkerSuspended(BaseModel):
 
     outcome: Literal["suspended"] = "suspended"
     why: Literal["grant", "parked", "paused"]
-    spent: Amount = Amount()
-    need: int = 0
+    spent: Amount | None = None
+    need: Amount = Amount()
     until: float = 0.0
 
 
@@ -131,9 +136,13 @@ class StoredHandoff(BaseModel):
 
 
 class Ask(BaseModel):
-    """Signal of a child to its parent: the slice is used up.
+    """Signal of a child to its parent: the slice is used up; or, with a higher `cut`, a part of it is given back.
 
-    `granted` is the total the child has, so that an ask that comes twice is answered once.
+    Attributes:
+        granted: The total that the child has, so that an ask that comes twice is answered once.
+        stuck: Nothing goes on below the child either, until it gets more.
+        cut: How often it gave back. What was granted before the parent heard of the last time is void: it went to a
+            child that held more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -141,15 +150,28 @@ class Ask(BaseModel):
     child: ChildKey
     granted: Amount
     need: Amount
+    stuck: bool = True
+    cut: int = 0
+
+    def says_as_much_as(self, other: "Ask") -> bool:
+        """Whether a parent that heard this learns nothing from the other that it could act on."""
+        kinds = [(need.tokens > 0, need.tasks > 0, need.micro_usd > 0) for need in (self.need, other.need)]
+        same = (self.granted, self.stuck, self.cut) == (other.granted, other.stuck, other.cut)
+        return kinds[0] == kinds[1] and (same or not other.need)
 
 
 class Grant(BaseModel):
-    """Signal of a parent to its child: the total that it may use now. `final` means that no more will come."""
+    """Signal of a parent to its child: the total that it may use now. `final` means that no more will come.
+
+    Attributes:
+        cut: How often the child gave back, as far as the parent had heard.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     total: Amount
     final: bool = False
+    cut: int = 0
 
 
 class DescribeChildren(BaseModel):
@@ -171,4 +193,4 @@ class TaskResult(BaseModel):
     status: HandoffStatus
     summary: str
     attempts: int
-    tokens: int
+    spent: Bill

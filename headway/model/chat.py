@@ -120,9 +120,9 @@ class ChatAdapter:
         if error := response.get("error") or (choice.get("error") if isinstance(choice, dict) else None):
             raise failure_of_body(error, self._at)
         if not isinstance(choice, dict):
-            raise TransientError(f"{self._at.address}: the answer holds no choice")
+            raise TransientError(f"{self._at.address}: the answer holds no choice", cut_off=True)
         if choice.get("finish_reason") == "error":
-            raise TransientError(f"{self._at.address}: the model's server broke off")
+            raise TransientError(f"{self._at.address}: the model's server broke off", cut_off=True)
         return choice
 
     def _raw(self, message: dict[str, Any], calls: list[dict[str, Any]], text: str) -> dict[str, Any]:

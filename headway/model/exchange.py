@@ -93,11 +93,12 @@ async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
         async with asyncio.timeout(timeout_s):
             return await call
     except TimeoutError:
-        failure = TransientError(f"{at.address}: no answer in time")
+        failure = TransientError(f"{at.address}: no answer in time", cut_off=True)
     except OpenAIError as error:
         failure = failure_of(error, at)
     except httpx2.HTTPError as error:
-        failure = TransientError(f"{at.address}: the answer broke off: {at.clean(type(error).__name__)}")
+        told = f"{at.address}: the answer broke off: {at.clean(type(error).__name__)}"
+        failure = TransientError(told, cut_off=True)
     raise failure
 
 
@@ -108,7 +109,8 @@ def _said(status: int, content: bytes, headers: dict[str, str], at: Circumstance
         body = None
     if not isinstance(body, dict):
         start = at.clean(content[:120].decode(errors="replace"))
-        raise TransientError(f"{at.address}: answered {status} with something else than JSON: {start}")
+        told = f"{at.address}: answered {status} with something else than JSON: {start}"
+        raise TransientError(told, cut_off=True)
     return Said(body, len(content), headers)
 
 

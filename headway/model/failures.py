@@ -126,12 +126,14 @@ def failure_of(error: OpenAIError, at: Circumstance) -> Failure:
     """The reaction to an exception of the openai client."""
     match error:
         case APITimeoutError():
-            return TransientError(f"{at.address}: no answer in time")
+            return TransientError(f"{at.address}: no answer in time", cut_off=_was_sent(error))
         case APIConnectionError():
             why = at.clean(str(error.__cause__ or error) or type(error.__cause__).__name__)
             told = f"{at.address}: cannot be reached: {why}"
             # Who does not even listen listens to nobody; a connection that broke off says nothing about the next one.
-            return Refused("unreachable", told, "", None) if _nobody_there(error) else TransientError(told)
+            if _nobody_there(error):
+                return Refused("unreachable", told, "", None)
+            return TransientError(told, cut_off=_was_sent(error))
         case APIStatusError():
             words = _words_of(error.body, error.message)
             return failure_of_status(error.status_code, error, words, at, reset_in(error.response.headers))
@@ -139,6 +141,11 @@ def failure_of(error: OpenAIError, at: Circumstance) -> Failure:
             return TransientError(f"{at.address}: {at.clean(error.message)}")
         case _:
             return FatalModelError(f"{at.address}: {at.clean(str(error))}")
+
+
+def _was_sent(error: APIConnectionError) -> bool:
+    """Whether the request may have reached the model: every failure but those to get a connection at all."""
+    return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
 
 
 def failure_of_body(error: Any, at: Circumstance) -> Failure:

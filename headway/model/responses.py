@@ -88,7 +88,7 @@ class ResponsesAdapter:
             raise failure_of_body(response.get("error") or {"code": "server_error"}, self._at)
         output = response.get("output")
         if not isinstance(output, list):
-            raise TransientError(f"{self._at.address}: the answer holds no output")
+            raise TransientError(f"{self._at.address}: the answer holds no output", cut_off=True)
         items: list[Item] = []
         raw: list[dict[str, Any]] = []
         taken: set[str] = set()

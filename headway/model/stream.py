@@ -53,4 +53,4 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
     finally:
         await response.aclose()
     # Outside of the handlers, or the client's exception would come along with what it repeats.
-    raise TransientError(failure)
+    raise TransientError(failure, cut_off=True)

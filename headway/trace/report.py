@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from headway.domain.budget import Ceiling
 from headway.domain.handoff import Handoff, HandoffReport
 from headway.domain.run import RunReport
 
@@ -60,11 +61,18 @@ def _table(facts: Facts) -> str:
         ("branch", f"`{report.branch}` at `{report.trunk[:12]}`" if report.branch else "none: nothing landed"),
         ("check on the final trunk", check),
         ("handoffs", ", ".join(f"{count} {status}" for status, count in sorted(report.handoffs.items())) or "none"),
-        ("used", f"{report.spent.tokens:,} tokens, {report.spent.tasks:,} tasks"),
+        ("used", f"{report.spent.tokens:,} tokens, {report.spent.tasks:,} tasks, {report.spent.dollars}"),
+        *([("allowed", _allowed(report.granted))] if report.granted else []),
     ]
     body = "\n".join(f"| {name} | {value} |" for name, value in rows)
     failing = report.check.failing if report.check is not None and not report.check.passed else ""
     return f"| | |\n|---|---|\n{body}" + (f"\n\n```\n{failing}\n```" if failing else "")
+
+
+def _allowed(ceiling: Ceiling) -> str:
+    tokens, tasks = ("any number of" if n == "none" else f"{n:,}" for n in (ceiling.tokens, ceiling.tasks))
+    usd = "no limit in dollars" if ceiling.usd == "none" else f"${ceiling.usd:,.2f}"
+    return f"{tokens} tokens, {tasks} tasks, {usd}"
 
 
 def _spoken(report: HandoffReport) -> str:

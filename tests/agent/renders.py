@@ -94,6 +94,8 @@ VALUES: dict[str, object] = {
     "tokens": "1,200,000",
     "tasks": "412",
     "spawnable": 88,
+    "usd": ", 3.20 dollars",
+    "texts": "Leave the legacy endpoint alone: the partners move in March.",
     "delegate": "yes",
     "outstanding": "\n  - 6.0-0a1b2c3d · Refund gift cards · asked 12 min ago",
     "verdict": "red (exit code 1) at 9f8e7d6c5b4a, 3 min ago\nFAILED tests/test_refunds.py::test_partial",

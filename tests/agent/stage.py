@@ -167,7 +167,7 @@ class Stage:
             "from_seq": from_seq,
             "scope": self.scope,
             "depth": 1,
-            "allowance": PLENTY,
+            "allowance": Amount(tokens=PLENTY),
             "balance": Amount(tokens=PLENTY, tasks=100),
             "spawnable": 100,
             "may_delegate": True,
@@ -207,7 +207,7 @@ class Stage:
             event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
         me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
         ref = Ref(log=ROOT, seq=event.seq, item=0)
-        return WorkOrder(context=self.context, me=me, task=ref, title=title, tokens=PLENTY)
+        return WorkOrder(context=self.context, me=me, task=ref, title=title, granted=Amount(tokens=PLENTY, tasks=1))
 
     def worker(self, clock: Callable[[], float] | None = None) -> WorkerAgent:
         """A worker process's agent."""

@@ -48,5 +48,5 @@ async def test_a_closed_planner_is_told_with_all_that_was_used_up_below_it(stage
     (notice,) = await environment.run(handoffs.describe_children, order)
     assert isinstance(notice, HandoffNotice)
     assert (notice.child, notice.status) == (SUB, HandoffStatus.FAILED)
-    assert notice.spent == Amount(tokens=1_313, tasks=2)
+    assert notice.spent == Amount(tokens=1_313, tasks=2, unpriced=1_313)
     assert await environment.run(handoffs.describe_children, order) == [notice], "the stored one says the same"

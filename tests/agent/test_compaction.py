@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from headway.agent.prompts import Prompts
+from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.domain.turn import Decision
 from headway.rehearsal.playbook import Step
@@ -195,13 +196,14 @@ async def test_what_was_asked_alone_does_not_fit_and_is_said_so(stage: Stage) ->
 async def test_a_note_is_counted_and_asked_for_only_with_what_is_granted(small: Stage) -> None:
     small.serve(tasks={"Write a file": reading()})
     order = small.task()
-    granted = 0
+    granted = Amount(tasks=1)
     for _ in range(200):
-        outcome = await small.work(order.model_copy(update={"tokens": granted}))
+        outcome = await small.work(order.model_copy(update={"granted": granted}))
         if outcome.outcome == "handoff":
             break
         granted += outcome.need
     events = small.log(order.me)
+    assert outcome.spent is not None
     assert outcome.spent.tokens == sum(event.data["tokens"] for event in events if event.type == "llm.response")
     assert any(event.data.get("handover") for event in events if event.type == "llm.response")
 

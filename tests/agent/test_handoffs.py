@@ -20,7 +20,7 @@ async def test_a_planners_own_words_are_stored_with_what_its_children_said(stage
     handoff = stage.handoff(stored.ref)
     assert (handoff.report.summary, handoff.report.notes) == ("All tidy.", "Mind the gap.")
     assert (handoff.facts.children, handoff.facts.harness_made) == ({"done": 3}, "")
-    assert (stored.spent.tokens, stored.spent.tasks) == (outcome.own_tokens, 0)
+    assert (stored.spent.tokens, stored.spent.tasks) == (outcome.own.tokens, 0)
     assert await stage.store_handoff(status=HandoffStatus.FAILED, why="late", **fields) == stored
 
 
@@ -67,7 +67,7 @@ async def test_a_planner_that_is_found_dead_used_up_what_is_below_it_too(stage: 
     done, _ = await stage.done(stage.task())
     fields = {"me": ROOT, "title": "All", "role": "planner", "status": HandoffStatus.FAILED, "why": "terminated"}
     stored = await stage.store_handoff(**fields, whole=True)
-    assert stored.spent.tokens == outcome.own_tokens + done.spent.tokens
+    assert stored.spent.tokens == outcome.own.tokens + done.spent.tokens
     assert stored.spent.tasks == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from headway.agent import last_word
 from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.domain.budget import Amount
 from headway.domain.events import Event, EventType
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName
@@ -16,7 +17,7 @@ from tests.agent.stage import Stage, finish, step, use
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
 SLOW = step(use("shell", command="sleep 1.3"))
-LITTLE = {"tokens": 22_000, "more": False}
+LITTLE = {"granted": Amount(tokens=22_000, tasks=1), "more": False}
 
 
 def event(kind: EventType, **data: Any) -> Event:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoffs_in
@@ -29,10 +30,10 @@ async def test_a_turn_explores_at_a_pinned_commit_and_ends_with_its_decision(sta
     outcome = await stage.turn("k1")
     assert outcome.decision is Decision.WAIT
     assert [(s.kind, s.item, s.priority) for s in outcome.spawned] == [(ChildKind.TASK, 0, 1), (ChildKind.TASK, 1, 0)]
-    assert [s.title for s in outcome.spawned] == ["Write one", ("Look at two " + "x" * 80)[:59] + "…"]
+    assert [s.title for s in outcome.spawned] == ["Write one", ("Look at two " + "x" * 80)[:53] + "…"]
     assert outcome.board == "Two to go."
     assert outcome.pinned == stage.base
-    assert outcome.own_tokens > 0
+    assert outcome.own.tokens > 0
     spawned = outcome.spawned[1]
     text = stage.store.event(stage.task().task.model_copy(update={"seq": spawned.seq})).data["items"][spawned.item]
     assert text["title"] == TASKS[1]["title"]
@@ -212,11 +213,11 @@ async def test_a_server_that_refuses_the_request_ends_the_turn_as_given_up(stage
 
 async def test_without_budget_the_turn_stops_before_a_call_and_goes_on_later_with_what_came_in(stage: Stage) -> None:
     rehearsal = stage.serve(root=[step(use("list_dir")), step(use("git_log")), finish(after_handoffs=1)])
-    first = await stage.turn("k1", allowance=13_000)
+    first = await stage.turn("k1", allowance=Amount(tokens=13_000))
     assert first.decision is Decision.OUT_OF_BUDGET
-    assert first.need > 0
-    assert first.own_tokens < 13_000
-    again = await stage.turn("k1", allowance=13_000)
+    assert first.need.tokens > 0
+    assert first.own.tokens < 13_000
+    again = await stage.turn("k1", allowance=Amount(tokens=13_000))
     assert again == first.model_copy(update={"need": again.need})
     notice = stage.handed_off(ChildKey("1.0-00000000"))
     outcome = await stage.turn("k1", inbox=(notice,))

@@ -122,8 +122,8 @@ async def test_a_turn_that_is_killed_anywhere_goes_on(stage: Stage) -> None:
         expected = expected or outcome
         assert [s.key for s in outcome.spawned] == [s.key for s in expected.spawned]
         assert outcome.recovered == ()
-        assert outcome.own_tokens > paid
-        paid = outcome.own_tokens
+        assert outcome.own.tokens > paid
+        paid = outcome.own.tokens
         rehearsal.stop()
         if died_at is None:
             assert number > 15
@@ -137,7 +137,7 @@ async def test_a_reset_that_decides_the_same_finds_the_same_children(stage: Stag
     again = await stage.turn("k2")
     assert [s.key for s in again.spawned] == [s.key for s in first.spawned]
     assert again.recovered == ()
-    assert again.own_tokens > 2 * first.own_tokens
+    assert again.own.tokens > 2 * first.own.tokens
 
 
 async def test_a_reset_that_decides_otherwise_takes_over_what_is_out(stage: Stage) -> None:

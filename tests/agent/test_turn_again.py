@@ -1,5 +1,6 @@
 """A turn that has ended is asked for again: it tells what it showed, and not what came in since."""
 
+from headway.domain.budget import Amount
 from headway.domain.ids import ChildKey
 from tests.agent.stage import Stage, step, use
 
@@ -19,7 +20,7 @@ async def test_what_came_after_a_turns_end_does_not_count_as_told(stage: Stage) 
 async def test_what_came_while_a_turn_waited_for_budget_is_told_by_it(stage: Stage) -> None:
     stage.serve(root=[step(use("list_dir")), step(use("wait"))])
     first, second = (stage.handed_off(ChildKey(f"1.{n}-00000000")) for n in range(2))
-    short = await stage.turn("k1", allowance=13_000, inbox=(first,))
+    short = await stage.turn("k1", allowance=Amount(tokens=13_000), inbox=(first,))
     assert (short.told, short.steered) == (1, 0)
     ended = await stage.turn("k1", inbox=(first, second))
     assert ended.told == len((first, second))

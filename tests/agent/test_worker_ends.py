@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended
 from headway.rehearsal.playbook import Step
@@ -14,18 +15,20 @@ from tests.agent.stage import Stage, finish, git, say, step, use
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
 LAND = step(use("land", message="Write one"))
-LITTLE = 22_000
+LITTLE = Amount(tokens=22_000, tasks=1)
 """Tokens for one call and a last word."""
 
 
 async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) -> None:
     rehearsal = stage.serve(tasks={TITLE: [WRITE, LAND, finish()]})
     order = stage.task()
-    first = await stage.work(order.model_copy(update={"tokens": 11_500}))
+    first = await stage.work(order.model_copy(update={"granted": Amount(tokens=11_500, tasks=1)}))
     assert isinstance(first, WorkerSuspended)
-    assert (first.why, first.spent.tokens < 11_500, first.need > 0) == ("grant", True, True)
-    again = await stage.work(order.model_copy(update={"tokens": 11_500 + first.need}))
+    assert first.spent is not None
+    assert (first.why, first.spent.tokens < 11_500, first.need.tokens > 0) == ("grant", True, True)
+    again = await stage.work(order.model_copy(update={"granted": Amount(tokens=11_500, tasks=1) + first.need}))
     assert isinstance(again, WorkerSuspended)
+    assert again.spent is not None
     assert again.spent.tokens > first.spent.tokens
     outcome, _ = await stage.done(order)
     assert outcome.status is HandoffStatus.DONE
@@ -34,7 +37,7 @@ async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) 
 
 async def test_without_more_to_come_the_work_is_handed_off_as_it_stands(stage: Stage) -> None:
     stage.serve(tasks={TITLE: [WRITE, WRITE, LAND]})
-    outcome, handoff = await stage.done(stage.task().model_copy(update={"tokens": LITTLE, "more": False}))
+    outcome, handoff = await stage.done(stage.task().model_copy(update={"granted": LITTLE, "more": False}))
     assert (outcome.status, outcome.retry) == (HandoffStatus.PARTIAL, False)
     assert outcome.summary.startswith("budget")
     assert handoff.facts.harness_made.startswith("budget")
@@ -144,7 +147,7 @@ async def test_a_worker_that_is_cancelled_leaves_everything_and_goes_on_later(st
 async def test_a_worker_that_is_ended_from_outside_keeps_its_work_and_hands_off_once(stage: Stage) -> None:
     stage.serve(tasks={TITLE: [WRITE, LAND]})
     order = stage.task()
-    suspended = await stage.work(order.model_copy(update={"tokens": 11_500}))
+    suspended = await stage.work(order.model_copy(update={"granted": Amount(tokens=11_500, tasks=1)}))
     assert isinstance(suspended, WorkerSuspended)
     end = EndWorker(order=order, status=HandoffStatus.CANCELLED, why="cancelled")
     done = await stage.worker().end(end)

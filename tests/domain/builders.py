@@ -2,7 +2,7 @@
 
 from pydantic_core import to_json
 
-from headway.domain.budget import Amount
+from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_key, root_planner_id
 from headway.domain.outstanding import Outstanding, nothing_lent
@@ -18,6 +18,8 @@ COMMIT = Oid("c" * 40)
 NOW = 1_760_000_000.0
 WORST_CALL = 1_000
 TASK_TOKENS = 50_000
+WORST = Amount(tokens=WORST_CALL)
+TASK = Amount(tokens=TASK_TOKENS, tasks=1, micro_usd=UNLIMITED)
 SLICE = 5_000
 """The first slice of a task under these two."""
 
@@ -37,7 +39,7 @@ def context(**changes: object) -> RunContext:
 
 def books(tokens: int = 1_000_000, tasks: int = 100) -> Outstanding:
     """The books of a planner that was granted so much."""
-    return nothing_lent(Amount(tokens=tokens, tasks=tasks), WORST_CALL, TASK_TOKENS)
+    return nothing_lent(Amount(tokens=tokens, tasks=tasks), WORST, TASK)
 
 
 def planner(tokens: int = 1_000_000, tasks: int = 100, **changes: object) -> PlannerState:
@@ -83,9 +85,7 @@ def notice(
 
 def outcome(state: PlannerState, decision: Decision, *asked: Spawned, **more: object) -> TurnOutcome:
     """How a planner's next turn ends."""
-    told = TurnOutcome(
-        decision=decision, seq=state.seq + 10, own_tokens=state.books.purse.own.tokens, spawned=asked, pinned=COMMIT
-    )
+    told = TurnOutcome(decision=decision, seq=state.seq + 10, own=state.books.purse.own, spawned=asked, pinned=COMMIT)
     return told.model_copy(update=more)
 
 

@@ -9,20 +9,25 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
+from headway.agent.usage import missing
 from headway.domain.budget import Amount
+from headway.domain.control import Control, SetLimits
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of, parent_of
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
+from headway.domain.slice import Slice
 from headway.domain.turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
 from headway.domain.work import Ask, Grant
 from tests.domain.builders import NOW, RUN, WORST_CALL, outcome, prepared, spawned
 
+WORST_USD = 300
+
 CANCEL: Literal["cancel"] = "cancel"
 """Temporal's own message: end."""
 
-Message = HandoffNotice | Ask | Grant | Literal["cancel"]
+Message = HandoffNotice | Ask | Grant | Control | Literal["cancel"]
 ENDS = [HandoffStatus.DONE] * 4 + [HandoffStatus.PARTIAL, HandoffStatus.FAILED, HandoffStatus.BLOCKED]
 
 
@@ -31,11 +36,12 @@ class WorkerSim:
     """A task at work: it uses tokens, asks when its slice is used up, and hands off once."""
 
     me: AgentId
-    total: Amount
+    slice: Slice
     appetite: int
-    used: int = 0
+    used: Amount = field(default_factory=lambda: Amount(tasks=1))
+    recall: int = 0
+    need: Amount = field(default_factory=Amount)
     waits: bool = False
-    final: bool = False
     handed: bool = False
 
 
@@ -44,7 +50,8 @@ class PlannerSim:
     """A planner's workflow around its state."""
 
     state: PlannerState
-    asked_with: Amount | None = None
+    asked_with: Ask | None = None
+    control_told: int = 0
     stirred: bool = True
     thinking: PlanTurn | None = None
     handed: bool = False
@@ -57,26 +64,40 @@ class Fleet:
 
     Attributes:
         fuel: Children that may still be asked for; without it planners only finish.
+        changes: How often the user may still change the limits, or wait for what comes of it.
+        highest: The highest limits that the run ever had.
         hopeful: How often a planner's agent does not give up.
     """
 
     def __init__(
-        self, random: Random, *, tokens: int, tasks: int, fuel: int, hopeful: float = 1.0, **facts: object
+        self,
+        random: Random,
+        *,
+        tokens: int,
+        tasks: int,
+        usd: int,
+        fuel: int,
+        hopeful: float = 1.0,
+        changes: int = 0,
+        **facts: object,
     ) -> None:
         self.random = random
         self.now = NOW
         self.fuel = fuel
         self.hopeful = hopeful
+        self.changes = changes
         self.steps = 0
         self.mail: dict[tuple[AgentId, AgentId], deque[Message]] = {}
         self.workers: dict[AgentId, WorkerSim] = {}
         self.planners: dict[AgentId, PlannerSim] = {}
         self.run = RunState()
         start = prepared(tokens, tasks)
-        start = start.model_copy(update={"context": start.context.model_copy(update=facts)})
-        self.context = start.context
+        self.highest = start.budget.model_copy(update={"micro_usd": usd})
+        context = start.context.model_copy(update={"worst_usd": WORST_USD, **facts})
+        start = start.model_copy(update={"context": context, "budget": self.highest})
+        self.context = context
         key = self.run.begin(start, NOW)
-        self._new_planner(child_id(AgentId(RUN), key), "The whole run", 1, start.budget)
+        self._new_planner(child_id(AgentId(RUN), key), "The whole run", 1, start.budget, Control())
 
     # The world's choice: what happens next
 
@@ -88,6 +109,7 @@ class Fleet:
         """
         while self.run.root is None:
             self.steps += 1
+            assert self.highest.covers(self.used), f"beyond the limit:\n{self.picture()}"
             assert self.steps < most, f"no end after {most} steps:\n{self.picture()}"
             choices = self._choices()
             if not choices:
@@ -100,6 +122,7 @@ class Fleet:
     def _choices(self) -> list[tuple[str, object]]:
         found: list[tuple[str, object]] = [("deliver", pair) for pair, letters in self.mail.items() if letters]
         found += [("work", w) for w in self.workers.values() if not w.handed and not w.waits]
+        found += [("change", None)] if self.changes and self.random.random() < 0.05 else []
         for planner in self.planners.values():
             if planner.handed:
                 continue
@@ -119,9 +142,47 @@ class Fleet:
         open_planners = [planner.state for planner in self.planners.values() if not planner.handed]
         alarms = [state.wake_at(self.now) for state in open_planners]
         alarms += [state.context.deadline for state in open_planners if state.closing is None]
+        alarms += [self.run.overdue] if self.run.phase == "hold" else []
         later = [at for at in alarms if at is not None and at > self.now]
         assert later, f"everybody sleeps for ever:\n{self.picture()}"
-        self.now = min(later)
+        if self.changes and self.run.phase == "hold":
+            self._change(None)
+        else:
+            self.now = min(later)
+            self._tell_root()
+
+    @property
+    def used(self) -> Amount:
+        """All that was really used up."""
+        own = [planner.state.books.purse.own for planner in self.planners.values()]
+        return sum([worker.used for worker in self.workers.values()], sum(own, Amount()))
+
+    def _change(self, _: object) -> None:
+        """The user changes the limits to something else, or says the same again."""
+        self.changes -= 1
+        order = SetLimits(
+            request=str(self.changes),
+            tokens=self.random.choice((None, 2_000, 50_000, 300_000, "none")),
+            tasks=self.random.choice((None, 3, 500)),
+            usd=self.random.choice((None, 0.002, 0.05, 1.0, "none")),
+            hours=self.random.choice((1_000.0, "none")),
+        )
+        self.run.set_limits(order)
+        assert self.run.granted is not None
+        self.highest = self.highest.most(self.run.granted)
+        self._tell_root()
+
+    def _tell_root(self) -> None:
+        books, control = self.run.books, self.run.book.control
+        assert books is not None
+        for key in books.children:
+            root = child_id(AgentId(RUN), key)
+            if control.version != self.run.told:
+                self.run.told = control.version
+                self._send(AgentId(RUN), root, control)
+            grant = self.run.lend_more(self.now)
+            if grant is not None:
+                self._send(AgentId(RUN), root, grant)
 
     def picture(self) -> str:
         """How everything stands, for a failure."""
@@ -153,19 +214,20 @@ class Fleet:
         if isinstance(message, HandoffNotice):
             self.run.take_handoff(message)
         elif isinstance(message, Ask):
-            books.take_ask(message.child, message.granted, message.need)
-            for answer in books.answers():
-                grant = Grant(total=answer.total, final=answer.final)
-                self._send(AgentId(RUN), child_id(AgentId(RUN), answer.child), grant)
+            books.take_ask(message.child, message.granted, message.need, cut=message.cut, stuck=message.stuck)
+            self._tell_root()
 
     def _tell_worker(self, worker: WorkerSim, message: Message) -> None:
         if worker.handed:
             return
         if isinstance(message, Grant):
-            more = worker.total.most(message.total)
-            worker.final = worker.final or message.final
-            worker.waits = worker.waits and not (worker.final or more != worker.total)
-            worker.total = more
+            before = worker.slice.model_copy()
+            worker.slice.take(message)
+            worker.waits = worker.waits and worker.slice == before
+        elif isinstance(message, Control):
+            worker.recall = max(worker.recall, message.recall)
+            if worker.waits and worker.slice.give_back(worker.used, worker.recall):
+                self._ask(worker)
         else:
             self._hand_off(worker, HandoffStatus.CANCELLED)
 
@@ -181,48 +243,57 @@ class Fleet:
                     waits = state.books.anything_waits or state.need or state.wake_at(self.now) != before
                     planner.stirred = planner.stirred or bool(waits)
             case Ask():
-                state.books.take_ask(message.child, message.granted, message.need)
+                state.books.take_ask(message.child, message.granted, message.need, cut=message.cut, stuck=message.stuck)
                 planner.stirred = True
             case Grant():
-                state.take_grant(message.total, final=message.final)
+                state.take_grant(message)
                 planner.asked_with, planner.stirred = None, True
+            case Control():
+                state.take_control(message)
+                planner.stirred = True
             case _:
                 self._cancel(planner)
 
     # Workers
 
     def _work(self, worker: WorkerSim) -> None:
-        free = worker.total.tokens - worker.used
-        if worker.used >= worker.appetite:
+        worst = Amount(tokens=WORST_CALL, micro_usd=WORST_USD)
+        if worker.slice.give_back(worker.used, worker.recall):
+            worker.need = Amount(tokens=1, micro_usd=1)
+            self._ask(worker)
+        elif worker.used.tokens >= worker.appetite:
             self._hand_off(worker, self.random.choice(ENDS))
-        elif free >= min(WORST_CALL, worker.appetite - worker.used):
-            worker.used = min(worker.used + free, worker.appetite)
-        elif worker.final:
+        elif not (need := missing(worker.used, worst, worker.slice.total, dollars=True)):
+            usd = self.random.randint(0, WORST_USD)
+            worker.used += Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=usd)
+        elif worker.slice.final:
             self._hand_off(worker, HandoffStatus.PARTIAL)
         else:
-            worker.waits = True
-            ask = Ask(child=key_of(worker.me), granted=worker.total, need=Amount(tokens=WORST_CALL - free))
-            self._send(worker.me, parent_of(worker.me), ask)
+            worker.need = need
+            self._ask(worker)
+
+    def _ask(self, worker: WorkerSim) -> None:
+        worker.waits = True
+        self._send(worker.me, parent_of(worker.me), worker.slice.ask(key_of(worker.me), worker.need))
 
     def _hand_off(self, worker: WorkerSim, status: HandoffStatus) -> None:
         worker.handed = True
-        spent = Amount(tokens=worker.used, tasks=1)
-        self._send(
-            worker.me, parent_of(worker.me), HandoffNotice(child=key_of(worker.me), status=status, seq=9, spent=spent)
-        )
+        said = HandoffNotice(child=key_of(worker.me), status=status, seq=9, spent=worker.used)
+        self._send(worker.me, parent_of(worker.me), said)
 
     # Planners
 
-    def _new_planner(self, me: AgentId, title: str, depth: int, granted: Amount) -> None:
+    def _new_planner(self, me: AgentId, title: str, depth: int, granted: Amount, control: Control) -> None:
         state = PlannerState(
             context=self.context,
             me=me,
             title=title,
             scope=self.run.prepared.scope if self.run.prepared else prepared().scope,
             depth=depth,
-            books=nothing_lent(granted, self.context.worst_call, self.context.task_tokens),
+            books=nothing_lent(granted, self.context.worst, self.context.task),
+            control=control,
         )
-        self.planners[me] = PlannerSim(state)
+        self.planners[me] = PlannerSim(state, control_told=control.version)
 
     def _act(self, planner: PlannerSim) -> None:
         self._errands(planner)
@@ -252,32 +323,48 @@ class Fleet:
             self._start(state, key)
         answers = state.books.answers()
         for answer in answers:
-            self._send(state.me, child_id(state.me, answer.child), Grant(total=answer.total, final=answer.final))
-        need, granted = state.shortfall(), state.books.purse.granted
-        if need != Amount() and planner.asked_with != granted:
-            planner.asked_with = granted
-            self._send(state.me, parent_of(state.me), Ask(child=key_of(state.me), granted=granted, need=need))
+            grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
+            self._send(state.me, child_id(state.me, answer.child), grant)
+        if state.control.version != planner.control_told:
+            planner.control_told = state.control.version
+            for key, child in state.books.children.items():
+                if child.lent is not None:
+                    self._send(state.me, child_id(state.me, key), state.control)
+        self._ask_parent(planner)
         self.check(planner)
+
+    def _ask_parent(self, planner: PlannerSim) -> None:
+        state, before = planner.state, planner.asked_with
+        gave_back = planner.thinking is None and state.give_back()
+        due = state.wake_at(self.now)
+        ask = state.ask(busy=planner.thinking is not None or (due is not None and due <= self.now))
+        nothing = not ask.need and (before is None or state.depth > 1)
+        if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
+            return
+        planner.asked_with = ask
+        self._send(state.me, parent_of(state.me), ask)
 
     def _start(self, state: PlannerState, key: ChildKey) -> None:
         child, me = state.books.children[key], child_id(state.me, key)
         assert child.lent is not None
         if child.kind is ChildKind.PLANNER:
-            self._new_planner(me, child.title, state.depth + 1, child.lent)
+            self._new_planner(me, child.title, state.depth + 1, child.lent, state.control)
         else:
-            self.workers[me] = WorkerSim(me, child.lent, self.random.choice((1, 700, 4_000, 20_000, 60_000)))
+            appetite = self.random.choice((1, 700, 4_000, 20_000, 60_000))
+            held = Slice.first(child.lent, state.control.recall)
+            self.workers[me] = WorkerSim(me, held, appetite, recall=state.control.recall)
 
     def _conclude(self, planner: PlannerSim) -> None:
         """The turn ends as the world likes, within what it was told it may do."""
         order, state = planner.thinking, planner.state
         assert order is not None
         planner.thinking = None
-        used = state.books.purse.own.tokens
-        cost = self.random.randint(1, WORST_CALL)
-        if used + cost > order.allowance:
-            told = outcome(state, Decision.OUT_OF_BUDGET, own_tokens=used, need=cost)
+        used = state.books.purse.own
+        cost = Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=self.random.randint(0, WORST_USD))
+        if missing(used, cost, order.allowance, dollars=True):
+            told = outcome(state, Decision.OUT_OF_BUDGET, own=used, need=cost)
         else:
-            told = self._decision(order, state).model_copy(update={"own_tokens": used + cost})
+            told = self._decision(order, state).model_copy(update={"own": used + cost})
         planner.asked += [child.key for child in told.spawned]
         for key in state.take_turn(order, told, self.now):
             self._send(state.me, child_id(state.me, key), CANCEL)
@@ -342,6 +429,7 @@ class Fleet:
         purse, children = state.books.purse, state.books.children
         lent = sum((child.lent or Amount() for child in children.values()), Amount())
         assert purse.lent == lent
+        # A turn uses what was free when it began; what came back to the parent meanwhile is not a part of that.
         assert purse.balance.covers(Amount()), f"overdrawn: {purse}"
         assert len(planner.told) == len(set(planner.told)), "a handoff counted twice"
         assert {*planner.told, *children} == {*planner.asked}, "a child was forgotten"

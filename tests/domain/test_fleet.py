@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.budget import UNLIMITED
 from tests.domain.builders import NOW
 from tests.domain.fleet import Fleet
 
@@ -15,6 +15,9 @@ fleets = st.builds(
     tokens=st.sampled_from((900, 5_000, 12_000, 40_000, 90_000, 200_000, 600_000, 5_000_000, UNLIMITED)),
     tasks=st.sampled_from((1, 2, 5, 20, 1000)),
     task_tokens=st.sampled_from((500, 1_500, 10_000, 50_000, UNLIMITED)),
+    usd=st.sampled_from((900, 3_000, 20_000, 200_000, UNLIMITED, UNLIMITED)),
+    task_usd=st.sampled_from((300, 3_000, UNLIMITED)),
+    changes=st.sampled_from((0, 0, 1, 5)),
     fuel=st.integers(0, 40),
     hopeful=st.sampled_from((1.0, 1.0, 0.7, 0.2, 0.0)),
     deadline=st.sampled_from((None, None, NOW + 7, NOW + 70)),
@@ -25,16 +28,9 @@ fleets = st.builds(
 @given(fleet=fleets)
 def test_every_run_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
     fleet.play(STEPS)
-    root, granted = fleet.run.root, prepared_budget(fleet)
+    root = fleet.run.root
     assert root is not None
     assert all(worker.handed for worker in fleet.workers.values())
     assert all(planner.handed for planner in fleet.planners.values())
-    own = sum(planner.state.books.purse.own.tokens for planner in fleet.planners.values())
-    used = Amount(tokens=own + sum(worker.used for worker in fleet.workers.values()), tasks=len(fleet.workers))
-    assert root.spent == used
-    assert granted.covers(used)
-
-
-def prepared_budget(fleet: Fleet) -> Amount:
-    assert fleet.run.prepared is not None
-    return fleet.run.prepared.budget
+    assert root.spent == fleet.used
+    assert fleet.highest.covers(fleet.used)

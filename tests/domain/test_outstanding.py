@@ -5,7 +5,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
 from headway.domain.outstanding import MAX_FOREIGN, RECENT, Answer, Outstanding, nothing_lent
 from headway.domain.turn import ChildKind, Spawned
-from tests.domain.builders import SLICE, TASK_TOKENS, WORST_CALL, books, notice, spawned
+from tests.domain.builders import SLICE, TASK, TASK_TOKENS, WORST, WORST_CALL, books, notice, spawned
 
 SUB_PLANNER_LEAST = 4 * WORST_CALL
 
@@ -13,8 +13,8 @@ SUB_PLANNER_LEAST = 4 * WORST_CALL
 def with_lendable(tokens: int, tasks: int = 100, task_tokens: int = TASK_TOKENS) -> Outstanding:
     """Books that can lend exactly so much, beside the planner's own reserve."""
     for granted in (2 * tokens, tokens + RESERVED_CALLS * WORST_CALL, tokens * 10 // 9):
-        made = nothing_lent(Amount(tokens=granted, tasks=tasks), WORST_CALL, task_tokens)
-        if made.purse.lendable(WORST_CALL).tokens == tokens:
+        made = nothing_lent(Amount(tokens=granted, tasks=tasks), WORST, TASK.model_copy(update={"tokens": task_tokens}))
+        if made.purse.lendable(WORST).tokens == tokens:
             return made
     raise AssertionError(tokens)
 
@@ -287,7 +287,7 @@ def test_what_an_adopted_child_says_it_holds_is_booked_even_beyond_the_purse() -
     made.take_ask(child.key, Amount(tokens=9 * SLICE, tasks=1), Amount(tokens=10))
     assert made.purse.lent == Amount(tokens=9 * SLICE, tasks=1)
     assert made.purse.balance.tokens < 0
-    assert made.purse.lendable(WORST_CALL).tokens == 0
+    assert made.purse.lendable(WORST).tokens == 0
     assert made.to_start() == ()
 
 

@@ -13,6 +13,7 @@ from headway.domain.ids import ChildKey
 from headway.domain.outstanding import Answer
 from headway.domain.planning import IDLE_WAITS, PlannerState
 from headway.domain.turn import ChildKind, Decision, Final, Finish, Spawned
+from headway.domain.work import Grant
 from tests.domain.builders import NOW, TASK_TOKENS, WORST_CALL, notice, outcome, planner, spawned
 
 NOTHING = Amount()
@@ -100,7 +101,7 @@ class PlannerLife(RuleBasedStateMachine):
             recovered=tuple(child for child in lost if child.key not in keys),
             cancelled=tuple(key for i, key in enumerate(state.books.children) if i in cancels),
             finish=Finish(status=status, seq=1, summary="") if decision is Decision.FINISH else None,
-            own_tokens=min(order.allowance, state.books.purse.own.tokens + WORST_CALL // 2),
+            own=order.allowance.least(state.books.purse.own + Amount(tokens=WORST_CALL // 2)),
         )
         for child in [*told.recovered, *new]:
             self.asked += [] if child.key in self.asked else [child.key]
@@ -114,7 +115,9 @@ class PlannerLife(RuleBasedStateMachine):
     def runs_out_of_budget(self, need: int) -> None:
         order = self.state.next_turn("run")
         self.state.take_turn(
-            order, outcome(self.state, Decision.OUT_OF_BUDGET, need=order.balance.tokens + need), self.now
+            order,
+            outcome(self.state, Decision.OUT_OF_BUDGET, need=Amount(tokens=order.balance.tokens + need)),
+            self.now,
         )
 
     @rule()
@@ -175,7 +178,7 @@ class PlannerLife(RuleBasedStateMachine):
     @rule(final=st.booleans())
     def an_old_grant_comes_late(self, *, final: bool) -> None:
         before = self.state.books.purse.granted
-        self.state.take_grant(Amount(tokens=1, tasks=1), final=self.state.books.no_more and final)
+        self.state.take_grant(Grant(total=Amount(tokens=1, tasks=1), final=self.state.books.no_more and final))
         assert self.state.books.purse.granted == before
 
     @precondition(lambda self: self.pasts and self.resets < 3)
@@ -308,7 +311,7 @@ class PlannerLife(RuleBasedStateMachine):
     def _grant(self, total: Amount, *, final: bool) -> None:
         if self.pasts:
             self.pasts[-1].later.append((total, final))
-        self.state.take_grant(total, final=final)
+        self.state.take_grant(Grant(total=total, final=final))
 
     def _errands(self) -> None:
         state = self.state

@@ -15,6 +15,7 @@ from headway.domain.planning import (
 )
 from headway.domain.refs import Ref
 from headway.domain.turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
+from headway.domain.work import Grant
 from tests.domain.builders import (
     COMMIT,
     NOW,
@@ -114,7 +115,7 @@ def test_a_handoff_that_was_told_before_wakes_nobody() -> None:
 
 def test_a_planner_without_budget_sleeps_until_more_comes() -> None:
     state, _ = at_rest()
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=10**9))
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=10**9)))
     state.steers.append(STEER)
     assert state.wake_at(NOW) is None
     assert state.shortfall().tokens >= 10**9
@@ -163,7 +164,7 @@ def test_a_turn_that_was_cut_short_is_asked_for_again_with_everything(decision: 
     state.take_handoff(notice(keys[0]), NOW)
     state.steers.append(STEER)
     order = state.next_turn("run")
-    state.take_turn(order, outcome(state, decision, own_tokens=70), NOW)
+    state.take_turn(order, outcome(state, decision, own=Amount(tokens=70)), NOW)
     assert state.books.purse.own.tokens == 70
     again = state.next_turn("run")
     assert (again.key, again.turn, again.from_seq) == (order.key, order.turn, order.from_seq)
@@ -225,7 +226,7 @@ def test_a_sub_planner_may_ask_for_more_tasks_than_its_slice_holds_until_there_a
         state.books.ask_for(spawned(1, index))
     assert len(state.books.to_start()) == 9
     assert state.shortfall().tasks == 3, "its parent is asked for what waits"
-    state.take_grant(Amount(tokens=1_000_000, tasks=9), final=True)
+    state.take_grant(Grant(total=Amount(tokens=1_000_000, tasks=9), final=True))
     assert state.next_turn("run").spawnable == 0
 
 
@@ -244,17 +245,17 @@ def test_only_above_the_deepest_level_may_a_planner_delegate(depth: int, *, may:
 
 def test_a_planner_s_own_turns_may_use_the_reserve_too() -> None:
     state = planner(tokens=40_000)
-    take(state, outcome(state, Decision.WAIT, *(spawned(1, index) for index in range(9)), own_tokens=500))
+    take(state, outcome(state, Decision.WAIT, *(spawned(1, index) for index in range(9)), own=Amount(tokens=500)))
     state.books.to_start()
     order = state.next_turn("run")
-    assert order.allowance == 40_000 - state.books.purse.lent.tokens
-    assert order.balance.tokens == order.allowance - 500
+    assert order.allowance.tokens == 40_000 - state.books.purse.lent.tokens
+    assert order.balance.tokens == order.allowance.tokens - 500
 
 
 def test_a_turn_s_own_tokens_are_a_total_so_that_a_retry_counts_once() -> None:
     state = planner()
     for total in (500, 500, 300):
-        take(state, outcome(state, Decision.GO_ON, own_tokens=total))
+        take(state, outcome(state, Decision.GO_ON, own=Amount(tokens=total)))
     assert state.books.purse.own == Amount(tokens=500)
 
 
@@ -323,7 +324,7 @@ def test_an_agent_that_went_on_may_give_up_again(between: Decision) -> None:
 def test_a_fresh_epoch_that_waits_for_budget_is_still_fresh() -> None:
     state = planner()
     take(state, outcome(state, Decision.GAVE_UP))
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=1))
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=1)))
     assert state.next_turn("run").fresh
 
 
@@ -402,32 +403,32 @@ def test_a_planner_asks_its_parent_for_what_its_children_and_its_own_turn_need()
     take(state, outcome(state, Decision.WAIT, spawned(1, 0), spawned(1, 1)))
     state.books.to_start()
     assert state.shortfall() == Amount(tokens=SLICE)
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=70))
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=70)))
     assert state.shortfall() == Amount(tokens=SLICE + 70)
 
 
 def test_a_grant_is_a_total_so_that_it_counts_once_in_any_order() -> None:
     state = planner(tokens=100, tasks=1)
     for total in (Amount(tokens=300, tasks=2), Amount(tokens=200, tasks=5), Amount(tokens=300, tasks=2)):
-        state.take_grant(total, final=False)
+        state.take_grant(Grant(total=total, final=False))
     assert state.books.purse.granted == Amount(tokens=300, tasks=5)
 
 
 def test_a_turn_goes_on_when_enough_was_granted_or_given_back() -> None:
     state = planner(tokens=1000)
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=WORST_CALL * 2))
-    state.take_grant(Amount(tokens=1500), final=False)
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=WORST_CALL * 2)))
+    state.take_grant(Grant(total=Amount(tokens=1500), final=False))
     state.tick(NOW)
     assert state.wake_at(NOW) is None
-    state.take_grant(Amount(tokens=2000), final=False)
+    state.take_grant(Grant(total=Amount(tokens=2000), final=False))
     state.tick(NOW)
     assert state.wake_at(NOW) == NOW
 
 
 def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_children_have() -> None:
     state, keys = at_rest(tasks=1)
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=10**9))
-    state.take_grant(Amount(), final=True)
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=10**9)))
+    state.take_grant(Grant(total=Amount(), final=True))
     state.tick(NOW)
     assert state.closing is None, "what its child gives back may do"
     state.take_handoff(notice(keys[0]), NOW)

@@ -1,16 +1,18 @@
 import pytest
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill
 from headway.domain.check import CheckVerdict
+from headway.domain.control import SetLimits
 from headway.domain.details import planner_details, run_details
+from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
-from headway.domain.outstanding import Answer
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import Outcome, Published, outcome_of
 from headway.domain.running import ATTENTION_SECONDS, RunState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision
+from headway.domain.work import Grant
 from tests.domain.builders import COMMIT, NOW, ROOT, RUN, notice, outcome, planner, prepared, spawned, take
 
 PASSED = CheckVerdict(commit=COMMIT, passed=True, why="passed")
@@ -57,11 +59,115 @@ def test_the_root_planner_is_lent_everything() -> None:
     assert (state.phase, state.branch, state.trunk) == ("running", "headway/demo/main", COMMIT)
 
 
-def test_a_root_planner_that_asks_for_more_than_everything_is_refused() -> None:
+def holding() -> tuple[RunState, ChildKey]:
+    """A run whose root planner asks for more than everything."""
     state, root = begun()
     assert state.books is not None
     state.books.take_ask(root, EVERYTHING, Amount(tokens=10))
-    assert state.books.answers() == (Answer(child=root, total=EVERYTHING, final=True),)
+    assert state.lend_more(NOW + 5) is None
+    return state, root
+
+
+def test_at_its_limit_a_run_holds_and_says_what_lets_it_go_on() -> None:
+    state, _ = holding()
+    assert (state.phase, state.overdue) == ("hold", NOW + 5 + 72 * 3600)
+    assert state.notes[-1] == (
+        "the run holds, because its limit is reached; `headway limits demo --tokens 2000000` lets it go on"
+    )
+    assert state.status()["waits_until"] == state.overdue
+    assert "headway limits demo" in run_details(state)
+
+
+def test_a_hold_that_nobody_ends_ends_with_what_there_is() -> None:
+    state, _ = holding()
+    assert state.lend_more(state.overdue - 1) is None
+    assert state.lend_more(state.overdue) == Grant(total=EVERYTHING, final=True)
+    assert state.phase == "running"
+
+
+def test_a_raised_limit_ends_a_hold_and_goes_to_the_root_planner_at_once() -> None:
+    state, _ = holding()
+    said = state.set_limits(SetLimits(request="1", tokens=1_500_000))
+    assert said.startswith("the run may use 1,500,000 tokens, 100 tasks")
+    more = EVERYTHING + Amount(tokens=500_000)
+    assert state.lend_more(NOW + 9) == Grant(total=more)
+    assert (state.phase, state.granted) == ("running", more)
+    assert state.lend_more(NOW + 9) is None
+
+
+def test_a_root_planner_for_which_a_raise_is_not_enough_has_the_run_hold_anew() -> None:
+    state, root = holding()
+    state.set_limits(SetLimits(request="1", tokens=1_000_001))
+    grant = state.lend_more(NOW + 9)
+    assert grant is not None
+    assert state.books is not None
+    state.books.take_ask(root, grant.total, Amount(tokens=9))
+    assert state.lend_more(NOW + 10) is None
+    assert (state.phase, state.parked_at) == ("hold", NOW + 10)
+
+
+def test_a_root_planner_that_helped_itself_ends_the_hold() -> None:
+    state, root = holding()
+    assert state.books is not None
+    state.books.take_ask(root, EVERYTHING, Amount())
+    assert state.lend_more(NOW + 9) == Grant(total=EVERYTHING)
+    assert state.phase == "running"
+
+
+def test_a_lowered_limit_is_recalled_and_lent_again_only_within_it() -> None:
+    state, root = begun()
+    said = state.set_limits(SetLimits(request="1", tokens=300_000))
+    assert "300,000 tokens" in said
+    assert state.book.control.recall == state.book.control.renewed == 1
+    assert state.lend_more(NOW) is None, "the root planner still holds more than that"
+    assert state.books is not None
+    kept = Amount(tokens=250_000, tasks=10)
+    state.books.take_ask(root, kept, Amount(), cut=1001)
+    assert state.lend_more(NOW) == Grant(total=Amount(tokens=300_000, tasks=100), cut=1001)
+
+
+def test_no_limit_is_lower_than_what_is_used_up() -> None:
+    state, root = begun()
+    state.tree = TreeNode(
+        id=ROOT, key=root, kind="planner", title="T", state="waits", spent=Bill(tokens=7_000, tasks=3, usd=0.0)
+    )
+    state.set_limits(SetLimits(request="1", tokens=5, tasks=1))
+    assert state.granted == Amount(tokens=7_000, tasks=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, "nothing is to be changed"),
+        ({"usd": 5.0}, "models.worker.price of a new run's input sets the price"),
+    ],
+)
+def test_a_change_that_cannot_be_kept_is_refused(change: dict[str, float], problem: str) -> None:
+    state, _ = begun()
+    assert state.prepared is not None
+    state.prepared = state.prepared.model_copy(update={"unpriced": ("models.worker.price",)})
+    with pytest.raises(UserError, match=problem):
+        state.check(SetLimits(request="1", **change))
+
+
+def test_hours_count_from_the_start_of_the_run_and_go_with_the_control_record() -> None:
+    state, _ = begun()
+    state.set_limits(SetLimits(request="1", hours=2.0))
+    assert state.book.control.deadline_of(None) == NOW + 7200
+    state.set_limits(SetLimits(request="2", hours="none"))
+    assert state.book.control.deadline_of(NOW) is None
+
+
+def test_an_order_that_comes_twice_is_carried_out_once() -> None:
+    state, _ = begun()
+    order = SetLimits(request="1", tokens=5_000_000)
+    state.take_order(order)
+    state.take_order(order)
+    assert state.asked == [order]
+    state.set_limits(order)
+    state.asked.clear()
+    state.take_order(order)
+    assert state.asked == []
 
 
 def test_the_root_planner_s_first_word_counts() -> None:
@@ -69,7 +175,7 @@ def test_the_root_planner_s_first_word_counts() -> None:
     state.take_handoff(handed(root))
     state.take_handoff(handed(root, HandoffStatus.FAILED))
     assert state.root == handed(root)
-    assert state.status()["spent"] == {"tokens": 700, "tasks": 1}
+    assert state.status()["spent"] == {"tokens": 700, "tasks": 1, "usd": 0.0}
 
 
 def test_a_handoff_before_the_run_began_is_left_to_the_audit() -> None:
@@ -145,13 +251,13 @@ def test_the_status_of_a_run_before_it_is_prepared() -> None:
 
 def test_while_a_run_goes_on_its_status_tells_what_the_tree_last_told() -> None:
     state, root = begun()
-    spent = Amount(tokens=5, tasks=1)
+    spent = Bill(tokens=5, tasks=1)
     state.tree = TreeNode(id=ROOT, key=root, kind="planner", title="T", state="waits", counts={"open": 3}, spent=spent)
     status = state.status()
     assert (status["planner"], status["counts"], status["spent"]) == (
         {"state": "waits", "title": "T"},
         {"open": 3},
-        {"tokens": 5, "tasks": 1},
+        {"tokens": 5, "tasks": 1, "usd": None},
     )
 
 
@@ -164,7 +270,7 @@ def test_a_rehearsal_says_so_first() -> None:
 def test_a_planner_shows_its_children_its_budget_and_its_notes() -> None:
     state = planner(tokens=1_000_000)
     asked = [spawned(1, index) for index in range(15)]
-    take(state, outcome(state, Decision.WAIT, *asked, board="# Plan", own_tokens=1234))
+    take(state, outcome(state, Decision.WAIT, *asked, board="# Plan", own=Amount(tokens=1234)))
     state.books.to_start()
     shown = planner_details(state, "waits")
     assert "**Outstanding (15):**" in shown

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.budget import UNLIMITED, Amount, Purse
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
@@ -30,11 +30,16 @@ MESSAGE = 32 * KB
 """Signals, activity arguments and results."""
 STATE = 512 * KB
 
-TITLES = {"English": "x" * 60, "Chinese": "改" * 60, "quotes": '"\\' * 30, "emoji": "🚀" * 60, "control": "\x01" * 60}
+TITLES = {"English": "x" * 54, "Chinese": "改" * 60, "quotes": '"\\' * 30, "emoji": "🚀" * 60, "control": "\x01" * 60}
 
 RUN = RunName("R" * 61)
 INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")
 TOKENS = 20_000_000
+USD = 20_000_000
+LENT = Amount(tokens=2_000_000, tasks=1, micro_usd=2_000_000)
+
+
+EVERYTHING = Amount(tokens=UNLIMITED, tasks=UNLIMITED, micro_usd=UNLIMITED, unpriced=UNLIMITED)
 
 
 def key(index: int, turn: int = 9000) -> ChildKey:
@@ -58,6 +63,7 @@ CONTEXT = RunContext(
     base=COMMIT,
     deadline=NOW + 86_399.123456,
     worst_call=216_000,
+    worst_usd=2_570_000,
     task_tokens=UNLIMITED,
     attributes=("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth"),
     has_check=True,
@@ -72,14 +78,14 @@ def child(title: str = TITLES["English"], **changes: object) -> Child:
         seq=123_456,
         item=99,
         priority=-1,
-        lent=Amount(tokens=2_000_000, tasks=1),
-        need=Amount(tokens=216_000),
+        lent=LENT,
+        need=Amount(tokens=216_000, micro_usd=2_570_000),
     )
     return full.model_copy(update=changes)
 
 
 def notice(index: int) -> HandoffNotice:
-    spent = Amount(tokens=TOKENS, tasks=1000)
+    spent = Amount(tokens=TOKENS, tasks=1000, micro_usd=USD, unpriced=TOKENS)
     return HandoffNotice(child=key(index), status=HandoffStatus.NOT_NEEDED, seq=123_456, spent=spent)
 
 
@@ -93,13 +99,15 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         scope=Ref(log=planner_at(3), seq=123_456, item=99),
         depth=4,
         books=Outstanding(
-            purse={"granted": {"tokens": UNLIMITED, "tasks": UNLIMITED}},
-            worst_call=CONTEXT.worst_call,
-            task_tokens=UNLIMITED,
+            purse=Purse(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, lent=EVERYTHING),
+            worst=CONTEXT.worst,
+            task=CONTEXT.task,
             children={key(index): child(title) for index in range(count)},
             received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),
             foreign=[key(index, 8000) for index in range(MAX_FOREIGN)],
-            early={key(index, 7000): (Amount(tokens=TOKENS, tasks=1), Amount(tokens=TOKENS)) for index in range(count)},
+            early={
+                key(index, 7000): (LENT, Amount(tokens=TOKENS, micro_usd=USD), 100_000, True) for index in range(count)
+            },
             recent=[closed] * 40,
         ),
         turn=99_999,
@@ -118,6 +126,8 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         pytest.param(child(need=None, cancelled=True), id="cancelled"),
         pytest.param(child(kind=ChildKind.PLANNER, item=0, priority=0), id="a sub-planner that asks"),
         pytest.param(child(recovered=True, need=None), id="recovered"),
+        pytest.param(child(told=2 * 4_000), id="asking after a recall"),
+        pytest.param(child(kind=ChildKind.PLANNER, item=0, priority=0, told=2 * 4_123 + 1), id="stuck"),
     ],
 )
 def test_an_outstanding_child_takes_160_bytes(entry: Child) -> None:
@@ -135,7 +145,7 @@ def test_what_is_at_its_default_is_left_out() -> None:
 
 
 def test_a_handoff_in_the_inbox_takes_256_bytes() -> None:
-    largest = notice(99).model_copy(update={"spent": Amount(tokens=UNLIMITED, tasks=UNLIMITED)})
+    largest = notice(99).model_copy(update={"spent": EVERYTHING})
     assert wire(largest) <= 256
 
 
@@ -163,7 +173,7 @@ def test_the_largest_result_of_a_turn_fits(title: str) -> None:
     told = TurnOutcome(
         decision=Decision.FINISH,
         seq=123_456,
-        own_tokens=TOKENS,
+        own=Amount(tokens=TOKENS),
         spawned=tuple(
             Spawned(key=key(i), kind=ChildKind.TASK, title=in_history(title), seq=123_456, item=i, priority=-1)
             for i in range(SPAWNS_PER_TURN)
@@ -181,7 +191,7 @@ WORK = WorkOrder(
     me=child_id(ME, key(99)),
     task=Ref(log=ME, seq=123_456, item=99),
     title=in_history(TITLES["emoji"]),
-    tokens=UNLIMITED,
+    granted=Amount(tokens=UNLIMITED, tasks=1, micro_usd=UNLIMITED),
 )
 
 
@@ -197,8 +207,8 @@ WORK = WorkOrder(
             context=CONTEXT, me=WORK.me, title=WORK.title, role="worker", status=HandoffStatus.FAILED, why="w" * 4000
         ),
         StoredHandoff(ref=WORK.task, status=HandoffStatus.DONE, summary="s" * 1000, spent=Amount(tokens=UNLIMITED)),
-        Ask(child=key(99), granted=Amount(tokens=UNLIMITED, tasks=UNLIMITED), need=Amount(tokens=UNLIMITED)),
-        Grant(total=Amount(tokens=UNLIMITED, tasks=UNLIMITED), final=True),
+        Ask(child=key(99), granted=EVERYTHING, need=EVERYTHING, cut=10_000_000),
+        Grant(total=EVERYTHING, final=True, cut=10_000_000),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -29,8 +29,8 @@ def test_a_scope_is_called_by_its_first_line() -> None:
     ("title", "carried"),
     [
         ("Fix the parser", "Fix the parser"),
-        ("x" * 60, "x" * 60),
-        ("x" * 61, "x" * 59 + "…"),
+        ("x" * 54, "x" * 54),
+        ("x" * 55, "x" * 53 + "…"),
         ("two\n  lines\tand\x00more", "two lines and more"),
         ("改" * 33, "改" * 33),
         ("改" * 34, "改" * 32 + "…"),

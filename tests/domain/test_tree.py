@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.planning import PlannerState
@@ -34,7 +34,7 @@ def test_a_planner_shows_what_is_open_first_and_then_what_closed_last() -> None:
     ]
     assert (node.id, node.key, node.state, node.more) == (ROOT, key_of(ROOT), "waits", 0)
     assert node.counts == {"done": 1, "failed": 1, "open": 2}
-    assert node.spent == Amount(tokens=1400, tasks=2)
+    assert node.spent == Bill(tokens=1400, tasks=2, usd=0.0)
 
 
 def test_a_child_shows_how_it_stands() -> None:

@@ -28,8 +28,10 @@ async def in_flight(stage: Stage) -> Kept:
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         number = int(order.title.split()[1])
-        if number == 20 and order.tokens < 300_000:
-            return WorkerSuspended(why="grant", spent=Amount(tokens=order.tokens - 10, tasks=1), need=1000)
+        if number == 20 and order.granted.tokens < 300_000:
+            return WorkerSuspended(
+                why="grant", spent=Amount(tokens=order.granted.tokens - 10, tasks=1), need=Amount(tokens=1000)
+            )
         if number >= 12:
             await release.wait()
         elif len(stage.handed) >= 11:
@@ -153,14 +155,16 @@ async def slices(stage: Stage) -> Kept:
             return finish(order)
         if order.turn == 1:
             return outcome(order, Decision.WAIT, spawned=spawn(order, *(f"part {n}" for n in range(4))))
-        if order.allowance < 700_000:
-            return outcome(order, Decision.OUT_OF_BUDGET, need=300_000)
+        if order.allowance.tokens < 700_000:
+            return outcome(order, Decision.OUT_OF_BUDGET, need=Amount(tokens=300_000))
         return finish(order)
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
-        if order.title == "part 0" and order.tokens < 400_000:
-            return WorkerSuspended(why="grant", spent=Amount(tokens=order.tokens - 10, tasks=1), need=1000)
-        return worker_done(order, tokens=order.tokens - 10)
+        if order.title == "part 0" and order.granted.tokens < 400_000:
+            return WorkerSuspended(
+                why="grant", spent=Amount(tokens=order.granted.tokens - 10, tasks=1), need=Amount(tokens=1000)
+            )
+        return worker_done(order, tokens=order.granted.tokens - 10)
 
     stage.plan, stage.work = plan, work
     stage.budget = Amount(tokens=6_000_000, tasks=100)
@@ -179,11 +183,14 @@ async def no_more(stage: Stage) -> Kept:
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         if order.more:
-            return WorkerSuspended(why="grant", spent=Amount(tokens=order.tokens, tasks=1), need=1000)
-        return worker_done(order, HandoffStatus.PARTIAL, tokens=order.tokens)
+            return WorkerSuspended(
+                why="grant", spent=Amount(tokens=order.granted.tokens, tasks=1), need=Amount(tokens=1000)
+            )
+        return worker_done(order, HandoffStatus.PARTIAL, tokens=order.granted.tokens)
 
     stage.plan, stage.work = first_then_finish(*"abcdef"), work
     stage.budget = Amount(tokens=1_000_000, tasks=1000)
+    stage.context_update = stage.context_update | {"hold_s": 1.0}
     await (await stage.start()).result()
     return {"planner-budget-dropped": stage.root, "task-is-refused-more": stage.orders[0].me}
 

@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.temporal_service import TemporalService
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Bill
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_id, child_key
@@ -29,6 +29,7 @@ from headway.domain.run import (
     Published,
     RunContext,
     RunReport,
+    WriteAmendment,
     WriteReport,
     outcome_of,
 )
@@ -55,7 +56,7 @@ BASE = Oid("a" * 40)
 
 def outcome(order: PlanTurn, decision: Decision, **more: Any) -> TurnOutcome:
     """A turn's outcome with the numbers that the log would give."""
-    return TurnOutcome(decision=decision, seq=order.from_seq + 10, own_tokens=order.turn * 100, **more)
+    return TurnOutcome(decision=decision, seq=order.from_seq + 10, own=Amount(tokens=order.turn * 100), **more)
 
 
 def spawn(order: PlanTurn, *titles: str, kind: ChildKind = ChildKind.TASK) -> tuple[Spawned, ...]:
@@ -113,6 +114,7 @@ class Script:
         self.trunks: list[Oid] = []
         self.ended: list[EndWorker] = []
         self.notes: list[Note] = []
+        self.amendments: list[WriteAmendment] = []
         self.published: list[Publish] = []
         self.limits: dict[str, Any] = {}
         self.budget = Amount(tokens=20_000_000, tasks=1000)
@@ -162,6 +164,7 @@ class Script:
                 self.describe_children,
                 self.publish,
                 self.write_note,
+                self.write_amendment,
                 self.write_report,
                 self.end_worker,
             ],
@@ -261,6 +264,11 @@ class Script:
         self.notes.append(order)
         return Ref(log=AgentId(order.run), seq=len(self.notes))
 
+    @activity.defn(name="write_amendment")
+    async def write_amendment(self, order: WriteAmendment) -> Ref:
+        self.amendments.append(order)
+        return Ref(log=AgentId(order.run), seq=1000 + len(self.amendments))
+
     @activity.defn(name="run_check")
     async def run_check(self, order: RunCheck) -> CheckVerdict:
         self.checks.append(order)
@@ -277,7 +285,7 @@ class Script:
             trunk=BASE,
             commits=0,
             check=order.verdict,
-            spent=order.spent,
+            spent=Bill.of(order.spent),
         )
 
     def by_planner(self) -> dict[AgentId, list[PlanTurn]]:

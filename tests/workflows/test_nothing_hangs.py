@@ -6,6 +6,7 @@ import time
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+from headway.domain.budget import Amount
 from headway.domain.ids import Oid
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkOrder
@@ -50,7 +51,7 @@ async def test_a_suspended_turn_is_not_asked_for_again_at_once(script: Script) -
 
     async def plan(order: PlanTurn) -> TurnOutcome:
         if time.monotonic() < until:
-            return TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own_tokens=0)
+            return TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own=Amount(tokens=0))
         return finish(order)
 
     script.plan = plan

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
+from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
@@ -61,7 +62,7 @@ async def test_a_parked_planner_takes_its_turn_at_the_reset(script: Script) -> N
     async def plan(turn: PlanTurn) -> TurnOutcome:
         begun.append(time.time())
         if len(begun) == 1:
-            return TurnOutcome(decision=Decision.SUSPENDED, seq=turn.from_seq, own_tokens=0, until=time.time() + 2)
+            return TurnOutcome(decision=Decision.SUSPENDED, seq=turn.from_seq, own=Amount(), until=time.time() + 2)
         return finish(turn)
 
     script.plan = plan

@@ -51,13 +51,15 @@ async def test_a_worker_gets_its_next_slice_when_it_asks(script: Script) -> None
         return outcome(order, Decision.WAIT, spawned=spawn(order, "long")) if order.turn == 1 else finish(order)
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
-        if order.tokens < 600_000:
-            return WorkerSuspended(why="grant", spent=Amount(tokens=order.tokens - 10, tasks=1), need=1000)
+        if order.granted.tokens < 600_000:
+            return WorkerSuspended(
+                why="grant", spent=Amount(tokens=order.granted.tokens - 10, tasks=1), need=Amount(tokens=1000)
+            )
         return worker_done(order, tokens=590_000)
 
     script.plan, script.work = plan, work
     report = await (await script.start()).result()
-    assert [order.tokens for order in script.orders] == [200_000, 400_000, 600_000]
+    assert [order.granted.tokens for order in script.orders] == [200_000, 400_000, 600_000]
     assert report["spent"]["tokens"] >= 590_000
 
 
@@ -69,11 +71,14 @@ async def test_when_the_budget_is_gone_the_worker_is_told_so_and_hands_off(scrip
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         if order.more:
-            return WorkerSuspended(why="grant", spent=Amount(tokens=order.tokens, tasks=1), need=1000)
-        return worker_done(order, HandoffStatus.PARTIAL, tokens=order.tokens)
+            return WorkerSuspended(
+                why="grant", spent=Amount(tokens=order.granted.tokens, tasks=1), need=Amount(tokens=1000)
+            )
+        return worker_done(order, HandoffStatus.PARTIAL, tokens=order.granted.tokens)
 
     script.plan, script.work = plan, work
     script.budget = Amount(tokens=1_000_000, tasks=1000)
+    script.context_update = script.context_update | {"hold_s": 1.0}
     report = await asyncio.wait_for((await script.start()).result(), 60)
     assert report["spent"]["tokens"] <= 1_000_000
     statuses = Counter(notice.status for turn in script.turns for notice in turn.inbox)
@@ -88,6 +93,7 @@ async def test_tasks_that_find_no_slice_wait_and_start_when_others_give_back(scr
 
     script.plan = plan
     script.budget = Amount(tokens=1_000_000, tasks=1000)
+    script.context_update = script.context_update | {"hold_s": 1.0}
     report = await asyncio.wait_for((await script.start()).result(), 60)
     assert report["spent"]["tasks"] == 12
 

@@ -130,7 +130,8 @@ async def test_a_parked_worker_ends_its_activity_as_suspended_and_its_run_has_he
     watch: tuple[ControlWatch, Machine],
 ) -> None:
     control, machine = watch
-    order = WorkOrder(context=CONTEXT, me=AgentId("r/a/1.0-b"), task=Ref(log=AgentId("r"), seq=1), title="", tokens=1)
+    task = Ref(log=AgentId("r"), seq=1)
+    order = WorkOrder(context=CONTEXT, me=AgentId("r/a/1.0-b"), task=task, title="", granted=Amount(tokens=1))
     found = await ActivityEnvironment().run(Work(Refused(), control).run_worker, order)
     assert found == WorkerSuspended(why="parked", until=NOW + 900)
     assert len(machine.told) == 1

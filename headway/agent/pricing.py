@@ -1,0 +1,56 @@
+"""Whether a run's limits in dollars can be kept: each of its models needs a price for that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headway.domain.budget import UNLIMITED
+from headway.domain.errors import UserError
+from headway.domain.limits import micro
+from headway.domain.spec import RunSpec
+
+DOLLARS = ("usd", "task_usd", "usd_per_hour")
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """What the models of a run cost at most.
+
+    Attributes:
+        worst: Micro-dollars of the largest call; 0 where a model has no price, so that dollars bound nothing.
+        unpriced: The fields of the input that would set the missing prices.
+        notes: What a reader of the run should know of it.
+    """
+
+    worst: int
+    unpriced: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def usd(self, limit: float | Literal["none"]) -> int:
+        """A limit in micro-dollars, where it can be kept."""
+        return micro(limit) if self.worst else UNLIMITED
+
+
+def pricing_of(models: Mapping[str, tuple[str, int | None]], spec: RunSpec) -> Pricing:
+    """What the models of a run cost at most: by role their name, and the micro-dollars of its largest call.
+
+    Raises:
+        UserError: A limit in dollars was set, and a model has no price.
+    """
+    missing = {role: name for role, (name, worst) in models.items() if worst is None}
+    if not missing:
+        return Pricing(worst=max(1, *(worst for _, worst in models.values() if worst is not None)))
+    fields = tuple(f"models.{role}.price" for role in missing)
+    asked = [
+        f"limits.{name}"
+        for name in DOLLARS
+        if name in spec.limits.model_fields_set and getattr(spec.limits, name) != "none"
+    ]
+    names = ", ".join(dict.fromkeys(f"'{name}'" for name in missing.values()))
+    if asked:
+        raise UserError(
+            f"{', '.join(asked)}: nobody knows what the model {names} costs, so that no limit in dollars can be kept.",
+            f"Set {' and '.join(fields)}, or name the model in the file of HEADWAY_PRICES; or limit the tokens alone.",
+        )
+    note = f"the model {names} has no known price: the run is bounded by its tokens and not in dollars"
+    return Pricing(worst=0, unpriced=fields, notes=(note,))

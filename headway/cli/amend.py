@@ -1,0 +1,21 @@
+"""`headway amend`: adds to what a run was asked for, while it goes on."""
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+
+
+def amend(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    text: Annotated[str, typer.Argument(help="What is added; @FILE reads it from a file.")],
+    *,
+    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+) -> None:
+    """Add a text that every planner and worker of the run carries from its next step on."""
+    from headway.cli.holding import order_of_run
+    from headway.cli.run_input import said
+
+    typer.echo(run_async(order_of_run(home_from(), "amend", name, "to carry that text", text=said(text), why=why)))

@@ -1,0 +1,50 @@
+"""`headway limits`: changes what a run may use while it goes on."""
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.home import home_from
+from headway.cli.running import run_async
+from headway.domain.errors import UserError
+
+NONE = "'none' for no limit"
+
+
+def limits(
+    name: Annotated[str, typer.Argument(help="The run's name.")],
+    *,
+    tokens: Annotated[str | None, typer.Option(help=f"Tokens of the whole run, or {NONE}.")] = None,
+    usd: Annotated[str | None, typer.Option(help=f"Dollars of the whole run, or {NONE}.")] = None,
+    tasks: Annotated[str | None, typer.Option(help=f"Worker tasks of the whole run, or {NONE}.")] = None,
+    hours: Annotated[str | None, typer.Option(help=f"Hours from the start of the run, or {NONE}.")] = None,
+    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+) -> None:
+    """Change what a run may use in all, up or down; a run that holds at its limit goes on when it is raised."""
+    from headway.cli.holding import order_of_run
+
+    said = {"tokens": _whole("--tokens", tokens), "tasks": _whole("--tasks", tasks)}
+    order = said | {"usd": _number("--usd", usd), "hours": _number("--hours", hours)}
+    given = {key: value for key, value in order.items() if value is not None}
+    if not given:
+        raise UserError("Nothing is to be changed.", "Name at least one of --tokens, --usd, --tasks, --hours.")
+    typer.echo(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **given)))
+
+
+def _whole(option: str, text: str | None) -> int | str | None:
+    value = _number(option, text)
+    if isinstance(value, float) and not value.is_integer():
+        raise UserError(f"{option}: '{text}' is not a whole number.")
+    return int(value) if isinstance(value, float) else value
+
+
+def _number(option: str, text: str | None) -> float | str | None:
+    if text is None or text == "none":
+        return text
+    try:
+        value = float(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UserError(f"{option}: '{text}' is not a number above 0, nor 'none'.")
+    return value

@@ -1,0 +1,139 @@
+"""The root planner as its run deals with it: started, told, lent to, looked for, cancelled."""
+
+from temporalio import workflow
+
+from activities.handoffs import Handoffs
+from activities.repository import Repository
+from headway.domain.budget import Amount
+from headway.domain.control import Amend, Hold
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.outstanding import nothing_lent
+from headway.domain.planning import PlannerState
+from headway.domain.refs import Ref
+from headway.domain.run import Note, RunContext, WriteAmendment
+from headway.domain.running import RunState
+from headway.domain.work import DescribeChildren
+from workflows import messages, options
+from workflows.children import start_planner
+
+
+class Root:
+    """What a run does towards its root planner, and books in its state."""
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+
+    async def start(self, key: ChildKey, *messages_to_it: Ref) -> None:
+        """Start a root planner with all that the run may use."""
+        prepared, books = self.state.prepared, self.state.books
+        assert prepared is not None
+        assert books is not None
+        context, granted = prepared.context, books.children[key].lent or Amount()
+        await start_planner(
+            PlannerState(
+                context=context,
+                me=self._child(key),
+                title=prepared.title,
+                scope=prepared.scope,
+                depth=1,
+                books=nothing_lent(granted, context.worst, context.task),
+                steers=list(messages_to_it),
+                control=self.state.book.control,
+                control_told=self.state.book.control.version,
+            )
+        )
+
+    async def start_again(self) -> None:
+        """Start another one in the place of the one that failed."""
+        failed = self.state.root
+        assert failed is not None
+        order = Note(run=self._context.run, prompt="messages/root_again", about=failed.ref(self._me))
+        note = await workflow.execute_activity_method(
+            Repository.write_note, order, **options.housekeeping(self._caller, "the next root planner is told")
+        )
+        await self.start(self.state.begin_again(), note)
+
+    async def carry_out(self) -> None:
+        """Do what the user asked for since: other limits, amendments, whose text is stored before it counts."""
+        while self.state.asked:
+            order = self.state.asked[0]
+            if isinstance(order, Amend):
+                text = WriteAmendment(run=self._context.run, **order.model_dump())
+                ref = await workflow.execute_activity_method(
+                    Repository.write_amendment, text, **options.housekeeping(self._caller, "an amendment is stored")
+                )
+                self.state.book.amend(order, ref.seq, _now())
+            else:
+                try:
+                    self.state.set_limits(order)
+                except UserError as error:
+                    self.state.book.refuse(order.request, str(error))
+            del self.state.asked[0]
+
+    async def tell(self) -> None:
+        """Tell it what it is granted, and what the user holds back."""
+        books, control = self.state.books, self.state.book.control
+        assert books is not None
+        # First the control record: a grant after a recall is for who has given back.
+        if control.version != self.state.told:
+            self.state.told = control.version
+            for key in list(books.children):
+                await messages.tell(self._child(key), messages.CONTROL, control)
+        grant = self.state.lend_more(_now())
+        if grant is not None:
+            for key in list(books.children):
+                await messages.tell(self._child(key), messages.GRANT, grant)
+
+    async def audit(self, *, due: bool = False) -> None:
+        """Look whether it closed without a word."""
+        books = self.state.books
+        early = not due and _now() < self.state.last_heard + self._context.audit_s
+        if books is None or not books.children or early:
+            return
+        self.state.last_heard = _now()
+        order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))
+        found = await workflow.execute_activity_method(
+            Handoffs.describe_children, order, **options.housekeeping(self._caller, "audit")
+        )
+        for notice in found:
+            self.state.take_handoff(notice)
+
+    async def cancel(self) -> None:
+        """Cancel it, and wait for its handoff for as long as it may wait for those below."""
+        books = self.state.books
+        if books is None:
+            return
+        # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
+        hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
+        self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
+        # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
+        # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
+        until = _now() + (self._context.depth + 1) * options.CANCEL_WAITS.total_seconds()
+        while self.state.root is None and books.children and _now() < until:
+            for key in list(books.children):
+                await messages.cancel(self._child(key))
+            try:
+                await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
+            except TimeoutError:
+                await self.audit(due=True)
+
+    @property
+    def _me(self) -> AgentId:
+        return AgentId(workflow.info().workflow_id)
+
+    def _child(self, key: ChildKey) -> AgentId:
+        return child_id(self._me, key)
+
+    @property
+    def _context(self) -> RunContext:
+        assert self.state.prepared is not None
+        return self.state.prepared.context
+
+    @property
+    def _caller(self) -> options.Caller:
+        return options.Caller(planner=self._me, heartbeat_s=self._context.heartbeat_s)
+
+
+def _now() -> float:
+    return workflow.now().timestamp()
