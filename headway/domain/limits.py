@@ -1,12 +1,12 @@
 """A run's limits while it goes on: what a change asks for, whether it can be kept, and how it is told."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling
 from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.parking import clock_words
 from headway.domain.run import PreparedRun
 
 
@@ -41,11 +41,7 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
 def in_words(granted: Amount, used: Amount, deadline: float | Literal["none"] | None) -> str:
     """The limits as they stand, for whoever changed them."""
     ceiling = Ceiling.of(granted)
-    ends = (
-        "without an end"
-        if not isinstance(deadline, float)
-        else f"until {datetime.fromtimestamp(deadline, UTC):%F %R} UTC"
-    )
+    ends = f"until {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
     tokens, tasks = ("any number of" if limit == "none" else f"{limit:,}" for limit in (ceiling.tokens, ceiling.tasks))
     spent = "unpriced" if used.usd is None else f"{used.usd:,.2f} dollars"

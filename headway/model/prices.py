@@ -45,7 +45,7 @@ class Price:
 
         `tokens` is what the call used up in all. What the server did not report of it is taken for the dearer kind.
         """
-        at = self._at(usage.input or tokens)
+        at = self._at(tokens if usage.input is None else usage.input)
         given, made = usage.input or 0, usage.output or 0
         cached = min(usage.cached or 0, given)
         written = min(usage.written or 0, given - cached)
