@@ -229,8 +229,8 @@ class Outstanding(BaseModel):
             if child.need is None or child.lent is None:
                 continue
             more = self._next_slice(child)
-            if self.no_more and more is not None and child.kind is ChildKind.PLANNER:
-                more = self._useful_part(more, child.need)
+            if more is not None and (self.stuck or (self.no_more and child.kind is ChildKind.PLANNER)):
+                more = self._useful_part(more, child)
             if more is None or self.lendable.covers(more):
                 told.append(self._answer(key, child, more))
         started = [(key, child) for key, child in self.children.items() if child.lent is not None]
@@ -294,10 +294,11 @@ class Outstanding(BaseModel):
             micro_usd=min(max(usual.micro_usd, need.micro_usd), room.micro_usd) if need.micro_usd else 0,
         )
 
-    def _useful_part(self, more: Amount, need: Amount) -> Amount:
-        """As much of a sub-planner's slice as there is, if it can do anything with it; all of it otherwise."""
-        part, two = more.least(self.lendable), self.worst + self.worst
-        enough = need.least(Amount(tokens=two.tokens, tasks=1, micro_usd=two.micro_usd))
+    def _useful_part(self, more: Amount, child: Child) -> Amount:
+        """As much of a slice as there is, if the child can do anything with it; all of it otherwise."""
+        part, two, enough = more.least(self.lendable), self.worst + self.worst, child.need or Amount()
+        if child.kind is ChildKind.PLANNER:
+            enough = enough.least(Amount(tokens=two.tokens, tasks=1, micro_usd=two.micro_usd))
         return part if part and part.covers(enough) else more
 
     def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:

@@ -14,7 +14,7 @@ from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
 from tests.cli.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
-ENOUGH = 900_000
+ENOUGH = 700_000
 
 
 @pytest.fixture
@@ -55,15 +55,14 @@ async def test_a_run_at_its_limit_holds_says_how_to_raise_it_and_goes_on_when_it
         report = await asyncio.wait_for(run.result(), 60)
     assert report["outcome"] == "done"
     assert len(hungry.orders) > asked
-    assert report["granted"]["tokens"] == 1_000_000
 
 
-async def test_a_hold_that_nobody_ends_ends_the_run_as_partial(hungry: Script) -> None:
+async def test_a_hold_that_nobody_ends_ends_the_run_with_what_there_is(hungry: Script) -> None:
     hungry.context_update = {"hold_s": 2.0}
     async with hungry.working():
-        report = await asyncio.wait_for((await hungry.start()).result(), 60)
-    assert report["outcome"] == "partial"
-    assert hungry.orders[-1].more is False
+        await asyncio.wait_for((await hungry.start()).result(), 60)
+    assert [order.more for order in hungry.orders][-2:] == [True, False]
+    assert list(hungry.handed.values()) == [HandoffStatus.PARTIAL]
 
 
 async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Client) -> None:

@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.temporal_service import TemporalService
-from headway.domain.budget import Amount, Bill
+from headway.domain.budget import UNLIMITED, Amount, Bill
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_id, child_key
@@ -195,7 +195,7 @@ class Script:
             context=context,
             scope=Ref(log=AgentId(order.run), seq=0),
             title="Do it.",
-            budget=self.budget,
+            budget=self.budget.most(Amount(micro_usd=UNLIMITED)),
             repo=str(order.spec["repo"]),
             level="plain",
         )
