@@ -172,7 +172,9 @@ LEAST_A_CALL = 2_000
 async def test_any_worker_ends_in_exactly_one_true_handoff(stage: Stage, pattern: list[Step], number: int) -> None:
     title = f"Task {len(stage.rehearsals)}"
     rehearsal = stage.serve(tasks={title: pattern * ROUNDS})
-    order = stage.task(title, len(stage.rehearsals)).model_copy(update={"tokens": TOKENS, "more": False})
+    order = stage.task(title, len(stage.rehearsals)).model_copy(
+        update={"granted": Amount(tokens=TOKENS), "more": False}
+    )
     outcome = await stage.work(order)
     assert isinstance(outcome, WorkerDone)
     (stored,) = [event for event in stage.log(order.me) if event.type == "handoff"]
@@ -208,7 +210,7 @@ async def live(stage: Stage) -> tuple[Ending, int]:
         title="All",
         scope=stage.scope,
         depth=1,
-        books=nothing_lent(Amount(tokens=600_000, tasks=6), 40_000, 40_000),
+        books=nothing_lent(Amount(tokens=600_000, tasks=6), Amount(tokens=40_000), Amount(tokens=40_000)),
     )
     now, turns = 0.0, 0
     while (ending := state.ending()) is None:
