@@ -14,7 +14,7 @@ from headway.agent.models import Models
 from headway.agent.prompts import Prompts
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.worker import WorkerAgent
-from headway.domain.budget import UNLIMITED
+from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
@@ -82,7 +82,8 @@ class Ground:
             event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
         me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
         ref = Ref(log=ROOT, seq=event.seq, item=0)
-        return WorkOrder(context=self.context, me=me, task=ref, title=task.title, tokens=UNLIMITED)
+        everything = Amount(tokens=UNLIMITED, tasks=1)
+        return WorkOrder(context=self.context, me=me, task=ref, title=task.title, granted=everything)
 
     async def work(self, url: str, steps: int, step_bytes: int, number: int) -> list[float]:
         """CPU time of this process at each step of one of our workers."""
