@@ -30,9 +30,9 @@ from headway.git.workspaces import Workspaces
 
 MANY = 300
 PROCESSES = 3
-OUTPUTS = 4_096
-OUTPUT_BYTES = 256 * 1024
-SOURCES = 16
+OUTPUTS = 1_024
+OUTPUT_BYTES = 1 << 20
+SOURCES = 12
 BUILD = "headway-build"
 MAKEFILE = "OBJ := $(patsubst %.c,%.o,$(wildcard *.c))\nall: $(OBJ)\n%.o: %.c\n\t@$(CC) -O2 -c $< -o $@\n"
 
