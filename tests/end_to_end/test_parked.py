@@ -102,16 +102,18 @@ async def test_workers_on_a_server_with_every_fault_all_hand_off_as_they_should(
         tasks=tasks, levels=2, subplanners=4, chunk=100, blocked=0.05, partial=0.05, latency_ms=(5, 60), seed=7
     )
     playbook = generate(shape, faults=EVERY_FAULT)
-    async with machine(home, small_repository, playbook, agents=agents) as site:
+    # The usual timeout: a machine that is busy otherwise must not be taken for one that was killed.
+    async with machine(home, small_repository, playbook, agents=agents, heartbeat_s=60) as site:
         run = await site.start("faulty", limits=PLENTY)
-        await asyncio.wait_for(run.result(), 1500)
+        report = await asyncio.wait_for(run.result(), 1500)
         asked, handoffs = site.rehearsal.report(), site.handoffs("faulty")
         print({name: asked[name] for name in ("requests", "faults", "retries", "repeats", "unheard")})
-        reports = {said[0].title: said[0].report for said in handoffs.values()}
+        # An attempt that failed, as by a first message that does not fit, has a handoff in the log as well.
+        reports = {said[-1].title: said[-1].report for said in handoffs.values()}
         wrong = {task.title: reports[task.title] for task in tasks_of(shape) if reports[task.title].status != task.ends}
         assert wrong == {}
         assert asked["over_use"] == []
-        assert {len(said) for said in handoffs.values()} == {1}
+        assert sum(report["handoffs"].values()) == len(handoffs) - 1, "each was counted once, beside the root planner's"
         assert asked["repeats"] == 0
         assert await troubled(site, ["faulty", *handoffs]) == []
 
