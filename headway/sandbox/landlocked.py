@@ -105,16 +105,33 @@ def _call(number: int, *values: object) -> int:
 def main() -> int:
     """Take the order from the descriptor that is named first, and run the command; its exit code."""
     parent, source = int(sys.argv[1]), int(sys.argv[2])
-    _prctl(_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return 1
+    _die_with(parent, signal.SIGKILL)
     with os.fdopen(source, "rb") as file:
         order = json.load(file)
+    ours = os.getpid()
+    guard = os.fork()
+    if guard == 0:
+        os._exit(_guard(order, ours))
+    os.close(order["status"])
+    _, status = os.waitpid(guard, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _guard(order: "dict[str, object]", parent: int) -> int:
+    """Stay as the parent of the command and of all that it orphans, and end it all, also when we are killed.
+
+    In a group of its own: who kills ours with a signal that nobody can take must not take the guard along.
+    """
+    os.setpgid(0, 0)
     _prctl(_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGTERM, _last_act)
+    _die_with(parent, signal.SIGTERM)
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _become(order)
-    os.close(order["status"])
+    os.close(int(str(order["status"])))
     code = 1
     while True:
         with suppress(ChildProcessError):
@@ -127,10 +144,21 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
+def _last_act(*_: object) -> None:
+    _end_the_rest()
+    os._exit(128 + signal.SIGTERM)
+
+
+def _die_with(parent: int, number: signal.Signals) -> None:
+    _prctl(_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _become(order: "dict[str, object]") -> None:
     status = order["status"]
     try:
-        _prctl(_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PDEATHSIG, int(signal.SIGKILL))
         drop_privileges()
         confine([(str(path), int(rights)) for path, rights in order["rules"]])  # type: ignore[attr-defined]
         if order["filter"]:

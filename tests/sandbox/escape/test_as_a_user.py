@@ -14,7 +14,7 @@ import pytest
 NOBODY = 65534
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-SUITES = (HERE / "test_escape.py", HERE / "test_network.py", HERE / "test_toolchains.py")
+SUITES = (HERE / "test_deaths.py", HERE / "test_escape.py", HERE / "test_network.py", HERE / "test_toolchains.py")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an ordinary user already")
 

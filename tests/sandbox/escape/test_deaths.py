@@ -1,0 +1,69 @@
+"""A worker process that dies takes its commands along, whatever walls stand around them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from headway.sandbox.levels import Levels
+from tests.sandbox.escape.conftest import WALLED, at
+
+WITHIN_S = 20.0
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from headway.sandbox.cgroup import Cages
+from headway.sandbox.levels import Levels
+from headway.sandbox.resources import Resources
+from headway.sandbox.runner import Command
+from headway.sandbox.walls import Walls
+pin, state, line = sys.argv[1:]
+workspace = Path(state) / "mine"
+workspace.mkdir()
+sandbox = Levels((Path(state),), Resources(Cages.detect())).choose(allow_weak=True, pinned=pin)
+asyncio.run(sandbox.run(Command(line, workspace, 600.0, Walls(agent="a", workspace=workspace))))
+"""
+LINES = {
+    "leader": "touch there; exec sleep {}",
+    "child": "sleep {} & touch there; wait",
+    "daemon": "(setsid env -i sleep {} &); touch there; sleep 600",
+}
+
+
+@pytest.mark.parametrize("line", sorted(LINES))
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+@pytest.mark.parametrize("pin", WALLED)
+def test_commands_die_with_the_process_that_runs_them(
+    levels: Levels, tmp_path: Path, pin: str, number: signal.Signals, line: str
+) -> None:
+    at(levels, pin)
+    seconds = f"{600 + os.getpid() / 1e8 + time.monotonic() % 1 / 1e3:.9f}"
+    argv = [sys.executable, "-c", HOST, pin, str(tmp_path), LINES[line].format(seconds)]
+    with subprocess.Popen(argv) as host:
+        try:
+            assert until((tmp_path / "mine/there").exists)
+            assert until(lambda: bool(running(seconds)))
+        finally:
+            host.send_signal(number)
+    assert until(lambda: not running(seconds))
+
+
+def running(seconds: str) -> list[int]:
+    every = psutil.process_iter(["cmdline"])
+    return [process.pid for process in every if process.info["cmdline"] == ["sleep", seconds]]
+
+
+def until(holds: "Callable[[], bool]") -> bool:
+    """Whether it holds soon."""
+    end = time.monotonic() + WITHIN_S
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
