@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 from headway.sandbox.machine import Bounds, Machine
@@ -42,5 +43,5 @@ class Crew:
             if self._look(self._home).full_for_agents(self._bounds):
                 self._now = max(1, self._now // 2)
             else:
-                self._now = min(self._most, self._now + max(1, self._most // 8))
+                self._now = min(self._most, self._now + ceil(self._most / 8))
         return self._now
