@@ -36,9 +36,13 @@ class Merged:
     conflicts: tuple[Conflict, ...]
 
 
-def merge_commits(repo: Repo, ours: Oid, theirs: Oid) -> Merged:
-    """Merge two commits over the newest commit that both descend from."""
-    said = repo.run("merge-tree", "--write-tree", "--messages", "-z", ours, theirs, ok=(0, 1))
+def merge_commits(repo: Repo, ours: Oid, theirs: Oid, timeout_s: float | None = None) -> Merged:
+    """Merge two commits over the newest commit that both descend from.
+
+    Raises:
+        GitError: For example, it took longer than `timeout_s` seconds.
+    """
+    said = repo.run("merge-tree", "--write-tree", "--messages", "-z", ours, theirs, ok=(0, 1), timeout_s=timeout_s)
     fields = said.out.decode(errors="surrogateescape").split("\0")
     if said.code == 0:
         return Merged(Oid(fields[0]), ())

@@ -16,6 +16,9 @@ from headway.git.objects import Reader, parsed
 from headway.git.pack import Pack
 from headway.git.repo import Repo
 
+LONGEST_S = 5.0
+"""Everybody waits for a merge under the lock; and whoever shows no life for ten seconds there is killed."""
+
 _PREFIX = "scratch-"
 
 
@@ -30,10 +33,14 @@ class Scratch:
         self._taken: set[Path] = set()
 
     def merge(self, ours: Oid, theirs: Oid) -> Merged:
-        """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack."""
+        """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack.
+
+        Raises:
+            GitError: It took too long; it is not tried again here.
+        """
         folder = self._folder or self._make()
         self._pack.show(folder / "pack")
-        merged = merge_commits(replace(self._repo, written=folder), ours, theirs)
+        merged = merge_commits(replace(self._repo, written=folder), ours, theirs, LONGEST_S)
         for path in folder.glob("[0-9a-f][0-9a-f]/*"):
             if path not in self._taken:
                 self._taken.add(path)
