@@ -34,7 +34,7 @@ def main() -> None:
         with one_core():
             _rates(outcome, memory, folder, source, quick=asked.quick)
             _hot(outcome, memory, source, each=20 if asked.quick else 100)
-            _answers(outcome, folder, source)
+            _answers(outcome, memory, folder, source)
             _baseline(outcome, memory, source, seconds=5.0 if asked.quick else 20.0)
             if not asked.quick:
                 _long_trunk(outcome, memory)
@@ -75,10 +75,11 @@ def _hot(outcome: Outcome, memory: Path, source: Path, each: int) -> None:
     figures["hot_gave_up"] = row.gave_up
 
 
-def _answers(outcome: Outcome, disk: Path, source: Path) -> None:
+def _answers(outcome: Outcome, memory: Path, disk: Path, source: Path) -> None:
     """What one agent waits for: a conflict's answer from the trunk, and whole calls of `land` in a workspace."""
-    with hub_in(disk, source) as (hub, base):
-        outcome.figures["conflict_ms_p50"] = conflict_ms(hub, base)
+    for name, folder in (("conflict_ms_p50", memory), ("disk_synced_conflict_ms_p50", disk)):
+        with hub_in(folder, source) as (hub, base):
+            outcome.figures[name] = conflict_ms(hub, base)
     with hub_in(disk, source) as (hub, _):
         spaces = Workspaces(hub.folder.parent / "workspaces", hub)
         me = AgentId(f"{RUN}/root-0a1b2c3d/1.1-00000001")

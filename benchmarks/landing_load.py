@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.landing_ground import Ready
 from headway.domain.ids import Oid
+from headway.git import overlay
 from headway.git.hub import TRUNK, Hub
 from headway.git.spool import Queued
 from headway.git.turns import Turns, turns_of
@@ -67,6 +68,7 @@ def hub_in(folder: Path, source: Path) -> Iterator[tuple[Hub, Oid]]:
         hub = Hub(place / "hub.git")
         yield hub, hub.prepare(str(source), None).base
     finally:
+        overlay.unmount_below(place)
         shutil.rmtree(place, ignore_errors=True)
 
 
