@@ -131,9 +131,13 @@ def refresh(tree: Repo) -> None:
 
 
 def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
-    """The names that differ between index and work tree, as `git ls-files -t -z` tells them."""
+    """The names that differ between index and work tree, as `git ls-files -t -z` tells them.
+
+    With `only`, also those below that do not differ: asked for what does, git looks at every file there is.
+    """
     names = [os.fsdecode(name) for name in sorted(only)]
-    listing = ("ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
+    tracked = ("--cached",) if only else ("--modified", "--deleted")
+    listing = ("ls-files", "-z", "-t", *tracked, "--others", "--exclude-standard")
     return tree.run(*listing, "--", *names, timeout_s=PATIENCE_S).out
 
 
@@ -167,7 +171,7 @@ def _sorted_out(top: Path, listed: bytes, never: str) -> tuple[set[bytes], set[b
             continue
         if tag == b"?" and path.endswith(b"/"):
             nested.add(path)
-        elif tag == b"R" or (tag == b"C" and not _stands(os.fsencode(top), path)):
+        elif tag == b"R" or (tag in {b"C", b"H"} and not _stands(os.fsencode(top), path)):
             gone.add(path)
         else:
             kept.add(path)
