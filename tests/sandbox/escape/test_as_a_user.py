@@ -33,7 +33,19 @@ def as_nobody(folder: Path, argv: list[str]) -> "subprocess.CompletedProcess[str
     libraries = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
     env = {"HOME": str(folder), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin", "PYTHONPATH": libraries}
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}
-    become = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
+    # Through a shell: the first program is still found with the rights of root.
+    become = [
+        "setpriv",
+        "--reuid",
+        str(NOBODY),
+        "--regid",
+        str(NOBODY),
+        "--clear-groups",
+        "sh",
+        "-c",
+        'exec "$@"',
+        "sh",
+    ]
     return subprocess.run([*become, *argv], env=env, cwd=folder, capture_output=True, text=True, check=False)
 
 
