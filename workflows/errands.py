@@ -52,16 +52,17 @@ class Errands:
         while True:
             self.stirred = False
             # First who can start, then who never will: what was just given back may serve somebody.
-            open_for_more = self.state.closing is None and not self.state.held
+            gave_back = not self.thinking and self.state.give_back()
+            open_for_more = self.state.closing is None and not self.state.held and self.state.lends
             starts = self.state.books.to_start() if open_for_more else ()
             for key in self.state.books.to_drop(closing=self.state.closing is not None):
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
-            for answer in self.state.books.answers():
+            for answer in self.state.books.answers() if self.state.lends else ():
                 grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
                 await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
             await self._tell_control()
-            await self._ask_parent()
+            await self._ask_parent(gave_back=gave_back)
             await self.tell_digest()
             if any(adopted):
                 await self.audit()
@@ -77,9 +78,8 @@ class Errands:
         ids = [child_id(self.state.me, key) for key in started]
         await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
 
-    async def _ask_parent(self) -> None:
+    async def _ask_parent(self, *, gave_back: bool) -> None:
         state, before = self.state, self.asked_with
-        gave_back = not self.thinking and state.give_back()
         due = None if state.held else state.wake_at(_now())
         ask = state.ask(busy=self.thinking or (due is not None and due <= _now()))
         # That nothing is missing any more matters to the run alone, which holds for it.

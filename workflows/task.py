@@ -102,6 +102,8 @@ class Task:
                 case WorkerSuspended() if self.control_record.hold_on(self.order.me) is None:
                     # The activity heard of a pause before the signal is here.
                     await workflow.sleep(options.HELD_AGAIN)
+                    if self.slice.give_back(outcome.spent, self.control_record.recall):
+                        await self._ask(outcome)
                 case WorkerSuspended():
                     continue
 

@@ -109,7 +109,7 @@ class PlannerState(BaseModel):
         if grant.cut > self.cut:  # a reset forgot that this much was given back
             purse.granted, self.cut = grant.total, grant.cut
         elif grant.cut == self.cut:
-            self.returning = self.returning and purse.granted.covers(grant.total)
+            self.returning = self.returning and not grant.final and purse.granted.covers(grant.total)
             purse.granted = purse.granted.most(grant.total)
         self.books.no_more = self.books.no_more or grant.final
 
@@ -276,6 +276,11 @@ class PlannerState(BaseModel):
         if self.depth == 1 and not stuck:
             need = Amount()
         return Ask(child=key_of(self.me), granted=self.books.purse.granted, need=need, stuck=stuck, cut=self.cut)
+
+    @property
+    def lends(self) -> bool:
+        """Whether what is free may go to children; not while it is to be given back."""
+        return self.closing is not None or not self.returning
 
     def give_back(self) -> bool:
         """Give back what is neither used up nor lent, once a limit was lowered. True when there was something."""

@@ -127,7 +127,9 @@ class RunState(BaseModel):
         if self.books is None or not self.books.children:
             return None
         child = next(iter(self.books.children.values()))
-        free, final = self.books.purse.free, False
+        # While more is out than a lowered limit allows, nothing is lent: it would end the giving back.
+        settled = self.books.purse.balance.covers(Amount())
+        free, final = self.books.purse.free if settled else Amount(), False
         if not free and child.need != Amount():
             if child.need and self.phase == "running":
                 self.phase, self.parked_at = "hold", now

@@ -314,14 +314,15 @@ class Fleet:
 
     def _errands(self, planner: PlannerSim) -> None:
         state, planner.stirred = planner.state, False
-        starts = state.books.to_start() if state.closing is None else ()
+        gave_back = planner.thinking is None and state.give_back()
+        starts = state.books.to_start() if state.closing is None and state.lends else ()
         for key in state.books.to_drop(closing=state.closing is not None):
             dropped = HandoffNotice(child=key, status=HandoffStatus.CANCELLED, seq=0)
             assert state.take_handoff(dropped, self.now)
             planner.told.append(key)
         for key in starts:
             self._start(state, key)
-        answers = state.books.answers()
+        answers = state.books.answers() if state.lends else ()
         for answer in answers:
             grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
             self._send(state.me, child_id(state.me, answer.child), grant)
@@ -330,12 +331,11 @@ class Fleet:
             for key, child in state.books.children.items():
                 if child.lent is not None:
                     self._send(state.me, child_id(state.me, key), state.control)
-        self._ask_parent(planner)
+        self._ask_parent(planner, gave_back=gave_back)
         self.check(planner)
 
-    def _ask_parent(self, planner: PlannerSim) -> None:
+    def _ask_parent(self, planner: PlannerSim, *, gave_back: bool) -> None:
         state, before = planner.state, planner.asked_with
-        gave_back = planner.thinking is None and state.give_back()
         due = state.wake_at(self.now)
         ask = state.ask(busy=planner.thinking is not None or (due is not None and due <= self.now))
         nothing = not ask.need and (before is None or state.depth > 1)
