@@ -14,7 +14,7 @@ OF_THE_MOMENT = frozenset({"repeat", "errors", "use_tool", "output_limit", "refu
 """Reminders that hold for the epoch in which they were given."""
 
 WORDS = frozenset(
-    {"text", "call_id", "name", "key", "digest", "error", "progress", "refused"}
+    {"text", "call_id", "name", "key", "digest", "error", "progress", "refused", "opens"}
     | {"command", "exit_code", "note", "cpu_s", "peak_kb"}
 )
 """What a message or an answer says to the model, and what guards compare; all else in it is a fact or a decision."""
@@ -39,7 +39,7 @@ class _Past:
                 facts = {name: _thin(name, value) for name, value in data.items() if name not in WORDS}
                 return _with(event, facts) if facts else None
             case "message":
-                return _with(event, data | {"text": ""})
+                return _with(event, data | {"text": ""}) if data.keys() - WORDS else None
             case "turn.end":
                 return _with(event, data | {"outcome": _thin_outcome(data["outcome"])})
             case _:

@@ -16,6 +16,7 @@ from headway.agent.last_word import is_newest_reply
 from headway.agent.outcome import how_it_ended, measured, remarks
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
+from headway.agent.syntax import first_error
 from headway.agent.threads import in_thread
 from headway.agent.tools import working as tools
 from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
@@ -88,7 +89,7 @@ class Workbench:
                 lines = len(content.splitlines())
                 said = self.prompts.render("answers/written", path=path, done=done, lines=lines)
                 self.talk.note("edit", {"path": path, "call_id": call.id, "kind": "write"})
-                return Answer(said, progress=True, compared=digest(content))
+                return Answer(said + self._syntax(path, content), progress=True, compared=digest(content))
             case RewriteScratchpad(content=content):
                 return rewrite(self.talk, self.prompts, content)
             case tools.Finish():
@@ -126,14 +127,22 @@ class Workbench:
         if begun is not None and digest(text) == begun.data["after"]:
             said = self.prompts.render("answers/edit_applied", path=asked.path)
             return Answer(said, progress=True)
-        edited = apply_edit(text, asked.old, asked.new, replace_all=asked.replace_all)
+        try:
+            edited = apply_edit(text, asked.old, asked.new, replace_all=asked.replace_all)
+        except ToolError as error:
+            raise ToolError(f"{cut(asked.path, 300)} is as it was: {error}") from error
         # The text it makes is noted first, so that a kill right after the write is told from one right before it.
         self._begin(call, after=digest(edited.text))
         self.files.write(asked.path, edited.text)
         self.talk.note("edit", {"path": asked.path, "call_id": call.id, "kind": "edit", "how": edited.how})
         how = "" if edited.how == "exact" else f" ({edited.how})"
         said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=edited.shown())
-        return Answer(said, progress=True)
+        return Answer(said + self._syntax(asked.path, edited.text), progress=True)
+
+    def _syntax(self, path: str, text: str) -> str:
+        """What is said of a file that does not parse, below what was done to it."""
+        error = first_error(path, text)
+        return "\n" + self.prompts.render("answers/syntax", path=path, error=error) if error else ""
 
     async def _shell(self, call: ToolCall, asked: tools.Shell) -> Answer:
         if self._begun(call) is not None:

@@ -106,6 +106,7 @@ VALUES: dict[str, object] = {
     "undone": "- 1.3-3d4c5b6a · failed · Refund gift cards",
     "turns": 2,
     "failing": "FAILED tests/test_refunds.py::test_partial",
+    "error": "line 12: expected ':'",
     "goal": "Send refunds through the new service",
     "note": "## Goal\nRefunds go through the new service.\n## Next\nPartial refunds.",
     "said": '[you] The client has no partial refunds.\n[call] grep {"pattern": "partial"}',

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.model.servers import Answer, Server
+from tests.model.servers import Answer, Asked, Server
 
 Script = Callable[[dict[str, Any]], Answer]
 
@@ -12,18 +12,16 @@ Script = Callable[[dict[str, Any]], Answer]
 class ScriptedModel(Server):
     """Answers each request by what it holds. One agent asks at a time."""
 
-    def __init__(self, script: Script) -> None:
-        self.script = script
+    def __init__(self, script: Script, *, keeps: bool = True) -> None:
         super().__init__()
+        self.script = script
+        self.keeps = keeps
+        self.answer = self._answer
 
-    @property
-    def answer(self) -> Answer:
-        """What the newest request is answered with."""
-        return self.script(self.asked[-1].json)
-
-    @answer.setter
-    def answer(self, answer: Answer) -> None:
-        """The server's own first answer; the script goes before it."""
+    def _answer(self, asked: Asked) -> Answer:
+        if not self.keeps:
+            self.asked.clear()
+        return self.script(asked.json) if asked.method == "POST" else Answer({"data": []})
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
