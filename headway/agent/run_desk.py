@@ -32,6 +32,7 @@ from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.model.endpoint import Endpoint
 from headway.trace.log_store import LogStore
+from headway.trace.progress import last_progress
 from headway.trace.report import Facts, render_report
 
 Roles = Mapping[ModelRole, Chosen]
@@ -194,7 +195,8 @@ class RunDesk:
         hub, branch = self._hubs(order.run), f"headway/{order.run}/main"
         tip = await asyncio.to_thread(hub.tip)
         problem = "" if tip == order.known else await asyncio.to_thread(hub.publish, branch)
-        return Published(trunk=tip, branch=branch, problem=problem)
+        progress = await asyncio.to_thread(last_progress, self._store.run_folder(order.run) / "logs")
+        return Published(trunk=tip, branch=branch, problem=problem, progress_at=progress)
 
     async def note(self, order: Note) -> Ref:
         """Write a message for a planner into the run's log."""

@@ -119,7 +119,8 @@ class PlainView:
 
 def headline(status: dict[str, Any], tree: TreeNode | None = None) -> str:
     """A run's state in one line; the root planner itself knows newer counts than the run."""
-    parts = [f"{status.get('run', '')}: {status.get('outcome') or status.get('phase', '')}"]
+    phase = "stalled" if status.get("stalled") else status.get("phase", "")
+    parts = [f"{status.get('run', '')}: {status.get('outcome') or phase}"]
     counts = {name: count for name, count in (tree.counts if tree else status.get("counts", {})).items() if count}
     parts += ["parked: its model refuses calls"] if status.get("parked") else []
     parts += [f"{count} {name}" for name, count in counts.items()]

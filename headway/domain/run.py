@@ -196,6 +196,7 @@ class Published(BaseModel):
 
     Attributes:
         problem: Why not, in words for the user; the work is safe in the hub meanwhile.
+        progress_at: When an agent last got a reply, landed or handed off, in seconds since the epoch; 0: never.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -203,3 +204,4 @@ class Published(BaseModel):
     trunk: Oid
     branch: str
     problem: str = ""
+    progress_at: float = 0.0

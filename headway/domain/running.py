@@ -9,11 +9,12 @@ from headway.domain.check import CheckVerdict
 from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, SetLimits
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice
-from headway.domain.ids import ChildKey, Oid, key_of, root_planner_id
+from headway.domain.ids import AgentId, ChildKey, Oid, key_of, root_planner_id
 from headway.domain.limits import changed, in_words, more_of
 from headway.domain.outstanding import Child, Outstanding, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
+from headway.domain.quiet import Quiet
 from headway.domain.run import PreparedRun, Published
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
@@ -38,6 +39,7 @@ class RunState(BaseModel):
         started_at: When the run began; its hours count from there.
         asked: What the user asked for and is not carried out yet.
         parkings: How the ways to its models stand, as the worker processes last told.
+        quiet: How long nothing was achieved.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -61,6 +63,7 @@ class RunState(BaseModel):
     told: int = 0
     parked_at: float = 0.0
     parkings: tuple[Parking, ...] = ()
+    quiet: Quiet = Quiet()
     started_at: float = 0.0
     asked: list[SetLimits | Amend] = []
 
@@ -208,6 +211,13 @@ class RunState(BaseModel):
         """Book where the trunk stands and whether the user's repository has it."""
         self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
         self.publish_problem = published.problem
+        self.quiet = self.quiet.seen(published.progress_at, now, active=self._active)
+
+    @property
+    def _active(self) -> bool:
+        """Whether agents may work, as far as the run knows."""
+        held = self.prepared is not None and self.book.control.hold_on(AgentId(self.prepared.context.run)) is not None
+        return self.phase == "running" and not held and not any(parking.parked for parking in self.parkings)
 
     def take_parking(self, parking: Parking) -> None:
         """A worker process tells that a model refuses its agents, or that it answers again."""
@@ -218,12 +228,18 @@ class RunState(BaseModel):
         return suggested or self.signals >= SIGNALS_PER_RUN
 
     @property
+    def stalled(self) -> bool:
+        """Whether nothing is achieved although agents could work."""
+        return self._active and self.quiet.stalled
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the run should know."""
         own: tuple[str, ...] = (self.publish_problem,) if self.publish_problem else ()
         if self.phase == "needs_attention":
             own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
         own += tuple(parking.words for parking in self.parkings if parking.parked)
+        own += (self.quiet.words,) if self.stalled else ()
         if self.phase == "hold" and self.books is not None and self.prepared is not None:
             need = next(iter(self.books.children.values())).need or Amount()
             raises = more_of(self.prepared.context.run, need, self.books.purse.granted)
@@ -247,6 +263,7 @@ class RunState(BaseModel):
             "branch": self.branch,
             "parked": [parking.model_dump() for parking in self.parkings if parking.parked],
             "went_on": max((parking.since for parking in self.parkings if not parking.parked), default=None),
+            "stalled": self.stalled,
             "notes": list(self.notes),
             "rehearsal": prepared.rehearsal if prepared else False,
             "level": prepared.level if prepared else None,

@@ -7,7 +7,7 @@ from headway.cli.commits import Commit
 from headway.cli.report import print_ending
 from headway.cli.views import PlainView, headline, open_view, tree_of
 from headway.cli.watch import Ending, Look
-from headway.domain.budget import Amount
+from headway.domain.budget import Bill
 from headway.domain.check import CheckVerdict
 from headway.domain.ids import Oid, RunName
 from headway.domain.run import Outcome, RunReport
@@ -80,11 +80,12 @@ def test_the_headline_counts() -> None:
         "run": "r",
         "phase": "running",
         "counts": {"done": 3, "failed": 0, "open": 2},
-        "spent": {"tokens": 12_000},
-        "granted": {"tokens": 20_000_000},
+        "spent": {"tokens": 12_000, "usd": 1.5},
+        "granted": {"tokens": 20_000_000, "tasks": "none", "usd": 20.0},
     }
 
-    assert headline(status) == "r: running · 3 done · 2 open · 12,000 tokens of 20,000,000"
+    assert headline(status) == "r: running · 3 done · 2 open · 12,000 tokens of 20,000,000 · $1.50 of $20.00"
+    assert headline(status | {"stalled": True}).startswith("r: stalled · 3 done")
     parked = status | {"parked": [{"model": "m"}]}
     assert headline(parked).startswith("r: running · parked: its model refuses calls · 3 done")
 
@@ -100,7 +101,7 @@ def test_the_end_tells_branch_check_and_spending() -> None:
         trunk=trunk,
         commits=8,
         check=CheckVerdict(commit=trunk, passed=False, why="exit code 1", failing="FAILED (errors=1)"),
-        spent=Amount(tokens=1234, tasks=8),
+        spent=Bill(tokens=1234, tasks=8),
     )
 
     print_ending(target, "r", Ending(report=report))
