@@ -69,7 +69,7 @@ class Planner:
     def ask(self, ask: Ask) -> None:
         """A child's slice is used up."""
         self.state.signals += 1
-        self.state.books.take_ask(ask.child, ask.granted, ask.need)
+        self.state.books.take_ask(ask)
         self.errands.stirred = True
 
     @workflow.signal

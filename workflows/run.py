@@ -65,7 +65,7 @@ class Run:
         self.state.signals += 1
         if self.state.books is not None:
             self.state.hear_of(ask.child)
-            self.state.books.take_ask(ask.child, ask.granted, ask.need, cut=ask.cut, stuck=ask.stuck)
+            self.state.books.take_ask(ask)
         self.stirred = True
 
     @workflow.signal

@@ -8,6 +8,7 @@ from headway.domain.budget import Amount, Pair, Purse, least_planner_slice, plan
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, place_of
 from headway.domain.turn import ChildKind, Spawned
+from headway.domain.work import Ask
 
 MAX_OUTSTANDING = 1000
 MAX_FOREIGN = 1000
@@ -139,7 +140,7 @@ class Outstanding(BaseModel):
         )
         if key in self.early:
             granted, need, cut, stuck = self.early.pop(key)
-            self.take_ask(key, granted, need, cut=cut, stuck=stuck)
+            self.take_ask(Ask(child=key, granted=granted, need=need, cut=cut, stuck=stuck))
 
     def take(self, notice: HandoffNotice) -> bool:
         """Book a handoff. False when it was taken in before."""
@@ -160,11 +161,12 @@ class Outstanding(BaseModel):
         self.tally[notice.status] = self.tally.get(notice.status, 0) + 1
         return True
 
-    def take_ask(self, key: ChildKey, granted: Amount, need: Amount, *, cut: int = 0, stuck: bool = True) -> None:
+    def take_ask(self, ask: Ask) -> None:
         """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it.
 
         With a higher `cut` it holds less than it was lent, because it gave back what it does not need.
         """
+        key, granted, need, cut, stuck = ask.child, ask.granted, ask.need, ask.cut, ask.stuck
         child = self.children.get(key)
         if child is None:
             if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:

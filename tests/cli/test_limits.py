@@ -65,6 +65,36 @@ async def test_a_hold_that_nobody_ends_ends_the_run_with_what_there_is(hungry: S
     assert list(hungry.handed.values()) == [HandoffStatus.PARTIAL]
 
 
+async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Client) -> None:
+    script = Script(client, "tidy-up")
+
+    async def plan(order: PlanTurn) -> TurnOutcome:
+        return finish(order) if order.turn > 1 else outcome(order, Decision.WAIT, spawned=spawn(order, "one"))
+
+    async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
+        """As an agent does at its next step, when the control record is newer than what it was asked with."""
+        if order.granted.tokens == 200_000:
+            while order.renewed == (await run.query("control", result_type=Control)).renewed:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            return WorkerSuspended(why="paused", spent=Amount(tokens=50_000, tasks=1))
+        return worker_done(order, tokens=order.granted.tokens)
+
+    script.plan, script.work = plan, work
+    async with script.working():
+        run = await script.start()
+        await script.until_asked(1)
+        assert script.orders[0].granted.tokens == 200_000
+        said = await headway(home, "limits", "tidy-up", "--tokens", "50000")
+        assert said.out.startswith("the run may use 50,000 tokens")
+        await asyncio.wait_for(script.until_phase(run, "hold"), 30)
+        assert (await run.query("status"))["granted"]["tokens"] == 50_000
+        assert {order.granted.tokens for order in script.orders} == {200_000}, "nothing was granted again"
+        await headway(home, "limits", "tidy-up", "--tokens", "115000")
+        report = await asyncio.wait_for(run.result(), 60)
+    assert report["outcome"] == "done"
+    assert max(order.granted.tokens for order in script.orders[1:]) <= 115_000
+
+
 async def test_an_amendment_is_stored_and_goes_to_every_later_turn_and_task(home: Path, hungry: Script) -> None:
     async with hungry.working():
         run = await hungry.start()

@@ -214,7 +214,7 @@ class Fleet:
         if isinstance(message, HandoffNotice):
             self.run.take_handoff(message)
         elif isinstance(message, Ask):
-            books.take_ask(message.child, message.granted, message.need, cut=message.cut, stuck=message.stuck)
+            books.take_ask(message)
             self._tell_root()
 
     def _tell_worker(self, worker: WorkerSim, message: Message) -> None:
@@ -243,7 +243,7 @@ class Fleet:
                     waits = state.books.anything_waits or state.need or state.wake_at(self.now) != before
                     planner.stirred = planner.stirred or bool(waits)
             case Ask():
-                state.books.take_ask(message.child, message.granted, message.need, cut=message.cut, stuck=message.stuck)
+                state.books.take_ask(message)
                 planner.stirred = True
             case Grant():
                 state.take_grant(message)

@@ -5,7 +5,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
 from headway.domain.outstanding import MAX_FOREIGN, RECENT, Answer, Outstanding, nothing_lent
 from headway.domain.turn import ChildKind, Spawned
-from tests.domain.builders import SLICE, TASK, TASK_TOKENS, WORST, WORST_CALL, books, notice, spawned
+from tests.domain.builders import SLICE, TASK, TASK_TOKENS, WORST, WORST_CALL, an_ask, books, notice, spawned
 
 SUB_PLANNER_LEAST = 4 * WORST_CALL
 
@@ -109,7 +109,7 @@ def test_a_child_that_asks_gets_its_next_slice() -> None:
     made = with_lendable(10 * SLICE)
     (key,) = asked(made, *tasks(1))
     made.to_start()
-    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
     assert made.answers() == ()
     assert made.purse.lent == Amount(tokens=2 * SLICE, tasks=1)
@@ -119,7 +119,7 @@ def test_a_child_that_needs_more_than_a_slice_gets_what_it_needs() -> None:
     made = with_lendable(10 * SLICE)
     (key,) = asked(made, *tasks(1))
     made.to_start()
-    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=3 * SLICE))
+    made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=3 * SLICE)))
     assert made.answers() == (Answer(child=key, total=Amount(tokens=4 * SLICE, tasks=1)),)
 
 
@@ -129,7 +129,7 @@ def test_a_task_gets_up_to_its_own_limit_and_then_the_last_word() -> None:
     made.to_start()
     held, final = Amount(tokens=SLICE, tasks=1), False
     while not final:
-        made.take_ask(key, held, Amount(tokens=10))
+        made.take_ask(an_ask(key, held, Amount(tokens=10)))
         (answer,) = made.answers()
         held, final = answer.total, answer.final
     assert held == Amount(tokens=TASK_TOKENS, tasks=1)
@@ -141,7 +141,7 @@ def test_an_ask_that_comes_twice_is_answered_with_the_same_total() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     for _ in range(2):
-        made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+        made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
         assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
 
 
@@ -149,7 +149,7 @@ def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
     made = with_lendable(2 * SLICE)
     first, second = asked(made, *tasks(2))
     made.to_start()
-    made.take_ask(first, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(first, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     assert made.answers() == ()
     assert made.anything_waits
     assert made.shortfall() == Amount(tokens=SLICE)
@@ -165,9 +165,9 @@ def test_without_more_to_come_one_child_at_a_time_is_refused_and_only_when_all_w
     made.no_more = True
     held = Amount(tokens=SLICE, tasks=1)
     for key in keys[1:]:
-        made.take_ask(key, held, Amount(tokens=10))
+        made.take_ask(an_ask(key, held, Amount(tokens=10)))
     assert made.answers() == (), "the first one still works and may give back"
-    made.take_ask(keys[0], held, Amount(tokens=10))
+    made.take_ask(an_ask(keys[0], held, Amount(tokens=10)))
     assert made.answers() == (Answer(child=keys[0], total=held, final=True),)
     assert made.answers() == (), "the refused one gives back too"
     made.take(notice(keys[0], tokens=SLICE))
@@ -180,8 +180,8 @@ def test_nobody_is_refused_in_the_breath_in_which_another_is_served() -> None:
     made.to_start()
     made.no_more = True
     held = Amount(tokens=SLICE, tasks=1)
-    made.take_ask(first, held, Amount(tokens=2 * SLICE))
-    made.take_ask(second, held, Amount(tokens=10))
+    made.take_ask(an_ask(first, held, Amount(tokens=2 * SLICE)))
+    made.take_ask(an_ask(second, held, Amount(tokens=10)))
     assert made.answers() == (Answer(child=second, total=Amount(tokens=2 * SLICE, tasks=1)),)
 
 
@@ -198,7 +198,7 @@ def test_an_ask_of_a_child_that_handed_off_changes_nothing() -> None:
     made.to_start()
     made.take(notice(key))
     before = made.model_copy(deep=True)
-    made.take_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     assert made == before
 
 
@@ -284,7 +284,7 @@ def test_what_an_adopted_child_says_it_holds_is_booked_even_beyond_the_purse() -
     made = with_lendable(SLICE)
     child = spawned(5, 0)
     made.ask_for(child, recovered=True)
-    made.take_ask(child.key, Amount(tokens=9 * SLICE, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(child.key, Amount(tokens=9 * SLICE, tasks=1), Amount(tokens=10)))
     assert made.purse.lent == Amount(tokens=9 * SLICE, tasks=1)
     assert made.purse.balance.tokens < 0
     assert made.purse.lendable(WORST).tokens == 0
@@ -295,14 +295,14 @@ def test_a_child_that_holds_less_than_was_booked_is_told_again() -> None:
     made = with_lendable(10 * SLICE)
     (key,) = asked(made, *tasks(1))
     made.to_start()
-    made.take_ask(key, Amount(tokens=SLICE - 1, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(key, Amount(tokens=SLICE - 1, tasks=1), Amount(tokens=10)))
     assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE, tasks=1)),)
 
 
 def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> None:
     made = with_lendable(10 * SLICE)
     child, held = spawned(5, 0), Amount(tokens=SLICE, tasks=1)
-    made.take_ask(child.key, held, Amount(tokens=10))
+    made.take_ask(an_ask(child.key, held, Amount(tokens=10)))
     assert made.answers() == ()
     asked(made, child)
     assert made.purse.lent == held
@@ -313,7 +313,7 @@ def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> N
 def test_an_early_ask_is_forgotten_when_its_child_hands_off() -> None:
     made = with_lendable(10 * SLICE)
     child = spawned(5, 0)
-    made.take_ask(child.key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    made.take_ask(an_ask(child.key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     made.take(notice(child.key))
     asked(made, child)
     assert (made.early, made.children) == ({}, {})
@@ -323,7 +323,7 @@ def test_what_a_lost_past_left_behind_is_bounded() -> None:
     made = books()
     for index in range(MAX_FOREIGN + 10):
         made.take(notice(spawned(7, index).key))
-        made.take_ask(spawned(8, index).key, Amount(tokens=1), Amount(tokens=1))
+        made.take_ask(an_ask(spawned(8, index).key, Amount(tokens=1), Amount(tokens=1)))
     assert (len(made.foreign), len(made.early)) == (MAX_FOREIGN, MAX_FOREIGN)
 
 
@@ -350,7 +350,7 @@ def test_a_sub_planner_that_asks_for_more_than_there_will_ever_be_gets_what_ther
     held.no_more = True
     lent = held.children[asked.key].lent
     assert lent is not None
-    held.take_ask(asked.key, lent, Amount(tasks=30))
+    held.take_ask(an_ask(asked.key, lent, Amount(tasks=30)))
     (answer,) = held.answers()
     assert not answer.final
     assert answer.total.tasks == 10

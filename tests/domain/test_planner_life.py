@@ -14,7 +14,7 @@ from headway.domain.outstanding import Answer
 from headway.domain.planning import IDLE_WAITS, PlannerState
 from headway.domain.turn import ChildKind, Decision, Final, Finish, Spawned
 from headway.domain.work import Grant
-from tests.domain.builders import NOW, TASK_TOKENS, WORST_CALL, notice, outcome, planner, spawned
+from tests.domain.builders import NOW, TASK_TOKENS, WORST_CALL, an_ask, notice, outcome, planner, spawned
 
 NOTHING = Amount()
 
@@ -198,7 +198,7 @@ class PlannerLife(RuleBasedStateMachine):
                 case HandoffNotice():
                     self._deliver(signal)
                 case (str() as key, Amount() as granted, Amount() as need):
-                    self.state.books.take_ask(ChildKey(key), granted, need)
+                    self.state.books.take_ask(an_ask(ChildKey(key), granted, need))
                     self.pasts[-1].later.append(signal)
                 case (Amount() as total, bool() as final):
                     self._grant(total, final=final)
@@ -306,7 +306,7 @@ class PlannerLife(RuleBasedStateMachine):
         real.asked = need
         if self.pasts:
             self.pasts[-1].later.append((key, real.total, need))
-        self.state.books.take_ask(key, real.total, need)
+        self.state.books.take_ask(an_ask(key, real.total, need))
 
     def _grant(self, total: Amount, *, final: bool) -> None:
         if self.pasts:

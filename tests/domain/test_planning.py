@@ -21,6 +21,7 @@ from tests.domain.builders import (
     NOW,
     SLICE,
     WORST_CALL,
+    an_ask,
     context,
     finishing,
     notice,
@@ -442,7 +443,7 @@ def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ev
     state.books.to_start()
     state.close(HandoffStatus.FAILED, "gave up")
     held = Amount(tokens=SLICE, tasks=1)
-    state.books.take_ask(child.key, held, Amount(tokens=10))
+    state.books.take_ask(an_ask(child.key, held, Amount(tokens=10)))
     assert state.shortfall() == Amount()
     assert state.books.answers() == (Answer(child=child.key, total=held, final=True),)
 

@@ -13,7 +13,7 @@ from headway.domain.running import ATTENTION_SECONDS, RunState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision
 from headway.domain.work import Grant
-from tests.domain.builders import COMMIT, NOW, ROOT, RUN, notice, outcome, planner, prepared, spawned, take
+from tests.domain.builders import COMMIT, NOW, ROOT, RUN, an_ask, notice, outcome, planner, prepared, spawned, take
 
 PASSED = CheckVerdict(commit=COMMIT, passed=True, why="passed")
 FAILED = CheckVerdict(commit=COMMIT, passed=False, why="exit code 1")
@@ -63,7 +63,7 @@ def holding() -> tuple[RunState, ChildKey]:
     """A run whose root planner asks for more than everything."""
     state, root = begun()
     assert state.books is not None
-    state.books.take_ask(root, EVERYTHING, Amount(tokens=10))
+    state.books.take_ask(an_ask(root, EVERYTHING, Amount(tokens=10)))
     assert state.lend_more(NOW + 5) is None
     return state, root
 
@@ -101,7 +101,7 @@ def test_a_root_planner_for_which_a_raise_is_not_enough_has_the_run_hold_anew() 
     grant = state.lend_more(NOW + 9)
     assert grant is not None
     assert state.books is not None
-    state.books.take_ask(root, grant.total, Amount(tokens=9))
+    state.books.take_ask(an_ask(root, grant.total, Amount(tokens=9)))
     assert state.lend_more(NOW + 10) is None
     assert (state.phase, state.parked_at) == ("hold", NOW + 10)
 
@@ -109,7 +109,7 @@ def test_a_root_planner_for_which_a_raise_is_not_enough_has_the_run_hold_anew() 
 def test_a_root_planner_that_helped_itself_ends_the_hold() -> None:
     state, root = holding()
     assert state.books is not None
-    state.books.take_ask(root, EVERYTHING, Amount())
+    state.books.take_ask(an_ask(root, EVERYTHING, Amount()))
     assert state.lend_more(NOW + 9) == Grant(total=EVERYTHING)
     assert state.phase == "running"
 
@@ -122,7 +122,7 @@ def test_a_lowered_limit_is_recalled_and_lent_again_only_within_it() -> None:
     assert state.lend_more(NOW) is None, "the root planner still holds more than that"
     assert state.books is not None
     kept = Amount(tokens=250_000, tasks=10)
-    state.books.take_ask(root, kept, Amount(), cut=1001)
+    state.books.take_ask(an_ask(root, kept, Amount(), cut=1001))
     assert state.lend_more(NOW) == Grant(total=Amount(tokens=300_000, tasks=100), cut=1001)
 
 

@@ -9,7 +9,7 @@ from headway.domain.planning import PlannerState
 from headway.domain.task import in_history
 from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, planner_node, within
 from headway.domain.turn import ChildKind, Decision
-from tests.domain.builders import NOW, ROOT, SLICE, notice, outcome, planner, spawned, take, wire
+from tests.domain.builders import NOW, ROOT, SLICE, an_ask, notice, outcome, planner, spawned, take, wire
 
 
 def busy(count: int, kind: ChildKind = ChildKind.TASK) -> tuple[PlannerState, list[ChildKey]]:
@@ -42,7 +42,7 @@ def test_a_child_shows_how_it_stands() -> None:
     asked = [spawned(1, index) for index in range(3)]
     take(state, outcome(state, Decision.WAIT, *asked))
     first, second = state.books.to_start()
-    state.books.take_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10))
+    state.books.take_ask(an_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     shown = {child.key: child.state for child in planner_node(state, "waits", {}).children}
     assert shown == {first: "open", second: "waits for budget", asked[2].key: "asked"}
 
