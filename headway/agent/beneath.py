@@ -6,7 +6,7 @@ what was checked is then walked part by part, by descriptor, and a part that has
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -93,6 +93,40 @@ def replace_at(root: Path, target: Path, content: bytes, scratch: Path, mode: in
         except BaseException:
             os.unlink(name, dir_fd=making)
             raise
+
+
+def stage_at(root: Path, staged: Path, content: bytes, mode: int) -> None:
+    """Make a file that `move_at` will put in its place; what is at `staged` goes.
+
+    Raises:
+        OSError: The system refuses it, or a part of the path is a link by now.
+    """
+    with folder_at(root, staged.parent) as folder:
+        with suppress(FileNotFoundError):
+            os.unlink(staged.name, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(staged.name, flags, mode, dir_fd=folder), "wb") as file:
+            file.write(content)
+
+
+def move_at(root: Path, source: Path, target: Path) -> None:
+    """Put one file in the place of another, in one step; folders above it are made.
+
+    Raises:
+        OSError: The system refuses it, or a part of a path is a link by now.
+    """
+    with folder_at(root, source.parent) as old, folder_at(root, target.parent, make=True) as new:
+        os.rename(source.name, target.name, src_dir_fd=old, dst_dir_fd=new)
+
+
+def remove_at(root: Path, target: Path) -> None:
+    """Remove a file.
+
+    Raises:
+        OSError: The system refuses it, or a part of the path is a link by now.
+    """
+    with folder_at(root, target.parent) as folder:
+        os.unlink(target.name, dir_fd=folder)
 
 
 def _make(part: str, folder: int) -> None:

@@ -72,6 +72,7 @@ def message_of(event: Event) -> Message | None:
         case "llm.response":
             return None if event.data.get(HANDOVER) else AssistantTurn(tuple(event.data["items"]))
         case "tool.result":
-            return ToolOutput(event.data["call_id"], event.data["text"])
+            data = event.data
+            return ToolOutput(data["call_id"], data["text"], data.get("error", False), data.get("form", "function"))
         case _:
             return None

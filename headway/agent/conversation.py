@@ -214,6 +214,8 @@ class Conversation:
             "text": f"error: {answer.text}" if answer.error else answer.text,
             **answer.facts,
         }
+        if call.form != "function":
+            data["form"] = call.form
         flags = {"error": answer.error, "progress": answer.progress, "refused": answer.refused}
         data |= {name: True for name, value in flags.items() if value}
         if answer.compared is not None:
@@ -322,7 +324,7 @@ class Conversation:
 
     def _noted(self, call: ToolCall) -> dict[str, Any]:
         redacted = {"redacted": True} if self.log.redacted(call.arguments) != call.arguments else {}
-        return call.model_dump(exclude={"kind"}) | redacted
+        return call.model_dump(exclude_defaults=True) | redacted
 
     def _as_meant(self, call: ToolCall) -> ToolCall:
         """What the model asked for is carried out as it was asked, but for secrets that are ours."""
@@ -362,7 +364,7 @@ class Conversation:
 
 
 def _call_of(noted: Mapping[str, Any]) -> ToolCall:
-    return ToolCall(id=noted["id"], name=noted["name"], arguments=noted["arguments"])
+    return ToolCall(**{field: noted[field] for field in ("id", "name", "arguments", "form") if field in noted})
 
 
 def newest_scratchpad(events: Sequence[Event]) -> str:

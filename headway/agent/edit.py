@@ -34,9 +34,11 @@ class Edited:
     lines: tuple[tuple[int, int], ...]
     how: str
 
-    def shown(self) -> str:
-        """The first changed piece with some lines around it, numbered."""
-        first, last = self.lines[0]
+    def shown(self, pieces: int = 1) -> str:
+        """The first changed pieces with some lines around them, numbered."""
+        return "\n…\n".join(self._piece(first, last) for first, last in self.lines[:pieces])
+
+    def _piece(self, first: int, last: int) -> str:
         return numbered(self.text, max(1, first - 3), min(last - first + 7, LINES_SHOWN)).partition("\n[lines")[0]
 
 
@@ -118,12 +120,12 @@ def _by_lines(same: Callable[[str], str], *, reindent: bool) -> Callable[[str, s
         at = 0
         while at + len(key) <= len(lines):
             alike = keys[at] == key[0] and keys[at : at + len(key)] == key
-            indents = _indents(wanted, lines[at : at + len(key)]) if alike and reindent else {}
+            indents = indents_of(wanted, lines[at : at + len(key)]) if alike and reindent else {}
             if not alike or indents is None:
                 at += 1
                 continue
             end = starts[at + len(key)] - 1
-            yield _Place(starts[at], *_ending(text, end, _reindented(new, indents), whole=whole))
+            yield _Place(starts[at], *_ending(text, end, reindented(new, indents), whole=whole))
             at += len(key)
 
     return rung
@@ -138,7 +140,7 @@ def _ending(text: str, end: int, new: str, *, whole: bool) -> tuple[int, str]:
     return end, new.removesuffix("\n")
 
 
-def _indents(wanted: list[str], found: list[str]) -> dict[str, str] | None:
+def indents_of(wanted: list[str], found: list[str]) -> dict[str, str] | None:
     """The indentation of the text for each indentation in `old`, or None where they contradict each other."""
     pairs: dict[str, str] = {}
     for asked, real in zip(wanted, found, strict=True):
@@ -147,7 +149,8 @@ def _indents(wanted: list[str], found: list[str]) -> dict[str, str] | None:
     return pairs
 
 
-def _reindented(new: str, indents: dict[str, str]) -> str:
+def reindented(new: str, indents: dict[str, str]) -> str:
+    """A text with its indentation put as `indents` says; lines of an indentation that it does not know stay."""
     if not indents:
         return new
     known = sorted(indents, key=len, reverse=True)
@@ -166,35 +169,63 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
+@dataclass(frozen=True)
+class Rung:
+    """A way in which two lines count as the same.
+
+    Attributes:
+        same: What is compared of a line.
+        reindent: Lines may stand at another indentation, and what is put in is indented as the text is.
+    """
+
+    how: str
+    same: Callable[[str], str]
+    reindent: bool
+
+
+LINE_RUNGS = (
+    Rung("trailing white space ignored", str.rstrip, reindent=False),
+    Rung("indentation ignored", str.strip, reindent=True),
+    Rung("typographic characters made plain", lambda line: line.translate(TYPOGRAPHIC).strip(), reindent=True),
+)
+
 _LADDER: tuple[tuple[str, Callable[[str, str, str], Iterator[_Place]]], ...] = (
     ("exact", _exact),
-    ("trailing white space ignored", _by_lines(str.rstrip, reindent=False)),
-    ("indentation ignored", _by_lines(str.strip, reindent=True)),
-    ("typographic characters made plain", _by_lines(lambda line: line.translate(TYPOGRAPHIC).strip(), reindent=True)),
+    *((rung.how, _by_lines(rung.same, reindent=rung.reindent)) for rung in LINE_RUNGS),
 )
 
 
 def _ambiguous(text: str, places: list[_Place]) -> str:
-    numbers = [str(text.count("\n", 0, place.start) + 1) for place in places]
-    named = ", ".join(numbers[:PLACES_NAMED]) + (", …" if len(numbers) > PLACES_NAMED else "")
+    numbers = [text.count("\n", 0, place.start) + 1 for place in places[: PLACES_NAMED + 1]]
     return (
-        f"`old` is found {len(places)} times, at lines {named}: "
+        f"`old` is found {len(places)} times, at lines {listed(numbers)}: "
         "add the lines around the one you mean to `old` and `new`, or set replace_all to change every one"
     )
 
 
+def listed(numbers: list[int]) -> str:
+    """The first of these line numbers."""
+    return ", ".join(map(str, numbers[:PLACES_NAMED])) + (", …" if len(numbers) > PLACES_NAMED else "")
+
+
 def _nearest(text: str, old: str) -> str:
-    lines = text.split("\n")
-    wanted = old.removesuffix("\n").split("\n")
-    at = _best_start(lines, wanted)
-    if at is None:
+    found = nearest(text, old.removesuffix("\n").split("\n"))
+    if found is None:
         return "`old` is not in the file, and nothing in it is close: read the file again before the next edit"
-    shown = numbered(text, at + 1, min(len(wanted), NEAREST_LINES)).partition("\n[lines")[0]
-    last = min(at + len(wanted), len(lines))
     return (
-        f"`old` is not in the file. The nearest are lines {at + 1} to {last}:\n{cut(shown, 4_000)}\n"
+        f"`old` is not in the file. The nearest are {found}\n"
         "Copy `old` from these lines exactly, without the numbers, or read the file again"
     )
+
+
+def nearest(text: str, wanted: list[str]) -> str | None:
+    """The lines of a text that are most like these, named and shown with their numbers; None when nothing is close."""
+    lines = text.split("\n")
+    at = _best_start(lines, wanted)
+    if at is None:
+        return None
+    shown = numbered(text, at + 1, min(len(wanted), NEAREST_LINES)).partition("\n[lines")[0]
+    return f"lines {at + 1} to {min(at + len(wanted), len(lines))}:\n{cut(shown, 4_000)}"
 
 
 def _best_start(lines: list[str], wanted: list[str]) -> int | None:

@@ -71,6 +71,24 @@ class Files:
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
         return there
 
+    def place(self, path: str) -> Path:
+        """Where a file is that may be changed, after links."""
+        target = self._writable(path)
+        if target == self.root:
+            raise ToolError(f"{cut(path, 300) or 'an empty path'} is no file")
+        return target
+
+    def content(self, target: Path) -> bytes | None:
+        """All of a file at such a place; None where there is nothing."""
+        with told(str(target.relative_to(self.root))):
+            there = target.exists()
+        return self._bytes(target) if there else None
+
+    def scratch(self, name: str) -> Path:
+        """Where a file is made before it takes its place."""
+        with told(HARNESS_FOLDER):
+            return self._scratch() / name
+
     def list_dir(self, path: str = ".", depth: int = 1) -> str:
         """The entries of a folder, folders with a slash, `depth` levels deep."""
         top = self._readable(path)

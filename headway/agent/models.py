@@ -8,6 +8,7 @@ from headway.domain.errors import UserError
 from headway.domain.parking import Parking
 from headway.domain.spec import ModelChoice, RunSpec
 from headway.model.client import Model
+from headway.model.editing import Edit
 from headway.model.endpoint import DEFAULT, plain_name
 from headway.model.gate import Gates
 from headway.model.prices import Price, Prices
@@ -27,6 +28,11 @@ class Chosen:
     name: str
     effort: str | None = None
     price: Price | None = None
+
+    @property
+    def edit(self) -> Edit:
+        """How it edits files."""
+        return self.model.endpoint.edit_of(self.name)
 
     @property
     def facts(self) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ OF_THE_MOMENT = frozenset({"repeat", "errors", "use_tool", "output_limit", "refu
 """Reminders that hold for the epoch in which they were given."""
 
 WORDS = frozenset(
-    {"text", "call_id", "name", "key", "digest", "error", "progress", "refused", "opens"}
+    {"text", "call_id", "name", "form", "key", "digest", "error", "progress", "refused", "opens"}
     | {"command", "exit_code", "note", "cpu_s", "peak_kb"}
 )
 """What a message or an answer says to the model, and what guards compare; all else in it is a fact or a decision."""

@@ -1,6 +1,7 @@
 """Carries out a worker's tool calls in its workspace. What has effects is noted before it runs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,8 @@ from headway.agent.holding import alone, while_held
 from headway.agent.lander import Lander
 from headway.agent.last_word import is_newest_reply
 from headway.agent.outcome import how_it_ended, measured, remarks
+from headway.agent.patch import Add, Delete, Update
+from headway.agent.patching import Done, Patching, notes_of, paths_of
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
 from headway.agent.syntax import first_error
@@ -33,6 +36,9 @@ from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
 
+PIECES_SHOWN = 5
+"""Changed pieces of a file that a patch is answered with."""
+
 
 @dataclass(frozen=True)
 class Workbench:
@@ -42,6 +48,7 @@ class Workbench:
         walls: What stands around its commands.
         command_seconds: Longest run time of one command.
         check: The user's command that proves a commit.
+        offered: The tools that the agent has, by name.
     """
 
     task: TaskSpec
@@ -53,6 +60,7 @@ class Workbench:
     prompts: Prompts
     command_seconds: float
     check: str | None = None
+    offered: Mapping[str, type[Arguments]] = field(default_factory=lambda: tools.WORKER_TOOLS)
 
     async def answer(self, call: ToolCall) -> Answer:
         """Run a call and say what came of it. A call that was begun before a crash is not simply run again.
@@ -65,7 +73,7 @@ class Workbench:
 
     async def _answer(self, call: ToolCall) -> Answer:
         try:
-            arguments = arguments_of(tools.WORKER_TOOLS, call.name, call.arguments)
+            arguments = arguments_of(self.offered, call.name, call.arguments)
             match arguments:
                 case tools.Shell():
                     return await self._shell(call, arguments)
@@ -83,6 +91,8 @@ class Workbench:
         match arguments:
             case tools.EditFile():
                 return self._edit(call, arguments)
+            case tools.ApplyPatch():
+                return self._patch(call, arguments)
             case tools.WriteFile(path=path, content=content):
                 self._begin(call)
                 done = "replaced" if files.write(path, content) else "written"
@@ -138,6 +148,42 @@ class Workbench:
         how = "" if edited.how == "exact" else f" ({edited.how})"
         said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=edited.shown())
         return Answer(said + self._syntax(asked.path, edited.text), progress=True)
+
+    def _patch(self, call: ToolCall, asked: tools.ApplyPatch) -> Answer:
+        sections = asked.sections()
+        patching = Patching(self.files, sections, digest(call.id))
+        begun = self._begun(call)
+        if begun is not None:
+            patching.finish(begun.data)
+            paths = ", ".join(path for section in sections for path in paths_of(section))
+            return Answer(self.prompts.render("answers/patch_finished", paths=paths), progress=True)
+        changes, done = patching.drafted()
+        patching.stage(changes)
+        # Noted when all that can be refused is done, and before the first file changes: what is cut short is finished.
+        self._begin(call, **notes_of(changes))
+        patching.carry_out(changes)
+        for each in done:
+            how = each.edited.how if each.edited else ""
+            self.talk.note("edit", {"path": each.section.path, "call_id": call.id, "kind": "patch", "how": how})
+        return Answer(cut("\n".join(map(self._patched, done)), EXCERPT_CHARS), progress=True)
+
+    def _patched(self, done: Done) -> str:
+        """What is said of one file of a patch."""
+        match done.section:
+            case Add(path, content):
+                lines = len(content.splitlines())
+                said = self.prompts.render("answers/written", path=path, done="written", lines=lines)
+                return said + self._syntax(path, content)
+            case Delete(path):
+                return self.prompts.render("answers/deleted", path=path)
+            case Update(path, _, move_to):
+                moved = f"{path} was moved to {move_to}." if move_to else ""
+                if done.edited is None:
+                    return moved
+                how = "" if done.edited.how == "exact" else f" ({done.edited.how})"
+                shown = done.edited.shown(PIECES_SHOWN)
+                said = self.prompts.render("answers/edited", path=move_to or path, how=how, shown=shown)
+                return "\n".join(filter(None, (moved, said + self._syntax(move_to or path, done.text))))
 
     def _syntax(self, path: str, text: str) -> str:
         """What is said of a file that does not parse, below what was done to it."""

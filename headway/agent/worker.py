@@ -17,7 +17,7 @@ from headway.agent.models import Models
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
-from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.tools.working import TOOLSETS
 from headway.agent.usage import missing, usage_of
 from headway.agent.walling import walls_of
 from headway.agent.warming import set_up, warmed
@@ -153,11 +153,12 @@ class WorkerAgent:
         if start is None:
             start = await in_thread(_begin, log, order, task, workspace)
         spell = Spell(start.seq)
+        offered = TOOLSETS[chosen.edit]
         talk = Conversation(
             log,
             chosen,
             system=self._prompts.render("worker"),
-            tools=WORKER_SCHEMAS,
+            tools=offered.schemas,
             paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
             prompts=self._prompts.fingerprint,
@@ -170,7 +171,8 @@ class WorkerAgent:
         lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
-        bench = Workbench(task, talk, workspace, lander, self._sandbox, walls, self._prompts, limit, spec.check)
+        hands = (self._sandbox, walls, self._prompts)
+        bench = Workbench(task, talk, workspace, lander, *hands, limit, spec.check, offered.tools)
         assignment = Assignment(order, task, spec, hub, self._prompts)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)

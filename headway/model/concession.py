@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import orjson
 
+from headway.model.editing import PATCH_TOOL
 from headway.model.failures import Unsupported
 
 IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_content", "phase"})
@@ -12,11 +13,15 @@ IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_co
 
 _REFUSES = re.compile(
     r"unsupported|not supported|(does|do) ?n[o']t support|unrecogni[sz]ed|unknown|unexpected"
-    r"|extra (inputs|fields)|extra_forbidden|not permitted|not allowed|forbidden|invalid|no such|cannot|incompatible",
+    r"|extra (inputs|fields)|extra_forbidden|not permitted|not allowed|forbidden|invalid|no such|cannot|incompatible"
+    r"|should be|does not match",
     re.IGNORECASE,
 )
 _PLAIN = frozenset({"include", "store", "reasoning", "strict", "stream", "phase"})
 """Names that are English words too: they count only where they are quoted or called a parameter."""
+
+_TYPE_OF_A_TOOL = re.compile(r"tools(\[\d+\]|\.\d+)?(\.type)?")
+"""Every tool but one is a function, which no server refuses by its type."""
 
 
 def conceded(error: Unsupported, sent: Iterable[str]) -> str | None:
@@ -26,6 +31,8 @@ def conceded(error: Unsupported, sent: Iterable[str]) -> str | None:
     for name in names:
         if name in segments:
             return name
+    if PATCH_TOOL in names and _TYPE_OF_A_TOOL.fullmatch(error.param):
+        return PATCH_TOOL
     if _REFUSES.search(error.words) is None:
         return None
     return next((name for name in names if _names(error.words, name)), None)

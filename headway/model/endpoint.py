@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from headway.domain.errors import UserError
 from headway.model.adapter import Profile
+from headway.model.editing import Edit, trained_on_patches
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key-needed"
@@ -37,6 +38,7 @@ class Endpoint(BaseModel):
     Attributes:
         name: What runs call it by.
         model: The model that is asked where nobody names one; empty for the first that the server lists.
+        edit: How its models edit files; None leaves it to their names.
         streams: Whether answers come in pieces; None leaves it to the address.
         stall_s: Longest silence within an answer that comes in pieces.
         window: Tokens of input and output that a model of this address takes.
@@ -51,6 +53,7 @@ class Endpoint(BaseModel):
     api: Api = "chat"
     name: str = DEFAULT
     model: str = ""
+    edit: Edit | None = None
     streams: bool | None = None
     stall_s: float = STALL_S
     window: int = WINDOW
@@ -78,6 +81,10 @@ class Endpoint(BaseModel):
             stream=openai if self.streams is None else self.streams,
         )
 
+    def edit_of(self, model: str) -> Edit:
+        """How a model of this address edits files."""
+        return self.edit or ("patch" if self.api == "responses" and trained_on_patches(model) else "replace")
+
     @property
     def names(self) -> "Names":
         """The environment variables that describe it."""
@@ -92,9 +99,9 @@ class Endpoint(BaseModel):
 class Names(BaseModel):
     """The environment variables of one endpoint.
 
-    Beside address and key HEADWAY_API, HEADWAY_WINDOW, HEADWAY_MAX_OUTPUT, HEADWAY_STREAM and HEADWAY_STALL_S, or the
-    same with the prefix of a named one, such as HEADWAY_ENDPOINT_BOX_URL and HEADWAY_ENDPOINT_BOX_KEY; it has a MODEL
-    as well.
+    Beside address and key HEADWAY_API, HEADWAY_WINDOW, HEADWAY_MAX_OUTPUT, HEADWAY_EDIT, HEADWAY_STREAM and
+    HEADWAY_STALL_S, or the same with the prefix of a named one, such as HEADWAY_ENDPOINT_BOX_URL and
+    HEADWAY_ENDPOINT_BOX_KEY; it has a MODEL as well.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -146,6 +153,7 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         api=_api(env, names["API"], url),
         name=name,
         model=env.get(names["MODEL"], "").strip() if name != DEFAULT else "",
+        edit=_edit(env, names["EDIT"]),
         streams=_switch(env, names["STREAM"]),
         stall_s=_number(env, names["STALL_S"], int(STALL_S), "seconds"),
         window=_number(env, names["WINDOW"], OPENAI_WINDOW if is_openai(url) else WINDOW),
@@ -204,6 +212,18 @@ def _api(env: Mapping[str, str], name: str, url: str) -> Api:
             return "chat"
         case other:
             raise UserError(f"{name}: '{other}' is not one of responses, chat.")
+
+
+def _edit(env: Mapping[str, str], name: str) -> Edit | None:
+    match env.get(name, "").strip().lower():
+        case "":
+            return None
+        case "patch":
+            return "patch"
+        case "replace":
+            return "replace"
+        case other:
+            raise UserError(f"{name}: '{other}' is not one of patch, replace.")
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool | None:

@@ -17,6 +17,7 @@ import orjson
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, OpenAIError
 
 from headway.domain.errors import HeadwayError, TransientError
+from headway.model.editing import PATCH_TOOL
 from headway.model.flow import Kind
 from headway.model.resets import reset_in
 
@@ -177,7 +178,8 @@ def failure_of_status(
         return ContextOverflow(told)
     if status in {401, 403}:
         return Refused("key", told, at.key_remedy, None)
-    if status >= 400 and _NO_TOOLS.search(words):  # noqa: PLR2004
+    # A tool of the API that a server lacks is offered as a function from then on: that is no reason to wait.
+    if status >= 400 and _NO_TOOLS.search(words) and PATCH_TOOL not in words:  # noqa: PLR2004
         return Refused("tools", told, NO_TOOLS, None)
     if status == 400 and _OTHER_API.search(words):  # noqa: PLR2004
         return Refused("tools", told, "Set HEADWAY_API=responses and start the worker process again.", None)

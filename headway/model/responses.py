@@ -9,6 +9,7 @@ from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.concession import IN_MESSAGES, stripped
+from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
 from headway.model.failures import Circumstance, failure_of_body
 from headway.model.reading import arguments_in, call_id, count_in, parsed, sendable, text_in
 from headway.model.turn import (
@@ -44,6 +45,8 @@ class ResponsesAdapter:
             case UserMessage(text):
                 content = [{"type": "input_text", "text": text}]
                 return orjson.dumps({"type": "message", "role": "user", "content": content})
+            case ToolOutput(form="patch"):
+                return orjson.dumps(patch_output(message))
             case ToolOutput(id_, text):
                 return orjson.dumps({"type": "function_call_output", "call_id": id_, "output": text})
             case AssistantTurn(raw):
@@ -53,8 +56,10 @@ class ResponsesAdapter:
         fields = {name: value for name, value in self._options(request).items() if name not in without}
         head = {"model": request.model, "instructions": request.system, **fields}
         if request.tools:
-            head["tools"] = [_tool(tool, strict="strict" not in without) for tool in request.tools]
+            head["tools"] = [_tool(tool, request.model, without) for tool in request.tools]
         items = [item for item in request.items if item]
+        if not _knows_patches(request.model, without):
+            items = [as_functions(item) for item in items]
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
         return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(items), b"]}"))
@@ -62,6 +67,8 @@ class ResponsesAdapter:
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
         names = set(self._options(request))
         names |= {"strict"} if request.tools else set()
+        knows = _knows_patches(request.model, without)
+        names |= {PATCH_TOOL} if knows and any(tool.name == PATCH_TOOL for tool in request.tools) else set()
         names |= IN_MESSAGES if request.items else set()
         return frozenset(names - without)
 
@@ -141,10 +148,16 @@ def cache_key(agent: AgentId) -> str:
     return agent if len(agent) <= MAX_CACHE_KEY else hashlib.sha256(agent.encode()).hexdigest()
 
 
-def _tool(tool: ToolSchema, *, strict: bool) -> dict[str, Any]:
+def _knows_patches(model: str, without: frozenset[str]) -> bool:
+    return PATCH_TOOL not in without and trained_on_patches(model)
+
+
+def _tool(tool: ToolSchema, model: str, without: frozenset[str]) -> dict[str, Any]:
+    if tool.name == PATCH_TOOL and _knows_patches(model, without):
+        return {"type": PATCH_TOOL}
     said = {"type": "function", "name": tool.name, "description": tool.description, "parameters": tool.parameters}
     # `strict` is on where it is left out, and would demand that every argument is required.
-    return said | {"strict": False} if strict else said
+    return said if "strict" in without else said | {"strict": False}
 
 
 def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str, Any]]:
@@ -162,6 +175,9 @@ def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str
             if entry.get("call_id") != id_ or entry.get("arguments") != sent:
                 kept = entry | {"call_id": id_, "arguments": sent}
             return [ToolCall(id=id_, name=text_in(entry.get("name")), arguments=arguments)], kept
+        case "apply_patch_call":
+            call, kept = patch_call(entry, taken)
+            return [call], kept
         case "reasoning":
             return [Reasoning(text=text_in(entry.get("summary")) or text_in(entry.get("content")))], entry
         case _:

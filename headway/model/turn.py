@@ -13,6 +13,12 @@ Stop = Literal["tool", "text", "length", "refusal", "empty"]
 """Why a reply ended. `length`: cut by the output limit; its tool calls may be cut too and must not be run."""
 
 
+Form = Literal["function", "patch"]
+"""The kind of item that a call came as, and that its answer is to be."""
+
+PATCH_FORM: Form = "patch"
+
+
 class _Neutral(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -30,12 +36,14 @@ class ToolCall(_Neutral):
     Attributes:
         id: Never empty, and unique within its reply.
         arguments: What the model wrote; meant to be a JSON object, but nothing is promised.
+        form: What its answer must be.
     """
 
     kind: Literal["tool_call"] = "tool_call"
     id: str
     name: str
     arguments: str
+    form: Form = "function"
 
 
 class Reasoning(_Neutral):
@@ -125,10 +133,17 @@ class AssistantTurn:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """The answer to one tool call."""
+    """The answer to one tool call.
+
+    Attributes:
+        failed: The call was not carried out; said apart from the text where the API has a place for it.
+        form: As the call's.
+    """
 
     call_id: str
     text: str
+    failed: bool = False
+    form: Form = "function"
 
 
 Message = UserMessage | AssistantTurn | ToolOutput

@@ -15,7 +15,7 @@ from headway.agent.lander import Lander
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
 from headway.agent.tools.planning import PLANNER_TOOLS
-from headway.agent.tools.working import WORKER_TOOLS
+from headway.agent.tools.working import TOOLSETS
 from headway.agent.workbench import Workbench
 from headway.domain.task import TaskSpec
 from headway.model.turn import ToolCall
@@ -25,6 +25,7 @@ from tests.agent.stage import ROOT, RUN, Stage, finish
 from tests.agent.talk import talk_of
 
 LONG = "x" * 300
+EVERY_TOOL = {name: kind for offered in TOOLSETS.values() for name, kind in offered.tools.items()}
 NUMBERS = itertools.count()
 DEEP = '{"path": ' + "[" * 20_000 + "]" * 20_000 + "}"
 NESTED = '{"path": ' + "[" * 400 + "]" * 400 + "}"
@@ -80,7 +81,7 @@ async def bench(stage: Stage) -> Any:
         lander = Lander(stage.context, order.me, stage.hub, workspace, "Bob <bob@example.org>", Prompts.load())
         task = TaskSpec(title="Write", intent="So that it is there.")
         walls = Walls(agent="any", workspace=workspace.path)
-        yield Workbench(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0)
+        yield Workbench(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0, offered=EVERY_TOOL)
 
 
 def answered(talk: Any, call: ToolCall, answer: Answer) -> str:
@@ -99,7 +100,7 @@ def test_every_call_of_a_planner_is_answered(desk: PlanningDesk, asked: tuple[st
 @slow
 @given(data=st.data())
 async def test_every_call_of_a_worker_is_answered(bench: Workbench, data: st.DataObject) -> None:
-    name, arguments = data.draw(calls(WORKER_TOOLS))
+    name, arguments = data.draw(calls(EVERY_TOOL))
     call = ToolCall(id=f"c{next(NUMBERS)}", name=name, arguments=arguments)
     answered(bench.talk, call, await bench.answer(call))
 
@@ -115,6 +116,12 @@ async def test_arguments_nested_too_deep_are_told(desk: PlanningDesk, raw: str) 
     [
         ("write_file", {"path": f"a/{LONG}", "content": "x"}),
         ("edit_file", {"path": LONG, "old": "a", "new": "b"}),
+        ("apply_patch", {"patch": f"*** Begin Patch\n*** Add File: {LONG}\n+x\n*** End Patch"}),
+        ("apply_patch", {"patch": "*** Begin Patch\n*** Delete File: a\0b\n*** End Patch"}),
+        ("apply_patch", {"operation": {"type": "create_file", "path": f"a/{LONG}", "diff": "+x"}}),
+        ("apply_patch", {"operation": {"type": "update_file", "path": "latin"}}),
+        ("apply_patch", {"operation": {"type": "rename_file", "path": "latin"}}),
+        ("apply_patch", {"operation": None}),
         ("read_file", {"path": LONG}),
         ("list_dir", {"path": LONG}),
         ("grep", {"pattern": "x", "path": LONG}),

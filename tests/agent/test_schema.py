@@ -6,10 +6,13 @@ import pytest
 
 from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS, ReadFile
 from headway.agent.tools.schema import arguments_of
-from headway.agent.tools.working import WORKER_SCHEMAS, WORKER_TOOLS
+from headway.agent.tools.working import TOOLSETS, WORKER_TOOLS
 from headway.domain.errors import ToolError
 
+SCHEMAS = {schema.name: schema for tools in TOOLSETS.values() for schema in tools.schemas}
+ALL = (*PLANNER_SCHEMAS, *SCHEMAS.values())
 REQUIRED = {
+    "apply_patch": {"patch"},
     "read_file": {"path"},
     "edit_file": {"path", "old", "new"},
     "write_file": {"path", "content"},
@@ -27,7 +30,7 @@ REQUIRED = {
 
 
 def test_only_what_must_be_given_is_required() -> None:
-    for schema in PLANNER_SCHEMAS + WORKER_SCHEMAS:
+    for schema in ALL:
         assert set(schema.parameters["required"]) == REQUIRED.get(schema.name, set()), schema.name
         assert schema.description
     tasks = next(s for s in PLANNER_SCHEMAS if s.name == "spawn_tasks").parameters["properties"]["tasks"]
@@ -44,14 +47,21 @@ def test_schemas_hold_no_references_titles_or_keywords_that_servers_differ_in() 
             for key, value in node.items():
                 walk(value, names=key == "properties" and not names)
 
-    for schema in PLANNER_SCHEMAS + WORKER_SCHEMAS:
+    for schema in ALL:
         walk(schema.parameters)
         assert schema.parameters["type"] == "object"
 
 
 def test_tools_stand_in_one_fixed_order() -> None:
     assert list(PLANNER_TOOLS) == sorted(PLANNER_TOOLS)
-    assert list(WORKER_TOOLS) == sorted(WORKER_TOOLS)
+    for offered in TOOLSETS.values():
+        assert list(offered.tools) == sorted(offered.tools) == [schema.name for schema in offered.schemas]
+
+
+def test_a_model_has_one_way_to_edit() -> None:
+    by_patch, by_pieces = TOOLSETS["patch"].tools.keys(), TOOLSETS["replace"].tools.keys()
+    assert (by_patch - by_pieces, by_pieces - by_patch) == ({"apply_patch"}, {"edit_file"})
+    assert list(SCHEMAS["apply_patch"].parameters["properties"]) == ["patch"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headway.model.adapter import Request
+from headway.model.adapter import Request, ToolSchema
 from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
 from headway.model.failures import FatalModelError
@@ -137,3 +137,31 @@ async def test_words_that_name_no_parameter_are_fatal(
     with pytest.raises(FatalModelError):
         await model_of(HEADWAY_API="responses").answer(replace(request_, effort="low"))
     assert len(server.asked) == 1
+
+
+TAGS = "Input tag 'apply_patch' found using 'type' does not match any of the expected tags: 'function', 'web_search'"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error("Tool 'apply_patch' is not supported with this model.", param="tools"),
+        error("The apply_patch tool is not supported.", param=None),
+        error("Invalid value. Supported values are: 'function'.", param="tools[0].type"),
+        Answer({"detail": [{"type": "union_tag_invalid", "loc": ["body", "tools", 0], "msg": TAGS}]}, 422),
+    ],
+    ids=["OpenAI, another model", "a gateway in its own words", "by its place", "by pydantic's words"],
+)
+async def test_a_tool_of_the_api_that_a_server_lacks_is_offered_as_a_function(
+    server: Server, tmp_path: Path, request_: Request, refusal: Answer
+) -> None:
+    server.answer = lambda asked: refusal if asked.json["tools"][0]["type"] == "apply_patch" else Answer(RESPONSE)
+    tool = ToolSchema("apply_patch", "Changes files.", {"type": "object", "properties": {"patch": {"type": "string"}}})
+    request = replace(request_, model="gpt-5.1", tools=(tool, *request_.tools))
+    said: list[str] = []
+    async with opened(server, tmp_path, "responses", said) as model:
+        assert (await model.answer(request)).conceded == ("apply_patch",)
+        assert (await model.answer(request)).conceded == ()
+    assert [tool["name"] for tool in server.asked[1].json["tools"]] == ["apply_patch", "shell"]
+    assert len(server.asked) == 3
+    assert len(said) == 1

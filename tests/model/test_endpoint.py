@@ -48,6 +48,7 @@ def test_the_environment_overrides() -> None:
         ({"OPENAI_BASE_URL": "http://"}, "is no address"),
         ({"OPENAI_BASE_URL": "https://gate.example.org/v1"}, "OPENAI_API_KEY"),
         ({"OPENAI_API_KEY": "sk-a", "HEADWAY_API": "soap"}, "responses, chat"),
+        ({"OPENAI_API_KEY": "sk-a", "HEADWAY_EDIT": "sed"}, "HEADWAY_EDIT: 'sed' is not one of patch, replace"),
         ({"OPENAI_API_KEY": "sk-a", "HEADWAY_WINDOW": "large"}, "HEADWAY_WINDOW"),
         ({"OPENAI_API_KEY": "sk-a", "HEADWAY_MAX_OUTPUT": "0"}, "HEADWAY_MAX_OUTPUT"),
     ],
@@ -78,3 +79,26 @@ def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: str) -> Non
 )
 def test_local_addresses(url: str, local: bool) -> None:
     assert is_local(url) is local
+
+
+@pytest.mark.parametrize(
+    ("model", "edit"),
+    [
+        *(("gpt-5.1", "patch"), ("gpt-5.1-codex-max", "patch"), ("gpt-5.10", "patch"), ("GPT-6-astra", "patch")),
+        *(("openai/gpt-6.1-sol", "patch"), ("gpt-5.2-2025-12-11", "patch"), ("gpt-11", "patch")),
+        *(("gpt-5", "replace"), ("gpt-5-2025-08-07", "replace"), ("gpt-5-codex", "replace"), ("gpt-4.1", "replace")),
+        *(("gpt-35-turbo", "replace"), ("gpt-4o", "replace"), ("gpt-oss-120b", "replace"), ("o3", "replace")),
+        *(("my-gpt-5.1", "replace"), ("llama-5.1", "replace"), ("", "replace")),
+    ],
+)
+def test_models_that_are_trained_on_patches_edit_by_them(model: str, edit: str) -> None:
+    assert endpoint_from({"OPENAI_API_KEY": "sk-a"}).edit_of(model) == edit
+    assert endpoint_from({"OPENAI_BASE_URL": "http://box/v1"}).edit_of(model) == "replace"
+
+
+@pytest.mark.parametrize("edit", ["patch", "replace"])
+def test_how_files_are_edited_is_set_for_each_endpoint(edit: str) -> None:
+    env = {"OPENAI_API_KEY": "sk-a", "HEADWAY_ENDPOINT_BOX_URL": "http://box/v1", "HEADWAY_ENDPOINT_BOX_EDIT": edit}
+    assert [endpoint_from(env, "box").edit_of(name) for name in ("gpt-5.1", "llama")] == [edit, edit]
+    assert endpoint_from(env).edit_of("gpt-5.1") == "patch"
+    assert endpoint_from(env | {"HEADWAY_EDIT": "replace"}).edit_of("gpt-5.1") == "replace"

@@ -8,7 +8,7 @@ import pytest
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
-from headway.model.adapter import Request
+from headway.model.adapter import Request, ToolSchema
 from headway.model.client import Model
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import (
@@ -34,6 +34,20 @@ CALL = {
     "arguments": '{"command":"ls"}',
     "status": "completed",
 }
+PATCH = {
+    "type": "apply_patch_call",
+    "id": "apc_1",
+    "call_id": "call_2",
+    "status": "completed",
+    "operation": {"type": "update_file", "path": "a.py", "diff": "@@\n-a\n+b\n"},
+}
+CHANGE = ToolCall(
+    id="call_2",
+    name="apply_patch",
+    arguments='{"operation":{"type":"update_file","path":"a.py","diff":"@@\\n-a\\n+b\\n"}}',
+    form="patch",
+)
+GONE = {"type": "delete_file", "path": "b.py"}
 LS = ToolCall(id="call_1", name="shell", arguments='{"command":"ls"}')
 
 
@@ -154,6 +168,29 @@ CASES = [
         "length",
         (CALL | {"arguments": '{"invalid_json":"{\\"comm"}'},),
     ),
+    Case(
+        "OpenAI: changes of files by the tool of its API",
+        response(THOUGHT, PATCH, PATCH | {"id": "apc_2", "call_id": "call_3", "operation": GONE}),
+        (
+            Reasoning(),
+            CHANGE,
+            ToolCall(
+                id="call_3",
+                name="apply_patch",
+                arguments='{"operation":{"type":"delete_file","path":"b.py"}}',
+                form="patch",
+            ),
+        ),
+        "tool",
+        (THOUGHT, PATCH, PATCH | {"id": "apc_2", "call_id": "call_3", "operation": GONE}),
+    ),
+    Case(
+        "a gateway: a change without an operation or a call id",
+        response({"type": "apply_patch_call", "id": "apc_1"}),
+        (ToolCall(id="apc_1", name="apply_patch", arguments='{"operation":null}', form="patch"),),
+        "tool",
+        ({"type": "apply_patch_call", "id": "apc_1", "call_id": "apc_1"},),
+    ),
     Case("silence", response(said()), (), "empty", (said(),)),
     Case("nothing", response(), (), "empty", ()),
 ]
@@ -237,3 +274,45 @@ async def test_a_long_agent_id_still_keys_the_cache(
     keys = [asked.json["prompt_cache_key"] for asked in server.asked]
     assert [len(key) for key in keys] == [64, 64]
     assert len(set(keys)) == 2
+
+
+TOOL = ToolSchema("apply_patch", "Changes files.", {"type": "object", "properties": {"patch": {"type": "string"}}})
+DONE, FAILED = (
+    ToolOutput("call_2", "a.py was edited", form="patch"),
+    ToolOutput("call_2", "error: it is not there", failed=True, form="patch"),
+)
+
+
+async def test_a_model_that_is_trained_on_patches_has_the_tool_of_the_api(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    server.answer = Answer(response(said(words("ok"))))
+    model = model_of(HEADWAY_API="responses")
+    items = [model.encode(message) for message in (AssistantTurn((THOUGHT, PATCH)), DONE, FAILED)]
+    await model.answer(replace(request_, model="gpt-5.1", items=items, tools=(TOOL, *request_.tools)))
+    asked = server.asked[0].json
+    assert [tool["type"] for tool in asked["tools"]] == ["apply_patch", "function"]
+    assert asked["tools"][0] == {"type": "apply_patch"}
+    output = {"type": "apply_patch_call_output", "call_id": "call_2"}
+    assert asked["input"] == [
+        THOUGHT,
+        PATCH,
+        output | {"status": "completed", "output": "a.py was edited"},
+        output | {"status": "failed", "output": "error: it is not there"},
+    ]
+
+
+async def test_another_model_has_it_as_a_function_and_reads_what_was_said_before_as_one(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    server.answer = Answer(response(said(words("ok"))))
+    model = model_of(HEADWAY_API="responses")
+    items = [model.encode(message) for message in (AssistantTurn((THOUGHT, PATCH)), DONE)]
+    await model.answer(replace(request_, items=items, tools=(TOOL,)))
+    asked = server.asked[0].json
+    assert [(tool["type"], tool["name"]) for tool in asked["tools"]] == [("function", "apply_patch")]
+    assert asked["input"] == [
+        THOUGHT,
+        {"type": "function_call", "call_id": "call_2", "name": "apply_patch", "arguments": CHANGE.arguments},
+        {"type": "function_call_output", "call_id": "call_2", "output": "a.py was edited"},
+    ]

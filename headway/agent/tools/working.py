@@ -1,12 +1,18 @@
 """The tools of a worker."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from headway.agent.patch import Section, parse_operation, parse_patch
 from headway.agent.tools.planning import Grep, ListDir, PathText, ReadFile, RewriteScratchpad
 from headway.agent.tools.report import Report
 from headway.agent.tools.schema import Arguments, tool_schema
+from headway.model.adapter import ToolSchema
+from headway.model.editing import PATCH_TOOL, Edit
 
 
 class Shell(Arguments):
@@ -19,6 +25,44 @@ class Shell(Arguments):
     command: Annotated[str, Field(min_length=1, max_length=64_000)]
     timeout_s: Annotated[float | None, Field(gt=0, description="Seconds; the default is the longest allowed.")] = None
     workdir: Annotated[PathText, Field(description="A folder of the workspace.")] = "."
+
+
+class Operation(BaseModel):
+    """A change of one file, as models say it that have the tool from their provider."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["create_file", "update_file", "delete_file"]
+    path: PathText
+    diff: str = ""
+
+
+class ApplyPatch(Arguments):
+    """Changes files, all of them or none, by a patch in this form.
+
+    `*** Begin Patch`, then for each file `*** Update File: path` with its changes, `*** Add File: path` with every line
+    of it behind a `+`, or `*** Delete File: path`; then `*** End Patch`. `*** Move to: path` below an Update line gives
+    the file a new place. A change is a line `@@`, then three lines as they stand in the file, each behind a space; the
+    lines that go, each behind a `-`; the lines that come, each behind a `+`; and three more lines behind a space. Where
+    such lines stand in the file more than once, write the line of the function or class before them: `@@ def parse():`.
+    """
+
+    patch: str
+    operation: SkipJsonSchema[Operation | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_them(cls, given: Any) -> Any:
+        return {"patch": ""} | given if isinstance(given, dict) and given.get("operation") else given
+
+    def sections(self) -> tuple[Section, ...]:
+        """What it asks for, file by file.
+
+        Raises:
+            ToolError: It is no patch.
+        """
+        asked = self.operation
+        return parse_patch(self.patch) if asked is None else (parse_operation(asked.type, asked.path, asked.diff),)
 
 
 class EditFile(Arguments):
@@ -73,3 +117,21 @@ WORKER_TOOLS: dict[str, type[Arguments]] = {
 """By name, in the order in which every request carries them: a prompt cache wants it the same each time."""
 
 WORKER_SCHEMAS = tuple(tool_schema(name, arguments) for name, arguments in WORKER_TOOLS.items())
+
+_EITHER: dict[str, type[Arguments]] = {PATCH_TOOL: ApplyPatch, **WORKER_TOOLS}
+_PATCHING = {name: _EITHER[name] for name in sorted(_EITHER) if name != "edit_file"}
+
+
+@dataclass(frozen=True)
+class Toolset:
+    """The tools that a worker is offered."""
+
+    tools: Mapping[str, type[Arguments]]
+    schemas: tuple[ToolSchema, ...]
+
+
+TOOLSETS: Mapping[Edit, Toolset] = {
+    "replace": Toolset(WORKER_TOOLS, WORKER_SCHEMAS),
+    "patch": Toolset(_PATCHING, tuple(tool_schema(name, arguments) for name, arguments in _PATCHING.items())),
+}
+"""By the way in which its model edits files."""

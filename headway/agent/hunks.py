@@ -1,0 +1,202 @@
+"""The patch engine: works out what a text becomes by the hunks of a patch, pure.
+
+A hunk says lines that stand in the text (context and `-`) and lines that come in (`+`), and no line numbers. Where it
+goes is found as an edit's place is: exactly, then without trailing white space, without indentation, and with
+typographic characters made plain. A hunk that fits in more than one place is refused unless `@@` says below which line.
+Lines that are not changed keep every byte; so do CRLF and the state of the final newline.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from headway.agent.edit import LINE_RUNGS, Edited, Rung, indents_of, listed, nearest, reindented
+from headway.agent.excerpt import cut
+from headway.domain.errors import ToolError
+
+_EXACT = Rung("exact", lambda line: line, reindent=False)
+
+Sign = Literal[" ", "-", "+"]
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """One change of a file.
+
+    Attributes:
+        scopes: Lines below which it lies, the outer one first.
+        lines: Sign and text of each line.
+        at_end: The file ends with it.
+        number: Its first line in the patch, from 1.
+    """
+
+    scopes: tuple[str, ...]
+    lines: tuple[tuple[Sign, str], ...]
+    at_end: bool
+    number: int
+
+    @property
+    def old(self) -> list[str]:
+        """What must stand in the file."""
+        return [text for sign, text in self.lines if sign != "+"]
+
+
+def apply_hunks(text: str, hunks: Sequence[Hunk]) -> Edited:
+    """What a file's text becomes; all hunks, or none.
+
+    Raises:
+        ToolError: One of them fits nowhere or in several places; it names lines and a way on.
+    """
+    return _Applied(text).with_all(hunks)
+
+
+class _Applied:
+    """Hunks on their way into a text: every one is placed in the text as it was, and nothing is changed twice."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text.replace("\r\n", "\n")
+        pieces = text.split("\n")
+        ended = not pieces[-1]
+        pieces = pieces[:-1] if ended else pieces
+        # The line's text, and what ends it.
+        self._eols = ["\r\n" if piece.endswith("\r") else "\n" for piece in pieces]
+        self._lines = [piece.removesuffix("\r") for piece in pieces]
+        if not ended:
+            self._lines[-1], self._eols[-1] = pieces[-1], ""
+        self._eol = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+        self._gone: set[int] = set()
+        self._new: dict[int, list[str]] = {}
+        self._cursor = 0
+        self._keys: dict[str, list[str]] = {}
+        self._how = "exact"
+
+    def with_all(self, hunks: Sequence[Hunk]) -> Edited:
+        for hunk in hunks:
+            self._take(hunk)
+        return self._edited()
+
+    def _take(self, hunk: Hunk) -> None:
+        at, rung = self._placed(hunk)
+        found = self._lines[at : at + len(hunk.old)]
+        indents = (indents_of(hunk.old, found) if rung.reindent else None) or {}
+        gone: set[int] = set()
+        new: dict[int, list[str]] = {}
+        for sign, text in hunk.lines:
+            if sign == "+":
+                new.setdefault(at, []).append(reindented(text, indents))
+                continue
+            if sign == "-":
+                gone.add(at)
+            at += 1
+        if gone & self._gone or new.keys() & self._new.keys():
+            raise ToolError(f"{_named(hunk)} changes what another one changes as well: make them one")
+        self._gone |= gone
+        self._new |= new
+        self._cursor = max([self._cursor, *(line + 1 for line in gone), *new])
+        self._how = self._how if rung.how == "exact" else rung.how
+
+    def _placed(self, hunk: Hunk) -> tuple[int, Rung]:
+        """The line where a hunk begins, from 0, and the rung that found it."""
+        heads = self._heads(hunk.scopes)
+        if not hunk.old:
+            return self._place_of_new(hunk, heads), _EXACT
+        for rung in (_EXACT, *LINE_RUNGS):
+            places = list(self._places(hunk.old, rung))
+            # Changes come in the order of the file; one that does not may stand anywhere.
+            for after in (self._cursor, 0):
+                fitting = self._narrowed([place for place in places if place >= after], heads, hunk)
+                if len(fitting) > 1:
+                    raise ToolError(self._ambiguous(hunk, fitting))
+                if fitting:
+                    return fitting[0], rung
+        raise ToolError(self._nowhere(hunk, heads))
+
+    def _places(self, old: list[str], rung: Rung) -> Iterator[int]:
+        if rung is not _EXACT and not any(line.strip() for line in old):
+            return
+        key = [rung.same(line) for line in old]
+        if rung.how not in self._keys:
+            self._keys[rung.how] = [rung.same(line) for line in self._lines]
+        keys = self._keys[rung.how]
+        for at in range(len(keys) - len(key) + 1):
+            if keys[at] != key[0] or keys[at : at + len(key)] != key:
+                continue
+            if not rung.reindent or indents_of(old, self._lines[at : at + len(key)]) is not None:
+                yield at
+
+    def _narrowed(self, places: list[int], heads: list[int], hunk: Hunk) -> list[int]:
+        """The places that a hunk may mean: the last one of the file, or the first below each line of its scope."""
+        at_end = [place for place in places if place + len(hunk.old) == len(self._lines)]
+        if hunk.at_end and at_end:
+            return at_end
+        if not heads:
+            return places
+        bounds = zip(heads, [*heads[1:], len(self._lines)], strict=True)
+        first = (next((place for place in places if head <= place < end), None) for head, end in bounds)
+        return [place for place in first if place is not None]
+
+    def _heads(self, scopes: Sequence[str]) -> list[int]:
+        """The lines that a scope may mean: of each inner one the first below each of its outer one."""
+        heads = self._alike(scopes[0]) if scopes else []
+        for scope in scopes[1:]:
+            inner = self._alike(scope)
+            bounds = zip(heads, [*heads[1:], len(self._lines)], strict=True)
+            first = (next((at for at in inner if head < at < end), None) for head, end in bounds)
+            heads = [at for at in first if at is not None]
+        return heads
+
+    def _alike(self, scope: str) -> list[int]:
+        lines = [line.strip() for line in self._lines]
+        same = [at for at, line in enumerate(lines) if line == scope]
+        return same or [at for at, line in enumerate(lines) if line.startswith(scope)]
+
+    def _place_of_new(self, hunk: Hunk, heads: list[int]) -> int:
+        """Where lines go that come without any that stand in the file."""
+        if hunk.at_end or not self._lines:
+            return len(self._lines)
+        if len(heads) == 1:
+            return heads[0] + 1
+        raise ToolError(
+            f"{_named(hunk)} does not say where its lines go: give the lines around them, "
+            "or the line above them as `@@ line`"
+        )
+
+    def _ambiguous(self, hunk: Hunk, places: list[int]) -> str:
+        numbers = listed([place + 1 for place in places])
+        return (
+            f"{_named(hunk)} fits {len(places)} times, at lines {numbers}: add lines around the one you mean, "
+            "or the line of its function or class before it as `@@ line`"
+        )
+
+    def _nowhere(self, hunk: Hunk, heads: list[int]) -> str:
+        below = f" below line {heads[0] + 1} (`@@ {cut(hunk.scopes[-1], 80)}`)" if heads else ""
+        found = nearest(self._text, hunk.old)
+        if found is None:
+            said = f"the lines of {_named(hunk)} are not in the file{below}, and nothing in it is close"
+            return f"{said}: read the file again before the next patch"
+        return (
+            f"the lines of {_named(hunk)} are not in the file{below}. The nearest are {found}\n"
+            "Copy the lines without sign and those with `-` from these exactly, or read the file again"
+        )
+
+    def _edited(self) -> Edited:
+        out: list[tuple[str, str]] = []
+        pieces: list[tuple[int, int]] = []
+        for at in range(len(self._lines) + 1):
+            new = self._new.get(at, [])
+            if new or at in self._gone:
+                first = len(out) + 1
+                if pieces and pieces[-1][1] >= first - 1:
+                    first = pieces.pop()[0]
+                pieces.append((first, max(first, len(out) + len(new))))
+            out += [(line, self._eol) for line in new]
+            if at < len(self._lines) and at not in self._gone:
+                out.append((self._lines[at], self._eols[at] or self._eol))
+        if out and self._eols and not self._eols[-1]:
+            out[-1] = (out[-1][0], "")
+        text = "".join(line + eol for line, eol in out)
+        return Edited(text=text, lines=tuple(pieces), how=self._how)
+
+
+def _named(hunk: Hunk) -> str:
+    return f"the change at line {hunk.number} of the patch"
