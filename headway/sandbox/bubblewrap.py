@@ -79,7 +79,8 @@ class Bubblewrap:
             fds.append(_handed(json.dumps(order).encode()))
             walled = [sys.executable, "-I", "-S", reaching.__file__, str(os.getpid()), str(fds[-1])]
         argv = ["sh", "-c", _SCRIPT.format(limits=limits(preamble)), "sh", str(os.getpid()), *walled]
-        return Launch(argv, walls.workspace, env, tuple(fds), status)
+        places = (walls.workspace, *walls.readable, *(cache.folder for cache in walls.caches))
+        return Launch(argv, walls.workspace, env, tuple(fds), status, places)
 
 
 class _Inner:

@@ -13,6 +13,7 @@ from headway.sandbox.family import kill_family, kill_marked
 from headway.sandbox.keeper import KEEPER
 from headway.sandbox.level import Launch
 from headway.sandbox.output import Capture
+from headway.sandbox.starter import STARTER
 
 _READ_BYTES = 64 * 1024
 _NICENESS = 5
@@ -61,16 +62,7 @@ class Job:
         self.started = time.monotonic()
         self._pipe, writer = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                launch.argv,
-                cwd=launch.cwd,
-                env=launch.env,
-                pass_fds=launch.fds,
-                stdin=subprocess.DEVNULL,
-                stdout=writer,
-                stderr=writer,
-                start_new_session=True,
-            )
+            self._process = STARTER.start(launch.places, lambda: _fork(launch, writer))
         except BaseException:
             os.close(self._pipe)
             raise
@@ -177,6 +169,19 @@ class Job:
             os.close(self._pidfd)
         if self._poll is not None:
             self._poll.cancel()
+
+
+def _fork(launch: Launch, output: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        launch.argv,
+        cwd=launch.cwd,
+        env=launch.env,
+        pass_fds=launch.fds,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 def _as_shell(returncode: int) -> int:

@@ -19,6 +19,8 @@ class Launch:
         cwd: Where it is started, on the host.
         env: Its whole environment.
         fds: Descriptors that it inherits, under the same numbers; ours are closed once it is started.
+        places: Folders of the host that the walls show of those that may be mounts. If any is named, the command may be
+            started in a namespace of mounts that holds no workspaces but these.
         status: The end of a pipe on which the walls say that they stand; None where nothing can fail between the start
             and the command.
     """
@@ -28,6 +30,7 @@ class Launch:
     env: Mapping[str, str]
     fds: tuple[int, ...] = ()
     status: int | None = None
+    places: tuple[Path, ...] = ()
 
     def started(self) -> None:
         """Let go of what the command has inherited."""

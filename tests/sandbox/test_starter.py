@@ -1,0 +1,175 @@
+"""Commands start where no workspace is mounted but their own, whatever else this machine has mounted."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from headway.domain.errors import ToolError
+from headway.git import overlay
+from headway.sandbox import job, mounts
+from headway.sandbox.bubblewrap import Bubblewrap
+from headway.sandbox.local import LocalSandbox
+from headway.sandbox.runner import Command
+from headway.sandbox.starter import Starter
+from headway.sandbox.visible import visible
+from headway.sandbox.walls import Walls
+
+PATIENCE_S = 10.0
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("bwrap"), reason="only root mounts workspaces, and bubblewrap walls them in"
+)
+
+
+class Ground:
+    """Some workspaces, mounted as the git room mounts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "layer").mkdir()
+        (folder / "layer/file").write_text("of the layer\n")
+        self.sandbox = LocalSandbox(Bubblewrap(visible([folder])))
+
+    def workspace(self, name: str) -> Path:
+        upper, scratch = self.folder / name / "upper", self.folder / name / "scratch"
+        upper.mkdir(parents=True)
+        scratch.mkdir()
+        return overlay.mount([self.folder / "layer"], upper, scratch)
+
+    def command(self, workspace: Path, line: str, **walls: tuple[Path, ...]) -> Command:
+        return Command(line, workspace, 30.0, Walls(agent="tests/agent", workspace=workspace, **walls))  # type: ignore[arg-type]
+
+    async def around(self, workspace: Path) -> str:
+        """What is mounted around a command: as its outermost process sees it."""
+        running = asyncio.create_task(self.sandbox.run(self.command(workspace, "touch started; sleep 600")))
+        await until((workspace / "started").exists)
+        own = [child for child in psutil.Process().children() if child.name() == "bwrap"]
+        seen = mounted(own[-1].pid)
+        running.cancel()
+        await asyncio.wait({running})
+        await until(lambda: not any(child.is_running() for child in own))
+        (workspace / "started").unlink()
+        return seen
+
+
+def mounted(pid: int) -> str:
+    return Path(f"/proc/{pid}/mountinfo").read_text()
+
+
+def namespace() -> Path:
+    """That of the thread that asks."""
+    return Path("/proc/thread-self/ns/mnt").readlink()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    if why := overlay.trouble(tmp_path):
+        pytest.skip(why)
+    yield Ground(tmp_path)
+    overlay.unmount_below(tmp_path)
+
+
+async def test_around_a_command_no_other_workspace_is_mounted(ground: Ground) -> None:
+    mine, other = ground.workspace("mine"), ground.workspace("other")
+    seen = await ground.around(mine)
+    assert f" {mine} " in seen
+    assert f" {other} " not in seen
+    later = ground.workspace("later")
+    seen = await ground.around(later)
+    assert f" {later} " in seen
+    assert f" {mine} " not in seen
+
+
+async def test_the_command_works_in_its_own_one(ground: Ground) -> None:
+    mine, other = ground.workspace("mine"), ground.workspace("other")
+    result = await ground.sandbox.run(ground.command(mine, "cat file; echo new > made; cat /proc/self/mountinfo"))
+    assert result.output.startswith("of the layer\n")
+    assert (ground.folder / "mine/upper/made").read_text() == "new\n"
+    assert str(ground.folder / "mine") in result.output
+    assert str(other.parent.parent) not in result.output
+
+
+async def test_what_else_it_may_read_is_there_also_if_it_was_mounted_a_moment_ago(ground: Ground) -> None:
+    mine = ground.workspace("mine")
+    await ground.sandbox.run(ground.command(mine, "true"))
+    readable = ground.workspace("readable")
+    result = await ground.sandbox.run(ground.command(mine, f"cat {readable}/file", readable=(readable,)))
+    assert (result.exit_code, result.output) == (0, "of the layer\n")
+
+
+async def test_this_process_stays_where_it_is(ground: Ground) -> None:
+    before, cwd = namespace(), Path.cwd()
+    mine = ground.workspace("mine")
+    await ground.sandbox.run(ground.command(mine, "true"))
+    assert (namespace(), Path.cwd()) == (before, cwd)
+    assert await asyncio.to_thread(namespace) == before
+    assert overlay.mounted_below(ground.folder) == [mine]
+
+
+async def test_a_workspace_can_be_taken_away_after_its_command_was_cancelled(ground: Ground) -> None:
+    mine = ground.workspace("mine")
+    line = "setsid sh -c 'sleep 600' & touch started; wait"
+    running = asyncio.create_task(ground.sandbox.run(ground.command(mine, line)))
+    await until((mine / "started").exists)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    overlay.unmount(mine)
+    shutil.rmtree(ground.folder / "mine")
+    assert not overlay.mounted_below(ground.folder)
+
+
+async def test_many_at_once_each_find_their_own(ground: Ground) -> None:
+    places = [ground.workspace(f"one{number}") for number in range(12)]
+    for place in places:
+        (place / "name").write_text(place.parent.parent.name)
+    results = await asyncio.gather(*(ground.sandbox.run(ground.command(place, "cat name")) for place in places))
+    assert [result.output for result in results] == [f"one{number}" for number in range(12)]
+
+
+async def test_a_command_that_cannot_be_started_says_so_and_the_next_one_starts(ground: Ground) -> None:
+    mine = ground.workspace("mine")
+    with pytest.raises(ToolError, match="could not be started"):
+        await ground.sandbox.run(ground.command(mine, "x" * 3_000_000))
+    assert f" {mine} " in await ground.around(mine)
+    assert (await ground.sandbox.run(ground.command(mine, "cat file"))).output == "of the layer\n"
+
+
+@pytest.mark.parametrize("call", ["leave", "enter", "part", "copy", "put"])
+async def test_where_the_kernel_refuses_it_a_command_runs_all_the_same(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(job, "STARTER", Starter())
+    monkeypatch.setattr(mounts, call, refused)
+    mine = ground.workspace("mine")
+    for _ in range(2):
+        result = await ground.sandbox.run(ground.command(mine, "cat file; ls /proc/1/root"))
+        assert result.output.startswith("of the layer\n")
+        assert (await ground.sandbox.run(ground.command(mine, f"ls {ground.folder}"))).exit_code != 0
+
+
+async def test_an_old_clearing_is_made_again(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    starter = Starter()
+    monkeypatch.setattr(job, "STARTER", starter)
+    monkeypatch.setattr("headway.sandbox.starter.FRESH_S", 0.02)
+    mine, other = ground.workspace("mine"), ground.workspace("other")
+    for _ in range(4):
+        seen = await ground.around(mine)
+        assert f" {mine} " in seen
+        assert f" {other} " not in seen
