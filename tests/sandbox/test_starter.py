@@ -49,13 +49,19 @@ class Ground:
         """What is mounted around a command: as its outermost process sees it."""
         running = asyncio.create_task(self.sandbox.run(self.command(workspace, "touch started; sleep 600")))
         await until((workspace / "started").exists)
-        own = [child for child in psutil.Process().children() if child.name() == "bwrap"]
-        seen = mounted(own[-1].pid)
+        (outermost,) = bubblewraps()
+        seen = mounted(outermost)
         running.cancel()
         await asyncio.wait({running})
-        await until(lambda: not any(child.is_running() for child in own))
+        await until(lambda: not bubblewraps())
         (workspace / "started").unlink()
         return seen
+
+
+def bubblewraps() -> list[int]:
+    """Those that we have started; those that we have adopted, from a test of another level, are dead."""
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child.pid for child in living if child.name() == "bwrap"]
 
 
 def mounted(pid: int) -> str:
