@@ -12,9 +12,9 @@ WORTH_TELLING_S = 30.0
 
 
 class Gates(Protocol):
-    """The ways to the models that this process has used."""
+    """The ways to the models that this process has used, and what keeps a run from them."""
 
-    def parkings(self) -> tuple[Parking, ...]: ...
+    def parkings(self, run: RunName) -> tuple[Parking, ...]: ...
 
 
 class Line(Protocol):
@@ -40,7 +40,7 @@ class Ways:
 
     async def tell(self, run: RunName) -> None:
         """Tell the run what it does not know, if it is worth it."""
-        news = self._gates.parkings()
+        news = self._gates.parkings(run)
         if not news:
             return
         if run not in self._told:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from headway.cli.app import app
 from headway.cli.service_settings import find_settings, load_settings
-from headway.domain.spec import NOT_IN_THIS_VERSION, RunSpec
+from headway.domain.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -133,8 +133,6 @@ def test_every_field_of_the_input_stands_with_its_default() -> None:
     wrong = []
     for field, default in leaves(RunSpec):
         name = "commit.author" if field == "commit" else field
-        if any(f"{name}.".startswith(f"{later}.") for later in NOT_IN_THIS_VERSION):
-            continue
         if name not in said or (default not in (..., None, "") and _differs(said[name], default)):
             wrong.append(f"{name}: {said.get(name, 'not there')}, should be {default}")
     assert wrong == []
@@ -143,11 +141,6 @@ def test_every_field_of_the_input_stands_with_its_default() -> None:
 def _differs(said: str, default: Any) -> bool:
     wanted = list(default) if isinstance(default, tuple) else default
     return bool(json.loads(said) != wanted)
-
-
-@pytest.mark.parametrize("text", [README, OPERATIONS], ids=["README.md", "docs/operations.md"])
-def test_what_is_not_in_this_version_is_listed(text: str) -> None:
-    assert sorted(name for name in NOT_IN_THIS_VERSION if f"`{name}`" not in text) == []
 
 
 def test_every_setting_of_the_local_service_stands_with_its_default() -> None:

@@ -118,7 +118,10 @@ class Planner:
             if self.errands.parent_gone:
                 # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
                 return await self._cancel_all("the planner above it is closed")
+            closed = self.state.closing is not None
             self.state.tick(_now())
+            if self.state.closing is not None and not closed:
+                continue  # what never started is dropped now, and who waits for more is told
             ending = self.state.ending()
             if ending is not None:
                 return ending

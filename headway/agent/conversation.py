@@ -15,6 +15,7 @@ from headway.agent.usage import Meter, Usage, noted
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event, EventType
+from headway.domain.ids import run_of
 from headway.model.adapter import Request, ToolSchema
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall, Turn
@@ -253,7 +254,8 @@ class Conversation:
         `beat` is told what the call waits for, while the model refuses everybody.
 
         Raises:
-            Parked: The model refuses everybody for longer than an agent should hold its slot for.
+            Parked: The model refuses everybody, or the run may spend no more in this hour, for longer than an agent
+                should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """
         question = question or Question(self.request(), self.chosen)
@@ -266,6 +268,23 @@ class Conversation:
             "bytes": self.nbytes,
             "reserved": noted(reserve),
         }
+        chosen = question.chosen
+        if chosen.hourly is None or chosen.price is None:
+            return await self._sent(question, told, reserve, beat)
+        # Before the request is noted: what is noted without an answer counts as paid.
+        async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, beat) as bought:
+            before = self.paid.amount.micro_usd
+            try:
+                reply = await self._sent(question, told, reserve, beat)
+            except HeadwayError:
+                bought.cost = self.paid.amount.micro_usd - before
+                raise
+            bought.cost = self.paid.amount.micro_usd - before
+            return reply
+
+    async def _sent(self, question: Question, told: dict[str, Any], reserve: Amount, beat: Beat) -> Event:
+        """Note a request, send it, and note its reply."""
+        request = question.request
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
             reply = await question.chosen.model.answer(request, beat)

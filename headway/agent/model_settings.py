@@ -12,9 +12,12 @@ from headway.model.endpoint import Endpoint, endpoint_from, named_endpoints
 from headway.model.gate import PATIENCE_S, Gates, parking_of
 from headway.model.gate_file import parked_in
 from headway.model.prices import Prices, prices_from
+from headway.model.spending import Spending
 
 FOLDER = "models"
 """Below the state folder: what this machine knows of each model that refused a call."""
+SPENDING = "spending"
+"""Below the state folder: what each run with a limit by the hour spent on this machine lately."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ class ModelSettings:
         gates = Gates(home / FOLDER, patience_s=self.patience_s)
         names: dict[AgentRole, str] = {"planner": self.planner, "worker": self.worker}
         others = [Model(each, gates, tell) for each in self.others]
-        return Models(Model(self.endpoint, gates, tell), names, others, gates, prices=self.prices)
+        spending = Spending(home / SPENDING, patience_s=self.patience_s)
+        own = Model(self.endpoint, gates, tell)
+        return Models(own, names, others, gates, prices=self.prices, spending=spending)
 
 
 async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Finding, ...]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from headway.domain.errors import UserError
+from headway.domain.ids import RunName
+from headway.domain.limits import micro
 from headway.domain.parking import Parking
 from headway.domain.spec import ModelChoice, RunSpec
 from headway.model.client import Model
@@ -13,6 +15,7 @@ from headway.model.endpoint import DEFAULT, plain_name
 from headway.model.gate import Gates
 from headway.model.prices import Price, Prices
 from headway.model.probe import Probe, probe
+from headway.model.spending import Hourly, Spending
 
 AgentRole = Literal["planner", "worker"]
 ModelRole = Literal["planner", "worker", "fixer", "compaction"]
@@ -22,12 +25,17 @@ ROLES: tuple[ModelRole, ...] = ("planner", "worker", "fixer", "compaction")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model to ask, by which name, with which reasoning effort, at which price; None: nobody knows it."""
+    """A model to ask, by which name, with which reasoning effort, at which price; None: nobody knows it.
+
+    Attributes:
+        hourly: What the run may spend in an hour on this machine, where that is limited.
+    """
 
     model: Model
     name: str
     effort: str | None = None
     price: Price | None = None
+    hourly: Hourly | None = None
 
     @property
     def edit(self) -> Edit:
@@ -51,6 +59,7 @@ class Models:
         others: The ways to the endpoints that HEADWAY_ENDPOINT_* declares.
         gates: What their calls wait at.
         prices: What models cost.
+        spending: What the runs of this machine spent lately; needed for a limit by the hour.
     """
 
     def __init__(
@@ -61,7 +70,9 @@ class Models:
         gates: Gates | None = None,
         *,
         prices: Prices | None = None,
+        spending: Spending | None = None,
     ) -> None:
+        self._spending = spending
         self._prices = prices or Prices()
         self._endpoints = {each.endpoint.name: each for each in (model, *others)}
         self._defaults = defaults
@@ -85,7 +96,8 @@ class Models:
             return replace(chosen, effort=wanted.effort or chosen.effort)
         model = self._at(role, wanted.endpoint)
         name = wanted.model or await self._default(model, agent)
-        return Chosen(model, name, wanted.effort, self._prices.of(name, model.endpoint.base_url, wanted.price))
+        price = self._prices.of(name, model.endpoint.base_url, wanted.price)
+        return Chosen(model, name, wanted.effort, price, self._hourly(spec))
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
         """Who writes the notes that close a conversation, where it is not the agent's own model; fails as `choose`."""
@@ -102,9 +114,10 @@ class Models:
         findings = tuple(finding for each in probes for finding in each.findings)
         return Probe(probes[0].models, any(each.rehearsal for each in probes), findings)
 
-    def parkings(self) -> tuple[Parking, ...]:
-        """How the ways to the models stand that this process has used."""
-        return self._gates.parkings() if self._gates is not None else ()
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        """How the ways to the models stand that this process has used, and what keeps this run from them."""
+        ways = self._gates.parkings() if self._gates is not None else ()
+        return ways + (self._spending.parkings(run) if self._spending is not None else ())
 
     async def close(self) -> None:
         """Closes the connections and lets go of the gates."""
@@ -112,6 +125,12 @@ class Models:
             await model.close()
         if self._gates is not None:
             self._gates.close()
+        if self._spending is not None:
+            self._spending.close()
+
+    def _hourly(self, spec: RunSpec) -> Hourly | None:
+        limit = spec.limits.usd_per_hour
+        return None if limit == "none" or self._spending is None else Hourly(self._spending, micro(limit))
 
     async def _wanted_at(self, spec: RunSpec | None) -> dict[str, dict[str, None]]:
         """The models that are to be used, by endpoint; without a run, those that runs get that name none."""

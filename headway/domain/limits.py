@@ -6,7 +6,7 @@ from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling
 from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
-from headway.domain.parking import clock_words
+from headway.domain.parking import clock_words, date_words
 from headway.domain.run import PreparedRun
 
 
@@ -41,7 +41,7 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
 def in_words(granted: Amount, used: Amount, deadline: float | Literal["none"] | None) -> str:
     """The limits as they stand, for whoever changed them."""
     ceiling = Ceiling.of(granted)
-    ends = f"until {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
+    ends = f"until {date_words(deadline)} {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
     tokens, tasks = ("any number of" if limit == "none" else f"{limit:,}" for limit in (ceiling.tokens, ceiling.tasks))
     spent = "unpriced" if used.usd is None else f"{used.usd:,.2f} dollars"

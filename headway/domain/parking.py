@@ -12,7 +12,8 @@ class Parking(BaseModel):
     """How the way to one model stands on one machine; times in seconds since the epoch.
 
     Attributes:
-        endpoint: The address, without credentials.
+        endpoint: The address, without credentials; the machine's name where `model` is empty.
+        model: Its name; empty where the run itself spent all that it may in an hour.
         generation: Counts the refusals; a higher one is newer.
         parked: Whether requests are held back.
         since: When the model was first refused, without an answer since; once it answers again: when it did.
@@ -40,6 +41,8 @@ class Parking(BaseModel):
     @property
     def words(self) -> str:
         """Why agents wait, since when and until when, and what to do about it; times in UTC."""
+        if not self.model:
+            return f"the run {self.why} on machine {self.endpoint}, goes on at {clock_words(self.until)}"
         times = f"since {clock_words(self.since)}, next try {clock_words(self.until)}"
         return f"parked {times}: agents wait for model '{self.model}': {self.why}. {self.remedy}".rstrip()
 
@@ -66,3 +69,14 @@ def clock_words(at: float) -> str:
     """The time of day in UTC."""
     minutes, seconds = divmod(int(at) % 86_400, 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} UTC"
+
+
+def date_words(at: float) -> str:
+    """The day in UTC, by the Gregorian calendar: eras of 400 years that begin on the first of March."""
+    era, day = divmod(int(at) // 86_400 + 719_468, 146_097)
+    years = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * years + years // 4 - years // 100
+    march = (5 * day + 2) // 153
+    month = march + 3 if march < 10 else march - 9  # noqa: PLR2004 - ten months before the year ends
+    year = 400 * era + years + (month <= 2)  # noqa: PLR2004 - January and February belong to the next
+    return f"{year}-{month:02}-{day - (153 * march + 2) // 5 + 1:02}"

@@ -109,7 +109,7 @@ class PlannerState(BaseModel):
         if grant.cut > self.cut:  # a reset forgot that this much was given back
             purse.granted, self.cut = grant.total, grant.cut
         elif grant.cut == self.cut:
-            self.returning = self.returning and not grant.final and purse.granted.covers(grant.total)
+            self.returning = self.returning and purse.granted.covers(grant.total)
             purse.granted = purse.granted.most(grant.total)
         self.books.no_more = self.books.no_more or grant.final
 
@@ -279,14 +279,17 @@ class PlannerState(BaseModel):
 
     @property
     def lends(self) -> bool:
-        """Whether what is free may go to children; not while it is to be given back."""
-        return self.closing is not None or not self.returning
+        """Whether what is free may go to children; not while it is to be given back.
+
+        Who asks for no more gets no answer to wait for: it gives back as well, and its children hear that this is all.
+        """
+        return self.books.no_more or not self.returning
 
     def give_back(self) -> bool:
         """Give back what is neither used up nor lent, once a limit was lowered. True when there was something."""
         free = self.books.purse.free
         cut = max(self.cut, self.control.recall * CUTS) + 1
-        if not self.returning or self.closing is not None or not free or cut % CUTS == 0:
+        if not self.returning or not free or cut % CUTS == 0:
             return False
         self.books.purse.granted -= free
         self.cut = cut

@@ -18,13 +18,6 @@ from headway.domain.errors import UserError
 MAX_INSTRUCTIONS_BYTES = 256 * 1024
 """Keeps the input of `temporal workflow start` well under the server's limit of 2 MiB for one payload."""
 
-NOT_IN_THIS_VERSION = frozenset(
-    {
-        "limits.usd_per_hour",
-    }
-)
-"""Fields of the contract that a later version acts on."""
-
 OUR_VARIABLES = ("OPENAI_", "TEMPORAL_", "HEADWAY_")
 """How the names of variables begin that hold the keys of the worker processes."""
 
@@ -228,14 +221,12 @@ def parse_spec(raw: Any) -> RunSpec:
             f"input: must be one JSON object with at least 'repo' and 'instructions', got {_kind(raw)}",
             """Start it with --input '{"repo": "PATH OR URL", "instructions": "TEXT"}'.""",
         )
-    later = sorted(_paths(raw) & NOT_IN_THIS_VERSION)
-    problems = [f"{path}: not in this version" for path in later]
+    problems: list[str] = []
     try:
         spec = RunSpec.model_validate(raw)
     except ValidationError as error:
-        known = tuple(f"{path}{mark}" for path in later for mark in ":.")
         said = (_say(detail) for detail in error.errors(include_url=False))
-        problems += [problem for problem in said if problem and not problem.startswith(known)]
+        problems = [problem for problem in said if problem]
     if problems:
         raise UserError("input: " + "\n".join(dict.fromkeys(problems)), "Nothing was started and nothing was changed.")
     return spec
@@ -249,15 +240,6 @@ def finite(limit: int | Literal["none"]) -> int:
 def _kind(raw: Any) -> str:
     names = {type(None): "nothing", list: "a list", dict: "an object", str: "a string", bool: "a truth value"}
     return names.get(type(raw), "a number")
-
-
-def _paths(raw: dict[str, Any], prefix: str = "") -> set[str]:
-    paths: set[str] = set()
-    for name, value in raw.items():
-        paths.add(f"{prefix}{name}")
-        if isinstance(value, dict):
-            paths |= _paths(value, f"{prefix}{name}.")
-    return paths
 
 
 def _say(detail: ErrorDetails) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.agent.handoffs import HandoffDesk
-from headway.agent.models import Models
+from headway.agent.models import AgentRole, Models
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
 from headway.agent.worker import WorkerAgent
@@ -27,6 +27,7 @@ from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Api, Endpoint
+from headway.model.spending import Spending
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
 from headway.sandbox.plain import PlainSandbox
@@ -76,6 +77,7 @@ class Stage:
     api: Api = "chat"
     endpoint: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    spending: Spending | None = None
 
     def __post_init__(self) -> None:
         source = self.folder / "source"
@@ -146,7 +148,8 @@ class Stage:
     @property
     def chosen(self) -> Models:
         """The newest model, for both roles."""
-        return Models(self.models[-1], {"planner": "rehearsal", "worker": "rehearsal"})
+        names: dict[AgentRole, str] = {"planner": "rehearsal", "worker": "rehearsal"}
+        return Models(self.models[-1], names, spending=self.spending)
 
     async def close(self) -> None:
         """Close connections and servers."""

@@ -10,6 +10,7 @@ import pytest
 from headway.agent.model_settings import ModelSettings, model_findings
 from headway.agent.models import Models
 from headway.domain.errors import UserError
+from headway.domain.ids import RunName
 from headway.domain.spec import RunSpec, parse_spec
 from headway.model.failures import Refused
 from tests.model.servers import Answer, Server
@@ -127,7 +128,7 @@ async def test_the_doctor_hears_of_every_endpoint_and_of_what_is_parked(server: 
         gate = model._gates.gate(server.url, "m", "")
         async with gate.permit(lambda _: None) as permit:
             await gate.refused(permit, Refused("quota", "nothing left", "Raise it.", 900))
-        assert [parking.why for parking in models.parkings()] == ["nothing left"]
+        assert [parking.why for parking in models.parkings(RunName("r"))] == ["nothing left"]
     found = await model_findings(env, tmp_path)
     assert [(each.topic, each.state) for each in found[:1]] == [("model", "good")]
     assert any(each.state == "broken" and "127.0.0.1:1" in each.says for each in found)

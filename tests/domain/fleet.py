@@ -66,6 +66,9 @@ class Fleet:
         fuel: Children that may still be asked for; without it planners only finish.
         changes: How often the user may still change the limits, or wait for what comes of it.
         highest: The highest limits that the run ever had.
+        total: All that was used up so far.
+        allowed: The limits of the last change, or what was used up by then, if that was more; and what was used up
+            since by who had not heard of a lowered limit, or by calls that were under way.
         hopeful: How often a planner's agent does not give up.
     """
 
@@ -96,6 +99,7 @@ class Fleet:
         context = start.context.model_copy(update={"worst_usd": WORST_USD, **facts})
         start = start.model_copy(update={"context": context, "budget": self.highest})
         self.context = context
+        self.allowed, self.total = self.highest, Amount()
         key = self.run.begin(start, NOW)
         self._new_planner(child_id(AgentId(RUN), key), "The whole run", 1, start.budget, Control())
 
@@ -109,7 +113,10 @@ class Fleet:
         """
         while self.run.root is None:
             self.steps += 1
-            assert self.highest.covers(self.used), f"beyond the limit:\n{self.picture()}"
+            assert self.highest.covers(self.total), f"beyond the limit:\n{self.picture()}"
+            assert self.allowed.covers(self.total), (
+                f"beyond what was lowered: {self.allowed} {self.total}\n{self.picture()}"
+            )
             assert self.steps < most, f"no end after {most} steps:\n{self.picture()}"
             choices = self._choices()
             if not choices:
@@ -134,14 +141,14 @@ class Fleet:
 
     def _due(self, planner: PlannerSim) -> bool:
         due = planner.state.wake_at(self.now)
-        deadline = planner.state.context.deadline
+        deadline = planner.state.deadline
         late = planner.state.closing is None and deadline is not None and self.now >= deadline
         return late or (due is not None and due <= self.now)
 
     def _pass_time(self) -> None:
         open_planners = [planner.state for planner in self.planners.values() if not planner.handed]
         alarms = [state.wake_at(self.now) for state in open_planners]
-        alarms += [state.context.deadline for state in open_planners if state.closing is None]
+        alarms += [state.deadline for state in open_planners if state.closing is None]
         alarms += [self.run.overdue] if self.run.phase == "hold" else []
         later = [at for at in alarms if at is not None and at > self.now]
         assert later, f"everybody sleeps for ever:\n{self.picture()}"
@@ -170,7 +177,15 @@ class Fleet:
         self.run.set_limits(order)
         assert self.run.granted is not None
         self.highest = self.highest.most(self.run.granted)
+        self.allowed = self.run.granted.most(self.total)
         self._tell_root()
+
+    def _use(self, amount: Amount, recall: int) -> Amount:
+        """A call is made by who has heard of so many recalls."""
+        self.total += amount
+        if recall < self.run.book.control.recall:
+            self.allowed += amount
+        return amount
 
     def _tell_root(self) -> None:
         books, control = self.run.books, self.run.book.control
@@ -265,7 +280,7 @@ class Fleet:
             self._hand_off(worker, self.random.choice(ENDS))
         elif not (need := missing(worker.used, worst, worker.slice.total, dollars=True)):
             usd = self.random.randint(0, WORST_USD)
-            worker.used += Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=usd)
+            worker.used += self._use(Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=usd), worker.recall)
         elif worker.slice.final:
             self._hand_off(worker, HandoffStatus.PARTIAL)
         else:
@@ -300,7 +315,11 @@ class Fleet:
         if planner.thinking is not None:
             return
         state = planner.state
+        closed = state.closing is not None
         state.tick(self.now)
+        if state.closing is not None and not closed:
+            planner.stirred = True
+            return
         ending = state.ending()
         if ending is not None:
             self._hand_up(planner, ending.status)
@@ -352,6 +371,7 @@ class Fleet:
         else:
             appetite = self.random.choice((1, 700, 4_000, 20_000, 60_000))
             held = Slice.first(child.lent, state.control.recall)
+            self._use(Amount(tasks=1), state.control.recall)
             self.workers[me] = WorkerSim(me, held, appetite, recall=state.control.recall)
 
     def _conclude(self, planner: PlannerSim) -> None:
@@ -364,7 +384,8 @@ class Fleet:
         if missing(used, cost, order.allowance, dollars=True):
             told = outcome(state, Decision.OUT_OF_BUDGET, own=used, need=cost)
         else:
-            told = self._decision(order, state).model_copy(update={"own": used + cost})
+            recall = state.control.recall if order.renewed == state.control.renewed else -1
+            told = self._decision(order, state).model_copy(update={"own": used + self._use(cost, recall)})
         planner.asked += [child.key for child in told.spawned]
         for key in state.take_turn(order, told, self.now):
             self._send(state.me, child_id(state.me, key), CANCEL)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
-from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, NOT_IN_THIS_VERSION, Limits, RunSpec, finite, parse_spec
+from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, Limits, RunSpec, finite, parse_spec
 
 LEAST: dict[str, Any] = {"repo": "/srv/repo", "instructions": "Do it."}
 
@@ -265,40 +265,14 @@ def test_an_unknown_field_is_refused_with_the_nearest_one(raw: dict[str, Any], m
 
 
 def test_all_problems_are_told_at_once_each_on_its_line() -> None:
-    raw = {"limits": {"depth": 0, "usd_per_hour": None, "tokens": "all"}, "repo": " ", "zzz": 1}
+    raw = {"limits": {"depth": 0, "tokens": "all"}, "repo": " ", "zzz": 1}
     assert refusal(raw).splitlines() == [
-        "input: limits.usd_per_hour: not in this version",
-        "repo: must not be empty",
+        "input: repo: must not be empty",
         "instructions: is required",
         "limits.depth: must be at least 1, got 0",
         'limits.tokens: must be a whole number or "none", got "all"',
         "zzz: is not a field; it may be one of repo, instructions, base, setup, check, commit, limits, policy, models",
     ]
-
-
-LATER: dict[str, Any] = {
-    "limits.usd_per_hour": "none",
-}
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    for name in reversed(path.split(".")):
-        value = {name: value}
-    return dict(value)
-
-
-def test_every_field_of_a_later_version_is_tried_here() -> None:
-    assert LATER.keys() == NOT_IN_THIS_VERSION
-
-
-@pytest.mark.parametrize("path", sorted(NOT_IN_THIS_VERSION))
-def test_a_limit_that_is_not_enforced_yet_is_refused_and_not_ignored(path: str) -> None:
-    assert refusal(LEAST | nested(path, LATER[path])) == f"input: {path}: not in this version"
-
-
-@pytest.mark.parametrize("path", sorted(NOT_IN_THIS_VERSION))
-def test_a_field_of_a_later_version_is_refused_even_with_a_bad_value(path: str) -> None:
-    assert refusal(LEAST | nested(path, None)) == f"input: {path}: not in this version"
 
 
 def test_a_refusal_says_that_nothing_happened() -> None:
@@ -318,9 +292,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-field_names = st.sampled_from(
-    sorted({*RunSpec.model_fields, *(p for path in NOT_IN_THIS_VERSION for p in path.split("."))})
-)
+field_names = st.sampled_from(sorted({*RunSpec.model_fields, *Limits.model_fields}))
 objects = st.dictionaries(field_names, json_values | st.dictionaries(field_names, json_values, max_size=3), max_size=5)
 
 

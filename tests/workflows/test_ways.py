@@ -39,7 +39,8 @@ class Machine:
     told: list[Parking] = field(default_factory=list)
     up: bool = True
 
-    def parkings(self) -> tuple[Parking, ...]:
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        del run
         return tuple(self.gates)
 
     def ways(self, clock: Callable[[], float] = lambda: NOW) -> Ways:
@@ -149,7 +150,7 @@ async def test_a_parked_planner_too(watch: tuple[ControlWatch, Machine]) -> None
         from_seq=4,
         scope=scope,
         depth=1,
-        allowance=1,
+        allowance=Amount(tokens=1),
         balance=Amount(),
         spawnable=0,
         may_delegate=False,

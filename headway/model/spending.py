@@ -1,0 +1,268 @@
+"""What the runs of this machine spend in an hour: one small file for each run, shared by every process.
+
+A call is set aside at its worst case before it leaves and booked at its price when it is answered; reading and setting
+aside are one step that no other process comes between. What a process that died had set aside counts for an hour, as
+the server may have done the work.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.budget import MICRO
+from headway.domain.errors import Parked, TransientError
+from headway.domain.ids import RunName
+from headway.domain.parking import Parking, clock_words
+from headway.model.gate import BEAT_EVERY_S, PATIENCE_S, Beat
+
+HOUR_S = 3600.0
+PARTS = 360
+"""An hour is counted in so many parts, each of which counts until all of it is an hour ago."""
+BUSY_S = 10.0
+TOLD_AGAIN_S = 60.0
+"""A run is told of another time to go on at when it is so much later."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS part (number INTEGER PRIMARY KEY, paid INTEGER NOT NULL, aside INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS parking (
+    one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER, parked INTEGER, since REAL, until REAL, cap INTEGER
+);
+INSERT OR IGNORE INTO parking VALUES (1, 0, 0, 0, 0, 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What was set aside for one call: micro-dollars, and in which part of time."""
+
+    part: int
+    amount: int
+
+
+class Ledger:
+    """What one run spent on this machine lately.
+
+    Args:
+        hour_s: How long an hour is, for tests.
+    """
+
+    def __init__(self, path: Path, hour_s: float = HOUR_S) -> None:
+        self._part_s = hour_s / PARTS
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _named():
+            self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            # Two processes that make the file at once would find it locked, however long they would wait.
+            self._patiently("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._patiently(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+
+    def set_aside(self, amount: int, limit: int, now: float) -> Aside | float:
+        """Set aside the worst case of a call; or when there is room for it, by what is paid for certain.
+
+        What others have set aside is likely to come back, so that it does not make that time later. A call that is
+        beyond the limit by itself leaves when nothing else counts.
+        """
+        part = int(now / self._part_s)
+        with self._transaction() as database:
+            database.execute("DELETE FROM part WHERE number < ?", (part - PARTS,))
+            rows: list[tuple[int, int, int]] = database.execute(
+                "SELECT number, paid, aside FROM part ORDER BY number"
+            ).fetchall()
+            counted = sum(paid + aside for _, paid, aside in rows)
+            if counted == 0 or counted + amount <= limit:
+                self._add(part, 0, amount)
+                database.execute("UPDATE parking SET parked = 0, since = ?1 WHERE parked = 1 AND until <= ?1", (now,))
+                return Aside(part, amount)
+        return self._room_at(rows, amount, limit, now)
+
+    def settle(self, aside: Aside, paid: int, now: float) -> None:
+        """Book what a call cost in the place of what was set aside for it."""
+        with self._transaction():
+            self._add(aside.part, 0, -aside.amount)
+            self._add(int(now / self._part_s), paid, 0)
+
+    def park(self, until: float, limit: int, now: float) -> None:
+        """Note that agents wait, for the run to be told."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE parking SET generation = generation + 1, since = CASE parked WHEN 1 THEN since ELSE ?1 END,"
+                " parked = 1, until = ?2, cap = ?3 WHERE parked = 0 OR until < ?2 - ?4",
+                (now, until, limit, TOLD_AGAIN_S),
+            )
+
+    def parking(self) -> Parking | None:
+        """How the run stands on this machine; None when it never waited."""
+        with _named(), self._lock:
+            row = self._database.execute("SELECT generation, parked, since, until, cap FROM parking").fetchone()
+        generation, parked, since, until, cap = row
+        if not generation:
+            return None
+        return Parking(
+            endpoint=socket.gethostname(),
+            model="",
+            generation=generation,
+            parked=bool(parked),
+            since=since,
+            until=until,
+            why=words_of(cap),
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _room_at(self, rows: list[tuple[int, int, int]], amount: int, limit: int, now: float) -> float:
+        left = sum(paid for _, paid, _ in rows)
+        for number, paid, _ in rows:
+            if left == 0 or left + amount <= limit:
+                break
+            left -= paid
+            now = max(now, (number + PARTS + 1) * self._part_s)
+        return now
+
+    def _add(self, part: int, paid: int, aside: int) -> None:
+        self._database.execute(
+            "INSERT INTO part VALUES (?, ?, max(0, ?)) ON CONFLICT (number)"
+            " DO UPDATE SET paid = paid + excluded.paid, aside = max(0, aside + ?)",
+            (part, paid, aside, aside),
+        )
+
+    def _patiently(self, script: str) -> None:
+        until = time.monotonic() + BUSY_S
+        while True:
+            try:
+                self._database.executescript(script)
+            except sqlite3.OperationalError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _named(), self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+class Spending:
+    """The ledgers of one process.
+
+    Args:
+        folder: Where the files of this machine lie.
+        patience_s: How long an agent waits before it gives up its slot.
+        hour_s: How long an hour is, for tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        patience_s: float = PATIENCE_S,
+        hour_s: float = HOUR_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._patience_s = patience_s
+        self._hour_s = hour_s
+        self._clock = clock
+        self._ledgers: dict[RunName, Ledger] = {}
+
+    def ledger(self, run: RunName) -> Ledger:
+        """The ledger of a run, opened at its first use."""
+        if run not in self._ledgers:
+            self._ledgers[run] = Ledger(self._folder / f"{run}.db", self._hour_s)
+        return self._ledgers[run]
+
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        """How a run stands whose calls this process made."""
+        parking = self._ledgers[run].parking() if run in self._ledgers else None
+        return () if parking is None else (parking,)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for ledger in self._ledgers.values():
+            ledger.close()
+        self._ledgers.clear()
+
+    def settle(self, run: RunName, aside: Aside, paid: int) -> None:
+        """Book what a call cost."""
+        self.ledger(run).settle(aside, paid, self._clock())
+
+    async def room(self, run: RunName, amount: int, limit: int, beat: Beat) -> Aside:
+        """Set aside the worst case of a call; waits until there is room for it.
+
+        Raises:
+            Parked: It would take longer than an agent should hold its slot for.
+            HeldBack: By the beat.
+        """
+        ledger, began = await asyncio.to_thread(self.ledger, run), self._clock()
+        while True:
+            now = self._clock()
+            found = await asyncio.to_thread(ledger.set_aside, amount, limit, now)
+            if isinstance(found, Aside):
+                return found
+            if max(found - now, now - began) > self._patience_s:
+                until = max(found, now + self._patience_s)
+                await asyncio.to_thread(ledger.park, until, limit, now)
+                raise Parked(f"{words_of(limit)}, goes on at {clock_words(until)}", until, until - now)
+            beat(f"{words_of(limit)}: waits until {clock_words(found)}")
+            await asyncio.sleep(BEAT_EVERY_S * self._hour_s / HOUR_S)
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """What a run may spend in an hour on this machine: micro-dollars."""
+
+    spending: Spending
+    limit: int
+
+    @asynccontextmanager
+    async def spent_by(self, run: RunName, worst: int, beat: Beat) -> AsyncIterator["Bought"]:
+        """Make one call within; what it cost is `Bought.cost`, which is the worst case unless it is set.
+
+        Raises:
+            Parked: It would take longer than an agent should hold its slot for.
+            HeldBack: By the beat.
+        """
+        aside = await self.spending.room(run, worst, self.limit, beat)
+        bought = Bought(worst)
+        try:
+            yield bought
+        finally:
+            self.spending.settle(run, aside, bought.cost)
+
+
+@dataclass
+class Bought:
+    """What a call cost, in micro-dollars."""
+
+    cost: int
+
+
+def words_of(limit: int) -> str:
+    """What a run may spend, for people."""
+    return f"spends ${limit / MICRO:,.2f} an hour at most"
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """A full disk or too many open files pass; no agent fails for them."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise TransientError(f"what this run spent lately cannot be read or written: {error}") from error

@@ -1,0 +1,44 @@
+"""A worker of a run that may spend so much in an hour."""
+
+from headway.agent.usage import usage_of
+from headway.domain.budget import MICRO
+from headway.domain.errors import Parked
+from headway.domain.handoff import HandoffStatus
+from headway.domain.work import WorkOrder
+from headway.model.spending import Spending
+from headway.rehearsal.playbook import Tokens
+from tests.agent.stage import Stage, finish, step, use
+
+TITLE = "Write a file"
+USD = 0.03
+PRICE = {"input": 1.0, "output": 1.0}
+
+
+async def test_a_worker_waits_for_the_hour_nothing_is_paid_meanwhile_and_it_goes_on(stage: Stage) -> None:
+    now = [1_760_000_000.0]
+    stage.spending = Spending(stage.folder / "spending", clock=lambda: now[0])
+    stage.limits = {"usd_per_hour": USD}
+    stage.more = {"models": {"worker": {"price": PRICE}}}
+    looks = [step(use("grep", pattern=f"nothing {n}"), tokens=Tokens(input=2_000, output=8_000)) for n in range(4)]
+    stage.serve(tasks={TITLE: [*looks, finish("Nothing to do.", "not_needed")]})
+    order = stage.task()
+    waited = 0
+    while (parked := await until(stage, order)) is not None:
+        waited += 1
+        spent = usage_of(stage.store.all_events(order.me)).amount
+        assert spent.micro_usd <= USD * MICRO * waited, "a call that waits is not paid"
+        assert now[0] < parked <= now[0] + 3_610
+        now[0] = parked
+    assert waited >= 1
+    _, handoff = await stage.done(order)
+    assert handoff.report.status is HandoffStatus.NOT_NEEDED
+    assert usage_of(stage.store.all_events(order.me)).calls == 5
+
+
+async def until(stage: Stage, order: WorkOrder) -> float | None:
+    """When the worker is to go on; None once it has handed off."""
+    try:
+        await stage.work(order)
+    except Parked as parked:
+        return parked.until
+    return None

@@ -1,0 +1,135 @@
+"""What a run may spend in an hour on one machine: real files, several processes, short hours."""
+
+import asyncio
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import HeldBack, Parked
+from headway.domain.ids import RunName
+from headway.model.spending import PARTS, Aside, Hourly, Spending
+
+RUN = RunName("tidy-up")
+LIMIT = 1_000
+WORST = 200
+PRICE = 90
+PROCESSES = 3
+CALLS = 8
+SHORT_S = 3.0
+
+
+class Clock:
+    """Time as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_760_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def spending(tmp_path: Path, clock: Clock) -> Spending:
+    return Spending(tmp_path, clock=clock)
+
+
+def said(_: str) -> None:
+    """A beat that nobody minds."""
+
+
+def _spend(folder: Path, line: Connection) -> None:
+    """One process whose agents spend as fast as they may; when each call was paid."""
+    paid: list[float] = []
+
+    async def call(hourly: Hourly) -> None:
+        async with hourly.spent_by(RUN, WORST, said) as bought:
+            await asyncio.sleep(0)
+            paid.append(time.time())
+            bought.cost = PRICE
+
+    async def work() -> None:
+        hourly = Hourly(Spending(folder, hour_s=SHORT_S), LIMIT)
+        await asyncio.gather(*(call(hourly) for _ in range(CALLS)))
+
+    asyncio.run(work())
+    line.send(paid)
+
+
+def test_processes_together_stay_within_any_hour_and_every_call_is_made(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    lines, children = [], []
+    for _ in range(PROCESSES):
+        mine, theirs = context.Pipe()
+        children.append(context.Process(target=_spend, args=(tmp_path, theirs)))
+        children[-1].start()
+        lines.append(mine)
+    paid = sorted(at for line in lines for at in line.recv())
+    for child in children:
+        child.join()
+    assert len(paid) == PROCESSES * CALLS
+    most = LIMIT // PRICE
+    # A call is booked a moment after it was paid, which a part of the hour covers.
+    too_close = [later - earlier for earlier, later in zip(paid, paid[most:], strict=False)]
+    assert min(too_close) >= SHORT_S - SHORT_S / PARTS
+
+
+async def test_who_would_wait_for_long_is_parked_until_there_is_room(spending: Spending, clock: Clock) -> None:
+    hourly = Hourly(spending, LIMIT)
+    async with hourly.spent_by(RUN, LIMIT, said):
+        pass
+    clock.now += 60
+    with pytest.raises(Parked, match=r"spends \$0\.00 an hour at most, goes on at \d\d:\d\d:\d\d UTC") as parked:
+        async with hourly.spent_by(RUN, WORST, said):
+            pytest.fail("there was room")
+    assert 3_540 <= parked.value.until - clock.now <= 3_540 + 3_600 / PARTS
+    (parking,) = spending.parkings(RUN)
+    assert parking.parked
+    assert parking.until == parked.value.until
+    assert "goes on at" in parking.words
+    clock.now = parked.value.until
+    async with hourly.spent_by(RUN, WORST, said):
+        pass
+    (after,) = spending.parkings(RUN)
+    assert after.follows(parking)
+    assert not after.parked
+
+
+async def test_another_run_has_an_hour_of_its_own(spending: Spending) -> None:
+    assert isinstance(await spending.room(RUN, LIMIT, LIMIT, said), Aside)
+    assert isinstance(await spending.room(RunName("other"), LIMIT, LIMIT, said), Aside)
+    assert spending.parkings(RunName("other")) == ()
+
+
+async def test_what_a_dead_process_had_set_aside_counts_for_an_hour(tmp_path: Path, clock: Clock) -> None:
+    await Spending(tmp_path, clock=clock).room(RUN, LIMIT, LIMIT, said)
+    later = Spending(tmp_path, clock=clock)
+    ledger = later.ledger(RUN)
+    clock.now += 3_000
+    assert ledger.set_aside(WORST, LIMIT, clock.now) == clock.now, "it may come back any time"
+    clock.now += 620
+    assert isinstance(ledger.set_aside(WORST, LIMIT, clock.now), Aside)
+
+
+async def test_a_call_beyond_the_limit_by_itself_leaves_alone(spending: Spending, clock: Clock) -> None:
+    aside = await spending.room(RUN, 5 * LIMIT, LIMIT, said)
+    assert spending.ledger(RUN).set_aside(1, LIMIT, clock.now) == clock.now
+    spending.settle(RUN, aside, 10)
+    assert isinstance(spending.ledger(RUN).set_aside(1, LIMIT, clock.now), Aside)
+
+
+async def test_a_pause_reaches_who_waits(spending: Spending) -> None:
+    await spending.room(RUN, LIMIT, LIMIT, said)
+
+    def paused(_: str) -> None:
+        raise HeldBack
+
+    with pytest.raises(HeldBack):
+        await spending.room(RUN, WORST, LIMIT, paused)
