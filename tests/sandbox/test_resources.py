@@ -29,7 +29,8 @@ GONE_WITHIN_S = 10.0
 QUOTA_MB = 200
 MEMORY_MB = 256
 AGENTS = 300
-PYTHON = sys.executable if os.geteuid() == 0 else "/usr/bin/python3"
+PYTHON = os.path.realpath(sys.executable) if os.geteuid() == 0 else "/usr/bin/python3"
+"""One that commands see: the environment of the tests themselves is shown only where it is on PATH."""
 
 Run = Callable[..., "asyncio.Future[CommandResult]"]
 
