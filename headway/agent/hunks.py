@@ -6,8 +6,10 @@ typographic characters made plain. A hunk that fits in more than one place is re
 Lines that are not changed keep every byte; so do CRLF and the state of the final newline.
 """
 
+import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from headway.agent.edit import LINE_RUNGS, Edited, Rung, indents_of, listed, nearest, reindented
@@ -131,18 +133,14 @@ class _Applied:
             return at_end
         if not heads:
             return places
-        bounds = zip(heads, [*heads[1:], len(self._lines)], strict=True)
-        first = (next((place for place in places if head <= place < end), None) for head, end in bounds)
-        return [place for place in first if place is not None]
+        return _first_below(heads, places)
 
     def _heads(self, scopes: Sequence[str]) -> list[int]:
         """The lines that a scope may mean: of each inner one the first below each of its outer one."""
         heads = self._alike(scopes[0]) if scopes else []
         for scope in scopes[1:]:
             inner = self._alike(scope)
-            bounds = zip(heads, [*heads[1:], len(self._lines)], strict=True)
-            first = (next((at for at in inner if head < at < end), None) for head, end in bounds)
-            heads = [at for at in first if at is not None]
+            heads = _first_below([head + 1 for head in heads], inner)
         return heads
 
     def _alike(self, scope: str) -> list[int]:
@@ -196,6 +194,16 @@ class _Applied:
             out[-1] = (out[-1][0], "")
         text = "".join(line + eol for line, eol in out)
         return Edited(text=text, lines=tuple(pieces), how=self._how)
+
+
+def _first_below(heads: list[int], places: list[int]) -> list[int]:
+    """For each of these lines the first place from there on that lies before the next one. All sorted."""
+    found = []
+    for head, end in zip_longest(heads, heads[1:]):
+        at = bisect.bisect_left(places, head)
+        if at < len(places) and (end is None or places[at] < end):
+            found.append(places[at])
+    return found
 
 
 def _named(hunk: Hunk) -> str:

@@ -217,3 +217,11 @@ def test_any_text_is_a_patch_or_told(text: str, before: str) -> None:
         for section in parse_patch(f"*** Begin Patch\n{text}\n*** End Patch"):
             if isinstance(section, Update):
                 apply_hunks(before, section.hunks)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("diff", ["@@ a\n@@ a\n a\n-a\n+b\n", "@@ a\n+b\n", "-a\n+b\n"])
+def test_a_long_file_of_lines_that_are_all_alike_is_answered(diff: str) -> None:
+    """With time by the square of its lines it would take hours."""
+    with pytest.raises(ToolError, match=r"`@@ line`$"):
+        apply_hunks("a\n" * 200_000, hunks_of(diff))
