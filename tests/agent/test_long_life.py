@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from headway.agent.recall import PAST
+from headway.domain.budget import Amount
 from tests.agent.scripted_model import ScriptedModel, replies, reply, said_to
 from tests.agent.stage import Stage
 from tests.model.servers import Answer
@@ -22,6 +23,7 @@ async def test_an_old_agent_is_as_light_as_a_young_one(stage: Stage, calls: int)
     """The window is small in the short form and 200k tokens in the long one, so that both have several epochs."""
     size = 4_000 if calls < 1_000 else 8_000
     stage.endpoint = {"window": 30_000 if calls < 1_000 else 266_000, "max_output": 512}
+    stage.limits = {"task_minutes": "none", "task_tokens": "none"}
     asked: list[dict[str, Any]] = []
     held: list[int] = []
 
@@ -47,7 +49,7 @@ async def test_an_old_agent_is_as_light_as_a_young_one(stage: Stage, calls: int)
 
     with closing(ScriptedModel(script, keeps=False)) as server:
         stage.listen_to(server.url)
-        order = stage.task(GOAL, kind="investigate")
+        order = stage.task(GOAL, kind="investigate").model_copy(update={"granted": Amount(tokens=10**12, tasks=1)})
         tracemalloc.start()
         outcome, handoff = await stage.done(order)
         tracemalloc.stop()
