@@ -27,6 +27,11 @@ _REMEMBERED = 2000
 _PAUSE = 2
 """Pause after a measuring, in times of what it took."""
 
+BLIND_S = 5.0
+"""A running command's workspace is measured so often in any case: a neighbour who frees hides what it takes."""
+_BLIND_PAUSE = 50
+"""The same, in times of what measuring took: 2 % of a core for each running command at most."""
+
 _PAGE_SLACK = 1.05
 
 
@@ -40,6 +45,7 @@ class Ledger:
         inodes: The same, in files.
         allowed: What it may take; more than the quota for one that is over it, so that it can still clear up.
         again_at: When it is measured again at the earliest, by `time.monotonic`, since large trees take their time.
+        blind_at: When it is measured again although the disk says nothing, by the same clock.
     """
 
     allowed: Quota
@@ -47,6 +53,7 @@ class Ledger:
     inodes: int
     size: Size | None = None
     again_at: float = 0.0
+    blind_at: float = 0.0
 
 
 @dataclass
@@ -60,6 +67,7 @@ class Watch:
         pids: The same.
         broken: Done when it has to be killed, with the reason.
         peak_kb: Most memory at once that was seen.
+        since: When it began, by `time.monotonic`.
     """
 
     agent: str
@@ -71,6 +79,7 @@ class Watch:
     pids: int | None = None
     broken: "asyncio.Future[KilledFor]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     peak_kb: int | None = None
+    since: float = field(default_factory=time.monotonic)
 
     def breaks(self, why: KilledFor) -> None:
         """It has to be killed."""
@@ -145,15 +154,18 @@ class Watchdog:
             return False
         grown = max(disk_mb - ledger.disk_mb, (inodes - ledger.inodes) / FILES_PER_MB)
         over = ledger.size is not None and not watch.quota.holds(ledger.size)
-        if grown < watch.quota.mb / _PART_OF_QUOTA and not over:
+        began = time.monotonic()
+        blind = not ended and began > max(ledger.blind_at, watch.since + BLIND_S)
+        if grown < watch.quota.mb / _PART_OF_QUOTA and not over and not blind:
             if grown < 0:  # somebody freed: growth counts from here
                 ledger.disk_mb, ledger.inodes = disk_mb, inodes
             return False
-        began = time.monotonic()
         if began < ledger.again_at and not ended:
             return False
         ledger.size = await asyncio.to_thread(measure, watch.workspace, Quota(watch.quota.mb * 4))
-        ledger.again_at = time.monotonic() + _PAUSE * (time.monotonic() - began)
+        now = time.monotonic()
+        ledger.again_at = now + _PAUSE * (now - began)
+        ledger.blind_at = now + max(BLIND_S, _BLIND_PAUSE * (now - began))
         ledger.disk_mb, ledger.inodes = disk_mb, inodes
         return True
 

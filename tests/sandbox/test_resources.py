@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from headway.domain.errors import UserError
+from headway.sandbox import watchdog
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.levels import PINS, Levels
 from headway.sandbox.local import LocalSandbox
@@ -199,6 +200,16 @@ async def test_a_million_small_files_end_their_command(sandbox: LocalSandbox, wo
     result = await sandbox.run(made(f"{PYTHON} -S -E files.py", workspace, timeout_s=110))
     assert (result.killed_for, result.disk_full) == ("disk_quota", True)
     await asyncio.to_thread(subprocess.run, ["rm", "-rf", str(workspace)], check=True)
+
+
+async def test_what_a_neighbour_frees_hides_nothing(
+    sandbox: LocalSandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if somebody deleted as fast as this one writes, for which a test has no hold on time.
+    monkeypatch.setattr(watchdog, "_in_use", lambda _: (1000.0, 1000))
+    result = await sandbox.run(made("head -c 300000000 /dev/zero > file; sleep 100", workspace, timeout_s=110))
+    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    assert not (await sandbox.run(made("rm file", workspace))).disk_full
 
 
 async def test_who_ignores_the_signal_to_end_is_ended(sandbox: LocalSandbox, workspace: Path) -> None:
