@@ -43,11 +43,13 @@ class Ledger:
         size: As last measured.
         disk_mb: What of the disk was in use then, by everybody.
         inodes: The same, in files.
+        folder: Device and inode of its root, so that what one workspace took says nothing of the next.
         allowed: What it may take; more than the quota for one that is over it, so that it can still clear up.
         again_at: When it is measured again at the earliest, by `time.monotonic`, since large trees take their time.
         blind_at: When it is measured again although the disk says nothing, by the same clock.
     """
 
+    folder: tuple[int, int]
     allowed: Quota
     disk_mb: float
     inodes: int
@@ -97,14 +99,20 @@ class Watchdog:
 
     def add(self, watch: Watch) -> None:
         """Begin to look after a command."""
-        if watch.quota is not None and watch.agent not in self._ledgers:
+        if watch.quota is not None:
             with contextlib.suppress(OSError):
-                self._ledgers[watch.agent] = Ledger(watch.quota, *_in_use(watch.workspace))
-            if len(self._ledgers) > _REMEMBERED:
-                self._ledgers.popitem(last=False)
+                self._open_ledger(watch, watch.quota)
         self._watches.append(watch)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    def _open_ledger(self, watch: Watch, quota: Quota) -> None:
+        root = watch.workspace.stat()
+        folder, known = (root.st_dev, root.st_ino), self._ledgers.get(watch.agent)
+        if known is None or known.folder != folder:
+            self._ledgers[watch.agent] = Ledger(folder, quota, *_in_use(watch.workspace))
+        if len(self._ledgers) > _REMEMBERED:
+            self._ledgers.popitem(last=False)
 
     async def over(self, watch: Watch) -> bool:
         """A command has ended. Whether its workspace is now over its quota."""
@@ -121,11 +129,6 @@ class Watchdog:
         if ledger.allowed == watch.quota:
             ledger.allowed = Quota(int(max(ledger.size.mb, ledger.size.files / FILES_PER_MB) * _PAGE_SLACK) + 1)
         return True
-
-    def size_of(self, agent: str) -> Size | None:
-        """What an agent's workspace took when it was last measured."""
-        ledger = self._ledgers.get(agent)
-        return None if ledger is None else ledger.size
 
     async def _look(self) -> None:
         ticks = 0

@@ -212,6 +212,17 @@ async def test_what_a_neighbour_frees_hides_nothing(
     assert not (await sandbox.run(made("rm file", workspace))).disk_full
 
 
+async def test_a_fresh_workspace_is_held_to_the_quota_whatever_the_last_one_took(
+    sandbox: LocalSandbox, workspace: Path, tmp_path: Path
+) -> None:
+    fill = "for i in 1 2 3 4; do head -c 90000000 /dev/zero > file$i; done; sleep 60"
+    assert (await sandbox.run(made(fill, workspace))).killed_for == "disk_quota"
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    result = await sandbox.run(made("for i in 1 2; do head -c 110000000 /dev/zero > file$i; done; sleep 20", fresh))
+    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+
+
 async def test_who_ignores_the_signal_to_end_is_ended(sandbox: LocalSandbox, workspace: Path) -> None:
     line = "trap '' TERM INT HUP; (trap '' TERM; sleep 600) & while :; do sleep 1; done"
     result = await sandbox.run(made(line, workspace, timeout_s=0.5))
