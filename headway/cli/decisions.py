@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from headway.domain.budget import MICRO, Amount
 from headway.domain.handoff import HandoffNotice
 from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
 
@@ -83,11 +84,15 @@ def _ending(outcome: TurnOutcome) -> str:
         case Decision.GO_ON:
             return "goes on"
         case Decision.OUT_OF_BUDGET:
-            return f"is out of budget: needs {outcome.need:,} tokens"
+            return f"is out of budget: needs {outcome.need.tokens:,} tokens{_dollars(outcome.need)}"
         case Decision.SUSPENDED:
             return "is held back"
         case Decision.GAVE_UP:
             return f"gave up: {' '.join(outcome.why.split())}"
+
+
+def _dollars(need: Amount) -> str:
+    return f" and {need.micro_usd / MICRO:,.2f} dollars" if need.micro_usd else ""
 
 
 def _decoded(payloads: Sequence["Payload"], kind: type[Any]) -> Any:
