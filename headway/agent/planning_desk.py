@@ -3,8 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from headway.agent.children import Asked, asked_in, outstanding, overlap, told_in
+from headway.agent.children import Asked, asked_in, outstanding, overlap, recovered_in, told_in
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
@@ -17,7 +18,7 @@ from headway.agent.tools.schema import Arguments, arguments_of
 from headway.domain.errors import ToolError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
-from headway.domain.ids import ChildKey, Oid, child_key
+from headway.domain.ids import ChildKey, Oid, child_key, decision_of
 from headway.domain.task import Scope, TaskSpec, in_history
 from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, PlanTurn, Spawned
 from headway.git.hub import Hub
@@ -124,25 +125,45 @@ class PlanningDesk:
 
     def _spawn(self, kind: ChildKind, texts: Sequence[TaskSpec | Scope], others: list[Asked]) -> Answer:
         first = len(asked_in(self.turn_events))
-        spawned, said, before = [], [], self._before()
+        spawned, items, before, out = [], [], self._before(), self._taken_over()
+        said: list[dict[str, Any]] = []
         for item, text in enumerate(texts):
-            decision = json.dumps(text.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+            items.append(text.model_dump(mode="json"))
+            decision = json.dumps(items[-1], sort_keys=True, ensure_ascii=False)
             key = child_key(self.order.turn, first + item, self.order.context.incarnation, decision)
             title = in_history(text.title)
-            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
+            same = out.get(decision_of(key), [key])
+            if key not in same:
+                said.append({"id": same[0], "title": title, "already_out": True})
+                items.pop()
+                continue
+            place = len(items) - 1
+            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=place, priority=text.priority))
             said.append({"id": key, "title": title} | self._remarks(text, others, before))
             if isinstance(text, TaskSpec):
                 others = [*others, Asked(spawned[-1], 0.0, title, text.paths)]
         return Answer(
             json.dumps({"asked": said}, ensure_ascii=False),
-            progress=True,
+            progress=bool(spawned),
             facts={
                 "decision": "spawn",
                 # Without `seq`: the text lies where this answer will, which is known once it is written.
                 "spawned": [child.model_dump(mode="json", exclude={"seq"}) for child in spawned],
-                "items": [text.model_dump(mode="json") for text in texts],
+                "items": items,
             },
         )
+
+    def _taken_over(self) -> dict[str, list[ChildKey]]:
+        """What was asked for in a past that a reset took back and is still out, by a hash of what was asked.
+
+        A planner that asks for the very same again, in a turn of another number, gets that one and not a second.
+        """
+        recovered = recovered_in(self.talk.log.line)
+        found: dict[str, list[ChildKey]] = {}
+        for key in self.outstanding():
+            if key in recovered:
+                found.setdefault(decision_of(key), []).append(key)
+        return found
 
     def _remarks(
         self, text: TaskSpec | Scope, others: list[Asked], before: dict[str, list[str]]

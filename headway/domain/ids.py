@@ -56,6 +56,11 @@ def child_key(turn: int, index: int, incarnation: Incarnation, decision: str) ->
     return ChildKey(f"{turn}.{index}-{short_hash(incarnation, decision)}")
 
 
+def decision_of(key: ChildKey) -> str:
+    """The hash of what was asked for, which is the same in any turn of a run."""
+    return key.partition("-")[2]
+
+
 def child_id(parent: AgentId, key: ChildKey) -> AgentId:
     """The workflow id of a planner's child."""
     return AgentId(f"{parent}/{key}")

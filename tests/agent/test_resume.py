@@ -140,6 +140,19 @@ async def test_a_reset_that_decides_the_same_finds_the_same_children(stage: Stag
     assert again.own.tokens > 2 * first.own.tokens
 
 
+async def test_what_is_still_out_after_a_reset_is_not_asked_for_twice_in_a_turn_of_another_number(
+    stage: Stage,
+) -> None:
+    stage.serve(root=PLAN)
+    first = await stage.turn("k1")
+    again = await stage.turn("k2", turn=2)
+    assert again.spawned == ()
+    assert again.recovered == first.spawned
+    answers = " ".join(stage.texts(ROOT, "tool.result"))
+    assert answers.count('"already_out": true') == len(first.spawned)
+    assert all(f'"id": "{child.key}"' in answers for child in first.spawned[:2])
+
+
 async def test_a_reset_that_decides_otherwise_takes_over_what_is_out(stage: Stage) -> None:
     stage.serve(root=PLAN)
     first = await stage.turn("k1")
