@@ -226,7 +226,8 @@ async def live(stage: Stage) -> tuple[Ending, int]:
             if outcome.decision is Decision.OUT_OF_BUDGET:
                 state.books.no_more = True
         for key in list(state.books.children):
-            state.take_handoff(stage.handed_off(key), now)
+            spent = Amount(tokens=2_000, tasks=1)
+            state.take_handoff(stage.handed_off(key).model_copy(update={"spent": spent}), now)
         assert turns < 200
     return ending, turns
 

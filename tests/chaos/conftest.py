@@ -1,7 +1,5 @@
 """What the chaos suite shares: an environment of its own, a small repository, and restarts that do not wait long."""
 
-from pathlib import Path
-
 import pytest
 
 from headway.cli import supervisor
@@ -14,11 +12,3 @@ __all__ = ["home", "own_environment", "small_repository"]
 def quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed over and over is started again after two seconds, not after half a minute."""
     monkeypatch.setattr(supervisor, "LONGEST_WAIT_S", 2.0)
-
-
-@pytest.fixture
-def marks(tmp_path: Path) -> Path:
-    """A folder for what commands of agents leave behind, outside of their workspaces."""
-    folder = tmp_path / "marks"
-    folder.mkdir()
-    return folder

@@ -1,14 +1,25 @@
 """Playbooks of fleets: trees of planners with tasks at every level."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headway.domain.ids import RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from tests.end_to_end.playbooks import done, step, use, writer
+from tests.end_to_end.site import Machine
+
+SHARED: dict[str, Any] = {"caches": ["pip"], "root_tasks_per_round": [1, 100]}
+"""The policy of a run whose commands leave marks: a cache is the one place that they share and that we see. No
+planner is told that it asks for few."""
+
+INSIDE = "$PIP_CACHE_DIR"
+"""Where its commands find that place."""
+
+HOLDER = "$(cat /proc/sys/kernel/random/uuid)"
+"""A name of its own for a command: in a namespace, process ids are the same again and again."""
 
 Worker = Callable[[str, str], TaskScript]
 """A worker's script from its title and the path of its file."""
@@ -64,15 +75,15 @@ def three_levels(
     return Fleet(Playbook(name=name, planners=tuple(planners), tasks=scripts, **more), paths, len(planners))
 
 
-def blocking(marks: Path, command: str | None = None) -> Worker:
+def blocking(command: str | None = None) -> Worker:
     """Workers that write their file, leave a mark, and sit in a command that hardly ends by itself.
 
-    A command that was interrupted is followed by the same one again. The default one ends at `marks/release`.
+    A command that was interrupted is followed by the same one again. The default one ends when they are released.
     """
-    line = command or until_released(marks)
+    line = command or UNTIL_RELEASED
 
     def script(title: str, path: str) -> TaskScript:
-        mark = marks / path.replace("/", "-")
+        mark = f"{INSIDE}/{path.replace('/', '-')}"
         return TaskScript(
             title=title,
             calls=(
@@ -86,12 +97,22 @@ def blocking(marks: Path, command: str | None = None) -> Worker:
     return script
 
 
-def until_released(marks: Path) -> str:
-    """A command line that ends when there is a file `release` among the marks; otherwise after ten minutes."""
-    return f"for i in $(seq 3000); do [ -e {marks}/release ] && break; sleep 0.2; done"
+UNTIL_RELEASED = f"for i in $(seq 3000); do [ -e {INSIDE}/release ] && break; sleep 0.2; done"
+"""A command line that ends when its run is released; otherwise after ten minutes."""
 
 
-async def until_marked(marks: Path, count: int) -> None:
+def marks(site: Machine, run: str) -> Path:
+    """Where the commands of a run with the policy `SHARED` leave their marks."""
+    return site.store.run_folder(RunName(run)) / "caches" / "pip"
+
+
+async def until_marked(site: Machine, run: str, count: int) -> None:
     """Return when so many marks were left."""
-    while len(os.listdir(marks)) < count:  # noqa: ASYNC110, PTH208 - other processes leave them; quick enough
+    left = marks(site, run)
+    while not left.is_dir() or len(list(left.iterdir())) < count:  # noqa: ASYNC110 - left by processes; quick
         await asyncio.sleep(0.05)
+
+
+def release(site: Machine, run: str) -> None:
+    """Let the commands that wait for it end."""
+    (marks(site, run) / "release").touch()

@@ -13,9 +13,7 @@ from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName, key_of, parent_of
 from tests.end_to_end.repositories import git
-from tests.end_to_end.site import Machine
-
-MARK = "HEADWAY_COMMAND"
+from tests.end_to_end.site import MARK, Machine
 
 
 async def ended(run: WorkflowHandle[Any, Any], within_s: float) -> dict[str, Any]:
@@ -52,8 +50,8 @@ def commands(site: Machine) -> list[str]:
     found = []
     for process in psutil.process_iter():
         try:
-            environment = process.environ()
-            if MARK in environment and environment.get("HOME", "").startswith(str(site.home)):
+            mark = process.environ().get(MARK, "")
+            if mark.startswith(site.mark) and mark != site.mark:
                 found.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from headway.domain.handoff import HandoffStatus
-from tests.chaos.fleets import Fleet, blocking, three_levels, until_marked
+from tests.chaos.fleets import SHARED, Fleet, blocking, three_levels, until_marked
 from tests.chaos.proofs import commands, prove_hub_whole, prove_one_handoff_each, statuses, until_closed
 from tests.end_to_end.repositories import git
 from tests.end_to_end.site import SERVER, Machine, machine
@@ -33,13 +33,13 @@ def prove_cancelled(site: Machine, run: str, fleet: Fleet) -> None:
     assert commands(site) == []
 
 
-async def cancel_tree(home: Path, repository: Path, marks: Path, fleet: Fleet, *, agents: int, within_s: float) -> None:
+async def cancel_tree(home: Path, repository: Path, fleet: Fleet, *, agents: int, within_s: float) -> None:
     """Cancel the fleet when all its tasks sit in a command; prove that it is down in time, and how."""
     # The heartbeat is as long as users have it: a short one would bring the cancel to agents sooner.
     async with machine(home, repository, fleet.playbook, agents=agents, heartbeat_s=60) as site:
         # Enough for the first slices of all tasks at once.
-        run = await site.start("cancel", limits={"command_seconds": 900, "tokens": 200_000_000})
-        await until_marked(marks, len(fleet.paths))
+        run = await site.start("cancel", policy=SHARED, limits={"command_seconds": 900, "tokens": 200_000_000})
+        await until_marked(site, "cancel", len(fleet.paths))
         assert len(commands(site)) >= len(fleet.paths)
         began = time.monotonic()
         await run.cancel()
@@ -55,19 +55,19 @@ async def cancel_tree(home: Path, repository: Path, marks: Path, fleet: Fleet, *
 
 
 @pytest.mark.timeout(120)
-async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_repository: Path, marks: Path) -> None:
-    fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking(marks, "sleep 600"))
-    await cancel_tree(home, small_repository, marks, fleet, agents=16, within_s=30)
+async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_repository: Path) -> None:
+    fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking("sleep 600"))
+    await cancel_tree(home, small_repository, fleet, agents=16, within_s=30)
 
 
 @pytest.mark.timeout(120)
 async def test_a_cancel_is_carried_out_through_a_kill_of_the_agents_and_the_server(
-    home: Path, small_repository: Path, marks: Path
+    home: Path, small_repository: Path
 ) -> None:
-    fleet = three_levels("cancel", halves=1, quarters=1, tasks=(1, 1, 2), worker=blocking(marks, "sleep 600"))
+    fleet = three_levels("cancel", halves=1, quarters=1, tasks=(1, 1, 2), worker=blocking("sleep 600"))
     async with machine(home, small_repository, fleet.playbook) as site:
-        run = await site.start("cancel", limits={"command_seconds": 900})
-        await until_marked(marks, len(fleet.paths))
+        run = await site.start("cancel", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "cancel", len(fleet.paths))
         await run.cancel()
         for name in (SERVER, "agents"):
             site.kill(name)
@@ -77,9 +77,7 @@ async def test_a_cancel_is_carried_out_through_a_kill_of_the_agents_and_the_serv
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_cancel_of_sixty_tasks_in_three_levels_takes_fifteen_seconds(
-    home: Path, small_repository: Path, marks: Path
-) -> None:
-    fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking(marks, "sleep 600"))
+async def test_cancel_of_sixty_tasks_in_three_levels_takes_fifteen_seconds(home: Path, small_repository: Path) -> None:
+    fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking("sleep 600"))
     assert len(fleet.paths) == 60
-    await cancel_tree(home, small_repository, marks, fleet, agents=64, within_s=15)
+    await cancel_tree(home, small_repository, fleet, agents=64, within_s=15)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headway.cli.roles import ROLES
-from tests.chaos.fleets import blocking, three_levels, until_marked
+from tests.chaos.fleets import SHARED, blocking, release, three_levels, until_marked
 from tests.chaos.operator import until
 from tests.chaos.proofs import commands, ended, prove_handed_off_once, prove_landed_once, prove_paid_once, until_closed
 from tests.end_to_end.site import SERVER, Machine, machine
@@ -24,8 +24,10 @@ async def prove_quiet(site: Machine, seconds: float) -> None:
 
 
 async def polled_again(site: Machine, before: dict[str, int | None]) -> None:
-    """Return when the killed processes are up again and the run's workflow answers."""
+    """Return when the killed processes are up again, their sandbox is tried out, and the run's workflow answers."""
     await until(lambda: all(site.supervisor.pid(name) not in {None, pid} for name, pid in before.items()))
+    said = site.home / "logs" / "agents.log"
+    await until(lambda: said.read_text().count("agents: at work") == 2)
     async with asyncio.timeout(60):
         while True:
             try:
@@ -38,12 +40,12 @@ async def polled_again(site: Machine, before: dict[str, int | None]) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_run_paused_at_once_is_quiet_through_kills_and_finishes_when_it_is_resumed(
-    home: Path, small_repository: Path, marks: Path
+    home: Path, small_repository: Path
 ) -> None:
-    fleet = three_levels("pause", halves=1, quarters=1, tasks=(2, 1, 2), worker=blocking(marks))
+    fleet = three_levels("pause", halves=1, quarters=1, tasks=(2, 1, 2), worker=blocking())
     async with machine(home, small_repository, fleet.playbook, heartbeat_s=10) as site:
-        run = await site.start("paused", limits={"command_seconds": 900})
-        await until_marked(marks, 5)
+        run = await site.start("paused", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "paused", 5)
         began = time.monotonic()
         order = {"request": "r1", "target": "paused", "who": "a test", "why": "look", "now": True}
         assert "at once" in await run.execute_update("pause", order)
@@ -55,7 +57,7 @@ async def test_a_run_paused_at_once_is_quiet_through_kills_and_finishes_when_it_
             site.kill(name)
         await polled_again(site, before)
         await prove_quiet(site, 3)
-        (marks / "release").touch()
+        release(site, "paused")
         resume = {"request": "r2", "target": "paused", "who": "a test", "why": "seen"}
         assert "goes on" in await run.execute_update("resume", resume)
         report = await ended(run, 80)

@@ -10,7 +10,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook
-from tests.chaos.fleets import blocking, until_marked
+from tests.chaos.fleets import SHARED, blocking, release, until_marked
 from tests.chaos.operator import reset, root_of
 from tests.chaos.proofs import (
     ended,
@@ -31,7 +31,7 @@ def asked(titles: tuple[str, ...]) -> dict[str, Any]:
     return {"tasks": [{"title": title, "intent": f"Write made/{title}.py."} for title in titles]}
 
 
-def in_two_rounds(marks: Path, second: tuple[str, ...], handoffs: int) -> Playbook:
+def in_two_rounds(second: tuple[str, ...], handoffs: int) -> Playbook:
     """A root planner that asks for more when the first two are in; what comes second waits to be released."""
     root = PlannerScript(
         scope="root",
@@ -42,7 +42,7 @@ def in_two_rounds(marks: Path, second: tuple[str, ...], handoffs: int) -> Playbo
             done("Still done."),
         ),
     )
-    held = blocking(marks)
+    held = blocking()
     tasks = [writer(title, f"made/{title}.py") for title in FIRST]
     tasks += [held(title, f"made/{title}.py") for title in (*SECOND, *OTHER)]
     return Playbook(name="rounds", planners=(root,), tasks=tuple(tasks))
@@ -63,24 +63,24 @@ async def before_turn(site: Machine, agent: AgentId, turn: int) -> int:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("same", [True, False], ids=["the same answer", "another answer"])
 async def test_a_reset_root_planner_does_no_task_twice_and_drops_none(
-    home: Path, small_repository: Path, marks: Path, *, same: bool
+    home: Path, small_repository: Path, *, same: bool
 ) -> None:
     titles = (*FIRST, *SECOND) if same else (*FIRST, *SECOND, *OTHER)
-    async with machine(home, small_repository, in_two_rounds(marks, SECOND, 4), audit_s=5) as site:
-        run = await site.start("again", limits={"command_seconds": 900})
-        await until_marked(marks, len(SECOND))
+    async with machine(home, small_repository, in_two_rounds(SECOND, 4), audit_s=5) as site:
+        run = await site.start("again", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "again", len(SECOND))
         root = root_of(site, "again")
         site.rehearsal.stop()
         second = SECOND if same else OTHER
-        with Rehearsal(in_two_rounds(marks, second, len(titles)), port=site.rehearsal.port):
+        with Rehearsal(in_two_rounds(second, len(titles)), port=site.rehearsal.port):
             await reset(site, root, await before_turn(site, root, 2))
-            await until_marked(marks, len(titles) - len(FIRST))
-            (marks / "release").touch()
+            await until_marked(site, "again", len(titles) - len(FIRST))
+            release(site, "again")
             report = await ended(run, 60)
         await until_closed(site, "again", 30)
         assert report["outcome"] == "done_unproven"
         ends = statuses(site, "again")
-        assert all(ends[title] == [HandoffStatus.DONE] for title in titles)
+        assert {title: ends[title] for title in titles} == {title: [HandoffStatus.DONE] for title in titles}
         assert report["spent"]["tasks"] == len(titles), "nothing dropped, nothing counted twice"
         prove_handed_off_once(site, "again", len(titles) + 1)
         prove_landed_once(site, "again", len(titles))

@@ -10,7 +10,7 @@ import pytest
 from headway.domain.handoff import Handoff, HandoffStatus
 from headway.domain.ids import AgentId
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from tests.chaos.fleets import blocking, until_marked, until_released
+from tests.chaos.fleets import HOLDER, INSIDE, SHARED, UNTIL_RELEASED, blocking, release, until_marked
 from tests.chaos.operator import reset, root_of, stock, titled, until, until_phase, was_told
 from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed
 from tests.end_to_end.playbooks import done, step, use
@@ -31,7 +31,7 @@ def handoff_of(site: Machine, agent: AgentId) -> Handoff:
     return Handoff.model_validate(ends[0].data["handoff"])
 
 
-def with_victims(marks: Path) -> Playbook:
+def with_victims() -> Playbook:
     """A root planner with two tasks and a sub-planner with two; the tasks wait to be released."""
     root = PlannerScript(
         scope="root",
@@ -49,23 +49,23 @@ def with_victims(marks: Path) -> Playbook:
         scope="Lower",
         calls=(step(use("spawn_tasks", **asked("Three", "Four")), use("wait")), done(after_handoffs=2), done("Still.")),
     )
-    script = blocking(marks)
+    script = blocking()
     tasks = tuple(script(title, f"made/{title}.py") for title in ("One", "Two", "Three", "Four"))
     return Playbook(name="victims", planners=(root, lower), tasks=tasks)
 
 
 @pytest.mark.timeout(120)
 async def test_a_terminated_task_and_sub_planner_are_told_as_failed_and_the_rest_goes_on(
-    home: Path, small_repository: Path, marks: Path
+    home: Path, small_repository: Path
 ) -> None:
-    async with machine(home, small_repository, with_victims(marks), audit_s=2) as site:
-        run = await site.start("victims", limits={"command_seconds": 900})
-        await until_marked(marks, 4)
+    async with machine(home, small_repository, with_victims(), audit_s=2) as site:
+        run = await site.start("victims", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "victims", 4)
         [task], [lower] = titled(site, "victims", "One"), titled(site, "victims", "Lower")
         for agent in (task, lower):
             await site.client.get_workflow_handle(agent).terminate("by the operator")
         await until(lambda: was_told(site, "victims", task) and was_told(site, "victims", lower))
-        (marks / "release").touch()
+        release(site, "victims")
         report = await ended(run, 60)
         await until_closed(site, "victims", 60)
         assert report["outcome"] == "done_unproven"
@@ -81,7 +81,7 @@ async def test_a_terminated_task_and_sub_planner_are_told_as_failed_and_the_rest
         assert commands(site) == []
 
 
-def twice_planned(marks: Path) -> Playbook:
+def twice_planned() -> Playbook:
     """A root planner with a task and a sub-planner with one; each task's file is its process's own."""
     root = PlannerScript(
         scope="root",
@@ -99,7 +99,7 @@ def twice_planned(marks: Path) -> Playbook:
         scope="Lower",
         calls=(step(use("spawn_tasks", **asked("Lower task")), use("wait")), done(after_handoffs=1), done("Still.")),
     )
-    line = f"touch {marks}/$$; {until_released(marks)}; mkdir -p made; echo x > made/$$.py"
+    line = f"me={HOLDER}; touch {INSIDE}/$me; {UNTIL_RELEASED}; mkdir -p made; echo x > made/$me.py"
     calls = (step(use("shell", command=line)), step(use("land", message="Land it.")), done())
     tasks = tuple(TaskScript(title=title, calls=calls) for title in ("Upper task", "Lower task"))
     return Playbook(name="twice", planners=(root, lower), tasks=tasks)
@@ -107,11 +107,11 @@ def twice_planned(marks: Path) -> Playbook:
 
 @pytest.mark.timeout(120)
 async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go_on(
-    home: Path, small_repository: Path, marks: Path
+    home: Path, small_repository: Path
 ) -> None:
-    async with machine(home, small_repository, twice_planned(marks), audit_s=2) as site:
-        run = await site.start("rooted", limits={"command_seconds": 900})
-        await until_marked(marks, 2)
+    async with machine(home, small_repository, twice_planned(), audit_s=2) as site:
+        run = await site.start("rooted", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "rooted", 2)
         root = root_of(site, "rooted")
         [lower], [lower_task] = titled(site, "rooted", "Lower"), titled(site, "rooted", "Lower task")
         await site.client.get_workflow_handle(root).terminate("by the operator")
@@ -124,8 +124,8 @@ async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go
         assert handoff_of(site, lower_task).report.status is HandoffStatus.CANCELLED
         order = {"request": "r1", "target": "rooted", "who": "a test", "why": "go on"}
         assert "another root planner" in await run.execute_update("resume", order)
-        await until_marked(marks, 4)
-        (marks / "release").touch()
+        await until_marked(site, "rooted", 4)
+        release(site, "rooted")
         report = await ended(run, 60)
         await until_closed(site, "rooted", 60)
         assert report["outcome"] == "done_unproven"
@@ -139,9 +139,12 @@ async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go
 HOLDERS = "holders.txt"
 
 
-def holder(marks: Path) -> Playbook:
+def holder() -> Playbook:
     """One task whose commands write down, all the time, which process holds the workspace."""
-    line = f"touch {marks}/$$; while [ ! -e {marks}/release ]; do echo $$ >> {HOLDERS}; sleep 0.02; done; : "
+    line = (
+        f"me={HOLDER}; touch {INSIDE}/$me; "
+        f"while [ ! -e {INSIDE}/release ]; do echo $me >> {HOLDERS}; sleep 0.02; done; : "
+    )
     commands_of_it = tuple(step(use("shell", command=line + str(n))) for n in range(8))
     task = TaskScript(title="Hold", calls=(*commands_of_it, step(use("land", message="Holders")), done()))
     root = PlannerScript(
@@ -172,25 +175,25 @@ def prove_one_holder_at_a_time(site: Machine, run: str, task: AgentId, holders: 
 
 @pytest.mark.timeout(150)
 async def test_no_two_holders_of_a_workspace_write_when_a_task_or_its_activity_is_reset_at_work(
-    home: Path, small_repository: Path, marks: Path
+    home: Path, small_repository: Path
 ) -> None:
     # A long heartbeat: the earlier holder hears of its end from the service only after ten seconds.
-    async with machine(home, small_repository, holder(marks), heartbeat_s=30) as site:
-        run = await site.start("holder", limits={"command_seconds": 900})
-        await until_marked(marks, 1)
+    async with machine(home, small_repository, holder(), heartbeat_s=30) as site:
+        run = await site.start("holder", policy=SHARED, limits={"command_seconds": 900})
+        await until_marked(site, "holder", 1)
         [task] = titled(site, "holder", "Hold")
         await reset(site, task, 4)
-        await until_marked(marks, 2)
+        await until_marked(site, "holder", 2)
         await reset(site, task, 4)
-        await until_marked(marks, 3)
+        await until_marked(site, "holder", 3)
         activity = ("-w", task, "-a", await activity_id(site, task))
         await stock(site, "activity", "reset", *activity)
-        await until_marked(marks, 4)
+        await until_marked(site, "holder", 4)
         await stock(site, "activity", "pause", *activity)
         await until(lambda: commands(site) == [])
         await stock(site, "activity", "unpause", *activity)
-        await until_marked(marks, 5)
-        (marks / "release").touch()
+        await until_marked(site, "holder", 5)
+        release(site, "holder")
         report = await ended(run, 60)
         assert report["outcome"] == "done_unproven"
         prove_one_holder_at_a_time(site, "holder", task, 5)

@@ -26,6 +26,9 @@ from headway.trace.log_store import LogStore
 
 SERVER = "temporal"
 
+MARK = "HEADWAY_COMMAND"
+"""What every process of a command carries: the mark of the process that runs commands, and after it the command's."""
+
 
 @dataclass
 class Machine:
@@ -37,6 +40,11 @@ class Machine:
     rehearsal: Rehearsal
     repository: Path
     ui_url: str | None
+
+    @property
+    def mark(self) -> str:
+        """What the worker processes carry, and so, before a mark of their own, all commands of this machine."""
+        return f"{self.home}:"
 
     @property
     def store(self) -> LogStore:
@@ -105,6 +113,7 @@ async def machine(
             }
             ours |= {
                 "OPENAI_BASE_URL": rehearsal.url,
+                MARK: f"{home}:",
                 "HEADWAY_HEARTBEAT_S": str(heartbeat_s),
                 "HEADWAY_AUDIT_S": str(audit_s),
                 **(env or {}),
