@@ -44,6 +44,8 @@ DYNAMIC_CONFIG: dict[str, Kind] = {
     "history.maximumSignalsPerExecution": "int",
     "history.persistenceMaxQPS": "int",
     "history.rps": "int",
+    "history.transferProcessorEnsureCloseBeforeDelete": "bool",
+    "history.visibilityProcessorEnsureCloseBeforeDelete": "bool",
     "limit.blobSize.error": "int",
     "limit.blobSize.warn": "int",
     "limit.historyCount.error": "int",

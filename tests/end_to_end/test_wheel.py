@@ -90,6 +90,7 @@ def test_what_is_imported_and_read_comes_from_the_wheel(place: Path, tmp_path: P
     assert [path for path in found if not Path(path).is_relative_to(place)] == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_demo_of_the_wheel_survives_the_kill_in_any_folder(place: Path, tmp_path: Path) -> None:
     elsewhere, temporary = tmp_path / "elsewhere", tmp_path / "temporary"

@@ -207,6 +207,7 @@ async def test_what_a_neighbour_frees_hides_nothing(
 ) -> None:
     # As if somebody deleted as fast as this one writes, for which a test has no hold on time.
     monkeypatch.setattr(watchdog, "_in_use", lambda _: (1000.0, 1000))
+    monkeypatch.setattr(watchdog, "BLIND_S", 0.5)
     result = await sandbox.run(made("head -c 300000000 /dev/zero > file; sleep 100", workspace, timeout_s=110))
     assert (result.killed_for, result.disk_full) == ("disk_quota", True)
     assert not (await sandbox.run(made("rm file", workspace))).disk_full
