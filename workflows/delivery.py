@@ -5,10 +5,9 @@ from temporalio import workflow
 from activities.repository import Checks, Repository
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId
-from headway.domain.run import Publish, RunContext, RunReport, WriteReport
+from headway.domain.run import Publish, RunReport, WriteReport
 from headway.domain.running import RunState
-from workflows import options
+from workflows import here, options
 
 
 class Delivery:
@@ -20,20 +19,20 @@ class Delivery:
     async def publish(self) -> None:
         """Put the trunk on the user's repository, if it moved or could not be put there before."""
         known = None if self.state.publish_problem else self.state.trunk
-        order = Publish(run=self._context.run, known=known)
+        order = Publish(run=self.state.context.run, known=known)
         published = await workflow.execute_activity_method(
-            Repository.publish, order, **options.housekeeping(self._caller, "publish the trunk")
+            Repository.publish, order, **options.housekeeping(options.caller(self.state), "publish the trunk")
         )
-        self.state.take_publication(published, workflow.now().timestamp())
+        self.state.take_publication(published, here.now())
 
     async def check(self) -> None:
         """Run the user's check on the trunk as it stands, if there is one."""
-        context = self._context
+        context = self.state.context
         if not context.has_check:
             return
-        order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=self._me)
+        order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=here.me())
         self.state.verdict = await workflow.execute_activity_method(
-            Checks.run_check, order, **options.proving(self._caller, "check of the final trunk")
+            Checks.run_check, order, **options.proving(options.caller(self.state), "check of the final trunk")
         )
 
     @property
@@ -49,7 +48,7 @@ class Delivery:
         assert books is not None
         order = WriteReport(
             context=prepared.context,
-            root=root.ref(self._me),
+            root=root.ref(here.me()),
             status=status,
             trunk=self.state.trunk,
             verdict=self.state.verdict,
@@ -59,20 +58,7 @@ class Delivery:
             rehearsal=prepared.rehearsal,
         )
         report = await workflow.execute_activity_method(
-            Repository.write_report, order, **options.housekeeping(self._caller, "report")
+            Repository.write_report, order, **options.housekeeping(options.caller(self.state), "report")
         )
         self.state.phase, self.state.outcome = "closed", report.outcome
         return report
-
-    @property
-    def _me(self) -> AgentId:
-        return AgentId(workflow.info().workflow_id)
-
-    @property
-    def _context(self) -> RunContext:
-        assert self.state.prepared is not None
-        return self.state.prepared.context
-
-    @property
-    def _caller(self) -> options.Caller:
-        return options.Caller(planner=self._me, heartbeat_s=self._context.heartbeat_s)

@@ -11,7 +11,7 @@ from headway.domain.planning import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
 from headway.domain.turn import ChildKind
 from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
-from workflows import messages, options
+from workflows import here, messages, options
 from workflows.children import start_child
 
 AUDITED_AT_ONCE = 200
@@ -80,8 +80,8 @@ class Errands:
 
     async def _ask_parent(self, *, gave_back: bool) -> None:
         state, before = self.state, self.asked_with
-        due = None if state.held else state.wake_at(_now())
-        ask = state.ask(busy=self.thinking or (due is not None and due <= _now()))
+        due = None if state.held else state.wake_at(here.now())
+        ask = state.ask(busy=self.thinking or (due is not None and due <= here.now()))
         # That nothing is missing any more matters to the run alone, which holds for it.
         nothing = not ask.need and (before is None or state.depth > 1)
         if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
@@ -105,11 +105,11 @@ class Errands:
             )
         )
         notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
-        self.state.take_handoff(notice, _now())
+        self.state.take_handoff(notice, here.now())
 
     async def audit(self) -> None:
         """Look for children, and a parent, that closed without a word."""
-        self.state.last_heard = _now()
+        self.state.last_heard = here.now()
         self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
         await self.tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
         started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
@@ -125,7 +125,7 @@ class Errands:
                 Handoffs.describe_children, order, **options.housekeeping(self.caller, "audit")
             )
             for notice in found:
-                self.state.take_handoff(notice, _now())
+                self.state.take_handoff(notice, here.now())
 
     async def cancel_children(self) -> None:
         """Ask all that were started to cancel; what never started is dropped with its handoff."""
@@ -143,16 +143,12 @@ class Errands:
 
     async def tell_digest(self, *, due: bool = False) -> None:
         """Tell the parent what is below, at most every 30 s unless it is due."""
-        if not due and _now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
+        if not due and here.now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
             return
         node = within(self.node)
         if due or ((node.children or self.told_digest is None) and node != self.told_digest):
-            self.told_digest, self.told_digest_at = node, _now()
+            self.told_digest, self.told_digest_at = node, here.now()
             await self._tell_parent(messages.DIGEST, node)
 
     async def _tell_parent(self, signal: str, message: Ask | TreeNode) -> None:
         self.parent_gone = self.parent_gone or not await messages.tell(parent_of(self.state.me), signal, message)
-
-
-def _now() -> float:
-    return workflow.now().timestamp()

@@ -22,7 +22,7 @@ from headway.domain.planning import Ending, PlannerState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
 from headway.domain.work import Ask, Grant, StoredHandoff, StoreHandoff
-from workflows import messages, options
+from workflows import here, messages, options
 from workflows.errands import Errands
 
 WHY_CHARS = 2000
@@ -60,10 +60,10 @@ class Planner:
     def handoff(self, notice: HandoffNotice) -> None:
         """A child's handoff is stored."""
         self.state.signals += 1
-        before = self.state.wake_at(_now())
-        if self.state.take_handoff(notice, _now()):
+        before = self.state.wake_at(here.now())
+        if self.state.take_handoff(notice, here.now()):
             waits = self.state.books.anything_waits or self.state.need
-            self.errands.stirred = self.errands.stirred or bool(waits) or self.state.wake_at(_now()) != before
+            self.errands.stirred = self.errands.stirred or bool(waits) or self.state.wake_at(here.now()) != before
 
     @workflow.signal
     def ask(self, ask: Ask) -> None:
@@ -111,7 +111,7 @@ class Planner:
     # The loop
 
     async def _plan(self) -> Ending:
-        self.state.last_heard = self.state.last_heard or _now()
+        self.state.last_heard = self.state.last_heard or here.now()
         while True:
             await self.errands.run()
             messages.heed_cancel()
@@ -119,15 +119,15 @@ class Planner:
                 # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
                 return await self._cancel_all("the planner above it is closed")
             closed = self.state.closing is not None
-            self.state.tick(_now())
+            self.state.tick(here.now())
             if self.state.closing is not None and not closed:
                 continue  # what never started is dropped now, and who waits for more is told
             ending = self.state.ending()
             if ending is not None:
                 return ending
             self._continue_if_due()
-            due = None if self.state.held else self.state.wake_at(_now())
-            if due is not None and due <= _now():
+            due = None if self.state.held else self.state.wake_at(here.now())
+            if due is not None and due <= here.now():
                 await self._turn()
             else:
                 await self._sleep(due)
@@ -150,7 +150,7 @@ class Planner:
             return
         if outcome is None:
             return
-        for key in self.state.take_turn(order, outcome, _now()):
+        for key in self.state.take_turn(order, outcome, here.now()):
             await messages.cancel(child_id(self.state.me, key))
         if outcome.decision is Decision.SUSPENDED and not outcome.until:
             # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
@@ -173,7 +173,7 @@ class Planner:
                 await self.errands.run()
                 messages.heed_cancel()
                 if not turn.done() and self._seconds_left() == 0:
-                    self.state.tick(_now())
+                    self.state.tick(here.now())
                     return None
             return await turn
         finally:
@@ -181,17 +181,17 @@ class Planner:
             turn.cancel()
 
     async def _sleep(self, due: float | None) -> None:
-        parked = self.state.parked_until > _now()
+        parked = self.state.parked_until > here.now()
         self._show("is paused" if self.state.held else "is parked" if parked else "waits")
         audit_at = self.state.last_heard + self.state.context.audit_s
-        limit = max(1.0, audit_at - _now())
+        limit = max(1.0, audit_at - here.now())
         if due is not None:
-            limit = min(limit, due - _now())
+            limit = min(limit, due - here.now())
         left = self._seconds_left()
         if left is not None and self.state.closing is None:
             limit = min(limit, left)
         await self._until(lambda: self.errands.stirred, max(limit, 0.1))
-        if _now() >= audit_at:
+        if here.now() >= audit_at:
             await self.errands.audit()
 
     async def _until(self, due: Callable[[], bool], seconds: float | None) -> None:
@@ -203,7 +203,7 @@ class Planner:
     def _seconds_left(self) -> float | None:
         """Until the run's hours end; None when they never do."""
         deadline = self.state.deadline
-        return None if deadline is None else max(0.0, deadline - _now())
+        return None if deadline is None else max(0.0, deadline - here.now())
 
     # The end
 
@@ -212,10 +212,10 @@ class Planner:
         self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
         # Longer the higher up, so that nobody gives up on a child that still waits for its own.
         levels = max(1, self.state.context.depth - self.state.depth + 1)
-        until = _now() + levels * options.CANCEL_WAITS.total_seconds()
+        until = here.now() + levels * options.CANCEL_WAITS.total_seconds()
         again = options.CANCEL_AGAIN.total_seconds()
         await self.errands.cancel_children()
-        while self.state.books.children and _now() < until:
+        while self.state.books.children and here.now() < until:
             await self._until(lambda: not self.state.books.children, again)
             # Asked again: a child whose start was under way was not there yet to be told.
             again = min(2 * again, options.CANCEL_WAITS.total_seconds() / 2)
@@ -268,7 +268,3 @@ class Planner:
     def _show(self, doing: str) -> None:
         self.errands.doing = doing
         workflow.set_current_details(planner_details(self.state, doing))
-
-
-def _now() -> float:
-    return workflow.now().timestamp()

@@ -7,14 +7,14 @@ from activities.repository import Repository
 from headway.domain.budget import Amount
 from headway.domain.control import Amend, Hold
 from headway.domain.errors import UserError
-from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.ids import ChildKey
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
-from headway.domain.run import Note, RunContext, WriteAmendment
+from headway.domain.run import Note, WriteAmendment
 from headway.domain.running import RunState
 from headway.domain.work import DescribeChildren
-from workflows import messages, options
+from workflows import here, messages, options
 from workflows.children import start_planner
 
 
@@ -33,7 +33,7 @@ class Root:
         await start_planner(
             PlannerState(
                 context=context,
-                me=self._child(key),
+                me=here.child(key),
                 title=prepared.title,
                 scope=prepared.scope,
                 depth=1,
@@ -48,9 +48,11 @@ class Root:
         """Start another one in the place of the one that failed."""
         failed = self.state.root
         assert failed is not None
-        order = Note(run=self._context.run, prompt="messages/root_again", about=failed.ref(self._me))
+        order = Note(run=self.state.context.run, prompt="messages/root_again", about=failed.ref(here.me()))
         note = await workflow.execute_activity_method(
-            Repository.write_note, order, **options.housekeeping(self._caller, "the next root planner is told")
+            Repository.write_note,
+            order,
+            **options.housekeeping(options.caller(self.state), "the next root planner is told"),
         )
         await self.start(self.state.begin_again(), note)
 
@@ -59,11 +61,13 @@ class Root:
         while self.state.asked:
             order = self.state.asked[0]
             if isinstance(order, Amend):
-                text = WriteAmendment(run=self._context.run, **order.model_dump())
+                text = WriteAmendment(run=self.state.context.run, **order.model_dump())
                 ref = await workflow.execute_activity_method(
-                    Repository.write_amendment, text, **options.housekeeping(self._caller, "an amendment is stored")
+                    Repository.write_amendment,
+                    text,
+                    **options.housekeeping(options.caller(self.state), "an amendment is stored"),
                 )
-                self.state.book.amend(order, ref.seq, _now())
+                self.state.book.amend(order, ref.seq, here.now())
             else:
                 try:
                     self.state.set_limits(order)
@@ -79,23 +83,21 @@ class Root:
         if control.version != self.state.told:
             self.state.told = control.version
             for key in list(books.children):
-                await messages.tell(self._child(key), messages.CONTROL, control)
-        grant = self.state.lend_more(_now())
+                await messages.tell(here.child(key), messages.CONTROL, control)
+        grant = self.state.lend_more(here.now())
         if grant is not None:
             for key in list(books.children):
-                await messages.tell(self._child(key), messages.GRANT, grant)
+                await messages.tell(here.child(key), messages.GRANT, grant)
 
     async def audit(self, *, due: bool = False) -> None:
         """Look whether it closed without a word."""
         books = self.state.books
-        early = not due and _now() < self.state.last_heard + self._context.audit_s
+        early = not due and here.now() < self.state.last_heard + self.state.context.audit_s
         if books is None or not books.children or early:
             return
-        self.state.last_heard = _now()
-        order = DescribeChildren(context=self._context, me=self._me, planners=tuple(books.children))
-        found = await workflow.execute_activity_method(
-            Handoffs.describe_children, order, **options.housekeeping(self._caller, "audit")
-        )
+        self.state.last_heard = here.now()
+        order = DescribeChildren(context=self.state.context, me=here.me(), planners=tuple(books.children))
+        found = await workflow.execute_activity_method(Handoffs.describe_children, order, **self._housekeeping("audit"))
         for notice in found:
             self.state.take_handoff(notice)
 
@@ -105,35 +107,18 @@ class Root:
         if books is None:
             return
         # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
-        hold = Hold(who="", why="the run is cancelled", at=_now(), now=True)
-        self.state.book.control = self.state.book.control.with_cancelled(self._me, hold)
+        hold = Hold(who="", why="the run is cancelled", at=here.now(), now=True)
+        self.state.book.control = self.state.book.control.with_cancelled(here.me(), hold)
         # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
         # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
-        until = _now() + (self._context.depth + 1) * options.CANCEL_WAITS.total_seconds()
-        while self.state.root is None and books.children and _now() < until:
+        until = here.now() + (self.state.context.depth + 1) * options.CANCEL_WAITS.total_seconds()
+        while self.state.root is None and books.children and here.now() < until:
             for key in list(books.children):
-                await messages.cancel(self._child(key))
+                await messages.cancel(here.child(key))
             try:
                 await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
             except TimeoutError:
                 await self.audit(due=True)
 
-    @property
-    def _me(self) -> AgentId:
-        return AgentId(workflow.info().workflow_id)
-
-    def _child(self, key: ChildKey) -> AgentId:
-        return child_id(self._me, key)
-
-    @property
-    def _context(self) -> RunContext:
-        assert self.state.prepared is not None
-        return self.state.prepared.context
-
-    @property
-    def _caller(self) -> options.Caller:
-        return options.Caller(planner=self._me, heartbeat_s=self._context.heartbeat_s)
-
-
-def _now() -> float:
-    return workflow.now().timestamp()
+    def _housekeeping(self, summary: str) -> options.ActivityOptions:
+        return options.housekeeping(options.caller(self.state), summary)

@@ -12,14 +12,14 @@ from headway.domain.control import Amend, Control, Pause, Resume, SetLimits, che
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, run_name_problem
+from headway.domain.ids import Incarnation, RunName, run_name_problem
 from headway.domain.parking import Parking
-from headway.domain.run import PreparedRun, PrepareRun, RunContext, RunReport
+from headway.domain.run import PreparedRun, PrepareRun, RunReport
 from headway.domain.running import RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
 from headway.domain.work import Ask
-from workflows import messages, options
+from workflows import here, messages, options
 from workflows.children import known_attributes
 from workflows.delivery import Delivery
 from workflows.root import Root
@@ -72,7 +72,7 @@ class Run:
     def digest(self, node: TreeNode) -> None:
         """What is below the root planner, for the tree."""
         self.state.signals += 1
-        self.state.tree, self.state.last_heard = node, _now()
+        self.state.tree, self.state.last_heard = node, here.now()
         self.state.hear_of(node.key)
 
     @workflow.update
@@ -164,13 +164,13 @@ class Run:
 
     def _pause(self, order: Pause) -> str:
         self.stirred = True
-        return self.state.book.pause(order, _now())
+        return self.state.book.pause(order, here.now())
 
     def _resume(self, order: Resume) -> str:
         self.stirred = True
         root = self.state.root
         if self.state.phase == "needs_attention" and root is not None:
-            self.again = self.again or order.target in {self._me, self._child(root.child)}
+            self.again = self.again or order.target in {here.me(), here.child(root.child)}
         return self.state.book.resume(order, parked=self.again)
 
     def _take(self, order: SetLimits | Amend) -> None:
@@ -193,7 +193,7 @@ class Run:
         attributes = known_attributes(prepared.context, "run", 0)
         if attributes:
             workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in attributes])
-        key = self.state.begin(prepared, _now())
+        key = self.state.begin(prepared, here.now())
         self._show()
         await self.root.start(key)
 
@@ -215,7 +215,7 @@ class Run:
             started_at=info.start_time.timestamp(),
         )
         return await workflow.execute_activity_method(
-            Repository.prepare_run, order, **options.housekeeping(self._caller(), "prepare the hub")
+            Repository.prepare_run, order, **options.housekeeping(options.caller(self.state), "prepare the hub")
         )
 
     async def _wait_for_root(self) -> HandoffNotice:
@@ -227,10 +227,10 @@ class Run:
             if root is not None and root.status is not HandoffStatus.FAILED:
                 return root
             if root is not None and self.state.phase != "needs_attention":
-                self.state.park(_now())
+                self.state.park(here.now())
                 await self._publish()
                 continue  # its user may have let it go on meanwhile
-            if root is not None and _now() >= self.state.overdue:
+            if root is not None and here.now() >= self.state.overdue:
                 return root
             suggested = workflow.info().is_continue_as_new_suggested()
             if self.state.continue_due(suggested=suggested) and not self.stirred:
@@ -240,17 +240,17 @@ class Run:
 
     async def _sleep(self) -> None:
         before, publish_at = self.state.root, self.state.published_at + options.PUBLISH_EVERY.total_seconds()
-        due = min(publish_at, self.state.last_heard + self._context.audit_s)
+        due = min(publish_at, self.state.last_heard + self.state.context.audit_s)
         if self.state.phase == "needs_attention":
             due = self.state.overdue
         if self.state.phase == "hold":
             due = min(due, self.state.overdue)
         try:
             await workflow.wait_condition(
-                lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - _now()))
+                lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - here.now()))
             )
         except TimeoutError:
-            if _now() >= publish_at:
+            if here.now() >= publish_at:
                 await self._publish()
             await self.root.audit()
 
@@ -316,22 +316,6 @@ class Run:
         """Made at each use: a run that continued as new has another state than it began with."""
         return Delivery(self.state)
 
-    @property
-    def _me(self) -> AgentId:
-        return AgentId(workflow.info().workflow_id)
-
-    def _child(self, key: ChildKey) -> AgentId:
-        return child_id(self._me, key)
-
-    @property
-    def _context(self) -> RunContext:
-        assert self.state.prepared is not None
-        return self.state.prepared.context
-
-    def _caller(self) -> options.Caller:
-        heartbeat = self.state.prepared.context.heartbeat_s if self.state.prepared else options.DEFAULT_HEARTBEAT_S
-        return options.Caller(planner=self._me, heartbeat_s=heartbeat)
-
     def _show(self) -> None:
         workflow.set_current_details(run_details(self.state))
 
@@ -346,7 +330,3 @@ def _readable(error: BaseException) -> BaseException:
     if isinstance(cause, ApplicationError) and cause.type == "UserError":
         return ApplicationError(cause.message, type="UserError", non_retryable=True)
     return error
-
-
-def _now() -> float:
-    return workflow.now().timestamp()

@@ -15,7 +15,7 @@ from headway.domain.outstanding import Child, Outstanding, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.quiet import Quiet
-from headway.domain.run import PreparedRun, Published
+from headway.domain.run import PreparedRun, Published, RunContext
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
 from headway.domain.work import Grant
@@ -66,6 +66,12 @@ class RunState(BaseModel):
     quiet: Quiet = Quiet()
     started_at: float = 0.0
     asked: list[SetLimits | Amend] = []
+
+    @property
+    def context(self) -> RunContext:
+        """The run's frozen facts; it has been prepared."""
+        assert self.prepared is not None
+        return self.prepared.context
 
     def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
         """Book the root planner, which is lent everything that the run may use. Returns its key."""
