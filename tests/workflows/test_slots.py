@@ -2,11 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.slots import agent_tuner
@@ -61,8 +63,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_fewer_start_while_the_machine_is_short_none_is_stopped_and_all_end(client: Client) -> None:
-    queue, floor, allowed = f"slots-{uuid.uuid4().hex[:8]}", Floor(), [AT_ONCE]
+@asynccontextmanager
+async def working(client: Client, allowed: list[int]) -> AsyncIterator[tuple[Floor, WorkflowHandle[Any, int]]]:
+    """A crowd that wants to work, where so many may as `allowed` says."""
+    queue, floor = f"slots-{uuid.uuid4().hex[:8]}", Floor()
     agents = Worker(
         client,
         task_queue=f"{queue}-agents",
@@ -72,7 +76,12 @@ async def test_fewer_start_while_the_machine_is_short_none_is_stopped_and_all_en
     )
     flows = Worker(client, task_queue=queue, workflows=[Crowd], workflow_runner=UnsandboxedWorkflowRunner())
     async with agents, flows:
-        handle = await client.start_workflow("Crowd", f"{queue}-agents", id=queue, task_queue=queue)
+        yield floor, await client.start_workflow("Crowd", f"{queue}-agents", id=queue, task_queue=queue)
+
+
+async def test_fewer_start_while_the_machine_is_short_none_is_stopped_and_all_end(client: Client) -> None:
+    allowed = [AT_ONCE]
+    async with working(client, allowed) as (floor, handle):
         await until(lambda: floor.now == AT_ONCE)
         allowed[0] = 2
         for _ in range(20):  # longer than the heartbeat timeout: a starved heartbeat would bring a second attempt
@@ -87,17 +96,8 @@ async def test_fewer_start_while_the_machine_is_short_none_is_stopped_and_all_en
 
 
 async def test_only_as_many_start_as_are_allowed_and_more_when_it_rises(client: Client) -> None:
-    queue, floor, allowed = f"slots-{uuid.uuid4().hex[:8]}", Floor(), [2]
-    agents = Worker(
-        client,
-        task_queue=f"{queue}-agents",
-        activities=[floor.work],
-        tuner=agent_tuner(lambda: allowed[0]),
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-    )
-    flows = Worker(client, task_queue=queue, workflows=[Crowd], workflow_runner=UnsandboxedWorkflowRunner())
-    async with agents, flows:
-        handle = await client.start_workflow("Crowd", f"{queue}-agents", id=queue, task_queue=queue)
+    allowed = [2]
+    async with working(client, allowed) as (floor, handle):
         await until(lambda: floor.now == 2)
         allowed[0] = 5
         await until(lambda: floor.now == 5)
