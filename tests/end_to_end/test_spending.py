@@ -49,6 +49,12 @@ async def spent(site: Machine, run: str) -> tuple[int, int]:
     return await asyncio.to_thread(summed)
 
 
+def processes(site: Machine, run: str) -> set[int]:
+    """The processes that had a task in hand."""
+    events = [event for agent in site.store.agents(RunName(run)) for event in site.store.all_events(agent)]
+    return {event.data["pid"] for event in events if event.type == "agent.lease" and event.role == "worker"}
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("bound", ["tokens", "usd"])
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.long)])
@@ -71,6 +77,7 @@ async def test_agents_that_spend_as_fast_as_they_can_stay_within_the_limit_in_tw
         share = tokens / limits["tokens"] if bound == "tokens" else micro_usd / limits["usd"] / MICRO
         assert share > 0.4, "it was the limit that stopped them"
         assert f"--{bound}" in " ".join(status["notes"])
+        assert len(await asyncio.to_thread(processes, site, "spend")) == 2
         await run.cancel()
         with pytest.raises(WorkflowFailureError):
             await asyncio.wait_for(run.result(), 120)
