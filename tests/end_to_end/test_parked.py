@@ -51,7 +51,7 @@ async def until_parked(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("tasks", "agents", "blackout"),
     [
-        pytest.param(24, 24, Blackout(after=40, seconds=25, says_when=True), id="24 agents"),
+        pytest.param(24, 24, Blackout(after=40, seconds=40, says_when=True), id="24 agents"),
         pytest.param(300, 300, Blackout(after=450, seconds=55), id="300 agents", marks=pytest.mark.long),
     ],
 )
@@ -60,7 +60,7 @@ async def test_a_fleet_without_quota_waits_says_so_and_goes_on(
 ) -> None:
     shape = Shape(tasks=tasks, chunk=100, open=min(tasks, 1000), command_s=1)
     playbook = generate(shape, blackout=blackout)
-    env = {"HEADWAY_PARKED_S": "5"}
+    env = {"HEADWAY_PARKED_S": "10"}
     async with machine(home, small_repository, playbook, agents=agents, env=env) as site:
         run = await site.start("dark", limits=PLENTY | {"open_tasks": min(tasks, 1000)})
         parked = (await until_parked(run))["parked"][0]
