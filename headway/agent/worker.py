@@ -199,7 +199,7 @@ class WorkerAgent:
             if used_up is not None:
                 await self._hear_last_word(job, used_up, beat)
                 continue
-            if not talk.handing_over:
+            if job.order.amendments and not talk.handing_over:
                 await in_thread(self._amend, job)
             job.compaction.prepare()
             need = _missing(job)
@@ -235,7 +235,7 @@ class WorkerAgent:
                 break
             beat(call.name)
             answer = self._held_back(talk, call) or await job.bench.answer(call)
-            report = _report_in([await in_thread(talk.answer, call, answer)])
+            report = _report_in([talk.answer(call, answer)])  # not synced: a thread would cost as much again
         return report
 
     def _held_back(self, talk: Conversation, call: ToolCall) -> Answer | None:
