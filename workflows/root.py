@@ -52,7 +52,7 @@ class Root:
         note = await workflow.execute_activity_method(
             Repository.write_note,
             order,
-            **options.housekeeping(options.caller(self.state), "the next root planner is told"),
+            **self._housekeeping("the next root planner is told"),
         )
         await self.start(self.state.begin_again(), note)
 
@@ -65,7 +65,7 @@ class Root:
                 ref = await workflow.execute_activity_method(
                     Repository.write_amendment,
                     text,
-                    **options.housekeeping(options.caller(self.state), "an amendment is stored"),
+                    **self._housekeeping("an amendment is stored"),
                 )
                 self.state.book.amend(order, ref.seq, here.now())
             else:

@@ -125,20 +125,24 @@ class PlanningDesk:
 
     def _spawn(self, kind: ChildKind, texts: Sequence[TaskSpec | Scope], others: list[Asked]) -> Answer:
         first = len(asked_in(self.turn_events))
-        spawned, items, before, out = [], [], self._before(), self._taken_over()
+        before, out = self._before(), self._taken_over()
+        spawned: list[Spawned] = []
+        items: list[dict[str, Any]] = []
         said: list[dict[str, Any]] = []
-        for item, text in enumerate(texts):
-            items.append(text.model_dump(mode="json"))
-            decision = json.dumps(items[-1], sort_keys=True, ensure_ascii=False)
+        for text in texts:
+            asked = text.model_dump(mode="json")
+            decision = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+            # By what is spawned and not by what is asked: a place in a turn is one child's, or its handoff is not told
+            # from another's.
+            item = len(spawned)
             key = child_key(self.order.turn, first + item, self.order.context.incarnation, decision)
             title = in_history(text.title)
             same = out.get(decision_of(key), [key])
             if key not in same:
                 said.append({"id": same[0], "title": title, "already_out": True})
-                items.pop()
                 continue
-            place = len(items) - 1
-            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=place, priority=text.priority))
+            items.append(asked)
+            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
             said.append({"id": key, "title": title} | self._remarks(text, others, before))
             if isinstance(text, TaskSpec):
                 others = [*others, Asked(spawned[-1], 0.0, title, text.paths)]

@@ -153,6 +153,17 @@ async def test_what_is_still_out_after_a_reset_is_not_asked_for_twice_in_a_turn_
     assert all(f'"id": "{child.key}"' in answers for child in first.spawned[:2])
 
 
+async def test_every_child_of_a_turn_has_a_place_of_its_own_also_beside_what_is_still_out(stage: Stage) -> None:
+    stage.serve(root=[step(use("spawn_tasks", tasks=TASKS)), step(use("wait"))])
+    await stage.turn("k1")
+    more = [[*TASKS, {"title": "Three", "intent": "x"}], [{"title": "Four", "intent": "x"}]]
+    stage.serve(root=[step(*(use("spawn_tasks", tasks=tasks) for tasks in more), use("wait"))])
+    again = await stage.turn("k2", turn=2)
+    assert [s.title for s in again.spawned] == ["Three", "Four"]
+    assert [s.key.partition("-")[0] for s in again.spawned] == ["2.0", "2.1"]
+    assert [s.item for s in again.spawned] == [0, 0]
+
+
 async def test_a_reset_that_decides_otherwise_takes_over_what_is_out(stage: Stage) -> None:
     stage.serve(root=PLAN)
     first = await stage.turn("k1")
