@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headway.domain.errors import ToolError
 from headway.sandbox import landlocked, seccomp
-from headway.sandbox.environment import environment
+from headway.sandbox.environment import MARK, environment
 from headway.sandbox.folders import own_folder
 from headway.sandbox.launcher import command_shell, limits
 from headway.sandbox.level import WATCHED, Launch, shell_line
@@ -75,6 +75,7 @@ class Landlock:
             "rules": rules,
             "filter": self._filter,
             "status": written,
+            "marked": {MARK: env.pop(MARK)},
             "argv": [shell, "-c", f'{limits()}; exec "$@"', shell, *shell_line(command, shell)],
         }
         read = _told(json.dumps(order).encode())

@@ -121,15 +121,19 @@ def main() -> int:
 def _guard(order: "dict[str, object]", parent: int) -> int:
     """Stay as the parent of the command and of all that it orphans, and end it all, also when we are killed.
 
-    In a group of its own: who kills ours with a signal that nobody can take must not take the guard along.
+    Nobody else finds a daemon that has left its group and its environment. So the guard is alone in its group, carries
+    no mark of the command, and takes no signal but the one that tells of our death: a `kill 0` is not for it, nor is
+    the hangup that the kernel sends to a group with a stopped process when its session goes.
     """
     os.setpgid(0, 0)
     _prctl(_CHILD_SUBREAPER, 1)
+    _take_signals(signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _last_act)
     _die_with(parent, signal.SIGTERM)
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        _take_signals(signal.SIG_DFL)
         _become(order)
     os.close(int(str(order["status"])))
     code = 1
@@ -142,6 +146,12 @@ def _guard(order: "dict[str, object]", parent: int) -> int:
         break
     _end_the_rest()
     return code if code >= 0 else 128 - code
+
+
+def _take_signals(how: signal.Handlers) -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+        with suppress(OSError):  # the C library keeps some of the real-time signals to itself
+            signal.signal(number, how)
 
 
 def _last_act(*_: object) -> None:
@@ -165,6 +175,7 @@ def _become(order: "dict[str, object]") -> None:
             filter_calls(bytes.fromhex(str(order["filter"])))
         os.write(int(str(status)), b"exit-code")
         os.close(int(str(status)))
+        os.environ.update(order["marked"])  # type: ignore[call-overload]
         argv = [str(word) for word in order["argv"]]  # type: ignore[attr-defined]
         os.execvp(argv[0], argv)  # noqa: S606  # the shell is among them
     except BaseException as error:  # noqa: BLE001  # the child of a fork must not go on as its parent

@@ -29,6 +29,11 @@ TOOLS = {
 }
 
 
+async def test_a_pipe_that_nobody_reads_ends_its_writer_as_in_any_shell(walled: LocalSandbox, ground: Ground) -> None:
+    result = await ground.run(walled, "yes 2>&1 | head -1; echo ${PIPESTATUS[*]}; grep SigIgn /proc/self/status")
+    assert result.output.split() == ["y", "141", "0", "SigIgn:", "0" * 16]
+
+
 @pytest.mark.parametrize("tool", sorted(TOOLS))
 async def test_it_runs(walled: LocalSandbox, ground: Ground, tool: str) -> None:
     if shutil.which(tool) is None:
