@@ -6,6 +6,7 @@ a blocking call of one must not starve the heartbeats of another.
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -287,6 +288,8 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
         case _:
             assert workshop is not None
             worker = agent_worker(client, workshop)
+    # What is loaded by now lives as long as the process; the garbage collector need not look at it again and again.
+    gc.freeze()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

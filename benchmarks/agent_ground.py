@@ -25,6 +25,7 @@ from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
+from headway.model.gate import Gates
 from headway.sandbox.runner import Command, CommandResult
 from headway.trace.log_store import LogStore
 
@@ -57,6 +58,7 @@ class Ground:
     """A run in a folder, and workers on it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         source = folder / "source"
         git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org", "-C", str(source)]
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main", source], check=True)
@@ -88,7 +90,8 @@ class Ground:
     async def work(self, url: str, steps: int, step_bytes: int, number: int) -> list[float]:
         """CPU time of this process at each step of one of our workers."""
         sandbox = Instant("x" * (step_bytes - SAID))
-        model = Model(endpoint_at(url))
+        gates = Gates(self.folder / "model")
+        model = Model(endpoint_at(url), gates)
         try:
             places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
             models = Models(model, {"worker": f"steps-{steps}"})
@@ -96,6 +99,7 @@ class Ground:
             await WorkerAgent(*args).work(self.order(number), lambda _: None)
         finally:
             await model.close()
+            gates.close()
         return sandbox.cpu_s
 
 

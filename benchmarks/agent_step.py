@@ -6,6 +6,7 @@ Beside it stands a loop over the `openai` client that keeps its messages in a li
 """
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def main() -> None:
 
 async def _steps(url: str, folder: Path, outcome: Outcome) -> None:
     ground = Ground(folder)
+    gc.freeze()  # as worker.py does
     for number, (name, (messages, step_bytes)) in enumerate(SIZES.items()):
         steps = messages // 2 + MEASURED // 2
         ours = await ground.work(url, steps, step_bytes, number)

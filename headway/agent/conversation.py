@@ -1,5 +1,6 @@
 """One agent's conversation with its model: what its log says so far, and one paid call at a time."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NewType
@@ -75,6 +76,7 @@ class Conversation:
     Attributes:
         events: The conversation's events of this epoch, which grow with it. The newest reply and what follows it are
             whole; of what lies before, the words are left out, and of an older past all that is no fact.
+        made: How often each call was made among those, at least, by its key.
         epoch: The stretch of the log that the model reads.
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
         spell: What the attempt or turn took so far.
@@ -120,6 +122,7 @@ class Conversation:
     def _begin(self, epoch: int) -> None:
         self.epoch = epoch
         self.events: list[Event] = []
+        self.made: Counter[str] = Counter()
         self.context = Context(self.chosen.model.adapter)
         self.misses: list[str] = []
         self._gauge = _Gauge()
@@ -230,7 +233,7 @@ class Conversation:
         """The answer to a call that is not run: its reply was cut or filtered, or it was repeated too often."""
         if self.reply is not None and guards.is_idle(self.reply):
             return Answer(prompts.render("answers/not_run"), error=True, compared=None)
-        if guards.is_refused(self.events, guards.call_key(call.name, call.arguments)):
+        if guards.is_refused(self.events, guards.call_key(call.name, call.arguments), self.made):
             text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
             return Answer(text, error=True, refused=True)
         if self.garbled(call):
@@ -239,7 +242,7 @@ class Conversation:
 
     def remind(self, prompts: Prompts) -> None:
         """Append the reminders that are due."""
-        for why in guards.reminders_due(self.events):
+        for why in guards.reminders_due(self.events, self.made):
             self.remind_of(why, prompts)
 
     def remind_of(self, why: guards.Reminder, prompts: Prompts) -> None:
@@ -365,6 +368,8 @@ class Conversation:
             return
         self.context.take(event)
         self.events.append(event)
+        if "key" in event.data:
+            self.made[event.data["key"]] += 1
         if event.type == RESPONSE:
             self.events[self._fresh : -1] = [in_window(older) for older in self.events[self._fresh : -1]]
             self._forget()
@@ -375,6 +380,7 @@ class Conversation:
         if len(self.events) > 2 * guards.WINDOW:
             older, newer = self.events[: -guards.WINDOW], self.events[-guards.WINDOW :]
             self.events = [left for event in older if (left := PAST(event)) is not None] + newer
+            self.made = guards.made_in(newer)
 
     def _since_reply(self) -> Sequence[Event]:
         events = self.events

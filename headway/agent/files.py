@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headway.agent.beneath import below_of, file_at, folder_at, replace_at
@@ -24,6 +24,7 @@ GREP_HITS = 100
 GREP_SECONDS = 20
 LINE_OF_A_HIT = 400
 NEW_FILE = 0o644
+_TOP = frozenset({"", ".", INSIDE})
 
 
 @contextmanager
@@ -44,6 +45,8 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self._own = self.root / HARNESS_FOLDER
+        self._home, self._outputs = self._own / "home", self.root / OUTPUT_FOLDER
 
     def read(self, path: str, start: int = 1, limit: int = LINES_READ) -> str:
         """Numbered lines of a file."""
@@ -123,17 +126,19 @@ class Files:
     def output_file(self, number: int) -> Path:
         """Where the full output of a command goes; nothing that a command left there is written through."""
         with told(OUTPUT_FOLDER):
-            target = _own_folder(self._scratch() / Path(OUTPUT_FOLDER).name) / f"{number}.txt"
+            self._scratch()
+            target = _own_folder(self._outputs) / f"{number}.txt"
             target.unlink(missing_ok=True)
         return target
 
     def home(self) -> Path:
         """The HOME of commands that run in the workspace."""
         with told(HARNESS_FOLDER):
-            return _own_folder(self._scratch() / "home")
+            self._scratch()
+            return _own_folder(self._home)
 
     def _scratch(self) -> Path:
-        return _own_folder(self.root / HARNESS_FOLDER)
+        return _own_folder(self._own)
 
     def folder(self, path: str) -> Path:
         """A folder in which a command may start."""
@@ -191,6 +196,8 @@ class Files:
         return target
 
     def _inside(self, path: str) -> Path:
+        if path in _TOP:
+            return self.root
         if "\0" in path:
             raise ToolError("a path must not hold a NUL character")
         try:
@@ -212,7 +219,9 @@ def _as_here(path: str) -> str:
 
 def _own_folder(folder: Path) -> Path:
     """A folder of the harness. Whatever else a command left in its place is not written through, and goes."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(folder).st_mode):
+            return folder
         folder.unlink()
     folder.mkdir(exist_ok=True)
     return folder

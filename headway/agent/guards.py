@@ -2,11 +2,15 @@
 
 Every function takes the events of the current epoch. What is due follows from them alone, so that an agent that is
 resumed from its log is reminded, refused and stopped exactly as one that was never interrupted.
+
+`made` is how often each call came among them, at least: `made_in(events)`, which who adds events one by one may keep.
+Most calls are new, and are then known to be no repeats without a look at hundreds of events: three looks a step were
+a tenth of what a step cost.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,15 +75,21 @@ def digest(result: str) -> str:
     return hashlib.sha256(result.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def is_refused(events: Sequence[Event], key: str) -> bool:
+def made_in(events: Sequence[Event]) -> Counter[str]:
+    """How often each call was made in the window, with whatever result, by its key."""
+    return Counter(event.data["key"] for event in events[-WINDOW:] if "key" in event.data)
+
+
+def is_refused(events: Sequence[Event], key: str, made: Mapping[str, int] | None = None) -> bool:
     """Whether this call has been made so often with the same result that it is not run again."""
-    if _most_made(events, {key}) < REFUSE_AT - 1:
+    made = made_in(events) if made is None else made
+    if made.get(key, 0) < REFUSE_AT - 1:
         return False
     streak = _streaks(events).get(key)
     return streak is not None and streak.count >= REFUSE_AT - 1
 
 
-def reminders_due(events: Sequence[Event]) -> list[Reminder]:
+def reminders_due(events: Sequence[Event], made: Mapping[str, int] | None = None) -> list[Reminder]:
     """What the agent is reminded of before its next call, once each, after all calls of its reply are answered."""
     last = _last_response(events)
     if last is None:
@@ -94,7 +104,7 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
         due.append("refused")
     elif not reply["calls"]:
         due.append("use_tool")
-    streaks = _streaks(events) if _most_made(events, _newest_keys(events)) >= REMIND_AT else {}
+    streaks = _streaks(events) if _newest_made(events, made) >= REMIND_AT else {}
     results = [event for event in after if event.type == "tool.result"]
     if any(r.data.get("key") in streaks and streaks[r.data["key"]].count == REMIND_AT for r in results):
         due.append("repeat")
@@ -105,10 +115,10 @@ def reminders_due(events: Sequence[Event]) -> list[Reminder]:
     return [reminder for reminder in due if reminder not in given]
 
 
-def stop_due(events: Sequence[Event]) -> Stop | None:
+def stop_due(events: Sequence[Event], made: Mapping[str, int] | None = None) -> Stop | None:
     """Why the agent is to be stopped now, or None."""
     # A streak grows by the newest answers only.
-    often = _most_made(events, _newest_keys(events)) >= STALL_AT
+    often = _newest_made(events, made) >= STALL_AT
     if often and any(streak.count >= STALL_AT for streak in _streaks(events).values()):
         return Stop("stalled")
     if _errors_in_a_row(events) >= ERRORS_AT_MOST:
@@ -123,15 +133,12 @@ def stop_due(events: Sequence[Event]) -> Stop | None:
     return Stop("mute", text) if text else Stop("empty")
 
 
-def _newest_keys(events: Sequence[Event]) -> set[str]:
+def _newest_made(events: Sequence[Event], made: Mapping[str, int] | None) -> int:
+    """How often the most frequent of the newest reply's calls was made: cheap, and mostly enough to know."""
+    made = made_in(events) if made is None else made
     last = _last_response(events)
-    return {event.data["key"] for event in events[-1 if last is None else last :] if "key" in event.data}
-
-
-def _most_made(events: Sequence[Event], keys: set[str]) -> int:
-    """How often the most frequent of these calls was made, with whatever result: cheap, and mostly enough to know."""
-    made = Counter(key for event in events[-WINDOW:] if (key := event.data.get("key")) in keys)
-    return max(made.values(), default=0)
+    newest = events[-1 if last is None else last :]
+    return max((made.get(event.data["key"], 0) for event in newest if "key" in event.data), default=0)
 
 
 def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:

@@ -247,7 +247,7 @@ class PlannerAgent:
             # Who asked for far too little is told so before it sleeps.
             waits = "wait" in made and not _few(turn)
             return ("finish" in made and Decision.FINISH) or (waits and Decision.WAIT) or Decision.GO_ON, ""
-        stop = guards.stop_due(turn.talk.events)
+        stop = guards.stop_due(turn.talk.events, turn.talk.made)
         if stop is not None:
             return Decision.GAVE_UP, stop.why
         if reply.data["stop"] == "text" and turn.desk.outstanding():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from headway.agent.conversation import Answer, Conversation
@@ -128,8 +129,8 @@ class Workbench:
     def _begun(self, call: ToolCall) -> Event | None:
         since = self.talk.reply.seq if self.talk.reply else 0
         line = self.talk.log.line
-        notes = (event for event in reversed(line) if event.seq > since and event.type == "tool.call")
-        return next((event for event in notes if event.data["call_id"] == call.id), None)
+        notes = takewhile(lambda event: event.seq > since, reversed(line))
+        return next((e for e in notes if e.type == "tool.call" and e.data["call_id"] == call.id), None)
 
     def _edit(self, call: ToolCall, asked: tools.EditFile) -> Answer:
         text = self.files.text(asked.path)

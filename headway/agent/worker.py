@@ -264,8 +264,9 @@ class WorkerAgent:
             raise Stopped(HandoffStatus.PARTIAL, why) from error
 
     def _tell_of_rebuilding(self, job: Job) -> None:
-        told = [event.data.get("boot") for event in job.events if event.type == "reminder"]
-        if not job.workspace.rebuilt or boot_id() in told:
+        if not job.workspace.rebuilt:
+            return
+        if boot_id() in [event.data.get("boot") for event in job.events if event.type == "reminder"]:
             return
         source = job.workspace.rebuilt_from
         shown = f"snapshot {source[:12]}" if source else f"trunk commit {job.workspace.base[:12]}"
@@ -286,19 +287,16 @@ class WorkerAgent:
 
     def _remind(self, job: Job) -> None:
         job.talk.remind(self._prompts)
-        if any(event.data.get("why") == "limit" for event in job.events):
-            return
         limits = job.spec.limits
         used = {
             "active minutes": _minutes(job) / _bound(limits.task_minutes),
             "tokens": job.talk.paid.tokens / min(_bound(limits.task_tokens), _last_slice(job)),
             "dollars": job.talk.paid.amount.micro_usd / MICRO / _bound(limits.task_usd),
         }
-        for what, part in used.items():
-            if part >= REMIND_AT:
-                text = self._prompts.render("reminders/limit", what=what)
-                job.talk.note("reminder", {"text": text, "why": "limit"})
-                return
+        nearly = [what for what, part in used.items() if part >= REMIND_AT]
+        if nearly and not any(event.data.get("why") == "limit" for event in job.events):
+            text = self._prompts.render("reminders/limit", what=nearly[0])
+            job.talk.note("reminder", {"text": text, "why": "limit"})
 
 
 def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
@@ -324,11 +322,12 @@ def _report_in(results: list[Event]) -> HandoffReport | None:
 
 
 def _stop_if_due(job: Job) -> None:
-    if conflict_rounds(job.talk.events) >= ROUNDS:
+    # Among the newest answers: a landing that conflicts so often ends the attempt before anything else is asked.
+    if conflict_rounds(job.talk.results) >= ROUNDS:
         kept = [event.data["commit"] for event in job.events if event.type == "snapshot"]
         patch = f"; the change as it was before the last one is commit {kept[-1]}" if kept else ""
         raise Stopped(HandoffStatus.PARTIAL, f"landing conflicted {ROUNDS} times in a row{patch}")
-    stop = guards.stop_due(job.talk.events)
+    stop = guards.stop_due(job.talk.events, job.talk.made)
     if stop is None:
         return
     if stop.cause == "mute":

@@ -1,5 +1,6 @@
 """Chat Completions: what vLLM, Ollama, llama.cpp and gateways speak."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -70,9 +71,9 @@ class ChatAdapter:
             listed["parallel_tool_calls"] = True
             kept = {name: value for name, value in listed.items() if name not in without}
             tools = b"," + orjson.dumps(kept)[1:-1]
-        items = [item for item in request.items if item]
+        items: Iterable[bytes] = filter(None, request.items)
         if without & _THOUGHTS:
-            items = [stripped(item, without & _THOUGHTS) for item in items]
+            items = (stripped(item, without & _THOUGHTS) for item in items)
         head = b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":['))
         # Joined once: a long conversation is not copied twice for each call.
         messages = [head + orjson.dumps({"role": "system", "content": request.system}), *items]

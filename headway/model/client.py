@@ -13,7 +13,7 @@ from headway.model.concession import conceded
 from headway.model.endpoint import DEFAULT, Endpoint, is_openai
 from headway.model.exchange import Exchange, Said
 from headway.model.failures import Circumstance, ContextOverflow, FatalModelError, Refused, Unsupported
-from headway.model.gate import Beat, Gates
+from headway.model.gate import Beat, Gate, Gates
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import Message, Turn, Usage
 
@@ -36,6 +36,7 @@ class Model:
         self._gates = gates
         self._tell = tell
         self._dropped: dict[str, frozenset[str]] = {}
+        self._at: dict[str, Circumstance] = {}
         at = self.at("")
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
@@ -53,9 +54,9 @@ class Model:
             Parked: The wait is longer than an agent should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `failures`.
         """
-        if self._gates is None:
+        gate = self._gate(request.model)
+        if gate is None:
             return await self._agreed(request)
-        gate = self._gates.gate(self.endpoint.shown, request.model, self.endpoint.secret)
         began = time.monotonic()
         while True:
             async with gate.permit(beat) as permit:
@@ -133,7 +134,14 @@ class Model:
 
     def at(self, model: str) -> Circumstance:
         """What a failure's message tells of this endpoint."""
-        return Circumstance(self.endpoint.shown, self.endpoint.secret, model, self.endpoint.names.key)
+        if model not in self._at:
+            known = self.endpoint
+            self._at[model] = Circumstance(known.shown, known.secret, model, known.names.key)
+        return self._at[model]
+
+    def _gate(self, model: str) -> Gate | None:
+        at = self.at(model)
+        return None if self._gates is None else self._gates.gate(at.address, model, at.secret)
 
     async def _agreed(self, request: Request) -> Turn:
         """One reply, after leaving out what the server minds; each thing once, so that this ends."""
@@ -149,7 +157,7 @@ class Model:
                 self._concede(request.model, name, str(error))
                 without, given_in = without | {name}, [*given_in, name]
             else:
-                return turn.model_copy(update={"conceded": tuple(given_in)})
+                return turn.model_copy(update={"conceded": tuple(given_in)}) if given_in else turn
 
     async def _once(self, request: Request, without: frozenset[str]) -> Turn:
         body, at = self.adapter.body(request, without), self.at(request.model)
@@ -167,16 +175,13 @@ class Model:
 
     def _without(self, model: str) -> frozenset[str]:
         own = self._dropped.get(model, frozenset())
-        if self._gates is None:
-            return own
-        return own | self._gates.gate(self.endpoint.shown, model, self.endpoint.secret).file.dropped()
+        gate = self._gate(model)
+        return own if gate is None else own | gate.file.dropped()
 
     def _concede(self, model: str, name: str, why: str) -> None:
         self._dropped[model] = self._dropped.get(model, frozenset()) | {name}
-        news = self._gates is None or self._gates.gate(self.endpoint.shown, model, self.endpoint.secret).file.drop(
-            name, why
-        )
-        if news:
+        gate = self._gate(model)
+        if gate is None or gate.file.drop(name, why):
             self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
 
     def _tokens(self, usage: Usage, sent: int, received: int, model: str) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ class Said:
 
     body: dict[str, Any]
     nbytes: int
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Exchange:
@@ -43,6 +43,7 @@ class Exchange:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._streamed = endpoint.profile.stream
         self._lanes = _lanes(endpoint)
 
     async def post(self, path: str, content: bytes, headers: dict[str, str], at: Circumstance, pieces: Pieces) -> Said:
@@ -53,17 +54,16 @@ class Exchange:
         """
         options: RequestOptions = {"headers": {"Content-Type": "application/json"} | headers}
         lane = self._lanes[zlib.crc32(headers.get("X-Headway-Agent", "").encode()) % LANES]
-        streamed = self._endpoint.profile.stream
 
         async def exchanged() -> Said:
             response: httpx2.Response = await lane.post(
-                path, content=content, cast_to=httpx2.Response, options=options, stream=streamed
+                path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
             )
             if is_stream(response):
                 await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
                 # Of what came in pieces most was said twice; the whole is what tokens are counted by.
-                return Said(pieces.whole, len(orjson.dumps(pieces.whole)), dict(response.headers))
-            return _said(response.status_code, await response.aread(), dict(response.headers), at)
+                return Said(pieces.whole, len(orjson.dumps(pieces.whole)), response.headers)
+            return _said(response.status_code, await response.aread(), response.headers, at)
 
         return await named(exchanged(), at, self._endpoint.timeout_s)
 
@@ -76,7 +76,7 @@ class Exchange:
         within = min(within_s, self._endpoint.timeout_s)
         call = self._lanes[0].get(path, cast_to=httpx2.Response)
         response: httpx2.Response = await named(call, at, within)
-        return _said(response.status_code, response.content, dict(response.headers), at)
+        return _said(response.status_code, response.content, response.headers, at)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -102,7 +102,7 @@ async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
     raise failure
 
 
-def _said(status: int, content: bytes, headers: dict[str, str], at: Circumstance) -> Said:
+def _said(status: int, content: bytes, headers: Mapping[str, str], at: Circumstance) -> Said:
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:

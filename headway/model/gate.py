@@ -97,7 +97,8 @@ class Gate:
 
     async def answered(self, permit: Permit) -> None:
         """The server answered, whatever it said."""
-        if not self.file.flow().free:
+        # What left while nothing was counted has no handle, and a refusal since then knows more than its answer.
+        if permit.handle is not None and not self.file.flow().free:
             now = time.time()
             await asyncio.to_thread(self.file.change, lambda flow: flow.answered(permit.generation, now))
 

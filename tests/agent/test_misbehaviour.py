@@ -1,6 +1,7 @@
 """The table of misbehaviour, row by row, for workers and planners: what each is answered with, and how it ends."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -255,6 +256,7 @@ REPLIES = st.one_of(st.sampled_from(["text", "empty", "refusal", "length"]), st.
 def test_who_goes_in_circles_is_stopped_within_bounds(circle: list[Any]) -> None:
     """The same few replies over and over, with the same results and nothing new done, never go on for ever."""
     events: list[Event] = []
+    made: Counter[str] = Counter()
     for count in range(1, 200):
         reply = circle[count % len(circle)]
         calls = reply if isinstance(reply, list) else []
@@ -262,10 +264,14 @@ def test_who_goes_in_circles_is_stopped_within_bounds(circle: list[Any]) -> None
         events.append(_event("llm.response", stop=stop, text="x" if stop == "text" else "", calls=[{}] * len(calls)))
         for key, digest, error in calls:
             refused = guards.is_refused(events, key)
+            assert guards.is_refused(events, key, made) == refused
+            made[key] += 1
             same = {"refused": True, "error": True} if refused else {"error": error}
             events.append(result(key, f"{key}{digest}" if refused else key, **same))
-        if guards.stop_due(events) is not None:
+        stop_due, reminders = guards.stop_due(events), guards.reminders_due(events)
+        assert (guards.stop_due(events, made), guards.reminders_due(events, made)) == (stop_due, reminders)
+        if stop_due is not None:
             break
-        events += [_event("reminder", why=why) for why in guards.reminders_due(events)]
+        events += [_event("reminder", why=why) for why in reminders]
     assert guards.stop_due(events) is not None
     assert count <= 7 * len(circle) + guards.MUTE_REPLIES

@@ -40,7 +40,7 @@ async def test_it_begins_after_so_many_requests_and_ends_after_so_long(api: str,
                 assert set(resets) == {None}
             asked = rehearsal.report()
             assert len(asked["refused_at_s"]) == len(resets)
-            assert asked["refused_at_s"][-1] < 0.5
+            assert asked["refused_at_s"][-1] <= 0.5  # told in milliseconds
             await agent.go()
 
 
