@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -14,7 +16,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     A thread cannot be cancelled, and git or the log must not be closed under it: on cancellation its end is awaited
     before the cancellation goes on.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    call = partial(copy_context().run, work, *args, **kwargs)
+    running = asyncio.get_running_loop().run_in_executor(None, call)  # a future, where `to_thread` takes a task as well
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

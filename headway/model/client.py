@@ -17,6 +17,8 @@ from headway.model.gate import Beat, Gate, Gates
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import Message, Turn, Usage
 
+NOTICEABLE_S = 0.001
+
 
 class Model:
     """The models of one endpoint. One per process and event loop, shared by all its agents; close it at the end.
@@ -73,7 +75,8 @@ class Model:
                     raise
                 else:
                     await gate.answered(permit)
-                    return turn.model_copy(update={"waited_s": left - began})
+                    waited_s = left - began
+                    return turn.model_copy(update={"waited_s": waited_s}) if waited_s >= NOTICEABLE_S else turn
 
     def seed(self, model: str, nbytes: int, tokens: int | None) -> None:
         """Take in what an earlier process heard of a model's tokens; what this one heard counts for more."""

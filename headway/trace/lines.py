@@ -9,7 +9,7 @@ import orjson
 
 from headway.domain.errors import UserError
 from headway.domain.events import DEFAULTS, LOG_VERSION, Event
-from headway.trace.blobs import Blobs, has_blobs
+from headway.trace.blobs import INLINE_CHARS, Blobs, has_blobs
 
 _REPEATED = ("run", "agent", "parent", "role", "task", "type")
 
@@ -39,7 +39,10 @@ class Found(NamedTuple):
 def encode(event: Event, blobs: Blobs) -> bytes:
     """One line; long strings are stored as blobs first."""
     # Event is flat, so its own dict is what model_dump would build, at a fraction of the cost.
-    return orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data)}) + b"\n"
+    line = orjson.dumps(event.__dict__)
+    if len(line) > INLINE_CHARS or has_blobs(line):  # else there is nothing in it that would lie elsewhere
+        line = orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data)})
+    return line + b"\n"
 
 
 def with_blobs(event: Event, blobs: Blobs) -> Event:

@@ -24,7 +24,7 @@ fleets = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(fleet=fleets)
 def test_every_run_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
     fleet.play(STEPS)

@@ -25,7 +25,7 @@ async def chain(script: Script, agent: AgentId) -> list[WorkflowHistory]:
 @pytest.mark.parametrize(
     ("tasks", "within_s"),
     [
-        pytest.param(600, 100, id="600"),
+        pytest.param(300, 100, id="300"),
         pytest.param(10_000, 3000, id="10,000", marks=[pytest.mark.long, pytest.mark.timeout(3100)]),
     ],
 )
@@ -48,7 +48,7 @@ async def test_tasks_through_one_planner_keep_every_history_bounded(
     assert len(taken) == report["spent"]["tasks"] == tasks
     assert set(taken.values()) == {1}
     histories = await chain(script, script.turns[0].me)
-    assert len(histories) >= tasks // 600
+    assert len(histories) >= max(2, tasks // 600)
     replayer = Replayer(workflows=[Planner], data_converter=pydantic_data_converter)
     for history in histories:
         assert len(history.events) <= 10_000
