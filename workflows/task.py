@@ -109,7 +109,8 @@ class Task:
 
     async def _parked(self, until: float) -> None:
         """Hold no slot until the model is worth another try; whoever pauses and resumes wants it tried now."""
-        known, now, deadline = self.control_record.version, workflow.now().timestamp(), self.order.context.deadline
+        known, now = self.control_record.version, workflow.now().timestamp()
+        deadline = self.control_record.deadline_of(self.order.context.deadline)
         until = until if deadline is None else min(until, deadline)
         self.parked_until = until
         workflow.set_current_details(f"parked: the model refuses calls; next try at {clock_words(until)}")
@@ -122,9 +123,8 @@ class Task:
 
     def _work_order(self) -> WorkOrder:
         order, control = self.order, self.control_record
-        deadline = control.deadline_of(order.context.deadline)
         return WorkOrder(
-            context=order.context.model_copy(update={"deadline": deadline}),
+            context=control.in_force(order.context),
             me=order.me,
             task=order.task,
             title=order.title,

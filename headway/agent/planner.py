@@ -108,7 +108,7 @@ class PlannerAgent:
             log.close()
 
     async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
-        spec = RunSpec.model_validate(self._store.event(order.context.spec).data["spec"])
+        spec = order.context.in_force(RunSpec.model_validate(self._store.event(order.context.spec).data["spec"]))
         chosen = await self._models.choose("planner", spec)
         hub = self._hubs(order.context.run)
         start = next((e for e in log.line if e.type == "turn.start" and e.data["key"] == order.key), None)

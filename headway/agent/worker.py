@@ -143,7 +143,7 @@ class WorkerAgent:
     async def _open(self, order: WorkOrder, task: TaskSpec, log: AgentLog, beat: Beat) -> Job:
         """Find the attempt as it was left, or begin it."""
         context = order.context
-        spec = RunSpec.model_validate(self._store.event(context.spec).data["spec"])
+        spec = context.in_force(RunSpec.model_validate(self._store.event(context.spec).data["spec"]))
         chosen = await self._models.choose("worker", spec)
         hub = self._hubs(context.run)
         beat("opens the workspace")

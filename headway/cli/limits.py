@@ -16,6 +16,7 @@ def limits(
     *,
     tokens: Annotated[str | None, typer.Option(help=f"Tokens of the whole run, or {NONE}.")] = None,
     usd: Annotated[str | None, typer.Option(help=f"Dollars of the whole run, or {NONE}.")] = None,
+    usd_per_hour: Annotated[str | None, typer.Option(help=f"Dollars in any hour on each machine, or {NONE}.")] = None,
     tasks: Annotated[str | None, typer.Option(help=f"Worker tasks of the whole run, or {NONE}.")] = None,
     hours: Annotated[str | None, typer.Option(help=f"Hours from the start of the run, or {NONE}.")] = None,
     why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
@@ -25,9 +26,12 @@ def limits(
 
     said = {"tokens": _whole("--tokens", tokens), "tasks": _whole("--tasks", tasks)}
     order = said | {"usd": _number("--usd", usd), "hours": _number("--hours", hours)}
+    order |= {"usd_per_hour": _number("--usd-per-hour", usd_per_hour)}
     given = {key: value for key, value in order.items() if value is not None}
     if not given:
-        raise UserError("Nothing is to be changed.", "Name at least one of --tokens, --usd, --tasks, --hours.")
+        raise UserError(
+            "Nothing is to be changed.", "Name at least one of --tokens, --usd, --usd-per-hour, --tasks, --hours."
+        )
     typer.echo(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **given)))
 
 

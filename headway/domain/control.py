@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.domain.run import RunContext
 from headway.domain.spec import Bounded, Hours, Positive, Text
 
 ANSWERS_KEPT = 200
@@ -49,6 +50,7 @@ class SetLimits(BaseModel):
     """Change what a run may use in all; what is left out stays as it is.
 
     Attributes:
+        usd_per_hour: Dollars in any hour, on each machine for itself.
         hours: Wall-clock hours from the start of the run.
     """
 
@@ -60,6 +62,7 @@ class SetLimits(BaseModel):
     tokens: Bounded | None = None
     tasks: Bounded | None = None
     usd: Positive | Literal["none"] | None = None
+    usd_per_hour: Positive | Literal["none"] | None = None
     hours: Hours | Literal["none"] | None = None
 
 
@@ -102,6 +105,7 @@ class Control(BaseModel):
         renewed: Goes up when running activities are to return at their next step, and be asked again with what is so.
         recall: Goes up when everybody is to give back what they do not need, because a limit was lowered.
         deadline: When the run's hours end, in seconds since the epoch; None as long as it stands as the run began.
+        usd_per_hour: Micro-dollars in any hour; None as long as it stands as the run began.
         amendments: In order; each is in force from its place in the record on.
     """
 
@@ -113,6 +117,7 @@ class Control(BaseModel):
     renewed: int = 0
     recall: int = 0
     deadline: float | Literal["none"] | None = None
+    usd_per_hour: int | None = None
     amendments: tuple[Amended, ...] = ()
 
     def hold_on(self, agent: AgentId) -> Hold | None:
@@ -129,6 +134,13 @@ class Control(BaseModel):
         if self.deadline is None:
             return began_with
         return None if self.deadline == "none" else self.deadline
+
+    def in_force(self, context: RunContext) -> RunContext:
+        """What a run began with, and what its user changed since, for who is asked to work now."""
+        changes: dict[str, object] = {"deadline": self.deadline_of(context.deadline)}
+        if self.usd_per_hour is not None:
+            changes["usd_per_hour"] = self.usd_per_hour
+        return context.model_copy(update=changes)
 
     def with_cancelled(self, target: AgentId, hold: Hold) -> "Control":
         """The record after a subtree was cancelled."""
@@ -177,14 +189,21 @@ class ControlBook(BaseModel):
         )
 
     def set_limits(
-        self, order: SetLimits, answer: str, *, lowered: bool, deadline: float | Literal["none"] | None
+        self,
+        order: SetLimits,
+        answer: str,
+        *,
+        lowered: bool,
+        deadline: float | Literal["none"] | None,
+        usd_per_hour: int | None = None,
     ) -> str:
         """Note that limits were changed, so that who is at work hears of it where it matters there."""
-        if lowered or deadline is not None:
+        if lowered or deadline is not None or usd_per_hour is not None:
             self._change(
                 recall=self.control.recall + int(lowered),
                 renewed=self.control.renewed + 1,
                 deadline=self.control.deadline if deadline is None else deadline,
+                usd_per_hour=self.control.usd_per_hour if usd_per_hour is None else usd_per_hour,
             )
         return self._answered(order.request, answer)
 

@@ -21,12 +21,14 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
     Raises:
         UserError: It changes nothing, or a limit in dollars has a model without a price under it.
     """
-    if order.tokens is order.tasks is order.usd is order.hours is None:
-        raise UserError("limits: nothing is to be changed.", "Name at least one of tokens, tasks, usd, hours.")
-    if isinstance(order.usd, float) and prepared is not None and not prepared.context.bounds_dollars:
+    if order.tokens is order.tasks is order.usd is order.usd_per_hour is order.hours is None:
+        known = "Name at least one of tokens, tasks, usd, usd_per_hour, hours."
+        raise UserError("limits: nothing is to be changed.", known)
+    dollars = [name for name in ("usd", "usd_per_hour") if isinstance(getattr(order, name), float)]
+    if dollars and prepared is not None and not prepared.context.bounds_dollars:
         fields = " and ".join(prepared.unpriced) or "models.<role>.price"
         raise UserError(
-            "limits.usd: a model of this run has no price, so that no limit in dollars can be kept.",
+            f"limits.{dollars[0]}: a model of this run has no price, so that no limit in dollars can be kept.",
             f"Limit its tokens instead; {fields} of a new run's input sets the price.",
         )
     return before.model_copy(
@@ -38,17 +40,25 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
     )
 
 
-def in_words(granted: Amount, used: Amount, deadline: float | Literal["none"] | None) -> str:
-    """The limits as they stand, for whoever changed them."""
+def in_words(
+    granted: Amount, used: Amount, deadline: float | Literal["none"] | None, per_hour: int | None = None
+) -> str:
+    """The limits as they stand, for whoever changed them; `per_hour` if that was changed, in micro-dollars."""
     ceiling = Ceiling.of(granted)
     ends = f"until {date_words(deadline)} {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
     tokens, tasks = ("any number of" if limit == "none" else f"{limit:,}" for limit in (ceiling.tokens, ceiling.tasks))
     spent = "unpriced" if used.usd is None else f"{used.usd:,.2f} dollars"
+    hourly = "" if per_hour is None else f" ({per_hour_words(per_hour)})"
     return (
-        f"the run may use {tokens} tokens, {tasks} tasks, {usd} dollars, {ends}; "
+        f"the run may use {tokens} tokens, {tasks} tasks, {usd} dollars{hourly}, {ends}; "
         f"used up so far: {used.tokens:,} tokens, {used.tasks:,} tasks, {spent}"
     )
+
+
+def per_hour_words(per_hour: int) -> str:
+    """What may be spent in an hour, in words."""
+    return "any number of them an hour" if per_hour >= UNLIMITED else f"{per_hour / MICRO:,.2f} of them an hour"
 
 
 def more_of(run: RunName, need: Amount, granted: Amount) -> str:

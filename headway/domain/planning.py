@@ -161,7 +161,7 @@ class PlannerState(BaseModel):
             # Nobody above has more to give. Otherwise what goes beyond the slice waits, and the parent is asked for it.
             spawnable = min(spawnable, free.tasks - self.books.waiting)
         return PlanTurn(
-            context=self.context,
+            context=self.control.in_force(self.context),
             me=self.me,
             key=self.turn_key,
             turn=self.turn,

@@ -4,11 +4,12 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from headway.domain.budget import UNLIMITED, Amount, Bill, Ceiling
+from headway.domain.budget import MICRO, UNLIMITED, Amount, Bill, Ceiling
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Incarnation, Oid, RunName
 from headway.domain.refs import Ref
+from headway.domain.spec import RunSpec
 
 
 class RunContext(BaseModel):
@@ -21,6 +22,8 @@ class RunContext(BaseModel):
         worst_call: Tokens of the largest model call that the provider profile allows.
         worst_usd: What that call costs at most, in micro-dollars; 0 where dollars bound nothing.
         task_tokens, task_usd: What one task may use up; micro-dollars.
+        usd_per_hour: What calls may cost in any hour, on each machine for itself, where that was changed since the run
+            began; micro-dollars.
         hold_s: How long a run whose limit is reached waits for its user.
         attributes: The search attributes of ours that this Temporal service knows.
         has_check: Whether the user gave a command that proves a commit green.
@@ -43,6 +46,7 @@ class RunContext(BaseModel):
     task_tokens: int = 2_000_000
     worst_usd: int = 0
     task_usd: int = UNLIMITED
+    usd_per_hour: int | None = None
     hold_s: float = 72 * 3600.0
     attributes: tuple[str, ...] = ()
     has_check: bool = False
@@ -59,6 +63,13 @@ class RunContext(BaseModel):
     def task(self) -> Amount:
         """What one task may use up."""
         return Amount(tokens=self.task_tokens, tasks=1, micro_usd=self.task_usd)
+
+    def in_force(self, spec: RunSpec) -> RunSpec:
+        """The run's input, with what its user changed since."""
+        if self.usd_per_hour is None:
+            return spec
+        usd = "none" if self.usd_per_hour >= UNLIMITED else self.usd_per_hour / MICRO
+        return spec.model_copy(update={"limits": spec.limits.model_copy(update={"usd_per_hour": usd})})
 
     @property
     def bounds_dollars(self) -> bool:

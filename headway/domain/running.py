@@ -10,7 +10,7 @@ from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, SetLimits
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import AgentId, ChildKey, Oid, key_of, root_planner_id
-from headway.domain.limits import changed, in_words, more_of
+from headway.domain.limits import changed, in_words, micro, more_of
 from headway.domain.outstanding import Child, Outstanding, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
@@ -189,8 +189,10 @@ class RunState(BaseModel):
         deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
         self._end_hold()
         ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
-        said = in_words(purse.granted, used, ends)
-        return self.book.set_limits(order, said, lowered=not wanted.covers(before), deadline=deadline)
+        per_hour = None if order.usd_per_hour is None else micro(order.usd_per_hour)
+        said = in_words(purse.granted, used, ends, self.book.control.usd_per_hour if per_hour is None else per_hour)
+        lowered = not wanted.covers(before)
+        return self.book.set_limits(order, said, lowered=lowered, deadline=deadline, usd_per_hour=per_hour)
 
     @property
     def used(self) -> Amount:

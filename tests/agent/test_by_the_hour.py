@@ -1,7 +1,7 @@
 """A worker of a run that may spend so much in an hour."""
 
 from headway.agent.usage import usage_of
-from headway.domain.budget import MICRO
+from headway.domain.budget import MICRO, UNLIMITED
 from headway.domain.errors import Parked
 from headway.domain.handoff import HandoffStatus
 from headway.domain.work import WorkOrder
@@ -31,6 +31,20 @@ async def test_a_worker_waits_for_the_hour_nothing_is_paid_meanwhile_and_it_goes
         now[0] = parked
     assert waited >= 1
     _, handoff = await stage.done(order)
+    assert handoff.report.status is HandoffStatus.NOT_NEEDED
+    assert usage_of(stage.store.all_events(order.me)).calls == 5
+
+
+async def test_what_the_user_changed_since_the_run_began_is_what_counts(stage: Stage) -> None:
+    stage.spending = Spending(stage.folder / "spending", clock=lambda: 1_760_000_000.0)
+    stage.limits = {"usd_per_hour": USD}
+    stage.more = {"models": {"worker": {"price": PRICE}}}
+    looks = [step(use("grep", pattern=f"nothing {n}"), tokens=Tokens(input=2_000, output=8_000)) for n in range(4)]
+    stage.serve(tasks={TITLE: [*looks, finish("Nothing to do.", "not_needed")]})
+    order = stage.task()
+    assert await until(stage, order) is not None
+    raised = order.model_copy(update={"context": order.context.model_copy(update={"usd_per_hour": UNLIMITED})})
+    _, handoff = await stage.done(raised)
     assert handoff.report.status is HandoffStatus.NOT_NEEDED
     assert usage_of(stage.store.all_events(order.me)).calls == 5
 

@@ -132,6 +132,7 @@ async def test_the_same_request_counts_once_by_update_and_by_signal(hungry: Scri
         (["limits", "tidy-up", "--tokens", "1.5"], "--tokens: '1.5' is not a whole number"),
         (["limits", "tidy-up", "--hours", "9999"], "hours: "),
         (["limits", "tidy-up", "--usd", "5"], "no limit in dollars can be kept"),
+        (["limits", "tidy-up", "--usd-per-hour", "5"], "limits.usd_per_hour: a model of this run has no price"),
         (["amend", "tidy-up", " "], "text: "),
         (["amend", "nobody", "x"], "nobody"),
     ],

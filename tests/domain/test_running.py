@@ -10,6 +10,7 @@ from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import Outcome, Published, outcome_of
 from headway.domain.running import ATTENTION_SECONDS, RunState
+from headway.domain.spec import RunSpec
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision
 from headway.domain.work import Grant
@@ -57,6 +58,9 @@ def test_the_root_planner_is_lent_everything() -> None:
     assert state.books is not None
     assert (state.books.children[root].lent, state.books.purse.balance) == (EVERYTHING, Amount())
     assert (state.phase, state.branch, state.trunk) == ("running", "headway/demo/main", COMMIT)
+
+
+SPEC = RunSpec(repo="/srv/repository", instructions="Tidy up.")
 
 
 def holding() -> tuple[RunState, ChildKey]:
@@ -140,6 +144,7 @@ def test_no_limit_is_lower_than_what_is_used_up() -> None:
     [
         ({}, "nothing is to be changed"),
         ({"usd": 5.0}, "models.worker.price of a new run's input sets the price"),
+        ({"usd_per_hour": 5.0}, "limits.usd_per_hour: a model of this run has no price"),
     ],
 )
 def test_a_change_that_cannot_be_kept_is_refused(change: dict[str, float], problem: str) -> None:
@@ -156,6 +161,22 @@ def test_hours_count_from_the_start_of_the_run_and_go_with_the_control_record() 
     assert state.book.control.deadline_of(None) == NOW + 7200
     state.set_limits(SetLimits(request="2", hours="none"))
     assert state.book.control.deadline_of(NOW) is None
+
+
+def test_dollars_an_hour_go_with_the_control_record_and_take_nothing_back() -> None:
+    state, _ = begun()
+    assert state.prepared is not None
+    context = state.prepared.context.model_copy(update={"worst_usd": 1})
+    state.prepared = state.prepared.model_copy(update={"context": context})
+    assert state.book.control.in_force(context).in_force(SPEC) is SPEC, "nothing was changed"
+    said = state.set_limits(SetLimits(request="1", usd_per_hour=2.5))
+    assert "dollars (2.50 of them an hour)" in said
+    assert (state.book.control.renewed, state.book.control.recall) == (1, 0)
+    assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == 2.5
+    state.set_limits(SetLimits(request="2", hours=3.0))
+    assert state.book.control.usd_per_hour == 2_500_000, "what is left out stays as it is"
+    assert "any number of them an hour" in state.set_limits(SetLimits(request="3", usd_per_hour="none"))
+    assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == "none"
 
 
 def test_an_order_that_comes_twice_is_carried_out_once() -> None:

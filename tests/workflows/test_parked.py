@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from headway.domain.budget import Amount
+from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
@@ -80,6 +80,45 @@ async def test_whoever_pauses_and_resumes_has_the_parked_try_now(script: Script)
     await run.execute_update("resume", {"request": "2", "target": script.name})
     report = await asyncio.wait_for(run.result(), 60)
     assert report["outcome"] == "done"
+
+
+async def test_another_limit_of_dollars_an_hour_has_the_parked_try_now_under_it(script: Script) -> None:
+    parked_once(script, HOUR)
+    run = await script.start()
+    await until_parked(script, 2)
+    said = await run.execute_update("set_limits", {"request": "1", "usd_per_hour": "none"}, result_type=str)
+    assert "any number of them an hour" in said
+    report = await asyncio.wait_for(run.result(), 60)
+    assert report["outcome"] == "done"
+    assert [order.context.usd_per_hour for order in script.orders] == [None, None, UNLIMITED, UNLIMITED]
+    assert script.turns[-1].context.usd_per_hour == UNLIMITED
+
+
+async def test_hours_that_are_prolonged_let_the_parked_wait_on(script: Script) -> None:
+    async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
+        if order.context.usd_per_hour is not None:
+            return worker_done(order)
+        return WorkerSuspended(why="parked", until=time.time() + HOUR)
+
+    script.plan, script.work = one_round, work
+    script.context_update = {"deadline": time.time() + 60}
+    run = await script.start()
+    await until_parked(script, 2)
+    assert await latest(script) < time.time() + 60
+    await run.execute_update("set_limits", {"request": "1", "hours": 24.0}, result_type=str)
+    await until_parked(script, 4)
+    async with asyncio.timeout(30):
+        while await latest(script) < time.time() + HOUR - 100:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+    await run.execute_update("set_limits", {"request": "2", "usd_per_hour": "none"}, result_type=str)
+    assert (await asyncio.wait_for(run.result(), 60))["outcome"] == "done"
+
+
+async def latest(script: Script) -> float:
+    """When the last of the tasks that wait is to go on."""
+    tasks = [script.client.get_workflow_handle(agent) for agent in {order.me for order in script.orders}]
+    waits: list[float] = [(await task.query("status"))["parked_until"] for task in tasks]
+    return max(waits)
 
 
 async def test_a_parked_worker_is_cancelled_at_once(script: Script) -> None:
