@@ -16,6 +16,7 @@ from headway.cli.sample_repository import CHECK, PLAYBOOK, make_sample
 from headway.cli.service_settings import find_settings
 from headway.cli.supervisor_state import read_state
 from headway.rehearsal.host import Rehearsal
+from headway.rehearsal.reading import read_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADWAY = [sys.executable, "-m", "headway.cli.app"]
@@ -60,7 +61,8 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
     settings["server"]["port"], settings["server"]["ui_port"] = free_ports(2)
     config.write_text(yaml.safe_dump(settings))
 
-    with Rehearsal(PLAYBOOK) as rehearsal:
+    # The sample as it is shown to people takes its time.
+    with Rehearsal(read_playbook(PLAYBOOK).model_copy(update={"latency_ms": (10, 50)})) as rehearsal:
         env = {
             "HEADWAY_HOME": str(home),
             "OPENAI_BASE_URL": rehearsal.url,
