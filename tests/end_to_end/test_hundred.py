@@ -1,23 +1,25 @@
 """A planner that asks for a hundred tasks in one call and is told a hundred handoffs in one message."""
 
 import asyncio
-import fcntl
 from pathlib import Path
 
+import psutil
 import pytest
 
 from headway.domain.headings import handoffs_in
 from headway.domain.ids import AgentId
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
+from tests.chaos.fleets import INSIDE, SHARED, release
 from tests.end_to_end.playbooks import asked, done, step, use
 from tests.end_to_end.site import Machine, machine
 
 COUNT = 100
 LARGEST = 32_000
+WAITS = f"while [ ! -e {INSIDE}/release ]; do sleep 1; done"
 
 
-def hundred(gate: Path) -> Playbook:
-    """Every worker lands one file and then stands at the gate, so that all hand off in one short time."""
+def hundred() -> Playbook:
+    """Every worker lands one file and then waits for the others, so that all hand off at once."""
     titles = [f"Write part {index} of{' many' * 20}" for index in range(COUNT)]
     root = PlannerScript(
         scope="root",
@@ -34,7 +36,7 @@ def hundred(gate: Path) -> Playbook:
                 step(
                     use("write_file", path=f"made/{index}.py", content="a = 1\n"),
                     use("land", message="Write."),
-                    use("shell", command=f"flock --shared {gate} true"),
+                    use("shell", command=WAITS),
                 ),
                 done("It is written. " * 50),
             ),
@@ -46,19 +48,27 @@ def hundred(gate: Path) -> Playbook:
 
 @pytest.mark.timeout(240)
 async def test_a_hundred_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
-    home: Path, small_repository: Path, tmp_path: Path
+    home: Path, small_repository: Path
 ) -> None:
-    gate = tmp_path / "gate"
-    async with machine(home, small_repository, hundred(gate), agents=COUNT) as site:
-        with gate.open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            # With the default one the last tasks would wait for a slice of the budget until others give theirs back.
-            limits = {"tokens": 100_000_000}
-            run = await site.start("hundred", check=f"test $(ls made | wc -l) = {COUNT}", limits=limits)
-            await site.until_requests(1)
-            async with asyncio.timeout(90):
-                while await asyncio.to_thread(landed, site) < COUNT:  # noqa: ASYNC110 - commits of other processes
-                    await asyncio.sleep(0.2)
+    async with machine(home, small_repository, hundred(), agents=COUNT) as site:
+        # With the default one the last tasks would wait for a slice of the budget until others give theirs back.
+        more = {"limits": {"tokens": 100_000_000}, "policy": SHARED}
+        run = await site.start("hundred", check=f"test $(ls made | wc -l) = {COUNT}", **more)
+        await site.until_requests(1)
+        async with asyncio.timeout(120):
+            while await asyncio.to_thread(landed, site) < COUNT:  # noqa: ASYNC110 - commits of other processes
+                await asyncio.sleep(0.2)
+        assert handed(site) == 0
+        # Nobody is told before all have handed off: on a slow machine that takes longer than a planner gathers for.
+        flows = psutil.Process(site.supervisor.pid("workflows"))
+        flows.suspend()
+        release(site, "hundred")
+        try:
+            async with asyncio.timeout(120):
+                while await asyncio.to_thread(handed, site) < COUNT:  # noqa: ASYNC110
+                    await asyncio.sleep(0.5)
+        finally:
+            flows.resume()
         report = await asyncio.wait_for(run.result(), 120)
         assert site.rehearsal.problems() == []
         assert (report["outcome"], report["commits"], report["handoffs"]) == ("done", COUNT, {"done": COUNT})
@@ -72,6 +82,11 @@ async def test_a_hundred_tasks_of_one_call_land_and_are_told_in_one_message_that
 def landed(site: Machine) -> int:
     """Commits on the run's trunk."""
     return len(site.landed("hundred"))
+
+
+def handed(site: Machine) -> int:
+    """Handoffs that are in their agents' logs."""
+    return sum(map(len, site.handoffs("hundred").values()))
 
 
 async def sizes(site: Machine, agent: AgentId) -> list[int]:
