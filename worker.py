@@ -188,7 +188,7 @@ def _resources(settings: Settings) -> Resources:
 
 
 @cache
-def code() -> str:
+def workflow_code() -> str:
     """Names the workflows' code: for the check at an upgrade, and for the service, which shows it as the build.
 
     Temporal's own default hashes every loaded module, which compiles all of them where they have no bytecode: 2.7 s.
@@ -200,7 +200,7 @@ def workflow_worker(client: Client) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
     return Worker(
         client,
-        build_id=code(),
+        build_id=workflow_code(),
         task_queue=QUEUE,
         workflows=WORKFLOWS,
         workflow_runner=sandbox(),
@@ -219,7 +219,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
     repository = Repository(workshop.run_desk(), service)
     return Worker(
         client,
-        build_id=code(),
+        build_id=workflow_code(),
         task_queue=QUEUE,
         activities=[
             Planning(planner, control).plan_turn,
@@ -245,7 +245,7 @@ def agent_worker(client: Client, workshop: Workshop) -> Worker:
     control = ControlWatch(service, Ways(workshop.models, service))
     return Worker(
         client,
-        build_id=code(),
+        build_id=workflow_code(),
         task_queue=AGENT_QUEUE,
         activities=[Work(workshop.worker_agent(), control).run_worker, Checks(checker).run_check],
         tuner=agent_tuner(Crew(workshop.settings.agents, workshop.settings.home).allowed),
@@ -279,7 +279,7 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
     match role:
         case "workflows":
             keep_bytecode(settings.home / "bytecode")
-            await check_upgrade(client, settings.home, code(), replayer, skip=skip_runs, tell=_show)
+            await check_upgrade(client, settings.home, workflow_code(), replayer, skip=skip_runs, tell=_show)
             worker = workflow_worker(client)
         case "planning":
             assert workshop is not None

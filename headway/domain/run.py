@@ -68,8 +68,9 @@ class RunContext(BaseModel):
         """The run's input, with what its user changed since."""
         if self.usd_per_hour is None:
             return spec
-        usd = "none" if self.usd_per_hour >= UNLIMITED else self.usd_per_hour / MICRO
-        return spec.model_copy(update={"limits": spec.limits.model_copy(update={"usd_per_hour": usd})})
+        # A limit that was lifted stays a number, which nothing reaches, so that it is told that nobody waits any more.
+        limits = {"usd_per_hour": self.usd_per_hour / MICRO}
+        return spec.model_copy(update={"limits": spec.limits.model_copy(update=limits)})
 
     @property
     def bounds_dollars(self) -> bool:

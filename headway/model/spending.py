@@ -79,7 +79,11 @@ class Ledger:
             counted = sum(paid + aside for _, paid, aside in rows)
             if counted == 0 or counted + amount <= limit:
                 self._add(part, 0, amount)
-                database.execute("UPDATE parking SET parked = 0, since = ?1 WHERE parked = 1 AND until <= ?1", (now,))
+                # A small call may fit where others wait on; but under another limit nobody waits any more.
+                database.execute(
+                    "UPDATE parking SET parked = 0, since = ?1 WHERE parked = 1 AND (until <= ?1 OR cap <> ?2)",
+                    (now, limit),
+                )
                 return Aside(part, amount)
         return self._room_at(rows, amount, limit, now)
 
@@ -94,7 +98,7 @@ class Ledger:
         with self._transaction() as database:
             database.execute(
                 "UPDATE parking SET generation = generation + 1, since = CASE parked WHEN 1 THEN since ELSE ?1 END,"
-                " parked = 1, until = ?2, cap = ?3 WHERE parked = 0 OR until < ?2 - ?4",
+                " parked = 1, until = ?2, cap = ?3 WHERE parked = 0 OR until < ?2 - ?4 OR cap <> ?3",
                 (now, until, limit, TOLD_AGAIN_S),
             )
 

@@ -1,6 +1,6 @@
 import pytest
 
-from headway.domain.budget import Amount, Bill
+from headway.domain.budget import MICRO, UNLIMITED, Amount, Bill
 from headway.domain.check import CheckVerdict
 from headway.domain.control import SetLimits
 from headway.domain.details import planner_details, run_details
@@ -176,7 +176,7 @@ def test_dollars_an_hour_go_with_the_control_record_and_take_nothing_back() -> N
     state.set_limits(SetLimits(request="2", hours=3.0))
     assert state.book.control.usd_per_hour == 2_500_000, "what is left out stays as it is"
     assert "any number of them an hour" in state.set_limits(SetLimits(request="3", usd_per_hour="none"))
-    assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == "none"
+    assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == UNLIMITED / MICRO
 
 
 def test_an_order_that_comes_twice_is_carried_out_once() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.domain.budget import UNLIMITED
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import RunName
 from headway.model.spending import PARTS, Aside, Hourly, Spending
@@ -96,6 +97,21 @@ async def test_who_would_wait_for_long_is_parked_until_there_is_room(spending: S
     assert "goes on at" in parking.words
     clock.now = parked.value.until
     async with hourly.spent_by(RUN, WORST, said):
+        pass
+    (after,) = spending.parkings(RUN)
+    assert after.follows(parking)
+    assert not after.parked
+
+
+@pytest.mark.parametrize("raised", [2 * LIMIT, UNLIMITED])
+async def test_who_goes_on_under_another_limit_is_told_of_as_parked_no_more(spending: Spending, raised: int) -> None:
+    async with Hourly(spending, LIMIT).spent_by(RUN, LIMIT, said):
+        pass
+    with pytest.raises(Parked):
+        async with Hourly(spending, LIMIT).spent_by(RUN, WORST, said):
+            pytest.fail("there was room")
+    (parking,) = spending.parkings(RUN)
+    async with Hourly(spending, raised).spent_by(RUN, WORST, said):
         pass
     (after,) = spending.parkings(RUN)
     assert after.follows(parking)
