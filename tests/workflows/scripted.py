@@ -13,7 +13,6 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.temporal_service import TemporalService
 from headway.domain.budget import UNLIMITED, Amount, Bill
@@ -45,6 +44,7 @@ from headway.domain.work import (
 )
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner
+from workflows.replay import sandbox
 from workflows.run import Run
 from workflows.task import Task
 
@@ -148,15 +148,13 @@ class Script:
     @contextlib.asynccontextmanager
     async def working(self, *, cached: int = 0, agents: int = 50) -> AsyncIterator[None]:
         """The worker processes: workflows, planning, agents."""
-        runner = SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
-        )
         planning = Worker(
             self.client,
             task_queue=QUEUE,
             workflows=[Run, Planner, Task],
-            workflow_runner=runner,
+            workflow_runner=sandbox(),
             max_cached_workflows=cached,
+            max_concurrent_workflow_tasks=10,  # as `worker.py` has it
             activities=[
                 self.prepare_run,
                 self.plan_turn,
