@@ -4,17 +4,20 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 import orjson
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, RequestOptions
 
 from headway.domain.errors import TransientError
 from headway.model.adapter import Pieces
 from headway.model.endpoint import Endpoint
 from headway.model.failures import Circumstance, Failure, failure_of
 from headway.model.stream import is_stream, read_events
+
+# The client takes half a second to load. A worker process that calls no model (workflows, the supervisor) never does.
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, RequestOptions
 
 T = TypeVar("T")
 
@@ -88,6 +91,8 @@ async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
     """The result of a call, or its failure in our words."""
     # Raised outside of the handlers: the client's own exceptions repeat the server's words, which may repeat the key,
     # and a traceback would show them.
+    from openai import OpenAIError
+
     failure: Failure
     try:
         async with asyncio.timeout(timeout_s):
@@ -114,7 +119,9 @@ def _said(status: int, content: bytes, headers: Mapping[str, str], at: Circumsta
     return Said(body, len(content), headers)
 
 
-def _lanes(endpoint: Endpoint) -> tuple[AsyncOpenAI, ...]:
+def _lanes(endpoint: Endpoint) -> "tuple[AsyncOpenAI, ...]":
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
     timeout = httpx2.Timeout(endpoint.timeout_s, connect=CONNECT_S)
     # Loading certificates takes 30 ms and 1 MB, so it is done once. To a local server no proxy leads.
     verify = httpx2.create_ssl_context()

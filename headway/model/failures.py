@@ -10,16 +10,19 @@ FatalModelError   the agent hands off as failed
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import orjson
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, OpenAIError
 
 from headway.domain.errors import HeadwayError, TransientError
 from headway.model.editing import PATCH_TOOL
 from headway.model.flow import Kind
 from headway.model.resets import reset_in
+
+# Loaded with the first exchange; see there.
+if TYPE_CHECKING:
+    from openai import APIConnectionError, APIStatusError, OpenAIError
 
 PARK_S = 60.0
 """Seconds between two tries of what only the user can set right, where nobody else counts."""
@@ -123,8 +126,10 @@ class Circumstance:
         return text if len(text) <= MAX_SERVER_WORDS else text[: MAX_SERVER_WORDS - 1] + "…"
 
 
-def failure_of(error: OpenAIError, at: Circumstance) -> Failure:
+def failure_of(error: "OpenAIError", at: Circumstance) -> Failure:
     """The reaction to an exception of the openai client."""
+    from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
     match error:
         case APITimeoutError():
             return TransientError(f"{at.address}: no answer in time", cut_off=_was_sent(error))
@@ -144,7 +149,7 @@ def failure_of(error: OpenAIError, at: Circumstance) -> Failure:
             return FatalModelError(f"{at.address}: {at.clean(str(error))}")
 
 
-def _was_sent(error: APIConnectionError) -> bool:
+def _was_sent(error: "APIConnectionError") -> bool:
     """Whether the request may have reached the model: every failure but those to get a connection at all."""
     return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
 
@@ -166,7 +171,7 @@ class _Named:
 
 
 def failure_of_status(
-    status: int, error: APIStatusError | _Named, words: str, at: Circumstance, delay: float | None
+    status: int, error: "APIStatusError | _Named", words: str, at: Circumstance, delay: float | None
 ) -> Failure:
     """The table over statuses, codes and the words of servers that send no code."""
     names = {str(error.code or ""), str(error.type or "")}
@@ -200,7 +205,7 @@ def _no_such_model(at: Circumstance) -> str:
     )
 
 
-def _nobody_there(error: APIConnectionError) -> bool:
+def _nobody_there(error: "APIConnectionError") -> bool:
     return isinstance(error.__cause__, httpx2.ConnectError)
 
 

@@ -146,7 +146,7 @@ class Script:
         )
 
     @contextlib.asynccontextmanager
-    async def working(self, *, cached: int = 0, agents: int = 50) -> AsyncIterator[None]:
+    async def working(self, *, cached: int = 0, agents: int = 200) -> AsyncIterator[None]:
         """The worker processes: workflows, planning, agents."""
         planning = Worker(
             self.client,
@@ -154,7 +154,6 @@ class Script:
             workflows=[Run, Planner, Task],
             workflow_runner=sandbox(),
             max_cached_workflows=cached,
-            max_concurrent_workflow_tasks=10,  # as `worker.py` has it
             activities=[
                 self.prepare_run,
                 self.plan_turn,
@@ -233,6 +232,12 @@ class Script:
         """Return when so many workers have handed off."""
         async with self.changed:
             await self.changed.wait_for(lambda: len(self.handed) >= count)
+
+    async def until_told(self, count: int) -> None:
+        """Return when so many tasks are over: each has told its planner before."""
+        query = f"RootWorkflowId = '{self.name}' AND WorkflowType = 'Task' AND ExecutionStatus = 'Completed'"
+        while (await self.client.count_workflows(query)).count < count:  # noqa: ASYNC110 - the server tells when asked
+            await asyncio.sleep(0.05)
 
     @activity.defn(name="end_worker")
     async def end_worker(self, order: EndWorker) -> WorkerDone:

@@ -139,22 +139,29 @@ async def test_finish_with_open_children_rests_and_every_later_handoff_wakes_the
 async def test_handoffs_wait_while_a_turn_is_long_and_come_a_hundred_at_a_time(
     cached_script: Script, rounds: int
 ) -> None:
+    long_turn = asyncio.Event()
+
+    async def work(order: WorkOrder) -> WorkerDone:
+        await long_turn.wait()
+        return worker_done(order)
+
     async def plan(order: PlanTurn) -> TurnOutcome:
         if order.turn <= rounds:
             return outcome(order, Decision.GO_ON, spawned=spawn(order, *crowd(100)))
         if order.turn == rounds + 1:
-            await cached_script.until_handed(100 * rounds)
+            long_turn.set()
+            await cached_script.until_told(100 * rounds)
         return outcome(order, Decision.WAIT) if order.inbox else finish(order)
 
     script = cached_script
-    script.plan = plan
+    script.plan, script.work = plan, work
     script.context_update = {"open_tasks": 1000, "task_tokens": 10_000}
     report = await asyncio.wait_for((await script.start()).result(), 110)
     assert report["outcome"] == "done"
     taken = Counter(notice.child for turn in script.turns for notice in turn.inbox)
     assert len(taken) == 100 * rounds
     assert set(taken.values()) == {1}
-    assert max(len(turn.inbox) for turn in script.turns) == 100
+    assert [len(turn.inbox) for turn in script.turns if turn.inbox] == [100] * rounds
 
 
 async def test_the_root_planners_history_replays(script: Script) -> None:
