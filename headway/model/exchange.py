@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.request import getproxies
 
 import httpx2
 import orjson
@@ -14,6 +15,7 @@ from headway.model.adapter import Pieces
 from headway.model.endpoint import Endpoint
 from headway.model.failures import Circumstance, Failure, failure_of
 from headway.model.stream import is_stream, read_events
+from headway.model.transport import Transport
 
 # The client takes half a second to load. A worker process that calls no model (workflows, the supervisor) never does.
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ T = TypeVar("T")
 CONNECT_S = 10.0
 PROBE_S = 10.0
 LANES = 8
-"""Connection pools; agents are spread over them. A pool looks at all its connections at each call, twice: with 300
-agents in one pool that is a third of the CPU of a call, and only 100 of its connections would stay open."""
+"""Connection pools through a proxy; agents are spread over them. A pool looks at all its connections at each call,
+twice: with 300 agents in one pool that is a third of the CPU of a call, and only 100 of them would stay open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Exchange:
             TransientError, ContextOverflow, FatalModelError: See `failures`.
         """
         options: RequestOptions = {"headers": {"Content-Type": "application/json"} | headers}
-        lane = self._lanes[zlib.crc32(headers.get("X-Headway-Agent", "").encode()) % LANES]
+        lane = self._lanes[zlib.crc32(headers.get("X-Headway-Agent", "").encode()) % len(self._lanes)]
 
         async def exchanged() -> Said:
             response: httpx2.Response = await lane.post(
@@ -125,13 +127,13 @@ def _lanes(endpoint: Endpoint) -> "tuple[AsyncOpenAI, ...]":
     timeout = httpx2.Timeout(endpoint.timeout_s, connect=CONNECT_S)
     # Loading certificates takes 30 ms and 1 MB, so it is done once. To a local server no proxy leads.
     verify = httpx2.create_ssl_context()
+    proxied = not endpoint.local and bool(getproxies().keys() & {"http", "https", "all"})
+    clients = [
+        DefaultAsyncHttpxClient(timeout=timeout, verify=verify, transport=None if proxied else Transport(verify))
+        for _ in range(LANES if proxied else 1)
+    ]
+    key = endpoint.api_key.get_secret_value()
     return tuple(
-        AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key.get_secret_value(),
-            max_retries=0,
-            timeout=timeout,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout, verify=verify, trust_env=not endpoint.local),
-        )
-        for _ in range(LANES)
+        AsyncOpenAI(base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=timeout, http_client=client)
+        for client in clients
     )

@@ -94,3 +94,16 @@ def test_a_short_request_teaches_nothing() -> None:
     calibration.learn("m", 50, 5000)
     calibration.learn("m", 5000, None)
     assert calibration.estimate(400, "m") == 100
+
+
+async def test_a_proxy_of_the_environment_leads_to_others_and_never_to_this_machine(
+    server: Server, model_of: Callable[..., Model], request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = Answer(OK)
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    await model_of(OPENAI_BASE_URL="http://models.invalid/v1").answer(request_)
+    await model_of().answer(request_)
+    assert [asked.path for asked in server.asked] == [
+        "http://models.invalid/v1/chat/completions",
+        "/v1/chat/completions",
+    ]

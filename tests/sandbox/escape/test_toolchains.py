@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,10 @@ TOOLS = {
 
 async def test_a_pipe_that_nobody_reads_ends_its_writer_as_in_any_shell(walled: LocalSandbox, ground: Ground) -> None:
     result = await ground.run(walled, "yes 2>&1 | head -1; echo ${PIPESTATUS[*]}; grep SigIgn /proc/self/status")
-    assert result.output.split() == ["y", "141", "0", "SigIgn:", "0" * 16]
+    *said, ignored = result.output.split()
+    assert said == ["y", "141", "0", "SigIgn:"]
+    # Whoever ignores a hangup where the suite was started, as nohup does, means it; python's own habits are nobody's.
+    assert not int(ignored, 16) & sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ))
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
