@@ -50,6 +50,8 @@ class Exchange:
         self._endpoint = endpoint
         self._streamed = endpoint.profile.stream
         self._lanes = _lanes(endpoint)
+        # Whole addresses: the client takes paths apart and puts them together again at each call.
+        self._root = endpoint.base_url.rstrip("/")
 
     async def post(self, path: str, content: bytes, headers: dict[str, str], at: Circumstance, pieces: Pieces) -> Said:
         """Send a request and take its answer, in one or in pieces.
@@ -62,7 +64,7 @@ class Exchange:
 
         async def exchanged() -> Said:
             response: httpx2.Response = await lane.post(
-                path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
+                self._root + path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
             )
             if is_stream(response):
                 await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
