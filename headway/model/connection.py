@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+import ssl
 from collections import deque
 
 import httptools
@@ -14,8 +15,15 @@ request that meets a closing connection is lost, and counts as paid."""
 AHEAD_BYTES = 1 << 20
 """Of a response that nobody reads no more than this is taken in."""
 
+SILENT_BYTES = 100_000
+"""More than this of heads, trailers and the like, without a byte of a body between, is no answer (h11 has the same)."""
+
 _FINAL = 200
 """Below it a status only announces another response."""
+
+_LENGTHS = {b"content-length", b"transfer-encoding"}
+_REFUSED = 400
+"""From it on a status says that the request was not taken."""
 
 
 class Reply:
@@ -35,6 +43,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._wire: asyncio.Transport | None = None
         self._idle_since = loop.time()
         self._lost = False
         self._paused = False
@@ -43,7 +52,15 @@ class Connection(asyncio.Protocol):
         self.complete = True
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        # What gateways send that is wrong in form and clear in meaning: a call that was paid for is not to be lost over
+        # a blank.
+        self._parser.set_dangerous_leniencies(
+            lenient_chunked_length=True,
+            lenient_spaces_after_chunk_size=True,
+            lenient_optional_cr_before_lf=True,
+        )
+        self._silent = 0
         self._reply = Reply()
         self._has_head = False
         self.complete = False
@@ -57,10 +74,14 @@ class Connection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Whether the last exchange is over and left the connection open and clean."""
+        assert self._wire is not None
         assert self._transport is not None
-        # A server may answer before it has read all; the rest of that request would be taken for the next one.
-        sent = not self._transport.get_write_buffer_size()
-        return self.complete and self._keep and sent and not (self._lost or self._paused or self._failure)
+        # A server may answer before it has read all, most of all when it refuses; the rest of that request would be
+        # taken for the next one.
+        sent = not (self._transport.get_write_buffer_size() or self._wire.get_write_buffer_size())
+        accepted = self._reply.status < _REFUSED
+        clean = not (self._lost or self._paused or self._failure)
+        return self.complete and self._keep and sent and accepted and clean
 
     @property
     def is_fresh(self) -> bool:
@@ -86,8 +107,14 @@ class Connection(asyncio.Protocol):
     # An exchange
 
     async def ask(self, head: bytes, body: bytes) -> Reply:
-        """Send a request and wait for the head of its response."""
+        """Send a request and wait for the head of its response.
+
+        Raises:
+            httpx2.ConnectError: The connection was lost before anything was sent.
+        """
         assert self._transport is not None
+        if self._lost or self._transport.is_closing():
+            raise httpx2.ConnectError("the connection was closed before the request")
         self._begin()
         self._transport.write(head)
         if body:
@@ -133,18 +160,30 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = self._wire = transport
+
+    async def secure(self, verify: ssl.SSLContext, name: str) -> None:
+        """Go on over TLS. By itself, because the transport for TLS does not say what the one below has not sent yet."""
+        assert self._wire is not None
+        self._transport = await self._loop.start_tls(self._wire, self, verify, server_hostname=name)
+        if self._transport is None:
+            raise ConnectionAbortedError("the connection was closed in the handshake")
 
     def data_received(self, data: bytes) -> None:
         """The server says something."""
         assert self._transport is not None
-        if self.complete:  # nobody asked
+        if self.complete or self._parser is None:  # nobody asked
             self.abort()
             return
+        self._silent += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx2.RemoteProtocolError(f"not HTTP: {error}"))
+            self.abort()
+            return
+        if self._silent > SILENT_BYTES:
+            self._fail(httpx2.RemoteProtocolError("no end of headers"))
             self.abort()
             return
         if self._ahead > AHEAD_BYTES and not self._paused:
@@ -160,18 +199,19 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed."""
         self._lost = True
+        self._parser = None  # it holds us, as we hold it
         if self.complete:
             return
-        if error is None and self._has_head and self._ends_with_connection:
+        if error is None and self._has_head and not self._lengths:
             self.complete = True
             self._wake()
         else:
             self._fail(httpx2.ReadError(f"the connection was lost: {error or 'closed by the server'}"))
 
     @property
-    def _ends_with_connection(self) -> bool:
-        names = {name.lower() for name, _ in self._reply.headers}
-        return not names & {b"content-length", b"transfer-encoding"}
+    def _lengths(self) -> set[bytes]:
+        """The headers that say how long the body is; none where it ends with the connection."""
+        return _LENGTHS & {name.lower() for name, _ in self._reply.headers}
 
     # What the parser tells
 
@@ -182,22 +222,29 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A whole header."""
         if not self._has_head:  # the trailers of a chunked body are no headers
-            self._reply.headers.append((name, value))
+            self._reply.headers.append((name, value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """The head is there."""
+        assert self._parser is not None
         self._reply.status = self._parser.get_status_code()
         self._has_head = self._reply.status >= _FINAL
+        if self._has_head:
+            self._silent = 0
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body, without the marks of chunks."""
         self._pieces.append(piece)
         self._ahead += len(piece)
+        self._silent = 0
 
     def on_message_complete(self) -> None:
         """The response is whole, or was one that only announces another."""
+        assert self._parser is not None
         if self._has_head:
-            self._keep = self._parser.should_keep_alive()
+            self._silent = 0
+            # With both, one of them is wrong: what comes next may be a rest of this (RFC 9112, section 6.3).
+            self._keep = self._parser.should_keep_alive() and self._lengths != _LENGTHS
             self.complete = True
         else:
             self._reply = Reply()

@@ -53,6 +53,14 @@ _NO_TOOLS = re.compile(
 _OTHER_API = re.compile(r"/v1/responses", re.IGNORECASE)
 _KEYLIKE = re.compile(r"\b(sk|rk|pk|gsk|xai|key)-[A-Za-z0-9_*.\-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
 _MIN_SECRET = 6
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,  # it refuses the tunnel
+    httpx2.LocalProtocolError,
+    httpx2.UnsupportedProtocol,
+)
 
 
 class ContextOverflow(HeadwayError):
@@ -150,8 +158,8 @@ def failure_of(error: "OpenAIError", at: Circumstance) -> Failure:
 
 
 def _was_sent(error: "APIConnectionError") -> bool:
-    """Whether the request may have reached the model: every failure but those to get a connection at all."""
-    return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    """Whether the request may have reached the model: every failure but those to get a connection, or to ask at all."""
+    return not isinstance(error.__cause__, _NEVER_SENT)
 
 
 def failure_of_body(error: Any, at: Circumstance) -> Failure:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from headway.model.connection import Connection
+from headway.model.connection import KEPT_S, Connection
 
 HAPPY_EYEBALLS_S = 0.25
 """Then the next address of a host is tried too (RFC 8305, section 5)."""
@@ -32,8 +32,11 @@ class Transport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, verify: ssl.SSLContext) -> None:
+        verify.set_alpn_protocols(["http/1.1"])
         self._verify = verify
         self._idle: dict[Origin, deque[Connection]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request that has its body in memory, and take the head of its response.
@@ -45,7 +48,9 @@ class Transport(httpx2.AsyncBaseTransport):
         """
         body = await request.aread()
         head = _head_of(request)
-        origin = (request.url.scheme, request.url.host, request.url.port or _PORTS[request.url.scheme])
+        # As it is spelled on the wire: python would spell some names of other scripts otherwise: of another host.
+        host = request.url.raw_host.decode("ascii")
+        origin = (request.url.scheme, host, request.url.port or _PORTS[request.url.scheme])
         connection = self._kept(origin) or await self._opened(origin, request)
         try:
             reply = await connection.ask(head, body)
@@ -67,38 +72,55 @@ class Transport(httpx2.AsyncBaseTransport):
         return None
 
     async def _opened(self, origin: Origin, request: httpx2.Request) -> Connection:
-        scheme, host, port = origin
-        loop = asyncio.get_running_loop()
-        verify, name = (self._verify, host) if scheme == "https" else (None, None)
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop),
-                    host,
-                    port,
-                    ssl=verify,
-                    server_hostname=name,
-                    happy_eyeballs_delay=HAPPY_EYEBALLS_S,
-                )
-                return connection
+                return await self._connected(origin)
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(str(error) or "no connection in time", request=request) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise httpx2.ConnectError(str(error), request=request) from error
+
+    async def _connected(self, origin: Origin) -> Connection:
+        scheme, host, port = origin
+        loop = asyncio.get_running_loop()
+        eyeballs = HAPPY_EYEBALLS_S
+        _, connection = await loop.create_connection(
+            lambda: Connection(loop), host, port, happy_eyeballs_delay=eyeballs
+        )
+        if scheme == "https":
+            try:
+                await connection.secure(self._verify, host)
+            except BaseException:
+                connection.abort()
+                raise
+        return connection
 
     def take_back(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection for the next request, if it is good for one."""
-        idle = self._idle.setdefault(origin, deque())
-        while idle and not idle[0].is_fresh:
-            idle.popleft().abort()
-        if connection.is_reusable:
-            connection.rest()
-            idle.append(connection)
-        else:
+        if self._closed or not connection.is_reusable:
             connection.abort()
+            return
+        connection.rest()
+        self._idle.setdefault(origin, deque()).append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEPT_S, self._close_stale)
+
+    def _close_stale(self) -> None:
+        """Close what has rested too long; the oldest come first."""
+        self._sweep = None
+        for origin, idle in list(self._idle.items()):
+            while idle and not idle[0].is_fresh:
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[origin]
+        if self._idle:
+            self._sweep = asyncio.get_running_loop().call_later(KEPT_S, self._close_stale)
 
     async def aclose(self) -> None:
-        """Close what is idle. What is in use is closed by who reads it."""
+        """Close what is idle. What is in use is closed when it was read."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         for idle in self._idle.values():
             for connection in idle:
                 connection.abort()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
+from headway.domain.ids import AgentId
 from headway.model.adapter import Request
 from headway.model.calibration import Calibration
 from headway.model.client import Model
@@ -107,3 +108,21 @@ async def test_a_proxy_of_the_environment_leads_to_others_and_never_to_this_mach
         "http://models.invalid/v1/chat/completions",
         "/v1/chat/completions",
     ]
+
+
+async def test_a_proxy_that_refuses_costs_nothing(
+    server: Server, model_of: Callable[..., Model], request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", server.url.removesuffix("/v1"))
+    with pytest.raises(TransientError) as raised:
+        await model_of(OPENAI_BASE_URL="https://models.invalid/v1").answer(request_)
+    assert not raised.value.cut_off
+
+
+async def test_a_request_that_cannot_be_sent_costs_nothing(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    with pytest.raises(TransientError) as raised:
+        await model_of().answer(replace(request_, agent=AgentId("an\nagent")))
+    assert not raised.value.cut_off
+    assert not server.asked

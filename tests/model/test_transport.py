@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from headway.model import connection
+from headway.model import connection, transport
 from headway.model.connection import AHEAD_BYTES
 from headway.model.transport import Transport
 
@@ -161,6 +161,18 @@ BODIES = {
     "to be closed": (CLOSING, b"ok", 2),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", b"ok", 2),
     "more than was asked": (OK + OK, b"ok", 2),
+    "closed and more": (CLOSING + OK, b"ok", 2),
+    "two lengths": (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"ok",
+        2,
+    ),
+    "a blank behind a chunk's size": (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2  \r\nok\r\n0\r\n\r\n",
+        b"ok",
+        1,
+    ),
+    "bare line feeds": (b"HTTP/1.1 200 OK\ncontent-length: 2\n\nok", b"ok", 1),
 }
 
 
@@ -188,16 +200,77 @@ async def test_a_body_without_a_length_ends_with_its_connection(client: httpx2.A
         assert (await post(client, at)).content == b"x" * 100_000
 
 
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x-many: 1\r\n"),
+        (b"HTTP/1.1 200 OK\r\nx-one: ", b"x" * 1000),
+        (b"HTTP/1.1 200 ", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x-late: 1\r\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;", b"x" * 1000),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["headers", "a header", "a reason", "trailers", "a chunk's extension", "announcements"],
+)
+async def test_what_never_comes_to_a_body_is_cut_off(client: httpx2.AsyncClient, start: bytes, more: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_on(reader)
+        writer.write(start)
+        while True:
+            writer.write(more * 20)
+            await writer.drain()
+
+    async with listening(talk) as at:
+        with pytest.raises(httpx2.RemoteProtocolError, match="no end of headers"):
+            await post(client, at)
+        await asyncio.wait_for(at.ended.wait(), 10)
+
+
+async def test_idle_connections_are_closed_by_themselves(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "KEPT_S", 0.05)
+    monkeypatch.setattr(transport, "KEPT_S", 0.05)
+    async with listening(for_ever) as at:
+        await post(client, at)
+        await asyncio.wait_for(at.ended.wait(), 10)
+
+
+async def test_what_is_in_flight_when_all_is_closed_is_closed_when_it_was_read() -> None:
+    ours = Transport(httpx2.create_ssl_context())
+    async with listening(for_ever) as at:
+        response = await ours.handle_async_request(httpx2.Request("GET", f"http://127.0.0.1:{at.port}/"))
+        await ours.aclose()
+        assert await response.aread() == b"ok"
+        await asyncio.wait_for(at.ended.wait(), 10)
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "a..b", "x" * 64])
+async def test_a_host_without_address_is_a_failed_connection(client: httpx2.AsyncClient, host: str) -> None:
+    with pytest.raises(httpx2.ConnectError):
+        await client.get(f"http://{host}/")
+
+
+async def test_a_name_of_another_script_is_looked_up_as_it_is_spelled(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    async def looked_up(host: object, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        raise OSError("no such host")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up)
+    with pytest.raises(httpx2.ConnectError):
+        await client.get("https://xn--strae-oqa.invalid/")
+    assert asked == ["xn--strae-oqa.invalid"]
+
+
 async def test_where_nobody_listens_nothing_was_sent(client: httpx2.AsyncClient) -> None:
     async with listening(for_ever) as at:
         pass
     with pytest.raises(httpx2.ConnectError):
         await post(client, at)
-
-
-async def test_a_host_without_address_is_a_failed_connection(client: httpx2.AsyncClient) -> None:
-    with pytest.raises(httpx2.ConnectError):
-        await client.get("http://nobody.invalid/")
 
 
 async def test_who_does_not_shake_hands_in_time_was_sent_nothing(client: httpx2.AsyncClient) -> None:
@@ -245,21 +318,6 @@ async def test_a_connection_that_is_lost_between_two_requests_is_lost_on_the_sec
         await post(client, at)
         with pytest.raises(httpx2.ReadError):
             await post(client, at)
-
-
-async def test_an_answer_that_comes_before_all_was_read_is_heard_and_its_connection_left(
-    client: httpx2.AsyncClient,
-) -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
-        await at.ended.wait()
-
-    async with listening(talk) as at:
-        assert (await post(client, at, b"x" * 50_000_000)).status_code == 413
-        assert (await post(client, at, b"x" * 50_000_000)).status_code == 413
-        assert at.connections == 2
-        at.ended.set()
 
 
 async def test_a_cancelled_exchange_closes_its_connection(client: httpx2.AsyncClient) -> None:
@@ -355,3 +413,27 @@ async def test_a_server_is_believed_only_with_a_certificate(client: httpx2.Async
         async with httpx2.AsyncClient(transport=Transport(trusting), timeout=10) as other:
             assert [(await other.post(url, content=b"x" * 500_000)).text for _ in range(3)] == ["ok"] * 3
         assert at.connections <= 2
+
+
+@pytest.mark.parametrize("status", [200, 413])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_answer_that_comes_before_all_was_read_is_heard_and_its_connection_left(
+    certificate: Path, scheme: str, status: int
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Early\r\ncontent-length: 0\r\n\r\n" % status)
+        await at.ended.wait()
+
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with (
+        listening(talk, serving if scheme == "https" else None) as at,
+        httpx2.AsyncClient(transport=Transport(trusting), timeout=10) as client,
+    ):
+        url = f"{scheme}://127.0.0.1:{at.port}/"
+        assert (await client.post(url, content=b"x" * 50_000_000)).status_code == status
+        assert (await client.post(url, content=b"x" * 50_000_000)).status_code == status
+        assert at.connections == 2
+        at.ended.set()
