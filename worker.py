@@ -36,6 +36,7 @@ from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
+from headway.cli import open_files
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
@@ -318,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--skip-run", action="append", default=[], metavar="NAME", help=SKIP_RUN)
     parser.add_argument(ALLOW_WEAK, action="store_true", help=WEAK)
     options = parser.parse_args(arguments)
+    open_files.allow()
     try:
         settings = Settings.read(os.environ, options.agents, allow_weak=options.allow_weak_sandbox)
         _show(Prompts.load(settings.prompts).told)

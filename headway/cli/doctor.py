@@ -45,6 +45,7 @@ def doctor(
 async def look(home: Path) -> tuple[Finding, ...]:
     """Everything that can be found out about this machine."""
     from headway.agent.model_settings import model_findings
+    from headway.cli import open_files
     from headway.git import ladder
     from headway.sandbox import cgroup
     from headway.sandbox.gates import Gates
@@ -55,11 +56,14 @@ async def look(home: Path) -> tuple[Finding, ...]:
     cages = await asyncio.to_thread(cgroup.Cages.detect)
     levels = await asyncio.to_thread(Levels, (home,), Resources(cages))
     gates = Gates(home / "gates", os.cpu_count() or 1)
+    wanted = os.environ.get("HEADWAY_AGENTS", "")
+    agents = int(wanted) if wanted.isdecimal() else 8 * (os.cpu_count() or 1)
     return (
         *levels.findings(),
         *(cages.findings() if cages else cgroup.lacking()),
         *gates.findings(),
         *Quota.usual(next(place for place in (home, *home.parents) if place.exists())).findings(),
+        *open_files.findings(agents),
         *await asyncio.to_thread(tools),
         *state_folder(home),
         *await asyncio.to_thread(ladder.findings, home),

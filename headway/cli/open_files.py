@@ -1,0 +1,33 @@
+"""How many files and connections a process may hold open. Shells start programs with 1,024, whatever is allowed."""
+
+import resource
+from collections.abc import Iterator
+
+from headway.domain.finding import Finding
+
+ENOUGH = 65_536
+AN_AGENT = 8
+"""What an agent takes at most: its log, locks, a connection to its model, and the pipes and handles of its command."""
+
+OTHERS = 200
+"""What a process takes for itself."""
+
+
+def allow() -> int:
+    """Allow this process, and what it starts, as many as it may have; how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return ENOUGH if soft == resource.RLIM_INFINITY else soft
+
+
+def findings(agents: int) -> Iterator[Finding]:
+    """Whether there are enough for so many agents in one process."""
+    allowed = allow()
+    room = max(0, allowed - OTHERS) // AN_AGENT
+    says = f"{allowed:,} in a process, room for {room:,} agents"
+    state = "good" if room >= agents else "lacking"
+    remedy = "raise the hard limit: ulimit -Hn, LimitNOFILE= of the service, or /etc/security/limits.conf"
+    yield Finding(topic="open files", state=state, says=says, remedy="" if state == "good" else remedy)
