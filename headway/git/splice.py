@@ -80,7 +80,8 @@ class Splice:
             return tree
         if not now:
             return None
-        if now.keys() != before.keys() or any(is_folder(now[n]) != is_folder(before[n]) for n in part.files):
+        stayed = [name for name in part.files if name in now]  # what both sides took away was not there before, too
+        if now.keys() != before.keys() or any(is_folder(now[name]) != is_folder(before[name]) for name in stayed):
             now = in_order(now)
         made = self.write(b"".join(now.values()))
         self.reader.remember(made, now)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from headway.domain.ids import Oid
 from headway.git.changes import entries
@@ -63,6 +63,11 @@ def trees(tmp_path: Path) -> Iterator[_Trees]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(base=_files(), ours=_files(), theirs=_files())
+@example(  # both took the same file away, and one of them also changed a folder beside it
+    base={name: ("100644", "1") for name in ("a/x", "a/y/z", "a0")},
+    ours={name: ("100644", "1") for name in ("a/x", "a/y/z")},
+    theirs={"a/x": ("100644", "1")},
+)
 def test_a_splice_is_the_merge(trees: _Trees, base: Files, ours: Files, theirs: Files) -> None:
     before, trunk, wanted = trees.tree(base), trees.tree(ours), trees.tree(theirs)
     changes = changes_of(entries(trees.repo, before, wanted))
