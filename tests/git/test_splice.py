@@ -64,8 +64,8 @@ def trees(tmp_path: Path) -> Iterator[_Trees]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(base=_files(), ours=_files(), theirs=_files())
 @example(  # both took the same file away, and one of them also changed a folder beside it
-    base={name: ("100644", "1") for name in ("a/x", "a/y/z", "a0")},
-    ours={name: ("100644", "1") for name in ("a/x", "a/y/z")},
+    base=dict.fromkeys(("a/x", "a/y/z", "a0"), ("100644", "1")),
+    ours=dict.fromkeys(("a/x", "a/y/z"), ("100644", "1")),
     theirs={"a/x": ("100644", "1")},
 )
 def test_a_splice_is_the_merge(trees: _Trees, base: Files, ours: Files, theirs: Files) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.temporal_service import TemporalService
@@ -219,8 +220,17 @@ class Script:
         return result
 
     async def until_phase(self, run: WorkflowHandle[Any, Any], phase: str) -> None:
-        """Return when the run says that it is in `phase`."""
-        while (await run.query("status"))["phase"] != phase:  # noqa: ASYNC110 - the server tells when asked
+        """Return when the run says that it is in `phase`.
+
+        A query of a workflow that is in no cache may wait in vain, ten seconds, for a workflow task beside it.
+        """
+        said = ""
+        while said != phase:
+            try:
+                said = (await run.query("status"))["phase"]
+            except RPCError as error:
+                if error.status not in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED}:
+                    raise
             await asyncio.sleep(0.05)
 
     async def until_asked(self, count: int) -> None:
