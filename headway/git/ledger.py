@@ -79,7 +79,17 @@ class Ledger:
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        self._db.executescript(_TABLES)
+        # Two that make the file at once would find it locked, however long they would wait: SQLite does not wait where
+        # a file's journal is changed.
+        until = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._db.executescript(_TABLES)
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.01)
         self._db.execute("INSERT OR IGNORE INTO fact VALUES ('upkeep', ?)", (f"0 {time.time()}",))
 
     def close(self) -> None:

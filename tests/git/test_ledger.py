@@ -1,6 +1,8 @@
 """The ledger says who landed what, and its file may be lost, torn or behind: the trunk's trailers bring it back."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -83,3 +85,18 @@ def test_a_trunk_that_was_set_back_by_hand_takes_its_landings_along(ground: Grou
     assert ground.hub.landed_by(task(1)) == [first]
     third = _land(ground, 1, "c")
     assert ground.hub.landed_by(task(1)) == [first, third]
+
+
+def test_processes_that_land_first_at_the_same_time_all_get_in(tmp_path: Path) -> None:
+    """SQLite asks no busy handler where two connections make a file's journal at once."""
+    at_once = threading.Barrier(8)
+
+    def opened(folder: Path) -> None:
+        at_once.wait()
+        Ledger(folder, Oid("0" * 40)).close()
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(40):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            list(threads.map(opened, [folder] * 8))
