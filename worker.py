@@ -40,7 +40,7 @@ from headway.cli import open_files
 from headway.cli.connect import connect, target_of
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
-from headway.cli.roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK, worker_children
+from headway.cli.roles import AGENTS, ALLOW_WEAK, ROLES, SKIP_RUN, USUAL_AGENTS, WEAK, worker_children
 from headway.cli.supervisor import supervise
 from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
@@ -114,7 +114,7 @@ class Settings:
         return cls(
             home=home_from(env),
             models=models,
-            agents=agents or _number(env, "HEADWAY_AGENTS", 8 * (os.cpu_count() or 1), least=1),
+            agents=agents or _number(env, AGENTS, USUAL_AGENTS, least=1),
             heartbeat_s=_number(env, "HEADWAY_HEARTBEAT_S", DEFAULT_HEARTBEAT_S, least=2),
             audit_s=_number(env, "HEADWAY_AUDIT_S", DEFAULT_AUDIT_S, least=1),
             heavy=_number(env, "HEADWAY_HEAVY", os.cpu_count() or 1, least=1),

@@ -13,6 +13,7 @@ import psutil
 import typer
 
 from headway.cli.home import home_from
+from headway.cli.roles import AGENTS, USUAL_AGENTS
 from headway.domain.errors import UserError
 from headway.domain.finding import Finding, FindingState
 
@@ -56,8 +57,8 @@ async def look(home: Path) -> tuple[Finding, ...]:
     cages = await asyncio.to_thread(cgroup.Cages.detect)
     levels = await asyncio.to_thread(Levels, (home,), Resources(cages))
     gates = Gates(home / "gates", os.cpu_count() or 1)
-    wanted = os.environ.get("HEADWAY_AGENTS", "")
-    agents = int(wanted) if wanted.isdecimal() else 8 * (os.cpu_count() or 1)
+    wanted = os.environ.get(AGENTS, "").strip()
+    agents = int(wanted) if wanted.isdecimal() else USUAL_AGENTS
     return (
         *levels.findings(),
         *(cages.findings() if cages else cgroup.lacking()),

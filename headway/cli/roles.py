@@ -1,5 +1,6 @@
 """The worker processes of one machine, as children of a supervisor."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ from headway.cli.child import Child
 ROLES = ("workflows", "planning", "agents")
 """In the order they start. Apart, because a blocking call of one must not starve another's heartbeats."""
 
-SKIP_RUN = "After an upgrade: start although this run does not fit; it stands still until the old version is back."
+AGENTS = "HEADWAY_AGENTS"
+USUAL_AGENTS = 8 * (os.cpu_count() or 1)
+"""Agents at work at once where nobody says otherwise: they mostly wait for their model."""
 
+SKIP_RUN = "After an upgrade: start although this run does not fit; it stands still until the old version is back."
 
 ALLOW_WEAK = "--allow-weak-sandbox"
 WEAK = "Start also where commands of a model cannot be walled in; `headway doctor` says what that means."

@@ -24,6 +24,8 @@ CREATE INDEX IF NOT EXISTS by_task ON landed (task);
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT);
 """
 _BUSY_S = 30.0
+_PRIMARY = 0xFF
+"""The part of a result code that says what it is about (sqlite.org/rescode.html)."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,14 @@ class Ledger:
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        # Two that make the file at once would find it locked, however long they would wait: SQLite does not wait where
-        # a file's journal is changed.
+        # SQLite itself does not wait where a file's journal is changed, as when two make the file at once.
         until = time.monotonic() + _BUSY_S
         while True:
             try:
                 self._db.executescript(_TABLES)
                 break
-            except sqlite3.OperationalError:
-                if time.monotonic() >= until:
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                     raise
                 time.sleep(0.01)
         self._db.execute("INSERT OR IGNORE INTO fact VALUES ('upkeep', ?)", (f"0 {time.time()}",))

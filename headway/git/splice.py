@@ -80,7 +80,8 @@ class Splice:
             return tree
         if not now:
             return None
-        stayed = [name for name in part.files if name in now]  # what both sides took away was not there before, too
+        # What both sides took away is in neither.
+        stayed = part.files.keys() & now.keys()
         if now.keys() != before.keys() or any(is_folder(now[name]) != is_folder(before[name]) for name in stayed):
             now = in_order(now)
         made = self.write(b"".join(now.values()))

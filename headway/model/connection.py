@@ -71,6 +71,13 @@ class Connection(asyncio.Protocol):
 
     # What the pool asks
 
+    async def secure(self, verify: ssl.SSLContext, name: str) -> None:
+        """Go on over TLS. By itself, because the transport for TLS does not say what the one below has not sent yet."""
+        assert self._wire is not None
+        self._transport = await self._loop.start_tls(self._wire, self, verify, server_hostname=name)
+        if self._transport is None:
+            raise ConnectionAbortedError("the connection was closed in the handshake")
+
     @property
     def is_reusable(self) -> bool:
         """Whether the last exchange is over and left the connection open and clean."""
@@ -161,13 +168,6 @@ class Connection(asyncio.Protocol):
         """The connection stands."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = self._wire = transport
-
-    async def secure(self, verify: ssl.SSLContext, name: str) -> None:
-        """Go on over TLS. By itself, because the transport for TLS does not say what the one below has not sent yet."""
-        assert self._wire is not None
-        self._transport = await self._loop.start_tls(self._wire, self, verify, server_hostname=name)
-        if self._transport is None:
-            raise ConnectionAbortedError("the connection was closed in the handshake")
 
     def data_received(self, data: bytes) -> None:
         """The server says something."""

@@ -83,10 +83,8 @@ class Transport(httpx2.AsyncBaseTransport):
     async def _connected(self, origin: Origin) -> Connection:
         scheme, host, port = origin
         loop = asyncio.get_running_loop()
-        eyeballs = HAPPY_EYEBALLS_S
-        _, connection = await loop.create_connection(
-            lambda: Connection(loop), host, port, happy_eyeballs_delay=eyeballs
-        )
+        made = loop.create_connection(lambda: Connection(loop), host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_S)
+        _, connection = await made
         if scheme == "https":
             try:
                 await connection.secure(self._verify, host)
@@ -153,7 +151,7 @@ def _head_of(request: httpx2.Request) -> bytes:
     """Request line and headers.
 
     Raises:
-        httpx2.LocalProtocolError: One of them would end its line, as a key does that was pasted with a newline.
+        httpx2.LocalProtocolError: One of them would end its line, and begin a header or a request of its own.
         httpx2.UnsupportedProtocol: The address is of another scheme than HTTP.
     """
     if request.url.scheme not in _PORTS:
