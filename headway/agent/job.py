@@ -20,11 +20,11 @@ from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.work import WorkerDone, WorkOrder
-from headway.git.boot import boot_id
 from headway.git.hub import Hub
 from headway.git.snapshot import Snapshot, newest, snapshot
 from headway.git.workspace import NotSaved, Workspace
 from headway.git.workspaces import Workspaces
+from headway.system.boot import boot_id
 from headway.trace.agent_log import AgentLog
 from headway.trace.log_store import LogStore
 

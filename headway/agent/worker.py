@@ -30,13 +30,13 @@ from headway.domain.ids import RunName
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskSpec
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
-from headway.git.boot import boot_id
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
+from headway.system.boot import boot_id
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore

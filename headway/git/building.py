@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Self
 
 from headway.domain.ids import Oid
 from headway.git import overlay, private_git
-from headway.git.boot import boot_id
 from headway.git.changes import differing, refresh
-from headway.git.files import delete, write_whole
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.layers import flatten
 from headway.git.repo import Repo
 from headway.git.warmth import SetupDone, setup_key
+from headway.system.boot import boot_id
+from headway.system.files import delete, write_whole
 
 if TYPE_CHECKING:
     from headway.git.generations import Generation

@@ -8,11 +8,11 @@ from headway.domain.ids import Oid
 from headway.git import overlay
 from headway.git.building import catch_up
 from headway.git.changes import Scan, scan
-from headway.git.files import delete
 from headway.git.generations import Generation
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.repo import Repo
 from headway.git.upper import EVERYTHING, changed_names
+from headway.system.files import delete
 
 _ONE_BY_ONE = 200
 """Names up to which git is asked for each; for more it looks at all files, which costs the same then."""

@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import Oid
 from headway.git import overlay
-from headway.git.boot import boot_id
 from headway.git.building import Build
-from headway.git.files import delete, locked
 from headway.git.hub import Hub
 from headway.git.warmth import SetupDone, setup_key
+from headway.system.boot import boot_id
+from headway.system.files import delete, locked
 
 BEHIND = 25
 """Commits of the trunk after which the next workspace is worth a new generation."""

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, reading
-from headway.git.files import locked, sync_folder, write_whole
 from headway.git.landed import LandedCommit, landed_since
 from headway.git.ledger import Ledger
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
+from headway.system.files import locked, sync_folder, write_whole
 
 TRUNK = "refs/heads/main"
 NOBODY = "Headway <headway@localhost>"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headway.git import overlay
-from headway.git.files import delete
+from headway.system.files import delete
 
 
 def flatten(layers: Sequence[Path], into: Path) -> None:

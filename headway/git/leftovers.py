@@ -11,12 +11,12 @@ from typing import Literal
 
 from headway.domain.errors import HeadwayError
 from headway.domain.ids import AgentId, key_of
-from headway.git.files import delete
 from headway.git.generations import discard
 from headway.git.overlay import unmount_below
 from headway.git.snapshot import snapshot
 from headway.git.standing import Owner, is_alive, load_owner
 from headway.git.workspaces import Workspaces
+from headway.system.files import delete
 
 Kind = Literal["workspace", "check", "set aside", "rest", "generation", "pool"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.files import sync_folder
 from headway.git.objects import digest_of
+from headway.system.files import sync_folder
 
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _QUICK = 1

@@ -4,8 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from headway.git.files import delete
 from headway.git.repo import GitError, Repo
+from headway.system.files import delete
 
 _KEPT = 8
 """More would only hold disk: as many are needed as end before the next one begins."""

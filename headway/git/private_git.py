@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.files import delete, write_whole
 from headway.git.repo import Repo
+from headway.system.files import delete, write_whole
 
 _HALF_DONE = (
     "MERGE_HEAD",

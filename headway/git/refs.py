@@ -11,8 +11,8 @@ import psutil
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.git.files import sync_folder
 from headway.git.repo import GitError, Repo
+from headway.system.files import sync_folder
 
 _STALE_S = 2.0
 _TRIES = 3

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headway.domain.ids import AgentId, Oid
-from headway.git.files import write_whole
 from headway.git.merging import Conflict
 from headway.git.splice import Change
+from headway.system.files import write_whole
 
 _ALIVE = "alive"
 

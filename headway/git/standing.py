@@ -7,7 +7,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import AgentId, Oid, RunName
-from headway.git.files import write_whole
+from headway.system.files import write_whole
 
 
 class Owner(BaseModel):

@@ -12,11 +12,11 @@ from headway.domain.ids import Oid
 from headway.git import private_git
 from headway.git.changes import Changes, Scan, changes_between
 from headway.git.checkout import Checkout, LayeredFiles
-from headway.git.files import locked, make_writable
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.repo import GitError, Repo
 from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing
 from headway.git.warmth import SetupDone, setup_key
+from headway.system.files import locked, make_writable
 
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
 

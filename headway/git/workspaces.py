@@ -7,16 +7,16 @@ from pathlib import Path
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
 from headway.git import overlay, private_git, snapshot
-from headway.git.boot import boot_id
 from headway.git.changes import Scan
 from headway.git.checkout import Checkout, LayeredFiles, LooseFiles
-from headway.git.files import delete, locked
 from headway.git.generations import Generation, Generations
 from headway.git.hub import TRUNK, Hub
 from headway.git.ladder import Rung, rung_for
 from headway.git.pool import Pool
 from headway.git.standing import Owner, load_owner, name_of_process, store_owner
 from headway.git.workspace import NotSaved, Workspace
+from headway.system.boot import boot_id
+from headway.system.files import delete, locked
 
 
 class Workspaces:

@@ -1,0 +1,1 @@
+"""The operating system, once: whole files and their syncs, locks, the identity of processes, this boot."""
