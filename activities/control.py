@@ -1,6 +1,7 @@
 """What the user holds back, brought into running activities: each process asks the runs that it serves every 2 s."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from headway.domain.ids import AgentId, RunName, run_of
 T = TypeVar("T")
 
 ASK_EVERY_S = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class ControlSource(Protocol):
@@ -92,7 +95,7 @@ class ControlWatch:
         try:
             if run.asking is None:
                 # The first answer before the first step: an agent that is picked up while it is paused does not start.
-                run.control = await self._source.control(name) or run.control
+                await self._look(name, run)
                 run.asking = run.asking or asyncio.create_task(self._ask(name, run))
             yield run
         finally:
@@ -101,20 +104,35 @@ class ControlWatch:
                 del self._runs[name]
                 if run.asking is not None:
                     run.asking.cancel()
+                if self._ways is not None:
+                    self._ways.forget(name)
 
     async def _ask(self, name: RunName, run: _Watched) -> None:
         while True:
             await asyncio.sleep(self._every_s)
             await self._tell(name)
+            await self._look(name, run)
+
+    async def _look(self, name: RunName, run: _Watched) -> None:
+        """Read the record. A read that fails is repeated with the next round; until then the last record holds."""
+        try:
             found = await self._source.control(name)
-            if found is not None and found.version > run.control.version:
-                run.control = found
-                async with run.changed:
-                    run.changed.notify_all()
+        except Exception:
+            # Of whatever kind: without this loop no agent of the run would hear of a pause again.
+            logger.warning("the control record of run %s cannot be read; it is read again", name, exc_info=True)
+            return
+        if found is not None and found.version > run.control.version:
+            run.control = found
+            async with run.changed:
+                run.changed.notify_all()
 
     async def _tell(self, name: RunName) -> None:
-        if self._ways is not None:
-            await self._ways.tell(name)
+        """Tell the run of its models. A failure is repeated with the next round, and never keeps back the record."""
+        try:
+            if self._ways is not None:
+                await self._ways.tell(name)
+        except Exception:
+            logger.warning("run %s cannot be told of its models; it is told again", name, exc_info=True)
 
 
 async def _until_stopped(run: _Watched, agent: AgentId) -> None:

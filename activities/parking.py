@@ -54,6 +54,10 @@ class Ways:
             if self._is_due(parking, told.get(parking.place)) and await self._line.tell_parking(run, parking):
                 told[parking.place] = parking
 
+    def forget(self, run: RunName) -> None:
+        """Forget what a run was told, once no agent of it is at work here: another run may have its name later."""
+        self._told.pop(run, None)
+
     def _is_due(self, parking: Parking, known: Parking | None) -> bool:
         if known is not None and not parking.follows(known):
             return False

@@ -1,0 +1,106 @@
+"""Orders reach the agents of a process whatever a read of the record, or the telling of parkings, runs into."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from activities.control import ControlWatch
+from activities.parking import Ways
+from activities.pulse import Beat
+from headway.domain.control import Control, Hold
+from headway.domain.errors import Parked, TransientError
+from headway.domain.ids import AgentId, RunName
+from headway.domain.parking import Parking
+from headway.domain.work import WorkerSuspended
+
+RUN, AGENT = RunName("r"), AgentId("r/root-1/1.0-2")
+PAUSED = Control(version=1, paused={AgentId("r"): Hold(who="", why="lunch", at=0.0)})
+SUSPENDED = WorkerSuspended(why="paused")
+FAULTS = [TransientError("the file cannot be read"), OSError(116, "Stale file handle"), ValueError("not JSON")]
+PLACES = ["control", "gates", "parkings", "tell_parking"]
+NEWS = Parking(endpoint="http://here/v1", model="m", generation=1, parked=True, since=0.0, until=2e9)
+
+
+@dataclass
+class World:
+    """A run, and the gates of this process; `faults` are raised, one at each call of their place."""
+
+    record: Control = field(default_factory=Control)
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+    told: list[Parking] = field(default_factory=list)
+    known: tuple[Parking, ...] = ()
+
+    def _fail(self, place: str) -> None:
+        if self.faults.get(place):
+            raise self.faults[place].pop()
+
+    async def control(self, run: RunName) -> Control | None:
+        self._fail("control")
+        return self.record
+
+    def gates(self, run: RunName) -> tuple[Parking, ...]:
+        self._fail("gates")
+        return (NEWS,)
+
+    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+        self._fail("parkings")
+        return self.known
+
+    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+        self._fail("tell_parking")
+        self.told.append(parking)
+        return True
+
+    def watch(self) -> ControlWatch:
+        return ControlWatch(self, Ways(_Gates(self), self, lambda: 1e9), every_s=0.01)
+
+
+@dataclass
+class _Gates:
+    world: World
+
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        return self.world.gates(run)
+
+
+async def steps(step: Beat) -> WorkerSuspended:
+    """A worker that works until it is stopped."""
+    while True:
+        step("works")
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_pause_reaches_an_agent_after_any_failed_read(place: str, fault: Exception) -> None:
+    world = World(faults={place: [fault, fault]})
+    work = asyncio.ensure_future(world.watch().held_to(AGENT, lambda _: None, steps, SUSPENDED))
+    async with asyncio.timeout(10):
+        while world.faults[place]:  # noqa: ASYNC110 - told by the world
+            await asyncio.sleep(0.005)
+    assert not work.done(), "a failed read stops nobody"
+    world.record = PAUSED
+    found = await asyncio.wait_for(work, 10)
+    assert found.why == "paused"
+
+
+async def test_a_failed_telling_does_not_replace_the_park() -> None:
+    async def refused(step: Beat) -> WorkerSuspended:
+        raise Parked("closed", 2e9, 900)
+
+    world = World(faults={"gates": [FAULTS[0]]})
+    with pytest.raises(Parked):
+        await world.watch().held_to(AGENT, lambda _: None, refused, SUSPENDED)
+
+
+async def test_a_run_of_the_same_name_is_told_again() -> None:
+    async def done(step: Beat) -> WorkerSuspended:
+        await asyncio.sleep(0.05)
+        return SUSPENDED
+
+    world = World()
+    watch = world.watch()
+    for told in (1, 2):
+        await watch.held_to(AGENT, lambda _: None, done, SUSPENDED)
+        assert len(world.told) == told
