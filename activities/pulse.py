@@ -1,7 +1,6 @@
 """Heartbeats, and what an activity's failure means to Temporal: the two things every activity of ours shares."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,13 +10,12 @@ from typing import ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.tries import Tries
 from headway.domain.errors import LeaseLost, TransientError, UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUG_TRIES = 20
-"""How often in a row one process sees an activity fail for an unknown reason before that is taken for its end."""
 PASSING_FAULT_S = 3.0
 """How long a fault that says nothing of itself is given to pass."""
 
@@ -57,7 +55,7 @@ def _interval() -> float:
 
 def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """Turn the errors of the domain into Temporal's words: who retries, and after how long."""
-    bugs: Counter[str] = Counter()
+    tries = Tries()
 
     @wraps(effect)
     async def told(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,21 +63,22 @@ def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
         try:
             result = await effect(*args, **kwargs)
         except UserError as error:
+            tries.ended(this)
             raise ApplicationError(str(error), type="UserError", non_retryable=True) from error
         except TransientError as error:
+            tries.ended(this)
             raise ApplicationError(str(error), type="TransientError", next_retry_delay=_delay(error.delay_s)) from error
         except LeaseLost as error:
             # Retryable on purpose: if this is the attempt that counts, its successor takes a newer lease and goes on;
             # if it is not, nobody hears of it.
+            tries.ended(this)
             raise ApplicationError(str(error), type="LeaseLost") from error
         except Exception as error:
             # A bug of ours, or of what we stand on. Often it passes with its cause, such as a full disk; one that does
             # not must end in a handoff and not be tried again all night.
-            bugs[this] += 1
-            final = bugs[this] >= BUG_TRIES
             text = f"{type(error).__name__}: {error}"
-            raise ApplicationError(text, type=type(error).__name__, non_retryable=final) from error
-        bugs.pop(this, None)
+            raise ApplicationError(text, type=type(error).__name__, non_retryable=tries.failed(this)) from error
+        tries.ended(this)
         return result
 
     return told
