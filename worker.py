@@ -37,7 +37,7 @@ from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
 from headway.cli import open_files
-from headway.cli.connect import connect, target_of
+from headway.cli.connect import connect, target_of, worker_identity
 from headway.cli.home import home_from
 from headway.cli.leaving import leave
 from headway.cli.roles import AGENTS, ALLOW_WEAK, ROLES, SKIP_RUN, USUAL_AGENTS, WEAK, worker_children
@@ -305,7 +305,7 @@ async def _patient_client(home: Path) -> Client:
     """A client, whenever the service comes back: a worker process that is restarted may be up before it."""
     while True:
         try:
-            return await connect(target_of(home))
+            return await connect(target_of(home), identity=worker_identity())
         except UserError as error:
             print(error, file=sys.stderr, flush=True)  # noqa: T201 - to its log
             await asyncio.sleep(CONNECT_EVERY_S)

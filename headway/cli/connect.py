@@ -1,14 +1,12 @@
 """The way to the Temporal service: which one, and a client for it."""
 
 import asyncio
-import os
 import re
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
@@ -21,6 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
+from headway.system.boot import boot_id
+from headway.system.process import Process
 
 WORKFLOW_QUEUE = "headway"
 AGENT_QUEUE = "headway-agents"
@@ -28,6 +28,9 @@ AGENT_QUEUE = "headway-agents"
 CONNECT_S = 10.0
 POLL_S = 75.0
 """A poller is heard of at least this often: a long poll takes 60 s."""
+
+
+_IDENTITY = r"(?P<pid>\d+)@.* \((?P<start>\d+), (?P<boot>[^)]*)\)"
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,24 @@ async def has_worker(client: Client, queue: str = WORKFLOW_QUEUE) -> bool:
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
     )
-    return any(_lives(poller) for poller in answer.pollers)
+    return any(lives(poller) for poller in answer.pollers)
 
 
-def _lives(poller: PollerInfo) -> bool:
-    """The service remembers pollers for minutes after they died, so one of this machine is looked up by its id."""
-    if time.time() - poller.last_access_time.seconds > POLL_S:
-        return False
-    found = re.search(rf"(\d+)@{re.escape(socket.gethostname())}\b", poller.identity)
-    return found is None or int(found[1]) == os.getpid() or psutil.pid_exists(int(found[1]))
+def worker_identity() -> str:
+    """How a worker process names itself to the service, so that a client of this machine can tell whether it lives."""
+    own = Process.own()
+    return f"{own.pid}@{socket.gethostname()} ({own.start}, {own.boot})"
+
+
+def lives(poller: PollerInfo) -> bool:
+    """Whether a worker process still polls.
+
+    The service remembers pollers for minutes after they died, so one of this machine is looked up.
+    """
+    found = re.fullmatch(_IDENTITY, poller.identity)
+    if found is not None and found["boot"] == boot_id():
+        return Process(pid=int(found["pid"]), start=int(found["start"]), boot=found["boot"]).alive
+    return time.time() - poller.last_access_time.seconds <= POLL_S
 
 
 def _reason(error: BaseException) -> str:

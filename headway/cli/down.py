@@ -1,6 +1,5 @@
 """`headway down`: stops what `headway up` started."""
 
-import os
 import signal
 import time
 
@@ -20,7 +19,7 @@ def down() -> None:
     if state is None:
         typer.echo(f"Nothing is running for {home}.")
         return
-    os.kill(state.pid, signal.SIGTERM)
+    state.process.send(signal.SIGTERM)
     deadline = time.monotonic() + WITHIN_S
     while state.alive:
         if time.monotonic() > deadline:

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from headway.cli.child import Child, Started, start_child, tail
 from headway.cli.supervisor_state import ChildState, SupervisorState, claim, write_state
 from headway.domain.errors import UserError
+from headway.system.process import Process
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
@@ -72,7 +71,6 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._why: UserError | None = None
         self._signalled = False
-        self._born = psutil.Process().create_time()
 
     async def __aenter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -219,7 +217,7 @@ class Supervisor:
         self._ended.set()
 
     def _write(self) -> None:
-        state = SupervisorState(pid=os.getpid(), born=self._born, facts=self._facts, children=self._states)
+        state = SupervisorState(process=Process.own(), facts=self._facts, children=self._states)
         write_state(self.home, self.name, state)
 
 

@@ -4,10 +4,10 @@ import fcntl
 import os
 from pathlib import Path
 
-import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.domain.errors import UserError
+from headway.system.process import Process
 
 
 class ChildState(BaseModel):
@@ -25,25 +25,24 @@ class SupervisorState(BaseModel):
     """What a living supervisor says of itself. Holds nothing of anyone's environment.
 
     Attributes:
-        born: When the process started, by psutil: tells it from a later process of the same id.
+        process: The supervisor's own process.
         facts: What the starter wants others to know, such as the service's address.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    pid: int
-    born: float
+    process: Process
     facts: dict[str, str] = {}
     children: dict[str, ChildState] = {}
 
     @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
     def alive(self) -> bool:
-        """Whether the supervisor that wrote this still runs."""
-        try:
-            process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.born) < 1
-        except psutil.Error:
-            return False
+        """The supervisor that wrote this still runs."""
+        return self.process.alive
 
 
 def read_state(home: Path, name: str = "supervisor") -> SupervisorState | None:

@@ -14,7 +14,7 @@ from headway.domain.ids import AgentId, key_of
 from headway.git.generations import discard
 from headway.git.overlay import unmount_below
 from headway.git.snapshot import snapshot
-from headway.git.standing import Owner, is_alive, load_owner
+from headway.git.standing import Owner, load_owner
 from headway.git.workspaces import Workspaces
 from headway.system.files import delete
 
@@ -83,7 +83,8 @@ def reclaim(places: Workspaces, left: Leftover) -> str:
 def _home(home: Path, has_ended: Callable[[AgentId], bool]) -> Leftover | None:
     owner = load_owner(home)
     if key_of(owner.task).startswith(_CHECK):
-        return None if is_alive(owner.process) else Leftover("check", home, owner)
+        at_work = owner.process is not None and owner.process.alive
+        return None if at_work else Leftover("check", home, owner)
     if not has_ended(owner.task) or _is_held(home / _STEP_LOCK):
         return None
     return Leftover("set aside" if _STALE.fullmatch(home.name) else "workspace", home, owner)

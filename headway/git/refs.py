@@ -12,13 +12,18 @@ import psutil
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git.repo import GitError, Repo
+from headway.system.boot import ticks_now
 from headway.system.files import sync_folder
+from headway.system.process import look
 
 _STALE_S = 2.0
 _TRIES = 3
 _DIGITS = (40, 64)
 _NO_REFS = frozenset({"cat-file", "commit-graph", "pack-objects", "read-tree", "repack", "update-index", "write-tree"})
 """What works for long and takes no lock of a ref."""
+
+_sights: dict[Path, tuple[tuple[int, int], int]] = {}
+"""Lock files of others: inode and time of change, and when this process first saw them so."""
 
 _log = logging.getLogger(__name__)
 
@@ -119,29 +124,39 @@ def _clear_stale_lock(path: Path) -> None:
     """Remove the lock of a git process that was killed.
 
     Our own processes are not alive, because we hold the lock that guards the ref. What is left is somebody who pushes
-    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, and is older than
-    every git that works in the hub, has no holder. Whether somebody has the file open says nothing: a git that holds a
-    lock closes it.
+    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, while no git works in
+    the hub that was there when it was first seen, has no holder. Whether somebody has the file open says nothing: a git
+    that holds a lock closes it.
 
     Raises:
         TransientError: A git that may hold it works in the hub.
     """
     try:
         seen = path.stat()
-        until = time.monotonic() + _STALE_S
+        first_seen, until = _first_sight(path, seen), time.monotonic() + _STALE_S
         while time.monotonic() < until:
             if _changed(path, seen):
                 return
             time.sleep(0.05)
         git_dir = next(above for above in path.parents if (above / "objects").is_dir())
-        living = _gits_in(git_dir, seen.st_mtime)
+        living = _gits_in(git_dir, first_seen)
         if living:
             raise TransientError(f"{path} is held by git, process {living[0]}; end it if it does not end itself")
         if not _changed(path, seen):
             path.unlink()
+            del _sights[path]
             _log.warning("%s was left by a git that is gone; it is removed", path)
     except FileNotFoundError:
         return
+
+
+def _first_sight(path: Path, seen: os.stat_result) -> int:
+    """When this process first saw this lock file, in ticks since boot; the file's own time moves with the clock."""
+    noted, ticks = _sights.get(path, ((0, 0), 0))
+    if noted != (seen.st_ino, seen.st_mtime_ns):
+        ticks = ticks_now()
+        _sights[path] = ((seen.st_ino, seen.st_mtime_ns), ticks)
+    return ticks
 
 
 def _changed(path: Path, seen: os.stat_result) -> bool:
@@ -149,12 +164,14 @@ def _changed(path: Path, seen: os.stat_result) -> bool:
     return (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns)
 
 
-def _gits_in(git_dir: Path, since: float) -> list[int]:
-    """Processes of git that were started in `git_dir` or for it before `since`, and may hold a ref."""
+def _gits_in(git_dir: Path, until: int) -> list[int]:
+    """Processes of git that work in `git_dir` or for it, may hold a ref, and started by `until` (ticks since boot)."""
     found = []
-    for process in psutil.process_iter(["name", "create_time"]):
-        # Whoever holds a lock file was there when it was made; the clocks of the two differ by less than a second.
-        if not (process.info["name"] or "").startswith("git") or process.info["create_time"] > since + 1:
+    for process in psutil.process_iter(["name"]):
+        if not (process.info["name"] or "").startswith("git"):
+            continue
+        seen = look(process.pid)
+        if seen is None or seen.start > until:
             continue
         with suppress(psutil.Error, OSError):
             words = process.cmdline()

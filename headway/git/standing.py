@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.system.files import write_whole
+from headway.system.process import Process
 
 
 class Owner(BaseModel):
@@ -19,7 +19,7 @@ class Owner(BaseModel):
         rebuilt_from: The snapshot that it was rebuilt from; None when there was none.
         base: The trunk commit that the files stood on at first. As long as nothing else is noted they still do.
         generation: The generation whose layers the files lie on; None for files that lie by themselves.
-        process: Which process opened it last, as `name_of_process` tells it.
+        process: The process that opened it last.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,7 +33,7 @@ class Owner(BaseModel):
     rebuilt_from: Oid | None = None
     base: Oid
     generation: int | None = None
-    process: str = ""
+    process: Process | None = None
 
 
 class Move(BaseModel):
@@ -109,20 +109,6 @@ class Standing(BaseModel):
 
 
 Move.model_rebuild()
-
-
-def name_of_process(pid: int) -> str:
-    """What tells a process from every other of this boot; empty when it is gone."""
-    try:
-        return f"{pid}:{psutil.Process(pid).create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return ""
-
-
-def is_alive(process: str) -> bool:
-    """Whether the process of that name still runs."""
-    pid = process.partition(":")[0]
-    return bool(process) and pid.isdigit() and name_of_process(int(pid)) == process
 
 
 def load_owner(home: Path) -> Owner:

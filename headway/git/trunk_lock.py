@@ -12,7 +12,9 @@ import signal
 import time
 from pathlib import Path
 
-import psutil
+from pydantic import ValidationError
+
+from headway.system.process import Process
 
 PATIENCE_S = 10.0
 _LOOK_S = 0.25
@@ -30,7 +32,7 @@ class TrunkLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._me = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+        self._me = {"process": Process.own().model_dump()}
         self._seen: tuple[bytes, float] = (b"", 0.0)
         self._looked = 0.0
         self._beaten = 0.0
@@ -82,19 +84,23 @@ class TrunkLock:
             self._seen = (note, now)
             return
         said = _note(note)
-        if now - self._seen[1] < PATIENCE_S or "pid" not in said:
+        if now - self._seen[1] < PATIENCE_S:
             return
         self._seen = (b"", 0.0)
-        try:
-            holder = psutil.Process(int(said["pid"]))
-            if holder.create_time() == said["started"] and holder.pid != os.getpid():
-                _log.warning("process %s holds the trunk's lock and does not move: it is killed", holder.pid)
-                holder.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            return
+        holder = _holder(said)
+        if holder is not None and holder.alive and holder.pid != os.getpid():
+            _log.warning("process %s holds the trunk's lock and does not move: it is killed", holder.pid)
+            holder.send(signal.SIGKILL)
 
 
-def _note(read: bytes) -> dict[str, str | int | float]:
+def _holder(said: dict[str, object]) -> Process | None:
+    try:
+        return Process.model_validate(said.get("process"))
+    except ValidationError:
+        return None
+
+
+def _note(read: bytes) -> dict[str, object]:
     try:
         found = json.loads(read)
     except ValueError:

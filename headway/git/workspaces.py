@@ -1,6 +1,5 @@
 """All workspaces of a run: made, found again after a kill, set aside after a crash of the machine, removed."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from headway.git.generations import Generation, Generations
 from headway.git.hub import TRUNK, Hub
 from headway.git.ladder import Rung, rung_for
 from headway.git.pool import Pool
-from headway.git.standing import Owner, load_owner, name_of_process, store_owner
+from headway.git.standing import Owner, load_owner, store_owner
 from headway.git.workspace import NotSaved, Workspace
 from headway.system.boot import boot_id
 from headway.system.files import delete, locked
+from headway.system.process import Process
 
 
 class Workspaces:
@@ -63,7 +63,7 @@ class Workspaces:
         checkout = self.checkout(home, before)
         if checkout is None or not checkout.ready():
             return None
-        kept = before.model_copy(update={"lease": lease, "process": name_of_process(os.getpid())})
+        kept = before.model_copy(update={"lease": lease, "process": Process.own()})
         store_owner(home, kept)
         workspace = Workspace(home, self.hub, kept, checkout)
         with workspace.held():
@@ -90,7 +90,7 @@ class Workspaces:
             boot_id=boot_id(),
             rebuilt=lost,
             base=at or self.hub.tip(),
-            process=name_of_process(os.getpid()),
+            process=Process.own(),
         )
         saved = snapshot.newest(self.hub, task)
         if saved is not None and saved.attempt == attempt:

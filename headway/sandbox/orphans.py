@@ -11,6 +11,8 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+from headway.system.process import look
+
 _PR_SET_CHILD_SUBREAPER = 36
 _EVERY_S = 0.5
 _FORGOTTEN_S = 5.0
@@ -68,8 +70,7 @@ def _dead_children() -> list[tuple[int, int, int]]:
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
             for pid in (task / "children").read_bytes().split():
-                with contextlib.suppress(OSError):
-                    fields = Path(f"/proc/{int(pid)}/stat").read_bytes().rpartition(b")")[2].split()
-                    if fields[0] == b"Z":
-                        found.append((int(pid), int(fields[19]), int(fields[3])))
+                seen = look(int(pid))
+                if seen is not None and seen.state == "Z":
+                    found.append((int(pid), seen.start, seen.session))
     return found

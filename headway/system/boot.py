@@ -1,5 +1,10 @@
-"""Which boot of the machine this is: files that an earlier one wrote may have been emptied by a crash."""
+"""The boot of the machine, and time since it: neither changes when the clock is set."""
 
+import os
+import subprocess
+import sys
+import time
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -7,6 +12,19 @@ import psutil
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+@cache
 def boot_id() -> str:
-    """What tells this boot of the machine from every other."""
-    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else str(int(psutil.boot_time()))
+    """Identity of this boot. Files that an earlier boot wrote may have been emptied by a crash."""
+    if _BOOT_ID.exists():
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    if sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, check=False)
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    return str(int(psutil.boot_time()))
+
+
+def ticks_now() -> int:
+    """Clock ticks since boot, suspended time included: the unit and the origin of a process's start."""
+    clock = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+    return int(time.clock_gettime(clock) * os.sysconf("SC_CLK_TCK"))

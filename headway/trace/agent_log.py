@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Self, get_args
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.domain.events import LOG_VERSION, Event, EventType, Role
 from headway.domain.ids import AgentId, parent_of, run_of
+from headway.system.boot import boot_id
 from headway.trace.blobs import Blobs, plain
 from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
 from headway.trace.fence import fence_of
@@ -77,7 +78,7 @@ class AgentLog:
         if torn:
             self._cut(torn)
         self.lease += 1
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id()}
         self._write(self._event("agent.lease", who))
 
     def _read(self) -> None:
@@ -310,10 +311,3 @@ def _read_from(fd: int, start: int) -> bytes:
         parts.append(part)
         start += len(part)
     return b"".join(parts)
-
-
-def _boot_id() -> str:
-    """Names the current boot of this machine; empty where there is no such name."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return ""

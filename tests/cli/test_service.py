@@ -2,21 +2,26 @@
 
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from headway.cli.connect import connect, has_worker, target_of
+from headway.cli.connect import connect, has_worker, lives, target_of, worker_identity
 from headway.cli.service import Service
 from headway.cli.service_settings import Namespace, ServiceSettings
 from headway.cli.supervisor import Supervisor
 from headway.cli.temporal_cli import TemporalCli, find_cli
 from headway.domain.errors import UserError
+from headway.system.boot import boot_id
+from headway.system.process import Process
 
 
 @pytest.fixture
@@ -184,3 +189,14 @@ async def test_an_unknown_namespace_is_told(service: Service, home: Path, monkey
         monkeypatch.setenv("TEMPORAL_ADDRESS", service.settings.address)
         with pytest.raises(UserError, match="has no namespace 'elsewhere'"):
             await connect(target_of(home))
+
+
+async def test_a_worker_process_of_this_machine_is_known_by_itself_not_by_the_clock() -> None:
+    """The service remembers pollers for minutes after they died, and a step makes its notes of time worthless."""
+    own, long_ago = worker_identity(), Timestamp(seconds=int(time.time()) - 86_400)
+    later = own.replace(f"({Process.own().start},", f"({Process.own().start - 1},")
+    assert lives(PollerInfo(identity=own, last_access_time=long_ago))
+    assert not lives(PollerInfo(identity=later, last_access_time=Timestamp(seconds=int(time.time()))))
+    elsewhere = own.replace(boot_id(), "another")
+    assert lives(PollerInfo(identity=elsewhere, last_access_time=Timestamp(seconds=int(time.time()))))
+    assert not lives(PollerInfo(identity=elsewhere, last_access_time=long_ago))

@@ -146,7 +146,8 @@ async def test_the_state_names_the_living_and_nothing_of_the_environment(home: P
 async def test_a_state_whose_writer_is_dead_counts_for_nothing(home: Path) -> None:
     async with Supervisor(home):
         text = json.loads((home / "supervisor.json").read_text())
-    (home / "supervisor.json").write_text(json.dumps(text | {"born": text["born"] - 1000}))
+    earlier = text["process"] | {"start": text["process"]["start"] - 1}
+    (home / "supervisor.json").write_text(json.dumps(text | {"process": earlier}))
 
     assert read_state(home) is None
 

@@ -1,5 +1,6 @@
 """What waits for the trunk lands together, whoever's turn it is, and a holder that dies or stops costs nothing."""
 
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from headway.git.repo import hermetic_environment
 from headway.git.spool import Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
 from headway.git.workspace import Workspace
+from headway.system.process import Process
 from tests.git.ground import Ground, allowed, git, write
 
 
@@ -268,7 +270,12 @@ def test_a_lock_file_that_a_dead_holder_left_goes_at_once(ground: Ground, monkey
     assert not lock.exists()
 
 
-def test_the_lock_file_of_a_living_git_is_not_taken_away(ground: Ground) -> None:
+@pytest.mark.parametrize("step", [0, 3600, -3600])
+def test_the_lock_file_of_a_living_git_is_not_taken_away(
+    ground: Ground, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the clock was set by so many seconds since it was made."""
+    monkeypatch.setattr(refs, "_STALE_S", 0.5)
     workspace = _changed(ground, 1)
     told = f"start\nupdate {TRUNK} {ground.facts.base} {ground.facts.base}\nprepare\n"
     env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
@@ -278,6 +285,7 @@ def test_the_lock_file_of_a_living_git_is_not_taken_away(ground: Ground) -> None
         human.stdin.flush()
         lock = ground.hub.folder / f"{TRUNK}.lock"
         _until(lock.exists)
+        os.utime(lock, (time.time() - step, time.time() - step))
         with pytest.raises(TransientError, match=str(human.pid)):
             ground.land(workspace)
         assert lock.exists()
@@ -292,10 +300,12 @@ def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(grou
     reader.read(ground.facts.base)
     lock = ground.hub.folder / f"{TRUNK}.lock"
     lock.write_text("0" * 40 + "\n")
-    os.utime(lock, (time.time() - 10, time.time() - 10))
     env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
+    landing = _Landing(ground, _changed(ground, 1))
+    _until(lambda: lock in refs._sights)
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))  # a start is known to a tick
     with subprocess.Popen(["git", "update-ref", "--stdin"], stdin=subprocess.PIPE, env=env) as later:
-        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        assert isinstance(landing.answer(), Landed)
         later.kill()
     assert not lock.exists()
     reader.close()
@@ -342,7 +352,10 @@ class TestAHolderThatStops:
     def test_an_innocent_process_of_the_same_number_is_left_alone(self, ground: Ground) -> None:
         path = ground.hub.folder / "land.flock"
         with subprocess.Popen(["sleep", "60"]) as innocent, _trunk_locked(ground):
-            path.write_text(f'{{"pid": {innocent.pid}, "started": 1.0, "beat": 1}}')
+            found = Process.of(innocent.pid)
+            assert found is not None
+            earlier = found.model_copy(update={"start": found.start - 1})
+            path.write_text(json.dumps({"process": earlier.model_dump(), "beat": 1}))
             landing = _Landing(ground, _changed(ground, 1))
             landing.join(1.5)
             assert landing.is_alive()

@@ -1,0 +1,125 @@
+"""Identity and state of a process.
+
+A process id is used again, and a start by the clock moves whenever the clock is set. So a process is known by its id,
+its start in clock ticks since boot (field 22 of /proc/PID/stat), and the boot.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from headway.system.boot import boot_id
+
+_PROC = Path("/proc")
+_DEAD = frozenset({"Z", "X", "x"})
+_STOPPED = frozenset({"T", "t"})
+_LETTERS = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T", psutil.STATUS_TRACING_STOP: "t"}
+
+
+class Process(BaseModel):
+    """One process of one boot; it can be stored, and compared with `==`.
+
+    Attributes:
+        start: Clock ticks from the boot to the start of the process.
+        boot: Identity of the boot, as `boot_id` gives it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    start: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """The process that has this id now, a zombie included; None when there is none."""
+        seen = look(pid)
+        return cls(pid=pid, start=seen.start, boot=boot_id()) if seen is not None else None
+
+    @classmethod
+    def own(cls) -> Self:
+        """The calling process."""
+        found = cls.of(os.getpid())
+        assert found is not None, "a process that runs is listed"
+        return found
+
+    @property
+    def state(self) -> str:
+        """Its state letter, such as R, S, D, T or Z; empty when it is gone."""
+        seen = look(self.pid) if self.boot == boot_id() else None
+        return seen.state if seen is not None and seen.start == self.start else ""
+
+    @property
+    def alive(self) -> bool:
+        """It exists and is no zombie."""
+        return self.state not in _DEAD | {""}
+
+    @property
+    def stopped(self) -> bool:
+        """It was stopped by a signal or a debugger (state T or t): it does nothing until it is continued or killed."""
+        return self.state in _STOPPED
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal to this process and no other, though its id may be used again; False when it is gone."""
+        try:
+            handle = os.pidfd_open(self.pid) if sys.platform == "linux" else -1
+            try:
+                # The handle stays with the process that had the id when it was opened; so it is looked at afterwards.
+                if not self.alive:
+                    return False
+                if handle >= 0:
+                    signal.pidfd_send_signal(handle, number)
+                else:
+                    os.kill(self.pid, number)
+            finally:
+                if handle >= 0:
+                    os.close(handle)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A process as /proc shows it at one moment.
+
+    Attributes:
+        state: Its state letter.
+        start: Clock ticks from the boot to its start.
+        session: Its session's id.
+        cpu: Clock ticks of processor time that it has used, all threads together.
+    """
+
+    state: str
+    start: int
+    session: int
+    cpu: int
+
+
+def look(pid: int) -> Seen | None:
+    """The process that has this id now, a zombie included; None when there is none."""
+    try:
+        read = (_PROC / str(pid) / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None if sys.platform == "linux" else _look_elsewhere(pid)
+    # The name, in brackets, may hold brackets and spaces of its own.
+    fields = read.rpartition(b")")[2].split()
+    return Seen(fields[0].decode(), int(fields[19]), int(fields[3]), int(fields[11]) + int(fields[12]))
+
+
+def _look_elsewhere(pid: int) -> Seen | None:
+    """The same where there is no /proc. The kernel there notes the start once, by the clock of that moment."""
+    try:
+        process = psutil.Process(pid)
+        used = process.cpu_times()
+        state, hertz = process.status(), os.sysconf("SC_CLK_TCK")
+        cpu = int((used.user + used.system) * hertz)
+        return Seen(_LETTERS.get(state, "S"), int(process.create_time() * hertz), os.getsid(pid), cpu)
+    except (psutil.Error, ProcessLookupError, PermissionError):
+        return None
