@@ -9,10 +9,11 @@ from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import Land
 from headway.domain.events import Event
-from headway.domain.ids import AgentId, parent_of
+from headway.domain.ids import AgentId, Oid, parent_of
 from headway.domain.run import RunContext
 from headway.git.hub import Hub
 from headway.git.landing import Conflicted, Landed, Landing, LandingOutcome, NothingToLand, Refused, Submission
+from headway.git.merging import WHOLE
 from headway.git.snapshot import Snapshot, snapshot
 from headway.git.workspace import Workspace
 from headway.trace.fence import holds
@@ -105,7 +106,7 @@ class Lander:
                 return self._conflict(outcome)
 
     def _conflict(self, outcome: Conflicted) -> Answer:
-        paths = [f"- {path} ({kind})" for path, kind in zip(outcome.paths, outcome.kinds, strict=True)]
+        paths = [_conflicting(*each, outcome.before) for each in zip(outcome.paths, outcome.kinds, strict=True)]
         rivals = [f"- {rival.oid[:12]} {rival.subject}" for rival in outcome.rivals]
         text = self.prompts.render(
             "answers/conflict",
@@ -117,6 +118,12 @@ class Lander:
         )
         facts = {"landing": "conflicted", "rounds": outcome.rounds, "paths": list(outcome.paths)}
         return Answer(text, error=True, progress=True, facts=facts)
+
+
+def _conflicting(path: str, kind: str, before: Oid) -> str:
+    if kind not in WHOLE:
+        return f"- {path} ({kind})"
+    return f"- {path} ({kind}): no markers, it is as the trunk has it; as you had it: git show {before[:12]}:{path}"
 
 
 def _kept(talk: Conversation) -> list[str]:

@@ -191,6 +191,8 @@ def _init(hub: Repo, object_format: str) -> None:
         hub.run("config", key, value)
     (hub.git_dir / "info").mkdir(exist_ok=True)
     (hub.git_dir / "info" / "exclude").write_text(f"/{IGNORED_FOLDER}/\n")
+    # Conflict markers are found again by their text, so they keep git's usual size; this file goes before all others.
+    (hub.git_dir / "info" / "attributes").write_text("* -conflict-marker-size\n")
 
 
 def _sync(folder: Path) -> None:

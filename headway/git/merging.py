@@ -2,11 +2,13 @@
 
 import os
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
+from headway.git.attributes import MergeRules
 from headway.git.hub import NOBODY
 from headway.git.objects import Reader
 from headway.git.pack import Pack
@@ -16,6 +18,9 @@ from headway.git.splice import Change, Splice
 _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
 _MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
 
+BINARY, UNMERGED, LINK = "binary", "not merged, by its merge attribute", "link"
+WHOLE = frozenset({BINARY, UNMERGED, LINK})
+"""Kinds of conflicts that leave no markers."""
 
 _ASIDE = re.compile(r"~[0-9a-f]{40,64}$")
 
@@ -36,12 +41,22 @@ class Merged:
     conflicts: tuple[Conflict, ...]
 
 
-def merge_commits(repo: Repo, ours: Oid, theirs: Oid, timeout_s: float | None = None) -> Merged:
-    """Merge two commits over the newest commit that both descend from.
+def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, timeout_s: float | None = None) -> Merged:
+    """Merge `theirs`, a commit on an ancestor of `ours`, by the attributes that our side gives its files.
+
+    `reader` knows all their objects. A merge driver of the repository is never run: its files conflict.
 
     Raises:
         GitError: For example, it took longer than `timeout_s` seconds.
     """
+    rules = MergeRules.read(reader, ours, theirs)
+    if rules is None:
+        return _merged(repo, ours, theirs, timeout_s)
+    with rules.followed(repo) as ruled:
+        return _merged(ruled, ours, theirs, timeout_s)
+
+
+def _merged(repo: Repo, ours: Oid, theirs: Oid, timeout_s: float | None) -> Merged:
     said = repo.run("merge-tree", "--write-tree", "--messages", "-z", ours, theirs, ok=(0, 1), timeout_s=timeout_s)
     fields = said.out.decode(errors="surrogateescape").split("\0")
     if said.code == 0:
@@ -60,7 +75,8 @@ def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid) -> Merged:
         return Merged(ours, ())
     root = repo.commit(base, (), "base", NOBODY)
     both = [repo.commit(tree, (root,), "side", NOBODY) for tree in (ours, theirs)]
-    return merge_commits(repo, both[0], both[1])
+    with closing(Reader(repo, {})) as reader:
+        return merge_commits(repo, reader, both[0], both[1])
 
 
 def _conflicts(messages: list[str], staged: dict[str, str]) -> tuple[Conflict, ...]:
@@ -142,10 +158,19 @@ def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
 
 
 def kinds_of(repo: Repo, merged: Merged, ours: Oid, theirs: Oid) -> dict[str, str]:
-    """How each path of a merge conflicts; a file that git takes for no text is `binary`."""
+    """How each path of a merge conflicts; for the kinds in `WHOLE` the file is as `ours`, a commit, has it."""
     said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", ours, theirs).out
     rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
     binary = {path for added, _, path in rows if added == "-"}
-    return {
-        c.path: "binary" if c.path in binary and c.kind in ("contents", "add/add") else c.kind for c in merged.conflicts
-    }
+    kinds = {conflict.path: conflict.kind for conflict in merged.conflicts}
+    with closing(Reader(repo, {})) as reader:
+        before = repo.tree_of(ours)
+        for path, kind in kinds.items():
+            stands = reader.entry(merged.tree, os.fsencode(path))
+            if kind not in {"contents", "add/add"} or stands is None:
+                continue
+            if path in binary:
+                kinds[path] = BINARY
+            elif stands == reader.entry(before, os.fsencode(path)):
+                kinds[path] = LINK if stands[0] == "120000" else UNMERGED
+    return kinds

@@ -21,6 +21,10 @@ class MissingObject(TransientError):
     """An object that something refers to is not in the hub."""
 
 
+class TooLarge(Exception):
+    """An object has more bytes than its reader wants."""
+
+
 def digest_of(body: bytes, like: Oid) -> bytes:
     """The hash of `body` in the repository whose object ids look like `like`."""
     return (hashlib.sha1 if len(like) == SHA1_DIGITS else hashlib.sha256)(body).digest()
@@ -75,11 +79,12 @@ class Reader:
         self._trees: dict[Oid, Tree] = {}
         self._kept = 0
 
-    def read(self, oid: Oid) -> bytes:
-        """The content of an object.
+    def read(self, oid: Oid, most: int | None = None) -> bytes:
+        """The content of an object that is in the hub.
 
         Raises:
             MissingObject: The hub has no such object.
+            TooLarge: It has more than `most` bytes.
         """
         git = self._git = self._git or self._repo.start("cat-file", "--batch")
         assert git.stdin is not None
@@ -89,6 +94,8 @@ class Reader:
             git.stdin.flush()
             head = git.stdout.readline().split()
             if len(head) == 3:  # noqa: PLR2004 - id, type, size
+                if most is not None and int(head[2]) > most:
+                    raise TooLarge(f"object {oid} has {int(head[2])} bytes")  # noqa: TRY301 - ends git as any error does
                 body = git.stdout.read(int(head[2]) + 1)
                 if len(body) == int(head[2]) + 1:
                     return body[:-1]
@@ -98,6 +105,30 @@ class Reader:
         if not head:
             self.close()
         raise MissingObject(f"the hub lacks object {oid}")
+
+    def content(self, oid: Oid, most: int) -> bytes | None:
+        """The content of an object, also of one that is not in the hub yet; None when it has more than `most` bytes.
+
+        Raises:
+            MissingObject: There is no such object.
+        """
+        new = self._pending.get(bytes.fromhex(oid))
+        try:
+            body = self.read(oid, most) if new is None else new[1]
+        except TooLarge:
+            return None
+        return body if len(body) <= most else None
+
+    def commit(self, oid: Oid) -> tuple[Oid, tuple[Oid, ...]]:
+        """The tree and the parents of a commit, also of one that is not in the hub yet.
+
+        Raises:
+            MissingObject: There is no such commit.
+        """
+        new = self._pending.get(bytes.fromhex(oid))
+        head = (self.read(oid) if new is None else new[1]).partition(b"\n\n")[0].split(b"\n")
+        parents = (line.removeprefix(b"parent ") for line in head if line.startswith(b"parent "))
+        return Oid(head[0].removeprefix(b"tree ").decode()), tuple(Oid(parent.decode()) for parent in parents)
 
     def tree(self, oid: Oid) -> Tree:
         """The entries of a tree."""

@@ -190,6 +190,7 @@ class Repo:
         index: The harness's index for that work tree.
         keep: File descriptors of locks that every process started here holds as well.
         written: A folder that takes new objects in place of the repository's own; they are not synced.
+        settings: Further configuration, as keys and values.
     """
 
     git_dir: Path
@@ -197,6 +198,7 @@ class Repo:
     index: Path | None = None
     keep: tuple[int, ...] = ()
     written: Path | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
     def run(
         self,
@@ -235,14 +237,21 @@ class Repo:
         if self.written is not None:
             full["GIT_OBJECT_DIRECTORY"] = str(self.written)
             full["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.git_dir / "objects")
-            count = int(full["GIT_CONFIG_COUNT"])
-            full |= {f"GIT_CONFIG_KEY_{count}": "core.fsync", f"GIT_CONFIG_VALUE_{count}": "none"}
-            full["GIT_CONFIG_COUNT"] = str(count + 1)
+        unsynced = [("core.fsync", "none")] if self.written is not None else []
+        count = int(full["GIT_CONFIG_COUNT"])
+        for key, value in (*unsynced, *self.settings):
+            full |= {f"GIT_CONFIG_KEY_{count}": key, f"GIT_CONFIG_VALUE_{count}": value}
+            count += 1
+        full["GIT_CONFIG_COUNT"] = str(count)
         return full
 
     def at(self, work_tree: Path, index: Path) -> "Repo":
         """The same objects and refs, with a work tree and an index."""
         return replace(self, work_tree=work_tree, index=index)
+
+    def configured(self, key: str, value: str) -> "Repo":
+        """The same with one setting more."""
+        return replace(self, settings=(*self.settings, (key, value)))
 
     def resolve(self, name: str) -> Oid | None:
         """The object that `name` stands for, or None."""

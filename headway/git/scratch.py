@@ -40,7 +40,7 @@ class Scratch:
         """
         folder = self._folder or self._make()
         self._pack.show(folder / "pack")
-        merged = merge_commits(replace(self._repo, written=folder), ours, theirs, LONGEST_S)
+        merged = merge_commits(replace(self._repo, written=folder), self._reader, ours, theirs, LONGEST_S)
         for path in folder.glob("[0-9a-f][0-9a-f]/*"):
             if path not in self._taken:
                 self._taken.add(path)
