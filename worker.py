@@ -153,7 +153,7 @@ class Workshop:
         """The loop of workers."""
         steps = self.settings.snapshot_steps
         given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
-        return WorkerAgent(*given, snapshot_steps=steps)
+        return WorkerAgent(*given, snapshot_steps=steps, reading=self.resources.reading)
 
     def run_desk(self) -> RunDesk:
         """A run's beginning and end."""
@@ -215,7 +215,8 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of planning turns and of everything short around them."""
     service = TemporalService(client)
     control = ControlWatch(service, Ways(workshop.models, service))
-    planner = PlannerAgent(workshop.store, workshop.hubs, workshop.models, workshop.prompts)
+    given = (workshop.store, workshop.hubs, workshop.models, workshop.prompts)
+    planner = PlannerAgent(*given, reading=workshop.resources.reading)
     handoffs = Handoffs(HandoffDesk(workshop.store, workshop.hubs), service)
     repository = Repository(workshop.run_desk(), service)
     return Worker(

@@ -3,6 +3,7 @@
 LINE_CHARS = 2_000
 LINES_READ = 400
 CARRIAGE_RETURN = "\r"
+_STRETCH = 1 << 16
 EXCERPT_CHARS = 60_000
 """Characters of one tool answer; about 15,000 tokens."""
 
@@ -16,25 +17,40 @@ def excerpt(raw: bytes, path: str, start: int = 1, limit: int = LINES_READ) -> s
 
 def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
     """Lines `start` to `start + limit - 1` of a text with their numbers, and how many there are beyond."""
-    # Not `splitlines`, which also splits where no editor and no search counts a line.
-    lines = text.removesuffix("\n").split("\n")
     if not text:
         return "[empty]"
+    # Not `splitlines`, which also splits where no editor and no search counts a line. And never all lines at once: a
+    # list of millions of them takes a hundred times the memory of the text.
+    count = text.count("\n") + (not text.endswith("\n"))
     first = max(1, start)
-    if first > len(lines):
-        return f"[there is no line {first}: the file has {len(lines)} lines]"
+    if first > count:
+        return f"[there is no line {first}: the file has {count} lines]"
+    at = _start_of(text, first)
     shown: list[str] = []
     room = EXCERPT_CHARS
-    for number, line in enumerate(lines[first - 1 : first - 1 + max(1, limit)], first):
+    for number in range(first, min(first + max(1, limit), count + 1)):
+        end = text.find("\n", at)
+        line = text[at : min(end if end >= 0 else len(text), at + LINE_CHARS + 2)]
         entry = f"{number:>6}\t{cut(line.rstrip(CARRIAGE_RETURN), LINE_CHARS)}"
         room -= len(entry) + 1
         if room < 0:
             break
         shown.append(entry)
+        at = end + 1
     last = first - 1 + len(shown)
-    if last < len(lines):
-        shown.append(f"[lines {last + 1} to {len(lines)} are not shown: read on with start={last + 1}]")
+    if last < count:
+        shown.append(f"[lines {last + 1} to {count} are not shown: read on with start={last + 1}]")
     return "\n".join(shown)
+
+
+def _start_of(text: str, line: int) -> int:
+    """Where a line begins. Long stretches are counted first, which is faster than looking for each line's end."""
+    at = passed = 0
+    while passed + (inside := text.count("\n", at, at + _STRETCH)) < line - 1:
+        at, passed = at + _STRETCH, passed + inside
+    while passed < line - 1:
+        at, passed = text.index("\n", at) + 1, passed + 1
+    return at
 
 
 def cut(text: str, chars: int) -> str:

@@ -1,17 +1,18 @@
 """The files of an agent's workspace, with every path checked after symbolic links are resolved."""
 
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from headway.agent.beneath import below_of, file_at, folder_at, replace_at
-from headway.agent.excerpt import EXCERPT_CHARS, LINES_READ, cut, excerpt
+from headway.agent.excerpt import LINES_READ, cut, excerpt
+from headway.agent.search import Searched, hits_text, search
 from headway.domain.errors import ToolError
 from headway.sandbox.walls import INSIDE
+from headway.system.bounded import Within, unheld
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
@@ -20,9 +21,10 @@ OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
 MAX_FILE_BYTES = 8 << 20
 MAX_ENTRIES = 500
 MAX_DEPTH = 3
-GREP_HITS = 100
-GREP_SECONDS = 20
-LINE_OF_A_HIT = 400
+ENTRY_CHARS = 20_000
+"""Characters of a folder's listing. Names can have 255 bytes each."""
+
+GREP_SECONDS = 20.0
 NEW_FILE = 0o644
 _TOP = frozenset({"", ".", INSIDE})
 
@@ -41,10 +43,16 @@ def told(path: str) -> Iterator[None]:
 
 
 class Files:
-    """Reads and writes below one folder. Every refusal is a `ToolError` that the model can act on."""
+    """Reads and writes below one folder. Every refusal is a `ToolError` that the model can act on.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        within: What a program that searches it may use.
+    """
+
+    def __init__(self, root: Path, within: Within = unheld) -> None:
         self.root = root.resolve()
+        self._within = within
         self._own = self.root / HARNESS_FOLDER
         self._home, self._outputs = self._own / "home", self.root / OUTPUT_FOLDER
 
@@ -101,27 +109,26 @@ class Files:
                 raise ToolError(f"{path} is not a folder")
             with folder_at(self.root, top) as folder:
                 self._walk(folder, min(max(1, depth), MAX_DEPTH), "", entries)
-        more = len(entries) > MAX_ENTRIES
-        return "\n".join([*entries[:MAX_ENTRIES], *(["[more entries are not shown: list a deeper folder]"] * more)])
+        text = cut("\n".join(entries[:MAX_ENTRIES]), ENTRY_CHARS)
+        more = len(entries) > MAX_ENTRIES or text.endswith("…")
+        return text + "\n[more entries are not shown: list a deeper folder]" * more
 
     def grep(self, pattern: str, path: str = ".", glob: str | None = None) -> str:
-        """The lines that match an extended regular expression, as `path:line:text`."""
+        """The lines that match a regular expression, as `path:line:text`."""
         target = self._readable(path)
         with told(path):
-            if not target.exists():
+            is_folder = target.is_dir()
+            if not is_folder and not target.exists():
                 raise ToolError(f"{path} does not exist")
-        if "\0" in pattern or "\0" in (glob or ""):
-            raise ToolError("grep: a pattern or glob must not hold a NUL character")
-        command = _search(pattern, str(target.relative_to(self.root)), glob)
-        try:
-            with told("grep"):
-                done = _run(command, self.root)
-        except subprocess.TimeoutExpired as error:
-            raise ToolError(f"grep took over {GREP_SECONDS} s: name a smaller folder or a simpler pattern") from error
-        if done.returncode > 1 and not done.stdout:
-            raise ToolError(f"grep: {done.stderr.decode('utf-8', 'replace').strip()[:300]}")
-        hits = [line.removeprefix("./") for line in done.stdout.decode("utf-8", "replace").splitlines()]
-        return hits_text(hits, GREP_HITS)
+            folder = target if is_folder else target.parent
+            below = "" if folder == self.root else f"{folder.relative_to(self.root)}/"
+            with ExitStack() as held:
+                fd = held.enter_context(folder_at(self.root, folder))
+                file = None if is_folder else (target.name, held.enter_context(file_at(self.root, target)))
+                what = Searched(fd, folder, file, HARNESS_FOLDER if folder == self.root else "")
+                bounds = replace(held.enter_context(self._within()), seconds=GREP_SECONDS)
+                found = search(pattern, what, glob, bounds)
+        return hits_text([f"{below}{hit}" for hit in found])
 
     def output_file(self, number: int) -> Path:
         """Where the full output of a command goes; nothing that a command left there is written through."""
@@ -225,31 +232,3 @@ def _own_folder(folder: Path) -> Path:
         folder.unlink()
     folder.mkdir(exist_ok=True)
     return folder
-
-
-def _run(command: list[str], cwd: Path) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, timeout=GREP_SECONDS, check=False
-    )
-
-
-def _search(pattern: str, path: str, glob: str | None) -> list[str]:
-    """The search as a process of its own: a pattern that explodes costs its time limit, not our heartbeats."""
-    if shutil.which("rg"):
-        command = ["rg", "--no-config", "--no-heading", "--with-filename", "--line-number", "--color=never", "--hidden"]
-        command += ["--sort=path", "--no-require-git", "--no-ignore-parent", "--no-ignore-global"]
-        command += [f"--glob={glob}"] if glob else []
-        command += ["--glob=!.git", f"--glob=!/{HARNESS_FOLDER}"] if not path.startswith(HARNESS_FOLDER) else []
-        return [*command, "-e", pattern, "--", path]
-    command = ["grep", "-rnHIE", "--exclude-dir=.git", f"--exclude-dir={HARNESS_FOLDER}"]
-    command += [f"--include={glob}"] if glob else []
-    return [*command, "-e", pattern.replace("\\d", "[0-9]"), "--", path]
-
-
-def hits_text(hits: list[str], limit: int) -> str:
-    """Search hits as the model sees them, each line cut, and whether there are more."""
-    if not hits:
-        return "[no match]"
-    shown = [cut(hit, LINE_OF_A_HIT) for hit in hits[:limit]]
-    more = [f"[at least {len(hits) - limit} more: narrow the pattern, the path or the glob]"] * (len(hits) > limit)
-    return cut("\n".join([*shown, *more]), EXCERPT_CHARS)

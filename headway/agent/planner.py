@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from headway.agent import guards, rounds
 from headway.agent.amendments import Amendments
@@ -39,6 +40,7 @@ from headway.domain.turn import (
 from headway.git.hub import Hub
 from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall
+from headway.system.bounded import Reading, by_limits
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore
@@ -78,12 +80,15 @@ class PlannerAgent:
         models: Models,
         prompts: Prompts,
         clock: Callable[[], float] = time.time,
+        *,
+        reading: Reading = by_limits,
     ) -> None:
         self._store = store
         self._hubs = hubs
         self._models = models
         self._prompts = prompts
         self._clock = clock
+        self._reading = reading
 
     async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
         """One turn, or the outcome of it if it has ended already.
@@ -110,7 +115,8 @@ class PlannerAgent:
     async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
         spec = order.context.in_force(RunSpec.model_validate(self._store.event(order.context.spec).data["spec"]))
         chosen = await self._models.choose("planner", spec)
-        hub = self._hubs(order.context.run)
+        within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
+        hub = self._hubs(order.context.run).held_to(within)
         start = next((e for e in log.line if e.type == "turn.start" and e.data["key"] == order.key), None)
         if start is None:
             start = await in_thread(_begin, order, log, physical, hub)

@@ -9,10 +9,10 @@ from headway.agent.children import Asked, asked_in, outstanding, overlap, recove
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
-from headway.agent.files import GREP_HITS, hits_text
 from headway.agent.handoff_text import whole
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
+from headway.agent.search import HITS, hits_text
 from headway.agent.tools import planning as tools
 from headway.agent.tools.schema import Arguments, arguments_of
 from headway.domain.errors import ToolError
@@ -92,7 +92,7 @@ class PlanningDesk:
             case tools.ReadFile(path=path, start=start, limit=limit):
                 return excerpt(self.hub.read_file(at, path), path, start, limit)
             case tools.Grep(pattern=pattern, path=path, glob=glob):
-                return hits_text(self.hub.grep(at, pattern, path, glob, GREP_HITS + 1), GREP_HITS)
+                return hits_text(self.hub.grep(at, pattern, path, glob, HITS + 1))
             case tools.GitLog(path=path, limit=limit):
                 return self.hub.log(at, path, limit)
             case tools.GitShow(rev=rev, path=path):

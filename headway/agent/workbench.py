@@ -36,6 +36,7 @@ from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
+from headway.system.bounded import Within, unheld
 
 PIECES_SHOWN = 5
 """Changed pieces of a file that a patch is answered with."""
@@ -50,6 +51,7 @@ class Workbench:
         command_seconds: Longest run time of one command.
         check: The user's command that proves a commit.
         offered: The tools that the agent has, by name.
+        within: What a program that reads for the agent may use.
     """
 
     task: TaskSpec
@@ -62,6 +64,7 @@ class Workbench:
     command_seconds: float
     check: str | None = None
     offered: Mapping[str, type[Arguments]] = field(default_factory=lambda: tools.WORKER_TOOLS)
+    within: Within = unheld
 
     async def answer(self, call: ToolCall) -> Answer:
         """Run a call and say what came of it. A call that was begun before a crash is not simply run again.
@@ -117,7 +120,7 @@ class Workbench:
     @cached_property
     def files(self) -> Files:
         """The workspace as the file tools see it."""
-        return Files(self.workspace.path)
+        return Files(self.workspace.path, self.within)
 
     def _begin(self, call: ToolCall, **data: object) -> Event:
         """The note that a call is being run; the one from before a crash, if there is one."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from headway.agent import guards, last_word
@@ -37,6 +38,7 @@ from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
+from headway.system.bounded import Reading, by_limits
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
 from headway.trace.log_store import LogStore
@@ -62,6 +64,7 @@ class WorkerAgent:
         clock: Callable[[], float] = time.time,
         *,
         snapshot_steps: int = SNAPSHOT_STEPS,
+        reading: Reading = by_limits,
     ) -> None:
         self._store = store
         self._hubs = hubs
@@ -71,6 +74,7 @@ class WorkerAgent:
         self._prompts = prompts
         self._clock = clock
         self._snapshot_steps = snapshot_steps
+        self._reading = reading
 
     async def work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         """Work on an attempt until it is handed off or its slice is used up.
@@ -145,7 +149,8 @@ class WorkerAgent:
         context = order.context
         spec = context.in_force(RunSpec.model_validate(self._store.event(context.spec).data["spec"]))
         chosen = await self._models.choose("worker", spec)
-        hub = self._hubs(context.run)
+        within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
+        hub = self._hubs(context.run).held_to(within)
         beat("opens the workspace")
         await warmed(self._workspaces(context.run), spec, self._sandbox, order.me, beat)
         workspace = await self._enter(order, log)
@@ -172,7 +177,7 @@ class WorkerAgent:
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)
-        bench = Workbench(task, talk, workspace, lander, *hands, limit, spec.check, offered.tools)
+        bench = Workbench(task, talk, workspace, lander, *hands, limit, spec.check, offered.tools, within)
         assignment = Assignment(order, task, spec, hub, self._prompts)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)

@@ -18,6 +18,7 @@ from headway.git.ledger import Ledger
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
+from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
 
 TRUNK = "refs/heads/main"
@@ -137,6 +138,12 @@ class Hub:
         """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""
         with locked(self.folder / "publish.flock") as lock:
             return publishing.publish(replace(self.repo, keep=(lock,)), TRUNK, self._facts().address, branch)
+
+    def held_to(self, within: Within) -> "Hub":
+        """The same hub for an agent: each git that reads for the agent is held to the agent's bounds."""
+        hub = Hub(self.folder)
+        hub.repo = replace(self.repo, within=within)
+        return hub
 
     def list_dir(self, rev: str, path: str = ".", depth: int = 1) -> str:
         """Names below a folder, one a line, folders with a slash."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from headway.domain.errors import TransientError
+from headway.domain.errors import ToolError, TransientError
 from headway.domain.ids import Oid
+from headway.system.bounded import NOT_ENTERED, Within, read_from, unheld
 
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -45,6 +46,9 @@ _SETTINGS = {
     "safe.directory": "*",
     "submodule.recurse": "false",
 }
+
+LARGE_FILE_BYTES = 8 << 20
+"""What an agent reads of a repository holds no larger file: git streams it, and shows no difference of it."""
 
 TIMED_OUT = 124
 """The code of a `GitError` that says that git did not end in time."""
@@ -82,11 +86,16 @@ class GitError(TransientError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a git command said."""
+    """What a git command said.
+
+    Attributes:
+        cut: `out` is only the beginning; git was ended then.
+    """
 
     code: int
     out: bytes
     err: str
+    cut: bool = False
 
     @property
     def text(self) -> str:
@@ -191,6 +200,7 @@ class Repo:
         keep: File descriptors of locks that every process started here holds as well.
         written: A folder that takes new objects in place of the repository's own; they are not synced.
         settings: Further configuration, as keys and values.
+        within: What a git that `read` starts may use.
     """
 
     git_dir: Path
@@ -199,6 +209,7 @@ class Repo:
     keep: tuple[int, ...] = ()
     written: Path | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    within: Within = unheld
 
     def run(
         self,
@@ -214,6 +225,32 @@ class Repo:
         cwd = self.work_tree or self.git_dir
         held = (*self.keep, *keep)
         return run_git(args, env=full, cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, keep=held)
+
+    def read(self, *args: str, most: int, lines: int | None = None, env: Mapping[str, str] | None = None) -> Answer:
+        """Run a git that reads for an agent: within the agent's bounds, its output read to a bound.
+
+        Args:
+            args: Git's arguments.
+            most: Bytes that are read of its output.
+            lines: Lines that are read of its output; None for any number.
+            env: More variables.
+
+        Raises:
+            ToolError: It took more memory or more time than the agent may have.
+            TransientError: It could not enter the agent's control group.
+        """
+        big = f"core.bigFileThreshold={LARGE_FILE_BYTES}"
+        full = self._environment() | dict(env or {})
+        with self.within() as bounds:
+            argv = ["git", "-c", big, *args]
+            said = read_from(argv, bounds=bounds, most=most, lines=lines, cwd=self.git_dir, env=full)
+        if said.end == "late":
+            raise ToolError(f"git {args[0]} took over {bounds.seconds:g} s: ask for less")
+        if said.starved:
+            raise ToolError(f"git {args[0]} took more than {bounds.memory_mb} MB of memory: ask for less")
+        if said.code == NOT_ENTERED and bounds.doors:
+            raise TransientError(f"git {args[0]} could not enter its control group: {said.err.strip()}")
+        return Answer(0 if said.end == "cut" else said.code, said.out, said.err, cut=said.end == "cut")
 
     def start(self, *args: str) -> "subprocess.Popen[bytes]":
         """A git that stays and answers over its pipes; whoever starts it ends it. It dies with us: its input ends."""

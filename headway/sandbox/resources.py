@@ -1,7 +1,7 @@
 """What one command may use: gates before it, a cage and a watchdog while it runs, a true account after it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 
 from headway.domain.errors import TransientError
@@ -12,6 +12,7 @@ from headway.sandbox.launcher import FILE_BYTES
 from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota
 from headway.sandbox.watchdog import Watch, Watchdog
+from headway.system.bounded import Bounds
 
 _MB = 1024 * 1024
 _BLOCK = 512
@@ -130,6 +131,19 @@ class Resources:
                 held.cage.reset_peak()
                 held.before = held.cage.read()
             yield held
+
+    @contextlib.contextmanager
+    def reading(self, agent: str, memory_mb: int) -> Iterator[Bounds]:
+        """The bounds of a program that reads for an agent: it runs in the agent's cage, beside the agent's commands.
+
+        Raises:
+            TransientError: The kernel refuses to make a cage just now.
+        """
+        if self.cages is None or "memory" not in self.cages.limits:
+            yield Bounds(memory_mb=memory_mb)
+            return
+        with self.cages.using(agent):
+            yield Bounds(self._cage(agent, memory_mb).doors, memory_mb)
 
     def close(self) -> None:
         """Kill what still runs, and leave no control group behind."""

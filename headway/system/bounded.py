@@ -1,0 +1,173 @@
+"""Programs that read for an agent: each is held to memory, processor time, wall time and a number of bytes of output.
+
+A search, a diff or a file of a repository can be of any size. The program that reads it runs apart from this process,
+its output comes through a pipe, and the pipe is read to a bound. So the memory of this process depends on the bound,
+and never on what an agent or a repository wrote.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+MEMORY_MB = 2048
+SECONDS = 30.0
+NOT_ENTERED = 125
+"""Exit code of a program that could not enter its control group."""
+
+_CHUNK = 1 << 16
+_ERR_BYTES = 4_096
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one program may use.
+
+    Attributes:
+        doors: Files of control groups that it enters by writing 0 into them. They hold its memory then.
+        memory_mb: Its address space in megabytes, where there is no control group.
+        seconds: Wall time after which it is killed.
+    """
+
+    doors: tuple[Path, ...] = ()
+    memory_mb: int = MEMORY_MB
+    seconds: float = SECONDS
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The words before a program's own: a shell that sets the limits and becomes the program."""
+        # The limit of processor time ends a program that outlives us and writes nothing: no broken pipe ends that one.
+        words = [f"ulimit -t {int(self.seconds) + 1}; "]
+        words += [f"echo 0 >'{door}' || exit {NOT_ENTERED}; " for door in self.doors]
+        words += [] if self.doors else [f"ulimit -v {self.memory_mb * 1024} 2>/dev/null; "]
+        return ("sh", "-c", f'{"".join(words)}exec "$@"', "sh")
+
+
+Within = Callable[[], AbstractContextManager[Bounds]]
+"""Gives the bounds of one program. They hold until the context is left."""
+
+
+@contextmanager
+def unheld() -> Iterator[Bounds]:
+    """The bounds where no control group can be made."""
+    yield Bounds()
+
+
+Reading = Callable[[str, int], AbstractContextManager[Bounds]]
+"""Gives the bounds of one program that reads for the agent of this id, which may have so many megabytes."""
+
+
+@contextmanager
+def by_limits(agent: str, memory_mb: int) -> Iterator[Bounds]:  # noqa: ARG001 - without groups all agents are alike
+    """The bounds of an agent's program where no control group can be made."""
+    yield Bounds(memory_mb=memory_mb)
+
+
+End = Literal["itself", "cut", "late"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program said.
+
+    Attributes:
+        code: Its exit code; -9 when it was killed.
+        out: Its output, at most as many bytes as were asked for.
+        err: The first 4,096 bytes of its standard error.
+        end: `cut`: it was killed because it said more than was asked for. `late`: it was killed after its time.
+    """
+
+    code: int
+    out: bytes
+    err: str
+    end: End
+
+    @property
+    def starved(self) -> bool:
+        """The program died of its memory limit, as far as that can be told."""
+        killed = self.end == "itself" and self.code == -signal.SIGKILL
+        return killed or (self.code != 0 and "memory" in self.err.lower())
+
+
+def read_from(
+    argv: Sequence[str],
+    *,
+    bounds: Bounds,
+    most: int,
+    lines: int | None = None,
+    cwd: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+    fds: Sequence[int] = (),
+) -> Said:
+    """Run a program and read its output to a bound; then it is killed with everything that it started.
+
+    Args:
+        argv: The program and its arguments.
+        bounds: What it may use.
+        most: Bytes that are read of its output.
+        lines: Lines that are read of its output; None for any number.
+        cwd: Where it runs.
+        env: Its whole environment; None for ours.
+        fds: Descriptors that it inherits.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    with subprocess.Popen(
+        [*bounds.prefix, *argv],
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=tuple(fds),
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err, end = _collect(process, time.monotonic() + bounds.seconds, most, lines)
+        finally:
+            if process.poll() is None:
+                _kill(process)
+    return Said(process.returncode, out, err.decode(errors="replace"), end)
+
+
+def _collect(
+    process: "subprocess.Popen[bytes]", until: float, most: int, lines: int | None
+) -> tuple[bytes, bytes, End]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, err, seen = bytearray(), bytearray(), 0
+    with selectors.DefaultSelector() as ready:
+        for pipe in (process.stdout, process.stderr):
+            ready.register(pipe, selectors.EVENT_READ)
+        while ready.get_map():
+            left = until - time.monotonic()
+            if left <= 0:
+                return bytes(out), bytes(err), "late"
+            for key, _ in ready.select(left):
+                chunk = os.read(key.fd, _CHUNK)
+                if not chunk:
+                    ready.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    err += chunk[: _ERR_BYTES - len(err)]
+                else:
+                    out += chunk
+                    seen += 0 if lines is None else chunk.count(b"\n")
+            if len(out) > most or (lines is not None and seen > lines):
+                return bytes(out[:most]), bytes(err), "cut"
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return bytes(out), bytes(err), "late"
+    return bytes(out), bytes(err), "itself"
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
