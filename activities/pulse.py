@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.tries import Tries
 from headway.domain.errors import LeaseLost, TransientError, UserError
+from headway.system.shortage import WAIT_S, lacking
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,8 +75,13 @@ def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
             tries.ended(this)
             raise ApplicationError(str(error), type="LeaseLost") from error
         except Exception as error:
-            # A bug of ours, or of what we stand on. Often it passes with its cause, such as a full disk; one that does
-            # not must end in a handoff and not be tried again all night.
+            if (short := lacking(error)) is not None:
+                # Waited for without end: it passes, and no agent fails for what its machine lacks.
+                tries.ended(this)
+                text = f"{short} ({error})"
+                raise ApplicationError(text, type="Shortage", next_retry_delay=_delay(WAIT_S)) from error
+            # A bug of ours, or of what we stand on. One that does not pass must end in a handoff and not be tried again
+            # all night.
             text = f"{type(error).__name__}: {error}"
             raise ApplicationError(text, type=type(error).__name__, non_retryable=tries.failed(this)) from error
         tries.ended(this)

@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "headway": (),
     "prompts": (),
-    "activities": ("headway.domain",),
+    "activities": ("headway.domain", "headway.system"),
     "workflows": ("headway.domain", "activities"),
     "worker": (
         "headway.domain",

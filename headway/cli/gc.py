@@ -79,7 +79,8 @@ async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[
         known = None
     if known is None:
         return []
-    tasks = {load_owner(note.parent).task for note in places.folder.glob("*/*/owner.json")}
+    owners = (load_owner(note.parent) for note in places.folder.glob("*/*/owner.json"))
+    tasks = {owner.task for owner in owners if owner is not None}
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def is_over(task: AgentId) -> bool:

@@ -99,7 +99,7 @@ class Build:
         git_dir = self.path / ".git"
         _clear(git_dir)
         private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER, layered=True)
-        write_whole(git_dir / "HEAD", f"{self.commit}\n".encode())
+        write_whole(git_dir / "HEAD", f"{self.commit}\n".encode(), synced=False)
         overlay.unmount(made / "scratch" / overlay.MOUNT_POINT)
         older = self.before.layers if self.before is not None else ()
         numbers = self.before.facts.layers if self.before is not None else ()
@@ -120,7 +120,7 @@ class Build:
             boot_id=boot_id(),
             setup=setup,
         )
-        write_whole(made / "facts.json", facts.model_dump_json().encode())
+        write_whole(made / "facts.json", facts.model_dump_json().encode(), synced=False)
         delete(made / "scratch")
         made.rename(self.place)
         self.published = True
@@ -139,7 +139,7 @@ class Build:
             stray = sorted({name.rstrip(b"/") for name in names if name != own and not name.startswith(own + b"/")})
         finally:
             overlay.unmount(at)
-        write_whole(made / "stray", b"\0".join(stray))
+        write_whole(made / "stray", b"\0".join(stray), synced=False)
         shutil.copyfile(made / "index", made / "layer" / ".git" / "index")
         delete(look)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.domain.ids import Oid
 from headway.git import overlay
@@ -90,10 +90,10 @@ class Generations:
         return None
 
     def get(self, number: int) -> Generation | None:
-        """A published generation; None when it is gone, or of another boot."""
+        """A published generation; None when it is gone, of another boot, or torn, which only another boot can be."""
         try:
             facts = Facts.model_validate_json((self._place(number) / _FACTS).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValidationError):
             return None
         if facts.boot_id != boot_id():
             return None

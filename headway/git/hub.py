@@ -186,7 +186,7 @@ def _make(folder: Path, source: str, base: str | None) -> None:
     hub.run("update-ref", TRUNK, start.commit)
     facts = _Facts(base=start.commit, address=found.address, branch=start.branch, author=found.author() or NOBODY)
     # It may hold a password in its address.
-    write_whole(folder / _FACTS, facts.model_dump_json().encode(), mode=0o600)
+    write_whole(folder / _FACTS, facts.model_dump_json().encode(), synced=True, mode=0o600)
 
 
 def _init(hub: Repo, object_format: str) -> None:

@@ -40,12 +40,12 @@ class Leftover:
 
 def leftovers(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> list[Leftover]:
     """What may go. `has_ended` tells of a task whether it is over for good; nothing of one that is not is named."""
-    homes = [note.parent for note in places.folder.glob("*/*/owner.json") if not note.parent.name.startswith(".")]
-    found = [left for home in sorted(homes) if (left := _home(home, has_ended)) is not None]
+    homes = [home for home in places.folder.glob("*/*") if home.is_dir() and not home.name.startswith(".")]
+    found = [left for home in sorted(homes) if (left := _home(home, has_ended, run_ended=run_ended)) is not None]
     found += _rests(places.folder)
     gone = {left.place for left in found}
-    kept = [load_owner(home).generation for home in homes if home not in gone]
-    used = {number for number in kept if number is not None}
+    kept = [load_owner(home) for home in homes if home not in gone]
+    used = {owner.generation for owner in kept if owner is not None and owner.generation is not None}
     generations = places.generations
     idle = generations.numbers() if run_ended and not used else generations.unneeded(used)
     found += [Leftover("generation", generations.folder / str(number)) for number in sorted(idle)]
@@ -80,8 +80,11 @@ def reclaim(places: Workspaces, left: Leftover) -> str:
     return ""
 
 
-def _home(home: Path, has_ended: Callable[[AgentId], bool]) -> Leftover | None:
+def _home(home: Path, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> Leftover | None:
     owner = load_owner(home)
+    if owner is None:
+        # A crash of the machine took the note. Its task, if it goes on, sets the files aside; nothing else needs them.
+        return Leftover("set aside", home) if run_ended and not _is_held(home / _STEP_LOCK) else None
     if key_of(owner.task).startswith(_CHECK):
         at_work = owner.process is not None and owner.process.alive
         return None if at_work else Leftover("check", home, owner)

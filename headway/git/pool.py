@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from headway.git.repo import GitError, Repo
+from headway.system.boot import boot_id
 from headway.system.files import delete
 
 _KEPT = 8
@@ -12,18 +13,22 @@ _KEPT = 8
 
 
 class Pool:
-    """Folders of loose checkouts whose workspace is gone. Safe to use from any number of processes at once."""
+    """Folders of loose checkouts whose workspace is gone. Safe to use from any number of processes at once.
+
+    One is used within the boot that wrote it: a crash of the machine may have emptied its files.
+    """
 
     def __init__(self, folder: Path, repo: Repo) -> None:
         self.folder = folder
         self._repo = repo
+        self._boot = boot_id()
 
     def give(self, home: Path) -> bool:
         """Take in the folder of a removed workspace; False, with nothing done, when there are enough."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if len(list(self.folder.iterdir())) >= _KEPT:
             return False
-        home.rename(self.folder / os.urandom(8).hex())
+        home.rename(self.folder / f"{self._boot}.{os.urandom(8).hex()}")
         return True
 
     def take(self, home: Path, lock: int) -> bool:
@@ -37,7 +42,7 @@ class Pool:
             except FileNotFoundError:
                 # Another process was faster.
                 continue
-            if _cleared(home, replace(self._repo, keep=(lock,))):
+            if found.name.startswith(f"{self._boot}.") and _cleared(home, replace(self._repo, keep=(lock,))):
                 return True
             delete(home)
         return False

@@ -81,9 +81,9 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
     if not clean:
         assert tree.work_tree is not None
         tree.at(tree.work_tree, index).run("read-tree", "--reset", commit)
-    write_whole(git_dir / "index", index.read_bytes())
+    write_whole(git_dir / "index", index.read_bytes(), synced=False)
     index.unlink()
-    write_whole(git_dir / "HEAD", f"{commit}\n".encode())
+    write_whole(git_dir / "HEAD", f"{commit}\n".encode(), synced=False)
     for name in _HALF_DONE:
         half = git_dir / name
         if half.is_dir() and not half.is_symlink():

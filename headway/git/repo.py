@@ -16,6 +16,7 @@ from pathlib import Path
 from headway.domain.errors import ToolError, TransientError
 from headway.domain.ids import Oid
 from headway.system.bounded import NOT_ENTERED, Within, read_from, unheld
+from headway.system.shortage import WAIT_S, lacking_in
 
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -79,7 +80,8 @@ class GitError(TransientError):
     """A git command failed in a way that its caller has no answer to, such as a full disk; a retry may succeed."""
 
     def __init__(self, args: Sequence[str], code: int, err: str) -> None:
-        super().__init__(f"git {args[0]} failed ({code}): {err.strip() or 'no message'}")
+        delay_s = WAIT_S if lacking_in(err) else None
+        super().__init__(f"git {args[0]} failed ({code}): {err.strip() or 'no message'}", delay_s)
         self.code = code
         self.err = err.strip()
 
@@ -156,7 +158,8 @@ def run_git(
     process holds as well, such as a lock that must outlive its parent.
 
     Raises:
-        GitError: Another exit code, or no end within `timeout_s` (code 124).
+        GitError: Another exit code, no end within `timeout_s` (code 124), or a failure for lack of disk, memory or file
+            descriptors: that is no answer, whatever the code.
     """
     pipe = subprocess.PIPE
     # A session of its own: ssh and git find no terminal there to ask for a password.
@@ -178,7 +181,7 @@ def run_git(
                 raise GitError(args, TIMED_OUT, f"no answer within {timeout_s:g} s") from None
             raise
     answer = Answer(process.returncode, out, err.decode(errors="replace"))
-    if ok is not None and answer.code not in ok:
+    if answer.code and ((ok is not None and answer.code not in ok) or lacking_in(answer.err)):
         raise GitError(args, answer.code, answer.err)
     return answer
 

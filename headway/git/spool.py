@@ -108,7 +108,7 @@ class Spool:
         content = json.dumps({ticket: asdict(verdict) for ticket, verdict in verdicts.items()})
         folder = self._answers / client
         if folder.is_dir():
-            write_whole(folder / f"{time.monotonic_ns():020}.json", content.encode())
+            write_whole(folder / f"{time.monotonic_ns():020}.json", content.encode(), synced=False)
 
     def drop_if_dead(self, client: str) -> bool:
         """Whether the process of a client is gone; what was kept for it is deleted then."""

@@ -1,10 +1,15 @@
-"""Where a workspace stands: the harness's own notes beside it, each written whole, so that a kill leaves no doubt."""
+"""Where a workspace stands: the harness's own notes beside it, each written whole, so that a kill leaves no doubt.
+
+They are not synced. A workspace is trusted only within the boot that wrote it, and only a crash of the machine can tear
+a note: a torn one is as good as one of another boot.
+"""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.system.files import write_whole
 from headway.system.process import Process
@@ -111,24 +116,50 @@ class Standing(BaseModel):
 Move.model_rebuild()
 
 
-def load_owner(home: Path) -> Owner:
-    """The owner noted in a workspace's folder."""
-    return Owner.model_validate_json((home / "owner.json").read_bytes())
+def load_owner(home: Path) -> Owner | None:
+    """The owner noted in a workspace's folder; None where no whole note is, as after a crash of the machine."""
+    try:
+        return Owner.model_validate_json((home / "owner.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def store_owner(home: Path, owner: Owner) -> None:
     """Note the owner of a workspace."""
-    write_whole(home / "owner.json", owner.model_dump_json().encode())
+    write_whole(home / "owner.json", owner.model_dump_json().encode(), synced=False)
 
 
 def load_standing(home: Path) -> Standing:
-    """Where the workspace stands. One that never moved has no note of it: each file costs a block of the disk."""
+    """Where the workspace stands. One that never moved has no note of it: each file costs a block of the disk.
+
+    Raises:
+        LeaseLost: The notes are torn. Whoever opens the workspace sets it aside.
+    """
     try:
         return Standing.model_validate_json((home / "standing.json").read_bytes())
     except FileNotFoundError:
-        return Standing(base=load_owner(home).base)
+        owner = load_owner(home)
+        if owner is None:
+            raise torn(home) from None
+        return Standing(base=owner.base)
+    except ValidationError:
+        raise torn(home) from None
+
+
+def torn(home: Path) -> LeaseLost:
+    """What stops the holder of a workspace whose notes are no more: it is opened again, and another takes its place."""
+    return LeaseLost(f"the notes of {home} are torn; it has to be opened again")
+
+
+def is_torn(home: Path) -> bool:
+    """Whether the note of where the workspace stands is no more, as after a crash of the machine."""
+    try:
+        load_standing(home)
+    except LeaseLost:
+        return True
+    return False
 
 
 def store_standing(home: Path, standing: Standing) -> None:
     """Note where the workspace stands."""
-    write_whole(home / "standing.json", standing.model_dump_json().encode())
+    write_whole(home / "standing.json", standing.model_dump_json().encode(), synced=False)

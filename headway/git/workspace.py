@@ -1,6 +1,5 @@
 """A workspace: one agent's own copy of the repository, with a git directory that shares no lock with others."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from headway.git.changes import Changes, Scan, changes_between
 from headway.git.checkout import Checkout, LayeredFiles
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.repo import GitError, Repo
-from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing
+from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing, torn
 from headway.git.warmth import SetupDone, setup_key
 from headway.system.files import locked, make_writable
+from headway.system.shortage import lacking
 
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
 
@@ -78,7 +78,10 @@ class Workspace:
         with locked(self.home / "lock") as lock:
             # Our git processes hold the lock too: one that outlives a killed worker finishes before anybody goes on.
             self.tree = replace(self.tree, keep=(lock,))
-            if load_owner(self.home).lease > self.lease:
+            owner = load_owner(self.home)
+            if owner is None:
+                raise torn(self.home)
+            if owner.lease > self.lease:
                 raise LeaseLost(f"the workspace of {self.task} has a newer holder")
             (self.home / "index.lock").unlink(missing_ok=True)
             try:
@@ -154,7 +157,7 @@ class Workspace:
             try:
                 private_git.stand_on(git_dir, commit, self.tree, self.home, clean=clean)
             except OSError as broken:
-                if broken.errno == errno.ENOSPC:
+                if lacking(broken) is not None:
                     raise
             else:
                 return

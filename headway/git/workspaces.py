@@ -1,9 +1,10 @@
 """All workspaces of a run: made, found again after a kill, set aside after a crash of the machine, removed."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from headway.domain.errors import LeaseLost, TransientError
+from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
 from headway.git import overlay, private_git, snapshot
 from headway.git.changes import Scan
@@ -12,11 +13,13 @@ from headway.git.generations import Generation, Generations
 from headway.git.hub import TRUNK, Hub
 from headway.git.ladder import Rung, rung_for
 from headway.git.pool import Pool
-from headway.git.standing import Owner, load_owner, store_owner
+from headway.git.standing import Owner, is_torn, load_owner, store_owner
 from headway.git.workspace import NotSaved, Workspace
 from headway.system.boot import boot_id
 from headway.system.files import delete, locked
 from headway.system.process import Process
+
+_log = logging.getLogger(__name__)
 
 
 class Workspaces:
@@ -32,8 +35,9 @@ class Workspaces:
     def open(self, task: AgentId, attempt: int, lease: int, at: Oid | None = None) -> Workspace:
         """The workspace of this attempt: as it was left, or a new one on the newest trunk commit (or on `at`).
 
-        Files that were written before the machine's last boot are set aside, because a crash may have emptied them;
-        then, or if they are gone, the newest snapshot of the attempt takes their place.
+        Files that were written before the machine's last boot are set aside, because a crash may have emptied them, and
+        so are files whose notes are torn; then, or if they are gone, the newest snapshot of the attempt takes their
+        place.
 
         Raises:
             LeaseLost: A newer holder works there.
@@ -43,9 +47,9 @@ class Workspaces:
             lost = False
             if home.exists():
                 before = load_owner(home)
-                if before.lease > lease:
+                if before is not None and before.lease > lease:
                     raise LeaseLost(f"the workspace of {task} has a newer holder")
-                reopened = self._reopen(home, before, lease)
+                reopened = self._reopen(home, before, lease) if before is not None else None
                 if reopened is not None:
                     return reopened
                 self.set_aside(home)
@@ -58,7 +62,7 @@ class Workspaces:
         return self.folder / run_of(task) / f"{key_of(task)}-{short_hash(task)}-{attempt}"
 
     def _reopen(self, home: Path, before: Owner, lease: int) -> Workspace | None:
-        if before.boot_id != boot_id():
+        if before.boot_id != boot_id() or is_torn(home):
             return None
         checkout = self.checkout(home, before)
         if checkout is None or not checkout.ready():
@@ -148,10 +152,16 @@ class Workspaces:
         self.reclaim()
 
     def discard(self, workspace: Workspace) -> None:
-        """Delete a workspace whose content is nobody's work."""
-        with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
-            if workspace.home.exists():
-                self._take_away(workspace)
+        """Delete a workspace whose content is nobody's work.
+
+        Never fails its caller, who has a verdict in its hand: `headway gc` deletes what stays.
+        """
+        try:
+            with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
+                if workspace.home.exists():
+                    self._take_away(workspace)
+        except (OSError, HeadwayError) as error:
+            _log.warning("%s stays for now: %s", workspace.home, error)
         self.reclaim()
 
     def _take_away(self, workspace: Workspace) -> None:
@@ -184,15 +194,22 @@ class Workspaces:
         return home.rename(aside)
 
     def reclaim(self) -> list[int]:
-        """Delete the generations that no workspace lies on any more, but for the newest."""
-        if len(self.generations.numbers()) <= 1:
+        """Delete the generations that no workspace lies on any more, but for the newest.
+
+        Never fails its caller: the next one deletes what stays.
+        """
+        try:
+            if len(self.generations.numbers()) <= 1:
+                return []
+            return self.generations.reclaim(self.used())
+        except (OSError, HeadwayError, ValueError) as error:
+            _log.warning("old generations in %s stay for now: %s", self.generations.folder, error)
             return []
-        return self.generations.reclaim(self.used())
 
     def used(self) -> set[int]:
         """The generations that workspaces lie on."""
-        found = (load_owner(note.parent).generation for note in self.folder.glob("*/*/owner.json"))
-        return {number for number in found if number is not None}
+        owners = (load_owner(note.parent) for note in self.folder.glob("*/*/owner.json"))
+        return {owner.generation for owner in owners if owner is not None and owner.generation is not None}
 
 
 def _upper_of(home: Path) -> Path:

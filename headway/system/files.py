@@ -1,5 +1,10 @@
-"""Small files of the harness itself: written whole or not at all, and locks that their holder's death releases."""
+"""Files of the engine: written whole or not at all, on disk where that matters, and locks that a death releases.
 
+Nothing else in the engine writes a state file. A file is `synced` when its loss would do harm; after a crash of the
+machine every other one may be missing, empty or torn, and its reader takes that for absent.
+"""
+
+import contextlib
 import fcntl
 import os
 import shutil
@@ -8,43 +13,108 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PRIVATE_FOLDER = 0o700
+"""Logs hold what commands printed and models said; they are for their user alone."""
 
-def write_whole(path: Path, content: bytes, *, scratch: Path | None = None, mode: int = 0o644) -> None:
+PRIVATE_FILE = 0o600
+
+_NEW = ".new-"
+"""Begins the name of a file that is being made; one that a killed process left is nobody's."""
+
+
+def write_whole(path: Path, content: bytes, *, synced: bool, scratch: Path | None = None, mode: int = 0o644) -> None:
     """Put `content` at `path` so that a reader, and a kill at any moment, sees the old file or the new one.
 
-    `scratch` is where the new file is made, when the folder of `path` is not the harness's own.
+    Args:
+        path: Its folder exists.
+        content: All of it.
+        synced: Return only when file and name are on disk, so that a crash of the machine too leaves the old file or
+            the new one. Without it such a crash may leave an empty file, which the reader must take for absent.
+        scratch: Where the new file is made, when the folder of `path` is not the harness's own.
+        mode: Permissions of the file.
+
+    Raises:
+        OSError: It could not be written, or not be synced; without a crash `path` is as it was, or whole.
     """
-    made = (scratch or path.parent) / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
+    made = (scratch or path.parent) / f"{_NEW}{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
             file.write(content)
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
         made.replace(path)
     except BaseException:
         made.unlink(missing_ok=True)
         raise
+    if synced:
+        sync_folder(path.parent)
+
+
+def place_new(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> bool:
+    """Put a whole, synced file at `path` unless one is there. Of several callers at once one succeeds.
+
+    A lock file beside it decides, because exFAT and many network shares have no hard links.
+
+    Returns:
+        False if there was a file already; it stayed, and its name is on disk.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        if path.exists():
+            sync_folder(path.parent)  # the process that placed it may have been killed before it did
+            return False
+        write_whole(path, content, synced=True, mode=mode)
+        return True
+
+
+def sync_again(descriptor: int, start: int, end: int) -> None:
+    """Bring a part of a file to disk after a sync of it has failed: the kernel takes what it could not write for
+    written, and a second sync alone would tell of success (lwn.net/Articles/752063).
+    """
+    again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)  # without O_APPEND, to write in the middle
+    try:
+        while start < end:
+            start += os.pwrite(again, os.pread(again, min(end - start, 1 << 20), start), start)
+        os.fsync(again)
+    finally:
+        os.close(again)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk; git syncs a ref's content, not its new name."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Make the names in `folder` durable: a synced file is lost all the same while its name is not on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, private, each name synced."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=PRIVATE_FOLDER)
+    sync_folder(folder.parent)
 
 
 def delete(folder: Path) -> None:
-    """Delete a tree, also where an agent left folders that may not be written; nothing when it is gone."""
+    """Delete a tree, also where an agent left folders that may not be written; nothing when it is gone.
+
+    Another process may be deleting it at the same time.
+    """
     if not folder.exists():
         return
     make_writable(folder)
     try:
         shutil.rmtree(folder)
-    except (RecursionError, OSError):
+    except (RecursionError, OSError) as error:
         # Agents make folders deeper than a path may be long; rm climbs down step by step.
         done = subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(f"{folder} cannot be deleted: {done.stderr.strip()}") from None
+        if done.returncode and folder.exists():
+            number = error.errno if isinstance(error, OSError) else None
+            raise OSError(number, f"cannot be deleted: {done.stderr.strip()}", str(folder)) from None
 
 
 def make_writable(folder: Path) -> None:
@@ -55,7 +125,8 @@ def make_writable(folder: Path) -> None:
         for name in below:
             found = Path(place) / name
             if not found.is_symlink():
-                found.chmod(found.stat().st_mode | 0o700)
+                with contextlib.suppress(FileNotFoundError):
+                    found.chmod(found.stat().st_mode | 0o700)
 
 
 @contextmanager
@@ -65,7 +136,7 @@ def locked(path: Path) -> Iterator[int]:
     The kernel releases it when the last process that holds the descriptor is gone, however it went.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle

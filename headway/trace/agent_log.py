@@ -1,7 +1,6 @@
 """One agent's log in the hand of whoever works for this agent."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import socket
@@ -10,14 +9,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, get_args
+from typing import Any, Self, get_args
 
-from headway.domain.errors import LeaseLost, TransientError, UserError
+from headway.domain.errors import LeaseLost, UserError
 from headway.domain.events import LOG_VERSION, Event, EventType, Role
 from headway.domain.ids import AgentId, parent_of, run_of
 from headway.system.boot import boot_id
+from headway.system.files import PRIVATE_FILE, make_folder, sync_again, sync_folder
+from headway.system.room import give_room_back, take_room
+from headway.system.shortage import lacking, waited_for
 from headway.trace.blobs import Blobs, plain
-from headway.trace.durable import PRIVATE_FILE, make_folder, sync_folder
 from headway.trace.fence import fence_of
 from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
 from headway.trace.lines import encode, events_in, lines_of
@@ -25,8 +26,10 @@ from headway.trace.recall import REPLY, Recall, head_of, read_log, settled
 from headway.trace.redaction import Redact
 
 _TYPES = frozenset(get_args(EventType))
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DISK_FULL_DELAY_S = 30.0
+
+
+_LEFT_TAKEN = 1 << 18
+"""Bytes that a file takes of the disk beyond its size, from which on it is worth giving them back."""
 
 
 class AgentLog:
@@ -63,20 +66,27 @@ class AgentLog:
         self._frame: dict[str, Any] = dict.fromkeys(Event.model_fields) | {"v": LOG_VERSION} | who
         self._path = path
         self._mutex = threading.RLock()
-        self._fd = _open_file(path)
-        try:
-            with self._locked():
-                self._take_over()
-            os.fsync(self._fd)
-        except BaseException:
-            self.close()
-            raise
+        self._reserved = 0  # the byte up to which the file has its room on the disk
+        self._synced = 0  # the byte up to which it is known to be on disk
+        self._doubtful = False
+        with self._writing():
+            self._fd = _open_file(path)
+            try:
+                with self._locked():
+                    self._take_over()
+                self._sync()
+            except BaseException:
+                self.close()
+                raise
 
     def _take_over(self) -> None:
         self._read()
         torn = _read_from(self._fd, self._end)
         if torn:
             self._cut(torn)
+        found = os.fstat(self._fd)
+        if found.st_blocks * 512 > found.st_size + _LEFT_TAKEN:
+            give_room_back(self._fd, self._end)  # the holder before was killed
         self.lease += 1
         who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id()}
         self._write(self._event("agent.lease", who))
@@ -128,18 +138,44 @@ class AgentLog:
 
         Raises:
             LeaseLost: A newer holder has opened the log; nothing was written.
-            TransientError: The disk is full; nothing was written.
+            Shortage: The disk is full or broken. Nothing was written; with `sync` the event may be there, and is not
+                known to be on disk.
         """
         data = plain(data, self._redact)
-        with self._mutex:
+        with self._mutex, self._writing():
             event = self._event(type, data, epoch, turn, dur_ms)
-            line = encode(event, self._blobs)
+            line = self._encoded(event)
             with self._locked():
                 self._refuse_if_lost()
                 self._write(event, line)
             if sync:
-                os.fsync(self._fd)
+                self._sync()
         return event
+
+    def _encoded(self, event: Event) -> bytes:
+        """The event's line. Room that was reserved for it is in the log itself, not in a blob beside it."""
+        try:
+            return encode(event, self._blobs)
+        except OSError as error:
+            whole = encode(event, self._blobs, inline=True)
+            if lacking(error) is None or self._end + len(whole) > self._reserved:
+                raise
+            return whole
+
+    def reserve(self, nbytes: int) -> None:
+        """Make sure of room on the disk for the next `nbytes` of this log, for what is paid before it can be written.
+
+        Events that fit into it are written also when the disk has become full, or has no inodes left.
+
+        Raises:
+            Shortage: There is not so much room.
+        """
+        with self._mutex:
+            if self._end + nbytes > self._reserved:
+                with self._writing():
+                    # Twice as much, so that not every call has to ask for it.
+                    take_room(self._fd, self._end, 2 * nbytes)
+                self._reserved = self._end + 2 * nbytes
 
     def redacted(self, text: str) -> str:
         """A text as the log would keep it."""
@@ -150,9 +186,24 @@ class AgentLog:
         return self._redact.known(text)
 
     def sync(self) -> None:
-        """Put everything that was appended on disk."""
-        with self._mutex:
-            os.fsync(self._fd)
+        """Put everything that was appended on disk.
+
+        Raises:
+            Shortage: The disk could not; what was appended is still in the log.
+        """
+        with self._mutex, self._writing():
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
+            if self._doubtful:
+                sync_again(self._fd, self._synced, self._end)
+            else:
+                os.fsync(self._fd)
+        except OSError:
+            self._doubtful = True
+            raise
+        self._synced, self._doubtful = self._end, False
 
     def fork(self, seq: int) -> list[Event]:
         """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
@@ -199,9 +250,18 @@ class AgentLog:
     def close(self) -> None:
         """Let go of the file. The lease stays what it is until somebody opens the log again."""
         with self._mutex:
-            fd, self._fd = self._fd, -1
+            fd, self._fd = getattr(self, "_fd", -1), -1
             if fd >= 0:
+                with contextlib.suppress(OSError):  # room that stays taken comes back with the next holder
+                    self._give_room_back(fd)
                 os.close(fd)
+
+    def _give_room_back(self, fd: int) -> None:
+        if not self._reserved:
+            return
+        fcntl.flock(fd, fcntl.LOCK_EX)  # released by the close that follows
+        if os.fstat(fd).st_size == self._end:
+            give_room_back(fd, self._end)
 
     def __enter__(self) -> Self:
         return self
@@ -212,6 +272,9 @@ class AgentLog:
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
             self.close()
+
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return waited_for(f"{self._path} cannot be written")
 
     def _event(
         self,
@@ -264,8 +327,10 @@ class AgentLog:
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            self._give_up(error)
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            self._reserved = 0  # given back with what was cut
+            raise
         start, self._end = self._end, self._end + len(line)
         self._next += 1
         if event.type in OUTSIDE_THE_LINE:
@@ -277,12 +342,6 @@ class AgentLog:
         if self._recall is not None and event.type == REPLY:
             self.line = settled(self.line, self._fresh, self._recall)
             self._fresh = len(self.line) - 1
-
-    def _give_up(self, error: OSError) -> NoReturn:
-        os.ftruncate(self._fd, self._end)
-        if error.errno in _DISK_FULL:
-            raise TransientError(f"{self._path}: the disk is full", _DISK_FULL_DELAY_S) from error
-        raise error
 
 
 def no_such_event(agent: AgentId, seq: int) -> UserError:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from headway.domain.errors import UserError
-from headway.trace.durable import make_folder, place, sync_folder
+from headway.system.files import PRIVATE_FILE, make_folder, sync_folder, write_whole
 
 INLINE_CHARS = 4096
 """The longest string that stands in the log itself."""
@@ -44,7 +44,7 @@ class Blobs:
         if there:  # renamed by another process, which may not have synced the folder yet
             sync_folder(path.parent)
         else:
-            place(path, content, replace=True)
+            write_whole(path, content, synced=True, mode=PRIVATE_FILE)
         self._synced.add(name)
         return name
 
@@ -64,14 +64,17 @@ class Blobs:
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
 
-    def outsource(self, value: Any) -> Any:
-        """`value` with every long string replaced by the place holder of a blob."""
+    def outsource(self, value: Any, *, inline: bool = False) -> Any:
+        """`value` with every long string replaced by the place holder of a blob; `inline` leaves them where they are.
+
+        Either way `resolve` gives it back.
+        """
         if isinstance(value, str):
-            return value if len(value) <= INLINE_CHARS else {MARK: self.put(value), "chars": len(value)}
+            return value if inline or len(value) <= INLINE_CHARS else {MARK: self.put(value), "chars": len(value)}
         if isinstance(value, list):
-            return [self.outsource(item) for item in value]
+            return [self.outsource(item, inline=inline) for item in value]
         if isinstance(value, dict):
-            whole = {key: self.outsource(item) for key, item in value.items()}
+            whole = {key: self.outsource(item, inline=inline) for key, item in value.items()}
             return {MARK: None, "value": whole} if MARK in whole else whole
         return value
 

@@ -36,12 +36,12 @@ class Found(NamedTuple):
         return with_blobs(self.event, blobs) if self.has_blobs else self.event
 
 
-def encode(event: Event, blobs: Blobs) -> bytes:
-    """One line; long strings are stored as blobs first."""
+def encode(event: Event, blobs: Blobs, *, inline: bool = False) -> bytes:
+    """One line; long strings are stored as blobs first, but for `inline`, where they stand in the line."""
     # Event is flat, so its own dict is what model_dump would build, at a fraction of the cost.
     line = orjson.dumps(event.__dict__)
     if len(line) > INLINE_CHARS or has_blobs(line):  # else there is nothing in it that would lie elsewhere
-        line = orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data)})
+        line = orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data, inline=inline)})
     return line + b"\n"
 
 

@@ -12,9 +12,9 @@ from headway.domain.errors import UserError
 from headway.domain.events import Event, Role
 from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
+from headway.system.files import delete, make_folder, place_new, sync_folder
 from headway.trace.agent_log import AgentLog, no_such_event
 from headway.trace.blobs import Blobs
-from headway.trace.durable import make_folder, place, remove_tree, sync_folder
 from headway.trace.fold import Line
 from headway.trace.lines import Found, events_in, lines_of
 from headway.trace.recall import Recall
@@ -57,9 +57,8 @@ class LogStore:
         """
         folder = self.run_folder(run)
         make_folder(folder)
-        if place(folder / "incarnation", f"{incarnation}\n".encode(), replace=False):
+        if place_new(folder / "incarnation", f"{incarnation}\n".encode()):
             return
-        sync_folder(folder)  # whoever placed it may have been killed before that
         if (folder / "incarnation").read_text(encoding="utf-8").strip() != incarnation:
             raise UserError(
                 f"run {run!r}: there was a run of this name before, and its logs and commits are in {folder}",
@@ -124,7 +123,7 @@ class LogStore:
             folder.rename(gone)
             sync_folder(self._runs)
         for rest in self.forgotten(run):
-            remove_tree(rest)
+            delete(rest)
         self._blobs.pop(run, None)
 
     def forgotten(self, run: RunName) -> list[Path]:

@@ -83,7 +83,9 @@ def test_a_check_whose_process_was_killed_leaves_nothing_for_long(ground: Ground
 def test_what_was_set_aside_after_a_crash_goes_with_its_task(ground: Ground) -> None:
     workspace = ground.open(1)
     write(workspace.path, {"lost.txt": "lost\n"})
-    store_owner(workspace.home, load_owner(workspace.home).model_copy(update={"boot_id": "an earlier boot"}))
+    owner = load_owner(workspace.home)
+    assert owner is not None
+    store_owner(workspace.home, owner.model_copy(update={"boot_id": "an earlier boot"}))
     ground.open(1, lease=2)
     assert _sweep(ground) == []
     assert sorted(_sweep(ground, 1)) == ["set aside", "workspace"]

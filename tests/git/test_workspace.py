@@ -17,6 +17,7 @@ pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
 def _boot_again(workspace: Workspace) -> None:
     """As if the machine had crashed since the files were written."""
     owner = load_owner(workspace.home)
+    assert owner is not None
     store_owner(workspace.home, owner.model_copy(update={"boot_id": "an earlier boot"}))
 
 

@@ -1,0 +1,93 @@
+"""What the machine lacks when a call to it fails. A shortage passes: it is waited for, and fails nothing.
+
+The one table of it. Anything that is not in it is a bug of ours, or a fault that waiting does not cure.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headway.domain.errors import Shortage
+
+WAIT_S = 30.0
+"""Seconds between two tries: long enough that many waiting agents do not keep a full disk full."""
+
+_LACKING = {
+    errno.ENOSPC: "the disk is full, or has no inodes left",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EIO: "the disk reports an input/output error",
+    errno.EROFS: "the file system has become read-only",
+    errno.EMFILE: "this process has too many open files",
+    errno.ENFILE: "this machine has too many open files",
+    errno.ENOLCK: "there are no file locks left",
+    errno.ENOMEM: "there is no memory left",
+    errno.EAGAIN: "no process or thread more may be started",
+    errno.ESTALE: "the network folder is gone for now",
+    errno.ENOTCONN: "the network folder is not connected",
+}
+
+_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_CANTOPEN: errno.EMFILE,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+_PRIMARY = 0xFF
+"""The part of a result code that says what it is about (sqlite.org/rescode.html)."""
+
+_TOLD_BY_PROGRAMS = {
+    os.strerror(number): number for number in _LACKING if number not in {errno.ESTALE, errno.ENOTCONN, errno.ENOLCK}
+}
+"""How git and others name it on standard error; they run in the C locale."""
+
+
+def lacking(error: BaseException) -> str | None:
+    """What was short, in words, when `error` or what it was raised from is a shortage; else None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = _number_of(seen)
+        if number in _LACKING:
+            return _LACKING[number]
+        seen = seen.__cause__
+    return None
+
+
+def lacking_in(told: str) -> str | None:
+    """The same of what a program said on standard error."""
+    said = [words for words in _TOLD_BY_PROGRAMS if words in told]
+    # "Too many open files" is part of "Too many open files in system".
+    return _LACKING[_TOLD_BY_PROGRAMS[max(said, key=len)]] if said else None
+
+
+@contextmanager
+def waited_for(what: str) -> Iterator[None]:
+    """Raise a shortage as `Shortage`; `what` says in a few words what could not be done.
+
+    Raises:
+        Shortage: In place of the system's own error.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error, MemoryError, RuntimeError) as error:
+        short = lacking(error)
+        if short is None:
+            raise
+        raise Shortage(f"{what}: {short}", WAIT_S) from error
+
+
+def _number_of(error: BaseException) -> int | None:
+    match error:
+        case sqlite3.Error():
+            code = getattr(error, "sqlite_errorcode", None)
+            return None if code is None else _SQLITE.get(code & _PRIMARY)
+        case OSError():
+            return error.errno
+        case MemoryError():
+            return errno.ENOMEM
+        case RuntimeError() if "can't start new thread" in str(error):
+            return errno.EAGAIN
+        case _:
+            return None

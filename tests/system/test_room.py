@@ -1,0 +1,89 @@
+"""Room that is taken ahead is there when the disk is full, and comes back."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import Shortage
+from headway.domain.ids import AgentId, RunName
+from headway.trace.log_store import LogStore
+from tests.system.disks import Disk, fill
+
+AGENT = AgentId("demo/root-0a1b2c3d")
+LONG = "a reply that was paid " * 2_000
+
+
+# Not btrfs: it never writes into a block that holds something already, and the end of a log is in the middle of one.
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs"])
+def test_a_reply_fits_into_its_log_on_a_full_disk_without_inodes(tmp_path: Path, kind: str) -> None:
+    with Disk(tmp_path, kind) as disk:
+        store = LogStore(disk.at)
+        with store.open(AGENT, role="planner") as log:
+            log.append("text", {"text": "first"}, sync=True)
+            log.reserve(200_000)
+            fill(disk.at)
+            written = log.append("llm.response", {"text": LONG, "calls": [LONG]}, sync=True)
+            with pytest.raises(Shortage):
+                log.reserve(2_000_000)
+        assert store.read(AGENT)[-1] == written
+        assert not list(store.run_folder(RunName("demo")).glob("blobs/*/*"))
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs", "btrfs"])
+def test_room_comes_back_when_the_log_is_closed_or_its_holder_was_killed(tmp_path: Path, kind: str) -> None:
+    with Disk(tmp_path, kind) as disk:
+        store = LogStore(disk.at)
+        log = store.open(AGENT, role="planner")
+        log.reserve(5_000_000)
+        path = next(disk.at.rglob("*.jsonl"))
+        os.sync()
+        assert path.stat().st_blocks * 512 >= 5_000_000
+        log.close()
+        assert path.stat().st_blocks * 512 < 200_000
+        log = store.open(AGENT, role="planner")
+        log.reserve(5_000_000)
+        os.close(log._fd)  # as a kill leaves it
+        log._fd = -1
+        with store.open(AGENT, role="planner") as log:
+            assert path.stat().st_blocks * 512 < 200_000
+            log.append("text", {"text": "after"}, sync=True)
+        assert [event.type for event in store.all_events(AGENT)] == ["agent.lease"] * 3 + ["text"]
+
+
+def test_an_older_holder_that_closes_cuts_nothing_of_a_newer_one(tmp_path: Path) -> None:
+    store = LogStore(tmp_path)
+    old = store.open(AGENT, role="planner")
+    old.reserve(100_000)
+    with store.open(AGENT, role="planner") as new:
+        new.append("text", {"text": "newer"}, sync=True)
+        old.close()
+        assert [event.type for event in store.read(AGENT)] == ["text"]
+
+
+def test_a_sync_that_failed_writes_again_what_the_kernel_takes_for_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LogStore(tmp_path)
+    log = store.open(AGENT, role="planner")
+    real, written = os.pwrite, bytearray()
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(Shortage, match="input/output error"):
+            log.append("text", {"text": "doubtful"}, sync=True)
+
+    def pwrite(descriptor: int, data: bytes, at: int) -> int:
+        written.extend(data)
+        return real(descriptor, data, at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    log.sync()
+    assert written.count(b"doubtful") == 1
+    log.sync()
+    assert written.count(b"doubtful") == 1
+    assert [event.type for event in store.read(AGENT)] == ["text"]
+    log.close()
