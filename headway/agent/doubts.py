@@ -24,7 +24,8 @@ class Standing:
 
     Attributes:
         unlanded: Paths that differ from the trunk commit the workspace stands on.
-        marked: Of these, files that still hold conflict markers.
+        in_submodules: Files in submodules, which cannot land.
+        marked: Of the unlanded ones, files that still hold conflict markers.
         landed: Its commits on the trunk.
         gone: Commits that landed and are on the trunk no longer.
         unfinished: Places in what landed that say of themselves that they are not finished.
@@ -32,6 +33,7 @@ class Standing:
     """
 
     unlanded: tuple[str, ...] = ()
+    in_submodules: tuple[str, ...] = ()
     marked: tuple[str, ...] = ()
     landed: tuple[Oid, ...] = ()
     gone: tuple[Oid, ...] = ()
@@ -51,6 +53,9 @@ def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequenc
         found.append(f"what you landed is on the trunk no longer, somebody moved it: {named}; land it again")
     if now.unlanded:
         found.append(f"changed in your workspace and not landed: {named_some(now.unlanded)}")
+    if now.in_submodules:
+        named = named_some(now.in_submodules)
+        found.append(f"these files lie in a submodule, a repository of its own, and cannot land: {named}")
     if now.marked:
         found.append(f"conflict markers are left in: {named_some(now.marked)}")
     if status is HandoffStatus.DONE:

@@ -1,7 +1,7 @@
 """Puts a worker's change on the trunk, and tells it in words what came of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.forbidden import Breach, breaches
@@ -60,7 +60,12 @@ class Lander:
             return self._forbidden(found)
         await in_thread(talk.log.sync)
         outcome = await in_thread(Landing(self.hub, holds).land, self.workspace, submission, talk.log.check)
-        return self._told(talk, outcome)
+        answer = self._told(talk, outcome)
+        left = await in_thread(self.workspace.in_submodules)
+        if not left:
+            return answer
+        more = self.prompts.render("answers/in_submodules", paths=_listed(left, ", "))
+        return replace(answer, text=f"{answer.text}\n{more}")
 
     def _breaches(self, submission: Submission) -> list[Breach]:
         """Forbidden dependencies that the change would add."""

@@ -102,6 +102,7 @@ class RunDesk:
         notes += pricing.notes
         notes += [self._prompts.told] if self._prompts.told else []
         notes += self._without_network(spec)
+        notes += self._hubs(order.run).rules().notes()
         notes += probe.notes
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen, pricing=pricing),

@@ -248,6 +248,7 @@ class Workbench:
             marks = marked(hub.repo, self.workspace.scan().tree, conflicted) if conflicted else []
         now = Standing(
             unlanded=left,
+            in_submodules=self.workspace.in_submodules(),
             marked=tuple(marks),
             landed=landed,
             gone=tuple(after_last(claimed, landed)),

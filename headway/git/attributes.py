@@ -6,13 +6,13 @@ of a tree gets a work tree that holds its `.gitattributes` files and nothing els
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.objects import Reader, is_folder, split
+from headway.git.objects import Reader, entry, is_folder, split
 from headway.git.repo import Repo
 from headway.system.files import delete
 
@@ -77,6 +77,40 @@ def driver_names(text: bytes) -> Iterator[bytes]:
         name = word.removeprefix(b"merge=")
         if name != word and name and name not in _BUILT_IN:
             yield name
+
+
+def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> dict[str, dict[str, str]]:
+    """The values that the rules of `tree` give these attributes, by path; what they say nothing of is left out.
+
+    A value is text, or `set` or `unset` for an attribute without one.
+    """
+    if not paths:
+        return {}
+    folders = {b"", *(b"/".join(parts[:at]) for parts in _split(paths) for at in range(1, len(parts)))}
+    with closing(Reader(repo, {})) as reader:
+        found = {folder: _text(reader, _line_at(reader, tree, folder)) for folder in folders}
+    files = {folder: text for folder, text in found.items() if text is not None}
+    if not files:
+        return {}
+    asked = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    with laid_out(repo.git_dir, files) as top:
+        at = repo.at(top, top.with_name(f"{top.name}.index"))
+        said = at.run("check-attr", "-z", "--stdin", *names, stdin=asked).out.decode(errors="surrogateescape")
+    parts = said.split("\0")
+    values: dict[str, dict[str, str]] = {}
+    for path, name, value in zip(parts[0::3], parts[1::3], parts[2::3], strict=False):
+        if value != "unspecified":
+            values.setdefault(path, {})[name] = value
+    return values
+
+
+def _split(paths: Sequence[str]) -> Iterator[list[bytes]]:
+    return (os.fsencode(path).split(b"/") for path in paths)
+
+
+def _line_at(reader: Reader, tree: Oid, folder: bytes) -> bytes | None:
+    stands = reader.entry(tree, b"%s/%s" % (folder, RULES_FILE) if folder else RULES_FILE)
+    return None if stands is None else entry(stands[0].encode(), RULES_FILE, bytes.fromhex(stands[1]))
 
 
 def _refusing(name: bytes) -> bytes:

@@ -17,6 +17,7 @@ from headway.git.landed import LandedCommit, landed_since
 from headway.git.ledger import Ledger
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
+from headway.git.repository_rules import RepositoryRules, read_rules
 from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
@@ -53,6 +54,7 @@ class _Facts(BaseModel):
     address: str
     branch: str | None
     author: str
+    rules: RepositoryRules
 
     def told(self) -> HubFacts:
         return HubFacts(self.base, without_secret(self.address), self.branch, self.author)
@@ -96,6 +98,10 @@ class Hub:
             return _Facts.model_validate_json((self.folder / _FACTS).read_bytes())
         except FileNotFoundError:
             raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
+
+    def rules(self) -> RepositoryRules:
+        """What the repository asks of its git that a run cannot do, as the base says it."""
+        return self._facts().rules
 
     def address(self) -> str:
         """The user's repository as git reaches it; it may hold a password."""
@@ -184,7 +190,13 @@ def _make(folder: Path, source: str, base: str | None) -> None:
     for ref in hub.run("for-each-ref", "--format=%(refname)").text.split():
         hub.run("update-ref", "-d", ref)
     hub.run("update-ref", TRUNK, start.commit)
-    facts = _Facts(base=start.commit, address=found.address, branch=start.branch, author=found.author() or NOBODY)
+    facts = _Facts(
+        base=start.commit,
+        address=found.address,
+        branch=start.branch,
+        author=found.author() or NOBODY,
+        rules=read_rules(hub, start.commit),
+    )
     # It may hold a password in its address.
     write_whole(folder / _FACTS, facts.model_dump_json().encode(), synced=True, mode=0o600)
 

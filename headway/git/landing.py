@@ -18,6 +18,7 @@ from headway.git.spool import Queued
 from headway.git.standing import Answered, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
 from headway.git.turns import turns_of
+from headway.git.unlandable import refused_content, refused_rules, why_unreadable
 from headway.git.workspace import Workspace
 
 __all__ = ["Conflicted", "Landed", "Landing", "LandingOutcome", "NothingToLand", "Refused", "Submission"]
@@ -73,12 +74,14 @@ class Landing:
             if last is not None and last.asked == asked and last.tree == found.tree:
                 return told(last)
             base = workspace.base
-            impossible = _impossible(found, submission)
+            impossible = self._impossible(found, submission)
             if impossible is not None:
                 return impossible
-            tree = chosen(self.hub.repo, base, found.tree, submission.paths)
+            rules = self.hub.rules()
+            tree = chosen(self.hub.repo, base, found.tree, submission.paths, rules.submodules)
             changed = entries(self.hub.repo, base, tree)
-            refused = self._refusal(workspace, tree, changed, submission)
+            everything = changed if submission.paths is None else entries(self.hub.repo, base, found.tree)
+            refused = refused_rules(self.hub.repo, everything) or self._refusal(workspace, tree, changed, submission)
             if refused is not None:
                 return refused
             if tree == self.hub.repo.tree_of(base):
@@ -96,11 +99,26 @@ class Landing:
         still = marked(self.hub.repo, tree, workspace.standing().conflicted)
         if still:
             return Refused("conflict markers are left in these files: resolve them and land again", tuple(still))
+        raw = refused_content(self.hub.repo, self.hub.rules(), self.hub.facts().base, tree, changed)
+        if raw is not None:
+            return raw
         doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree, changed)
         if doubts:
             why = ", ".join(sorted(set(doubts.values())))
             return Refused(f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True)
         return None
+
+    def _impossible(self, found: Scan, submission: Submission) -> Refused | None:
+        """What git cannot take as files of this repository, whoever asks for it."""
+        nested = tuple(path for path in found.nested if submission.touches(path))
+        if nested:
+            return Refused("these are repositories of their own: delete their .git, or name them in .gitignore", nested)
+        unreadable = tuple(path for path in found.unreadable if submission.touches(path))
+        if not unreadable:
+            return None
+        why = why_unreadable(self.hub.repo, found.tree, unreadable)
+        told = f"git cannot take these files{why and f' ({why})'}: "
+        return Refused(f"{told}rename or delete them, or name them in .gitignore", unreadable)
 
     def _take(self, queued: Queued, check: Callable[[], None]) -> _Taken:
         """Have the submission put on the trunk, by this process or by another one whose turn it is."""
@@ -232,18 +250,6 @@ def changes_of(differ: list[Entry]) -> tuple[Change, ...]:
 
 def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
     return None if mode == NO_MODE else (mode, oid)
-
-
-def _impossible(found: Scan, submission: Submission) -> Refused | None:
-    """What git cannot take as files of this repository, whoever asks for it."""
-    for paths, reason in (
-        (found.nested, "these are repositories of their own: delete their .git, or name them in .gitignore"),
-        (found.unreadable, "git cannot take these files: rename or delete them, or name them in .gitignore"),
-    ):
-        within = tuple(path for path in paths if submission.touches(path))
-        if within:
-            return Refused(reason, within)
-    return None
 
 
 def _open_conflicts(repo: Repo, merged: Merged, earlier: tuple[str, ...]) -> tuple[str, ...]:

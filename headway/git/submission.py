@@ -71,7 +71,7 @@ def _clean(text: str) -> str:
     return _CONTROL.sub("", text).encode(errors="replace").decode()
 
 
-def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None) -> Oid:
+def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None, submodules: tuple[str, ...] = ()) -> Oid:
     """The tree that lands: that of `base` with what `tree` changed below `paths`."""
     if paths is None:
         return tree
@@ -85,6 +85,12 @@ def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None) -> O
             raise ToolError(f"'{named}' leaves the repository: name paths relative to its top, without '..'")
         below = [entry for entry in changed if pure in (place := PurePosixPath(entry.path), *place.parents)]
         if not below and repo.resolve(f"{tree}:{'' if str(pure) == '.' else pure}") is None:
+            within = next((name for name in submodules if PurePosixPath(name) in pure.parents), None)
+            if within is not None:
+                raise ToolError(
+                    f"'{named}' lies in the submodule '{within}', a repository of its own: nothing in it can land; "
+                    "say in your handoff what it needs"
+                )
             raise ToolError(f"there is nothing to land at '{named}': no such file, or .gitignore names it")
         lines += [_line(entry) for entry in below]
     return with_entries(repo, repo.tree_of(base), lines)

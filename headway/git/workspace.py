@@ -14,6 +14,7 @@ from headway.git.checkout import Checkout, LayeredFiles
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.repo import GitError, Repo
 from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing, torn
+from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
 from headway.system.files import locked, make_writable
 from headway.system.shortage import lacking
@@ -56,6 +57,10 @@ class Workspace:
         """What differs from the base: also untracked files, never ignored ones or the harness's folder."""
         with self.held():
             return changes_between(self.hub.repo, self.base, self.scan())
+
+    def in_submodules(self) -> tuple[str, ...]:
+        """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
+        return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)
 
     def diffstat(self) -> str:
         """The same as `git diff --stat` tells it; empty without changes."""

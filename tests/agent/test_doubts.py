@@ -1,5 +1,6 @@
 """What speaks against a worker's `finish`: told once, in facts, and what is handed off is true all the same."""
 
+import shutil
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ GOOD = Standing(landed=(ONE,), check="make test")
         (DONE, Standing(), [OK], ["nothing of it is on the trunk"]),
         (PARTIAL, Standing(), [OK], []),
         (PARTIAL, Standing(unlanded=("a",)), [OK], ["not landed: a"]),
+        (DONE, Standing(landed=(ONE,), in_submodules=("lib/a",)), [OK], ["and cannot land: lib/a"]),
         (
             DONE,
             Standing(landed=(ONE,), unlanded=("a",), marked=("a",)),
@@ -132,6 +134,23 @@ async def test_the_check_that_failed_is_told_though_a_later_command_succeeded(st
     order = stage.task()
     await stage.done(order)
     assert "your last run of the check did not succeed" in stage.texts(order.me, "tool.result")[-2]
+
+
+async def test_files_in_a_submodule_are_told_at_land_and_at_finish(stage: Stage) -> None:
+    git(stage.source, "update-index", "--add", "--cacheinfo", f"160000,{stage.base},vendor/lib")
+    git(stage.source, "commit", "--quiet", "--message=With a submodule")
+    shutil.rmtree(stage.hub.folder)
+    stage.base = stage.hub.prepare(str(stage.source), None).base
+    inside = step(use("write_file", path="vendor/lib/new.txt", content="x\n"))
+    narrow = step(use("land", message="Vendor", paths=["vendor/lib/new.txt"]))
+    stage.serve(tasks={TITLE: [WRITE, inside, LAND, narrow, finish(), finish("So be it.")]})
+    order = stage.task()
+    outcome, _ = await stage.done(order)
+    _, _, landed, refused, bounced, _ = stage.texts(order.me, "tool.result")
+    assert outcome.status is DONE
+    assert "lie in a submodule, a repository of its own, and cannot land here: vendor/lib/new.txt" in landed
+    assert "lies in the submodule 'vendor/lib'" in refused
+    assert "cannot land: vendor/lib/new.txt" in bounced
 
 
 # What is handed off is true

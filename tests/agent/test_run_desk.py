@@ -115,6 +115,18 @@ async def test_a_model_endpoint_that_refuses_the_key_is_told_at_the_start(stage:
     assert [note for note in prepared.notes if note.startswith("http://127.0.0.1:1/v1: cannot be reached")]
 
 
+async def test_rules_of_the_repository_that_no_run_keeps_are_told_at_the_start(stage: Stage) -> None:
+    (stage.source / ".gitattributes").write_text("README.md filter=lfs merge=ours\n")
+    git(stage.source, "add", "--all")
+    git(stage.source, "update-index", "--add", "--cacheinfo", f"160000,{stage.base},vendor/lib")
+    git(stage.source, "commit", "--quiet", "--message=Rules")
+    stage.serve(root=[finish()])
+    notes = "\n".join((await desk(stage).prepare(order(str(stage.source)), ())).notes)
+    assert "filter 'lfs', such as README.md" in notes
+    assert "files of ours conflict" in notes
+    assert "submodules (vendor/lib)" in notes
+
+
 async def ended(stage: Stage) -> Ref:
     """A root planner's stored handoff."""
     stage.serve(root=[finish("All tidy.")])

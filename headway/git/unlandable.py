@@ -1,0 +1,150 @@
+"""Files that cannot land, because the repository keeps them in another form or in another repository."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from headway.domain.ids import Oid
+from headway.git.attributes import LARGEST, RULES_FILE, attributes_of
+from headway.git.changes import NO_MODE, SUBMODULE, Entry, shown
+from headway.git.objects import Reader
+from headway.git.outcome import Refused
+from headway.git.repo import Repo
+from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules, is_filter
+
+_MOST = 100
+_MACRO = b"[attr]"
+
+
+def refused_rules(repo: Repo, changed: Sequence[Entry]) -> Refused | None:
+    """Refuse changed `.gitattributes` that bring a filter or an encoding.
+
+    They would decide in which form the files of every agent land, and no agent would see it. Also a file that does not
+    land itself is refused: its rules are in force in the workspace, and convert what does land.
+    """
+    found = [each for each in changed if each.path.rpartition("/")[2] == os.fsdecode(RULES_FILE)]
+    with closing(Reader(repo, {})) as reader:
+        bad = [shown(each.path) for each in found if each.mode.startswith("100") and _converts_more(reader, each)]
+    if not bad:
+        return None
+    reason = (
+        f"these bring a '{FILTER}' or a '{ENCODING}', with which files land in another form than you see; "
+        "take that out and land again, and say in your handoff that the user has to add it"
+    )
+    return Refused(reason, tuple(bad))
+
+
+def _converts_more(reader: Reader, each: Entry) -> bool:
+    new = reader.content(each.oid, LARGEST)
+    if new is None:
+        return True
+    old = None if each.old_mode == NO_MODE else reader.content(each.old_oid, LARGEST)
+    known = set((old or b"").splitlines())
+    names = _converting_names(new)
+    return any(_gives(line, names) for line in new.splitlines() if line not in known)
+
+
+def _converting_names(text: bytes) -> set[bytes]:
+    """The attributes that convert, and the macros of a file that set one of them."""
+    names = {name.encode() for name in CONVERTING}
+    macros = [line.split() for line in text.splitlines() if line.startswith(_MACRO)]
+    for _ in macros:
+        more = {words[0].removeprefix(_MACRO) for words in macros if _named(words[1:]) & names} - names
+        if not more:
+            break
+        names |= more
+    return names
+
+
+def _gives(line: bytes, names: set[bytes]) -> bool:
+    # A pattern may be quoted and hold blanks: a word of it that looks like an attribute is taken for one.
+    return not line.lstrip().startswith(b"#") and bool(_named(line.split()[1:]) & names)
+
+
+def _named(words: Sequence[bytes]) -> set[bytes]:
+    """The attributes that these words set or give a value; `-x` and `!x` take one away."""
+    return {word.partition(b"=")[0] for word in words if not word.startswith((b"-", b"!"))}
+
+
+def refused_content(
+    repo: Repo, rules: RepositoryRules, start: Oid, tree: Oid, changed: Sequence[Entry]
+) -> Refused | None:
+    """Refuse files whose filter was not run, by the rules of the run's first commit and by those of `tree`.
+
+    What git stores already for another file of the same filter is in its form, so a file may be renamed and copied.
+    """
+    if not rules.converts:
+        return None
+    new = [each for each in changed if each.mode.startswith("100") and each.oid != each.old_oid]
+    paths = [each.path for each in new]
+    first = repo.tree_of(start)
+    ruled = [attributes_of(repo, of, paths, FILTER) for of in dict.fromkeys((first, tree))]
+    filtered: dict[str, set[str]] = {}
+    for values in ruled:
+        for path, found in values.items():
+            if is_filter(found.get(FILTER)):
+                filtered.setdefault(path, set()).add(found[FILTER])
+    raw = [each for each in new if each.path in filtered and not _is_stored(repo, first, each, filtered[each.path])]
+    if not raw:
+        return None
+    named = ", ".join(sorted({name for each in raw for name in filtered[each.path]}))
+    reason = (
+        f"the repository keeps these files through a filter ({named}), which is not run here: they would land as they "
+        "are; leave them out with 'paths', and say in your handoff what they should hold"
+    )
+    return Refused(reason, tuple(shown(each.path) for each in raw))
+
+
+def _is_stored(repo: Repo, first: Oid, new: Entry, filters: set[str]) -> bool:
+    """Whether the run started with a file of the same content that goes through the same filters."""
+    lines = repo.run("ls-tree", "-r", "-z", first).out.decode(errors="surrogateescape").split("\0")
+    same = [line.partition("\t")[2] for line in lines if f" {new.oid}\t" in line]
+    given = attributes_of(repo, first, same, FILTER)
+    return any({values.get(FILTER)} == filters for values in given.values())
+
+
+def why_unreadable(repo: Repo, tree: Oid, paths: Sequence[str]) -> str:
+    """Why git does not take these files, where an encoding that the repository asks for is the reason; else nothing."""
+    ruled = attributes_of(repo, tree, paths, ENCODING)
+    named = sorted({values[ENCODING] for values in ruled.values()})
+    return f"their {ENCODING} is {', '.join(named)}, and what was written is not" if named else ""
+
+
+def in_submodules(repo: Repo, rules: RepositoryRules, commit: Oid, top: Path) -> tuple[str, ...]:
+    """Files below `top` that lie in a submodule of `commit`, unless it was fetched there; at most 100."""
+    here = [name for name in rules.submodules if _is_folder(top, name)]
+    if not here:
+        return ()
+    said = repo.run("ls-tree", "-z", commit, "--", *here).out.decode(errors="surrogateescape").split("\0")
+    still = (line.partition("\t")[2] for line in said if line.startswith(SUBMODULE))
+    found: list[str] = []
+    for name in still:
+        for path in _files_below(top / name):
+            if len(found) == _MOST:
+                return tuple(found)
+            found.append(shown(str(path.relative_to(top))))
+    return tuple(found)
+
+
+def _is_folder(top: Path, name: str) -> bool:
+    # Each step itself, never what a link that an agent left there points to.
+    place = top
+    for part in name.split("/"):
+        place /= part
+        try:
+            mode = place.lstat().st_mode
+        except OSError:
+            return False
+        if not stat.S_ISDIR(mode):
+            return False
+    return True
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    if os.path.lexists(folder / ".git"):
+        # It was fetched: its files are under the care of a git of their own.
+        return
+    for place, _, names in os.walk(folder):
+        yield from (Path(place) / name for name in sorted(names))
