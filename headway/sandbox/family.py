@@ -2,17 +2,16 @@
 
 import contextlib
 import os
-import resource
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 _PROC = Path("/proc")
+_IN_MEMORY = ("/dev/shm", "/run")  # noqa: S108  # looked at, not written
 _ROUNDS = 20
-_PAGE_KB = resource.getpagesize() // 1024
 
 
 def kill_family(leader: int) -> None:
@@ -42,7 +41,7 @@ def kill_marked(mark: str) -> None:
 
 @dataclass(frozen=True)
 class Use:
-    """What the processes of a command use now, together; memory without what they share."""
+    """What the processes of a command use now, together. Memory that several of them share counts once."""
 
     memory_kb: int
     pids: int
@@ -60,14 +59,38 @@ def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
         for raw, mark in wanted.items():
             if raw in environment:
                 found[mark].add(pid)
-    return {mark: Use(sum(map(_memory_kb, pids)), len(pids)) for mark, pids in found.items()}
+    return {mark: Use(sum(map(_memory_kb, pids)) + _files_kb(pids), len(pids)) for mark, pids in found.items()}
 
 
 def _memory_kb(pid: int) -> int:
+    """Its proportional share: of a page that n processes map, a n-th. Shared memory and memfds are part of it."""
     with contextlib.suppress(OSError):
-        fields = (_PROC / str(pid) / "statm").read_bytes().split()
-        return (int(fields[1]) - int(fields[2])) * _PAGE_KB
+        for line in (_PROC / str(pid) / "smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1])
     return 0
+
+
+def _files_kb(pids: Iterable[int]) -> int:
+    """Files in memory: what lies in /dev/shm and /run of the namespaces of these processes, each file system once."""
+    ours = {_device(place) for place in _IN_MEMORY}
+    used: dict[int, int] = {}
+    for pid in pids:
+        for place in _IN_MEMORY:
+            with contextlib.suppress(OSError):
+                inside = Path(f"{_PROC}/{pid}/root{place}")
+                device = inside.stat().st_dev
+                if device not in ours and device not in used:
+                    disk = os.statvfs(inside)
+                    used[device] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024
+    return sum(used.values())
+
+
+def _device(place: str) -> int | None:
+    try:
+        return Path(place).stat().st_dev
+    except OSError:
+        return None
 
 
 def _kill(pids: list[int]) -> None:

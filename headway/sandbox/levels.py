@@ -6,14 +6,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.errors import UserError
 from headway.domain.finding import Finding, FindingState
-from headway.sandbox import network, remedies
-from headway.sandbox.bubblewrap import Bubblewrap
-from headway.sandbox.landlock import LEAST, Landlock
+from headway.sandbox import network, remedies, seccomp
+from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.level import Level
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.plain import Plain
@@ -25,7 +25,7 @@ from headway.sandbox.walls import Walls
 VARIABLE = "HEADWAY_SANDBOX"
 FLAG = "--allow-weak-sandbox"
 TOPIC = "sandbox"
-PINS = ("bubblewrap+cgroup", "bubblewrap+limits", "landlock+seccomp+limits", "plain")
+PINS = ("bubblewrap+cgroup", "bubblewrap+limits", "plain")
 """The levels by name, the strongest first."""
 
 _TRIAL_S = 20.0
@@ -41,9 +41,36 @@ for address in 127.0.0.1 10.0.2.2 $ADDRESSES; do
     (echo > "/dev/tcp/$address/$PORT") 2>/dev/null && echo "can reach the services of this machine"
 done
 [ -z "$REACH" ] || grep -qs "00000000" /proc/net/route || echo "has no way out"
+[ -z "$REACH" ] || "$PYTHON" -I -S -c "$DOORS" || echo "cannot be probed with $PYTHON"
 kill -0 "$OURSELVES" 2>/dev/null && echo "can signal other processes"
 echo "stands"
 """
+
+_DOORS = """
+import os, socket, struct
+name = next(name for _, name in socket.if_nameindex() if name != "lo")
+index = struct.pack("i", socket.if_nametoindex(name))
+values = {25: name.encode(), 2: bytes(16) + index, 50: index}
+chosen = []
+for level, options in %r.items():
+    with socket.socket(socket.AF_INET6 if level == socket.IPPROTO_IPV6 else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        for option in options:
+            value = bytes(16) + index if (level, option) == (socket.IPPROTO_IPV6, 50) else values.get(option, index)
+            try:
+                one.setsockopt(level, option, value)
+                chosen.append((level, option))
+            except OSError:
+                pass
+if chosen:
+    print("can choose the device of a socket:", chosen)
+told = [(socket.IPPROTO_IP, 8, index + bytes(8))]
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    try:
+        one.sendmsg([b"reached"], told, 0, ("127.0.0.1", int(os.environ["DATAGRAMS"])))
+    except OSError:
+        pass
+""" % ({int(level): options for level, options in seccomp.BOUND_TO_DEVICE.items()},)  # noqa: UP031  # it holds braces
+"""Tries what gets around routes: options that bind a socket to a device, and a datagram that names its device."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +105,7 @@ class Levels:
         self.tried = (
             self._caged(bubblewrap),
             Tried(PINS[1], bubblewrap.level, bubblewrap.why_not, bubblewrap.remedy),
-            self._landlock(seen),
-            Tried(PINS[3], Plain()),
+            Tried(PINS[2], Plain()),
         )
 
     def choose(self, *, allow_weak: bool, pinned: str = "") -> LocalSandbox:
@@ -132,22 +158,26 @@ class Levels:
         return "\n".join([*lines, *(f"  {what}" for what in plain.not_enforced)])
 
     def _bubblewrap(self, seen: Visible) -> Tried:
+        """The first bubblewrap of this machine that holds a command in: the system's, then the one of PyPI."""
         if (why := remedies.bubblewrap_missing()) is not None:
             return Tried(PINS[1], None, *why)
-        level = Bubblewrap(seen)
-        if said := self._try(level):
-            return Tried(PINS[1], None, *remedies.bubblewrap_fails(said))
-        return Tried(PINS[1], self._reaching(seen))
+        first = ""
+        for program in programs():
+            said = self._try(Bubblewrap(seen, program))
+            if not said:
+                return Tried(PINS[1], self._reaching(seen, program))
+            first = first or said
+        return Tried(PINS[1], None, *remedies.bubblewrap_fails(first))
 
-    def _reaching(self, seen: Visible) -> Bubblewrap:
-        """With the first program that gives a command a network and keeps it from this machine."""
-        why = "neither slirp4netns nor pasta is installed"
-        for helper in network.helpers():
-            level = Bubblewrap(seen, helper)
+    def _reaching(self, seen: Visible, program: Path) -> Bubblewrap:
+        """With slirp4netns, where it gives a command a network and keeps it from this machine."""
+        why = f"{network.HELPER} is not installed"
+        if (helper := network.helper()) is not None:
+            level = Bubblewrap(seen, program, helper)
             if not (said := self._try(level, reach=True)):
                 return level
             why = f"{helper}: a trial failed: {said}"
-        return Bubblewrap(seen, refuses_network=why)
+        return Bubblewrap(seen, program, refuses_network=why)
 
     def _caged(self, bubblewrap: Tried) -> Tried:
         if bubblewrap.level is None:
@@ -156,26 +186,17 @@ class Levels:
             return Tried(PINS[0], None, "this user may make no control groups", remedies.CGROUP)
         return Tried(PINS[0], bubblewrap.level)
 
-    def _landlock(self, seen: Visible) -> Tried:
-        if sys.platform != "linux":
-            return Tried(PINS[2], None, "Landlock is a part of Linux", "Run the worker processes on Linux.")
-        from headway.sandbox.landlocked import version
-
-        have = version()
-        if have < LEAST:
-            why = f"the kernel has Landlock {have}, and {LEAST} is needed" if have else "the kernel has no Landlock"
-            return Tried(PINS[2], None, why, "Run Linux 6.2 or newer with Landlock enabled (lsm=landlock,...).")
-        level = Landlock(seen)
-        said = self._try(level)
-        return Tried(PINS[2], level) if not said else Tried(PINS[2], None, f"a trial failed: {said}")
-
     def _try(self, level: Level, *, reach: bool = False) -> str:
         """Run a command at a level that tries to get out; what is wrong with the level, else nothing."""
         place = next((folder for folder in self._private if folder.is_dir()), None)
         with (
             tempfile.TemporaryDirectory(prefix=".trial-", dir=place) as made,
             socket.create_server(("", 0)) as service,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
         ):
+            datagrams.bind(("127.0.0.1", 0))
+            datagrams.setblocking(False)
+            python = Path(sys.executable).resolve()
             outside = Path(made).resolve()
             (outside / "secret").write_text("secret", encoding="ascii")
             workspace = outside / "workspace"
@@ -186,9 +207,13 @@ class Levels:
                 "PORT": str(service.getsockname()[1]),
                 "REACH": "yes" if reach else "",
                 "OURSELVES": str(os.getpid()),
+                "PYTHON": str(python),
+                "DOORS": _DOORS,
+                "DATAGRAMS": str(datagrams.getsockname()[1]),
             }
             told["ADDRESSES"] = " ".join(network.own_addresses())
-            walls = Walls(agent="trial", workspace=workspace, network=reach)
+            readable = (Path(sys.base_prefix),) if reach and python.is_relative_to(sys.base_prefix) else ()
+            walls = Walls(agent="trial", workspace=workspace, network=reach, readable=readable)
             launch = level.launch(Command(_TRIAL, workspace, _TRIAL_S, walls, told), home, "trial")
             try:
                 done = subprocess.run(
@@ -207,7 +232,10 @@ class Levels:
             finally:
                 launch.started()
                 launch.stands()
-            return _judged(done.stdout.decode("utf-8", "replace"), outside, level)
+            said = done.stdout.decode("utf-8", "replace")
+            with suppress(BlockingIOError):
+                said = f"can send to the services of this machine: {datagrams.recv(16)!r}\n{said}"
+            return _judged(said, outside, level)
 
 
 def _judged(said: str, outside: Path, level: Level) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from headway.domain.errors import ToolError, TransientError
 from headway.sandbox.job import Ended, Job
 from headway.sandbox.keeper import KEEPER
+from headway.sandbox.launcher import limit_queued_signals
 from headway.sandbox.level import Launch, Level
 from headway.sandbox.orphans import ORPHANS
 from headway.sandbox.output import Capture
@@ -32,6 +33,7 @@ class LocalSandbox:
         self._level = level
         self._name = name or level.name
         self._resources = resources or Resources()
+        limit_queued_signals()
         if not level.keeps_processes:
             ORPHANS.adopt()
 

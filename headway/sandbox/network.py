@@ -8,8 +8,12 @@ from pathlib import Path
 
 import psutil
 
-HELPERS = ("slirp4netns", "pasta")
-"""Programs that serve a network namespace from outside; the first one that works is taken."""
+HELPER = "slirp4netns"
+"""The program that serves a network namespace from outside.
+
+pasta is not used. A socket that is bound to a device reaches the machine's own networks and the metadata service
+through it, because pasta answers ARP for any address and lets the host connect (tried with passt of Debian 12).
+"""
 
 RESOLVER = "10.0.2.3"
 """Where a command's questions for names go; the helper asks this machine's resolver for it."""
@@ -17,17 +21,21 @@ RESOLVER = "10.0.2.3"
 _METADATA = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
 """Where clouds hand out the machine's own credentials."""
 
+_HOST = ("127.0.0.0/8", "10.0.2.2/32")
+"""This machine, as slirp4netns reaches it. A command's own loopback is in the table of local routes, which goes first;
+a packet that a command sends to 127.x through the network's device would arrive at the host's services."""
+
 _ROUTES = Path("/proc/net/route")
 
 
-def helpers() -> list[str]:
-    """Those that are installed."""
-    return [found for name in HELPERS if (found := shutil.which(name)) is not None]
+def helper() -> str | None:
+    """Where it is; None where it is not installed."""
+    return shutil.which(HELPER)
 
 
 def refused() -> list[str]:
     """What a command never reaches: this machine under all its addresses, networks that are only in it, metadata."""
-    closed = [*_METADATA, "10.0.2.2/32"]
+    closed = [*_METADATA, *_HOST]
     outward = _outward()
     for name, addresses in psutil.net_if_addrs().items():
         for each in addresses:

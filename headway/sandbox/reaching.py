@@ -1,6 +1,6 @@
 """Gives a command a network of its own that reaches out; runs alone, as `python -I -S reaching.py`.
 
-It makes a network namespace, has pasta or slirp4netns serve it from outside, closes the ways to this machine itself,
+It makes a network namespace, has slirp4netns serve it from outside, closes the ways to this machine itself,
 and becomes the command there. The command lacks the rights over that namespace to open them again.
 """
 
@@ -61,15 +61,9 @@ def main() -> int:
 
 def _serve(helper: str, child: int) -> "subprocess.Popen[bytes]":
     """Connect the child's namespace with the outside, from here."""
-    argv = [helper]
-    if helper.endswith("slirp4netns"):
-        argv += ["--configure", "--mtu=65520", "--disable-host-loopback"]
-        argv += [] if os.geteuid() == 0 else [f"--userns-path=/proc/{child}/ns/user"]
-        argv += [str(child), "tap0"]
-    else:
-        argv += ["--foreground", "--config-net", "--no-map-gw", "--ipv4-only", "--dns-forward", "10.0.2.3"]
-        argv += ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"]
-        argv += [str(child)]
+    argv = [helper, "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
+    argv += [] if os.geteuid() == 0 else [f"--userns-path=/proc/{child}/ns/user"]
+    argv += [str(child), "tap0"]
     ours = os.getpid()
     return subprocess.Popen(
         argv,

@@ -1,9 +1,10 @@
 """What to do on this machine to have a better sandbox: one command, where there is one."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
+
+from headway.sandbox.bubblewrap import programs
 
 CGROUP = (
     "run the worker processes as root, or in a scope of your own: systemd-run --user --scope -p Delegate=yes headway up"
@@ -47,7 +48,7 @@ def bubblewrap_missing() -> tuple[str, str] | None:
     """Why there is no bubblewrap at all, and what to do; None when there is."""
     if sys.platform != "linux":
         return "bubblewrap is a program for Linux", "Run the worker processes on Linux."
-    if shutil.which("bwrap") is None:
+    if not programs():
         return "bubblewrap is not installed", install("bubblewrap")
     return None
 
@@ -68,7 +69,7 @@ def bubblewrap_fails(said: str, kernel: Path = _KERNEL) -> tuple[str, str]:
 
 def network() -> str:
     """What to install so that a command can be given a network of its own."""
-    return install("slirp4netns") if shutil.which("bwrap") else ""
+    return install("slirp4netns") if programs() else ""
 
 
 def _set_to(file: Path, value: str) -> bool:

@@ -36,7 +36,9 @@ class Machine:
     unshare: int
     socket: int
     ioctl: int
-    shared: tuple[int, ...]
+    setsockopt: int
+    fcntl: int
+    io_setup: int
     clone3: int = 435
     refused_everywhere: tuple[int, ...] = field(
         # io_uring (3), open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, quotactl_fd
@@ -59,7 +61,9 @@ MACHINES = {
         unshare=272,
         socket=41,
         ioctl=16,
-        shared=(29, 30, 64, 68, 240),  # shmget, shmat, semget, msgget, mq_open
+        setsockopt=54,
+        fcntl=72,
+        io_setup=206,
     ),
     "aarch64": Machine(
         audit=0xC00000B7,
@@ -75,20 +79,31 @@ MACHINES = {
         unshare=97,
         socket=198,
         ioctl=29,
-        shared=(194, 196, 190, 186, 180),
+        setsockopt=208,
+        fcntl=25,
+        io_setup=0,
     ),
 }
 
 
-def program(
-    families: Iterable[int] = FAMILIES, machine: str = platform.machine(), *, shares: bool = True
-) -> bytes | None:
+BOUND_TO_DEVICE = {
+    socket.SOL_SOCKET: (25, 62),  # SO_BINDTODEVICE, SO_BINDTOIFINDEX
+    socket.IPPROTO_IP: (50,),  # IP_UNICAST_IF
+    socket.IPPROTO_IPV6: (2, 50, 76),  # IPV6_2292PKTINFO, IPV6_PKTINFO, IPV6_UNICAST_IF
+}
+"""Options by level that choose a socket's device. With a device chosen, a route that prohibits an address counts as no
+route, and the kernel takes the address for one on the link. Since Linux 5.7 they need no capability."""
+
+_SETLEASE = 1024
+"""fcntl: a lease delays every opening of the file by others, for whole files of the system."""
+
+
+def program(families: Iterable[int] = FAMILIES, machine: str = platform.machine()) -> bytes | None:
     """The filter, as an array of the kernel's `sock_filter`; None for a processor whose numbers are not known here.
 
     Args:
         families: The kinds of sockets that may be made.
         machine: As `uname -m` says it.
-        shares: Memory, semaphores and queues of the kernel may be had; they are everybody's without an ipc namespace.
     """
     numbers = MACHINES.get(machine)
     if numbers is None:
@@ -96,18 +111,31 @@ def program(
     steps = [_step(_LOAD, _ARCHITECTURE), *_unless(numbers.audit, errno.ENOSYS), _step(_LOAD, _NUMBER)]
     if machine == "x86_64":
         steps += [_step(_AT_LEAST, _X32, 0, 1), _refuse(errno.ENOSYS)]
-    shared = () if shares else numbers.shared
-    for number in (*numbers.refused, *numbers.refused_everywhere, *shared):
+    for number in (*numbers.refused, *numbers.refused_everywhere):
         steps += [_step(_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # Its flags lie in memory, where a filter cannot look; a libc falls back to clone.
     steps += [_step(_EQUAL, numbers.clone3, 0, 1), _refuse(errno.ENOSYS)]
+    # Contexts of asynchronous I/O are counted for the whole machine; programs do without where the kernel has none.
+    steps += [_step(_EQUAL, numbers.io_setup, 0, 1), _refuse(errno.ENOSYS)]
     for number in (numbers.clone, numbers.unshare):
         steps += _of(number, [_argument(0), _step(_HAS, _NEW_NAMESPACES, 0, 1), _refuse(errno.EPERM)])
     allowed = [part for family in families for part in (_step(_EQUAL, family, 0, 1), _step(_RETURN, _ALLOW))]
     steps += _of(numbers.socket, [_argument(0), *allowed, _refuse(errno.EAFNOSUPPORT)])
     typed = [part for word in (_TIOCSTI, _TIOCLINUX) for part in (_step(_EQUAL, word, 0, 1), _refuse(errno.EPERM))]
     steps += _of(numbers.ioctl, [_argument(1), *typed])
+    steps += _of(numbers.setsockopt, _devices())
+    steps += _of(numbers.fcntl, [_argument(1), _step(_EQUAL, _SETLEASE, 0, 1), _refuse(errno.EACCES)])
     return b"".join([*steps, _step(_RETURN, _ALLOW)])
+
+
+def _devices() -> list[bytes]:
+    """Refuses each option of `BOUND_TO_DEVICE` at its level."""
+    steps = [_argument(1)]
+    for level, options in BOUND_TO_DEVICE.items():
+        refused = [part for option in options for part in (_step(_EQUAL, option, 0, 1), _refuse(errno.EPERM))]
+        inner = [_argument(2), *refused, _step(_RETURN, _ALLOW)]
+        steps += [_step(_EQUAL, level, 0, len(inner)), *inner]
+    return steps
 
 
 def _of(number: int, steps: list[bytes]) -> list[bytes]:

@@ -1,7 +1,9 @@
 """What commands see of the machine: its programs, and nothing that is somebody's."""
 
 import os
+import pwd
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,12 @@ CREDENTIALS = (
 """Below a home: never shown, also not by `policy.read_only`."""
 
 _TOOLS_CREDENTIALS = (".nvm/versions/node/*/etc/npmrc", ".pyenv/versions/*/pip.conf", "miniconda3/.condarc")
+_OF_THE_SYSTEM = {Path(place) for place in SYSTEM} - {Path("/etc"), Path("/opt")}
+"""Packages fill these; they keep nothing private there. /usr has too many files to be looked at."""
+
+_SEARCHED = 50_000
+"""Files and folders: two seconds on a slow disk, at the start of a worker process."""
+
 _KERNEL = ("/proc", "/sys", "/dev", "/run", "/boot")
 
 
@@ -61,7 +69,9 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
         covered = any(entry.resolve().is_relative_to(place.resolve()) for place in shown)
         if not covered and not any(_overlap(entry.resolve(), place) for place in secret):
             shown.append(entry)
-    hidden = [*secret, *_not_for_all(Path("/etc")), *(home / place for place in CREDENTIALS)]
+    searched = [place for place in shown if place not in _OF_THE_SYSTEM and place.is_dir() and not place.is_symlink()]
+    hidden = [*secret, *_not_for_all([*searched, Path("/usr/local")]), *(home / place for place in CREDENTIALS)]
+    hidden += Path("/var/lib/dpkg").glob("lock*")  # a lock taken on it would stop the package manager of the machine
     hidden += [found for pattern in _TOOLS_CREDENTIALS for found in home.glob(pattern)]
     return Visible(tuple(shown), tuple(place for place in hidden if _is_there(place) and _lies_in(place, shown)))
 
@@ -88,30 +98,44 @@ def _on_path(env: Mapping[str, str], home: Path) -> Iterator[Path]:
     """The install roots of tools on PATH: what `bin` lies in, or the folder itself where that is nobody's own."""
     for text in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
         entry = Path(text)
-        if not entry.is_absolute() or not entry.is_dir():
+        if not entry.is_absolute() or not _is_folder(entry):
             continue
         root = entry.parent if entry.name in {"bin", "sbin", "shims", "Scripts"} else entry
-        common = root in {Path("/"), home, home / ".local", home / ".cargo", home / "go"} or home.is_relative_to(root)
-        yield entry if common else root
+        common = root in {Path("/"), home / ".local", home / ".cargo", home / "go"}
+        yield entry if common or any(each.is_relative_to(root) for each in (home, *_homes())) else root
 
 
-def _not_for_all(folder: Path) -> Iterator[Path]:
-    """What this user may read and others may not: as root, for one, the hashes of passwords."""
+def _homes() -> list[Path]:
+    """The homes of people on this machine; `/` and the like are homes of services."""
+    return [place for each in pwd.getpwall() if len((place := Path(each.pw_dir)).parts) > 2]  # noqa: PLR2004  # /home/x
+
+
+def _not_for_all(folders: Iterable[Path]) -> Iterator[Path]:
+    """Files and folders that this user may read and others may not: as root, for one, the hashes of passwords.
+
+    It looks at the first `_SEARCHED` entries, those near the top first.
+    """
     groups = {os.getegid(), *os.getgroups()}
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_symlink():
+    todo, seen = deque(dict.fromkeys(folders)), 0
+    while todo and seen < _SEARCHED:
+        try:
+            entries = list(os.scandir(todo.popleft()))
+        except OSError:
             continue
-        status = entry.stat(follow_symlinks=False)
-        ours = status.st_uid == os.geteuid() or (status.st_gid in groups and status.st_mode & stat.S_IRGRP)
-        if not status.st_mode & stat.S_IROTH:
-            if ours:
-                yield Path(entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _not_for_all(Path(entry.path))
+        seen += len(entries)
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISLNK(status.st_mode):
+                continue
+            ours = status.st_uid == os.geteuid() or (status.st_gid in groups and status.st_mode & stat.S_IRGRP)
+            if not status.st_mode & stat.S_IROTH:
+                if ours:
+                    yield Path(entry.path)
+            elif stat.S_ISDIR(status.st_mode):
+                todo.append(Path(entry.path))
 
 
 def _is_there(place: Path) -> bool:
@@ -119,6 +143,10 @@ def _is_there(place: Path) -> bool:
         return place.exists()
     except OSError:  # in a folder that this user may not enter, and no command of this user either
         return False
+
+
+def _is_folder(place: Path) -> bool:
+    return _is_there(place) and place.is_dir()
 
 
 def _lies_in(place: Path, shown: Iterable[Path]) -> bool:

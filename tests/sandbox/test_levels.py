@@ -1,17 +1,19 @@
 """Which walls are taken, what is refused, and what is said of it."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from headway.domain.errors import UserError
-from headway.sandbox import landlocked, remedies, seccomp
-from headway.sandbox.landlock import LEAST, Landlock
+from headway.sandbox import bubblewrap, network, remedies, seccomp
+from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.levels import PINS, Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.seccomp import MACHINES, program
-from headway.sandbox.visible import Visible
+from headway.sandbox.visible import SYSTEM, Visible, visible
 
 NOTHING = Resources()
 
@@ -24,8 +26,6 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         if "bubblewrap" in what:
             missing = ("bubblewrap is not installed", "apt-get install bubblewrap")
             monkeypatch.setattr(remedies, "bubblewrap_missing", lambda: missing)
-        if "landlock" in what:
-            monkeypatch.setattr(landlocked, "version", lambda: 0)
 
     return take
 
@@ -59,11 +59,11 @@ def test_a_level_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_walls_at_all_have_to_be_allowed(tmp_path: Path, without: Callable[..., None]) -> None:
-    without("bubblewrap", "landlock")
+    without("bubblewrap")
     levels = Levels((tmp_path,), NOTHING)
     with pytest.raises(UserError) as refused:
         levels.choose(allow_weak=False)
-    for words in ("bubblewrap is not installed. apt-get install bubblewrap", "no Landlock", "filesystem:", "network:"):
+    for words in ("bubblewrap is not installed. apt-get install bubblewrap", "filesystem:", "network:"):
         assert words in refused.value.message
     assert refused.value.remedy == "Or accept that with --allow-weak-sandbox."
     assert levels.choose(allow_weak=True).level == "plain"
@@ -73,11 +73,43 @@ def test_no_walls_at_all_have_to_be_allowed(tmp_path: Path, without: Callable[..
 
 def test_a_level_that_lets_a_command_out_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial is real: with walls that have a gap, it finds it."""
-    if landlocked.version() < LEAST:
-        pytest.skip("the kernel has no Landlock to make a gap in")
-    monkeypatch.setattr(landlocked, "READ", landlocked.WRITE)
-    found = Levels((tmp_path,), NOTHING)._try(Landlock(Visible((Path("/"),), ())))
+    if not programs():
+        pytest.skip("no bubblewrap to make a gap in")
+    levels, shown = Levels((tmp_path,), NOTHING), bubblewrap._shown
+    monkeypatch.setattr(bubblewrap, "_shown", lambda seen: [*shown(seen), "--bind", str(tmp_path), str(tmp_path)])
+    seen = Visible(tuple(Path(place) for place in SYSTEM if os.path.lexists(place)), ())
+    found = levels._try(Bubblewrap(seen, programs()[0]))
     assert found.startswith("can write outside of its workspace; can read the state folder")
+
+
+@pytest.mark.parametrize(
+    ("gap", "found"),
+    [
+        ("options", "can choose the device of a socket"),
+        ("routes", "can send to the services of this machine"),
+    ],
+)
+def test_a_network_with_a_way_around_its_routes_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: str, found: str
+) -> None:
+    levels = Levels((tmp_path,), NOTHING)
+    helper = network.helper()
+    if helper is None or levels.tried[1].level is None:
+        pytest.skip("needs bubblewrap and slirp4netns")
+    if gap == "options":
+        monkeypatch.setattr(bubblewrap, "_in_memory", lambda content: None)
+    else:
+        refused = network.refused()
+        monkeypatch.setattr(bubblewrap, "refused", lambda: [each for each in refused if each != "127.0.0.0/8"])
+    said = levels._try(Bubblewrap(visible((tmp_path,)), programs()[0], helper), reach=True)
+    assert found in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the package is for Linux")
+@pytest.mark.parametrize("place", range(len(programs())))
+def test_each_bubblewrap_of_this_machine_holds_a_command_in(tmp_path: Path, place: int) -> None:
+    """The one that `pip install` brings too, so that a machine without the system's package has walls."""
+    assert not Levels((tmp_path,), NOTHING)._try(Bubblewrap(visible((tmp_path,)), programs()[place]))
 
 
 def test_what_the_machine_is_set_to_tells_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

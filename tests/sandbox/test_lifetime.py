@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.launcher import dies_with_us
+from headway.sandbox.launcher import _death_signal
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
 
@@ -173,7 +173,7 @@ async def test_a_system_without_process_descriptors_gets_the_same_results(
     assert gone(int((tmp_path / "pid").read_text()), 1)
 
 
-@pytest.mark.skipif(not dies_with_us(), reason="no setpriv here that sets a death signal")
+@pytest.mark.skipif(not _death_signal(), reason="no setpriv here that sets a death signal")
 def test_the_command_itself_dies_also_when_the_keeper_was_killed_first(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOST, LEADER, str(tmp_path)]) as host:
         pid = pid_in(tmp_path / "pid")

@@ -13,7 +13,7 @@ import pytest
 from headway.domain.errors import ToolError
 from headway.git import overlay
 from headway.sandbox import job, mounts
-from headway.sandbox.bubblewrap import Bubblewrap
+from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.starter import Starter
@@ -34,7 +34,7 @@ class Ground:
         self.folder = folder
         (folder / "layer").mkdir()
         (folder / "layer/file").write_text("of the layer\n")
-        self.sandbox = LocalSandbox(Bubblewrap(visible([folder])))
+        self.sandbox = LocalSandbox(Bubblewrap(visible([folder]), programs()[0]))
 
     def workspace(self, name: str) -> Path:
         upper, scratch = self.folder / name / "upper", self.folder / name / "scratch"

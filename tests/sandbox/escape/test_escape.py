@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.sandbox.bubblewrap import Bubblewrap
+from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.level import Launch
 from headway.sandbox.levels import Levels
 from headway.sandbox.local import LocalSandbox
@@ -168,9 +168,9 @@ async def test_the_environment_of_the_first_process_would_tell_it(
     launch = bubblewrap(ground, f"tr '\\0' '\\n' < /proc/1/environ | grep -q {KEY} && echo ESCAPED")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     cleared = [
-        *launch.argv[: launch.argv.index("bwrap") + 1],
+        *launch.argv[: launch.argv.index(str(programs()[0])) + 1],
         "--clearenv",
-        *launch.argv[launch.argv.index("bwrap") + 1 :],
+        *launch.argv[launch.argv.index(str(programs()[0])) + 1 :],
     ]
     assert OUT not in said(launch, launch.argv, dict(launch.env))
     launch = bubblewrap(ground, launch.argv[-1])
@@ -193,12 +193,12 @@ async def test_roots_capabilities_would_remount_the_system(ground: Ground) -> No
 
 def bubblewrap(ground: Ground, line: str) -> Launch:
     """As the level starts a command."""
-    levels = Bubblewrap(visible((ground.state,)))
-    if subprocess.run(["bwrap", "--version"], capture_output=True, check=False).returncode:
+    if not programs():
         pytest.skip("bubblewrap is not installed")
+    level = Bubblewrap(visible((ground.state,)), programs()[0])
     home = ground.mine / "home"
     home.mkdir(exist_ok=True)
-    return levels.launch(ground.command(line), home, "probe")
+    return level.launch(ground.command(line), home, "probe")
 
 
 def with_fds(argv: list[str], launch: Launch) -> list[str]:

@@ -51,11 +51,7 @@ async def test_the_command_cannot_open_the_ways_again(reaching: LocalSandbox, gr
 
 async def test_without_the_policy_there_is_only_loopback_of_its_own(walled: LocalSandbox, ground: Ground) -> None:
     result = await ground.run(walled, HAS_A_WAY_OUT)
-    if walled.level.startswith("landlock"):
-        line = "python3 -c 'import socket; socket.socket()' 2>&1 | tail -1"
-        assert "Address family not supported" in (await ground.run(walled, line, network=True)).output
-    else:
-        assert result.output == ""
+    assert result.output == ""
 
 
 async def test_exit_codes_come_through(reaching: LocalSandbox, ground: Ground) -> None:
@@ -95,10 +91,10 @@ def test_networks_that_are_only_in_this_machine_are_closed_too(monkeypatch: pyte
 
 
 async def test_where_no_program_serves_a_network_there_is_none(levels: Levels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "helpers", list)
+    monkeypatch.setattr(network, "helper", lambda: None)
     without = Levels(levels._private, levels._resources)
     said = without.tried[1]
     if said.level is None:
         pytest.skip(said.why_not)
-    assert said.level.refuses_network == "neither slirp4netns nor pasta is installed"
+    assert said.level.refuses_network == "slirp4netns is not installed"
     assert [each.topic for each in without.findings() if "slirp4netns" in each.remedy] == ["network"]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.bubblewrap import Bubblewrap
-from headway.sandbox.landlock import Landlock
+from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import CREDENTIALS, refused, visible
@@ -69,13 +68,12 @@ def home(tmp_path: Path) -> Path:
 async def test_tools_of_a_home_are_there_and_credentials_are_not(
     walled: LocalSandbox, home: Path, tmp_path: Path
 ) -> None:
-    level = Bubblewrap if walled.level.startswith("bubblewrap") else Landlock
     folders = [".cargo/bin", ".local/bin", ".nvm/versions/node/v1/bin", "tools/bin"]
     path = os.pathsep.join([*(str(home / folder) for folder in folders), os.environ["PATH"]])
     state = tmp_path / "state"
     workspace = state / "workspace"
     workspace.mkdir(parents=True)
-    sandbox = LocalSandbox(level(visible((state,), {"PATH": path}, home)))
+    sandbox = LocalSandbox(Bubblewrap(visible((state,), {"PATH": path}, home), programs()[0]))
     walls = Walls(agent="a", workspace=workspace)
     secrets = " ".join(str(home / place) for place in SECRETS)
     line = f"for tool in a b c d; do $tool; done; cat {secrets} 2>/dev/null; cat {home}/.ssh/* 2>/dev/null; :"
