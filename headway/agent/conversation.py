@@ -7,11 +7,11 @@ from typing import Any, NewType
 
 from headway.agent import guards
 from headway.agent.context import HANDOVER, Context
+from headway.agent.kept_reply import kept, room_for_reply
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
 from headway.agent.spoken import with_spoken_calls
-from headway.agent.threads import in_thread
 from headway.agent.usage import Meter, Usage, noted
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError, TransientError
@@ -254,9 +254,11 @@ class Conversation:
     async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
-        `beat` is told what the call waits for, while the model refuses everybody.
+        `beat` is told what the call waits for: while the model refuses everybody, or while a disk that broke down has
+        no place for a reply that is paid.
 
         Raises:
+            Shortage: There is no room for the longest reply; nothing was asked.
             Parked: The model refuses everybody, or the run may spend no more in this hour, for longer than an agent
                 should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
@@ -288,6 +290,7 @@ class Conversation:
     async def _sent(self, question: Question, told: dict[str, Any], reserve: Amount, beat: Beat) -> Event:
         """Note a request, send it, and note its reply."""
         request = question.request
+        self.log.reserve(room_for_reply(request.max_output))
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
             reply = await question.chosen.model.answer(request, beat)
@@ -301,7 +304,7 @@ class Conversation:
             self.paid = self.paid.plus(reserve if cut_off else Amount())
             raise
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
-        return await in_thread(self._note_reply, question, reply)
+        return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
     def request(self, only: Collection[str] | None = None) -> Request:
         """The conversation so far, as a request that offers all tools, or only some."""
@@ -339,7 +342,6 @@ class Conversation:
             },
             # What it waited for its turn is no work.
             dur_ms=reply.seconds * 1000,
-            sync=True,
         )
         self.paid = self.paid.plus(settled, calls=1)
         return event

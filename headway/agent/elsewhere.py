@@ -13,6 +13,7 @@ from headway.agent.children import Asked, overlap
 from headway.agent.handoffs import stored_handoff
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
+from headway.system.files import write_whole
 from headway.trace.log_store import LogStore
 
 FOLDER = "open"
@@ -47,9 +48,7 @@ class Elsewhere:
         path = self._path(planner)
         if tasks or path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(tasks), encoding="utf-8")
-            new.replace(path)
+            write_whole(path, json.dumps(tasks).encode(), synced=False)
 
     def on(self, paths: Sequence[str], me: AgentId) -> list[OpenTask]:
         """Tasks of other planners on these paths that have not handed off."""

@@ -13,6 +13,7 @@ from headway.agent.search import Searched, hits_text, search
 from headway.domain.errors import ToolError
 from headway.sandbox.walls import INSIDE
 from headway.system.bounded import Within, unheld
+from headway.system.shortage import wait_if_short
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
@@ -34,11 +35,15 @@ def told(path: str) -> Iterator[None]:
     """Around what the system may refuse in the files of a workspace: the model is told, and goes on.
 
     Agents make names that are too long, folders that cannot be entered, files where a folder is wanted. None of that
-    is different when the same call is tried again.
+    is different when the same call is tried again. What the machine lacks is: then the call waits.
+
+    Raises:
+        Shortage: The disk is full, or something else of the machine is used up.
     """
     try:
         yield
     except OSError as error:
+        wait_if_short(error, cut(path, 300))
         raise ToolError(f"{cut(path, 300)}: {error.strerror or error}") from error
 
 
@@ -79,6 +84,7 @@ class Files:
             # Whole or not at all, so that an edit that is found after a kill either happened or did not.
             replace_at(self.root, target, content.encode("utf-8", "surrogateescape"), self._scratch(), mode)
         except OSError as error:
+            wait_if_short(error, f"{path} cannot be written")
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
         return there
 
@@ -186,6 +192,7 @@ class Files:
         except FileNotFoundError as error:
             raise ToolError(f"{shown} does not exist") from error
         except OSError as error:
+            wait_if_short(error, f"{shown} cannot be read")
             raise ToolError(f"{shown} cannot be read: {error.strerror}") from error
 
     def _readable(self, path: str) -> Path:

@@ -10,6 +10,7 @@ WAITED_FOR = {
     "slot": "other builds and tests on this machine",
     "memory": "memory of this machine",
     "disk": "disk space of this machine",
+    "inodes": "inodes of this machine's disk",
 }
 TOLD_FROM_S = 1.0
 """Waiting that is shorter is not worth a line."""

@@ -109,8 +109,7 @@ class PlannerAgent:
             turn = await self._open(order, log, physical)
             return await self._go_on(turn, beat)
         finally:
-            log.sync()
-            log.close()
+            log.finish()
 
     async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
         spec = order.context.in_force(RunSpec.model_validate(self._store.event(order.context.spec).data["spec"]))

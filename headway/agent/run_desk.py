@@ -31,6 +31,7 @@ from headway.domain.spec import Commit, RunSpec, finite, parse_spec
 from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.model.endpoint import Endpoint
+from headway.system.files import write_whole
 from headway.trace.log_store import LogStore
 from headway.trace.progress import last_progress
 from headway.trace.report import Facts, render_report
@@ -259,7 +260,7 @@ class RunDesk:
             open=tuple(h for h in below if h.report.status != "done" or h.report.concerns),
             problem=order.problem,
         )
-        path.write_text(render_report(facts), encoding="utf-8")
+        write_whole(path, render_report(facts).encode(), synced=True)
         self._end_log(run, report)
         return report
 

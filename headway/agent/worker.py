@@ -24,7 +24,7 @@ from headway.agent.walling import walls_of
 from headway.agent.warming import set_up, warmed
 from headway.agent.workbench import Workbench
 from headway.domain.budget import MICRO, Amount
-from headway.domain.errors import HeldBack, TransientError
+from headway.domain.errors import HeldBack, Shortage, TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
@@ -107,8 +107,7 @@ class WorkerAgent:
             except Stopped as stop:
                 return await ending.stopped(log, job.workspace, stop)
         finally:
-            log.sync()
-            log.close()
+            log.finish()
 
     async def end(self, order: EndWorker) -> WorkerDone:
         """End an attempt from outside: fence the worker, keep what it did not land, and store its handoff.
@@ -128,8 +127,7 @@ class WorkerAgent:
                 workspace = await self._enter(work, log)
             return await ending.stopped(log, workspace, Stopped(order.status, order.why))
         finally:
-            log.sync()
-            log.close()
+            log.finish()
 
     async def _enter(self, order: WorkOrder, log: AgentLog) -> Workspace:
         """The attempt's workspace, once an earlier holder has left it: a newer lease soon stops its command."""
@@ -265,6 +263,8 @@ class WorkerAgent:
         try:
             talk.turn += 1
             await talk.ask(Question(talk.request(last_word.ONLY), talk.chosen))
+        except Shortage:
+            raise  # the machine's, and not the model's: the last word can wait
         except (TransientError, FatalModelError, ContextOverflow) as error:
             raise Stopped(HandoffStatus.PARTIAL, why) from error
 

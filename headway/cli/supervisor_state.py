@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.domain.errors import UserError
+from headway.system.files import write_whole
 from headway.system.process import Process
 
 
@@ -56,10 +57,7 @@ def read_state(home: Path, name: str = "supervisor") -> SupervisorState | None:
 
 def write_state(home: Path, name: str, state: SupervisorState) -> None:
     """Replace the state in one step, so that a reader never sees half of it."""
-    path = home / f"{name}.json"
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+    write_whole(home / f"{name}.json", f"{state.model_dump_json(indent=1)}\n".encode(), synced=False)
 
 
 def claim(home: Path, name: str) -> int:

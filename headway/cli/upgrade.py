@@ -20,6 +20,7 @@ from headway.cli.history import fetch_histories
 from headway.cli.replayed import Replayed, replay_each
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName, run_of
+from headway.system.files import write_whole
 
 FILE = "workflow-code.json"
 TOLD_EVERY = 100
@@ -60,9 +61,7 @@ class CodeRecord:
     def write(self, checked: Checked) -> None:
         """Remember a check."""
         known = self._all() | {self._service: checked.model_dump(mode="json")}
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(known, indent=1) + "\n")
-        new.replace(self._file)
+        write_whole(self._file, f"{json.dumps(known, indent=1)}\n".encode(), synced=False)
 
     def _all(self) -> dict[str, object]:
         try:

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.domain.errors import ToolError
+from headway.domain.errors import Shortage
 from headway.domain.finding import Finding
 from headway.sandbox.heavy import LongRunners, is_heavy
 from headway.sandbox.machine import Bounds, Machine
+from headway.system.shortage import WAIT_S
 
 TRY_EVERY_S = 0.1
 """How often the first in our line asks for a slot that another process may have given back."""
@@ -23,7 +24,9 @@ TRY_EVERY_S = 0.1
 LOOK_EVERY_S = 1.0
 LONGEST_WAIT_S = 300.0
 """How long a command waits for a short machine. Then it runs, if memory is short, because its cage bounds it; if the
-disk is, it does not, and the model is told."""
+disk is, its agent waits on, outside of the process, and no model hears of it."""
+
+DISK = frozenset({"disk", "inodes"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Waited:
 
     Attributes:
         seconds: Until it could start.
-        why: For what, in the order of waiting: "slot", "memory", "disk".
+        why: For what, in the order of waiting: "slot", "memory", "disk", "inodes".
     """
 
     seconds: float = 0.0
@@ -76,7 +79,7 @@ class Gates:
         Waiting ends at once when the caller is cancelled.
 
         Raises:
-            ToolError: The disk was too full for too long; the command must not run.
+            Shortage: The disk was too full for too long; the command must not run yet.
         """
         began, why = time.monotonic(), []
         async with contextlib.AsyncExitStack() as stack:
@@ -101,12 +104,12 @@ class Gates:
         pressure = "not told by this kernel" if machine.pressure is None else f"{machine.pressure:.0f} %"
         swap = "no swap" if machine.swap is None else f"swap {machine.swap:.0%} in use"
         says = (
-            f"memory {machine.memory:.0%} free, its pressure {pressure}, {swap}; disk {machine.disk:.0%} free, "
-            f"{machine.disk_bytes / 1024**3:.0f} GB; {self._taken()} of {self.slots} heavy commands run"
+            f"memory {machine.memory:.0%} free, its pressure {pressure}, {swap}; disk {machine.disk.shown()}; "
+            f"{self._taken()} of {self.slots} heavy commands run"
         )
         if short is None:
             return (Finding(topic="machine", state="good", says=says),)
-        remedy = "free some of it: headway gc removes what ended runs left" if short == "disk" else "run fewer agents"
+        remedy = "free some of it: headway gc removes what ended runs left" if short in DISK else "run fewer agents"
         return (Finding(topic="machine", state="lacking", says=f"{says}; short of {short}", remedy=remedy),)
 
     async def _until_not_short(self) -> str | None:
@@ -116,13 +119,9 @@ class Gates:
         while short is not None and time.monotonic() - began < self._longest_wait_s:
             await asyncio.sleep(min(LOOK_EVERY_S, self._longest_wait_s))
             short = self._short()
-        if short == "disk":
-            machine = self._look(self._nearest())
-            raise ToolError(
-                f"Not run: this machine's disk has {machine.disk_bytes / 1024**3:.1f} GB left, and did not get more in "
-                f"{self._longest_wait_s:.0f} s. Only file tools work now. If you cannot go on without commands, finish "
-                "with what you have and say so."
-            )
+        if short in DISK:
+            disk = self._look(self._nearest()).disk
+            raise Shortage(f"a command waits for room on the disk of {self._folder}: {disk.shown()}", WAIT_S)
         return first
 
     def _short(self) -> str | None:

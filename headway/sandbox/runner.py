@@ -54,7 +54,7 @@ class CommandResult:
         forks_refused: How often it was refused another process.
         disk_full: Its workspace is over its quota.
         waited_s: Seconds before its start, at the gates of the machine. Not part of `seconds`, nor of its timeout.
-        waited_for: What for: "slot", "memory", "disk".
+        waited_for: What for: "slot", "memory", "disk", "inodes".
     """
 
     exit_code: int | None

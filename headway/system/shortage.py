@@ -62,6 +62,16 @@ def lacking_in(told: str) -> str | None:
     return _LACKING[_TOLD_BY_PROGRAMS[max(said, key=len)]] if said else None
 
 
+def wait_if_short(error: BaseException, what: str) -> None:
+    """Return when `error` is no shortage; `what` says in a few words what could not be done.
+
+    Raises:
+        Shortage: It is one.
+    """
+    if (short := lacking(error)) is not None:
+        raise Shortage(f"{what}: {short}", WAIT_S) from error
+
+
 @contextmanager
 def waited_for(what: str) -> Iterator[None]:
     """Raise a shortage as `Shortage`; `what` says in a few words what could not be done.
@@ -72,10 +82,8 @@ def waited_for(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error, MemoryError, RuntimeError) as error:
-        short = lacking(error)
-        if short is None:
-            raise
-        raise Shortage(f"{what}: {short}", WAIT_S) from error
+        wait_if_short(error, what)
+        raise
 
 
 def _number_of(error: BaseException) -> int | None:

@@ -247,6 +247,17 @@ class AgentLog:
         with self._mutex:
             return fence_of(self._path, self._end, self.lease)
 
+    def finish(self) -> None:
+        """Put everything on disk and let go of the file.
+
+        Raises:
+            Shortage: The disk could not; the file is let go all the same.
+        """
+        try:
+            self.sync()
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of the file. The lease stays what it is until somebody opens the log again."""
         with self._mutex:

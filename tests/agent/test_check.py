@@ -44,3 +44,17 @@ def test_the_lines_that_tell_of_the_failure_come_first() -> None:
     output = "\n".join(["building", *(f"ok {n}" for n in range(50)), "FAILED test_two", "error: three"])
     assert failing_lines(output) == "FAILED test_two\nerror: three"
     assert failing_lines("one\n\ntwo\n") == "one\ntwo"
+
+
+async def test_a_torn_note_of_another_workspace_throws_no_verdict_away(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    stage = Stage(tmp_path, more={"check": f"echo x >> {ran}"})
+    for _ in range(2):  # two generations, as after 25 commits
+        build = stage.places.generations.begin()
+        assert build is not None
+        with build:
+            build.publish(None)
+    other = stage.places.open(stage.task().me, 1, 1)
+    (other.home / "owner.json").write_bytes(b"")
+    assert (await verdict(stage)).passed
+    assert ran.read_text() == "x\n"

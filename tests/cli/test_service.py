@@ -120,6 +120,19 @@ async def test_a_database_of_another_cli_version_is_refused_and_left_alone(servi
         assert await retention_hours(client) == 720
 
 
+@pytest.mark.parametrize("torn", ["", "\n"])
+def test_a_note_of_the_version_that_a_power_loss_left_empty_counts_as_absent(
+    service: Service, home: Path, torn: str
+) -> None:
+    database = service.settings.database(home)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.touch()
+    note = database.with_name(database.name + ".cli-version")
+    note.write_text(torn)
+    service.child()
+    assert note.read_text().strip() == service.cli.version
+
+
 async def test_another_patch_release_opens_the_same_database(service: Service, home: Path) -> None:
     async with running(service):
         pass

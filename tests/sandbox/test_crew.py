@@ -2,19 +2,25 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.sandbox.crew import STEP_EVERY_S, Crew
-from headway.sandbox.machine import Machine
+from headway.sandbox.machine import Bounds, Machine
+from headway.system.disk import Disk
 
-EASY = Machine(pressure=0.0, memory=0.9, disk=0.9, disk_bytes=10**12)
-FULL = Machine(pressure=0.0, memory=0.9, disk=0.12, disk_bytes=10**10)
+EASY = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12))
+FULL = Machine(pressure=0.0, memory=0.9, disk=Disk(0.12, 10**10))
 """88 % of the disk in use: commands still run, agents do not start."""
 
+FEW_INODES = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12, inode_share=0.12, inodes=200_000))
 
-def test_back_pressure_begins_before_commands_have_to_wait() -> None:
-    crew = Crew(16, Path(), look=lambda _: FULL, clock=iter(range(0, 1000, 10)).__next__)
+
+@pytest.mark.parametrize("machine", [FULL, FEW_INODES])
+def test_back_pressure_begins_before_commands_have_to_wait(machine: Machine) -> None:
+    assert machine.short_of(Bounds()) is None
+    crew = Crew(16, Path(), look=lambda _: machine, clock=iter(range(0, 1000, 10)).__next__)
     assert [crew.allowed() for _ in range(3)][-1] < 16
 
 

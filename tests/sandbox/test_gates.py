@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.errors import ToolError
+from headway.domain.errors import Shortage
 from headway.sandbox.gates import Gates
 from headway.sandbox.heavy import LONG_CPU_S, LongRunners, is_heavy
 from headway.sandbox.machine import Machine
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
+from headway.system.disk import Disk
 
 MakeCommand = Callable[..., Command]
 
-EASY = Machine(pressure=0.0, memory=0.9, disk=0.9, disk_bytes=10**12)
-NO_MEMORY = Machine(pressure=45.0, memory=0.9, disk=0.9, disk_bytes=10**12)
-NO_DISK = Machine(pressure=0.0, memory=0.9, disk=0.02, disk_bytes=10**9)
+EASY = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12))
+NO_MEMORY = Machine(pressure=45.0, memory=0.9, disk=Disk(0.9, 10**12))
+NO_DISK = Machine(pressure=0.0, memory=0.9, disk=Disk(0.02, 10**9))
+NO_INODES = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12, inode_share=0.01, inodes=900))
 
 
 def gates(folder: Path, machine: list[Machine] | None = None, slots: int = 1, longest_wait_s: float = 30.0) -> Gates:
@@ -152,15 +154,21 @@ async def test_who_waited_too_long_for_memory_runs_in_its_cage(tmp_path: Path) -
         assert waited.why == ("memory",)
 
 
-async def test_who_waited_too_long_for_disk_does_not_run_and_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"Not run: this machine's disk has 0\.9 GB left"):
-        async with gates(tmp_path, [NO_DISK], longest_wait_s=0.05).passed("ls"):
-            pytest.fail("it ran")
+@pytest.mark.parametrize(
+    ("machine", "said"), [(NO_DISK, r"1\.0 GB free"), (NO_INODES, r"900 inodes free \(99% used\)")]
+)
+async def test_a_command_that_waited_long_for_disk_waits_on_outside_of_the_process(
+    tmp_path: Path, machine: Machine, said: str
+) -> None:
+    with pytest.raises(Shortage, match=said) as raised:
+        async with gates(tmp_path, [machine], longest_wait_s=0.05).passed("ls"):
+            raise AssertionError
+    assert raised.value.delay_s
 
 
 def test_this_machine_can_be_looked_at(tmp_path: Path) -> None:
     machine = Machine.look(tmp_path)
     assert 0 < machine.memory <= 1
-    assert 0 <= machine.disk <= 1
+    assert 0 <= machine.disk.share <= 1
     assert machine.pressure is None or machine.pressure >= 0
     assert gates(tmp_path / "not" / "there").findings()[0].topic == "machine"
