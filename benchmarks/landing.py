@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.landing_ground import AUTHOR, RUN, generate
+from benchmarks.landing_ground import AUTHOR, FENCE, RUN, generate
 from benchmarks.landing_load import Row, conflict_ms, disjoint, hub_in, one_core, with_hot_file
 from benchmarks.push_retry import push_with_retry
 from benchmarks.table import Outcome, arguments, report
@@ -87,19 +87,19 @@ def _answers(outcome: Outcome, memory: Path, disk: Path, source: Path) -> None:
         took = []
         for number in range(8):
             (space.path / f"new-{number}.txt").write_text(f"{number}\n")
-            asked = Submission(f"Add {number}", AUTHOR, RUN, me, (), f"{me}:{number}")
+            asked = Submission(f"Add {number}", AUTHOR, RUN, me, (), f"{me}:{number}", FENCE)
             begun = time.monotonic()
-            assert isinstance(Landing(hub).land(space, asked, lambda: None), Landed)
+            assert isinstance(Landing(hub, lambda _fence: True).land(space, asked, lambda: None), Landed)
             took.append(time.monotonic() - begun)
         outcome.figures["whole_land_ms_p50"] = sorted(took)[len(took) // 2] * 1e3
         rival = spaces.open(AgentId(f"{RUN}/root-0a1b2c3d/1.2-00000002"), 1, 1)
         for place in (space, rival):
             (place.path / "both.txt").write_text(f"{place.task}\n")
-        first = Submission("First", AUTHOR, RUN, me, (), f"{me}:first")
-        assert isinstance(Landing(hub).land(space, first, lambda: None), Landed)
+        first = Submission("First", AUTHOR, RUN, me, (), f"{me}:first", FENCE)
+        assert isinstance(Landing(hub, lambda _fence: True).land(space, first, lambda: None), Landed)
         begun = time.monotonic()
-        second = Submission("Second", AUTHOR, RUN, rival.task, (), f"{rival.task}:second")
-        assert isinstance(Landing(hub).land(rival, second, lambda: None), Conflicted)
+        second = Submission("Second", AUTHOR, RUN, rival.task, (), f"{rival.task}:second", FENCE)
+        assert isinstance(Landing(hub, lambda _fence: True).land(rival, second, lambda: None), Conflicted)
         outcome.figures["whole_conflict_ms"] = (time.monotonic() - begun) * 1e3
 
 

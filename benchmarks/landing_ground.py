@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.hub import Hub
 from headway.git.objects import Reader
 from headway.git.pack import Pack
@@ -18,6 +18,7 @@ FILES = 7_500
 LINES = 60
 AUTHOR = "Bench Mark <bench@example.org>"
 RUN = RunName("bench")
+FENCE = Fence("held")
 _PER_COMMIT = 100
 
 
@@ -76,9 +77,11 @@ class Ready:
         change = Change(path, self.reader.entry(tree, path), ("100644", self.pack.add("blob", body)))
         changed = self.splice.into(tree, [change])
         me = AgentId(f"{RUN}/root-0a1b2c3d/1.{submitter}-{submitter:08x}")
-        asked = Submission(f"Change {path.decode(errors='replace')}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place)
+        asked = Submission(
+            f"Change {path.decode(errors='replace')}", AUTHOR, RUN, me, (f"{RUN}/root-0a1b2c3d",), place, FENCE
+        )
         mark = asked.mark(base, changed)
-        return Queued("", "", "", me, mark, base, changed, AUTHOR, asked.text(mark), (change,))
+        return Queued("", "", FENCE, me, mark, base, changed, AUTHOR, asked.text(mark), (change,))
 
     def _tree(self, commit: Oid) -> Oid:
         return Oid(self.reader.read(commit)[5 : 5 + len(commit)].decode())

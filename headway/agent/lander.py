@@ -52,6 +52,7 @@ class Lander:
             task=self.task,
             planner=planners_of(self.task),
             place=f"{self.task}:{begun.seq}",
+            fence=talk.log.fence(),
             paths=asked.paths,
             accept_doubtful=_was_doubtful(talk.events),
         )

@@ -24,6 +24,9 @@ Incarnation = NewType("Incarnation", str)
 Oid = NewType("Oid", str)
 """A full hexadecimal git object id."""
 
+Fence = NewType("Fence", str)
+"""A lease in a form that another process can check; never empty."""
+
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 CHILD_KEY = re.compile(r"(\d+)\.(\d+)-([0-9a-f]{8})")
 

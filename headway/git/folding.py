@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
-from headway.domain.ids import Oid
+from headway.domain.ids import Fence, Oid
 from headway.git.commit_text import commit_text
 from headway.git.hub import NOBODY, TRUNK, Hub
 from headway.git.landed import Mark
@@ -22,8 +22,9 @@ from headway.git.pack import Pack
 from headway.git.refs import read_ref, swap
 from headway.git.scratch import Scratch
 from headway.git.splice import Splice, Uneven
-from headway.git.spool import Queued, Spool, Verdict
+from headway.git.spool import Queued, Spool, Verdict, client_of, ticket_of
 from headway.git.trunk_lock import TrunkLock
+from headway.system.shortage import lacking
 
 MOST = 64
 LONGEST_S = 1.0
@@ -42,23 +43,38 @@ class _Batch:
     tip: Oid
     tree: Oid
     marks: list[Mark] = field(default_factory=list)
-    verdicts: dict[Path, tuple[Queued, Verdict]] = field(default_factory=dict)
+    landing: list[Queued] = field(default_factory=list)
+    verdicts: dict[Path, Verdict] = field(default_factory=dict)
 
     def landed(self, queued: Queued) -> Oid | None:
         """The commit of this very submission, when it waited twice."""
         return next((m.oid for m in self.marks if (m.task, m.mark) == (queued.task, queued.mark)), None)
 
 
+class _Refused(Exception):
+    """At the last look a submission of the batch may not land any more."""
+
+    def __init__(self, ticket: str, verdict: Verdict) -> None:
+        super().__init__(ticket)
+        self.ticket = ticket
+        self.verdict = verdict
+
+
 class Folding:
     """Folds the queue of one hub, for one process. Only for whoever holds `lock`; not safe for threads.
 
-    `fenced` tells from a submission's fence whether a submitter in another process still has its lease.
+    `fenced` tells from a submission's fence whether a submitter in another process still has its lease. Each lease is
+    checked when it is a submission's turn, and again when only the rename of the ref is left to do.
+
+    An error of one submission, expected or not, becomes its verdict: it does not fail the others or stay in the queue.
 
     Attributes:
         wasted: Landings that were made in vain, because somebody else moved the trunk meanwhile.
     """
 
-    def __init__(self, hub: Hub, spool: Spool, lock: TrunkLock, fenced: Callable[[str], bool], *, synced: bool) -> None:
+    def __init__(
+        self, hub: Hub, spool: Spool, lock: TrunkLock, fenced: Callable[[Fence], bool], *, synced: bool
+    ) -> None:
         self.hub = hub
         self.spool = spool
         self.lock = lock
@@ -86,15 +102,21 @@ class Folding:
         Raises:
             TransientError: The disk is full, or somebody else moves the trunk; what waits goes on waiting.
         """
-        places = self.spool.waiting()[:MOST]
-        if not places:
-            return {}
+        refused: dict[str, Verdict] = {}
+        races = 0
         try:
-            for _ in range(_RACES):
-                batch = self._filled(places, client, own)
-                if self._moved(batch):
-                    return self._told(batch, client)
-                self.wasted += len(batch.marks)
+            places = self.spool.waiting()
+            if not places:
+                return {}
+            while races < _RACES:
+                batch = self._filled(places, client, own, refused)
+                try:
+                    if self._moved(batch, own):
+                        return self._told(batch, client)
+                    self.wasted += len(batch.marks)
+                    races += 1
+                except _Refused as late:
+                    refused[late.ticket] = late.verdict
                 self._begin_anew()
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:
@@ -114,7 +136,9 @@ class Folding:
         """Nobody of this process waits: let go of what costs while it waits."""
         self.reader.close()
 
-    def _filled(self, places: list[Path], client: str, own: Mapping[str, Check]) -> _Batch:
+    def _filled(
+        self, places: list[Path], client: str, own: Mapping[str, Check], refused: Mapping[str, Verdict]
+    ) -> _Batch:
         tip = read_ref(self.hub.folder, TRUNK)
         assert tip is not None
         self.ledger.catch_up(tip)
@@ -122,35 +146,61 @@ class Folding:
         until = time.monotonic() + LONGEST_S
         dead: dict[str, bool] = {client: False}
         for place in places:
-            if time.monotonic() > until:
+            if time.monotonic() > until or len(batch.verdicts) == MOST:
                 break
-            queued = self.spool.read(place)
-            if queued is None:
-                continue
-            if queued.client not in dead:
-                dead[queued.client] = self.spool.drop_if_dead(queued.client)
-            if dead[queued.client]:
+            submitter = client_of(place)
+            if submitter not in dead:
+                dead[submitter] = self.spool.is_dead(submitter)
+            if dead[submitter]:
                 # Nobody waits for it. Its task, given to another process, submits it again if it still wants to.
                 self.spool.withdraw(place)
                 continue
             self.lock.beat()
-            batch.verdicts[place] = (queued, self._verdict(batch, queued, own.get(queued.ticket)))
+            verdict = refused.get(ticket_of(place)) or self._verdict(batch, place, own, own_process=submitter == client)
+            if verdict is not None:
+                batch.verdicts[place] = verdict
         return batch
 
-    def _verdict(self, batch: _Batch, queued: Queued, check: Check | None) -> Verdict:
+    def _verdict(self, batch: _Batch, place: Path, own: Mapping[str, Check], *, own_process: bool) -> Verdict | None:
+        """The verdict on one submission; None when it was withdrawn, or its own process has to say what is wrong."""
         try:
-            if check is not None:
-                check()
-            elif not self.fenced(queued.fence):
-                return Verdict("lost", batch.tip)
-            known = batch.landed(queued) or self.ledger.find(queued.task, queued.mark)
-            if known is not None:
-                return Verdict("landed", batch.tip, known)
-            return self._landed(batch, queued)
-        except LeaseLost:
-            return Verdict("lost", batch.tip)
+            queued = self.spool.read(place)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            return Verdict("failed", batch.tip, why=f"the submission was torn in the queue: {error}")
+        except OSError as error:
+            # It may be us who cannot open another file.
+            _log.warning("%s cannot be read: %s", place, error)
+            why = f"the submission cannot be read: {error}"
+            return Verdict("failed", batch.tip, why=why) if own_process else None
+        try:
+            return self._refusal(queued, own) or self._decided(batch, queued)
+        except sqlite3.Error:
+            raise
         except HeadwayError as error:
             return Verdict("failed", batch.tip, why=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one submission breaks, the others go on
+            why = f"{type(error).__name__}: {error}"
+            if (short := lacking(error)) is not None:
+                return Verdict("failed", batch.tip, why=f"{short} ({why})")
+            _log.exception("the landing of %s is broken", queued.task)
+            return Verdict("broken", batch.tip, why=why)
+
+    def _refusal(self, queued: Queued, own: Mapping[str, Check]) -> Verdict | None:
+        """The verdict on a submission whose lease is lost."""
+        check = own.get(queued.ticket)
+        try:
+            if check is None:
+                return None if self.fenced(queued.fence) else Verdict("lost", queued.base)
+            check()
+        except LeaseLost:
+            return Verdict("lost", queued.base)
+        return None
+
+    def _decided(self, batch: _Batch, queued: Queued) -> Verdict:
+        known = batch.landed(queued) or self.ledger.find(queued.task, queued.mark)
+        return Verdict("landed", batch.tip, known) if known is not None else self._landed(batch, queued)
 
     def _landed(self, batch: _Batch, queued: Queued) -> Verdict:
         try:
@@ -167,6 +217,7 @@ class Folding:
         commit = self.pack.add("commit", text)
         batch.tip, batch.tree = commit, tree
         batch.marks.append(Mark(commit, queued.task, queued.mark))
+        batch.landing.append(queued)
         return Verdict("landed", commit, commit)
 
     def _merged(self, batch: _Batch, queued: Queued) -> Oid | Verdict:
@@ -177,14 +228,19 @@ class Folding:
             return Verdict("conflicted", batch.tip, tree=merged.tree, conflicts=merged.conflicts)
         return merged.tree
 
-    def _moved(self, batch: _Batch) -> bool:
+    def _moved(self, batch: _Batch, own: Mapping[str, Check]) -> bool:
         # Also where nothing landed: what a conflict is answered with is in there.
         self.pack.write(synced=self.synced)
         if batch.tip == batch.start:
             return True
         self.lock.beat(batch.tip)
         left = self.lock.left_moving_to
-        if not swap(self.hub.folder, TRUNK, batch.tip, batch.start, left=left, synced=self.synced):
+
+        def check() -> None:
+            for queued in batch.landing:
+                self._look_again(queued, own)
+
+        if not swap(self.hub.folder, TRUNK, batch.tip, batch.start, left=left, check=check, synced=self.synced):
             return False
         self._trees = (batch.tip, batch.tree)
         try:
@@ -194,17 +250,35 @@ class Folding:
             _log.warning("the ledger of %s lacks %s landings: %s", self.hub.folder, len(batch.marks), error)
         return True
 
+    def _look_again(self, queued: Queued, own: Mapping[str, Check]) -> None:
+        try:
+            refusal = self._refusal(queued, own)
+        except Exception as error:  # noqa: BLE001 - whatever one submission breaks, the others go on
+            _log.exception("the lease of %s cannot be checked", queued.task)
+            refusal = Verdict("failed", queued.base, why=f"the lease cannot be checked: {error}")
+        if refusal is not None:
+            raise _Refused(queued.ticket, refusal)
+
     def _told(self, batch: _Batch, client: str) -> dict[str, Verdict]:
-        own: dict[str, Verdict] = {}
-        others: dict[str, dict[str, Verdict]] = {}
-        for queued, verdict in batch.verdicts.values():
-            mine = own if queued.client == client else others.setdefault(queued.client, {})
-            mine[queued.ticket] = verdict
-        for other, verdicts in others.items():
-            self.spool.answer(other, verdicts)
+        told: dict[str, dict[str, Verdict]] = {client: {}}
+        for place, verdict in batch.verdicts.items():
+            told.setdefault(client_of(place), {})[ticket_of(place)] = verdict
+        unanswered = {
+            other for other, verdicts in told.items() if other != client and not self._answer(other, verdicts)
+        }
         for place in batch.verdicts:
-            self.spool.withdraw(place)
-        return own
+            if client_of(place) not in unanswered:
+                self.spool.withdraw(place)
+        return told[client]
+
+    def _answer(self, client: str, verdicts: dict[str, Verdict]) -> bool:
+        try:
+            self.spool.answer(client, verdicts)
+        except OSError as error:
+            # They stay in the queue, and the next holder finds their landings by their marks.
+            _log.warning("client %s cannot be answered: %s", client, error)
+            return False
+        return True
 
     def _tree_of(self, tip: Oid) -> Oid:
         if self._trees is None or self._trees[0] != tip:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headway.domain.errors import LeaseLost, TransientError
-from headway.domain.ids import Oid
+from headway.domain.errors import HeadwayError, LeaseLost, TransientError
+from headway.domain.ids import Fence, Oid
 from headway.git import snapshot
 from headway.git.changes import NO_MODE, Entry, Scan, entries, shown
 from headway.git.hub import Hub
@@ -27,6 +27,10 @@ _OTHERS = 1_000
 _RACES = 5
 
 
+class LandingBroken(HeadwayError):
+    """An unforeseen error, a bug of ours, keeps one submission from landing; the others landed without it."""
+
+
 @dataclass(frozen=True)
 class _Taken:
     """What the trunk did with a submission, under its lock; `commit` is None when nothing of it was new."""
@@ -36,14 +40,10 @@ class _Taken:
     conflicted: Merged | None = None
 
 
-def _always(_fence: str) -> bool:
-    return True
-
-
 class Landing:
     """Puts changes on the trunk of `hub`: first come, first served, with nothing slow under the lock."""
 
-    def __init__(self, hub: Hub, fenced: Callable[[str], bool] = _always, *, synced: bool = True) -> None:
+    def __init__(self, hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> None:
         """Landings on the trunk of a hub.
 
         Args:
@@ -63,6 +63,8 @@ class Landing:
         Raises:
             LeaseLost: From `check_lease`, which is called with the trunk locked, before anything moves.
             ToolError: The message is empty, or one of the paths names nothing.
+            TransientError: It failed, and may succeed later; it has landed or not, and asking again tells.
+            LandingBroken: It failed, and would fail again.
         """
         with workspace.held():
             asked = submission.asked()
@@ -133,6 +135,8 @@ class Landing:
                 raise LeaseLost(f"{queued.task}: a newer holder works; nothing was landed")
             case "failed":
                 raise TransientError(verdict.why)
+            case "broken":
+                raise LandingBroken(f"{queued.task} cannot be landed: {verdict.why}")
 
     def _settle(
         self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]

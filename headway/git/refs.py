@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,11 +41,22 @@ def read_ref(git_dir: Path, ref: str) -> Oid | None:
     return None
 
 
-def swap(git_dir: Path, ref: str, to: Oid, expected: Oid, *, left: str, synced: bool) -> bool:
+def swap(
+    git_dir: Path, ref: str, to: Oid, expected: Oid, *, left: str, check: Callable[[], None], synced: bool
+) -> bool:
     """Move `ref` from `expected`, in the way git does: by its lock file, compare, rename.
 
-    The caller alone of us may move this ref: it holds the lock that guards it. `left` is what an earlier holder of that
-    lock was about to write when it died, if it did: a lock file that says the same is its own, and goes at once.
+    The caller alone of us may move this ref: it holds the lock that guards it.
+
+    Args:
+        git_dir: The repository.
+        ref: The full name of the ref.
+        to: Its new commit.
+        expected: The commit that it stands on.
+        left: The commit that the holder before was about to write when it died; empty if it did not die so. A lock
+            file that says the same is its own, and goes at once.
+        check: Called when only the rename is left to do, after everything slow. If it raises, nothing moves.
+        synced: Return only when the move is on disk.
 
     Returns:
         False, with nothing done, when the ref stands elsewhere.
@@ -71,6 +82,7 @@ def swap(git_dir: Path, ref: str, to: Oid, expected: Oid, *, left: str, synced: 
         if read_ref(git_dir, ref) != expected:
             path.unlink()
             return False
+        check()
         path.replace(git_dir / ref)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -1,28 +1,35 @@
 """The queue of a trunk: submissions of every process wait in a folder of the hub, and get their answers there.
 
-    landing/queue/<when>-<ticket>        one submission, as JSON and a newline; gone once it is answered
-    landing/answers/<client>/            the answers to one process; `alive` in it is locked while that process lives
+    landing/queue/<boot>-<when>-<ticket>   one submission as JSON; gone once it is answered
+    landing/answers/<client>/              the answers to one process; `alive` in it is locked while that process lives
 
-Nothing here is synced: after a crash of the machine nobody waits any more, and what landed stands on the trunk.
+Files appear under these names whole, so one that cannot be parsed was torn by a crash of the machine or by its disk,
+and never becomes readable. Nothing here is synced: after a crash of the machine nobody waits any more, and what landed
+stands on the trunk.
 """
 
 import fcntl
 import itertools
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from headway.domain.ids import AgentId, Oid
+from headway.domain.ids import AgentId, Fence, Oid, short_hash
 from headway.git.merging import Conflict
 from headway.git.splice import Change
+from headway.system.boot import boot_id
 from headway.system.files import write_whole
+from headway.system.process import Process
 
 _ALIVE = "alive"
+_NAME = re.compile(r"(^|\.new-)[0-9a-f]{8}-\d{20}-(?P<ticket>(?P<client>\d+-[0-9a-f]{12})-\d+)(\.|$)")
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Queued:
     Attributes:
         ticket: By which its answer is found.
         client: Whose process waits for it.
-        fence: By which another process sees whether the submitter still has its lease; empty for always.
+        fence: By which another process sees whether the submitter still has its lease.
         mark: The hash by which a landing of this very change is known.
         message: The whole message of the commit, with its trailers.
         changes: What differs between the trees of `base` and `tree`.
@@ -40,7 +47,7 @@ class Queued:
 
     ticket: str
     client: str
-    fence: str
+    fence: Fence
     task: AgentId
     mark: str
     base: Oid
@@ -55,14 +62,15 @@ class Verdict:
     """What became of a submission.
 
     Attributes:
-        state: `nothing`: the trunk has all of it already. `lost`: its submitter has not the lease any more.
+        state: `nothing`: the trunk has all of it already. `lost`: its submitter has not the lease any more. `failed`:
+            trying again may help. `broken`: an error that nobody foresaw.
         tip: Where the trunk stood when it was its turn.
         commit: As which it landed.
         tree: Of a conflict: the merge, with markers.
-        why: Of a failure.
+        why: The error, when it failed or is broken.
     """
 
-    state: Literal["landed", "nothing", "conflicted", "lost", "failed"]
+    state: Literal["landed", "nothing", "conflicted", "lost", "failed", "broken"]
     tip: Oid
     commit: Oid | None = None
     tree: Oid | None = None
@@ -78,12 +86,17 @@ class Spool:
         self._answers = hub / "landing" / "answers"
         self._queue.mkdir(parents=True, exist_ok=True)
         self._answers.mkdir(exist_ok=True)
+        self._boot = short_hash(boot_id())
 
     def put(self, queued: Queued) -> Path:
-        """Queue a submission; returns its place, for `withdraw`."""
+        """Queue a submission; returns its place, for `withdraw`.
+
+        Raises:
+            OSError: The disk is full or broken; nothing is queued.
+        """
         # The clock of the machine since its start: one for all processes, and nobody sets it back.
-        path = self._queue / f"{time.monotonic_ns():020}-{queued.ticket}"
-        path.write_text(_encode(queued), encoding="ascii")
+        path = self._queue / f"{self._boot}-{time.monotonic_ns():020}-{queued.ticket}"
+        write_whole(path, _encode(queued).encode("ascii"), synced=False)
         return path
 
     def withdraw(self, place: Path) -> None:
@@ -91,17 +104,23 @@ class Spool:
         place.unlink(missing_ok=True)
 
     def waiting(self) -> list[Path]:
-        """Places of all submissions, the oldest first."""
+        """Places of all submissions, the oldest first; those of earlier boots, whose clocks began anew, before all."""
         with os.scandir(self._queue) as found:
-            names = sorted(entry.name for entry in found)
-        return [self._queue / name for name in names]
+            names = [entry.name for entry in found if entry.name[0] != "." and entry.is_file(follow_symlinks=False)]
+        return [self._queue / name for name in sorted(names, key=lambda name: (name.startswith(self._boot), name))]
 
-    def read(self, place: Path) -> Queued | None:
-        """A submission; None while it is being written, or when it is gone."""
+    def read(self, place: Path) -> Queued:
+        """A submission.
+
+        Raises:
+            FileNotFoundError: It was withdrawn.
+            OSError: It cannot be read now.
+            ValueError: The file is torn, and stays so.
+        """
         try:
             return _decode(place.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return None
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"{place.name} holds no submission: {error!r}") from error
 
     def answer(self, client: str, verdicts: dict[str, Verdict]) -> None:
         """Answer submissions of another process, by ticket."""
@@ -110,12 +129,11 @@ class Spool:
         if folder.is_dir():
             write_whole(folder / f"{time.monotonic_ns():020}.json", content.encode(), synced=False)
 
-    def drop_if_dead(self, client: str) -> bool:
-        """Whether the process of a client is gone; what was kept for it is deleted then."""
-        folder = self._answers / client
+    def is_dead(self, client: str) -> bool:
+        """Whether the process of a client is gone."""
         try:
-            handle = os.open(folder / _ALIVE, os.O_RDWR)
-        except FileNotFoundError:
+            handle = os.open(self._answers / client / _ALIVE, os.O_RDWR)
+        except (FileNotFoundError, NotADirectoryError):
             return True
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -123,15 +141,35 @@ class Spool:
             return False
         finally:
             os.close(handle)
-        shutil.rmtree(folder, ignore_errors=True)
         return True
 
     def clients(self) -> list[str]:
         """Every process that has landed here and left its folder."""
         return [found.name for found in self._answers.iterdir() if not found.name.startswith(".")]
 
+    def _sweep(self) -> None:
+        """Delete what processes that are gone left: their submissions, half-written ones too, and their folders.
+
+        Nothing waits for it: what cannot be deleted now is found again by the next client.
+        """
+        left: dict[str, list[Path]] = {client: [] for client in self.clients()}
+        for place in self._queue.iterdir():
+            left.setdefault(client_of(place), []).append(place)
+        for client, places in left.items():
+            if self.is_dead(client):
+                for place in places:
+                    place.unlink(missing_ok=True)
+                if client:
+                    shutil.rmtree(self._answers / client, ignore_errors=True)
+        for made in self._answers.glob(".*-*"):
+            pid = made.name[1:].partition("-")[0]
+            if not pid.isdigit() or Process.of(int(pid)) is None:
+                shutil.rmtree(made, ignore_errors=True)
+
     def enter(self) -> "Client":
-        """Become a client."""
+        """Become a client; what dead ones left is deleted, so that they do not add up."""
+        with suppress(OSError):
+            self._sweep()
         name = f"{os.getpid()}-{os.urandom(6).hex()}"
         made = self._answers / f".{name}"
         made.mkdir()
@@ -174,9 +212,20 @@ class Client:
             names = sorted(entry.name for entry in found if entry.name.endswith(".json") and entry.name[0] != ".")
         for name in names:
             path = self.folder / name
-            for ticket, fields in json.loads(path.read_bytes()).items():
-                yield ticket, _verdict(fields)
+            yield from ((ticket, _verdict(fields)) for ticket, fields in json.loads(path.read_bytes()).items())
             path.unlink()
+
+
+def client_of(place: Path) -> str:
+    """The client that a file of the queue, also a half-written one, belongs to; empty if its name tells none."""
+    named = _NAME.search(place.name)
+    return named["client"] if named else ""
+
+
+def ticket_of(place: Path) -> str:
+    """The ticket of a submission in the queue; empty if the name tells none."""
+    named = _NAME.search(place.name)
+    return named["ticket"] if named else ""
 
 
 def _verdict(fields: dict[str, Any]) -> Verdict:
@@ -191,9 +240,7 @@ def _encode(queued: Queued) -> str:
     return json.dumps(fields) + "\n"
 
 
-def _decode(text: str) -> Queued | None:
-    if not text.endswith("\n"):
-        return None
+def _decode(text: str) -> Queued:
     fields = json.loads(text)
     changes = tuple(Change(path.encode("latin-1"), _side(old), _side(new)) for path, old, new in fields.pop("changes"))
     return Queued(changes=changes, **fields)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from headway.domain.errors import ToolError
-from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries
 from headway.git.landed import trailers
 from headway.git.merging import with_entries
@@ -29,9 +29,9 @@ class Submission:
         author: `Name <mail>`.
         planner: The planners above the task, from the root down.
         place: Where the call stands in the agent's log, `<log>:<seq>`; a call that is repeated keeps its place.
+        fence: The lease under which it lands. A process that lands for all checks the leases of the others by it.
         paths: Files and folders to land; None for everything. The rest stays in the workspace.
         accept_doubtful: Land also what is refused once: large or binary new files, or very many.
-        fence: By which another process, when it is its turn to land for all, sees whether the lease is still held.
     """
 
     message: str
@@ -40,9 +40,13 @@ class Submission:
     task: AgentId
     planner: tuple[str, ...]
     place: str
+    fence: Fence
     paths: tuple[str, ...] | None = None
     accept_doubtful: bool = False
-    fence: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.fence:
+            raise ValueError("a landing without a fence could land after its lease was lost")
 
     def asked(self) -> Asked:
         """What tells a repeated call from a new one."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headway.domain.errors import LeaseLost
+from headway.domain.errors import LeaseLost, TransientError
+from headway.domain.ids import Fence
 from headway.git import upkeep
 from headway.git.folding import Check, Folding
 from headway.git.hub import Hub
@@ -42,7 +43,7 @@ class _Waiting:
 class Turns:
     """One hub's queue as this process uses it. Safe for threads."""
 
-    def __init__(self, hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True) -> None:
+    def __init__(self, hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> None:
         self._spool = Spool(hub.folder)
         self._lock = TrunkLock(hub.folder / "land.flock")
         self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
@@ -74,11 +75,11 @@ class Turns:
             self._waiting[ticket] = mine
         place = None
         try:
-            place = self._spool.put(replace(queued, ticket=ticket, client=self._client.name))
+            place = self._queued(replace(queued, ticket=ticket, client=self._client.name))
             while mine.verdict is None:
                 if self._carrying.acquire(blocking=False):
                     try:
-                        self._carry(mine)
+                        self._carry(mine, place)
                     finally:
                         self._carrying.release()
                 else:
@@ -89,6 +90,12 @@ class Turns:
         if mine.refusal is not None:
             raise mine.refusal
         return mine.verdict
+
+    def _queued(self, queued: Queued) -> Path:
+        try:
+            return self._spool.put(queued)
+        except OSError as error:
+            raise TransientError(f"a landing cannot be queued in {self._hub.folder}: {error}") from error
 
     def _leave(self, ticket: str, place: Path | None) -> None:
         if place is not None and self._waiting[ticket].verdict is None:
@@ -104,27 +111,48 @@ class Turns:
             finally:
                 self._carrying.release()
 
-    def _carry(self, mine: _Waiting) -> None:
-        """Be the thread that asks for the lock, until `mine` is answered."""
+    def _carry(self, mine: _Waiting, place: Path) -> None:
+        """Be the thread that asks for the lock, until `mine`, which waits at `place`, is answered."""
         pause = _FIRST_PAUSE_S
         while True:
-            self._deliver(dict(self._client.collect()))
+            self._collect()
             if mine.verdict is not None:
                 return
-            if not self._lock.take():
-                time.sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-                continue
-            try:
-                with self._guard:
-                    checks = {ticket: waiting.check_lease for ticket, waiting in self._waiting.items()}
-                self._deliver(self._folding.fold(self._client.name, checks))
-                due = upkeep.due(self._folding.ledger)
-            finally:
-                self._lock.release()
-            if due:
-                upkeep.start(self._hub.folder)
-            pause = _FIRST_PAUSE_S
+            if self._lock.take():
+                try:
+                    answered = self._fold()
+                    due = upkeep.due(self._folding.ledger)
+                    forgotten = mine.verdict is None and not place.exists() and not self._answered(mine)
+                finally:
+                    self._lock.release()
+                if due:
+                    upkeep.start(self._hub.folder)
+                if forgotten:
+                    raise TransientError("the submission left the queue unanswered; asking again tells its fate")
+                if answered:
+                    pause = _FIRST_PAUSE_S
+                    continue
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+
+    def _fold(self) -> bool:
+        """Fold once; whether any submission of this process was answered."""
+        with self._guard:
+            checks = {ticket: waiting.check_lease for ticket, waiting in self._waiting.items()}
+        verdicts = self._folding.fold(self._client.name, checks)
+        self._deliver(verdicts)
+        return bool(verdicts)
+
+    def _answered(self, mine: _Waiting) -> bool:
+        """Whether an answer has come; an earlier holder wrote it before it took the submission out of the queue."""
+        self._collect()
+        return mine.verdict is not None
+
+    def _collect(self) -> None:
+        try:
+            self._deliver(dict(self._client.collect()))
+        except (OSError, ValueError) as error:
+            raise TransientError(f"the answers of {self._hub.folder} cannot be read: {error}") from error
 
     def _deliver(self, verdicts: dict[str, Verdict]) -> None:
         for ticket, verdict in verdicts.items():
@@ -149,7 +177,7 @@ _making = threading.Lock()
 _left: list[Turns] = []
 
 
-def turns_of(hub: Hub, fenced: Callable[[str], bool], *, synced: bool = True) -> Turns:
+def turns_of(hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> Turns:
     """The queue of a hub for this process; the first caller's `fenced` counts."""
     with _making:
         key = (hub.folder, synced)

@@ -13,7 +13,7 @@ from typing import Any, Self, get_args
 
 from headway.domain.errors import LeaseLost, UserError
 from headway.domain.events import LOG_VERSION, Event, EventType, Role
-from headway.domain.ids import AgentId, parent_of, run_of
+from headway.domain.ids import AgentId, Fence, parent_of, run_of
 from headway.system.boot import boot_id
 from headway.system.files import PRIVATE_FILE, make_folder, sync_again, sync_folder
 from headway.system.room import give_room_back, take_room
@@ -242,7 +242,7 @@ class AgentLog:
                 with self._locked():
                     self._refuse_if_lost()
 
-    def fence(self) -> str:
+    def fence(self) -> Fence:
         """By which another process sees whether this holder's lease is still the newest; see `fence.holds`."""
         with self._mutex:
             return fence_of(self._path, self._end, self.lease)

@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+from headway.domain.ids import Fence
 
-def fence_of(path: Path, end: int, lease: int) -> str:
+
+def fence_of(path: Path, end: int, lease: int) -> Fence:
     """The fence of a holder whose log at `path` is `end` bytes long."""
-    return json.dumps([str(path), end, lease])
+    return Fence(json.dumps([str(path), end, lease]))
 
 
-def holds(fence: str) -> bool:
-    """Whether nobody has taken a newer lease of the log since. An empty fence always holds."""
-    if not fence:
-        return True
+def holds(fence: Fence) -> bool:
+    """Whether the lease is still the newest one of its log.
+
+    Raises:
+        ValueError: `fence` was not made by `fence_of`.
+        OSError: The log cannot be read.
+    """
     path, end, lease = json.loads(fence)
     try:
         with Path(path).open("rb") as file:

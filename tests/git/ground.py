@@ -1,16 +1,21 @@
 """What the tests of this room stand on: a user's repository, and a run with its hub, workspaces and landing."""
 
 import itertools
+import os
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from headway.domain.ids import AgentId, RunName
+from headway.domain.ids import AgentId, Fence, RunName
 from headway.git.hub import Hub, HubFacts
 from headway.git.ladder import Rung
 from headway.git.landing import Landing, LandingOutcome, Submission
+from headway.git.trunk_lock import TrunkLock
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 
@@ -51,6 +56,11 @@ def allowed() -> None:
     """A lease that is held."""
 
 
+def held(_fence: Fence) -> bool:
+    """The same, as another process sees it."""
+    return True
+
+
 def task(number: int) -> AgentId:
     """The id of a task below the root planner."""
     return AgentId(f"{RUN}/root-0a1b2c3d/1.{number}-{number:08x}")
@@ -75,7 +85,7 @@ class Ground:
         """A run whose state lies in `state`; its workspaces are made in the way of `rung`, by default the best one."""
         hub = Hub(state / "hub.git")
         facts = hub.prepare(str(source), None)
-        return cls(hub, facts, Workspaces(state / "workspaces", hub, rung), Landing(hub))
+        return cls(hub, facts, Workspaces(state / "workspaces", hub, rung), Landing(hub, held))
 
     def open(self, number: int = 0, attempt: int = 1, lease: int = 1) -> Workspace:
         """The workspace of a task."""
@@ -89,7 +99,7 @@ class Ground:
         paths: tuple[str, ...] | None = None,
         accept_doubtful: bool = False,
         place: str | None = None,
-        fence: str = "",
+        fence: str = "held",
     ) -> Submission:
         """What an agent would submit; every call stands at a place of its own."""
         return Submission(
@@ -99,9 +109,9 @@ class Ground:
             task=workspace.task,
             planner=(f"{RUN}/root-0a1b2c3d",),
             place=place or f"{workspace.task}:{next(self.calls)}",
+            fence=Fence(fence),
             paths=paths,
             accept_doubtful=accept_doubtful,
-            fence=fence,
         )
 
     def land(
@@ -128,3 +138,68 @@ class Ground:
     def check_whole(self) -> None:
         """The hub is a sound repository."""
         git(self.hub.folder, "fsck", "--full", "--no-dangling", "--no-progress")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def in_a_process(work: Callable[[], object]) -> int:
+    """Begin `work` in a process of its own, which fails if it comes back."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return pid
+
+
+@contextmanager
+def trunk_locked(ground: Ground) -> Iterator[None]:
+    """Hold the trunk's lock, as long as somebody else's turn takes."""
+    lock = TrunkLock(ground.hub.folder / "land.flock")
+    until(lock.take)
+    try:
+        yield
+    finally:
+        lock.release()
+        lock.close()
+
+
+def changed(ground: Ground, number: int) -> Workspace:
+    """A workspace with a new file to land."""
+    workspace = ground.open(number)
+    write(workspace.path, {f"own/{number}.txt": f"{number}\n"})
+    return workspace
+
+
+def queued(ground: Ground) -> list[Path]:
+    """The submissions that wait, the oldest first."""
+    return sorted((ground.hub.folder / "landing/queue").glob("[!.]*"))
+
+
+class LandingThread(threading.Thread):
+    """A landing that goes on in a thread."""
+
+    def __init__(self, ground: Ground, workspace: Workspace, check: Callable[[], None] = allowed) -> None:
+        super().__init__()
+        self.result: LandingOutcome | Exception | None = None
+        self._ground, self._workspace, self._check = ground, workspace, check
+        self.start()
+
+    def run(self) -> None:
+        """Land."""
+        try:
+            self.result = self._ground.land(self._workspace, check=self._check)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.result = error
+
+    def answer(self) -> LandingOutcome | Exception | None:
+        """Its end, waited for."""
+        self.join(60)
+        return self.result

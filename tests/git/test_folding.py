@@ -7,8 +7,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,74 +18,25 @@ from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
 from headway.git import folding, refs, scratch, trunk_lock
 from headway.git.hub import TRUNK
-from headway.git.landing import Landed, Landing, LandingOutcome
+from headway.git.landing import Landed, Landing
 from headway.git.merging import Conflict
 from headway.git.objects import Reader
 from headway.git.repo import hermetic_environment
 from headway.git.spool import Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
-from headway.git.workspace import Workspace
 from headway.system.process import Process
-from tests.git.ground import Ground, allowed, git, write
-
-
-def _changed(ground: Ground, number: int) -> Workspace:
-    workspace = ground.open(number)
-    write(workspace.path, {f"own/{number}.txt": f"{number}\n"})
-    return workspace
-
-
-def _until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
-def _queued(ground: Ground) -> list[Path]:
-    return sorted((ground.hub.folder / "landing/queue").glob("*"))
-
-
-class _Landing(threading.Thread):
-    """A landing that goes on in a thread."""
-
-    def __init__(self, ground: Ground, workspace: Workspace, check: Callable[[], None] = allowed) -> None:
-        super().__init__()
-        self.result: LandingOutcome | Exception | None = None
-        self._ground, self._workspace, self._check = ground, workspace, check
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.result = self._ground.land(self._workspace, check=self._check)
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            self.result = error
-
-    def answer(self) -> LandingOutcome | Exception | None:
-        self.join(60)
-        return self.result
-
-
-@contextmanager
-def _trunk_locked(ground: Ground) -> Iterator[None]:
-    """As long as somebody else's turn takes."""
-    lock = TrunkLock(ground.hub.folder / "land.flock")
-    _until(lock.take)
-    try:
-        yield
-    finally:
-        lock.release()
-        lock.close()
-
-
-def _in_a_process(work: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(1)
-    return pid
+from tests.git.ground import (
+    Ground,
+    LandingThread,
+    allowed,
+    changed,
+    git,
+    in_a_process,
+    queued,
+    trunk_locked,
+    until,
+    write,
+)
 
 
 def _killed(pid: int) -> bool:
@@ -96,7 +47,7 @@ def _die(*_args: object, **_more: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _all_landed_once(ground: Ground, landings: list[_Landing]) -> None:
+def _all_landed_once(ground: Ground, landings: list[LandingThread]) -> None:
     commits = [answer.commit for each in landings if isinstance(answer := each.answer(), Landed)]
     assert len(commits) == len(landings), [each.result for each in landings]
     assert sorted(commits) == sorted(landed.oid for landed in ground.hub.landed(ground.facts.base))
@@ -104,33 +55,33 @@ def _all_landed_once(ground: Ground, landings: list[_Landing]) -> None:
 
 
 def test_all_that_waits_lands_in_one_pack_and_in_the_order_in_which_it_came(ground: Ground) -> None:
-    workspaces = [_changed(ground, number) for number in range(6)]
+    workspaces = [changed(ground, number) for number in range(6)]
     packs = set((ground.hub.folder / "objects/pack").glob("*.pack"))
     landings = []
-    with _trunk_locked(ground):
+    with trunk_locked(ground):
         for number, workspace in enumerate(workspaces):
-            landings.append(_Landing(ground, workspace))
-            _until(lambda n=number: len(_queued(ground)) == n + 1)  # type: ignore[misc]
+            landings.append(LandingThread(ground, workspace))
+            until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
     _all_landed_once(ground, landings)
     assert [landed.task for landed in ground.hub.landed(ground.facts.base)] == [w.task for w in workspaces]
     assert len(set((ground.hub.folder / "objects/pack").glob("*.pack")) - packs) == 1
-    assert not _queued(ground)
+    assert not queued(ground)
 
 
 def test_who_came_first_does_not_starve_behind_a_full_batch(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folding, "MOST", 2)
-    workspaces = [_changed(ground, number) for number in range(5)]
+    workspaces = [changed(ground, number) for number in range(5)]
     landings = []
-    with _trunk_locked(ground):
+    with trunk_locked(ground):
         for number, workspace in enumerate(workspaces):
-            landings.append(_Landing(ground, workspace))
-            _until(lambda n=number: len(_queued(ground)) == n + 1)  # type: ignore[misc]
+            landings.append(LandingThread(ground, workspace))
+            until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
     _all_landed_once(ground, landings)
     assert [landed.task for landed in ground.hub.landed(ground.facts.base)] == [w.task for w in workspaces]
 
 
 def test_a_conflict_a_lost_lease_and_an_error_are_their_own_submitters_only(ground: Ground) -> None:
-    workspaces = [_changed(ground, number) for number in range(5)]
+    workspaces = [changed(ground, number) for number in range(5)]
     for number in (0, 1):
         write(workspaces[number].path, {"README.md": f"{number}\n"})
     reasons = [None, None, LeaseLost("a newer holder"), ValueError("a bug"), None]
@@ -139,12 +90,12 @@ def test_a_conflict_a_lost_lease_and_an_error_are_their_own_submitters_only(grou
         if reason is not None:
             raise reason
 
-    with _trunk_locked(ground):
+    with trunk_locked(ground):
         landings = [
-            _Landing(ground, workspace, lambda r=reason: check(r))  # type: ignore[misc]
+            LandingThread(ground, workspace, lambda r=reason: check(r))  # type: ignore[misc]
             for workspace, reason in zip(workspaces, reasons, strict=True)
         ]
-        _until(lambda: len(_queued(ground)) == 5)
+        until(lambda: len(queued(ground)) == 5)
     kinds = [type(each.answer()).__name__ for each in landings]
     assert sorted(kinds[:2]) == ["Conflicted", "Landed"]
     assert kinds[2:] == ["LeaseLost", "ValueError", "Landed"]
@@ -152,8 +103,8 @@ def test_a_conflict_a_lost_lease_and_an_error_are_their_own_submitters_only(grou
 
 
 def test_one_process_lands_for_another(ground: Ground) -> None:
-    theirs, ours = _changed(ground, 1), _changed(ground, 2)
-    with _trunk_locked(ground):
+    theirs, ours = changed(ground, 1), changed(ground, 2)
+    with trunk_locked(ground):
         asked = ground.ask(theirs)
 
         def land() -> None:
@@ -162,10 +113,10 @@ def test_one_process_lands_for_another(ground: Ground) -> None:
             outcome = ground.landing.land(theirs, asked, allowed)
             os._exit(0 if isinstance(outcome, Landed) else 1)
 
-        pid = _in_a_process(land)
-        _until(lambda: len(_queued(ground)) == 1)
-        mine = _Landing(ground, ours)
-        _until(lambda: len(_queued(ground)) == 2)
+        pid = in_a_process(land)
+        until(lambda: len(queued(ground)) == 1)
+        mine = LandingThread(ground, ours)
+        until(lambda: len(queued(ground)) == 2)
     assert isinstance(mine.answer(), Landed)
     assert os.waitpid(pid, 0)[1] == 0
     assert ground.landings() == 2
@@ -173,7 +124,7 @@ def test_one_process_lands_for_another(ground: Ground) -> None:
 
 @pytest.mark.parametrize("held", [True, False])
 def test_the_lease_of_another_process_is_seen_by_its_fence(ground: Ground, held: bool) -> None:
-    theirs, ours = _changed(ground, 1), _changed(ground, 2)
+    theirs, ours = changed(ground, 1), changed(ground, 2)
     asked = ground.ask(theirs, fence="theirs")
     seen: list[str] = []
 
@@ -181,7 +132,7 @@ def test_the_lease_of_another_process_is_seen_by_its_fence(ground: Ground, held:
         seen.append(fence)
         return held
 
-    with _trunk_locked(ground):
+    with trunk_locked(ground):
 
         def land() -> None:
             setattr(TrunkLock, "take", lambda _self: False)  # noqa: B010
@@ -190,55 +141,57 @@ def test_the_lease_of_another_process_is_seen_by_its_fence(ground: Ground, held:
             except LeaseLost:
                 os._exit(0)
 
-        pid = _in_a_process(land)
-        _until(lambda: len(_queued(ground)) == 1)
+        pid = in_a_process(land)
+        until(lambda: len(queued(ground)) == 1)
         ground.landing = Landing(ground.hub, fenced)
-        mine = _Landing(ground, ours)
-        _until(lambda: len(_queued(ground)) == 2)
+        mine = LandingThread(ground, ours)
+        until(lambda: len(queued(ground)) == 2)
     assert isinstance(mine.answer(), Landed)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == held
-    assert seen == ["theirs"]
+    # Once when it is its turn, and once more in front of the move.
+    assert seen == ["theirs"] * (1 + held)
     assert ground.landings() == 1 + held
 
 
 def test_what_a_dead_process_left_in_the_queue_does_not_land(ground: Ground) -> None:
-    theirs, ours = _changed(ground, 1), _changed(ground, 2)
-    with _trunk_locked(ground):
-        pid = _in_a_process(lambda: ground.land(theirs))
-        _until(lambda: len(_queued(ground)) == 1)
+    theirs, ours = changed(ground, 1), changed(ground, 2)
+    with trunk_locked(ground):
+        pid = in_a_process(lambda: ground.land(theirs))
+        until(lambda: len(queued(ground)) == 1)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert isinstance(ground.land(ours), Landed)
     assert ground.landings() == 1
-    assert not _queued(ground)
+    assert not queued(ground)
     assert len(Spool(ground.hub.folder).clients()) == 1
     assert isinstance(ground.land(ground.open(1, lease=2)), Landed)
 
 
 def test_a_submission_that_waits_twice_lands_once(ground: Ground) -> None:
-    workspace = _changed(ground, 1)
-    with _trunk_locked(ground):
-        first = _Landing(ground, workspace)
-        _until(lambda: len(_queued(ground)) == 1)
-        (place,) = _queued(ground)
-        place.with_name(f"{place.name}-again").write_bytes(place.read_bytes())
+    workspace = changed(ground, 1)
+    with trunk_locked(ground):
+        first = LandingThread(ground, workspace)
+        until(lambda: len(queued(ground)) == 1)
+        (place,) = queued(ground)
+        boot, _, ticket = place.name.split("-", 2)
+        place.with_name(f"{boot}-{time.monotonic_ns():020}-{ticket}").write_bytes(place.read_bytes())
     _all_landed_once(ground, [first])
 
 
 @pytest.mark.parametrize("moment", ["Ledger.add", "Spool.answer", "Spool.withdraw"])
 def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answer(ground: Ground, moment: str) -> None:
-    theirs, ours = _changed(ground, 1), _changed(ground, 2)
-    with _trunk_locked(ground):
-        mine = _Landing(ground, ours)
-        _until(lambda: len(_queued(ground)) == 1)
+    theirs, ours = changed(ground, 1), changed(ground, 2)
+    with trunk_locked(ground):
+        mine = LandingThread(ground, ours)
+        until(lambda: len(queued(ground)) == 1)
 
         def land() -> None:
             room, _, name = moment.partition(".")
             setattr(getattr(folding, room), name, _die)
             ground.land(theirs)
 
-        pid = _in_a_process(land)
-        _until(lambda: len(_queued(ground)) == 2)
+        pid = in_a_process(land)
+        until(lambda: len(queued(ground)) == 2)
         died = threading.Thread(target=lambda: _killed(pid))
         died.start()
     assert isinstance(mine.answer(), Landed)
@@ -252,13 +205,13 @@ def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answe
 
 
 def test_a_lock_file_that_a_dead_holder_left_goes_at_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs, ours = _changed(ground, 1), _changed(ground, 2)
+    theirs, ours = changed(ground, 1), changed(ground, 2)
 
     def land() -> None:
         setattr(refs, "read_ref", _die)  # noqa: B010
         ground.land(theirs)
 
-    assert _killed(_in_a_process(land))
+    assert _killed(in_a_process(land))
     lock = ground.hub.folder / f"{TRUNK}.lock"
     assert lock.exists()
 
@@ -276,7 +229,7 @@ def test_the_lock_file_of_a_living_git_is_not_taken_away(
 ) -> None:
     """Also when the clock was set by so many seconds since it was made."""
     monkeypatch.setattr(refs, "_STALE_S", 0.5)
-    workspace = _changed(ground, 1)
+    workspace = changed(ground, 1)
     told = f"start\nupdate {TRUNK} {ground.facts.base} {ground.facts.base}\nprepare\n"
     env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
     with subprocess.Popen(["git", "update-ref", "--stdin"], stdin=subprocess.PIPE, env=env) as human:
@@ -284,7 +237,7 @@ def test_the_lock_file_of_a_living_git_is_not_taken_away(
         human.stdin.write(told.encode())
         human.stdin.flush()
         lock = ground.hub.folder / f"{TRUNK}.lock"
-        _until(lock.exists)
+        until(lock.exists)
         os.utime(lock, (time.time() - step, time.time() - step))
         with pytest.raises(TransientError, match=str(human.pid)):
             ground.land(workspace)
@@ -301,8 +254,8 @@ def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(grou
     lock = ground.hub.folder / f"{TRUNK}.lock"
     lock.write_text("0" * 40 + "\n")
     env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
-    landing = _Landing(ground, _changed(ground, 1))
-    _until(lambda: lock in refs._sights)
+    landing = LandingThread(ground, changed(ground, 1))
+    until(lambda: lock in refs._sights)
     time.sleep(2 / os.sysconf("SC_CLK_TCK"))  # a start is known to a tick
     with subprocess.Popen(["git", "update-ref", "--stdin"], stdin=subprocess.PIPE, env=env) as later:
         assert isinstance(landing.answer(), Landed)
@@ -312,15 +265,15 @@ def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(grou
 
 
 def test_a_merge_that_takes_too_long_is_its_submitters_only(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, slow, other = (_changed(ground, number) for number in range(3))
+    first, slow, other = (changed(ground, number) for number in range(3))
     app = (first.path / "src/app.py").read_text()
     write(first.path, {"src/app.py": f"the start\n{app}"})
     write(slow.path, {"src/app.py": f"{app}the end\n"})
     assert isinstance(ground.land(first), Landed)
     monkeypatch.setattr(scratch, "LONGEST_S", 0.0)
-    with _trunk_locked(ground):
-        landings = [_Landing(ground, workspace) for workspace in (slow, other)]
-        _until(lambda: len(_queued(ground)) == 2)
+    with trunk_locked(ground):
+        landings = [LandingThread(ground, workspace) for workspace in (slow, other)]
+        until(lambda: len(queued(ground)) == 2)
     assert isinstance(landings[0].answer(), TransientError)
     assert isinstance(landings[1].answer(), Landed)
     monkeypatch.setattr(scratch, "LONGEST_S", 60.0)
@@ -337,26 +290,26 @@ class TestAHolderThatStops:
     def _holder(self, ground: Ground, then: Callable[[TrunkLock], None]) -> int:
         def hold() -> None:
             lock = TrunkLock(ground.hub.folder / "land.flock")
-            _until(lock.take)
+            until(lock.take)
             then(lock)
 
-        pid = _in_a_process(hold)
-        _until(lambda: psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
+        pid = in_a_process(hold)
+        until(lambda: psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
         return pid
 
     def test_the_others_go_on(self, ground: Ground) -> None:
         pid = self._holder(ground, lambda _lock: os.kill(os.getpid(), signal.SIGSTOP))
-        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        assert isinstance(ground.land(changed(ground, 1)), Landed)
         assert _killed(pid)
 
     def test_an_innocent_process_of_the_same_number_is_left_alone(self, ground: Ground) -> None:
         path = ground.hub.folder / "land.flock"
-        with subprocess.Popen(["sleep", "60"]) as innocent, _trunk_locked(ground):
+        with subprocess.Popen(["sleep", "60"]) as innocent, trunk_locked(ground):
             found = Process.of(innocent.pid)
             assert found is not None
             earlier = found.model_copy(update={"start": found.start - 1})
             path.write_text(json.dumps({"process": earlier.model_dump(), "beat": 1}))
-            landing = _Landing(ground, _changed(ground, 1))
+            landing = LandingThread(ground, changed(ground, 1))
             landing.join(1.5)
             assert landing.is_alive()
             assert innocent.poll() is None
@@ -375,20 +328,20 @@ class TestAHolderThatStops:
         if pid == 0:
             with suppress(BaseException):
                 mine = TrunkLock(ground.hub.folder / "land.flock")
-                _until(mine.take)
+                until(mine.take)
                 slowly(mine)
             os._exit(1)
-        _until(
+        until(
             lambda: (
                 (ground.hub.folder / "land.flock").exists() and (ground.hub.folder / "land.flock").stat().st_size > 0
             )
         )
-        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        assert isinstance(ground.land(changed(ground, 1)), Landed)
         assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_full_disk_leaves_the_trunk_and_no_debris(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = _changed(ground, 1)
+    workspace = changed(ground, 1)
     fsync = os.fsync
 
     def full(_handle: int) -> None:
@@ -401,7 +354,7 @@ def test_a_full_disk_leaves_the_trunk_and_no_debris(ground: Ground, monkeypatch:
     assert ground.hub.tip() == ground.facts.base
     assert not list((ground.hub.folder / "objects/pack").glob("tmp_*"))
     assert not (ground.hub.folder / f"{TRUNK}.lock").exists()
-    assert not _queued(ground)
+    assert not queued(ground)
     assert isinstance(ground.land(workspace), Landed)
     ground.check_whole()
 
@@ -409,7 +362,7 @@ def test_a_full_disk_leaves_the_trunk_and_no_debris(ground: Ground, monkeypatch:
 def test_a_trunk_that_somebody_moves_meanwhile_is_folded_on_anew(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = _changed(ground, 1)
+    workspace = changed(ground, 1)
     tree = f"{ground.facts.base}^{{tree}}"
     by_hand = Oid(git(ground.hub.folder, "commit-tree", "-p", ground.facts.base, "-m", "By hand", tree))
     swap = refs.swap
@@ -431,7 +384,7 @@ def test_a_trunk_that_somebody_moves_meanwhile_is_folded_on_anew(
 def test_a_hub_that_was_removed_and_made_again_is_a_new_one(source: Path, tmp_path: Path) -> None:
     for _ in range(2):
         ground = Ground.prepare(tmp_path / "again", source, "clone")
-        assert isinstance(ground.land(_changed(ground, 1)), Landed)
+        assert isinstance(ground.land(changed(ground, 1)), Landed)
         assert ground.landings() == 1
         shutil.rmtree(tmp_path / "again")
 

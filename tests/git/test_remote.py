@@ -12,7 +12,7 @@ from headway.domain.errors import UserError
 from headway.git.hub import Hub
 from headway.git.landing import Landed, Landing
 from headway.git.workspaces import Workspaces
-from tests.git.ground import Ground, git, write
+from tests.git.ground import Ground, git, held, write
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_url_is_fetched_and_its_branch_published(url: str, source: Path, tmp_p
     facts = hub.prepare(url, None)
     assert (facts.base, facts.branch, facts.source) == (git(source, "rev-parse", "HEAD"), "main", url)
     assert git(hub.folder, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
-    ground = Ground(hub, facts, Workspaces(tmp_path / "workspaces", hub), Landing(hub))
+    ground = Ground(hub, facts, Workspaces(tmp_path / "workspaces", hub), Landing(hub, held))
     workspace = ground.open()
     write(workspace.path, {"new.txt": "new\n"})
     assert isinstance(ground.land(workspace), Landed)
