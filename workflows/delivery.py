@@ -1,13 +1,19 @@
 """What a run takes home: the branch on the user's repository, the proof, the report."""
 
+from datetime import timedelta
+
 from temporalio import workflow
 
 from activities.repository import Checks, Repository
-from headway.domain.check import RunCheck
+from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffStatus
 from headway.domain.run import Publish, RunReport, WriteReport
 from headway.domain.running import RunState
-from workflows import here, options
+from workflows import effects, here, options
+from workflows.effects import Failed
+
+REPORTS = 3
+"""How often a report that cannot be written is tried before the run closes with what it knows itself."""
 
 
 class Delivery:
@@ -20,10 +26,13 @@ class Delivery:
         """Put the trunk on the user's repository, if it moved or could not be put there before."""
         known = None if self.state.publish_problem else self.state.trunk
         order = Publish(run=self.state.context.run, known=known)
-        published = await workflow.execute_activity_method(
-            Repository.publish, order, **options.housekeeping(options.caller(self.state), "publish the trunk")
+        published = await effects.attempt(
+            Repository.publish, order, options.housekeeping(options.caller(self.state), "publish the trunk")
         )
-        self.state.take_publication(published, here.now())
+        if isinstance(published, Failed):
+            self.state.miss_publication(published.why, here.now())
+        else:
+            self.state.take_publication(published, here.now())
 
     async def check(self) -> None:
         """Run the user's check on the trunk as it stands, if there is one."""
@@ -31,22 +40,42 @@ class Delivery:
         if not context.has_check:
             return
         order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=here.me())
-        self.state.verdict = await workflow.execute_activity_method(
-            Checks.run_check, order, **options.proving(options.caller(self.state), "check of the final trunk")
+        verdict = await effects.attempt(
+            Checks.run_check, order, options.proving(options.caller(self.state), "check of the final trunk")
         )
-
-    @property
-    def proven_as_published(self) -> bool:
-        """Whether the verdict, if there is one, speaks of the very commit that the user has."""
-        return self.state.verdict is None or self.state.verdict.commit == self.state.trunk
+        if isinstance(verdict, Failed):
+            verdict = CheckVerdict.could_not_run(self.state.trunk or context.base, verdict.why, here.now())
+        self.state.verdict = verdict
 
     async def report(self, status: HandoffStatus) -> RunReport:
-        """Write the report; the run is closed then."""
+        """Write the report; the run is closed then, also where it cannot be written."""
+        report = await self._written(self._order(status))
+        self.state.phase, self.state.outcome = "closed", report.outcome
+        return report
+
+    async def _written(self, order: WriteReport) -> RunReport:
+        again_s = self.state.context.again_s
+        why = ""
+        for tried in range(REPORTS):
+            if tried:
+                await workflow.sleep(timedelta(seconds=again_s))
+                again_s = effects.later(again_s)
+            report = await effects.attempt(
+                Repository.write_report, order, options.housekeeping(options.caller(self.state), "report")
+            )
+            if not isinstance(report, Failed):
+                self.state.trouble("the report")
+                return report
+            why = report.why
+            self.state.trouble("the report", why)
+        return order.unwritten(why)
+
+    def _order(self, status: HandoffStatus) -> WriteReport:
         root, prepared, books = self.state.root, self.state.prepared, self.state.books
         assert root is not None
         assert prepared is not None
         assert books is not None
-        order = WriteReport(
+        return WriteReport(
             context=prepared.context,
             root=root.ref(here.me()),
             status=status,
@@ -57,8 +86,3 @@ class Delivery:
             problem=self.state.publish_problem,
             rehearsal=prepared.rehearsal,
         )
-        report = await workflow.execute_activity_method(
-            Repository.write_report, order, **options.housekeeping(options.caller(self.state), "report")
-        )
-        self.state.phase, self.state.outcome = "closed", report.outcome
-        return report

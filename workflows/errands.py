@@ -5,14 +5,16 @@ import asyncio
 from temporalio import workflow
 
 from activities.handoffs import Handoffs
+from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id, parent_of
 from headway.domain.planning import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
 from headway.domain.turn import ChildKind
 from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
-from workflows import here, messages, options
+from workflows import effects, here, messages, options
 from workflows.children import start_child
+from workflows.effects import Failed
 
 AUDITED_AT_ONCE = 200
 """Children of one audit activity, so that its argument stays small."""
@@ -28,6 +30,8 @@ class Errands:
         parent_gone: The parent was found closed: nobody will take the handoff.
         asked_with: What the parent was told last, since it answered.
         thinking: A turn is at work, with what is free.
+        troubles: What failed for good and is tried again, in words, by what it is about.
+        drop_at: Before this no child is dropped: the store refused the last handoff of one.
     """
 
     def __init__(self, state: PlannerState, caller: options.Caller) -> None:
@@ -39,6 +43,8 @@ class Errands:
         self.parent_gone = False
         self.asked_with: Ask | None = None
         self.thinking = False
+        self.troubles: dict[str, str] = {}
+        self.drop_at = 0.0
         self.told_digest_at = 0.0
         self.told_digest: TreeNode | None = None
 
@@ -55,7 +61,7 @@ class Errands:
             gave_back = not self.thinking and self.state.give_back()
             open_for_more = self.state.closing is None and not self.state.held and self.state.lends
             starts = self.state.books.to_start() if open_for_more else ()
-            for key in self.state.books.to_drop(closing=self.state.closing is not None):
+            for key in self._to_drop():
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in self.state.books.answers() if self.state.lends else ():
@@ -89,21 +95,33 @@ class Errands:
         self.asked_with = ask
         await self._tell_parent(messages.ASK, ask)
 
+    def _to_drop(self) -> tuple[ChildKey, ...]:
+        if here.now() < self.drop_at:
+            return ()
+        self.drop_at = 0.0
+        return self.state.books.to_drop(closing=self.state.closing is not None)
+
     async def _drop(self, key: ChildKey) -> None:
+        if self.drop_at:
+            return  # the store refused the one before: all of them wait
         child = self.state.books.children[key]
         if child.recovered:
             await messages.cancel(child_id(self.state.me, key))  # an earlier past may have started it
         why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
-        stored = await self.store(
-            StoreHandoff(
-                context=self.state.context,
-                me=child_id(self.state.me, key),
-                title=child.title,
-                role="planner" if child.kind is ChildKind.PLANNER else "worker",
-                status=HandoffStatus.CANCELLED,
-                why=why,
-            )
+        order = StoreHandoff(
+            context=self.state.context,
+            me=child_id(self.state.me, key),
+            title=child.title,
+            role="planner" if child.kind is ChildKind.PLANNER else "worker",
+            status=HandoffStatus.CANCELLED,
+            why=why,
         )
+        stored = await effects.attempt(Handoffs.store_handoff, order, self._housekeeping(f"handoff: {order.status}"))
+        if isinstance(stored, Failed):
+            self.drop_at = here.now() + self.state.context.again_s
+            self.trouble("storing a handoff", stored.why)
+            return
+        self.trouble("storing a handoff")
         notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
         self.state.take_handoff(notice, here.now())
 
@@ -121,9 +139,11 @@ class Errands:
                 tasks=tuple(key for key, child in part if child.kind is ChildKind.TASK),
                 planners=tuple(key for key, child in part if child.kind is ChildKind.PLANNER),
             )
-            found = await workflow.execute_activity_method(
-                Handoffs.describe_children, order, **options.housekeeping(self.caller, "audit")
-            )
+            found = await effects.attempt(Handoffs.describe_children, order, self._housekeeping("audit"))
+            if isinstance(found, Failed):
+                self.trouble("the audit", found.why)
+                return
+            self.trouble("the audit")
             for notice in found:
                 self.state.take_handoff(notice, here.now())
 
@@ -136,10 +156,25 @@ class Errands:
             await self.audit()
 
     async def store(self, order: StoreHandoff) -> StoredHandoff:
-        """Store a handoff in its agent's log, before anybody is told of it."""
-        return await workflow.execute_activity_method(
-            Handoffs.store_handoff, order, **options.housekeeping(self.caller, f"handoff: {order.status}")
+        """Store a handoff in its agent's log, before anybody is told of it. Tried without limit."""
+        return await effects.until_done(
+            Handoffs.store_handoff,
+            order,
+            self._housekeeping(f"handoff: {order.status}"),
+            again_s=self.state.context.again_s,
+            tell=lambda why: self.trouble("storing the handoff", why),
         )
+
+    def trouble(self, about: str, why: str = "") -> None:
+        """Note what failed for good and is tried again; without `why`, that it succeeded."""
+        self.troubles.pop(about, None)
+        if why:
+            self.troubles[about] = f"{about} failed: {why}"
+            workflow.logger.warning("%s failed for good, and is tried again: %s", about, why)
+        workflow.set_current_details(planner_details(self.state, self.doing, self.troubles.values()))
+
+    def _housekeeping(self, summary: str) -> options.ActivityOptions:
+        return options.housekeeping(self.caller, summary)
 
     async def tell_digest(self, *, due: bool = False) -> None:
         """Tell the parent what is below, at most every 30 s unless it is due."""

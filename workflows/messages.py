@@ -3,7 +3,7 @@ continue-as-new on both sides.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -23,40 +23,35 @@ HANDOFF, ASK, GRANT, DIGEST, CONTROL = "handoff", "ask", "grant", "digest", "con
 
 async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:
     """Signal a workflow. False only when it is closed; any other failure is tried again until it succeeds."""
+    return await _until_sent(agent, lambda: workflow.get_external_workflow_handle(agent).signal(signal, message))
+
+
+async def cancel(agent: AgentId) -> bool:
+    """Ask a workflow to cancel. False only when it is closed; any other failure is tried again until it succeeds."""
+    return await _until_sent(agent, lambda: workflow.get_external_workflow_handle(agent).cancel())
+
+
+async def _until_sent(agent: AgentId, send: Callable[[], Awaitable[None]]) -> bool:
     while True:
         try:
-            await workflow.get_external_workflow_handle(agent).signal(signal, message)
+            await send()
         except ApplicationError as error:
             if error.type == GONE:
                 return False
-            workflow.logger.warning("a signal to %s is tried again: %s", agent, error)
+            workflow.logger.warning("a message to %s is sent again: %s", agent, error)
             await workflow.sleep(RETRY_EVERY)
         else:
             return True
 
 
-async def cancel(agent: AgentId) -> bool:
-    """Ask a workflow to cancel. False when it is closed."""
-    try:
-        await workflow.get_external_workflow_handle(agent).cancel()
-    except ApplicationError as error:
-        if error.type == GONE:
-            return False
-        raise
-    return True
-
-
-def was_cancelled(error: BaseException) -> bool:
-    """Whether this workflow was asked to cancel; the same exception also comes when its cached instance is dropped.
+def taken_as_cancelled(error: asyncio.CancelledError) -> None:
+    """Return when this workflow was asked to cancel; the same exception also comes when it leaves the cache.
 
     Raises:
-        BaseException: `error` itself in that other case, when nothing may be started any more.
+        asyncio.CancelledError: `error` itself in that other case, when nothing may be started any more.
     """
-    if workflow.cancellation_reason() is not None:
-        return True  # whatever ended what was waited for: a dead activity's timeout may come before its cancellation
-    if isinstance(error, asyncio.CancelledError):
+    if workflow.cancellation_reason() is None:
         raise error
-    return False
 
 
 def heed_cancel() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from activities.planning import Planning
 from activities.repository import Checks
@@ -22,10 +21,9 @@ from headway.domain.planning import Ending, PlannerState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
 from headway.domain.work import Ask, Grant, StoredHandoff, StoreHandoff
-from workflows import here, messages, options
+from workflows import effects, here, messages, options
+from workflows.effects import Failed
 from workflows.errands import Errands
-
-WHY_CHARS = 2000
 
 
 @workflow.defn
@@ -44,9 +42,8 @@ class Planner:
         cancelled = False
         try:
             ending = await self._plan()
-        except (asyncio.CancelledError, ActivityError) as error:
-            if not messages.was_cancelled(error):
-                raise
+        except asyncio.CancelledError as error:
+            messages.taken_as_cancelled(error)
             cancelled = True
             ending = await messages.to_the_end(self._cancel_all("cancelled"))
         stored = await messages.to_the_end(self._hand_up(ending))
@@ -101,6 +98,7 @@ class Planner:
             "doing": self.errands.doing,
             "turn": self.state.turn,
             "tally": self.state.books.tally,
+            "notes": list(self.errands.troubles.values()),
         }
 
     @workflow.query
@@ -138,15 +136,12 @@ class Planner:
             workflow.continue_as_new(self.state.carried())
 
     async def _turn(self) -> None:
-        final = Final(verdict=await self._check()) if self.state.wants_final() else None
-        order = self.state.next_turn(workflow.info().run_id, final)
+        order = self.state.next_turn(workflow.info().run_id, await self._final())
         self._show("thinks")
-        try:
-            outcome = await self._think(order)
-        except ActivityError as error:
-            if messages.was_cancelled(error):
-                raise
-            self.state.close(HandoffStatus.FAILED, str(error.cause or error))
+        outcome = await self._think(order)
+        messages.heed_cancel()
+        if isinstance(outcome, Failed):
+            self.state.close(HandoffStatus.FAILED, outcome.why)
             return
         if outcome is None:
             return
@@ -156,15 +151,24 @@ class Planner:
             # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
             await self._until(lambda: self.state.held or self.errands.stirred, options.HELD_AGAIN.total_seconds())
 
-    async def _think(self, order: PlanTurn) -> TurnOutcome | None:
+    async def _final(self) -> Final | None:
+        """What speaks against `finish(done)`. Kept until the turn is taken: a parked turn is asked for many times."""
+        if not self.state.wants_final():
+            self.state.guard = None
+        elif self.state.guard is None:
+            self.state.guard = Final(verdict=await self._check())
+            messages.heed_cancel()
+        return self.state.guard
+
+    async def _think(self, order: PlanTurn) -> TurnOutcome | Failed | None:
         """The turn itself; None when the run's hours end before it does, as they may while a model does not answer.
 
         What children need meanwhile does not wait for it: a turn can take minutes.
         """
         self.errands.thinking = True
         turn = asyncio.ensure_future(
-            workflow.execute_activity_method(
-                Planning.plan_turn, order, **options.thinking(self.caller, f"turn {order.turn}: {self.state.title}")
+            effects.attempt(
+                Planning.plan_turn, order, options.thinking(self.caller, f"turn {order.turn}: {self.state.title}")
             )
         )
         try:
@@ -187,6 +191,8 @@ class Planner:
         limit = max(1.0, audit_at - here.now())
         if due is not None:
             limit = min(limit, due - here.now())
+        if self.errands.drop_at:
+            limit = min(limit, self.errands.drop_at - here.now())
         left = self._seconds_left()
         if left is not None and self.state.closing is None:
             limit = min(limit, left)
@@ -235,7 +241,7 @@ class Planner:
                 title=self.state.title,
                 role="planner",
                 status=ending.status,
-                why=ending.why[:WHY_CHARS],
+                why=ending.why[: effects.WHY_CHARS],
                 report=ending.report,
                 children=dict(self.state.books.tally),
             )
@@ -259,12 +265,13 @@ class Planner:
             return None
         self._show("checks the trunk")
         order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=self.state.me)
-        return await workflow.execute_activity_method(
-            Checks.run_check, order, **options.proving(self.caller, "check of the trunk")
-        )
+        verdict = await effects.attempt(Checks.run_check, order, options.proving(self.caller, "check of the trunk"))
+        if isinstance(verdict, Failed):
+            return CheckVerdict.could_not_run(self.state.pinned or context.base, verdict.why, here.now())
+        return verdict
 
     # What is shown
 
     def _show(self, doing: str) -> None:
         self.errands.doing = doing
-        workflow.set_current_details(planner_details(self.state, doing))
+        workflow.set_current_details(planner_details(self.state, doing, self.errands.troubles.values()))

@@ -14,8 +14,9 @@ from headway.domain.refs import Ref
 from headway.domain.run import Note, WriteAmendment
 from headway.domain.running import RunState
 from headway.domain.work import DescribeChildren
-from workflows import here, messages, options
+from workflows import effects, here, messages, options
 from workflows.children import start_planner
+from workflows.effects import Failed
 
 
 class Root:
@@ -49,31 +50,31 @@ class Root:
         failed = self.state.root
         assert failed is not None
         order = Note(run=self.state.context.run, prompt="messages/root_again", about=failed.ref(here.me()))
-        note = await workflow.execute_activity_method(
-            Repository.write_note,
-            order,
-            **self._housekeeping("the next root planner is told"),
-        )
-        await self.start(self.state.begin_again(), note)
+        note = await effects.attempt(Repository.write_note, order, self._housekeeping("the next root planner is told"))
+        about = "telling the next root planner what became of the one before"
+        self.state.trouble(about, note.why if isinstance(note, Failed) else "")
+        await self.start(self.state.begin_again(), *(() if isinstance(note, Failed) else (note,)))
 
     async def carry_out(self) -> None:
         """Do what the user asked for since: other limits, amendments, whose text is stored before it counts."""
         while self.state.asked:
             order = self.state.asked[0]
             if isinstance(order, Amend):
-                text = WriteAmendment(run=self.state.context.run, **order.model_dump())
-                ref = await workflow.execute_activity_method(
-                    Repository.write_amendment,
-                    text,
-                    **self._housekeeping("an amendment is stored"),
-                )
-                self.state.book.amend(order, ref.seq, here.now())
+                await self._amend(order)
             else:
                 try:
                     self.state.set_limits(order)
                 except UserError as error:
                     self.state.book.refuse(order.request, str(error))
             del self.state.asked[0]
+
+    async def _amend(self, order: Amend) -> None:
+        text = WriteAmendment(run=self.state.context.run, **order.model_dump())
+        ref = await effects.attempt(Repository.write_amendment, text, self._housekeeping("an amendment is stored"))
+        if isinstance(ref, Failed):
+            self.state.book.refuse(order.request, f"The amendment could not be stored; give it again later: {ref.why}")
+        else:
+            self.state.book.amend(order, ref.seq, here.now())
 
     async def tell(self) -> None:
         """Tell it what it is granted, and what the user holds back."""
@@ -97,8 +98,9 @@ class Root:
             return
         self.state.last_heard = here.now()
         order = DescribeChildren(context=self.state.context, me=here.me(), planners=tuple(books.children))
-        found = await workflow.execute_activity_method(Handoffs.describe_children, order, **self._housekeeping("audit"))
-        for notice in found:
+        found = await effects.attempt(Handoffs.describe_children, order, self._housekeeping("audit"))
+        self.state.trouble("the audit", found.why if isinstance(found, Failed) else "")
+        for notice in () if isinstance(found, Failed) else found:
             self.state.take_handoff(notice)
 
     async def cancel(self) -> None:

@@ -5,23 +5,24 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 from activities.repository import Repository
-from headway.domain.control import Amend, Control, Pause, Resume, SetLimits, check_target
+from headway.domain.control import Amend, Control, Pause, Resume, SetLimits
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import Incarnation, RunName, run_name_problem
 from headway.domain.parking import Parking
 from headway.domain.run import PreparedRun, PrepareRun, RunReport
-from headway.domain.running import RunState
+from headway.domain.running import Order, RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
 from headway.domain.work import Ask
-from workflows import here, messages, options
+from workflows import effects, here, messages, options
 from workflows.children import known_attributes
 from workflows.delivery import Delivery
+from workflows.effects import Failed
 from workflows.root import Root
 
 CONTINUED = "headway.continued"
@@ -47,9 +48,8 @@ class Run:
             root = await self._wait_for_root()
             await self._prove()
             return await self._report(root.status)
-        except (asyncio.CancelledError, ActivityError) as error:
-            if not messages.was_cancelled(error):
-                raise _readable(error) from error
+        except asyncio.CancelledError as error:
+            messages.taken_as_cancelled(error)
         await messages.to_the_end(self._cancel())
         raise asyncio.CancelledError
 
@@ -82,13 +82,13 @@ class Run:
 
     @pause.validator
     def _may_pause(self, order: Pause) -> None:
-        check_target(order.target, workflow.info().workflow_id)
+        self.state.check(order, here.me())
 
     @workflow.signal(name="pause")
     def pause_told(self, order: Pause) -> None:
         """The same, for who only signals."""
-        self.state.signals += 1
-        self._pause(order)
+        if self._accepts(order):
+            self._pause(order)
 
     @workflow.update
     def resume(self, order: Resume) -> str:
@@ -97,13 +97,13 @@ class Run:
 
     @resume.validator
     def _may_resume(self, order: Resume) -> None:
-        check_target(order.target, workflow.info().workflow_id)
+        self.state.check(order, here.me())
 
     @workflow.signal(name="resume")
     def resume_told(self, order: Resume) -> None:
         """The same, for who only signals."""
-        self.state.signals += 1
-        self._resume(order)
+        if self._accepts(order):
+            self._resume(order)
 
     @workflow.update
     async def set_limits(self, order: SetLimits) -> str:
@@ -112,13 +112,13 @@ class Run:
 
     @set_limits.validator
     def _may_set_limits(self, order: SetLimits) -> None:
-        self.state.check(order)
+        self.state.check(order, here.me())
 
     @workflow.signal(name="set_limits")
     def set_limits_told(self, order: SetLimits) -> None:
         """The same, for who only signals."""
-        self.state.signals += 1
-        self._take(order)
+        if self._accepts(order):
+            self._take(order)
 
     @workflow.update
     async def amend(self, order: Amend) -> str:
@@ -127,13 +127,13 @@ class Run:
 
     @amend.validator
     def _may_amend(self, order: Amend) -> None:
-        self.state.check(order)
+        self.state.check(order, here.me())
 
     @workflow.signal(name="amend")
     def amend_told(self, order: Amend) -> None:
         """The same, for who only signals."""
-        self.state.signals += 1
-        self._take(order)
+        if self._accepts(order):
+            self._take(order)
 
     @workflow.query
     def control(self) -> Control:
@@ -162,6 +162,11 @@ class Run:
         """The tree of agents, as far as digests told."""
         return self.state.tree
 
+    def _accepts(self, order: Order) -> bool:
+        """Whether a signalled order passes the validator of the update of the same name."""
+        self.state.signals += 1
+        return self.state.accept(order, here.me())
+
     def _pause(self, order: Pause) -> str:
         self.stirred = True
         return self.state.book.pause(order, here.now())
@@ -169,9 +174,10 @@ class Run:
     def _resume(self, order: Resume) -> str:
         self.stirred = True
         root = self.state.root
-        if self.state.phase == "needs_attention" and root is not None:
-            self.again = self.again or order.target in {here.me(), here.child(root.child)}
-        return self.state.book.resume(order, parked=self.again)
+        parked = self.state.phase == "needs_attention" and root is not None
+        again = parked and root is not None and order.target in {here.me(), here.child(root.child)}
+        self.again = self.again or again
+        return self.state.book.resume(order, parked=again)
 
     def _take(self, order: SetLimits | Amend) -> None:
         self.state.take_order(order)
@@ -214,9 +220,14 @@ class Run:
             spec=raw,
             started_at=info.start_time.timestamp(),
         )
-        return await workflow.execute_activity_method(
-            Repository.prepare_run, order, **options.housekeeping(options.caller(self.state), "prepare the hub")
+        prepared = await effects.attempt(
+            Repository.prepare_run, order, options.housekeeping(options.caller(self.state), "prepare the hub")
         )
+        messages.heed_cancel()
+        if isinstance(prepared, Failed):
+            # Nothing has begun that could be lost: a run that cannot be prepared fails, with one readable message.
+            raise _refused(UserError(prepared.why if prepared.by_user else f"the run cannot start: {prepared.why}"))
+        return prepared
 
     async def _wait_for_root(self) -> HandoffNotice:
         """Until there is a handoff that counts. A failed root parks the run: its user decides, within three days."""
@@ -224,6 +235,8 @@ class Run:
             await self._errands()
             messages.heed_cancel()
             root = self.state.root
+            if self.state.asked:
+                continue  # came while the others were carried out; who asked waits for the answer
             if root is not None and root.status is not HandoffStatus.FAILED:
                 return root
             if root is not None and self.state.phase != "needs_attention":
@@ -281,15 +294,22 @@ class Run:
             push.cancel()
 
     async def _prove(self) -> None:
-        """Check the trunk that is published. Work of an abandoned agent may still land meanwhile: then once more."""
-        self.state.phase = "proving"
+        """Check the trunk that is published. Work of an abandoned agent may still land meanwhile: then once more.
+
+        A check that could not be run, or a trunk that could not be published, is tried again after a wait.
+        """
+        again_s, self.state.phase = self.state.context.again_s, "proving"
         self._show()
         for _ in range(PROOFS):
             await self.delivery.check()
             await self._publish()
-            if self.delivery.proven_as_published:
+            messages.heed_cancel()
+            if self.state.proven_as_published:
                 return
-        self.state.verdict = None
+            if self.state.proof_is_blocked:
+                await workflow.sleep(timedelta(seconds=again_s))
+                again_s = effects.later(again_s)
+        self.state.settle_proof()
 
     async def _report(self, status: HandoffStatus) -> RunReport:
         self.state.phase = "reporting"
@@ -322,11 +342,3 @@ class Run:
 
 def _refused(error: UserError) -> ApplicationError:
     return ApplicationError(str(error), type="UserError", non_retryable=True)
-
-
-def _readable(error: BaseException) -> BaseException:
-    """A user's error as the failure of the run itself: one message, not a chain of three."""
-    cause = error.__cause__
-    if isinstance(cause, ApplicationError) and cause.type == "UserError":
-        return ApplicationError(cause.message, type="UserError", non_retryable=True)
-    return error

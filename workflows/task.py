@@ -5,8 +5,8 @@ import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
 
+from activities.handoffs import Handoffs
 from activities.work import Work, WorkEnds
 from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.control import Control
@@ -15,17 +15,21 @@ from headway.domain.ids import key_of, parent_of
 from headway.domain.parking import clock_words
 from headway.domain.slice import Slice
 from headway.domain.work import (
+    EndStatus,
     EndWorker,
     Grant,
+    StoreHandoff,
     TaskOrder,
     TaskResult,
     WorkerDone,
     WorkerSuspended,
     WorkOrder,
 )
-from workflows import messages, options
+from workflows import effects, messages, options
+from workflows.effects import Failed
 
-WHY_CHARS = 2000
+END_TRIES = 2
+"""How often `end_worker` is tried, which keeps what did not land, before the handoff is stored without it."""
 
 
 @workflow.defn
@@ -47,12 +51,10 @@ class Task:
         cancelled: BaseException | None = None
         try:
             done = await self._work()
-        except (asyncio.CancelledError, ActivityError) as error:
-            if not messages.was_cancelled(error):
-                done = await messages.to_the_end(self._end(HandoffStatus.FAILED, _reason(error)))
-            else:
-                cancelled = error
-                done = await messages.to_the_end(self._end(HandoffStatus.CANCELLED, "cancelled"))
+        except asyncio.CancelledError as error:
+            messages.taken_as_cancelled(error)
+            cancelled = error
+            done = await messages.to_the_end(self._end(HandoffStatus.CANCELLED, "cancelled"))
         await messages.to_the_end(self._deliver(done))
         if cancelled is not None:
             raise asyncio.CancelledError
@@ -82,13 +84,18 @@ class Task:
     async def _work(self) -> WorkerDone:
         while True:
             messages.heed_cancel()
-            await workflow.wait_condition(lambda: self.control_record.hold_on(self.order.me) is None)
-            outcome = await workflow.execute_activity_method(
+            if not await self._may_work():
+                why = "the run's hours ended while the task was paused"
+                return await messages.to_the_end(self._end(HandoffStatus.PARTIAL, why))
+            outcome = await effects.attempt(
                 Work.run_worker,
                 self._work_order(),
-                **options.working(self.caller, self.order.title, self.order.priority),
+                options.working(self.caller, self.order.title, self.order.priority),
             )
+            messages.heed_cancel()
             match outcome:
+                case Failed():
+                    return await messages.to_the_end(self._end(HandoffStatus.FAILED, outcome.why))
                 case WorkerDone(retry=True) if self.attempt < self.order.context.attempts:
                     self.attempt += 1
                 case WorkerDone():
@@ -107,19 +114,35 @@ class Task:
                 case WorkerSuspended():
                     continue
 
+    async def _may_work(self) -> bool:
+        """Wait while the task is held. False when the run's hours end before it is let go."""
+        while self.control_record.hold_on(self.order.me) is not None:
+            deadline = self._deadline
+            left = None if deadline is None else deadline - workflow.now().timestamp()
+            if left is not None and left <= 0:
+                return False
+            await self._until_other_control(left)
+        return True
+
+    async def _until_other_control(self, seconds: float | None) -> None:
+        known = self.control_record.version
+        limit = None if seconds is None else timedelta(seconds=max(seconds, 0.1))
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self.control_record.version != known, timeout=limit)
+
+    @property
+    def _deadline(self) -> float | None:
+        return self.control_record.deadline_of(self.order.context.deadline)
+
     async def _parked(self, until: float) -> None:
         """Hold no slot until the model is worth another try; whoever pauses and resumes wants it tried now."""
-        known, now = self.control_record.version, workflow.now().timestamp()
-        deadline = self.control_record.deadline_of(self.order.context.deadline)
+        now, deadline = workflow.now().timestamp(), self._deadline
         until = until if deadline is None else min(until, deadline)
         self.parked_until = until
-        workflow.set_current_details(f"parked: the model refuses calls; next try at {clock_words(until)}")
-        with contextlib.suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self.control_record.version != known, timeout=timedelta(seconds=max(1.0, until - now))
-            )
+        self._show(f"parked: the model refuses calls; next try at {clock_words(until)}")
+        await self._until_other_control(max(1.0, until - now))
         self.parked_until = 0.0
-        workflow.set_current_details("")
+        self._show("")
 
     def _work_order(self) -> WorkOrder:
         order, control = self.order, self.control_record
@@ -158,19 +181,44 @@ class Task:
                 timeout=timedelta(seconds=seconds),
             )
 
-    async def _end(self, status: HandoffStatus, why: str) -> WorkerDone:
-        return await workflow.execute_activity_method(
-            WorkEnds.end_worker,
-            EndWorker(order=self._work_order(), status=status, why=why[:WHY_CHARS]),
-            **options.housekeeping(self.caller, f"ends: {why}"),
+    async def _end(self, status: EndStatus, why: str) -> WorkerDone:
+        """End the worker by the harness's word. Its handoff is stored whatever keeps its work from being kept."""
+        order = EndWorker(order=self._work_order(), status=status, why=why[: effects.WHY_CHARS])
+        again_s, kept_from = self.order.context.again_s, ""
+        for tried in range(END_TRIES):
+            if tried:
+                await workflow.sleep(timedelta(seconds=again_s))
+            done = await effects.attempt(WorkEnds.end_worker, order, options.housekeeping(self.caller, f"ends: {why}"))
+            if not isinstance(done, Failed):
+                return done
+            kept_from = done.why
+            self._show(f"ending the worker failed, which is tried again: {kept_from}")
+        return await self._store(status, f"{why}; what it had not landed could not be kept: {kept_from}")
+
+    async def _store(self, status: EndStatus, why: str) -> WorkerDone:
+        order = StoreHandoff(
+            context=self.order.context,
+            me=self.order.me,
+            title=self.order.title,
+            role="worker",
+            status=status,
+            why=why[: effects.WHY_CHARS],
+            attempt=self.attempt,
         )
+        stored = await effects.until_done(
+            Handoffs.store_handoff,
+            order,
+            options.housekeeping(self.caller, f"handoff: {status}"),
+            again_s=self.order.context.again_s,
+            tell=lambda why: self._show(f"storing the handoff failed, which is tried again: {why}"),
+        )
+        return WorkerDone(ref=stored.ref, status=stored.status, summary=stored.summary, spent=stored.spent)
+
+    @staticmethod
+    def _show(what: str) -> None:
+        workflow.set_current_details(what)
 
     async def _deliver(self, done: WorkerDone) -> None:
         notice = HandoffNotice(child=key_of(self.order.me), status=done.status, seq=done.ref.seq, spent=done.spent)
         # A parent that is closed needs no handoff: it is stored, and whoever reads the run finds it there.
         await messages.tell(parent_of(self.order.me), messages.HANDOFF, notice)
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__
-    return cause.message if isinstance(cause, ApplicationError) else str(cause or error)

@@ -208,6 +208,8 @@ class Briefing:
             return self.prompts.render("messages/check_not_run" if self.spec.check else "messages/check_none")
         moved = self.prompts.render("messages/check_moved") if pinned not in {None, verdict.commit} else ""
         common = {"commit": verdict.commit[:12], "age": _age(self.now - verdict.at), "moved": moved}
+        if not verdict.ran:
+            return verdict.why
         if verdict.passed:
             return self.prompts.render("messages/check_green", **common)
         return self.prompts.render("messages/check_red", why=verdict.why, failing=verdict.failing, **common)

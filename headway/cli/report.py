@@ -30,9 +30,8 @@ def print_ending(console: Console, name: str, ending: Ending) -> None:
 
 def _lines(report: RunReport) -> list[str]:
     lines = [report.summary, ""] if report.summary else []
-    branch = (
-        f"{report.branch} at {report.trunk[:12]}, {report.commits} commits" if report.branch else "none: nothing landed"
-    )
+    counted = "uncounted" if report.commits is None else f"{report.commits}"
+    branch = f"{report.branch} at {report.trunk[:12]}, {counted} commits" if report.branch else "none: nothing landed"
     lines.append(f"branch    {branch}")
     if report.check is not None:
         lines.append(f"check     {report.check.why} on {report.check.commit[:12]}")

@@ -5,6 +5,8 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.refs import Ref
 
+WHY_CHARS = 2_000
+
 
 class RunCheck(BaseModel):
     """Argument of the activity that runs the check on one commit; None means the trunk as it stands."""
@@ -22,7 +24,8 @@ class CheckVerdict(BaseModel):
     """What the check said of a commit.
 
     Attributes:
-        why: In words: 'passed', 'exit code 1', 'timed out after 120 s'.
+        ran: False where the check could not be run. It says nothing of the commit then: the trunk as last seen.
+        why: In words: 'passed', 'exit code 1', 'timed out after 120 s', 'could not be run: ...'.
         failing: The first lines that look like the failure, at most 2,000 characters.
         at: When it ended, in seconds since the epoch.
     """
@@ -32,6 +35,12 @@ class CheckVerdict(BaseModel):
     commit: Oid
     passed: bool
     why: str
+    ran: bool = True
     seconds: float = 0.0
     failing: str = ""
     at: float = 0.0
+
+    @classmethod
+    def could_not_run(cls, commit: Oid, why: str, now: float) -> "CheckVerdict":
+        """The verdict where the check itself failed for good, and not what it checks."""
+        return cls(commit=commit, passed=False, ran=False, why=f"could not be run: {why}"[:WHY_CHARS], at=now)

@@ -165,18 +165,24 @@ class ControlBook(BaseModel):
         return self._answered(order.request, f"{order.target} is paused: it holds {how}")
 
     def resume(self, order: Resume, *, parked: bool = False) -> str:
-        """Let a subtree go on. What is held above or below it by an entry of its own stays held."""
+        """Let a subtree go on. What is held above or below it by an entry of its own stays held.
+
+        `parked`: the run waited for its user because its root planner failed, and gets another one.
+        """
         if order.request in self.answers:
             return self.answers[order.request]
-        if parked:
-            return self._answered(order.request, f"{order.target} goes on with another root planner")
-        if order.target not in self.control.paused:
+        was_paused = order.target in self.control.paused
+        if was_paused:
+            self._change(
+                paused={target: hold for target, hold in self.control.paused.items() if target != order.target}
+            )
+        elif not parked:
             return self._answered(order.request, f"{order.target} was not paused")
-        paused = {target: hold for target, hold in self.control.paused.items() if target != order.target}
-        self.control = self.control.model_copy(update={"version": self.control.version + 1, "paused": paused})
         above = self.control.hold_on(order.target)
+        how = " with another root planner" if parked else ""
+        lifted = ", its pause is lifted" if parked and was_paused else ""
         more = f", but something above it is still paused: {above.why}" if above is not None else ""
-        return self._answered(order.request, f"{order.target} goes on{more}")
+        return self._answered(order.request, f"{order.target} goes on{how}{lifted}{more}")
 
     def amend(self, order: Amend, seq: int, now: float) -> str:
         """Put an amendment on the record, once its text is stored."""
@@ -208,8 +214,8 @@ class ControlBook(BaseModel):
         return self._answered(order.request, answer)
 
     def refuse(self, request: str, why: str) -> str:
-        """Answer a request that cannot be carried out."""
-        return self._answered(request, why)
+        """Answer a request that cannot be carried out; one that was answered before keeps its answer."""
+        return self.answers.get(request) or self._answered(request, why)
 
     def _change(self, **changes: object) -> None:
         self.control = self.control.model_copy(update={"version": self.control.version + 1, **changes})

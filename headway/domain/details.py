@@ -1,5 +1,7 @@
 """What the Web UI shows of a workflow as its current details: Markdown, short."""
 
+from collections.abc import Iterable
+
 from headway.domain.budget import MICRO, Bill, Ceiling, Purse
 from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
@@ -7,8 +9,8 @@ from headway.domain.running import RunState
 SHOWN = 12
 
 
-def planner_details(state: PlannerState, doing: str) -> str:
-    """Scope, scratchpad, what is outstanding, budget."""
+def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = ()) -> str:
+    """Scope, scratchpad, what is outstanding, budget, and what failed for good and is tried again."""
     purse, books = state.books.purse, state.books
     counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
     rows = [
@@ -22,6 +24,7 @@ def planner_details(state: PlannerState, doing: str) -> str:
         f"**Handoffs taken:** {counts}",
         "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
         _budget(purse),
+        *(f"**Note:** {trouble}" for trouble in troubles),
     ]
     if state.closing is not None:
         parts.append(f"**Closing:** {state.closing.status} · {state.closing.why}")

@@ -56,6 +56,7 @@ class PlannerState(BaseModel):
         control: What the user holds back, as the parent last told; `control_told` is the version the children know.
         parked_until: No turn before this: the model refuses everybody until then.
         final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
+        guard: What the turn that shows it is asked with; kept until that turn is taken, so that the check runs once.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -77,6 +78,7 @@ class PlannerState(BaseModel):
     rest: Literal["none", "wait", "finish"] = "none"
     last_finish: Finish | None = None
     final_shown: bool = False
+    guard: Final | None = None
     nudge: bool = False
     idle_waits: int = 0
     give_ups: int = 0
@@ -133,11 +135,18 @@ class PlannerState(BaseModel):
     def tick(self, now: float) -> None:
         """Book what time and the purse alone decide."""
         if self.deadline is not None and now >= self.deadline:
-            self.close(HandoffStatus.PARTIAL, "the run's hours are used up")
+            self._close_for_hours()
         if self.need and self.books.purse.free.covers(self.need):
             self.need = Amount()
         if self.need and self.books.no_more and not self.books.children:
             self.close(HandoffStatus.PARTIAL, "the budget is used up")
+
+    def _close_for_hours(self) -> None:
+        """The run's hours end. A last word that was said in time stands, also where nothing was held against it yet."""
+        finish = self.last_finish if self.said_finish else None
+        if finish is not None and self.closing is None:
+            self.closing = Ending(status=finish.status, why=finish.summary, report=finish.seq)
+        self.close(HandoffStatus.PARTIAL, "the run's hours are used up")
 
     def close(self, status: HandoffStatus, why: str) -> None:
         """Take no more turns and ask for no more: wait for what is outstanding, then hand up.
@@ -189,7 +198,7 @@ class PlannerState(BaseModel):
             self.need, self.parked_until = outcome.need, outcome.until
             return ()
         self.turn += 1
-        self.turn_key = ""
+        self.turn_key, self.guard = "", None
         self.seq = outcome.seq
         # What the turn really showed: one that was answered twice was asked with less than it is asked with now.
         self.inbox = self.inbox[outcome.told if outcome.told >= 0 else len(asked.inbox) :]

@@ -30,6 +30,7 @@ class RunContext(BaseModel):
         heartbeat_s: Heartbeat timeout of every activity.
         audit_s: Seconds of silence after which it is looked up whether children are closed without having told.
         continue_after: Handoffs after which a planner continues as new.
+        again_s: Seconds after which an effect that failed for good is tried again, the first time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class RunContext(BaseModel):
     heartbeat_s: int = 60
     audit_s: int = 600
     continue_after: int = 500
+    again_s: float = 60.0
 
     @property
     def worst(self) -> Amount:
@@ -123,10 +125,13 @@ class Outcome(StrEnum):
 
 
 def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None) -> Outcome:
-    """`done` only if the user's check passes on the final trunk, whatever the root planner says."""
+    """`done` only if the user's check passes on the final trunk, whatever the root planner says.
+
+    A check that could not be run proves nothing, and refutes nothing either.
+    """
     match root:
         case HandoffStatus.DONE | HandoffStatus.NOT_NEEDED:
-            if verdict is None:
+            if verdict is None or not verdict.ran:
                 return Outcome.DONE_UNPROVEN
             return Outcome.DONE if verdict.passed else Outcome.PARTIAL
         case HandoffStatus.PARTIAL | HandoffStatus.BLOCKED:
@@ -160,7 +165,12 @@ class Note(BaseModel):
 
 
 class RunReport(BaseModel):
-    """The result of the `Run` workflow: what a user takes home, in a size that reads well in the Web UI."""
+    """The result of the `Run` workflow: what a user takes home, in a size that reads well in the Web UI.
+
+    Attributes:
+        commits: The run's commits on the trunk; None where the report could not be written and they are not counted.
+        report: Where the report file lies; empty where it could not be written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -169,7 +179,7 @@ class RunReport(BaseModel):
     summary: str
     branch: str
     trunk: Oid
-    commits: int
+    commits: int | None
     check: CheckVerdict | None = None
     handoffs: dict[str, int] = {}
     spent: Bill = Bill()
@@ -192,6 +202,22 @@ class WriteReport(BaseModel):
     granted: Amount | None = None
     problem: str = ""
     rehearsal: bool = False
+
+    def unwritten(self, why: str) -> RunReport:
+        """The run's result where its report cannot be written: what the run itself knows."""
+        trunk = self.trunk or self.context.base
+        return RunReport(
+            run=self.context.run,
+            outcome=outcome_of(self.status, self.verdict),
+            summary=f"The report could not be written: {why}\nThe agents' logs and the trunk are in HEADWAY_HOME.",
+            branch=f"headway/{self.context.run}/main" if trunk != self.context.base else "",
+            trunk=trunk,
+            commits=None,
+            check=self.verdict,
+            spent=Bill.of(self.spent),
+            granted=Ceiling.of(self.granted) if self.granted else None,
+            rehearsal=self.rehearsal,
+        )
 
 
 class Publish(BaseModel):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.check import CheckVerdict
-from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, SetLimits
+from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Resume, SetLimits, check_target
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import AgentId, ChildKey, Oid, key_of, root_planner_id
@@ -19,6 +19,9 @@ from headway.domain.run import PreparedRun, Published, RunContext
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
 from headway.domain.work import Grant
+
+Order = Pause | Resume | SetLimits | Amend
+"""Each thing that a run's user can order, by update or by signal."""
 
 Phase = Literal["preparing", "running", "hold", "needs_attention", "proving", "reporting", "closed"]
 
@@ -40,6 +43,8 @@ class RunState(BaseModel):
         asked: What the user asked for and is not carried out yet.
         parkings: How the ways to its models stand, as the worker processes last told.
         quiet: How long nothing was achieved.
+        unpublished: The last publication failed before it could say where the trunk stands.
+        troubles: What failed for good and is tried again, in words, by what it is about; and the last refused signal.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -66,6 +71,8 @@ class RunState(BaseModel):
     quiet: Quiet = Quiet()
     started_at: float = 0.0
     asked: list[SetLimits | Amend] = []
+    unpublished: bool = False
+    troubles: dict[str, str] = {}
 
     @property
     def context(self) -> RunContext:
@@ -154,18 +161,40 @@ class RunState(BaseModel):
         if self.phase == "hold":
             self.phase, self.parked_at = "running", 0.0
 
-    def check(self, order: SetLimits | Amend) -> None:
-        """Refuse what cannot be done, before anything of it stands in history.
+    def check(self, order: Order, run: str) -> None:
+        """Refuse what cannot be done, before anything of it counts; the same for updates and signals.
 
         Raises:
-            UserError: It comes too late, changes nothing, or cannot be kept.
+            UserError: It is about another run, comes too late, changes nothing, or cannot be kept.
         """
+        if isinstance(order, Pause | Resume):
+            return check_target(order.target, run)
         if self.root is not None and self.phase != "needs_attention":
-            raise UserError("The root planner has handed up: nobody works for this run any more.")
+            raise UserError("The run is finishing; its limits and instructions can no longer be changed.")
         if isinstance(order, SetLimits):
             changed(order, self.granted or Amount(), self.prepared)
-        elif len(self.book.control.amendments) >= MAX_AMENDMENTS:
+            return None
+        waiting = sum(isinstance(other, Amend) and other.request != order.request for other in self.asked)
+        if len(self.book.control.amendments) + waiting >= MAX_AMENDMENTS:
             raise UserError(f"A run carries at most {MAX_AMENDMENTS} amendments.")
+        return None
+
+    def accept(self, order: Order, run: str) -> bool:
+        """Whether an order that came by signal may be carried out. A refusal is its answer, and a note of the run."""
+        try:
+            self.check(order, run)
+        except UserError as error:
+            self.book.refuse(order.request, str(error))
+            self.troubles["order"] = f"order {order.request} was refused: {error}"
+            return False
+        self.troubles.pop("order", None)
+        return True
+
+    def trouble(self, about: str, why: str = "") -> None:
+        """Note what failed for good and is tried again; without `why`, that it succeeded."""
+        self.troubles.pop(about, None)
+        if why:
+            self.troubles[about] = f"{about} failed: {why}"
 
     def take_order(self, order: SetLimits | Amend) -> None:
         """Note what the user asks for; what came before under the same request is not done again."""
@@ -218,8 +247,34 @@ class RunState(BaseModel):
     def take_publication(self, published: Published, now: float) -> None:
         """Book where the trunk stands and whether the user's repository has it."""
         self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
-        self.publish_problem = published.problem
+        self.publish_problem, self.unpublished = published.problem, False
         self.quiet = self.quiet.seen(published.progress_at, now, active=self._active)
+
+    def miss_publication(self, why: str, now: float) -> None:
+        """The trunk could not be published, for a reason that nothing names; it is tried again."""
+        self.publish_problem = f"the trunk could not be published, which is tried again: {why}"
+        self.unpublished, self.published_at = True, now
+
+    @property
+    def proven_as_published(self) -> bool:
+        """Whether the verdict, if there is one, speaks of the very commit that the user has."""
+        if self.verdict is None:
+            return not self.unpublished
+        return self.verdict.ran and not self.unpublished and self.verdict.commit == self.trunk
+
+    @property
+    def proof_is_blocked(self) -> bool:
+        """Whether another try helps only after a wait: the check could not be run, or nothing could be published."""
+        return self.unpublished or (self.verdict is not None and not self.verdict.ran)
+
+    def settle_proof(self) -> None:
+        """Decide what counts where proof and publication never agreed."""
+        if self.verdict is None or not self.verdict.ran:
+            return
+        if self.unpublished:
+            self.trunk = self.verdict.commit  # it is in the hub, whatever keeps it from the user's repository
+        elif self.verdict.commit != self.trunk:
+            self.verdict = None
 
     @property
     def _active(self) -> bool:
@@ -244,6 +299,7 @@ class RunState(BaseModel):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the run should know."""
         own: tuple[str, ...] = (self.publish_problem,) if self.publish_problem else ()
+        own += tuple(self.troubles.values())
         if self.phase == "needs_attention":
             own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
         own += tuple(parking.words for parking in self.parkings if parking.parked)

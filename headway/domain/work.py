@@ -68,6 +68,8 @@ class WorkerSuspended(BaseModel):
     until: float = 0.0
 
 
+EndStatus = Literal[HandoffStatus.CANCELLED, HandoffStatus.FAILED, HandoffStatus.PARTIAL]
+
 WorkOutcome = Annotated[WorkerDone | WorkerSuspended, Field(discriminator="outcome")]
 
 
@@ -88,12 +90,12 @@ class TaskOrder(BaseModel):
 
 
 class EndWorker(BaseModel):
-    """Argument of `end_worker`: the task ends by the harness's word, `cancelled` or `failed`."""
+    """Argument of `end_worker`: the task ends by the harness's word; `partial` where the run's hours end in a pause."""
 
     model_config = ConfigDict(frozen=True)
 
     order: WorkOrder
-    status: Literal[HandoffStatus.CANCELLED, HandoffStatus.FAILED]
+    status: EndStatus
     why: str
 
 

@@ -152,7 +152,7 @@ def test_a_change_that_cannot_be_kept_is_refused(change: dict[str, float], probl
     assert state.prepared is not None
     state.prepared = state.prepared.model_copy(update={"unpriced": ("models.worker.price",)})
     with pytest.raises(UserError, match=problem):
-        state.check(SetLimits(request="1", **change))
+        state.check(SetLimits(request="1", **change), RUN)
 
 
 def test_hours_count_from_the_start_of_the_run_and_go_with_the_control_record() -> None:

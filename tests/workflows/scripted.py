@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.temporal_service import TemporalService
 from headway.domain.budget import UNLIMITED, Amount, Bill
@@ -123,6 +123,7 @@ class Script:
         self.handed: dict[AgentId, HandoffStatus] = {}
         self.changed = asyncio.Condition()
         self.context_update: dict[str, Any] = {}
+        self.faults: list[Interceptor] = []
 
     async def _nothing_planned(self, order: PlanTurn) -> TurnOutcome:
         return finish(order, HandoffStatus.NOT_NEEDED)
@@ -155,6 +156,7 @@ class Script:
             workflows=[Run, Planner, Task],
             workflow_runner=sandbox(),
             max_cached_workflows=cached,
+            interceptors=self.faults,
             activities=[
                 self.prepare_run,
                 self.plan_turn,
@@ -172,6 +174,7 @@ class Script:
             task_queue=AGENT_QUEUE,
             activities=[self.run_worker, self.run_check],
             max_concurrent_activities=agents,
+            interceptors=self.faults,
         )
         async with planning, working:
             yield
@@ -188,6 +191,7 @@ class Script:
             has_check="check" in order.spec,
             worst_call=1000,
             heartbeat_s=5,
+            again_s=0.2,
         ).model_copy(update=self.context_update)
         return PreparedRun(
             context=context,

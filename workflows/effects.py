@@ -1,0 +1,82 @@
+"""Every activity call of a workflow: one that fails for good is a value, and never unwinds its workflow.
+
+The caller says what the failure becomes: a note, a verdict or a handoff. `tests/test_workflow_rules.py` keeps
+`execute_activity` out of every other module.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+
+from workflows import messages
+from workflows.options import ActivityOptions
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+WHY_CHARS = 2_000
+AGAIN_AT_MOST_S = 600
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An activity that failed for good: it named the user, or it failed too often in a row for no named reason.
+
+    Attributes:
+        why: The cause in words.
+        by_user: Only the user can set it right.
+    """
+
+    why: str
+    by_user: bool = False
+
+
+async def attempt(effect: Callable[[Any, P], Awaitable[T]], order: P, options: ActivityOptions) -> T | Failed:
+    """Call an activity.
+
+    Raises:
+        asyncio.CancelledError: This workflow was asked to cancel, and the activity ended for that.
+    """
+    try:
+        return await workflow.execute_activity_method(effect, order, **options)
+    except ActivityError as error:
+        if isinstance(error.cause, CancelledError):
+            messages.heed_cancel()
+        return _failed(error)
+
+
+async def until_done(
+    effect: Callable[[Any, P], Awaitable[T]],
+    order: P,
+    options: ActivityOptions,
+    *,
+    again_s: float,
+    tell: Callable[[str], None],
+) -> T:
+    """Call an activity until it succeeds, without limit; `tell` hears of each failure.
+
+    `again_s` are the seconds until the second try. The wait doubles with each one, up to ten minutes.
+    """
+    while True:
+        found = await attempt(effect, order, options)
+        if not isinstance(found, Failed):
+            return found
+        tell(found.why)
+        await workflow.sleep(timedelta(seconds=again_s))
+        again_s = later(again_s)
+
+
+def later(again_s: float) -> float:
+    """Seconds until the next try, after a wait of `again_s`."""
+    return max(again_s, min(2 * again_s, AGAIN_AT_MOST_S))
+
+
+def _failed(error: ActivityError) -> Failed:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        return Failed(why=cause.message[:WHY_CHARS], by_user=cause.type == "UserError")
+    return Failed(why=str(cause or error)[:WHY_CHARS])
