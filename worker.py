@@ -57,6 +57,7 @@ from headway.sandbox.levels import VARIABLE as SANDBOX
 from headway.sandbox.levels import Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.tree import Quota
+from headway.system.reserve import Reserve
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
@@ -185,7 +186,8 @@ def _resources(settings: Settings) -> Resources:
     settings.home.mkdir(parents=True, exist_ok=True)
     quota = Quota(settings.disk_mb) if settings.disk_mb else Quota.usual(settings.home)
     bandwidth = Bandwidth.of(settings.home, settings.io_mb_s) if settings.io_mb_s else None
-    return Resources(Cages.detect(bandwidth=bandwidth), Gates(settings.home / "gates", settings.heavy), quota)
+    gates = Gates(settings.home / "gates", settings.heavy)
+    return Resources(Cages.detect(bandwidth=bandwidth), gates, quota, Reserve(settings.home))
 
 
 @cache

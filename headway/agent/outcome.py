@@ -31,6 +31,8 @@ def how_it_ended(result: CommandResult) -> str:
             return "killed: too many processes"
         case "disk_quota":
             return "killed: the workspace is over its disk quota"
+        case "disk_full":
+            return "killed: the machine's disk is full"
         case why:
             return f"killed: {why.replace('_', ' ')}"
 
@@ -51,6 +53,11 @@ def remarks(result: CommandResult, walls: Walls) -> list[str]:
             "Your workspace is over its disk quota: a command that makes it larger is killed. "
             "Remove what you do not need, build outputs and caches first."
         )
+    if result.removed_files:
+        said.append(
+            f"{result.removed_files} files that the command wrote ({result.removed_mb} MB) were removed, the largest "
+            "first. Restore files of the repository that are missing now with `git checkout`."
+        )
     if result.waited_s >= TOLD_FROM_S:
         what = " and ".join(WAITED_FOR[why] for why in dict.fromkeys(result.waited_for))
         said.append(f"Waited {result.waited_s:.0f} s for {what} before the start; that is not part of its time.")
@@ -64,6 +71,8 @@ def measured(result: CommandResult) -> dict[str, Any]:
         "out_of_memory": result.out_of_memory,
         "forks_refused": result.forks_refused,
         "disk_full": result.disk_full,
+        "removed_files": result.removed_files,
+        "removed_mb": result.removed_mb,
         "waited_s": round(result.waited_s, 3),
         "waited_for": list(result.waited_for),
     }

@@ -62,6 +62,26 @@ def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
     return {mark: Use(sum(map(_memory_kb, pids)) + _files_kb(pids), len(pids)) for mark, pids in found.items()}
 
 
+def unlinked_mb(leader: int, mark: str, folder: Path) -> float:
+    """Disk space of files that a command holds open and that have no name any more.
+
+    Args:
+        leader: The command's first process.
+        mark: Its name in the environment of all its processes.
+        folder: Only files on its disk count.
+    """
+    device, blocks = folder.stat().st_dev, {}
+    every = {leader, *_descendants(leader), *(pid for pid in _all_processes() if mark.encode() in _environment_of(pid))}
+    for pid in every:
+        with contextlib.suppress(OSError), os.scandir(_PROC / str(pid) / "fd") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    status = entry.stat()
+                    if status.st_nlink == 0 and status.st_dev == device:
+                        blocks[status.st_ino] = status.st_blocks
+    return sum(blocks.values()) * 512 / 1024 / 1024
+
+
 def _memory_kb(pid: int) -> int:
     """Its proportional share: of a page that n processes map, a n-th. Shared memory and memfds are part of it."""
     with contextlib.suppress(OSError):

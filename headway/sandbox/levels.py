@@ -148,7 +148,7 @@ class Levels:
         assert taken.level is not None
         held = self._resources
         if taken.pin == PINS[1]:
-            held = Resources(None, held.gates, held.quota)
+            held = Resources(None, held.gates, held.quota, held.reserve)
         return LocalSandbox(taken.level, held, taken.pin)
 
     def _too_weak(self, plain: Plain) -> str:

@@ -14,7 +14,7 @@ from headway.sandbox.orphans import ORPHANS
 from headway.sandbox.output import Capture
 from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
-from headway.sandbox.watchdog import Watch
+from headway.sandbox.watchdog import DiskEnd, Watch
 from headway.system.shortage import wait_if_short
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
@@ -73,7 +73,7 @@ class LocalSandbox:
                 raise
             settling = asyncio.ensure_future(self._settle(job, held, killed=killed_for is not None))
             try:
-                ended, disk_full = await asyncio.shield(settling)
+                ended, disk = await asyncio.shield(settling)
             except asyncio.CancelledError:
                 await asyncio.wait({settling})
                 launch.stands()
@@ -83,12 +83,12 @@ class LocalSandbox:
                 raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
             if self._level.keeps_processes:  # what was waited for inside of its namespace is not counted outside
                 ended = Ended(ended.exit_code, None, None)
-            result = held.account(_result(job, capture, ended, killed_for), disk_full=disk_full)
+            result = held.account(_result(job, capture, ended, killed_for), disk)
         self._resources.note(command, result)
         return result
 
-    async def _settle(self, job: Job, held: Held, *, killed: bool) -> tuple[Ended, bool]:
-        """End what is left of a command; how it ended, and whether its workspace is over its quota."""
+    async def _settle(self, job: Job, held: Held, *, killed: bool) -> tuple[Ended, DiskEnd]:
+        """End what is left of a command; how it ended, and how it left its workspace."""
         contained = self._level.keeps_processes
         if (killed or not contained) and self._resources.alone(held):
             held.kill()

@@ -11,8 +11,9 @@ from headway.sandbox.gates import Gates, Waited
 from headway.sandbox.launcher import FILE_BYTES
 from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota
-from headway.sandbox.watchdog import Watch, Watchdog
+from headway.sandbox.watchdog import DiskEnd, Watch, Watchdog
 from headway.system.bounded import Bounds
+from headway.system.reserve import Reserve
 
 _MB = 1024 * 1024
 _BLOCK = 512
@@ -63,11 +64,11 @@ class Held:
         if self.cage is not None:
             self.cage.kill()
 
-    async def over(self) -> bool:
-        """It has ended. Whether its workspace is over its quota now."""
-        return self.watch is not None and await self.watchdog.over(self.watch)
+    async def over(self) -> DiskEnd:
+        """It has ended. How it left its workspace."""
+        return DiskEnd() if self.watch is None else await self.watchdog.over(self.watch)
 
-    def account(self, result: CommandResult, *, disk_full: bool) -> CommandResult:
+    def account(self, result: CommandResult, disk: DiskEnd) -> CommandResult:
         """The result with what the kernel and the watchdog counted."""
         after = self.before if self.cage is None else self.cage.read()
         peak = after.peak_kb if after.peak_kb != self.before.peak_kb else None
@@ -82,7 +83,9 @@ class Held:
             tree_peak_kb=peak,
             out_of_memory=result.killed_for == "oom" or after.oom_kills > self.before.oom_kills,
             forks_refused=after.forks_refused - self.before.forks_refused,
-            disk_full=disk_full or result.killed_for == "disk_quota",
+            disk_full=disk.over,
+            removed_files=disk.removed.files,
+            removed_mb=round(disk.removed.mb),
             waited_s=self.waited.seconds,
             waited_for=self.waited.why,
         )
@@ -95,13 +98,23 @@ class Resources:
         cages: Where the kernel can hold them.
         gates: What they wait for before they start.
         quota: The most that a workspace may take, unless its walls say otherwise.
+        reserve: Room on the disk for the services, which no command can take.
     """
 
-    def __init__(self, cages: Cages | None = None, gates: Gates | None = None, quota: Quota | None = None) -> None:
+    def __init__(
+        self,
+        cages: Cages | None = None,
+        gates: Gates | None = None,
+        quota: Quota | None = None,
+        reserve: Reserve | None = None,
+    ) -> None:
         self.cages = cages
         self.gates = gates
         self.quota = quota
-        self._watchdog = Watchdog()
+        self.reserve = reserve
+        self._watchdog = Watchdog(reserve)
+        if reserve is not None:
+            reserve.keep()
 
     @property
     def enforced(self) -> frozenset[str]:

@@ -7,8 +7,9 @@ from typing import Literal, Protocol
 
 from headway.sandbox.walls import Walls
 
-KilledFor = Literal["timeout", "output_limit", "cancelled", "oom", "processes", "disk_quota"]
-"""`oom` and `processes` come from the watchdog, where no cage holds a command to its limits."""
+KilledFor = Literal["timeout", "output_limit", "cancelled", "oom", "processes", "disk_quota", "disk_full"]
+"""`disk_full` is the machine's disk, `disk_quota` the workspace's. `oom` and `processes` come from the watchdog, where
+no cage holds a command to its limits."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class CommandResult:
         out_of_memory: A process of it was killed because its agent's memory was used up. The shell may have gone on.
         forks_refused: How often it was refused another process.
         disk_full: Its workspace is over its quota.
+        removed_files: How many files that it wrote were removed, because it was killed for them.
+        removed_mb: What they took.
         waited_s: Seconds before its start, at the gates of the machine. Not part of `seconds`, nor of its timeout.
         waited_for: What for: "slot", "memory", "disk", "inodes".
     """
@@ -70,6 +73,8 @@ class CommandResult:
     out_of_memory: bool = False
     forks_refused: int = 0
     disk_full: bool = False
+    removed_files: int = 0
+    removed_mb: int = 0
     waited_s: float = 0.0
     waited_for: tuple[str, ...] = ()
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headway.sandbox.family import Use, use_of
+from headway.sandbox.family import Use, unlinked_mb, use_of
 from headway.sandbox.runner import KilledFor
-from headway.sandbox.tree import FILES_PER_MB, Quota, Size, measure
+from headway.sandbox.tree import FILES_PER_MB, Quota, Size, measure, remove_since, written_part
+from headway.system.reserve import Reserve
 
 DISK_EVERY_S = 0.25
 """How often a disk is asked how much of it is in use, which costs microseconds."""
@@ -33,6 +34,13 @@ _BLIND_PAUSE = 50
 """The same, in times of what measuring took: 2 % of a core for each running command at most."""
 
 _PAGE_SLACK = 1.05
+_MB = 1024 * 1024
+_ANY_MB = 1024 * 1024
+_STAMP_NS = 20_000_000
+"""Files are stamped with the time of the kernel's last tick."""
+
+_NOTHING = Size(0.0, 0)
+_OF_DISK: tuple[KilledFor, ...] = ("disk_quota", "disk_full")
 
 
 @dataclass
@@ -70,6 +78,7 @@ class Watch:
         broken: Done when it has to be killed, with the reason.
         peak_kb: Most memory at once that was seen.
         since: When it began, by `time.monotonic`.
+        began_ns: When it began, by the clock that files are stamped with.
     """
 
     agent: str
@@ -82,6 +91,7 @@ class Watch:
     broken: "asyncio.Future[KilledFor]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     peak_kb: int | None = None
     since: float = field(default_factory=time.monotonic)
+    began_ns: int = field(default_factory=lambda: time.time_ns() - _STAMP_NS)
 
     def breaks(self, why: KilledFor) -> None:
         """It has to be killed."""
@@ -89,10 +99,28 @@ class Watch:
             self.broken.set_result(why)
 
 
-class Watchdog:
-    """One for all commands of a process. To be used in one event loop."""
+@dataclass(frozen=True)
+class DiskEnd:
+    """How a command left its workspace.
 
-    def __init__(self) -> None:
+    Attributes:
+        over: It is over its quota.
+        removed: What the harness removed of the files that the command wrote, because it was killed for them.
+    """
+
+    over: bool = False
+    removed: Size = _NOTHING
+
+
+class Watchdog:
+    """One for all commands of a process. To be used in one event loop.
+
+    Args:
+        reserve: Room on the disk for the services. It is spent when commands have filled the disk.
+    """
+
+    def __init__(self, reserve: Reserve | None = None) -> None:
+        self._reserve = reserve
         self._watches: list[Watch] = []
         self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
         self._looking: asyncio.Task[None] | None = None
@@ -114,31 +142,58 @@ class Watchdog:
         if len(self._ledgers) > _REMEMBERED:
             self._ledgers.popitem(last=False)
 
-    async def over(self, watch: Watch) -> bool:
-        """A command has ended. Whether its workspace is now over its quota."""
+    async def over(self, watch: Watch) -> DiskEnd:
+        """A command has ended, and nothing of it runs. How its workspace stands now.
+
+        What a command wrote that was killed for it is removed. So the disk is as before, and its agent can go on.
+        """
         self._watches.remove(watch)
         if not self._watches and self._looking is not None:
             self._looking.cancel()
-        await self._measure(watch, ended=True)
+        removed = _NOTHING
         ledger = self._ledgers.get(watch.agent)
+        if ledger is not None and watch.quota is not None and watch.broken.done() and watch.broken.result() in _OF_DISK:
+            kept = watch.quota if watch.broken.result() == "disk_quota" else Quota(0)
+            removed = await asyncio.to_thread(remove_since, watch.workspace, watch.began_ns, kept)
+            ledger.size = None
+        await self._measure(watch, ended=True)
+        if self._reserve is not None:
+            self._reserve.keep()
         if ledger is None or ledger.size is None or watch.quota is None:
-            return False
+            return DiskEnd(removed=removed)
         if watch.quota.holds(ledger.size):
             ledger.allowed = watch.quota
-            return False
+            return DiskEnd(removed=removed)
         if ledger.allowed == watch.quota:
             ledger.allowed = Quota(int(max(ledger.size.mb, ledger.size.files / FILES_PER_MB) * _PAGE_SLACK) + 1)
-        return True
+        return DiskEnd(over=True, removed=removed)
 
     async def _look(self) -> None:
         ticks = 0
         while True:
             await asyncio.sleep(DISK_EVERY_S)
             ticks += 1
+            if self._reserve is not None and self._reserve.is_needed():
+                await self._stop_the_largest(self._reserve)
             for watch in tuple(self._watches):
                 await self._look_at_disk(watch)
             if ticks % round(TREE_EVERY_S / DISK_EVERY_S) == 0:
                 await self._look_at_trees([watch for watch in self._watches if watch.pids or watch.memory_mb])
+
+    async def _stop_the_largest(self, reserve: Reserve) -> None:
+        """The disk is full: give up the reserve, and stop the command that wrote most, if it wrote as much as that."""
+        reserve.spend()
+        largest: tuple[float, Watch] | None = None
+        for watch in tuple(self._watches):
+            ledger = self._ledgers.get(watch.agent)
+            if ledger is None or watch.quota is None or watch.broken.done():
+                continue
+            size = await asyncio.to_thread(_taken, watch, Quota(_ANY_MB))
+            grown = size.mb - (ledger.size.mb if ledger.size is not None else 0.0)
+            if watch in self._watches and (largest is None or grown > largest[0]):
+                largest = grown, watch
+        if largest is not None and largest[0] * _MB >= reserve.bytes:
+            largest[1].breaks("disk_full")
 
     async def _look_at_disk(self, watch: Watch) -> None:
         if await self._measure(watch) and watch in self._watches:
@@ -165,7 +220,11 @@ class Watchdog:
             return False
         if began < ledger.again_at and not ended:
             return False
-        ledger.size = await asyncio.to_thread(measure, watch.workspace, Quota(watch.quota.mb * 4))
+        most = Quota(watch.quota.mb * 4)
+        if ended:
+            ledger.size = await asyncio.to_thread(measure, watch.workspace, most)
+        else:
+            ledger.size = await asyncio.to_thread(_taken, watch, most)
         now = time.monotonic()
         ledger.again_at = now + _PAUSE * (now - began)
         ledger.blind_at = now + max(BLIND_S, _BLIND_PAUSE * (now - began))
@@ -179,6 +238,14 @@ class Watchdog:
         used = await asyncio.to_thread(use_of, {mark: watch.pid for mark, watch in asked.items()})
         for mark, use in used.items():
             _judge(asked[mark], use)
+
+
+def _taken(watch: Watch, most: Quota) -> Size:
+    """What a running command's workspace takes of the disk, with files that it holds open and has unlinked."""
+    size = measure(watch.workspace, most)
+    with contextlib.suppress(OSError):
+        size = Size(size.mb + unlinked_mb(watch.pid, watch.mark, written_part(watch.workspace)), size.files)
+    return size
 
 
 def _judge(watch: Watch, use: Use) -> None:

@@ -167,10 +167,13 @@ async def test_endless_output_is_cut(sandbox: LocalSandbox, workspace: Path) -> 
 async def test_a_file_that_fills_the_quota_ends_its_command(sandbox: LocalSandbox, workspace: Path) -> None:
     """A file cannot be larger than the quota; more of them are seen by the watchdog."""
     line = "i=0; while :; do i=$((i+1)); head -c 20000000 /dev/zero > file$i || exit 9; done"
+    (workspace / "old").write_text("kept")
     result = await sandbox.run(made(line, workspace))
-    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    assert (result.killed_for, result.disk_full) == ("disk_quota", False)
     assert await none_is_left(workspace)
-    assert await asyncio.to_thread(used_mb, workspace) < 40 * QUOTA_MB
+    assert result.removed_files > 0
+    assert await asyncio.to_thread(used_mb, workspace) <= QUOTA_MB
+    assert (workspace / "old").read_text() == "kept"
 
 
 async def test_one_file_cannot_be_larger_than_the_quota(sandbox: LocalSandbox, workspace: Path) -> None:
@@ -198,7 +201,8 @@ for folder in range(1000):
 async def test_a_million_small_files_end_their_command(sandbox: LocalSandbox, workspace: Path) -> None:
     (workspace / "files.py").write_text(FILES)
     result = await sandbox.run(made(f"{PYTHON} -S -E files.py", workspace, timeout_s=110))
-    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    assert (result.killed_for, result.disk_full) == ("disk_quota", False)
+    assert result.removed_files > 0
     await asyncio.to_thread(subprocess.run, ["rm", "-rf", str(workspace)], check=True)
 
 
@@ -209,8 +213,8 @@ async def test_what_a_neighbour_frees_hides_nothing(
     monkeypatch.setattr(watchdog, "_in_use", lambda _: (1000.0, 1000))
     monkeypatch.setattr(watchdog, "BLIND_S", 0.5)
     result = await sandbox.run(made("head -c 300000000 /dev/zero > file; sleep 100", workspace, timeout_s=110))
-    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
-    assert not (await sandbox.run(made("rm file", workspace))).disk_full
+    assert (result.killed_for, result.removed_files) == ("disk_quota", 1)
+    assert not (await sandbox.run(made("ls", workspace))).disk_full
 
 
 async def test_a_fresh_workspace_is_held_to_the_quota_whatever_the_last_one_took(
@@ -221,7 +225,7 @@ async def test_a_fresh_workspace_is_held_to_the_quota_whatever_the_last_one_took
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     result = await sandbox.run(made("for i in 1 2; do head -c 110000000 /dev/zero > file$i; done; sleep 20", fresh))
-    assert (result.killed_for, result.disk_full) == ("disk_quota", True)
+    assert (result.killed_for, result.removed_files) == ("disk_quota", 1)
 
 
 async def test_who_ignores_the_signal_to_end_is_ended(sandbox: LocalSandbox, workspace: Path) -> None:
