@@ -155,7 +155,6 @@ class Folding:
                 # Nobody waits for it. Its task, given to another process, submits it again if it still wants to.
                 self.spool.withdraw(place)
                 continue
-            self.lock.beat()
             verdict = refused.get(ticket_of(place)) or self._verdict(batch, place, own, own_process=submitter == client)
             if verdict is not None:
                 batch.verdicts[place] = verdict
@@ -233,7 +232,7 @@ class Folding:
         self.pack.write(synced=self.synced)
         if batch.tip == batch.start:
             return True
-        self.lock.beat(batch.tip)
+        self.lock.move_to(batch.tip)
         left = self.lock.left_moving_to
 
         def check() -> None:

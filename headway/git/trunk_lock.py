@@ -1,7 +1,8 @@
 """The lock of a trunk: a kernel lock, so that a holder's death releases it, and a note of who the holder is.
 
-A holder that is stopped does not die, and would stop everybody. Whoever has waited ten seconds on one holder that shows
-no sign of life kills it: what a holder does is safe against that at every moment.
+A holder that is stopped does not die, and would block every landing. A process that has waited ten seconds on a stopped
+holder kills it: what a holder does is safe against that at every moment. A slow holder, whether it computes, sleeps or
+waits for its disk, is never killed, however long it takes.
 """
 
 import fcntl
@@ -32,10 +33,9 @@ class TrunkLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._me = {"process": Process.own().model_dump()}
-        self._seen: tuple[bytes, float] = (b"", 0.0)
+        self._me = Process.own()
+        self._stopped: tuple[Process, float] | None = None
         self._looked = 0.0
-        self._beaten = 0.0
         self.left_moving_to = ""
 
     def take(self) -> bool:
@@ -45,19 +45,14 @@ class TrunkLock:
         except BlockingIOError:
             self._watch()
             return False
-        self._seen = (b"", 0.0)
+        self._stopped = None
         self.left_moving_to = str(_note(os.pread(self._fd, 4096, 0)).get("moving_to", ""))
-        self._beaten = -PATIENCE_S
-        self.beat()
+        self.move_to("")
         return True
 
-    def beat(self, moving_to: str = "") -> None:
-        """Show that the holder lives; `moving_to` is what the trunk is about to be moved to."""
-        now = time.monotonic()
-        if not moving_to and now - self._beaten < PATIENCE_S / 20:
-            return
-        self._beaten = now
-        note = json.dumps({**self._me, "beat": time.monotonic_ns(), "moving_to": moving_to}).encode()
+    def move_to(self, commit: str) -> None:
+        """Note that the holder is about to move the trunk to `commit`; empty: not yet."""
+        note = json.dumps({"process": self._me.model_dump(), "moving_to": commit}).encode()
         os.pwrite(self._fd, note, 0)
         os.ftruncate(self._fd, len(note))
 
@@ -74,22 +69,19 @@ class TrunkLock:
             os.close(fd)
 
     def _watch(self) -> None:
-        """Kill a holder that has not shown a sign of life for as long as we wait."""
+        """Kill a holder that has been stopped at every look for ten seconds."""
         now = time.monotonic()
         if now - self._looked < min(_LOOK_S, PATIENCE_S / 4):
             return
         self._looked = now
-        note = os.pread(self._fd, 4096, 0)
-        if note != self._seen[0]:
-            self._seen = (note, now)
-            return
-        said = _note(note)
-        if now - self._seen[1] < PATIENCE_S:
-            return
-        self._seen = (b"", 0.0)
-        holder = _holder(said)
-        if holder is not None and holder.alive and holder.pid != os.getpid():
-            _log.warning("process %s holds the trunk's lock and does not move: it is killed", holder.pid)
+        holder = _holder(_note(os.pread(self._fd, 4096, 0)))
+        if holder is None or not holder.stopped:
+            self._stopped = None
+        elif self._stopped is None or self._stopped[0] != holder:
+            self._stopped = (holder, now)
+        elif now - self._stopped[1] >= PATIENCE_S:
+            self._stopped = None
+            _log.warning("process %s holds the trunk's lock and is stopped: it is killed", holder.pid)
             holder.send(signal.SIGKILL)
 
 

@@ -1,22 +1,18 @@
 """What waits for the trunk lands together, whoever's turn it is, and a holder that dies or stops costs nothing."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
-from headway.git import folding, refs, scratch, trunk_lock
+from headway.git import folding, refs, scratch
 from headway.git.hub import TRUNK
 from headway.git.landing import Landed, Landing
 from headway.git.merging import Conflict
@@ -24,7 +20,6 @@ from headway.git.objects import Reader
 from headway.git.repo import hermetic_environment
 from headway.git.spool import Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
-from headway.system.process import Process
 from tests.git.ground import (
     Ground,
     LandingThread,
@@ -278,66 +273,6 @@ def test_a_merge_that_takes_too_long_is_its_submitters_only(ground: Ground, monk
     assert isinstance(landings[1].answer(), Landed)
     monkeypatch.setattr(scratch, "LONGEST_S", 60.0)
     assert isinstance(ground.land(slow), Landed)
-
-
-class TestAHolderThatStops:
-    """It is killed, with its process id and start time to be sure of it, when it shows no sign of life for long."""
-
-    @pytest.fixture(autouse=True)
-    def _short_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trunk_lock, "PATIENCE_S", 0.4)
-
-    def _holder(self, ground: Ground, then: Callable[[TrunkLock], None]) -> int:
-        def hold() -> None:
-            lock = TrunkLock(ground.hub.folder / "land.flock")
-            until(lock.take)
-            then(lock)
-
-        pid = in_a_process(hold)
-        until(lambda: psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
-        return pid
-
-    def test_the_others_go_on(self, ground: Ground) -> None:
-        pid = self._holder(ground, lambda _lock: os.kill(os.getpid(), signal.SIGSTOP))
-        assert isinstance(ground.land(changed(ground, 1)), Landed)
-        assert _killed(pid)
-
-    def test_an_innocent_process_of_the_same_number_is_left_alone(self, ground: Ground) -> None:
-        path = ground.hub.folder / "land.flock"
-        with subprocess.Popen(["sleep", "60"]) as innocent, trunk_locked(ground):
-            found = Process.of(innocent.pid)
-            assert found is not None
-            earlier = found.model_copy(update={"start": found.start - 1})
-            path.write_text(json.dumps({"process": earlier.model_dump(), "beat": 1}))
-            landing = LandingThread(ground, changed(ground, 1))
-            landing.join(1.5)
-            assert landing.is_alive()
-            assert innocent.poll() is None
-            innocent.kill()
-        assert isinstance(landing.answer(), Landed)
-
-    def test_a_holder_that_shows_life_is_let_be(self, ground: Ground) -> None:
-        def slowly(lock: TrunkLock) -> None:
-            for _ in range(40):
-                time.sleep(0.05)
-                lock.beat()
-            lock.release()
-            os._exit(0)
-
-        pid = os.fork()
-        if pid == 0:
-            with suppress(BaseException):
-                mine = TrunkLock(ground.hub.folder / "land.flock")
-                until(mine.take)
-                slowly(mine)
-            os._exit(1)
-        until(
-            lambda: (
-                (ground.hub.folder / "land.flock").exists() and (ground.hub.folder / "land.flock").stat().st_size > 0
-            )
-        )
-        assert isinstance(ground.land(changed(ground, 1)), Landed)
-        assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_full_disk_leaves_the_trunk_and_no_debris(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ class FoldingMachine(RuleBasedStateMachine):
         while not lock.take():
             time.sleep(0.005)
         landers = {agent: self._lander(agent, asked[agent], dying.get(agent)) for agent in AGENTS}
-        self._until_queued(lock, [agent for agent in AGENTS if before[agent][1] != self.at[before[agent][0]]])
+        self._until_queued([agent for agent in AGENTS if before[agent][1] != self.at[before[agent][0]]])
         lock.release()
         lock.close()
         outcomes = {agent: self._outcome(agent, landers[agent], asked[agent]) for agent in AGENTS}
@@ -104,14 +104,13 @@ class FoldingMachine(RuleBasedStateMachine):
                 os._exit(1)
         return pid
 
-    def _until_queued(self, lock: TrunkLock, agents: list[int]) -> None:
+    def _until_queued(self, agents: list[int]) -> None:
         queue = self.ground.hub.folder / "landing/queue"
         until = time.monotonic() + 60
         while agents and (not queue.is_dir() or len(list(queue.iterdir())) < len(agents)):
             failed = [error.read_text() for error in self.folder.glob("*.error")]
             assert not failed, failed[0]
             assert time.monotonic() < until, list(queue.iterdir())
-            lock.beat()  # or it would be taken for stopped, and killed
             time.sleep(0.005)
 
     def _outcome(self, agent: int, pid: int, asked: Submission) -> LandingOutcome:
