@@ -23,9 +23,8 @@ class Delivery:
         self.state = state
 
     async def publish(self) -> None:
-        """Put the trunk on the user's repository, if it moved or could not be put there before."""
-        known = None if self.state.publish_problem else self.state.trunk
-        order = Publish(run=self.state.context.run, known=known)
+        """Put the trunk on the user's repository, and see that it is there."""
+        order = Publish(run=self.state.context.run)
         published = await effects.attempt(
             Repository.publish, order, options.housekeeping(options.caller(self.state), "publish the trunk")
         )

@@ -10,7 +10,7 @@ from headway.agent.pricing import Pricing, pricing_of
 from headway.agent.prompts import Prompts
 from headway.agent.walling import check_policy
 from headway.domain.budget import Amount, Bill, Ceiling
-from headway.domain.errors import HeadwayError
+from headway.domain.errors import HeadwayError, UserError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
@@ -25,6 +25,7 @@ from headway.domain.run import (
     RunReport,
     WriteAmendment,
     WriteReport,
+    branch_of,
     outcome_of,
 )
 from headway.domain.spec import Commit, RunSpec, finite, parse_spec
@@ -90,7 +91,17 @@ class RunDesk:
         spec = parse_spec(order.spec)
         check_policy(spec, self._machine.private)
         await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
-        facts = await asyncio.to_thread(self._hubs(order.run).prepare, spec.repo, spec.base)
+        try:
+            return await self._prepared(order, spec, attributes)
+        except UserError:
+            # Nothing was begun: the same name serves when its user has set right what was wrong.
+            await asyncio.to_thread(self._store.release, order.run)
+            raise
+
+    async def _prepared(self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...]) -> PreparedRun:
+        hub = self._hubs(order.run)
+        facts = await asyncio.to_thread(hub.prepare, spec.repo, spec.base)
+        unpublishable = await asyncio.to_thread(hub.foresee_publishing, branch_of(order.run))
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
         probe = await self._models.probe(spec)
         pricing = self._pricing(chosen, spec)
@@ -103,7 +114,8 @@ class RunDesk:
         notes += pricing.notes
         notes += [self._prompts.told] if self._prompts.told else []
         notes += self._without_network(spec)
-        notes += self._hubs(order.run).rules().notes()
+        notes += hub.rules().notes()
+        notes += [f"{unpublishable}; what lands stays in {hub.folder} until then"] if unpublishable else []
         notes += probe.notes
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen, pricing=pricing),
@@ -193,12 +205,11 @@ class RunDesk:
             log.close()
 
     async def publish(self, order: Publish) -> Published:
-        """Put the trunk on the user's repository, unless it is there already."""
-        hub, branch = self._hubs(order.run), f"headway/{order.run}/main"
-        tip = await asyncio.to_thread(hub.tip)
-        problem = "" if tip == order.known else await asyncio.to_thread(hub.publish, branch)
+        """Put the trunk on the user's repository, and look whether it is still there."""
+        branch = branch_of(order.run)
+        found = await asyncio.to_thread(self._hubs(order.run).publish, branch)
         progress = await asyncio.to_thread(last_progress, self._store.run_folder(order.run) / "logs")
-        return Published(trunk=tip, branch=branch, problem=problem, progress_at=progress)
+        return Published(trunk=found.tip, branch=branch, problem=found.problem, told=found.told, progress_at=progress)
 
     async def note(self, order: Note) -> Ref:
         """Write a message for a planner into the run's log."""
@@ -236,12 +247,16 @@ class RunDesk:
         # Work of an abandoned agent may still land; what is told of is what was proved and published.
         trunk = order.trunk or hub.tip()
         commits = hub.landed(context.base, trunk)
+        problem = order.problem if commits else ""
         path = self._store.run_folder(run) / "report.md"
         report = RunReport(
             run=run,
-            outcome=outcome_of(order.status, order.verdict),
+            outcome=outcome_of(order.status, order.verdict, problem),
             summary=root.report.summary[:4000],
-            branch=f"headway/{run}/main" if commits else "",
+            branch=branch_of(run) if commits else "",
+            problem=problem,
+            stands=hub.published(branch_of(run)),
+            hub=str(hub.folder),
             trunk=trunk,
             commits=len(commits),
             check=order.verdict,
@@ -258,7 +273,6 @@ class RunDesk:
             commits=tuple((commit.oid[:10], commit.subject) for commit in commits),
             unlanded=tuple(handoff for handoff in below if handoff.facts.wip),
             open=tuple(h for h in below if h.report.status != "done" or h.report.concerns),
-            problem=order.problem,
         )
         write_whole(path, render_report(facts).encode(), synced=True)
         self._end_log(run, report)

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headway.cli.watch import Ending
-from headway.domain.run import RunReport
+from headway.domain.run import RunReport, taking_home
 
 STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
 MEANINGS = {
@@ -23,16 +23,15 @@ def print_ending(console: Console, name: str, ending: Ending) -> None:
         return
     report = ending.report
     style = STYLES.get(report.outcome, "bold red")
-    console.print(f"[{style}]{name}: {MEANINGS[report.outcome]}[/]", highlight=False)
+    unpublished = "; what landed is not in your repository" if report.problem else ""
+    console.print(f"[{style}]{name}: {MEANINGS[report.outcome]}{unpublished}[/]", highlight=False)
     for line in _lines(report):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _lines(report: RunReport) -> list[str]:
     lines = [report.summary, ""] if report.summary else []
-    counted = "uncounted" if report.commits is None else f"{report.commits}"
-    branch = f"{report.branch} at {report.trunk[:12]}, {counted} commits" if report.branch else "none: nothing landed"
-    lines.append(f"branch    {branch}")
+    lines += _branch(report)
     if report.check is not None:
         lines.append(f"check     {report.check.why} on {report.check.commit[:12]}")
         lines += [f"          {line}" for line in report.check.failing.splitlines()]
@@ -44,3 +43,17 @@ def _lines(report: RunReport) -> list[str]:
     if report.rehearsal:
         lines.append("This was a rehearsal: a script played the model.")
     return lines
+
+
+def _branch(report: RunReport) -> list[str]:
+    if not report.branch:
+        return ["branch    none: nothing landed"]
+    counted = "uncounted" if report.commits is None else f"{report.commits}"
+    if not report.problem:
+        return [f"branch    {report.branch} at {report.trunk[:12]}, {counted} commits"]
+    stands = "is not there" if report.stands is None else f"stands at {report.stands[:12]}, without all that landed"
+    return [
+        f"branch    {report.branch} {stands}: {report.problem}",
+        f"          {counted} commits up to {report.trunk[:12]} are in the run's own repository; take them with",
+        f"          {taking_home(report)}",
+    ]

@@ -1,5 +1,6 @@
 """`headway run`: starts a run and shows it until it ends."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,10 @@ from headway.domain.ids import RunName
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.common import WorkflowIDReusePolicy
+
+_LONGEST_START = 100
+"""Events within which a run is refused at its start."""
 
 
 def run(
@@ -103,21 +108,42 @@ async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
     from temporalio.common import WorkflowIDReusePolicy
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
-    from headway.cli.connect import WORKFLOW_QUEUE
-    from headway.domain.task import in_history
-
     try:
-        await client.start_workflow(
-            "Run",
-            raw,
-            id=name,
-            task_queue=WORKFLOW_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary=in_history(str(raw["instructions"])),
-        )
+        await _start(client, name, raw, WorkflowIDReusePolicy.REJECT_DUPLICATE)
     except WorkflowAlreadyStartedError as error:
+        if await _never_began(client, name):
+            with suppress(WorkflowAlreadyStartedError):  # by somebody else, meanwhile
+                await _start(client, name, raw, WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
+                return
         raise UserError(
             f"--name: a run named '{name}' is there already.",
             f"`headway status {name}` shows it. Give the new one another name, or remove that one with "
             f"`headway rm {name}`.",
         ) from error
+
+
+async def _start(client: "Client", name: RunName, raw: dict[str, Any], reuse: "WorkflowIDReusePolicy") -> None:
+    from headway.cli.connect import WORKFLOW_QUEUE
+    from headway.domain.task import in_history
+
+    await client.start_workflow(
+        "Run",
+        raw,
+        id=name,
+        task_queue=WORKFLOW_QUEUE,
+        id_reuse_policy=reuse,
+        static_summary=in_history(str(raw["instructions"])),
+    )
+
+
+async def _never_began(client: "Client", name: RunName) -> bool:
+    """Whether the newest run of that name was refused at its start, before it had a planner."""
+    from temporalio.api.enums.v1 import EventType
+    from temporalio.client import WorkflowExecutionStatus
+
+    handle = client.get_workflow_handle(name)
+    described = await handle.describe()
+    if described.status is not WorkflowExecutionStatus.FAILED or described.history_length > _LONGEST_START:
+        return False
+    started = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+    return all([event.event_type != started async for event in handle.fetch_history_events()])

@@ -1,5 +1,6 @@
 """What belongs to a run as a whole and is handed down unchanged to everything below it."""
 
+import shlex
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -124,11 +125,19 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None) -> Outcome:
+def branch_of(run: RunName) -> str:
+    """The branch of the user's repository that a run publishes."""
+    return f"headway/{run}/main"
+
+
+def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None, problem: str = "") -> Outcome:
     """`done` only if the user's check passes on the final trunk, whatever the root planner says.
 
-    A check that could not be run proves nothing, and refutes nothing either.
+    A check that could not be run proves nothing, and refutes nothing either. `problem` is why the user's repository
+    does not have the final trunk: what the user does not have is not done.
     """
+    if problem and root in {HandoffStatus.DONE, HandoffStatus.NOT_NEEDED}:
+        return Outcome.PARTIAL
     match root:
         case HandoffStatus.DONE | HandoffStatus.NOT_NEEDED:
             if verdict is None or not verdict.ran:
@@ -169,6 +178,10 @@ class RunReport(BaseModel):
 
     Attributes:
         commits: The run's commits on the trunk; None where the report could not be written and they are not counted.
+        branch: The branch for the user's repository; empty where nothing landed.
+        problem: Why the user's repository does not have the trunk, in words; empty where it does.
+        stands: Where the branch was put last; None where it never was.
+        hub: The folder of the repository that holds the trunk in any case; empty where the report could not be written.
         report: Where the report file lies; empty where it could not be written.
     """
 
@@ -186,6 +199,15 @@ class RunReport(BaseModel):
     granted: Ceiling | None = None
     report: str = ""
     rehearsal: bool = False
+    problem: str = ""
+    stands: Oid | None = None
+    hub: str = ""
+
+
+def taking_home(report: RunReport) -> str:
+    """The command that brings what landed into a repository, whether or not it was published; it makes a branch."""
+    hub = report.hub or f"HEADWAY_HOME/runs/{report.run}/hub.git"
+    return shlex.join(["git", "fetch", hub, f"{report.trunk}:refs/heads/{report.run}"])
 
 
 class WriteReport(BaseModel):
@@ -206,11 +228,13 @@ class WriteReport(BaseModel):
     def unwritten(self, why: str) -> RunReport:
         """The run's result where its report cannot be written: what the run itself knows."""
         trunk = self.trunk or self.context.base
+        problem = self.problem if trunk != self.context.base else ""
         return RunReport(
             run=self.context.run,
-            outcome=outcome_of(self.status, self.verdict),
+            outcome=outcome_of(self.status, self.verdict, problem),
             summary=f"The report could not be written: {why}\nThe agents' logs and the trunk are in HEADWAY_HOME.",
-            branch=f"headway/{self.context.run}/main" if trunk != self.context.base else "",
+            branch=branch_of(self.context.run) if trunk != self.context.base else "",
+            problem=problem,
             trunk=trunk,
             commits=None,
             check=self.verdict,
@@ -226,7 +250,6 @@ class Publish(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run: RunName
-    known: Oid | None = None
 
 
 class Published(BaseModel):
@@ -234,6 +257,7 @@ class Published(BaseModel):
 
     Attributes:
         problem: Why not, in words for the user; the work is safe in the hub meanwhile.
+        told: What the user should know although it could.
         progress_at: When an agent last got a reply, landed or handed off, in seconds since the epoch; 0: never.
     """
 
@@ -242,4 +266,5 @@ class Published(BaseModel):
     trunk: Oid
     branch: str
     problem: str = ""
+    told: str = ""
     progress_at: float = 0.0

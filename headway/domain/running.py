@@ -58,6 +58,7 @@ class RunState(BaseModel):
     trunk: Oid | None = None
     branch: str = ""
     publish_problem: str = ""
+    publish_told: str = ""
     verdict: CheckVerdict | None = None
     outcome: str | None = None
     last_heard: float = 0.0
@@ -248,6 +249,7 @@ class RunState(BaseModel):
         """Book where the trunk stands and whether the user's repository has it."""
         self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
         self.publish_problem, self.unpublished = published.problem, False
+        self.publish_told = published.told
         self.quiet = self.quiet.seen(published.progress_at, now, active=self._active)
 
     def miss_publication(self, why: str, now: float) -> None:
@@ -298,8 +300,7 @@ class RunState(BaseModel):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the run should know."""
-        own: tuple[str, ...] = (self.publish_problem,) if self.publish_problem else ()
-        own += tuple(self.troubles.values())
+        own = tuple(filter(None, (self.publish_problem, self.publish_told, *self.troubles.values())))
         if self.phase == "needs_attention":
             own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
         own += tuple(parking.words for parking in self.parkings if parking.parked)

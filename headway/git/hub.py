@@ -15,6 +15,7 @@ from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, reading
 from headway.git.landed import LandedCommit, landed_since
 from headway.git.ledger import Ledger
+from headway.git.publishing import Publication
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
@@ -140,10 +141,25 @@ class Hub:
             found = ledger.find(task, mark) if ours else None
             return found or next((new.oid for new in news if (new.task, new.mark) == (task, mark)), None)
 
-    def publish(self, branch: str) -> str:
-        """Put the trunk on the user's repository as `branch`; returns what stands in the way, in words, or nothing."""
+    def publish(self, branch: str) -> Publication:
+        """Put the trunk as it stands on the user's repository as `branch`, and tell which commit that was."""
+        facts = self._facts()
         with locked(self.folder / "publish.flock") as lock:
-            return publishing.publish(replace(self.repo, keep=(lock,)), TRUNK, self._facts().address, branch)
+            return publishing.publish(replace(self.repo, keep=(lock,)), self.tip(), facts.base, facts.address, branch)
+
+    def foresee_publishing(self, branch: str) -> str:
+        """What would keep the trunk from being published as `branch`, in words, as far as that shows beforehand.
+
+        Raises:
+            UserError: The branch cannot be made under that name.
+        """
+        facts = self._facts()
+        with locked(self.folder / "publish.flock") as lock:
+            return publishing.foresee(replace(self.repo, keep=(lock,)), facts.base, facts.address, branch)
+
+    def published(self, branch: str) -> Oid | None:
+        """Where `branch` of the user's repository was put last, if ever."""
+        return self.repo.resolve(publishing.MEMORY + branch)
 
     def held_to(self, within: Within) -> "Hub":
         """The same hub for an agent: each git that reads for the agent is held to the agent's bounds."""

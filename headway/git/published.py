@@ -56,7 +56,10 @@ def branches(hub: Hub) -> list[Branch]:
         stands = there.get(name)
         branch = Branch(name, ours, stands)
         if source is not None and stands is not None:
-            branch = replace(branch, checked_out=source.checked_out(name), elsewhere=_holding(source.folder, name))
+            try:
+                branch = replace(branch, checked_out=source.checked_out(name), elsewhere=_holding(source.folder, name))
+            except OSError as error:
+                raise TransientError(f"{source.folder} does not answer: {error.strerror or error}") from None
         found.append(branch)
     return found
 

@@ -55,6 +55,16 @@ class LocalSource:
     @classmethod
     def find(cls, folder: Path) -> "LocalSource":
         """The repository at `folder`, bare or not, or a UserError that says why there is none."""
+        try:
+            return cls._found(folder)
+        except OSError as error:
+            # For example, it lies on a share that is gone, or may not be entered.
+            raise UserError(
+                f"repo: {folder} cannot be reached: {error.strerror or error}", "Set that right and try again."
+            ) from None
+
+    @classmethod
+    def _found(cls, folder: Path) -> "LocalSource":
         if not folder.is_dir():
             raise UserError(f"repo: there is no folder {folder}", "Name the folder of a git repository, or its URL.")
         found = _ask(folder, "rev-parse", "--git-common-dir", "--is-inside-git-dir", "--show-cdup")

@@ -65,6 +65,11 @@ class LogStore:
                 f"Start it under another name, or remove the earlier one with: headway rm {run}",
             )
 
+    def release(self, run: RunName) -> None:
+        """Give a claimed name back, with all that was made for it. A run that has begun its log keeps it."""
+        if not self._path(AgentId(run)).exists():
+            self.forget(run)
+
     def open(
         self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None
     ) -> AgentLog:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from headway.domain.budget import Ceiling
 from headway.domain.handoff import Handoff, HandoffReport
-from headway.domain.run import RunReport
+from headway.domain.run import RunReport, taking_home
 
 COMMITS_SHOWN = 200
 OPEN_SHOWN = 50
@@ -27,7 +27,6 @@ class Facts:
     commits: tuple[tuple[str, str], ...]
     unlanded: tuple[Handoff, ...]
     open: tuple[Handoff, ...]
-    problem: str = ""
 
 
 def render_report(facts: Facts) -> str:
@@ -48,8 +47,9 @@ def _warnings(facts: Facts) -> list[str]:
     said = []
     if facts.report.rehearsal:
         said.append("**REHEARSAL**: every answer was scripted; no model took part.")
-    if facts.problem:
-        said.append(f"**The branch is not up to date:** {facts.problem}")
+    if facts.report.problem:
+        said.append(f"**What landed is not in your repository:** {facts.report.problem}")
+        said.append(f"It is in the run's own repository; this makes a branch of it:\n\n    {taking_home(facts.report)}")
     return said
 
 
@@ -58,7 +58,7 @@ def _table(facts: Facts) -> str:
     check = "none was given" if report.check is None else report.check.why
     rows = [
         ("repository", facts.repo),
-        ("branch", f"`{report.branch}` at `{report.trunk[:12]}`" if report.branch else "none: nothing landed"),
+        ("branch", _branch(report)),
         ("check on the final trunk", check),
         ("handoffs", ", ".join(f"{count} {status}" for status, count in sorted(report.handoffs.items())) or "none"),
         ("used", f"{report.spent.tokens:,} tokens, {report.spent.tasks:,} tasks, {report.spent.dollars}"),
@@ -67,6 +67,14 @@ def _table(facts: Facts) -> str:
     body = "\n".join(f"| {name} | {value} |" for name, value in rows)
     failing = report.check.failing if report.check is not None and not report.check.passed else ""
     return f"| | |\n|---|---|\n{body}" + (f"\n\n```\n{failing}\n```" if failing else "")
+
+
+def _branch(report: RunReport) -> str:
+    if not report.branch:
+        return "none: nothing landed"
+    if not report.problem:
+        return f"`{report.branch}` at `{report.trunk[:12]}`"
+    return f"`{report.branch}` " + (f"stands at `{report.stands[:12]}`" if report.stands else "is not there")
 
 
 def _allowed(ceiling: Ceiling) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import shlex
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from headway.domain.errors import HeadwayError, UserError
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey, Incarnation, RunName
 from headway.domain.refs import Ref
-from headway.domain.run import PrepareRun, WriteReport
+from headway.domain.run import PrepareRun, Publish, WriteReport, taking_home
 from headway.git.hub import Hub
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
@@ -90,9 +91,7 @@ async def test_a_password_in_the_repositorys_address_lies_in_one_file_that_only_
     made = desk(stage)
     prepared = await made.prepare(order(address), ())
     assert "plum" not in prepared.model_dump_json()
-    problem = made._hubs(OTHER).publish("headway/x/main")
-    assert problem, "the server takes no push"
-    assert "plum" not in problem
+    assert [note for note in prepared.notes if "cannot publish" in note], "the server takes no push"
     runs = stage.folder / "state" / "runs"
     holding = [path for path in runs.rglob("*") if path.is_file() and b"plum" in path.read_bytes()]
     assert [path.name for path in holding] == ["headway.json"]
@@ -152,6 +151,46 @@ async def test_the_report_tells_of_the_trunk_that_was_published(stage: Stage) ->
     assert (report.trunk, report.commits, report.summary) == (published, 1, "All tidy.")
     later = await desk(stage).report(asked.model_copy(update={"trunk": None}))
     assert (later.trunk, later.commits) == (stage.hub.tip(), 2)
+
+
+async def test_a_run_whose_work_its_user_does_not_have_is_not_done(stage: Stage) -> None:
+    stage.serve(tasks={"Write a file": [step(use("write_file", path="one.txt", content="one\n")), *land()]})
+    await stage.work(stage.task())
+    root, made = await ended(stage), desk(stage)
+    asked = WriteReport(
+        context=stage.context, root=root, status=HandoffStatus.DONE, trunk=stage.hub.tip(), problem="no pushes today"
+    )
+    report = await made.report(asked)
+    assert (report.outcome, report.problem, report.stands) == ("partial", "no pushes today", None)
+    written = _text(report.report)
+    assert "**What landed is not in your repository:** no pushes today" in written
+    assert f"`{report.branch}` is not there" in written
+    assert taking_home(report) in written
+    git(stage.source, *shlex.split(taking_home(report))[1:])
+    assert git(stage.source, "rev-parse", report.run) == report.trunk
+    published = await made.publish(Publish(run=stage.context.run))
+    assert (published.trunk, published.problem) == (report.trunk, "")
+    assert (await made.report(asked)).stands == report.trunk
+    assert (await made.report(asked.model_copy(update={"problem": ""}))).outcome == "done_unproven"
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text()
+
+
+async def test_a_refused_start_leaves_nothing_and_its_name_is_free(stage: Stage) -> None:
+    stage.serve(root=[finish()])
+    made, wrong = desk(stage), order(str(stage.source)).model_dump()
+    wrong["spec"] = {**wrong["spec"], "base": "mian"}
+    with pytest.raises(UserError, match="mian"):
+        await made.prepare(PrepareRun.model_validate(wrong), ())
+    assert not made._store.run_folder(OTHER).exists()
+    again = order(str(stage.source)).model_copy(update={"incarnation": Incarnation("another-start")})
+    await made.prepare(again, ())
+    git(stage.source, "branch", "headway")
+    with pytest.raises(UserError, match="there is a branch 'headway'"):
+        await made.prepare(again, ())
+    assert made._store.run_folder(OTHER).exists(), "it has begun, so it keeps its name"
 
 
 def land() -> list[Step]:

@@ -112,6 +112,29 @@ def test_the_end_tells_branch_check_and_spending() -> None:
     assert Ending(report=report).exit_code == 4
 
 
+def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work() -> None:
+    trunk = Oid("a" * 40)
+    report = RunReport(
+        run=RunName("r"),
+        outcome=Outcome.PARTIAL,
+        summary="All of it.",
+        branch="headway/r/main",
+        trunk=trunk,
+        commits=8,
+        problem="cannot publish to /x: no pushes on Friday",
+        hub="/state dir/runs/r/hub.git",
+    )
+    for stands, words in ((None, "is not there"), (Oid("b" * 40), "stands at bbbbbbbbbbbb")):
+        target = console()
+        print_ending(target, "r", Ending(report=report.model_copy(update={"stands": stands})))
+        text = said(target)
+        assert "r: partial; what landed is not in your repository" in text
+        assert f"branch    headway/r/main {words}" in text
+        assert "no pushes on Friday" in text
+        assert f"git fetch '/state dir/runs/r/hub.git' {trunk}:refs/heads/r" in text
+        assert "at aaaaaaaaaaaa, 8 commits" not in text
+
+
 def test_a_failed_run_says_why() -> None:
     target = console()
 

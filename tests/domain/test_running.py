@@ -50,6 +50,8 @@ def test_a_run_is_done_only_if_its_check_passes(
     status: HandoffStatus, verdict: CheckVerdict | None, expected: Outcome
 ) -> None:
     assert outcome_of(status, verdict) is expected
+    unpublished = Outcome.PARTIAL if expected in {Outcome.DONE, Outcome.DONE_UNPROVEN} else expected
+    assert outcome_of(status, verdict, "no pushes today") is unpublished
 
 
 def test_the_root_planner_is_lent_everything() -> None:
@@ -262,6 +264,10 @@ def test_a_branch_that_could_not_be_moved_is_told() -> None:
     state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main", problem="no permission"), NOW)
     assert state.notes == ("no permission",)
     assert "**Note:** no permission" in run_details(state)
+    state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main", told="it was put back"), NOW)
+    assert state.notes == ("it was put back",)
+    state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main"), NOW)
+    assert not state.notes
 
 
 def test_the_status_of_a_run_before_it_is_prepared() -> None:

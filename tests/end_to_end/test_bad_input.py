@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
+from headway.domain.ids import RunName
 from tests.cli.command import headway
 from tests.end_to_end.playbooks import flat
 from tests.end_to_end.repositories import git
@@ -65,7 +66,23 @@ async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
             assert text.count(said) == 1, shown
             assert remedy in text
             assert "Traceback" not in text
+            assert not site.store.run_folder(RunName(name)).exists()
+        git("-C", str(small_repository), "branch", "headway")
+        assert "there is a branch 'headway'" in await refused(site, "taken")
+        git("-C", str(small_repository), "branch", "-D", "headway")
         assert site.rehearsal.report()["requests"] == 0
+
+
+@pytest.mark.timeout(120)
+async def test_a_start_that_was_refused_does_not_use_up_the_name(home: Path, small_repository: Path) -> None:
+    async with machine(home, small_repository, flat("again", 1)) as site:
+        env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
+        given = ("run", str(small_repository), "Write.", "--name", "again")
+        assert (await headway(home, *given, "--base", "mian", **env)).code == 1
+        shown = await headway(home, *given, "--base", "main", "--check", "true", **env)
+        assert shown.code == 0, shown
+        once_more = await headway(home, *given, **env)
+        assert "a run named 'again' is there already" in once_more.refusal
 
 
 @pytest.mark.timeout(120)

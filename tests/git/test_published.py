@@ -19,7 +19,7 @@ def published(ground: Ground) -> Branch:
     workspace = ground.open()
     write(workspace.path, {"new.txt": "one\n"})
     ground.land(workspace)
-    assert ground.hub.publish(BRANCH) == ""
+    assert ground.hub.publish(BRANCH).problem == ""
     (branch,) = branches(ground.hub)
     return branch
 

@@ -48,8 +48,16 @@ def test_a_url_is_fetched_and_its_branch_published(url: str, source: Path, tmp_p
     workspace = ground.open()
     write(workspace.path, {"new.txt": "new\n"})
     assert isinstance(ground.land(workspace), Landed)
-    assert hub.publish("headway/tidy-up/main") == ""
+    assert hub.foresee_publishing("headway/tidy-up/main") == ""
+    assert hub.publish("headway/tidy-up/main").problem == ""
     assert git(tmp_path / "served" / "repo.git", "rev-parse", "headway/tidy-up/main") == hub.tip()
+
+
+def test_a_url_that_takes_no_push_is_told_at_the_start(url: str, tmp_path: Path) -> None:
+    git(tmp_path / "served" / "repo.git", "config", "daemon.receivepack", "false")
+    hub = Hub(tmp_path / "state" / "hub.git")
+    hub.prepare(url, None)
+    assert "cannot publish to git://" in hub.foresee_publishing("headway/tidy-up/main")
 
 
 def test_a_commit_that_no_branch_names_any_more_is_fetched_by_its_id(url: str, source: Path, tmp_path: Path) -> None:
