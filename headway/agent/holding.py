@@ -8,10 +8,14 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from headway.git.workspace import Workspace
+from headway.system.process import Process
+from headway.system.stopped import PATIENCE_S, StoppedHolder
 from headway.trace.agent_log import AgentLog
 
 T = TypeVar("T")
@@ -23,20 +27,23 @@ TRY_EVERY_S = 0.1
 
 
 @asynccontextmanager
-async def alone(workspace: Workspace, log: AgentLog) -> AsyncIterator[None]:
+async def alone(workspace: Workspace, log: AgentLog, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
     """Have the files for oneself, for as long as one step takes; waits until an earlier holder has let go of them.
 
-    The kernel lets go for a process that died.
+    The kernel lets go for a process that died; one that is stopped is killed after `patience_s`.
 
     Raises:
         LeaseLost: A newer holder is here.
     """
     handle = os.open(workspace.home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    watch = StoppedHolder(f"the workspace {workspace.home.name}", patience_s)
     try:
         while not _taken(handle):
             log.check()
+            watch.look(_holder(handle))
             await asyncio.sleep(TRY_EVERY_S)
         log.check()
+        _note_holder(handle)
         yield
     finally:
         os.close(handle)
@@ -59,6 +66,21 @@ async def while_held(log: AgentLog, work: Coroutine[Any, Any, T]) -> T:
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+
+
+def _note_holder(handle: int) -> None:
+    """Write down who holds the lock. A full disk keeps the note away, and the lock works without."""
+    note = Process.own().model_dump_json().encode()
+    with suppress(OSError):
+        os.pwrite(handle, note, 0)
+        os.ftruncate(handle, len(note))
+
+
+def _holder(handle: int) -> Process | None:
+    try:
+        return Process.model_validate_json(os.pread(handle, 4096, 0))
+    except (OSError, ValidationError):
+        return None
 
 
 def _taken(handle: int) -> bool:

@@ -1,6 +1,10 @@
 """One worker at a time in a workspace: a newer lease stops what runs under an older one, then takes the files."""
 
 import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,7 @@ from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from tests.agent.stage import Stage
 
+ROOT = Path(__file__).resolve().parents[2]
 ME = AgentId("r1/root-00000000/1.0-00000000")
 
 
@@ -48,3 +53,36 @@ async def test_an_older_holder_does_not_come_in_any_more(stage: Stage) -> None:
     with pytest.raises(LeaseLost):
         async with alone(workspace, old):
             raise AssertionError
+
+
+HOLDER = """
+import asyncio, os, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from headway.agent.holding import alone
+
+async def hold():
+    async with alone(SimpleNamespace(home=Path(sys.argv[1])), SimpleNamespace(check=lambda: None)):
+        print("held", flush=True)
+        if sys.argv[2] == "stops":
+            os.kill(os.getpid(), 19)
+        time.sleep(2)  # as a sync of a slow disk
+        os._exit(7)
+
+asyncio.run(hold())
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("stops", -signal.SIGKILL), ("is slow", 7)])
+async def test_a_stopped_process_does_not_keep_the_files_and_a_slow_one_does(how: str, code: int, stage: Stage) -> None:
+    old = stage.store.open(ME, role="worker")
+    home = stage.places.open(ME, 1, old.lease).home
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(home), how, stdout=asyncio.subprocess.PIPE, env=env
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    new = stage.store.open(ME, role="worker")
+    async with alone(stage.places.open(ME, 1, new.lease), new, patience_s=0.5):
+        assert await holder.wait() == code
