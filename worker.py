@@ -10,8 +10,9 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -57,6 +58,7 @@ from headway.sandbox.levels import VARIABLE as SANDBOX
 from headway.sandbox.levels import Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.tree import Quota
+from headway.system.heartbeat import Heartbeat
 from headway.system.reserve import Reserve
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
@@ -268,8 +270,18 @@ def keep_bytecode(folder: Path) -> None:
     sys.pycache_prefix = str(folder)
 
 
-async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -> None:
+async def beating(heartbeat: Heartbeat, role: str, settings: Settings, skip_runs: Collection[str]) -> None:
+    """Run one role, and let the supervisor hear that its event loop runs."""
+    async with heartbeat:
+        await work(role, settings, skip_runs, heartbeat.at_work)
+
+
+async def work(
+    role: str, settings: Settings, skip_runs: Collection[str] = (), at_work: Callable[[], None] = lambda: None
+) -> None:
     """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere.
+
+    `at_work` is called once it polls.
 
     Raises:
         UserError: Commands cannot be walled in here, and that was not allowed; or the workflows' code does not fit
@@ -277,8 +289,9 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
     """
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
-    # Before it waits for a service: where commands cannot be walled in, it says so at once.
-    workshop = None if role == "workflows" else Workshop(settings)
+    # Before it waits for a service: where commands cannot be walled in, it says so at once. Apart from the event loop,
+    # which beats meanwhile: on a busy machine its self-tests take long.
+    workshop = None if role == "workflows" else await asyncio.to_thread(Workshop, settings)
     client = await _patient_client(settings.home)
     match role:
         case "workflows":
@@ -298,7 +311,8 @@ async def work(role: str, settings: Settings, skip_runs: Collection[str] = ()) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with worker:
-        print(f"{role}: at work", flush=True)  # noqa: T201 - the first line of its log
+        _show(f"{role}: at work")
+        at_work()
         await stop.wait()
     if workshop is not None:
         workshop.resources.close()
@@ -310,7 +324,7 @@ async def _patient_client(home: Path) -> Client:
         try:
             return await connect(target_of(home), identity=worker_identity())
         except UserError as error:
-            print(error, file=sys.stderr, flush=True)  # noqa: T201 - to its log
+            _show(error)
             await asyncio.sleep(CONNECT_EVERY_S)
 
 
@@ -323,11 +337,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(ALLOW_WEAK, action="store_true", help=WEAK)
     options = parser.parse_args(arguments)
     open_files.allow()
+    heartbeat = Heartbeat.of(os.environ)
     try:
         settings = Settings.read(os.environ, options.agents, allow_weak=options.allow_weak_sandbox)
         _show(Prompts.load(settings.prompts).told)
         if options.only:
-            asyncio.run(work(options.only, settings, options.skip_run))
+            asyncio.run(beating(heartbeat, options.only, settings, options.skip_run))
         else:
             asyncio.run(connect(target_of(settings.home)))
             weak = options.allow_weak_sandbox
@@ -340,8 +355,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(event: object) -> None:
+    """Who is up and who died, what is replayed, whose prompts are used. A log that cannot be written ends nothing."""
     if event:
-        print(event, flush=True)  # noqa: T201 - who is up and who died, what is replayed, whose prompts are used
+        with suppress(OSError):
+            print(event, flush=True)  # noqa: T201 - to its log
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:

@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from headway.cli import leash
+from headway.system import heartbeat
+
+POLL_S = 0.1
 
 KEEP_LOG_BYTES = 20 * 1024 * 1024
 """A log larger than this at a start is set aside as `<name>.log.1`, in place of the one set aside before."""
@@ -25,6 +29,7 @@ class Child:
         env: Additions to the supervisor's environment; None takes a variable out of it. Never written anywhere.
         restart: Start it again when it dies; otherwise its end ends the supervisor.
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
+        heartbeat: It beats, as `headway.system.heartbeat` does; one that falls silent is killed and started again.
     """
 
     name: str
@@ -32,15 +37,20 @@ class Child:
     env: Mapping[str, str | None] = field(default_factory=dict)
     restart: bool = True
     stop_s: float = 40.0
+    heartbeat: bool = False
 
 
 class Started:
-    """A child's process. It leads its own session, so that Ctrl-C reaches the supervisor alone."""
+    """A child's process. It leads its own session, so that Ctrl-C reaches the supervisor alone.
 
-    def __init__(self, child: Child, process: asyncio.subprocess.Process, at: float) -> None:
+    Its death is seen by asking, not by a thread or a descriptor, which a machine at its limits may refuse.
+    """
+
+    def __init__(self, child: Child, process: subprocess.Popen[bytes], beats: int | None, at: float) -> None:
         self.child = child
         self.process = process
         self.at = at
+        self._beats = beats
 
     @property
     def pid(self) -> int:
@@ -48,51 +58,85 @@ class Started:
 
     @property
     def alive(self) -> bool:
-        return self.process.returncode is None
+        return self.process.poll() is None
+
+    def heard(self) -> bytes:
+        """What it has said on its heartbeat's pipe since this was last asked."""
+        if self._beats is None:
+            return b""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._beats, 1 << 17)
+        return b""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the child alone; one that is gone already is fine."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
+    async def over(self) -> int:
+        """Its exit code, when it has ended."""
+        while (code := self.process.poll()) is None:  # noqa: ASYNC110 - see above: it needs nothing
+            await asyncio.sleep(POLL_S)
+        return code
+
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL to whatever is left of its group when its time is up."""
         self.signal(signal.SIGTERM)
+        # One that was stopped takes no other signal before it is continued.
+        self.signal(signal.SIGCONT)
         try:
-            await asyncio.wait_for(self.process.wait(), self.child.stop_s)
+            await asyncio.wait_for(self.over(), self.child.stop_s)
         except TimeoutError:
             self.signal(signal.SIGKILL)
-            await self.process.wait()
+            await self.over()
         self.sweep()
 
     def sweep(self) -> None:
-        """Kill what the ended child left behind in its process group."""
+        """Kill what the ended child left behind in its process group, and let go of its heartbeat's pipe."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        if self._beats is not None:
+            os.close(self._beats)
+            self._beats = None
 
 
-async def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Started:
+def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Started:
     """Start `child` on a leash, its output appended to `logs/<name>.log`.
 
     `pipe` is the reading end of the supervisor's pipe, for systems whose kernel holds no leash; `at` is the time by the
     caller's clock.
+
+    Raises:
+        OSError: The system has no process, memory or descriptor for it just now.
     """
     launcher = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(-1 if pipe is None else pipe)]
-    log = _open_log(logs / f"{child.name}.log")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *launcher,
-            *child.argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={name: value for name, value in {**os.environ, **child.env}.items() if value is not None},
-            start_new_session=True,
-            pass_fds=() if pipe is None else (pipe,),
-        )
-    finally:
-        os.close(log)
-    return Started(child, process, at)
+    env = {name: value for name, value in {**os.environ, **child.env}.items() if value is not None}
+    handles = [] if pipe is None else [pipe]
+    with contextlib.ExitStack() as ours:
+        log = _open_log(logs / f"{child.name}.log")
+        ours.callback(os.close, log)
+        beats = None
+        if child.heartbeat:
+            beats, theirs = os.pipe()
+            os.set_blocking(beats, False)
+            ours.callback(os.close, theirs)
+            env[heartbeat.VARIABLE] = str(theirs)
+            handles.append(theirs)
+        try:
+            process = subprocess.Popen(
+                [*launcher, *child.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                start_new_session=True,
+                pass_fds=handles,
+            )
+        except BaseException:
+            if beats is not None:
+                os.close(beats)
+            raise
+    return Started(child, process, beats, at)
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -106,6 +150,14 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def _open_log(path: Path) -> int:
+    """A descriptor to append to; of no file where none can be made: a child that works is worth more than its log."""
+    try:
+        return _append_to(path)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _append_to(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > KEEP_LOG_BYTES:

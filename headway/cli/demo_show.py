@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from temporalio.client import Client
 
+from headway.cli.child_event import ChildEvent
 from headway.cli.commits import landed
 from headway.cli.demo_facts import facts_of
 from headway.cli.local_site import Site, start_service, start_workers
@@ -20,7 +21,7 @@ from headway.cli.report import print_ending
 from headway.cli.run import start
 from headway.cli.sample_repository import CHECK, INSTRUCTIONS, PLAYBOOK, make_sample
 from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
-from headway.cli.supervisor import ChildEvent, Supervisor
+from headway.cli.supervisor import Supervisor
 from headway.cli.views import REHEARSAL, LiveView, PlainView, open_view, tree_of
 from headway.cli.watch import Ending, Look, follow, look_at
 from headway.domain.errors import UserError

@@ -47,5 +47,5 @@ def worker_children(
             more = [part for run in skip_runs for part in ("--skip-run", run)]
         elif allow_weak:
             more = [*more, ALLOW_WEAK]
-        children.append(Child(role, (sys.executable, program, "--only", role, *more), env or {}))
+        children.append(Child(role, (sys.executable, program, "--only", role, *more), env or {}, heartbeat=True))
     return children

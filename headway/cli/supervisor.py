@@ -1,51 +1,67 @@
 """Keeps named child processes running, and takes them along when it goes."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headway.cli.child import Child, Started, start_child, tail
+from headway.cli.child import POLL_S, Child, Started, start_child, tail
+from headway.cli.child_event import ChildEvent, how_it_ended
 from headway.cli.supervisor_state import ChildState, SupervisorState, claim, write_state
 from headway.domain.errors import UserError
+from headway.system.heartbeat import AT_WORK
 from headway.system.process import Process
-
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
-HEALTHY_S = 60.0
-"""Who lived this long is restarted without the wait that earlier deaths earned it."""
+from headway.system.silence import QUIET_S, Silence, Threads, threads_of
 
 NOT_CURED_BY_RESTART = frozenset({2, 127})
-"""Exit codes of a child that would only say the same again: the user must set something right, or no such program."""
+"""Exit codes of a child that never worked, and would only say the same again: the user must set something right."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ChildEvent:
-    """What happened to a child, for whoever shows it: `what` is started, died or stopped."""
+class Timing:
+    """How patient a supervisor is, in seconds.
 
-    name: str
-    what: str
-    pid: int
-    exit_code: int | None = None
+    Attributes:
+        first_wait_s: Wait before the first restart; it doubles with each further one.
+        longest_wait_s: The longest wait before a restart.
+        healthy_s: A child that lived this long works, and is restarted after the first wait again.
+        silent_s: A child that beats is killed after so many seconds of silence in which it could have answered.
+        quiet_s: Silence after which it is looked at.
+        look_s: Time between two looks at a silent child.
+    """
+
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+    healthy_s: float = 60.0
+    silent_s: float = 30.0
+    quiet_s: float = QUIET_S
+    look_s: float = 1.0
 
 
 class Supervisor:
     """Runs children in the order they were started and stops them in reverse.
 
     Children die with this process, however it ends. One that dies is started again, with a growing wait, unless it said
-    otherwise. Use it from the main thread's event loop: the kernel ties the children to the thread that started them.
+    otherwise; so is one that does not answer. A machine without disk space, memory, processes or descriptors delays
+    that and never ends it. Use it from the main thread's event loop: the kernel ties the children to the thread that
+    started them.
 
     Args:
         home: Where `<name>.json` and `logs/` go.
         name: Tells several supervisors of one home apart.
         on_event: Told of every start and death.
         leash: "kernel" or "pipe"; default: what the system offers.
+        timing: How patient it is.
 
     Raises:
         UserError: On entering, when another supervisor of that name lives in `home`.
@@ -58,26 +74,40 @@ class Supervisor:
         name: str = "supervisor",
         on_event: Callable[[ChildEvent], None] | None = None,
         leash: str | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self.home = home
         self.name = name
         self.logs = home / "logs"
         self._on_event = on_event or (lambda _: None)
         self._leash = leash or ("kernel" if sys.platform == "linux" else "pipe")
+        self._timing = timing or Timing()
         self._running: dict[str, Started] = {}
         self._states: dict[str, ChildState] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._facts: dict[str, str] = {}
+        self._proven: set[str] = set()
+        self._unwritten = False
         self._ended = asyncio.Event()
-        self._why: UserError | None = None
+        self._why: Exception | None = None
         self._signalled = False
+        self._own = Process.own()
 
     async def __aenter__(self) -> Self:
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._lock = claim(self.home, self.name)
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            self._lock = claim(self.home, self.name)
+        except OSError as error:
+            raise UserError(
+                f"{self.home}: cannot be written to: {error.strerror}", "Make room, or allow it."
+            ) from error
         self._pipe = os.pipe() if self._leash == "pipe" else None
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        self._signals = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            # Ignored by `nohup`: the end of a terminal or a login is not to end the service.
+            self._signals.append(signal.SIGHUP)
+        for number in self._signals:
             self._loop.add_signal_handler(number, self._on_signal)
         self._write()
         return self
@@ -86,7 +116,7 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in self._signals:
             self._loop.remove_signal_handler(number)
         for end in self._pipe or ():
             os.close(end)
@@ -130,11 +160,24 @@ class Supervisor:
         )
 
     async def start(self, child: Child) -> int:
-        """Start a child and watch over it from now on; its process id."""
+        """Start a child and watch over it from now on; its process id. Waits while the system has no room for it.
+
+        Raises:
+            KeyboardInterrupt: Asked to stop meanwhile.
+        """
         if child.name in self._states:
             raise ValueError(f"a child named {child.name} is there already")
-        started = await self._launch(child)
-        self._watchers[child.name] = asyncio.create_task(self._watch(started), name=f"watch {child.name}")
+        started = self._launched(child)
+        wait = self._timing.first_wait_s
+        while started is None:
+            await self._pause(wait)
+            if self.stopping:
+                raise KeyboardInterrupt
+            wait = min(wait * 2, self._timing.longest_wait_s)
+            started = self._launched(child)
+        watcher = asyncio.create_task(self._watch(started), name=f"watch {child.name}")
+        watcher.add_done_callback(self._watcher_ended)
+        self._watchers[child.name] = watcher
         return started.pid
 
     def ask_to_stop(self) -> None:
@@ -151,6 +194,7 @@ class Supervisor:
 
         Raises:
             UserError: When a child ended that is not to be, or cannot usefully be, started again.
+            Exception: A fault of this program ended the watch over a child.
         """
         await self._ended.wait()
         if self._why is not None:
@@ -165,7 +209,7 @@ class Supervisor:
                 await asyncio.gather(watcher, return_exceptions=True)
             if (started := self._running.get(name)) is not None:
                 await started.stop()
-                self._on_event(ChildEvent(name, "stopped", started.pid, started.process.returncode))
+                self._tell(ChildEvent(name, "stopped", started.pid, started.process.returncode))
         self._running.clear()
         self._states.clear()
 
@@ -177,9 +221,14 @@ class Supervisor:
         self._signalled = True
         self.ask_to_stop()
 
-    async def _launch(self, child: Child) -> Started:
+    def _launched(self, child: Child) -> Started | None:
+        """Start a child; None, and told, where the system has no room for it just now."""
         pipe = self._pipe[0] if self._pipe else None
-        started = await start_child(child, self.logs, pipe, time.monotonic())
+        try:
+            started = start_child(child, self.logs, pipe, time.monotonic())
+        except (OSError, MemoryError) as error:
+            self._tell(ChildEvent(child.name, "not started", 0, why=str(error) or "no memory"))
+            return None
         self._running[child.name] = started
         before = self._states.get(child.name)
         self._states[child.name] = ChildState(
@@ -189,36 +238,98 @@ class Supervisor:
             last_exit=before.last_exit if before else None,
         )
         self._write()
-        self._on_event(ChildEvent(child.name, "started", started.pid))
+        self._tell(ChildEvent(child.name, "started", started.pid))
         return started
 
-    async def _watch(self, started: Started) -> None:
-        wait, child = FIRST_WAIT_S, started.child
+    async def _watch(self, first: Started) -> None:
+        """Start a child again whenever it ends. No state of the machine ends this."""
+        wait, child = self._timing.first_wait_s, first.child
+        started: Started | None = first
         while True:
-            code = await started.process.wait()
-            started.sweep()
-            self._states[child.name] = self._states[child.name].model_copy(update={"pid": None, "last_exit": code})
+            if started is not None:
+                code = await self._end_of(started)
+                started.sweep()
+                self._states[child.name] = self._states[child.name].model_copy(update={"pid": None, "last_exit": code})
+                self._write()
+                self._tell(ChildEvent(child.name, "died", started.pid, code))
+                if time.monotonic() - started.at >= self._timing.healthy_s:
+                    self._proven.add(child.name)
+                    wait = self._timing.first_wait_s
+                if not child.restart or (code in NOT_CURED_BY_RESTART and child.name not in self._proven):
+                    self._give_up(child, code)
+                    return
+            await self._pause(wait)
+            wait = min(wait * 2, self._timing.longest_wait_s)
+            started = self._launched(child)
+
+    async def _end_of(self, started: Started) -> int:
+        """Its exit code, when it has ended; one that does not answer is made to."""
+        silence = Silence(time.monotonic(), self._timing.quiet_s)
+        looked, told = 0.0, False
+        while (code := started.process.poll()) is None:
+            await self._pause(POLL_S)
+            now = time.monotonic()
+            if said := started.heard():
+                silence.heard(now)
+                told = False
+                if AT_WORK in said:
+                    self._proven.add(started.child.name)
+            if not (started.child.heartbeat and silence.is_due(now)) or now - looked < self._timing.look_s:
+                continue
+            looked = now
+            silence.look(now, _seen(started.pid))
+            if silence.waits_for_disk and not told:
+                told = True
+                self._tell(ChildEvent(started.child.name, "waits for a disk", started.pid))
+            if silence.counted_s >= self._timing.silent_s:
+                self._tell(ChildEvent(started.child.name, "silent", started.pid))
+                started.signal(signal.SIGKILL)
+                silence.heard(now)
+        return code
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep; what could not be written before is written now, if it can be."""
+        if self._unwritten:
             self._write()
-            self._on_event(ChildEvent(child.name, "died", started.pid, code))
-            if not child.restart or code in NOT_CURED_BY_RESTART:
-                self._give_up(child, code)
-                return
-            if time.monotonic() - started.at >= HEALTHY_S:
-                wait = FIRST_WAIT_S
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT_S)
-            started = await self._launch(child)
+        await asyncio.sleep(seconds)
+
+    def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            assert isinstance(error, Exception)
+            self._why = self._why or error
+            self._ended.set()
 
     def _give_up(self, child: Child, code: int) -> None:
         if self._why is None and not self._ended.is_set():
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             said = tail(self.log(child.name))
-            self._why = UserError(f"{child.name}: {how}", f"Its log, {self.log(child.name)}, ends with:\n{said}")
+            self._why = UserError(
+                f"{child.name}: {how_it_ended(code)}", f"Its log, {self.log(child.name)}, ends with:\n{said}"
+            )
         self._ended.set()
 
+    def _tell(self, event: ChildEvent) -> None:
+        # A terminal that is gone, a full disk under a redirection: nothing is supervised worse for it.
+        with suppress(OSError, ValueError):
+            self._on_event(event)
+
     def _write(self) -> None:
-        state = SupervisorState(process=Process.own(), facts=self._facts, children=self._states)
-        write_state(self.home, self.name, state)
+        state = SupervisorState(process=self._own, facts=self._facts, children=self._states)
+        try:
+            write_state(self.home, self.name, state)
+        except OSError as error:
+            if not self._unwritten:
+                _log.warning("%s cannot be written; tried again: %s", self.home / f"{self.name}.json", error)
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+
+def _seen(pid: int) -> Threads | None:
+    """The threads of a child; None where the system does not let us look now, such as for want of descriptors."""
+    try:
+        return threads_of(pid)
+    except OSError:
+        return None
 
 
 def supervise(home: Path, children: Iterable[Child], on_event: Callable[[ChildEvent], None] | None = None) -> None:

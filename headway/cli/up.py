@@ -53,14 +53,15 @@ def up(
 
 
 async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
+    from headway.cli.child_event import ChildEvent
     from headway.cli.connect import target_of
     from headway.cli.local_site import join_service, start_service, start_workers
     from headway.cli.service_settings import find_settings, load_settings
-    from headway.cli.supervisor import ChildEvent, Supervisor
+    from headway.cli.supervisor import Supervisor
 
     def tell(event: ChildEvent) -> None:
-        if event.what == "died":
-            typer.echo(f"{event.name} (process {event.pid}) ended with exit code {event.exit_code}", err=True)
+        if event.what not in {"started", "stopped"}:
+            typer.echo(str(event), err=True)
 
     settings = load_settings(find_settings(config))
     target = target_of(home)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from headway.system.boot import boot_id
 
 _PROC = Path("/proc")
+_HERTZ = os.sysconf("SC_CLK_TCK")
 _DEAD = frozenset({"Z", "X", "x"})
 _STOPPED = frozenset({"T", "t"})
 _LETTERS = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T", psutil.STATUS_TRACING_STOP: "t"}
@@ -93,13 +94,13 @@ class Seen:
         state: Its state letter.
         start: Clock ticks from the boot to its start.
         session: Its session's id.
-        cpu: Clock ticks of processor time that it has used, all threads together.
+        cpu_s: Processor time that it has used, all threads together.
     """
 
     state: str
     start: int
     session: int
-    cpu: int
+    cpu_s: float
 
 
 def look(pid: int) -> Seen | None:
@@ -110,16 +111,14 @@ def look(pid: int) -> Seen | None:
         return None if sys.platform == "linux" else _look_elsewhere(pid)
     # The name, in brackets, may hold brackets and spaces of its own.
     fields = read.rpartition(b")")[2].split()
-    return Seen(fields[0].decode(), int(fields[19]), int(fields[3]), int(fields[11]) + int(fields[12]))
+    return Seen(fields[0].decode(), int(fields[19]), int(fields[3]), (int(fields[11]) + int(fields[12])) / _HERTZ)
 
 
 def _look_elsewhere(pid: int) -> Seen | None:
     """The same where there is no /proc. The kernel there notes the start once, by the clock of that moment."""
     try:
         process = psutil.Process(pid)
-        used = process.cpu_times()
-        state, hertz = process.status(), os.sysconf("SC_CLK_TCK")
-        cpu = int((used.user + used.system) * hertz)
-        return Seen(_LETTERS.get(state, "S"), int(process.create_time() * hertz), os.getsid(pid), cpu)
+        used, state = process.cpu_times(), _LETTERS.get(process.status(), "S")
+        return Seen(state, int(process.create_time() * _HERTZ), os.getsid(pid), used.user + used.system)
     except (psutil.Error, ProcessLookupError, PermissionError):
         return None

@@ -2,7 +2,8 @@
 
 import pytest
 
-from headway.cli import supervisor
+from headway.cli.supervisor import Timing
+from tests.end_to_end import site
 from tests.end_to_end.conftest import home, own_environment, small_repository
 
 __all__ = ["home", "own_environment", "small_repository"]
@@ -11,4 +12,4 @@ __all__ = ["home", "own_environment", "small_repository"]
 @pytest.fixture(autouse=True)
 def quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed over and over is started again after two seconds, not after half a minute."""
-    monkeypatch.setattr(supervisor, "LONGEST_WAIT_S", 2.0)
+    monkeypatch.setattr(site, "TIMING", Timing(longest_wait_s=2.0))

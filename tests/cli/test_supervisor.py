@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from headway.cli.child import Child
-from headway.cli.supervisor import ChildEvent, Supervisor
+from headway.cli.child_event import ChildEvent
+from headway.cli.supervisor import Supervisor
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
 

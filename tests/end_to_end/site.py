@@ -17,7 +17,7 @@ from headway.cli import service
 from headway.cli.local_site import start_service, start_workers
 from headway.cli.ports import free_ports
 from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.supervisor import Supervisor
+from headway.cli.supervisor import Supervisor, Timing
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
 from headway.git.hub import Hub
@@ -92,6 +92,10 @@ class Machine:
         return sum(event.type == "llm.response" for agent in agents for event in store.all_events(agent))
 
 
+TIMING = Timing()
+"""How patient the supervisors of these machines are."""
+
+
 @asynccontextmanager
 async def machine(
     home: Path,
@@ -108,7 +112,7 @@ async def machine(
     port, ui_port = free_ports(2)
     server = settings.server.model_copy(update={"port": port, "ui_port": ui_port})
     with Rehearsal(playbook) as rehearsal:
-        async with Supervisor(home) as supervisor:
+        async with Supervisor(home, timing=TIMING) as supervisor:
             with patch.object(service, "STOP_S", 0.0):  # what it would write down at its leisure is thrown away
                 site = await start_service(supervisor, settings.model_copy(update={"server": server}))
             ours: dict[str, str | None] = {

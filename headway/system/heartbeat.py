@@ -1,0 +1,69 @@
+"""Heartbeat of a process's event loop: bytes on a pipe whose other end its supervisor holds."""
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections.abc import MutableMapping
+from typing import Self
+
+VARIABLE = "HEADWAY_HEARTBEAT_FD"
+EVERY_S = 1.0
+BEAT, AT_WORK = b".", b"w"
+
+
+class Heartbeat:
+    """Beats while its block runs; without a supervisor it does nothing.
+
+    The beats come from the event loop itself: a loop that is blocked, or kept from running by code that holds the
+    interpreter's lock, falls silent, and that is what the supervisor listens for.
+    """
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+        self._beating: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, env: MutableMapping[str, str]) -> Self:
+        """The heartbeat that the supervisor asked for.
+
+        Takes the variable out of `env` and keeps the pipe to this process: no command inherits either.
+        """
+        named = env.pop(VARIABLE, "")
+        if not named.isdecimal():
+            return cls(None)
+        fd = int(named)
+        try:
+            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+                return cls(None)
+        except OSError:
+            return cls(None)
+        os.set_inheritable(fd, False)
+        os.set_blocking(fd, False)
+        return cls(fd)
+
+    async def __aenter__(self) -> Self:
+        if self._fd is not None:
+            self._beating = asyncio.create_task(self._beat(), name="heartbeat")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
+
+    def at_work(self) -> None:
+        """Say that the start is over: the process does what it is there for."""
+        self._say(AT_WORK)
+
+    async def _beat(self) -> None:
+        while True:
+            self._say(BEAT)
+            await asyncio.sleep(EVERY_S)
+
+    def _say(self, what: bytes) -> None:
+        if self._fd is not None:
+            # Full: the supervisor has not read for long, and finds a beat when it does. Broken: it is gone, and so are
+            # we in a moment.
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(self._fd, what)
