@@ -98,7 +98,9 @@ class Lander:
                 others = _listed(outcome.others, ", ") or "nothing"
                 if outcome.conflicted:
                     marked = _listed(outcome.conflicted, ", ")
-                    text = render("answers/landed_with_conflict", commit=commit, others=others, conflicted=marked)
+                    before = (outcome.before or trunk)[:12]
+                    named = {"commit": commit, "others": others, "conflicted": marked, "before": before}
+                    text = render("answers/landed_with_conflict", **named)
                 else:
                     text = render("answers/landed", commit=commit, others=others)
                 return Answer(text, progress=True, facts={"landing": "landed", "commit": commit})

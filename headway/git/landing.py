@@ -152,10 +152,15 @@ class Landing:
             rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), files))
             marks = _open_conflicts(repo, rest, before.conflicted)
             rounds = before.rounds if marks else 0
+            kept = None
+            if rest.conflicts:
+                # A conflict without markers leaves the trunk's file: the author's own must not be lost by it.
+                wanted = snapshot.Snapshot(base, "", base, files, workspace.attempt)
+                kept = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
             answer: Landed | NothingToLand = NothingToLand(stand)
             last = None
             if taken.commit is not None:
-                answer = Landed(stand, stand, others, marks)
+                answer = Landed(stand, stand, others, marks, kept)
                 last = noted(pending.asked, rest.tree, answer)
             return Move(tree=rest.tree, commit=stand, conflicted=marks, rounds=rounds, last=last), answer
 

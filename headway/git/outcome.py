@@ -17,13 +17,16 @@ class Landed:
         commit: The commit that it became.
         trunk: Where the workspace stands now.
         others: Paths that others changed since the commit it stood on, at most 1,000.
-        conflicted: Paths of what was left unlanded that conflict with the trunk, and hold markers now.
+        conflicted: Paths of what was left unlanded that conflict with the trunk; they hold markers now, or are as the
+            trunk has them.
+        before: A snapshot of the workspace as it was before that; None where nothing conflicts.
     """
 
     commit: Oid
     trunk: Oid
     others: tuple[str, ...] = ()
     conflicted: tuple[str, ...] = ()
+    before: Oid | None = None
 
 
 @dataclass(frozen=True)

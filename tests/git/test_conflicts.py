@@ -159,6 +159,27 @@ def test_what_stays_behind_may_conflict_too_and_is_told(ground: Ground) -> None:
     assert refused.paths == (APP,)
 
 
+@pytest.mark.parametrize("rules", ["", "logo.png -merge\n"])
+def test_an_unlanded_file_that_cannot_hold_markers_is_kept(ground: Ground, rules: str) -> None:
+    start = ground.open(0)
+    mark = b"" if rules else b"\0"
+    write(start.path, {"logo.png": mark + b"start", **({".gitattributes": rules} if rules else {})})
+    ground.land(start, accept_doubtful=True)
+    first, second = ground.open(1), ground.open(2)
+    write(first.path, {"logo.png": mark + b"first"})
+    write(second.path, {"logo.png": mark + b"second", "text.txt": "y\n"})
+    ground.land(first)
+    outcome = ground.land(second, paths=("text.txt",))
+    assert isinstance(outcome, Landed)
+    assert outcome.conflicted == ("logo.png",)
+    assert (second.path / "logo.png").read_bytes() == mark + b"first"
+    assert outcome.before is not None
+    assert ground.hub.read_file(outcome.before, "logo.png") == mark + b"second"
+    kept = newest(ground.hub, second.task)
+    assert kept is not None
+    assert ground.hub.is_ancestor(outcome.before, kept.commit)
+
+
 def test_a_half_done_rebase_of_the_agent_is_cleared_away(ground: Ground) -> None:
     _, second = _rivals(ground)
     git(second.path, "commit", "--quiet", "--all", "--message=Mine")
