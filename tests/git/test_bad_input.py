@@ -46,8 +46,13 @@ def test_pointers_of_lfs_stay_pointers_and_nothing_is_fetched(tmp_path: Path, ru
     assert (workspace.path / "big.bin").read_text() == LFS
     write(workspace.path, {"big.bin": LFS.replace("12345", "6")})
     assert workspace.changes().modified == ("big.bin",)
+    # A pointer that was made up points to nothing that any server has.
+    refused = ground.land(workspace)
+    assert isinstance(refused, Refused)
+    assert "filter (lfs)" in refused.reason
+    write(workspace.path, {"big.bin": None, "moved.bin": LFS})
     assert isinstance(ground.land(workspace), Landed)
-    assert ground.on_trunk("big.bin") == LFS.replace("12345", "6").encode()
+    assert ground.on_trunk("moved.bin") == LFS.encode()
 
 
 def test_a_name_that_is_no_utf_8_lands_and_comes_back(ground: Ground) -> None:
