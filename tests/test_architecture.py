@@ -266,6 +266,17 @@ def processes_by_the_clock(source: Source) -> list[str]:
     return [f"{source.path}:{line}: {name}" for line, name in sorted(found)]
 
 
+def printing(source: Source) -> list[str]:
+    """Ways to the terminal beside `headway/cli/console.py`, which lets no escape sequence of a model through."""
+    if source.room != "headway.cli" or source.path == "headway/cli/console.py":
+        return []
+    found = [(line, name) for line, name in uses(source) if name in {"typer.echo", "typer.secho"}]
+    calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+    names = [(call.lineno, call.func.id) for call in calls if isinstance(call.func, ast.Name)]
+    found += [(line, name) for line, name in names if name in {"print", "Console"}]
+    return [f"{source.path}:{line}: {name}" for line, name in sorted(set(found))]
+
+
 def passthrough(source: Source) -> list[tuple[object, ...]]:
     """What each workflow sandbox of a source lets through."""
     return [
@@ -278,7 +289,7 @@ def passthrough(source: Source) -> list[tuple[object, ...]]:
 
 
 Rule = Callable[[Source], list[str]]
-RULES: tuple[Rule, ...] = (wrong_imports, impurities, sets_in_state, lengths, processes_by_the_clock)
+RULES: tuple[Rule, ...] = (wrong_imports, impurities, sets_in_state, lengths, processes_by_the_clock, printing)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -291,6 +302,13 @@ def test_the_house_keeps_its_rules(rule: Rule) -> None:
 )
 def test_a_process_known_by_the_clock_is_found(text: str) -> None:
     assert processes_by_the_clock(Source("headway/git/x.py", f"import psutil\n{text}\n")) != []
+
+
+@pytest.mark.parametrize(
+    "text", ["print('x')", "import typer\ntyper.echo('x')", "from rich.console import Console\nConsole()"]
+)
+def test_another_way_to_the_terminal_is_found(text: str) -> None:
+    assert printing(Source("headway/cli/status.py", text))
 
 
 def test_every_file_lies_in_a_room() -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 
@@ -18,4 +19,4 @@ def amend(
     from headway.cli.holding import order_of_run
     from headway.cli.run_input import said
 
-    typer.echo(run_async(order_of_run(home_from(), "amend", name, "to carry that text", text=said(text), why=why)))
+    say(run_async(order_of_run(home_from(), "amend", name, "to carry that text", text=said(text), why=why)))

@@ -1,6 +1,5 @@
 """The command `headway`."""
 
-import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -10,6 +9,7 @@ import typer
 from headway.cli.amend import amend
 from headway.cli.cancel import cancel
 from headway.cli.check import check
+from headway.cli.console import say
 from headway.cli.continue_ import continue_
 from headway.cli.demo import demo
 from headway.cli.doctor import doctor
@@ -75,7 +75,7 @@ def _code_of(work: Callable[[], object]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except UserError as error:
-        sys.stderr.write(f"headway: {error}\n")
+        say(f"headway: {error}", err=True)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -43,14 +44,14 @@ async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
     if not run.is_open:
         raise await _closed(client, run)
     await client.get_workflow_handle(name).cancel(reason=why)
-    typer.echo(f"{name} was asked to cancel.")
+    say(f"{name} was asked to cancel.")
     if not await has_worker(client):
         raise UserError(
             "No worker process is there to carry it out. It is not lost: it takes effect when one starts.",
             "Start them with `headway worker`, or with `headway up` when the service is the local one.",
         )
     if await _until_down(client, run.name, why, wait_s):
-        typer.echo(f"{name} is down. `headway status {name}` shows what came of it.")
+        say(f"{name} is down. `headway status {name}` shows what came of it.")
         return 0
     _tell_left(run.name, await open_agents(client, run.name))
     return 1
@@ -73,7 +74,7 @@ async def _until_down(client: "Client", name: RunName, why: str, wait_s: float) 
             told.update(up)
         if len(up) != shown:
             shown = len(up)
-            typer.echo(f"{shown} still up")
+            say(f"{shown} still up")
         if time.monotonic() >= until:
             return False
         await asyncio.sleep(LOOK_EVERY_S)
@@ -105,11 +106,9 @@ async def _closed(client: "Client", run: "KnownRun") -> UserError:
 def _tell_left(name: RunName, left: list[str]) -> None:
     from headway.cli.known_run import hammer
 
-    typer.echo(f"{len(left)} of {name} are still up:")
+    say(f"{len(left)} of {name} are still up:")
     for agent in left[:NAMED]:
-        typer.echo(f"  {agent}")
+        say(f"  {agent}")
     if len(left) > NAMED:
-        typer.echo(f"  and {len(left) - NAMED} more")
-    typer.echo(
-        f"They may still end by themselves. What ends them at once, with what they have not kept: {hammer(name)}"
-    )
+        say(f"  and {len(left) - NAMED} more")
+    say(f"They may still end by themselves. What ends them at once, with what they have not kept: {hammer(name)}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from headway.cli.console import say
 from headway.cli.run_input import read_text, said
 from headway.domain.errors import UserError
 from headway.domain.instructions import Lack, lacks
@@ -31,8 +32,8 @@ def check(
     spec, whole = _spec(instructions, input_file)
     found = lacks(spec, whole=whole)
     for lack in found:
-        typer.echo(_shown(lack))
-    typer.echo(f"{len(found)} warnings. {PAGE}" if found else "No warnings.")
+        say(_shown(lack))
+    say(f"{len(found)} warnings. {PAGE}" if found else "No warnings.")
 
 
 def _shown(lack: Lack) -> str:

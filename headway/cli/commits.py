@@ -5,10 +5,11 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import RunName
+from headway.git.landed import subject_of
 from headway.git.repo import hermetic_environment, run_git
+from headway.git.trailers import read
 
 MOST = 2_000
-_FIELDS = "%h%x09%(trailers:key=Headway-Run,valueonly,separator=%x2C)%x09%s"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def landed(home: Path, run: RunName) -> list[Commit]:
     hub = hub_of(home, run)
     if not hub.is_dir():
         return []
-    args = ["-C", str(hub), "log", "--first-parent", f"--max-count={MOST}", f"--format={_FIELDS}", "refs/heads/main"]
+    args = ["-C", str(hub), "log", "--first-parent", f"--max-count={MOST}", "-z", "--format=%h%n%B", "refs/heads/main"]
     try:
         answer = run_git(args, env=hermetic_environment(), ok=None, timeout_s=20)
     except TransientError:
@@ -37,10 +38,11 @@ def landed(home: Path, run: RunName) -> list[Commit]:
     if answer.code:
         return []
     commits = []
-    for line in answer.text.splitlines():
-        short, of, subject = line.split("\t", 2)
-        if run not in of.split(","):
+    for record in answer.text.split("\0"):
+        short, _, message = record.strip("\n").partition("\n")
+        said = read(message)
+        if said is None or said.run != run:
             # The trunk of the user's repository begins here.
             break
-        commits.append(Commit(short, subject))
+        commits.append(Commit(short, subject_of(message)))
     return commits[::-1]

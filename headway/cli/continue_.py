@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import TransientError, UserError
@@ -58,7 +59,7 @@ async def _continue(home: Path, name: str, instructions: str | None, as_name: st
     raw = continued_input(earlier, hub.address(), base, said(instructions) if instructions is not None else None)
     parse_spec(raw)
     chosen = _given(home, as_name) if as_name is not None else await _free(client, home, earlier, there)
-    typer.echo(f"{name} goes on as {chosen}, from {base} of {hub.facts().source}.")
+    say(f"{name} goes on as {chosen}, from {base} of {hub.facts().source}.")
     return await start_and_follow(home, chosen, raw, detach=detach)
 
 

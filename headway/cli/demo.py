@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import open_console, say
 from headway.cli.needs import need_git
 from headway.cli.running import run_async
 
@@ -36,17 +37,15 @@ def demo(
 
 
 async def _demo(folder: Path) -> int:
-    from rich.console import Console
-
     from headway.cli.demo_show import Show
 
     # The commands of the sample call python3, which may be nowhere but beside this interpreter.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    return await Show(folder, Console()).play()
+    return await Show(folder, open_console()).play()
 
 
 def _clear(folder: Path, *, keep: bool) -> None:
     if keep:
-        typer.echo(f"Kept in {folder}: repository/ is the sample, home/ the state and the logs.")
+        say(f"Kept in {folder}: repository/ is the sample, home/ the state and the logs.")
     else:
         shutil.rmtree(folder, ignore_errors=True)

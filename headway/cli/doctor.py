@@ -12,6 +12,7 @@ import orjson
 import psutil
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.roles import AGENTS, USUAL_AGENTS
 from headway.domain.errors import UserError
@@ -35,10 +36,10 @@ def doctor(
     """
     found = asyncio.run(look(home_from()))
     if as_json:
-        typer.echo(orjson.dumps([each.model_dump() for each in found], option=orjson.OPT_INDENT_2).decode())
+        say(orjson.dumps([each.model_dump() for each in found], option=orjson.OPT_INDENT_2).decode())
     else:
         for line in shown(found):
-            typer.echo(line)
+            say(line)
     raise typer.Exit(1 if any(each.state == "broken" for each in found) else 0)
 
 

@@ -3,8 +3,7 @@
 import signal
 import time
 
-import typer
-
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
@@ -17,7 +16,7 @@ def down() -> None:
     home = home_from()
     state = read_state(home)
     if state is None:
-        typer.echo(f"Nothing is running for {home}.")
+        say(f"Nothing is running for {home}.")
         return
     state.process.send(signal.SIGTERM)
     deadline = time.monotonic() + WITHIN_S
@@ -28,4 +27,4 @@ def down() -> None:
                 f"Look at the logs in {home / 'logs'}; `kill -9 {state.pid}` ends it and all its children.",
             )
         time.sleep(0.1)
-    typer.echo("Stopped.")
+    say("Stopped.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -42,14 +43,14 @@ async def _gc(home: Path, *, yes: bool) -> int:
         places = _places(home, run)
         for left in await _found(client, run, places):
             count += 1
-            typer.echo(f"{left.kind:<11} {left.place}" + (f"  of {left.owner.task}" if left.owner else ""))
+            say(f"{left.kind:<11} {left.place}" + (f"  of {left.owner.task}" if left.owner else ""))
             if yes and (why := await asyncio.to_thread(reclaim, places, left)):
                 stays += 1
-                typer.echo(f"            stays: {why}")
+                say(f"            stays: {why}")
     if not count:
-        typer.echo("There is nothing to reclaim.")
+        say("There is nothing to reclaim.")
     elif not yes:
-        typer.echo("Nothing was removed. This removes it, and keeps what did not land: headway gc --yes")
+        say("Nothing was removed. This removes it, and keeps what did not land: headway gc --yes")
     return 1 if stays else 0
 
 

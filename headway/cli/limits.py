@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -32,7 +33,7 @@ def limits(
         raise UserError(
             "Nothing is to be changed.", "Name at least one of --tokens, --usd, --usd-per-hour, --tasks, --hours."
         )
-    typer.echo(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **given)))
+    say(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **given)))
 
 
 def _whole(option: str, text: str | None) -> int | str | None:

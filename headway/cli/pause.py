@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 
@@ -18,4 +19,4 @@ def pause(
     """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
     from headway.cli.holding import tell_run
 
-    typer.echo(run_async(tell_run(home_from(), "pause", name, agent, why=why, now=now)))
+    say(run_async(tell_run(home_from(), "pause", name, agent, why=why, now=now)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def rehearse(
         except KeyboardInterrupt:
             problems = rehearsal.problems()
     for problem in problems:
-        typer.echo(problem, err=True)
+        say(problem, err=True)
     raise typer.Exit(4 if problems else 0)
 
 
@@ -52,7 +53,7 @@ def _served(playbook: Path | None, shape: str | None) -> "Playbook | Path":
 
 
 def _announce(name: str, model: str, url: str) -> None:
-    typer.echo(f"REHEARSAL of '{name}'. Give it to `headway up` and `headway run` as")
-    typer.echo(f"  export OPENAI_BASE_URL={url}")
-    typer.echo(f"  export HEADWAY_PLANNER_MODEL={model} HEADWAY_WORKER_MODEL={model}")
-    typer.echo("Ctrl-C ends it and says where the run and the playbook disagreed.")
+    say(f"REHEARSAL of '{name}'. Give it to `headway up` and `headway run` as")
+    say(f"  export OPENAI_BASE_URL={url}")
+    say(f"  export HEADWAY_PLANNER_MODEL={model} HEADWAY_WORKER_MODEL={model}")
+    say("Ctrl-C ends it and says where the run and the playbook disagreed.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -52,12 +53,12 @@ async def _replay(home: Path, places: "list[Path | str]", *, show_decisions: boo
     async for one in replay_each(replayer(), histories):
         found.append(one)
         if one.mismatch:
-            typer.echo(f"{one.workflow} differs from its history at {one.mismatch}")
+            say(f"{one.workflow} differs from its history at {one.mismatch}")
         elif not one_file:
-            typer.echo(_line(one))
+            say(_line(one))
     for workflow, its in decided.items():
-        typer.echo(f"\n{workflow}")
-        typer.echo("\n".join(its.lines) or "  no turn yet")
+        say(f"\n{workflow}")
+        say("\n".join(its.lines) or "  no turn yet")
     return _sum_up(found)
 
 
@@ -121,8 +122,8 @@ def _line(one: "Replayed") -> str:
 def _sum_up(found: list["Replayed"]) -> int:
     bad = sum(bool(one.mismatch) for one in found)
     if bad:
-        typer.echo(f"{bad} of {len(found)} do not replay with this code.")
+        say(f"{bad} of {len(found)} do not replay with this code.")
         return MISMATCH
     count = f" in {len(found)} histories" if len(found) > 1 else ""
-    typer.echo(f"replays deterministically: {sum(one.events for one in found):,} events{count}")
+    say(f"replays deterministically: {sum(one.events for one in found):,} events{count}")
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -53,12 +54,12 @@ async def _reset(home: Path, name: str, given: str | None, wanted: int | None, w
     if turn is None:
         raise _no_turn(planner, wanted, known)
     for line in _shown(planner, turn, known):
-        typer.echo(line)
+        say(line)
     if not _agreed(yes=yes):
-        typer.echo("Nothing was changed.")
+        say("Nothing was changed.")
         return 1
     run_id = await go_back(client, planner, turn, why)
-    typer.echo(f"{planner} plans anew from turn {turn.turn} (workflow run {run_id}).")
+    say(f"{planner} plans anew from turn {turn.turn} (workflow run {run_id}).")
     return 0
 
 

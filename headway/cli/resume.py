@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 
@@ -17,4 +18,4 @@ def resume(
     """Let go on what was paused. A run that needs attention goes on with another root planner."""
     from headway.cli.holding import tell_run
 
-    typer.echo(run_async(tell_run(home_from(), "resume", name, agent, why=why)))
+    say(run_async(tell_run(home_from(), "resume", name, agent, why=why)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -48,9 +49,9 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
         raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
     await _refuse_open(client, found)
     for line in _shown(home, found):
-        typer.echo(line)
+        say(line)
     if not yes:
-        typer.echo(f"Nothing was removed. This removes it: headway rm {name} --yes")
+        say(f"Nothing was removed. This removes it: headway rm {name} --yes")
         return 0
     return await _remove(client, home, found)
 
@@ -78,14 +79,14 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     from headway.trace.log_store import LogStore
 
     for said in await asyncio.to_thread(_withdraw_all, home, found):
-        typer.echo(said)
+        say(said)
     # The run's own at the end, so that it is listed as long as there is anything to remove.
     await delete_histories(client, (one for one in found.histories if one.id != found.name))
     await delete_histories(client, (one for one in found.histories if one.id == found.name))
     await _until_gone(client, found)
     await asyncio.to_thread(unmount_below, home / "runs" / found.name)
     await asyncio.to_thread(LogStore(home).forget, found.name)
-    typer.echo(f"{found.name} is removed.")
+    say(f"{found.name} is removed.")
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headway.cli.console import open_console
 from headway.cli.home import home_from
 from headway.cli.needs import need_model
 from headway.cli.run_input import compose, name_for
@@ -53,13 +54,11 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     """
     import asyncio
 
-    from rich.console import Console
-
     from headway.cli.report import print_ending
     from headway.cli.views import open_view
     from headway.cli.watch import follow
 
-    console = Console()
+    console = open_console()
     client = await ready_client(home)
     await start(client, name, raw)
     console.print(f"Run {name} has started. `headway status {name}` shows it at any time.", highlight=False)

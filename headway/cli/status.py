@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.console import open_console
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
@@ -24,11 +25,9 @@ def status(name: Annotated[str | None, typer.Argument(help="A run's name; withou
 
 
 async def _status(home: Path, name: str | None) -> None:
-    from rich.console import Console
-
     from headway.cli.connect import connect, target_of
 
-    console = Console()
+    console = open_console()
     client = await connect(target_of(home))
     if (short := shortage_of_disk(home)) is not None:
         console.print(short, style="yellow", highlight=False, markup=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.needs import need_git, need_model
 from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
@@ -61,21 +62,19 @@ async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
 
     def tell(event: ChildEvent) -> None:
         if event.what not in {"started", "stopped"}:
-            typer.echo(str(event), err=True)
+            say(str(event), err=True)
 
     settings = load_settings(find_settings(config))
     target = target_of(home)
     async with Supervisor(home, on_event=tell) as supervisor:
         site = await (join_service(supervisor, target) if target.named else start_service(supervisor, settings))
-        typer.echo(
-            f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)")
-        )
+        say(f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)"))
         await start_workers(supervisor, site, asked.agents, skip_runs=asked.skip_runs, allow_weak=asked.allow_weak)
         for line in _ready(home, site.ui_url):
-            typer.echo(line)
+            say(line)
         sys.stdout.flush()
         await supervisor.wait()
-        typer.echo("Stopping.")
+        say("Stopping.")
 
 
 def _ready(home: Path, ui_url: str | None) -> list[str]:
@@ -103,11 +102,11 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
             raise UserError(f"It did not start. {log} ends with:\n{tail(log)}")
         state = read_state(home)
         if state is not None and state.pid == child and "ready" in state.facts:
-            typer.echo(f"Temporal   {state.facts['address']}")
+            say(f"Temporal   {state.facts['address']}")
             ui = state.facts.get("ui", "none")
             for line in _ready(home, None if ui == "none" else ui):
-                typer.echo(line)
-            typer.echo("Stop it with `headway down`.")
+                say(line)
+            say("Stop it with `headway down`.")
             return
         time.sleep(0.1)
     raise UserError(f"It was not ready within {DETACHED_WITHIN_S:.0f} s.", f"See {log}; stop it with `headway down`.")
@@ -122,7 +121,7 @@ def _in_background(log: Path, home: Path, config: Path | None, asked: _Asked) ->
     try:
         run_async(_serve(home, config, asked))
     except UserError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         code = 2
     finally:
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from headway.domain.budget import MICRO, Bill, Ceiling, Purse
 from headway.domain.planning import PlannerState
+from headway.domain.printable import for_markdown, for_terminal
 from headway.domain.running import RunState
 
 SHOWN = 12
@@ -14,22 +15,22 @@ def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = (
     purse, books = state.books.purse, state.books
     counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
     rows = [
-        f"- `{key}` {child.title} ({'asked' if child.lent is None else 'open'})"
+        f"- `{key}` {for_markdown(child.title)} ({'asked' if child.lent is None else 'open'})"
         for key, child in list(books.children.items())[:SHOWN]
     ]
     if len(books.children) > SHOWN:
         rows.append(f"- and {len(books.children) - SHOWN} more")
     parts = [
-        f"**{state.title}** · {doing} · turn {state.turn} · level {state.depth}",
+        f"**{for_markdown(state.title)}** · {doing} · turn {state.turn} · level {state.depth}",
         f"**Handoffs taken:** {counts}",
         "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
         _budget(purse),
-        *(f"**Note:** {trouble}" for trouble in troubles),
+        *(f"**Note:** {for_markdown(trouble)}" for trouble in troubles),
     ]
     if state.closing is not None:
-        parts.append(f"**Closing:** {state.closing.status} · {state.closing.why}")
+        parts.append(f"**Closing:** {state.closing.status} · {for_markdown(state.closing.why)}")
     if state.board:
-        parts.append(f"**Scratchpad:**\n\n{state.board}")
+        parts.append(f"**Scratchpad:**\n\n{for_terminal(state.board)}")
     return "\n\n".join(parts)
 
 
@@ -53,12 +54,12 @@ def run_details(state: RunState) -> str:
     if prepared is None:
         return f"**{state.phase}**"
     parts = [
-        f"**{prepared.title}** · {state.phase}",
+        f"**{for_markdown(prepared.title)}** · {state.phase}",
         f"**Repository:** {prepared.repo}, from {prepared.context.base[:12]}",
         f"**Branch:** {state.branch}, trunk {(state.trunk or prepared.context.base)[:12]}",
         f"**Sandbox:** {prepared.level}",
         _used(state),
-        *(f"**Note:** {note}" for note in state.notes),
+        *(f"**Note:** {for_markdown(note)}" for note in state.notes),
     ]
     if prepared.rehearsal:
         parts.insert(0, "**REHEARSAL**: the answers are scripted; no model thinks here.")

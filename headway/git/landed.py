@@ -1,17 +1,24 @@
-"""What a landing leaves on the trunk: one commit, whose trailers say whose work it is."""
+"""The trunk's own commits, read as landings."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.printable import one_line
+from headway.git import trailers
 from headway.git.repo import Repo
+from headway.git.trailers import Trailers
 
-_FIELDS = ("%H", "%s", *(f"%(trailers:key=Headway-{key},valueonly,unfold)" for key in ("Task", "Run", "Planner")))
-_MARK = "%(trailers:key=Headway-Submission,valueonly,unfold)"
+SUBJECT_CHARS = 200
 
 
 @dataclass(frozen=True)
 class LandedCommit:
-    """One commit of the trunk. What did not come by a landing has no task, run and planner (empty)."""
+    """One commit of the trunk. What did not come by a landing has no task, run and planner (empty).
+
+    Attributes:
+        subject: One line without control characters, at most 200 characters.
+    """
 
     oid: Oid
     subject: str
@@ -23,9 +30,20 @@ class LandedCommit:
 def landed_since(repo: Repo, since: Oid, upto: str, paths: tuple[str, ...] = ()) -> list[LandedCommit]:
     """The trunk's own commits after `since`, oldest first; with `paths`, those that touched one of them."""
     return [
-        LandedCommit(Oid(oid), subject, AgentId(task.strip()), RunName(run.strip()), planner.strip())
-        for oid, subject, task, run, planner in _log(repo, _FIELDS, since, upto, paths)
+        LandedCommit(
+            oid,
+            subject_of(message),
+            said.task if said else AgentId(""),
+            said.run if said else RunName(""),
+            said.planner if said else "",
+        )
+        for oid, message, said in _log(repo, since, upto, paths)
     ]
+
+
+def subject_of(message: str) -> str:
+    """The first paragraph of a commit message in one line, fit to be shown."""
+    return one_line(message.split("\n\n", 1)[0])[:SUBJECT_CHARS]
 
 
 @dataclass(frozen=True)
@@ -39,19 +57,14 @@ class Mark:
 
 def marks_since(repo: Repo, since: Oid, upto: str) -> list[Mark]:
     """The landings among the trunk's own commits after `since`, oldest first."""
-    read = ((oid, task.strip(), mark.strip()) for oid, task, mark in _log(repo, ("%H", _FIELDS[2], _MARK), since, upto))
-    return [Mark(Oid(oid), AgentId(task), mark) for oid, task, mark in read if task and mark]
+    found = ((oid, said) for oid, _, said in _log(repo, since, upto))
+    return [Mark(oid, said.task, said.submission) for oid, said in found if said is not None and said.submission]
 
 
-def _log(repo: Repo, fields: tuple[str, ...], since: Oid, upto: str, paths: tuple[str, ...] = ()) -> list[list[str]]:
-    form = "--format=" + "%x00".join(fields) + "%x01"
+def _log(repo: Repo, since: Oid, upto: str, paths: tuple[str, ...] = ()) -> Iterator[tuple[Oid, str, Trailers | None]]:
     span = ["--first-parent", "--reverse", f"{since}..{upto}"]
-    said = repo.run("log", form, *span, "--", *paths).out.decode(errors="replace")
-    records = (record.lstrip("\n") for record in said.split("\x01"))
-    return [record.split("\0") for record in records if record]
-
-
-def trailers(run: RunName, task: AgentId, planner: tuple[str, ...], place: str, submission: str) -> str:
-    """The trailers of a landing, as the last paragraph of its message."""
-    said = {"Run": run, "Task": task, "Planner": " ".join(planner), "Place": place, "Submission": submission}
-    return "".join(f"Headway-{key}: {value}\n" for key, value in said.items() if value)
+    said = repo.run("log", "-z", "--format=%H%n%B", *span, "--", *paths).out.decode(errors="replace")
+    for record in said.split("\0"):
+        oid, _, message = record.strip("\n").partition("\n")
+        if oid:
+            yield Oid(oid), message, trailers.read(message)

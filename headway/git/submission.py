@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from headway.domain.errors import ToolError
 from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries
-from headway.git.landed import trailers
 from headway.git.merging import with_entries
 from headway.git.repo import Repo
 from headway.git.standing import Asked
+from headway.git.trailers import Trailers, harmless
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -67,12 +67,12 @@ class Submission:
         message = _clean(self.message).strip()
         if not message:
             raise ToolError("land needs a message: say in one line what the change does")
-        return f"{message}\n\n{trailers(self.run, self.task, self.planner, self.place, mark)}"
+        return Trailers(self.run, self.task, " ".join(self.planner), self.place, mark).under(message)
 
 
 def _clean(text: str) -> str:
-    """Text as a commit can hold it: no control characters, and nothing that is no character at all."""
-    return _CONTROL.sub("", text).encode(errors="replace").decode()
+    """Text as a commit can hold it: no control characters, nothing that is no character at all, no trailers of ours."""
+    return harmless(_CONTROL.sub("", text).encode(errors="replace").decode())
 
 
 def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None, submodules: tuple[str, ...] = ()) -> Oid:

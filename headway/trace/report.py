@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from headway.domain.budget import Ceiling
 from headway.domain.handoff import Handoff, HandoffReport
+from headway.domain.printable import code_block, for_markdown, quoted
 from headway.domain.run import RunReport, taking_home
 
 COMMITS_SHOWN = 200
@@ -36,9 +37,9 @@ def render_report(facts: Facts) -> str:
         *_warnings(facts),
         _table(facts),
         f"## What the root planner says\n\n{_spoken(facts.root.report)}",
-        _list(f"## Commits ({len(facts.commits)})", [f"`{oid}` {subject}" for oid, subject in facts.commits]),
+        _list(f"## Commits ({len(facts.commits)})", [_named(oid, subject) for oid, subject in facts.commits]),
         _list("## Not done, or with concerns", [_line(handoff) for handoff in facts.open[:OPEN_SHOWN]]),
-        _list("## Work that did not land", [f"`{h.facts.wip}` {h.title}" for h in facts.unlanded[:OPEN_SHOWN]]),
+        _list("## Work that did not land", [_named(f"{h.facts.wip}", h.title) for h in facts.unlanded[:OPEN_SHOWN]]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -48,16 +49,16 @@ def _warnings(facts: Facts) -> list[str]:
     if facts.report.rehearsal:
         said.append("**REHEARSAL**: every answer was scripted; no model took part.")
     if facts.report.problem:
-        said.append(f"**What landed is not in your repository:** {facts.report.problem}")
+        said.append(f"**What landed is not in your repository:** {for_markdown(facts.report.problem)}")
         said.append(f"It is in the run's own repository; this makes a branch of it:\n\n    {taking_home(facts.report)}")
     return said
 
 
 def _table(facts: Facts) -> str:
     report = facts.report
-    check = "none was given" if report.check is None else report.check.why
+    check = "none was given" if report.check is None else for_markdown(report.check.why)
     rows = [
-        ("repository", facts.repo),
+        ("repository", for_markdown(facts.repo)),
         ("branch", _branch(report)),
         ("check on the final trunk", check),
         ("handoffs", ", ".join(f"{count} {status}" for status, count in sorted(report.handoffs.items())) or "none"),
@@ -66,7 +67,7 @@ def _table(facts: Facts) -> str:
     ]
     body = "\n".join(f"| {name} | {value} |" for name, value in rows)
     failing = report.check.failing if report.check is not None and not report.check.passed else ""
-    return f"| | |\n|---|---|\n{body}" + (f"\n\n```\n{failing}\n```" if failing else "")
+    return f"| | |\n|---|---|\n{body}" + (f"\n\n{code_block(failing)}" if failing else "")
 
 
 def _branch(report: RunReport) -> str:
@@ -85,13 +86,17 @@ def _allowed(ceiling: Ceiling) -> str:
 
 def _spoken(report: HandoffReport) -> str:
     named = report.model_dump(exclude={"status", "summary"})
-    rest = "".join(f"\n\n**{name.capitalize()}:** {text}" for name, text in named.items() if text)
-    return f"{report.summary}{rest}"
+    rest = "".join(f"\n\n**{name.capitalize()}:**\n\n{quoted(text)}" for name, text in named.items() if text)
+    return f"{quoted(report.summary)}{rest}"
 
 
 def _line(handoff: Handoff) -> str:
     said = handoff.report.concerns or handoff.report.summary
-    return f"{handoff.report.status} · {handoff.title} · {' '.join(said.split())[:300]}"
+    return f"{handoff.report.status} · {for_markdown(handoff.title)} · {for_markdown(said[:300])}"
+
+
+def _named(name: str, title: str) -> str:
+    return f"`{name}` {for_markdown(title)}"
 
 
 def _list(heading: str, lines: list[str]) -> str:

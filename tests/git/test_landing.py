@@ -138,7 +138,7 @@ def test_a_message_of_any_characters_lands(ground: Ground) -> None:
     write(workspace.path, {"new.txt": "new\n"})
     assert isinstance(ground.land(workspace, "Ünï\x01cödé \ud800 --amend\n---\n# no comment\n"), Landed)
     (landed,) = ground.hub.landed(ground.facts.base)
-    assert landed.subject == "Ünïcödé ? --amend --- # no comment"
+    assert landed.subject == "Ünïcödé ? --amend > --- # no comment"
     assert landed.task == workspace.task
 
 
