@@ -20,6 +20,7 @@ from headway.git.ledger import Ledger
 from headway.git.objects import Reader
 from headway.git.pack import Pack
 from headway.git.refs import read_ref, swap
+from headway.git.repo import GitError
 from headway.git.scratch import Scratch
 from headway.git.splice import Splice, Uneven
 from headway.git.spool import Queued, Spool, Verdict, client_of, ticket_of
@@ -29,6 +30,11 @@ from headway.system.shortage import lacking
 MOST = 64
 LONGEST_S = 1.0
 _RACES = 5
+_FEW = 200
+"""Changed paths up to which a merge is tried under the lock."""
+
+_SLOW_FOR_S = 60.0
+"""How long no merge is tried there after one that took too long: what makes one slow makes the next ones slow too."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +94,7 @@ class Folding:
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
         self.wasted = 0
         self._trees: tuple[Oid, Oid] | None = None
+        self._no_merge_before = 0.0
 
     def fold(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
         """Put what waits on the trunk: at most 64 submissions, the oldest first, or as many as take a second.
@@ -220,9 +227,17 @@ class Folding:
         return Verdict("landed", commit, commit)
 
     def _merged(self, batch: _Batch, queued: Queued) -> Oid | Verdict:
-        """The tree of a real merge, or the conflict."""
+        """The tree of a real merge, or the conflict; also that it takes longer than everybody should wait for."""
+        if len(queued.changes) > _FEW or time.monotonic() < self._no_merge_before:
+            return Verdict("uneven", batch.tip)
         side = self.pack.add("commit", commit_text(queued.tree, (queued.base,), NOBODY, "submission\n"))
-        merged = self.scratch.merge(batch.tip, side)
+        try:
+            merged = self.scratch.merge(batch.tip, side)
+        except GitError as error:
+            if not error.timed_out:
+                raise
+            self._no_merge_before = time.monotonic() + _SLOW_FOR_S
+            return Verdict("uneven", batch.tip)
         if merged.conflicts:
             return Verdict("conflicted", batch.tip, tree=merged.tree, conflicts=merged.conflicts)
         return merged.tree

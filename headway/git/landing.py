@@ -1,19 +1,19 @@
 """Landing: a workspace's change becomes one commit on the trunk, or goes back to its author with the conflict."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
 from headway.git import snapshot
-from headway.git.changes import NO_MODE, Entry, Scan, entries, shown
+from headway.git.bounded_merge import merge_trees
+from headway.git.changes import Entry, Scan, entries, shown
 from headway.git.hub import Hub
 from headway.git.landed import landed_since
-from headway.git.merging import Merged, kinds_of, marked, merge_trees, own_name, with_labels
+from headway.git.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLand, Refused, noted, told
 from headway.git.repo import Repo
-from headway.git.splice import Change
+from headway.git.splice import changes_of
 from headway.git.spool import Queued
 from headway.git.standing import Answered, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
@@ -24,6 +24,9 @@ from headway.git.workspace import Workspace
 __all__ = ["Conflicted", "Landed", "Landing", "LandingOutcome", "NothingToLand", "Refused", "Submission"]
 
 _OTHERS = 1_000
+_ASKED = 500
+"""Conflicting paths whose rivals are looked for: a command line has room for so many."""
+
 _RACES = 5
 
 
@@ -135,7 +138,7 @@ class Landing:
                 raise LeaseLost(f"{queued.task}: a newer holder works; nothing was landed")
             case "failed":
                 raise TransientError(verdict.why)
-            case "broken":
+            case "broken" | "uneven":
                 raise LandingBroken(f"{queued.task} cannot be landed: {verdict.why}")
 
     def _settle(
@@ -178,7 +181,8 @@ class Landing:
         wanted = snapshot.Snapshot(base, "", base, now, workspace.attempt)
         before = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
         kinds = kinds_of(repo, conflicted, taken.tip, now)
-        rivals = tuple(landed_since(repo, base, taken.tip, (*kinds, *map(own_name, kinds))))
+        asked = tuple(dict.fromkeys(name for path in list(kinds)[:_ASKED] for name in (path, own_name(path))))
+        rivals = tuple(landed_since(repo, base, taken.tip, asked))
         paths = tuple(map(shown, kinds))
         answer = Conflicted(paths, tuple(kinds.values()), taken.tip, rivals, rounds, before)
 
@@ -247,18 +251,6 @@ def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[E
         message=submission.text(pending.mark),
         changes=changes_of(changed),
     )
-
-
-def changes_of(differ: list[Entry]) -> tuple[Change, ...]:
-    """What two trees differ in, as it is spliced."""
-    return tuple(
-        Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
-        for each in differ
-    )
-
-
-def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
-    return None if mode == NO_MODE else (mode, oid)
 
 
 def _open_conflicts(repo: Repo, merged: Merged, earlier: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
 from headway.git.attributes import MergeRules
-from headway.git.hub import NOBODY
 from headway.git.objects import Reader
 from headway.git.pack import Pack
 from headway.git.repo import GitError, Repo
@@ -19,9 +18,11 @@ _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"yo
 _MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
 
 BINARY, UNMERGED, LINK = "binary", "not merged, by its merge attribute", "link"
-WHOLE = frozenset({BINARY, UNMERGED, LINK})
+WHOLE_FILE = "whole file, as a merge by lines took too long"
+WHOLE = frozenset({BINARY, UNMERGED, LINK, WHOLE_FILE})
 """Kinds of conflicts that leave no markers."""
 
+_OID = re.compile(r"[0-9a-f]{40,64}")
 _ASIDE = re.compile(r"~[0-9a-f]{40,64}$")
 
 
@@ -41,24 +42,28 @@ class Merged:
     conflicts: tuple[Conflict, ...]
 
 
-def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, timeout_s: float | None = None) -> Merged:
+def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, *, wall_s: float, cpu_s: int) -> Merged:
     """Merge `theirs`, a commit on an ancestor of `ours`, by the attributes that our side gives its files.
 
     `reader` knows all their objects. A merge driver of the repository is never run: its files conflict.
 
     Raises:
-        GitError: For example, it took longer than `timeout_s` seconds.
+        GitError: It failed, or took longer than `wall_s` seconds or `cpu_s` seconds of processor time (`timed_out`).
     """
     rules = MergeRules.read(reader, ours, theirs)
     if rules is None:
-        return _merged(repo, ours, theirs, timeout_s)
+        return _merged(repo, ours, theirs, wall_s, cpu_s)
     with rules.followed(repo) as ruled:
-        return _merged(ruled, ours, theirs, timeout_s)
+        return _merged(ruled, ours, theirs, wall_s, cpu_s)
 
 
-def _merged(repo: Repo, ours: Oid, theirs: Oid, timeout_s: float | None) -> Merged:
-    said = repo.run("merge-tree", "--write-tree", "--messages", "-z", ours, theirs, ok=(0, 1), timeout_s=timeout_s)
+def _merged(repo: Repo, ours: Oid, theirs: Oid, wall_s: float, cpu_s: int) -> Merged:
+    command = ("merge-tree", "--write-tree", "--messages", "-z", ours, theirs)
+    said = repo.run(*command, ok=(0, 1), timeout_s=wall_s, cpu_s=cpu_s)
     fields = said.out.decode(errors="surrogateescape").split("\0")
+    if not _OID.fullmatch(fields[0]) or "" not in fields[1:]:
+        # With code 1 git also says that it cannot merge at all, such as for an object that it does not find.
+        raise GitError(command, said.code, said.err)
     if said.code == 0:
         return Merged(Oid(fields[0]), ())
     end = fields.index("", 1)
@@ -67,16 +72,6 @@ def _merged(repo: Repo, ours: Oid, theirs: Oid, timeout_s: float | None) -> Merg
         facts, _, path = line.partition("\t")
         staged[path] = staged.get(path, "") + facts[-1]
     return Merged(Oid(fields[0]), _conflicts(fields[end + 1 :], staged))
-
-
-def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid) -> Merged:
-    """The same for three trees."""
-    if theirs == base:
-        return Merged(ours, ())
-    root = repo.commit(base, (), "base", NOBODY)
-    both = [repo.commit(tree, (root,), "side", NOBODY) for tree in (ours, theirs)]
-    with closing(Reader(repo, {})) as reader:
-        return merge_commits(repo, reader, both[0], both[1])
 
 
 def _conflicts(messages: list[str], staged: dict[str, str]) -> tuple[Conflict, ...]:

@@ -5,8 +5,10 @@ written into its workspace. No hook, filter, file-system monitor or credential h
 """
 
 import os
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -43,6 +45,8 @@ _SETTINGS = {
     "merge.conflictStyle": "zdiff3",
     # A new file stays in the folder where its author put it, also when others moved that folder.
     "merge.directoryRenames": "false",
+    # Of more files than that on both sides, only those that moved unchanged are followed: the rest takes the square.
+    "merge.renameLimit": "3000",
     "protocol.allow": "never",
     "safe.directory": "*",
     "submodule.recurse": "false",
@@ -53,6 +57,8 @@ LARGE_FILE_BYTES = 8 << 20
 
 TIMED_OUT = 124
 """The code of a `GitError` that says that git did not end in time."""
+
+_ENDED = frozenset({TIMED_OUT, -signal.SIGXCPU, -signal.SIGKILL})
 
 _KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
@@ -84,6 +90,17 @@ class GitError(TransientError):
         super().__init__(f"git {args[0]} failed ({code}): {err.strip() or 'no message'}", delay_s)
         self.code = code
         self.err = err.strip()
+
+    @property
+    def timed_out(self) -> bool:
+        """It was ended because it took too long, or because the machine had no memory for it."""
+        return self.code in _ENDED
+
+
+def listed(path: Path) -> str:
+    """A path as it stands in git's lists of object directories: quoted, so that any character may be in it."""
+    named = os.fsencode(path)
+    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in named) + '"'  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
@@ -150,12 +167,20 @@ def run_git(
     stdin: bytes = b"",
     ok: Sequence[int] | None = (0,),
     timeout_s: float | None = None,
+    cpu_s: int | None = None,
     keep: Sequence[int] = (),
 ) -> Answer:
     """Run git and collect what it says.
 
-    `ok` are the exit codes that count as answers; None takes every code for one. `keep` are file descriptors that the
-    process holds as well, such as a lock that must outlive its parent.
+    Args:
+        args: The command.
+        env: Its whole environment.
+        cwd: Where it runs.
+        stdin: What it reads.
+        ok: Exit codes that count as answers; None takes every code for one.
+        timeout_s: Seconds after which it is ended.
+        cpu_s: Seconds of processor time after which the kernel ends it; on Linux only.
+        keep: File descriptors that the process holds as well, such as a lock that must outlive its parent.
 
     Raises:
         GitError: Another exit code, no end within `timeout_s` (code 124), or a failure for lack of disk, memory or file
@@ -174,6 +199,8 @@ def run_git(
         start_new_session=True,
     ) as process:
         try:
+            if cpu_s is not None and sys.platform == "linux":
+                resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
             out, err = process.communicate(stdin, timeout_s)
         except BaseException as stop:
             _end(process)
@@ -221,13 +248,14 @@ class Repo:
         ok: Sequence[int] | None = (0,),
         env: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        cpu_s: int | None = None,
         keep: Sequence[int] = (),
     ) -> Answer:
         """Run git here; see `run_git`."""
         full = self._environment() | dict(env or {})
         cwd = self.work_tree or self.git_dir
         held = (*self.keep, *keep)
-        return run_git(args, env=full, cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, keep=held)
+        return run_git(args, env=full, cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, cpu_s=cpu_s, keep=held)
 
     def read(self, *args: str, most: int, lines: int | None = None, env: Mapping[str, str] | None = None) -> Answer:
         """Run a git that reads for an agent: within the agent's bounds, its output read to a bound.
@@ -276,7 +304,7 @@ class Repo:
             full["GIT_INDEX_FILE"] = str(self.index)
         if self.written is not None:
             full["GIT_OBJECT_DIRECTORY"] = str(self.written)
-            full["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.git_dir / "objects")
+            full["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = listed(self.git_dir / "objects")
         unsynced = [("core.fsync", "none")] if self.written is not None else []
         count = int(full["GIT_CONFIG_COUNT"])
         for key, value in (*unsynced, *self.settings):

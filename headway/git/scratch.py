@@ -16,8 +16,10 @@ from headway.git.objects import Reader, parsed
 from headway.git.pack import Pack
 from headway.git.repo import Repo
 
-LONGEST_S = 5.0
-"""Everybody waits for a merge under the lock; and whoever shows no life for ten seconds there is killed."""
+LONGEST_S = 0.25
+"""Everybody waits for a merge under the lock. One that takes longer is made beside it, by its submitter."""
+
+_LONGEST_CPU_S = 1
 
 _PREFIX = "scratch-"
 
@@ -36,11 +38,13 @@ class Scratch:
         """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack.
 
         Raises:
-            GitError: It took too long; it is not tried again here.
+            GitError: It took too long, or failed.
         """
         folder = self._folder or self._make()
         self._pack.show(folder / "pack")
-        merged = merge_commits(replace(self._repo, written=folder), self._reader, ours, theirs, LONGEST_S)
+        merged = merge_commits(
+            replace(self._repo, written=folder), self._reader, ours, theirs, wall_s=LONGEST_S, cpu_s=_LONGEST_CPU_S
+        )
         for path in folder.glob("[0-9a-f][0-9a-f]/*"):
             if path not in self._taken:
                 self._taken.add(path)

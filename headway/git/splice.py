@@ -1,9 +1,11 @@
 """Putting a change into a tree where nobody else changed the same paths: no merge, only the folders on its way."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headway.domain.ids import Oid
+from headway.git.changes import NO_MODE, Entry
 from headway.git.objects import FOLDER, Reader, entry, in_order, is_folder, split
 
 
@@ -87,6 +89,18 @@ class Splice:
         made = self.write(b"".join(now.values()))
         self.reader.remember(made, now)
         return made
+
+
+def changes_of(differ: Sequence[Entry]) -> tuple[Change, ...]:
+    """What two trees differ in, as it is spliced."""
+    return tuple(
+        Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
+        for each in differ
+    )
+
+
+def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
+    return None if mode == NO_MODE else (mode, oid)
 
 
 def _put(entries: dict[bytes, bytes], name: bytes, change: Change) -> None:

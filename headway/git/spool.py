@@ -63,14 +63,15 @@ class Verdict:
 
     Attributes:
         state: `nothing`: the trunk has all of it already. `lost`: its submitter has not the lease any more. `failed`:
-            trying again may help. `broken`: an error that nobody foresaw.
+            trying again may help. `broken`: an error that nobody foresaw. `uneven`: it has to be merged with `tip`
+            first, which takes too long under the trunk's lock.
         tip: Where the trunk stood when it was its turn.
         commit: As which it landed.
         tree: Of a conflict: the merge, with markers.
         why: The error, when it failed or is broken.
     """
 
-    state: Literal["landed", "nothing", "conflicted", "lost", "failed", "broken"]
+    state: Literal["landed", "nothing", "conflicted", "lost", "failed", "broken", "uneven"]
     tip: Oid
     commit: Oid | None = None
     tree: Oid | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Fence
 from headway.git import upkeep
+from headway.git.bounded_merge import landing_on, merge_beside
 from headway.git.folding import Check, Folding
 from headway.git.hub import Hub
 from headway.git.spool import Client, Queued, Spool, Verdict
@@ -22,6 +23,10 @@ from headway.git.trunk_lock import TrunkLock
 _FIRST_PAUSE_S = 0.0003
 _LONGEST_PAUSE_S = 0.005
 _NUDGE_S = 0.05
+_BY_LINES = 3
+"""Merges of one submission, each of which came too late because the trunk moved, after which whole files conflict."""
+
+_MERGES = 10
 
 
 @dataclass
@@ -61,6 +66,8 @@ class Turns:
     def submit(self, queued: Queued, check: Check) -> Verdict:
         """Queue a submission and wait for its answer. `ticket` and `client` of it are filled in here.
 
+        A merge that takes long is made here, while others land; the answer is never `uneven`.
+
         Args:
             queued: What is to land.
             check: Raises LeaseLost when the submitter may not land any more; called with the trunk locked, by this
@@ -69,6 +76,18 @@ class Turns:
         Raises:
             TransientError: The queue could not be worked off; the submission has landed or not, and asking again tells.
         """
+        merged = queued
+        for patience in range(_MERGES):
+            verdict = self._submit(merged, check)
+            if verdict.state != "uneven":
+                return verdict
+            result = merge_beside(self._hub.repo, queued, verdict.tip, whole_files=patience >= _BY_LINES)
+            if result.conflicts:
+                return Verdict("conflicted", verdict.tip, tree=result.tree, conflicts=result.conflicts)
+            merged = landing_on(self._hub.repo, queued, verdict.tip, result.tree)
+        raise TransientError("the trunk moves faster than this change can be merged with it")
+
+    def _submit(self, queued: Queued, check: Check) -> Verdict:
         ticket = self._client.ticket()
         mine = _Waiting(check)
         with self._guard:

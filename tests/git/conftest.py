@@ -1,11 +1,13 @@
 """A git of one's own for every test, without the configuration of this machine; a user, a repository, a run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from headway.git.ladder import Rung, overlay_trouble
 from tests.git.ground import Ground, make_repository
+from tests.git.test_splice import Trees
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +43,11 @@ def rung(request: pytest.FixtureRequest, tmp_path: Path) -> Rung | None:
 def ground(tmp_path: Path, source: Path, rung: Rung | None) -> Ground:
     """A prepared run on `source`."""
     return Ground.prepare(tmp_path / "state", source, rung)
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Iterator[Trees]:
+    """A repository of nothing but trees."""
+    made = Trees(tmp_path / "trees.git")
+    yield made
+    made.reader.close()

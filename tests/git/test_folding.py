@@ -12,7 +12,7 @@ import pytest
 
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
-from headway.git import folding, refs, scratch
+from headway.git import folding, refs
 from headway.git.hub import TRUNK
 from headway.git.landing import Landed, Landing
 from headway.git.merging import Conflict
@@ -257,22 +257,6 @@ def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(grou
         later.kill()
     assert not lock.exists()
     reader.close()
-
-
-def test_a_merge_that_takes_too_long_is_its_submitters_only(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, slow, other = (changed(ground, number) for number in range(3))
-    app = (first.path / "src/app.py").read_text()
-    write(first.path, {"src/app.py": f"the start\n{app}"})
-    write(slow.path, {"src/app.py": f"{app}the end\n"})
-    assert isinstance(ground.land(first), Landed)
-    monkeypatch.setattr(scratch, "LONGEST_S", 0.0)
-    with trunk_locked(ground):
-        landings = [LandingThread(ground, workspace) for workspace in (slow, other)]
-        until(lambda: len(queued(ground)) == 2)
-    assert isinstance(landings[0].answer(), TransientError)
-    assert isinstance(landings[1].answer(), Landed)
-    monkeypatch.setattr(scratch, "LONGEST_S", 60.0)
-    assert isinstance(ground.land(slow), Landed)
 
 
 def test_a_full_disk_leaves_the_trunk_and_no_debris(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -10,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from headway.domain.ids import Oid
+from headway.git.bounded_merge import merge_trees
 from headway.git.changes import entries
 from headway.git.commit_text import commit_text
-from headway.git.landing import Landed, changes_of
-from headway.git.merging import merge_trees, with_entries
+from headway.git.landing import Landed
+from headway.git.merging import with_entries
 from headway.git.objects import Reader
 from headway.git.pack import Pack
 from headway.git.repo import Repo, hermetic_environment
-from headway.git.splice import Splice, Uneven
+from headway.git.splice import Splice, Uneven, changes_of
 from tests.git.ground import AUTHOR, Ground, git, write
 
 NAMES = ("a", "a.b", "a/x", "a/y/z", "a0", "b", "b/c", "dé", "d/a\nb")
@@ -26,7 +26,7 @@ Files = dict[str, tuple[str, str]]
 
 
 @st.composite
-def _files(draw: st.DrawFn) -> Files:
+def files(draw: st.DrawFn) -> Files:
     """A tree: no name is both a file and a folder. Its contents share no line, so that none is taken for another."""
     found: Files = {}
     for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
@@ -35,7 +35,9 @@ def _files(draw: st.DrawFn) -> Files:
     return found
 
 
-class _Trees:
+class Trees:
+    """A repository of nothing but trees."""
+
     def __init__(self, folder: Path) -> None:
         env = {"GIT_DIR": str(folder), **hermetic_environment()}
         subprocess.run(["git", "init", "--quiet", "--bare", str(folder)], env=env, check=True)
@@ -46,6 +48,7 @@ class _Trees:
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
 
     def tree(self, files: Files) -> Oid:
+        """A tree of these files."""
         lines = []
         for name, (mode, text) in files.items():
             content = f"{text} of {name}".encode()
@@ -54,21 +57,14 @@ class _Trees:
         return with_entries(self.repo, self.empty, lines)
 
 
-@pytest.fixture
-def trees(tmp_path: Path) -> Iterator[_Trees]:
-    made = _Trees(tmp_path / "trees.git")
-    yield made
-    made.reader.close()
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(base=_files(), ours=_files(), theirs=_files())
+@given(base=files(), ours=files(), theirs=files())
 @example(  # both took the same file away, and one of them also changed a folder beside it
     base=dict.fromkeys(("a/x", "a/y/z", "a0"), ("100644", "1")),
     ours=dict.fromkeys(("a/x", "a/y/z"), ("100644", "1")),
     theirs={"a/x": ("100644", "1")},
 )
-def test_a_splice_is_the_merge(trees: _Trees, base: Files, ours: Files, theirs: Files) -> None:
+def test_a_splice_is_the_merge(trees: Trees, base: Files, ours: Files, theirs: Files) -> None:
     before, trunk, wanted = trees.tree(base), trees.tree(ours), trees.tree(theirs)
     changes = changes_of(entries(trees.repo, before, wanted))
     try:
@@ -83,8 +79,8 @@ def test_a_splice_is_the_merge(trees: _Trees, base: Files, ours: Files, theirs: 
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(base=_files(), theirs=_files())
-def test_on_an_unchanged_trunk_every_change_is_a_splice(trees: _Trees, base: Files, theirs: Files) -> None:
+@given(base=files(), theirs=files())
+def test_on_an_unchanged_trunk_every_change_is_a_splice(trees: Trees, base: Files, theirs: Files) -> None:
     before, wanted = trees.tree(base), trees.tree(theirs)
     assert trees.splice.into(before, changes_of(entries(trees.repo, before, wanted))) == wanted
 
