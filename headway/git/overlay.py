@@ -181,7 +181,9 @@ def _stack(context: int, lower: list[str]) -> None:
 
 
 def _configure(context: int, key: str, value: str) -> None:
-    _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_SET_STRING), key.encode(), value.encode(), ctypes.c_int(0))
+    _call(
+        _FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_SET_STRING), key.encode(), os.fsencode(value), ctypes.c_int(0)
+    )
 
 
 def _libc() -> ctypes.CDLL:

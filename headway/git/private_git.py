@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.repo import Repo
+from headway.git.repo import Repo, listed
 from headway.system.files import delete, write_whole
 
 _HALF_DONE = (
@@ -35,7 +35,7 @@ def make(git_dir: Path, hub: Path, author: str, ignored: str, *, layered: bool =
     """
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (git_dir / name).mkdir(parents=True)
-    (git_dir / "objects/info/alternates").write_text(f"{hub / 'objects'}\n")
+    (git_dir / "objects/info/alternates").write_text(f"{listed(hub / 'objects')}\n")
     (git_dir / "info/exclude").write_text(f"/{ignored}/\n")
     if (hub / "shallow").is_file():
         shutil.copyfile(hub / "shallow", git_dir / "shallow")
