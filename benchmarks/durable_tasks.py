@@ -19,7 +19,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from benchmarks import bare_temporal, idle_agents
-from benchmarks.table import Outcome, cpu_seconds, report
+from benchmarks.table import Outcome, cpu_seconds, private_cache, report
 from headway.cli.child import Child
 from headway.cli.local_site import start_service
 from headway.cli.ports import free_ports
@@ -162,7 +162,7 @@ async def play(role: str, address: str) -> None:
     """One worker process of one side, until SIGTERM."""
     from temporalio.contrib.pydantic import pydantic_data_converter
 
-    keep_bytecode(Path(tempfile.gettempdir()) / "headway-bench-bytecode")  # on both sides
+    keep_bytecode(private_cache() / "bytecode")  # on both sides
     client = await Client.connect(address, data_converter=pydantic_data_converter)
     match role:
         case "bare-workflows":

@@ -37,6 +37,13 @@ class Outcome:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def private_cache() -> Path:
+    """A folder that is kept between measurings, for this user alone: bytecode that others put there would run."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headway-benchmarks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
 def arguments(description: str | None, *, repository: bool = False) -> argparse.Namespace:
     """`--quick` and `--json FILE`, as every benchmark takes them; some also take a repository to measure on."""
     parser = argparse.ArgumentParser(description=description)

@@ -29,6 +29,7 @@ class Child:
         env: Additions to the supervisor's environment; None takes a variable out of it. Never written anywhere.
         restart: Start it again when it dies; otherwise its end ends the supervisor.
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
+        umask: Mode bits that its files never have; -1 leaves the supervisor's.
         heartbeat: It beats, as `headway.system.heartbeat` does; one that falls silent is killed and started again.
     """
 
@@ -37,6 +38,7 @@ class Child:
     env: Mapping[str, str | None] = field(default_factory=dict)
     restart: bool = True
     stop_s: float = 40.0
+    umask: int = -1
     heartbeat: bool = False
 
 
@@ -131,6 +133,7 @@ def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Starte
                 env=env,
                 start_new_session=True,
                 pass_fds=handles,
+                umask=child.umask,
             )
         except BaseException:
             if beats is not None:

@@ -1,20 +1,23 @@
 """Where Headway keeps its state: `HEADWAY_HOME`, one folder per user."""
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.errors import UserError
 
 VARIABLE = "HEADWAY_HOME"
+_OTHERS = 0o077
 
 
 def home_from(env: Mapping[str, str] | None = None) -> Path:
     """The state folder that `env` (default: this process's environment) asks for, made if it is not there.
 
     Raises:
-        UserError: When it cannot be made or is no folder.
+        UserError: When it cannot be made, is no folder, or is open to other users and cannot be closed.
     """
     env = os.environ if env is None else env
     given = env.get(VARIABLE)
@@ -26,7 +29,24 @@ def home_from(env: Mapping[str, str] | None = None) -> Path:
             f"{VARIABLE}: cannot make the state folder {home}: {error.strerror}",
             f"Set {VARIABLE} to a folder that you may write to.",
         ) from error
+    _close(home)
     return home
+
+
+def _close(home: Path) -> None:
+    """Keep other users of the machine out: it holds keys in addresses, instructions, and all that agents read.
+
+    Raises:
+        UserError: It is open to others and cannot be closed.
+    """
+    if home.stat().st_mode & _OTHERS:
+        with suppress(OSError):
+            home.chmod(0o700)
+        if (mode := stat.S_IMODE(home.stat().st_mode)) & _OTHERS:
+            raise UserError(
+                f"{VARIABLE}: other users can enter the state folder {home} (mode {mode:03o}); it cannot be closed.",
+                f"Run `chmod 700 {home}`, mount its disk with umask=077, or set {VARIABLE} to another folder.",
+            )
 
 
 def _platform_home(env: Mapping[str, str]) -> Path:

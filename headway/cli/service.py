@@ -50,7 +50,7 @@ class Service:
         self._check_ports()
         self._claim_database()
         argv = (str(self.cli.path), "server", "start-dev", *self.settings.flags(self.home))
-        return Child(NAME, argv, stop_s=STOP_S)
+        return Child(NAME, argv, stop_s=STOP_S, umask=0o077)
 
     async def ready(self, problem: Callable[[], str | None] = lambda: None) -> Client:
         """A client, as soon as the service is healthy and knows the namespace, its retention and our attributes.

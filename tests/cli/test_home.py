@@ -1,3 +1,4 @@
+import stat
 import sys
 from pathlib import Path
 
@@ -30,3 +31,21 @@ def test_a_place_where_no_folder_can_be_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="HEADWAY_HOME: cannot make the state folder"):
         home_from({"HEADWAY_HOME": str(tmp_path / "file")})
+
+
+def test_a_folder_that_others_can_enter_is_closed(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    home_from({"HEADWAY_HOME": str(home)})
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_closed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "state"
+    home.mkdir()
+    home.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)  # as a disk without modes does
+    with pytest.raises(UserError, match="other users can enter the state folder") as refused:
+        home_from({"HEADWAY_HOME": str(home)})
+    assert f"chmod 700 {home}" in refused.value.remedy
