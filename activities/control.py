@@ -5,13 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from activities.parking import Ways
 from activities.pulse import Beat
 from headway.domain.control import Control
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import AgentId, RunName, run_of
+from headway.domain.turn import Decision, TurnOutcome
+from headway.domain.work import WorkerSuspended
 
 T = TypeVar("T")
 
@@ -75,9 +77,9 @@ class ControlWatch:
                 if not task.done():
                     task.cancel()
                     await asyncio.wait({task})
-                return suspended if task.cancelled() else task.result()
+                return _knowing(suspended if task.cancelled() else task.result(), run.control)
             except HeldBack:
-                return suspended
+                return _knowing(suspended, run.control)
             except asyncio.CancelledError:
                 task.cancel()
                 await asyncio.wait({task})
@@ -133,6 +135,15 @@ class ControlWatch:
                 await self._ways.tell(name)
         except Exception:
             logger.warning("run %s cannot be told of its models; it is told again", name, exc_info=True)
+
+
+def _knowing(result: T, control: Control) -> T:
+    """The result of an agent that is held, with the record that holds it: its workflow may have missed the signal."""
+    match result:
+        case WorkerSuspended(why="paused") | TurnOutcome(decision=Decision.SUSPENDED) if control.version:
+            return cast("T", result.model_copy(update={"control": control}))
+        case _:
+            return result
 
 
 async def _until_stopped(run: _Watched, agent: AgentId) -> None:

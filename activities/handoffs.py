@@ -1,14 +1,19 @@
 """`store_handoff` and `describe_children`: no agent ends without a stored handoff."""
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from temporalio import activity
 
 from activities.pulse import pulse, told_to_temporal
 from headway.domain.budget import Amount
-from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, child_id, key_of
-from headway.domain.work import DescribeChildren, StoredHandoff, StoreHandoff
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, child_id, key_below
+from headway.domain.turn import ChildKind, Spawned
+from headway.domain.work import DescribeChildren, FoundClosed, Orphan, StoredHandoff, StoreHandoff
+
+ORPHANS_AT_ONCE = 200
+"""Agents below one closed planner that one audit hands over, so that its result stays small."""
 
 
 class HandoffStore(Protocol):
@@ -16,8 +21,12 @@ class HandoffStore(Protocol):
 
     async def store(self, order: StoreHandoff) -> StoredHandoff: ...
 
-    async def spent(self, agent: AgentId) -> Amount:
-        """What an agent and everything below it used up, by their logs."""
+    async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+        """What an agent and everything below it used up, by their logs; without `apart` and what is below those."""
+        ...
+
+    async def children(self, planner: AgentId) -> Sequence[Spawned]:
+        """Every child that a planner's log asks for."""
         ...
 
 
@@ -26,6 +35,10 @@ class Service(Protocol):
 
     async def closed_as(self, agent: AgentId) -> str | None:
         """How a workflow ended, in Temporal's words; None while it runs. `unknown` when the service has no record."""
+        ...
+
+    async def held(self, agent: AgentId) -> Amount | None:
+        """All that an open agent was granted; None when nothing answers for it now."""
         ...
 
     async def attributes(self) -> tuple[str, ...]:
@@ -49,9 +62,12 @@ class Handoffs:
 
     @activity.defn
     @told_to_temporal
-    async def describe_children(self, order: DescribeChildren) -> list[HandoffNotice]:
-        """Find the children that are closed without having told: a terminate in the Web UI signals nobody."""
-        closed: list[HandoffNotice] = []
+    async def describe_children(self, order: DescribeChildren) -> list[FoundClosed]:
+        """Find the children that are closed without having told, and what works on below them.
+
+        A terminate in the Web UI signals nothing, and ends nothing else.
+        """
+        closed: list[FoundClosed] = []
         async with pulse() as beat:
             for role, keys in (("worker", order.tasks), ("planner", order.planners)):
                 for key in keys:
@@ -60,11 +76,13 @@ class Handoffs:
                     closed += [notice] if notice else []
         return closed
 
-    async def _closed(self, order: DescribeChildren, key: ChildKey, *, planner: bool) -> HandoffNotice | None:
+    async def _closed(self, order: DescribeChildren, key: ChildKey, *, planner: bool) -> FoundClosed | None:
         agent = child_id(order.me, key)
         how = await self._service.closed_as(agent)
         if how is None:
             return None
+        orphans = await self._orphans(order, agent) if planner else []
+        below = f"; {len(orphans)} agents below it work on" if orphans else ""
         stored = await self._store.store(
             StoreHandoff(
                 context=order.context,
@@ -72,10 +90,34 @@ class Handoffs:
                 title="",
                 role="planner" if planner else "worker",
                 status=HandoffStatus.FAILED,
-                why=f"its workflow was found {how} without a handoff",
-                whole=planner,
+                why=f"its workflow was found {how} without a handoff{below}",
             )
         )
-        # A planner that was closed told nobody of what its own children used up.
-        spent = await self._store.spent(agent) if planner else stored.spent
-        return HandoffNotice(child=key_of(agent), status=stored.status, seq=stored.ref.seq, spent=spent)
+        found = FoundClosed(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
+        if not planner:
+            return found
+        told = [*(orphan.key for orphan in orphans), *(known for known in order.known if known.startswith(f"{key}/"))]
+        # A planner that was closed told nothing of what its own children used up. What works on tells it at its end.
+        spent = await self._store.spent(agent, [child_id(order.me, path) for path in told])
+        part, more = tuple(orphans[:ORPHANS_AT_ONCE]), len(orphans) > ORPHANS_AT_ONCE
+        return found.model_copy(update={"spent": spent, "orphans": part, "more": more})
+
+    async def _orphans(self, order: DescribeChildren, planner: AgentId) -> list[Orphan]:
+        """The nearest open agents below a closed planner that are not known yet."""
+        found: list[Orphan] = []
+        for spawned in await self._store.children(planner):
+            agent = child_id(planner, spawned.key)
+            path = key_below(order.me, agent)
+            if path in order.known:
+                continue
+            if await self._service.closed_as(agent) is None:
+                held = await self._service.held(agent)
+                held = await self._store.spent(agent) if held is None else held
+                found.append(Orphan(key=path, kind=spawned.kind, title=spawned.title, held=_priced(held)))
+            elif spawned.kind is ChildKind.PLANNER:
+                found += await self._orphans(order, agent)
+        return found
+
+
+def _priced(held: Amount) -> Amount:
+    return held.model_copy(update={"unpriced": 0})

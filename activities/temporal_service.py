@@ -11,6 +11,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from headway.domain.budget import Amount
 from headway.domain.control import Control
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, RunName
@@ -62,6 +63,15 @@ class TemporalService:
         except RPCError:
             return False  # told again in two seconds
         return True
+
+    async def held(self, agent: AgentId) -> Amount | None:
+        """All that an open agent was granted, by query; None when no worker process answers it now."""
+        try:
+            handle = self._client.get_workflow_handle(agent)
+            found: Amount = await handle.query("held", result_type=Amount, rpc_timeout=QUERY_WITHIN)
+        except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return None
+        return found
 
     async def attributes(self) -> tuple[str, ...]:
         """The names of the custom search attributes; none where the service does not tell."""

@@ -1,6 +1,7 @@
 """Agents that do nothing, behind our real activities: what is left is the durable core."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from temporalio.client import Client
@@ -125,7 +126,10 @@ class IdleStore:
     async def store(self, order: StoreHandoff) -> StoredHandoff:
         return StoredHandoff(ref=Ref(log=order.me, seq=0), status=order.status, summary="", spent=Amount())
 
-    async def spent(self, agent: AgentId) -> Amount:
+    async def children(self, planner: AgentId) -> tuple[Spawned, ...]:
+        return ()
+
+    async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
         return Amount()
 
 

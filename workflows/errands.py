@@ -1,17 +1,18 @@
 """A planner's errands between turns: what its books say is due towards its children and its parent."""
 
 import asyncio
+from collections.abc import Callable
 
 from temporalio import workflow
 
 from activities.handoffs import Handoffs
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import ChildKey, child_id, parent_of
+from headway.domain.ids import ChildKey, child_id, key_below
 from headway.domain.planning import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
 from headway.domain.turn import ChildKind
-from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff
+from headway.domain.work import Ask, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
 from workflows import effects, here, messages, options
 from workflows.children import start_child
 from workflows.effects import Failed
@@ -27,7 +28,7 @@ class Errands:
         stirred: Something came in that may make an errand due.
         doing: What the planner is at, for whoever looks at the tree.
         below: Digests of sub-planners.
-        parent_gone: The parent was found closed: nobody will take the handoff.
+        all_gone: Everything above was found closed, the run included: nothing takes the handoff.
         asked_with: What the parent was told last, since it answered.
         thinking: A turn is at work, with what is free.
         troubles: What failed for good and is tried again, in words, by what it is about.
@@ -40,7 +41,7 @@ class Errands:
         self.stirred = False
         self.doing = "starts"
         self.below: dict[ChildKey, TreeNode] = {}
-        self.parent_gone = False
+        self.all_gone = False
         self.asked_with: Ask | None = None
         self.thinking = False
         self.troubles: dict[str, str] = {}
@@ -71,6 +72,7 @@ class Errands:
             await self._ask_parent(gave_back=gave_back)
             await self.tell_digest()
             if any(adopted):
+                await self._inform(tuple(key for key, there in zip(starts, adopted, strict=True) if there))
                 await self.audit()
             if not self.stirred:
                 return
@@ -80,9 +82,15 @@ class Errands:
         if control.version == self.state.control_told:
             return
         self.state.control_told = control.version
-        started = [key for key, child in self.state.books.children.items() if child.lent is not None]
-        ids = [child_id(self.state.me, key) for key in started]
-        await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
+        # One that a lost past asked for may be at work before this one starts it.
+        children = self.state.books.children.items()
+        await self._inform(tuple(key for key, child in children if child.lent is not None or child.recovered))
+
+    async def _inform(self, keys: tuple[ChildKey, ...]) -> None:
+        """Tell children what their user orders; one that was started before, or by another planner, may not know it."""
+        control, ids = self.state.control, [child_id(self.state.me, key) for key in keys]
+        if control.version:
+            await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
 
     async def _ask_parent(self, *, gave_back: bool) -> None:
         state, before = self.state, self.asked_with
@@ -93,7 +101,7 @@ class Errands:
         if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
             return
         self.asked_with = ask
-        await self._tell_parent(messages.ASK, ask)
+        await self._tell_above(messages.ASK, lambda key: ask.model_copy(update={"child": key}))
 
     def _to_drop(self) -> tuple[ChildKey, ...]:
         if here.now() < self.drop_at:
@@ -129,23 +137,35 @@ class Errands:
         """Look for children, and a parent, that closed without a word."""
         self.state.last_heard = here.now()
         self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
-        await self.tell_digest(due=True)  # that it cannot be told is how a closed parent is noticed
+        await self.tell_digest(due=True)  # that it cannot be told is how a closed run is noticed
         started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]
         for at in range(0, len(started), AUDITED_AT_ONCE):
             part = started[at : at + AUDITED_AT_ONCE]
+            planners = tuple(key for key, child in part if child.kind is ChildKind.PLANNER)
             order = DescribeChildren(
                 context=self.state.context,
                 me=self.state.me,
                 tasks=tuple(key for key, child in part if child.kind is ChildKind.TASK),
-                planners=tuple(key for key, child in part if child.kind is ChildKind.PLANNER),
+                planners=planners,
+                known=self.state.books.known_below(planners),
             )
             found = await effects.attempt(Handoffs.describe_children, order, self._housekeeping("audit"))
             if isinstance(found, Failed):
                 self.trouble("the audit", found.why)
                 return
             self.trouble("the audit")
-            for notice in found:
-                self.state.take_handoff(notice, here.now())
+            for closed in found:
+                await self._take_closed(closed, order.known)
+
+    async def _take_closed(self, closed: FoundClosed, known: tuple[ChildKey, ...]) -> None:
+        adopted = self.state.take_closed(closed, known, here.now())
+        if adopted is None or closed.more:
+            self.audit_soon()
+        await self._inform(adopted or ())
+
+    def audit_soon(self) -> None:
+        """Have the next audit come at once: an agent spoke whose planner may be closed, or the last one saw a part."""
+        self.state.last_heard = min(self.state.last_heard, here.now() - self.state.context.audit_s)
 
     async def cancel_children(self) -> None:
         """Ask all that were started to cancel; what never started is dropped with its handoff."""
@@ -183,7 +203,9 @@ class Errands:
         node = within(self.node)
         if due or ((node.children or self.told_digest is None) and node != self.told_digest):
             self.told_digest, self.told_digest_at = node, here.now()
-            await self._tell_parent(messages.DIGEST, node)
+            await self._tell_above(messages.DIGEST, lambda key: node.model_copy(update={"key": key}))
 
-    async def _tell_parent(self, signal: str, message: Ask | TreeNode) -> None:
-        self.parent_gone = self.parent_gone or not await messages.tell(parent_of(self.state.me), signal, message)
+    async def _tell_above(self, signal: str, message: Callable[[ChildKey], Ask | TreeNode]) -> None:
+        me = self.state.me
+        told = await messages.tell_above(me, signal, lambda above: message(key_below(above, me)))
+        self.all_gone = self.all_gone or not told

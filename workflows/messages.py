@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, all_above
 
 T = TypeVar("T")
 
@@ -24,6 +24,18 @@ HANDOFF, ASK, GRANT, DIGEST, CONTROL = "handoff", "ask", "grant", "digest", "con
 async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:
     """Signal a workflow. False only when it is closed; any other failure is tried again until it succeeds."""
     return await _until_sent(agent, lambda: workflow.get_external_workflow_handle(agent).signal(signal, message))
+
+
+async def tell_above(me: AgentId, signal: str, message: Callable[[AgentId], BaseModel]) -> bool:
+    """Signal the nearest workflow above `me` that is open: its planner, where that is closed the one above, its run.
+
+    `message` makes what that workflow is told; a child's key is another one under each of them. False when all are
+    closed, the run included: no agent below it has anything to work for then.
+    """
+    for above in all_above(me):
+        if await tell(above, signal, message(above)):
+            return True
+    return False
 
 
 async def cancel(agent: AgentId) -> bool:

@@ -27,6 +27,7 @@ RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=time
 PUBLISH_EVERY = timedelta(minutes=5)
 DIGEST_EVERY = timedelta(seconds=30)
 HELD_AGAIN = timedelta(seconds=2)
+HELD_AGAIN_AT_MOST_S = 60.0
 ASK_AGAIN_AT_MOST_S = 3600
 CANCEL_AGAIN = timedelta(seconds=4)
 CANCEL_WAITS = timedelta(seconds=60)
@@ -62,6 +63,11 @@ def caller(state: RunState) -> Caller:
 def asked_again_after(seconds: int) -> int:
     """How long until a question without an answer is repeated the next time: twice as long, up to an hour."""
     return max(seconds, min(2 * seconds, ASK_AGAIN_AT_MOST_S))
+
+
+def held_again_after(seconds: float) -> float:
+    """How long until an agent that is held for a reason unknown here is asked again the next time: up to a minute."""
+    return min(2 * seconds, HELD_AGAIN_AT_MOST_S)
 
 
 def housekeeping(caller: Caller, summary: str) -> ActivityOptions:

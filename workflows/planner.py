@@ -12,11 +12,12 @@ from temporalio import workflow
 
 from activities.planning import Planning
 from activities.repository import Checks
+from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.control import Control
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import child_id, key_of, parent_of
+from headway.domain.ids import ChildKey, child_id, is_adopted, key_below
 from headway.domain.planning import Ending, PlannerState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
@@ -35,6 +36,7 @@ class Planner:
         self.state = state
         self.caller = options.Caller(planner=state.me, heartbeat_s=state.context.heartbeat_s)
         self.errands = Errands(state, self.caller)
+        self.blind_s = options.HELD_AGAIN.total_seconds()
 
     @workflow.run
     async def run(self, state: PlannerState) -> StoredHandoff:
@@ -57,6 +59,7 @@ class Planner:
     def handoff(self, notice: HandoffNotice) -> None:
         """A child's handoff is stored."""
         self.state.signals += 1
+        self._hear(notice.child)
         before = self.state.wake_at(here.now())
         if self.state.take_handoff(notice, here.now()):
             waits = self.state.books.anything_waits or self.state.need
@@ -66,6 +69,7 @@ class Planner:
     def ask(self, ask: Ask) -> None:
         """A child's slice is used up."""
         self.state.signals += 1
+        self._hear(ask.child)
         self.state.books.take_ask(ask)
         self.errands.stirred = True
 
@@ -81,6 +85,7 @@ class Planner:
     def digest(self, node: TreeNode) -> None:
         """What is below a sub-planner, for the tree."""
         self.state.signals += 1
+        self._hear(node.key)
         self.errands.below[node.key] = node
 
     @workflow.signal
@@ -102,6 +107,11 @@ class Planner:
         }
 
     @workflow.query
+    def held(self) -> Amount:
+        """All that the planner was granted: whoever adopts it lends it that."""
+        return self.state.books.purse.granted
+
+    @workflow.query
     def tree(self) -> TreeNode:
         """The planner and what is below it, as far as digests told."""
         return self.errands.node
@@ -113,9 +123,9 @@ class Planner:
         while True:
             await self.errands.run()
             messages.heed_cancel()
-            if self.errands.parent_gone:
-                # Nobody will take the handoff, or ask for anything: what is below must not work on for nobody.
-                return await self._cancel_all("the planner above it is closed")
+            if self.errands.all_gone:
+                # Nothing takes the handoff or asks for anything: what is below must not work on for a closed run.
+                return await self._cancel_all("the run is closed")
             closed = self.state.closing is not None
             self.state.tick(here.now())
             if self.state.closing is not None and not closed:
@@ -147,9 +157,15 @@ class Planner:
             return
         for key in self.state.take_turn(order, outcome, here.now()):
             await messages.cancel(child_id(self.state.me, key))
-        if outcome.decision is Decision.SUSPENDED and not outcome.until:
-            # The activity heard of a pause before the signal is here; asked again at once it would only say so again.
-            await self._until(lambda: self.state.held or self.errands.stirred, options.HELD_AGAIN.total_seconds())
+        if outcome.decision is not Decision.SUSPENDED or outcome.until:
+            self.blind_s = options.HELD_AGAIN.total_seconds()
+            return
+        if outcome.control is not None and outcome.control.version > self.state.control.version:
+            self.state.take_control(outcome.control)  # the signal may never come; those below hear of it as well
+            return
+        # It was held, and is not any more as far as is known: asked again at once it would only say so again.
+        await self._until(lambda: self.state.held or self.errands.stirred, self.blind_s)
+        self.blind_s = options.held_again_after(self.blind_s)
 
     async def _final(self) -> Final | None:
         """What speaks against `finish(done)`. Kept until the turn is taken: a parked turn is asked for many times."""
@@ -250,13 +266,14 @@ class Planner:
         self.state.books.purse.own = own.most(stored.spent)  # a turn that never came back is paid
         self._show(stored.status)
         await self.errands.tell_digest(due=True)
-        notice = HandoffNotice(
-            child=key_of(self.state.me),
-            status=stored.status,
-            seq=stored.ref.seq,
-            spent=self.state.books.purse.spent,
+        me, spent = self.state.me, self.state.books.purse.spent
+        await messages.tell_above(
+            me,
+            messages.HANDOFF,
+            lambda above: HandoffNotice(
+                child=key_below(above, me), status=stored.status, seq=stored.ref.seq, spent=spent
+            ),
         )
-        await messages.tell(parent_of(self.state.me), messages.HANDOFF, notice)
         return stored
 
     async def _check(self) -> CheckVerdict | None:
@@ -269,6 +286,12 @@ class Planner:
         if isinstance(verdict, Failed):
             return CheckVerdict.could_not_run(self.state.pinned or context.base, verdict.why, here.now())
         return verdict
+
+    def _hear(self, key: ChildKey) -> None:
+        """An agent below speaks. One whose planner is closed is adopted at the audit that finds that one closed."""
+        if is_adopted(key) and key not in self.state.books.children:
+            self.errands.audit_soon()
+            self.errands.stirred = True
 
     # What is shown
 

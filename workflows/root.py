@@ -1,4 +1,7 @@
-"""The root planner as its run deals with it: started, told, lent to, looked for, cancelled."""
+"""The root planner as its run deals with it: started, told, lent to, looked for, cancelled.
+
+So are agents that the run adopted, because a root planner closed above them.
+"""
 
 from temporalio import workflow
 
@@ -13,7 +16,8 @@ from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
 from headway.domain.run import Note, WriteAmendment
 from headway.domain.running import RunState
-from headway.domain.work import DescribeChildren
+from headway.domain.turn import ChildKind
+from headway.domain.work import DescribeChildren, Grant
 from workflows import effects, here, messages, options
 from workflows.children import start_planner
 from workflows.effects import Failed
@@ -85,23 +89,35 @@ class Root:
             self.state.told = control.version
             for key in list(books.children):
                 await messages.tell(here.child(key), messages.CONTROL, control)
-        grant = self.state.lend_more(here.now())
-        if grant is not None:
-            for key in list(books.children):
-                await messages.tell(here.child(key), messages.GRANT, grant)
+        grant, root = self.state.lend_more(here.now()), self.state.root_key
+        if grant is not None and root is not None:
+            await messages.tell(here.child(root), messages.GRANT, grant)
+        for answer in self.state.lend_to_adopted(here.now()):
+            told = Grant(total=answer.total, final=answer.final, cut=answer.cut)
+            await messages.tell(here.child(answer.child), messages.GRANT, told)
 
     async def audit(self, *, due: bool = False) -> None:
-        """Look whether it closed without a word."""
+        """Look whether it, or an agent that the run adopted, closed without a word."""
         books = self.state.books
-        early = not due and here.now() < self.state.last_heard + self.state.context.audit_s
-        if books is None or not books.children or early:
+        if books is None or not books.children or (not due and here.now() < self.state.audit_at):
             return
-        self.state.last_heard = here.now()
-        order = DescribeChildren(context=self.state.context, me=here.me(), planners=tuple(books.children))
+        self.state.last_heard = self.state.audited_at = here.now()
+        planners = tuple(key for key, child in books.children.items() if child.kind is ChildKind.PLANNER)
+        order = DescribeChildren(
+            context=self.state.context,
+            me=here.me(),
+            tasks=tuple(key for key, child in books.children.items() if child.kind is ChildKind.TASK),
+            planners=planners,
+            known=books.known_below(planners),
+        )
         found = await effects.attempt(Handoffs.describe_children, order, self._housekeeping("audit"))
         self.state.trouble("the audit", found.why if isinstance(found, Failed) else "")
-        for notice in () if isinstance(found, Failed) else found:
-            self.state.take_handoff(notice)
+        for closed in () if isinstance(found, Failed) else found:
+            adopted = self.state.take_closed(closed, order.known)
+            if adopted is None or closed.more:
+                self.state.audited_at = 0.0  # the rest, or what counts, is found by the next audit
+            for key in adopted or ():
+                await messages.tell(here.child(key), messages.CONTROL, self.state.book.control)
 
     async def cancel(self) -> None:
         """Cancel it, and wait for its handoff for as long as it may wait for those below."""
@@ -114,11 +130,11 @@ class Root:
         # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
         # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
         until = here.now() + (self.state.context.depth + 1) * options.CANCEL_WAITS.total_seconds()
-        while self.state.root is None and books.children and here.now() < until:
+        while books.children and here.now() < until:
             for key in list(books.children):
                 await messages.cancel(here.child(key))
             try:
-                await workflow.wait_condition(lambda: self.state.root is not None, timeout=options.CANCEL_AGAIN)
+                await workflow.wait_condition(lambda: not books.children, timeout=options.CANCEL_AGAIN)
             except TimeoutError:
                 await self.audit(due=True)
 

@@ -12,9 +12,10 @@ from headway.domain.control import Amend, Control, Pause, Resume, SetLimits
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import Incarnation, RunName, run_name_problem
+from headway.domain.ids import ChildKey, Incarnation, RunName, is_adopted, run_name_problem
 from headway.domain.parking import Parking
 from headway.domain.run import PreparedRun, PrepareRun, RunReport
+from headway.domain.run_status import status
 from headway.domain.running import Order, RunState
 from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
@@ -57,13 +58,16 @@ class Run:
     def handoff(self, notice: HandoffNotice) -> None:
         """The root planner's handoff is stored."""
         self.state.signals += 1
+        self._hear(notice.child)
         self.state.take_handoff(notice)
+        self.stirred = True
 
     @workflow.signal
     def ask(self, ask: Ask) -> None:
         """The root planner used up what the run may use."""
         self.state.signals += 1
-        if self.state.books is not None:
+        self._hear(ask.child)
+        if self.state.books is not None and self.state.is_ours(ask.child):
             self.state.hear_of(ask.child)
             self.state.books.take_ask(ask)
         self.stirred = True
@@ -72,8 +76,10 @@ class Run:
     def digest(self, node: TreeNode) -> None:
         """What is below the root planner, for the tree."""
         self.state.signals += 1
-        self.state.tree, self.state.last_heard = node, here.now()
-        self.state.hear_of(node.key)
+        self._hear(node.key)
+        if self.state.is_ours(node.key) and not is_adopted(node.key):
+            self.state.tree, self.state.last_heard = node, here.now()
+            self.state.hear_of(node.key)
 
     @workflow.update
     def pause(self, order: Pause) -> str:
@@ -155,12 +161,18 @@ class Run:
     @workflow.query
     def status(self) -> dict[str, object]:
         """How the run stands."""
-        return self.state.status()
+        return status(self.state)
 
     @workflow.query
     def tree(self) -> TreeNode | None:
         """The tree of agents, as far as digests told."""
         return self.state.tree
+
+    def _hear(self, key: ChildKey) -> None:
+        """An agent below speaks. One that the run does not know has a closed root planner: it is looked up at once."""
+        if is_adopted(key) and self.state.books is not None and key not in self.state.books.children:
+            self.state.last_heard = min(self.state.last_heard, here.now() - self.state.context.audit_s)
+            self.stirred = True
 
     def _accepts(self, order: Order) -> bool:
         """Whether a signalled order passes the validator of the update of the same name."""
@@ -230,21 +242,24 @@ class Run:
         return prepared
 
     async def _wait_for_root(self) -> HandoffNotice:
-        """Until there is a handoff that counts. A failed root parks the run: its user decides, within three days."""
+        """Until there is a handoff that counts, and nothing works on below a closed planner.
+
+        A failed root parks the run: its user decides, within three days.
+        """
         while True:
             await self._errands()
             messages.heed_cancel()
             root = self.state.root
             if self.state.asked:
                 continue  # came while the others were carried out; who asked waits for the answer
-            if root is not None and root.status is not HandoffStatus.FAILED:
-                return root
-            if root is not None and self.state.phase != "needs_attention":
+            ended = self.state.ended(here.now())
+            if ended is not None:
+                return ended
+            failed = root is not None and root.status is HandoffStatus.FAILED
+            if failed and self.state.phase != "needs_attention":
                 self.state.park(here.now())
                 await self._publish()
                 continue  # its user may have let it go on meanwhile
-            if root is not None and here.now() >= self.state.overdue:
-                return root
             suggested = workflow.info().is_continue_as_new_suggested()
             if self.state.continue_due(suggested=suggested) and not self.stirred:
                 self._continue()
@@ -253,10 +268,10 @@ class Run:
 
     async def _sleep(self) -> None:
         before, publish_at = self.state.root, self.state.published_at + options.PUBLISH_EVERY.total_seconds()
-        due = min(publish_at, self.state.last_heard + self.state.context.audit_s)
-        if self.state.phase == "needs_attention":
+        due = min(publish_at, self.state.audit_at)
+        if self.state.phase == "needs_attention" and not self.state.adopted:
             due = self.state.overdue
-        if self.state.phase == "hold":
+        if self.state.phase in {"hold", "needs_attention"} and here.now() < self.state.overdue:
             due = min(due, self.state.overdue)
         try:
             await workflow.wait_condition(

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
+from pydantic import BaseModel
 from temporalio import workflow
 
 from activities.handoffs import Handoffs
@@ -11,7 +14,7 @@ from activities.work import Work, WorkEnds
 from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import key_of, parent_of
+from headway.domain.ids import ChildKey, key_below
 from headway.domain.parking import clock_words
 from headway.domain.slice import Slice
 from headway.domain.work import (
@@ -43,6 +46,7 @@ class Task:
         self.attempt = 1
         self.control_record = order.control
         self.parked_until = 0.0
+        self.blind_s = options.HELD_AGAIN.total_seconds()
         self.caller = options.caller_of(order.me, order.context.heartbeat_s)
 
     @workflow.run
@@ -68,8 +72,12 @@ class Task:
     @workflow.signal
     def control(self, control: Control) -> None:
         """What the user holds back."""
-        if control.version > self.control_record.version:
-            self.control_record = control
+        self._learn(control)
+
+    @workflow.query
+    def held(self) -> Amount:
+        """All that the task was granted: whoever adopts it lends it that."""
+        return self.slice.total
 
     @workflow.query
     def status(self) -> dict[str, object]:
@@ -93,6 +101,7 @@ class Task:
                 options.working(self.caller, self.order.title, self.order.priority),
             )
             messages.heed_cancel()
+            news = isinstance(outcome, WorkerSuspended) and self._learn(outcome.control)
             match outcome:
                 case Failed():
                     return await messages.to_the_end(self._end(HandoffStatus.FAILED, outcome.why))
@@ -106,13 +115,21 @@ class Task:
                     await self._ask(outcome)
                 case WorkerSuspended(why="parked"):
                     await self._parked(outcome.until)
-                case WorkerSuspended() if self.control_record.hold_on(self.order.me) is None:
-                    # The activity heard of a pause before the signal is here.
-                    await workflow.sleep(options.HELD_AGAIN)
+                case WorkerSuspended() if news or self.control_record.hold_on(self.order.me) is not None:
+                    self.blind_s = options.HELD_AGAIN.total_seconds()
+                case WorkerSuspended():
+                    # It was held, and is not as far as is known here: asked at once it would only say so again.
+                    await self._until_other_control(self.blind_s)
+                    self.blind_s = options.held_again_after(self.blind_s)
                     if self.slice.give_back(outcome.spent, self.control_record.recall):
                         await self._ask(outcome)
-                case WorkerSuspended():
-                    continue
+
+    def _learn(self, control: Control | None) -> bool:
+        """Take over the record, from whoever tells it. True when it is news."""
+        if control is None or control.version <= self.control_record.version:
+            return False
+        self.control_record = control
+        return True
 
     async def _may_work(self) -> bool:
         """Wait while the task is held. False when the run's hours end before it is let go."""
@@ -167,7 +184,7 @@ class Task:
             held = self.slice.model_copy()
             # Asked again now and then: an ask may have found its parent in the middle of a reset. Ever more seldom:
             # hundreds of tasks may wait for days until their user raises a limit.
-            if not await messages.tell(parent_of(self.order.me), messages.ASK, held.ask(key_of(self.order.me), need)):
+            if not await self._tell_above(messages.ASK, partial(held.ask, need=need)):
                 self.slice.final = True
             messages.heed_cancel()
             await self._until_told(held, outcome, again)
@@ -219,6 +236,10 @@ class Task:
         workflow.set_current_details(what)
 
     async def _deliver(self, done: WorkerDone) -> None:
-        notice = HandoffNotice(child=key_of(self.order.me), status=done.status, seq=done.ref.seq, spent=done.spent)
-        # A parent that is closed needs no handoff: it is stored, and whoever reads the run finds it there.
-        await messages.tell(parent_of(self.order.me), messages.HANDOFF, notice)
+        notice = partial(HandoffNotice, status=done.status, seq=done.ref.seq, spent=done.spent)
+        # A run that is closed needs no handoff: it is stored, and whoever reads the run finds it there.
+        await self._tell_above(messages.HANDOFF, lambda key: notice(child=key))
+
+    async def _tell_above(self, signal: str, message: Callable[[ChildKey], BaseModel]) -> bool:
+        me = self.order.me
+        return await messages.tell_above(me, signal, lambda above: message(key_below(above, me)))

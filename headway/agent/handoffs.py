@@ -1,7 +1,8 @@
 """Storing handoffs: every agent ends with one, in its own log, synced before anybody is told of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+from headway.agent.children import asked_in
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, work_facts
 from headway.agent.threads import in_thread
@@ -11,6 +12,7 @@ from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, RunName, run_of
 from headway.domain.refs import Ref
+from headway.domain.turn import Spawned
 from headway.domain.work import StoredHandoff, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.snapshot import newest
@@ -36,13 +38,19 @@ class HandoffDesk:
         """
         return await in_thread(self._store_now, order)
 
-    async def spent(self, agent: AgentId) -> Amount:
-        """What an agent and everything below it used up, by their logs: a planner that was closed cannot tell."""
-        return await in_thread(self._spent, agent)
+    async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+        """What an agent and everything below it used up, by their logs: a planner that was closed cannot tell.
 
-    def _spent(self, agent: AgentId) -> Amount:
-        family = [each for each in self._store.agents(run_of(agent)) if f"{each}/".startswith(f"{agent}/")]
-        return sum((spent_by(self._store.stream(each), is_task=True) for each in family), Amount())
+        Without `apart` and what is below those.
+        """
+        return await in_thread(spent_below, self._store, agent, apart)
+
+    async def children(self, planner: AgentId) -> tuple[Spawned, ...]:
+        """Every child that a planner's log asks for, also in pasts that a reset abandoned."""
+        return await in_thread(self._children, planner)
+
+    def _children(self, planner: AgentId) -> tuple[Spawned, ...]:
+        return tuple(asked.spawned for asked in asked_in(self._store.stream(planner)).values())
 
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         task = order.me if order.role == "worker" else None
@@ -58,15 +66,8 @@ class HandoffDesk:
             ref=Ref(log=order.me, seq=event.seq),
             status=handoff.report.status,
             summary=cut(handoff.report.summary, SUMMARY_CHARS),
-            spent=spent_by(physical, is_task=order.role == "worker") + self._spent_below(order),
+            spent=spent_by(physical, is_task=order.role == "worker"),
         )
-
-    def _spent_below(self, order: StoreHandoff) -> Amount:
-        spent = Amount()
-        for agent in self._store.agents(order.context.run) if order.whole else ():
-            if agent.startswith(f"{order.me}/"):
-                spent += spent_by(self._store.stream(agent), is_task=True)
-        return spent
 
     def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[Event]) -> Event:
         hub = self._hubs(order.context.run)
@@ -92,6 +93,16 @@ class HandoffDesk:
         """The title as the agent was asked with it; its own log tells, if it has begun."""
         started = [event for event in self._store.read(agent) if event.type == "agent.start"]
         return str(started[-1].data["title"]) if started else agent.rpartition("/")[2]
+
+
+def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+    """What an agent and everything below it used up, by their logs; without `apart` and what is below those."""
+
+    def counts(each: AgentId) -> bool:
+        return f"{each}/".startswith(f"{agent}/") and not any(f"{each}/".startswith(f"{other}/") for other in apart)
+
+    family = [each for each in store.agents(run_of(agent)) if counts(each)]
+    return sum((spent_by(store.stream(each), is_task=True) for each in family), Amount())
 
 
 def spent_by(physical: Iterable[Event], *, is_task: bool) -> Amount:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from headway.domain.budget import MICRO, Bill, Ceiling, Purse
 from headway.domain.planning import PlannerState
 from headway.domain.printable import for_markdown, for_terminal
+from headway.domain.run_status import notes
 from headway.domain.running import RunState
 
 SHOWN = 12
@@ -59,7 +60,7 @@ def run_details(state: RunState) -> str:
         f"**Branch:** {state.branch}, trunk {(state.trunk or prepared.context.base)[:12]}",
         f"**Sandbox:** {prepared.level}",
         _used(state),
-        *(f"**Note:** {for_markdown(note)}" for note in state.notes),
+        *(f"**Note:** {for_markdown(note)}" for note in notes(state)),
     ]
     if prepared.rehearsal:
         parts.insert(0, "**REHEARSAL**: the answers are scripted; no model thinks here.")

@@ -79,6 +79,25 @@ def parent_of(agent: AgentId) -> AgentId:
     return AgentId(agent.rpartition("/")[0])
 
 
+def key_below(above: AgentId, agent: AgentId) -> ChildKey:
+    """The key of an agent under any planner above it, or under its run; `child_id` takes it back.
+
+    It has slashes where the agent was asked for by a planner in between, which is closed.
+    """
+    return ChildKey(agent.removeprefix(f"{above}/"))
+
+
+def all_above(agent: AgentId) -> tuple[AgentId, ...]:
+    """Every workflow above an agent, the nearest first, its run last."""
+    parts = agent.split("/")
+    return tuple(AgentId("/".join(parts[:end])) for end in range(len(parts) - 1, 0, -1))
+
+
+def is_adopted(key: ChildKey) -> bool:
+    """Whether a child's key is that of an agent whose own planner is closed."""
+    return "/" in key
+
+
 def run_of(agent: AgentId) -> RunName:
     """The run that an agent belongs to."""
     return RunName(agent.partition("/")[0])

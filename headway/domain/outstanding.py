@@ -1,14 +1,15 @@
 """A planner's children from the moment they are asked for until their handoff is taken in, and what is lent to them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from headway.domain.budget import Amount, Pair, Purse, least_planner_slice, planner_slice, task_slice
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import ChildKey, place_of
+from headway.domain.ids import AgentId, ChildKey, is_adopted, key_of, place_of
 from headway.domain.turn import ChildKind, Spawned
-from headway.domain.work import Ask
+from headway.domain.work import Ask, Orphan
 
 MAX_OUTSTANDING = 1000
 MAX_FOREIGN = 1000
@@ -142,6 +143,22 @@ class Outstanding(BaseModel):
             granted, need, cut, stuck = self.early.pop(key)
             self.take_ask(Ask(child=key, granted=granted, need=need, cut=cut, stuck=stuck))
 
+    def adopt(self, orphan: Orphan) -> bool:
+        """Take over an agent whose planner is closed, with what it holds. False when it is known already."""
+        if orphan.key in self.children or orphan.key in self.foreign:
+            return False
+        self.children[orphan.key] = Child(kind=orphan.kind, title=orphan.title, seq=0, lent=orphan.held, recovered=True)
+        self.purse.lent += orphan.held
+        if orphan.key in self.early:
+            granted, need, cut, stuck = self.early.pop(orphan.key)
+            self.take_ask(Ask(child=orphan.key, granted=granted, need=need, cut=cut, stuck=stuck))
+        return True
+
+    def known_below(self, planners: Iterable[ChildKey]) -> tuple[ChildKey, ...]:
+        """The agents below these planners that were adopted, or that handed off here in their place."""
+        starts = tuple(f"{key}/" for key in planners)
+        return tuple(key for key in (*self.children, *self.foreign) if key.startswith(starts))
+
     def take(self, notice: HandoffNotice) -> bool:
         """Book a handoff. False when it was taken in before."""
         child = self.children.pop(notice.child, None)
@@ -167,6 +184,8 @@ class Outstanding(BaseModel):
         With a higher `cut` it holds less than it was lent, because it gave back what it does not need.
         """
         key, granted, need, cut, stuck = ask.child, ask.granted, ask.need, ask.cut, ask.stuck
+        if key not in self.children and self._has_lost_its_planner(key):
+            self.adopt(Orphan(key=key, kind=ChildKind.TASK, title=key_of(AgentId(key)), held=granted))
         child = self.children.get(key)
         if child is None:
             if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:
@@ -182,6 +201,11 @@ class Outstanding(BaseModel):
             child.lent, child.told = granted, 2 * cut + waits
         else:
             child.need = Amount()
+
+    def _has_lost_its_planner(self, key: ChildKey) -> bool:
+        """Whether the child that stood above an agent was taken in without it: the agent began at that moment."""
+        top = ChildKey(key.partition("/")[0])
+        return is_adopted(key) and top not in self.children and (self._was_received(top) or top in self.foreign)
 
     def mark_cancelled(self, keys: tuple[ChildKey, ...]) -> tuple[ChildKey, ...]:
         """Note what is to be cancelled; returns the children that are or may be at work and must be told."""
@@ -220,22 +244,23 @@ class Outstanding(BaseModel):
             and (closing or child.cancelled or (stuck and not lendable.covers(self._least_slice(child.kind))))
         )
 
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self, *, but: ChildKey | None = None) -> tuple[Answer, ...]:
         """Lend more to the children that asked, as far as the purse goes; tell who can get nothing ever.
 
         When no more will come from above, a child is refused only once every started child waits and none can be
         served: what the others give back may serve it. One at a time, because the refused one gives back too.
+        `but` is answered by other rules.
         """
         told: list[Answer] = []
         for key, child in self.children.items():
-            if child.need is None or child.lent is None:
+            if child.need is None or child.lent is None or key == but:
                 continue
             more = self._next_slice(child)
             if more is not None and (self.stuck or (self.no_more and child.kind is ChildKind.PLANNER)):
                 more = self._useful_part(more, child)
             if more is None or self.lendable.covers(more):
                 told.append(self._answer(key, child, more))
-        started = [(key, child) for key, child in self.children.items() if child.lent is not None]
+        started = [(key, child) for key, child in self.children.items() if child.lent is not None and key != but]
         if self.no_more and started and all(child.need is not None for _, child in started):
             told.append(self._answer(*started[0], None))
         return tuple(told)

@@ -23,7 +23,7 @@ from headway.domain.turn import (
     PlanTurn,
     TurnOutcome,
 )
-from headway.domain.work import Ask, Grant
+from headway.domain.work import Ask, FoundClosed, Grant
 
 BATCH_SECONDS = 20.0
 """A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
@@ -104,6 +104,20 @@ class PlannerState(BaseModel):
         self.last_heard = now
         self.handled += 1
         return True
+
+    def take_closed(self, found: FoundClosed, known: tuple[ChildKey, ...], now: float) -> tuple[ChildKey, ...] | None:
+        """Book a child that an audit found closed, and adopt what works on below it. Returns the adopted children.
+
+        None when an agent below it told of its end meanwhile: what it used up would count twice. It is audited again.
+        `known` is what the audit was asked with.
+        """
+        ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
+        if self.books.known_below((found.child,)) != ours:
+            return None
+        adopted = tuple(orphan.key for orphan in found.orphans if self.books.adopt(orphan))
+        if not found.more:
+            self.take_handoff(found.notice, now)
+        return adopted
 
     def take_grant(self, grant: Grant) -> None:
         """Book what the parent granted so far."""

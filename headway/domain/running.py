@@ -4,21 +4,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Bill, Ceiling
+from headway.domain.budget import Amount, Pair
 from headway.domain.check import CheckVerdict
 from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Resume, SetLimits, check_target
 from headway.domain.errors import UserError
-from headway.domain.handoff import HandoffNotice
-from headway.domain.ids import AgentId, ChildKey, Oid, key_of, root_planner_id
-from headway.domain.limits import changed, in_words, micro, more_of
-from headway.domain.outstanding import Child, Outstanding, nothing_lent
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
+from headway.domain.limits import changed, in_words, micro
+from headway.domain.outstanding import Answer, Child, Outstanding, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.quiet import Quiet
 from headway.domain.run import PreparedRun, Published, RunContext
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
-from headway.domain.work import Grant
+from headway.domain.work import FoundClosed, Grant
 
 Order = Pause | Resume | SetLimits | Amend
 """Each thing that a run's user can order, by update or by signal."""
@@ -44,6 +44,8 @@ class RunState(BaseModel):
         parkings: How the ways to its models stand, as the worker processes last told.
         quiet: How long nothing was achieved.
         unpublished: The last publication failed before it could say where the trunk stands.
+        adopted_spent: What agents used up that handed off to the run because the root planner is closed.
+        audited_at: When it was last looked up what became of the adopted agents.
         troubles: What failed for good and is tried again, in words, by what it is about; and the last refused signal.
     """
 
@@ -74,6 +76,8 @@ class RunState(BaseModel):
     asked: list[SetLimits | Amend] = []
     unpublished: bool = False
     troubles: dict[str, str] = {}
+    adopted_spent: Pair = Amount()
+    audited_at: float = 0.0
 
     @property
     def context(self) -> RunContext:
@@ -96,7 +100,7 @@ class RunState(BaseModel):
         if self.root is not None and self.books is not None:
             # From now on the failed one is heard no more, or a reset of it could end the run of its successor.
             self.books.foreign = [*self.books.foreign, self.root.child]
-        self.root, self.parked_at = None, 0.0
+        self.root, self.parked_at, self.adopted_spent = None, 0.0, Amount()
         return self._lend_to_root()
 
     def _lend_to_root(self) -> ChildKey:
@@ -114,7 +118,7 @@ class RunState(BaseModel):
         self.books.children[key] = Child(
             kind=ChildKind.PLANNER, title=self.prepared.title, seq=self.prepared.scope.seq, lent=everything
         )
-        self.books.purse.lent = everything
+        self.books.purse.lent += everything
         self.phase, self.told = "running", 0
 
     def park(self, now: float) -> None:
@@ -123,13 +127,45 @@ class RunState(BaseModel):
         if self.root is not None and self.books is not None:
             self.books.foreign = [key for key in self.books.foreign if key != self.root.child]
 
+    @property
+    def audit_at(self) -> float:
+        """When it is looked up next whether children are closed that did not tell."""
+        quiet_since = min(self.last_heard, self.audited_at) if self.adopted else self.last_heard
+        return quiet_since + self.context.audit_s
+
     def hear_of(self, key: ChildKey) -> None:
         """A root planner speaks. If its failure parked the run, it was reset: outstanding again, with its totals."""
         if self.phase != "needs_attention" or self.root is None or self.root.child != key or self.books is None:
             return
-        self.books.purse.below -= self.root.spent
+        self._take_back(key)
         self.root, self.parked_at = None, 0.0
         self._lend(key)
+
+    def _take_back(self, key: ChildKey) -> None:
+        """A root planner that was closed speaks again: what was adopted below it, and its totals, are its own again."""
+        assert self.books is not None
+        for other in [other for other in self.books.children if other.startswith(f"{key}/")]:
+            self.books.purse.lent -= self.books.children.pop(other).lent or Amount()
+        self.books.purse.below -= (self.root.spent if self.root else Amount()) + self.adopted_spent
+        self.adopted_spent = Amount()
+
+    def is_ours(self, key: ChildKey) -> bool:
+        """Whether a key is that of a root planner of this run, or of an agent below one: names are used again."""
+        if self.prepared is None:
+            return False
+        context, top = self.prepared.context, key.partition("/")[0]
+        attempts = range(1, self.root_attempt + 1)
+        return any(top == key_of(root_planner_id(context.run, context.incarnation, each)) for each in attempts)
+
+    @property
+    def root_key(self) -> ChildKey | None:
+        """The key of the root planner, while one is open."""
+        return next((key for key in self.books.children if not is_adopted(key)), None) if self.books else None
+
+    @property
+    def adopted(self) -> tuple[ChildKey, ...]:
+        """Agents that work on although their own planners, a root planner among them, are closed."""
+        return tuple(key for key in self.books.children if is_adopted(key)) if self.books else ()
 
     @property
     def overdue(self) -> float:
@@ -141,9 +177,10 @@ class RunState(BaseModel):
 
     def lend_more(self, now: float) -> Grant | None:
         """What the root planner is to be told of its grant. At the run's limit nothing is: the run holds, and waits."""
-        if self.books is None or not self.books.children:
+        key = self.root_key
+        if self.books is None or key is None:
             return None
-        child = next(iter(self.books.children.values()))
+        child = self.books.children[key]
         # While more is out than a lowered limit allows, nothing is lent: it would end the giving back.
         settled = self.books.purse.balance.covers(Amount())
         free, final = self.books.purse.free if settled else Amount(), False
@@ -158,9 +195,30 @@ class RunState(BaseModel):
         self.books.purse.lent += free
         return Grant(total=child.lent, final=final, cut=child.cut)
 
+    def lend_to_adopted(self, now: float) -> tuple[Answer, ...]:
+        """What agents are told that asked the run because their planners are closed.
+
+        An open root planner holds all that the run may use, so they wait for its handoff. Afterwards, or when the
+        user let the time to act pass, they get what is left, and hear that no more will come.
+        """
+        if self.books is None or not self.adopted:
+            return ()
+        self.books.no_more = self.books.no_more or self.gives_out_at(now)
+        return self.books.answers(but=self.root_key)
+
     def _end_hold(self) -> None:
         if self.phase == "hold":
             self.phase, self.parked_at = "running", 0.0
+
+    def gives_out_at(self, now: float) -> bool:
+        """Whether the run ends as soon as nothing works for it any more."""
+        if self.root is None:
+            return False
+        return self.root.status is not HandoffStatus.FAILED or (self.phase == "needs_attention" and now >= self.overdue)
+
+    def ended(self, now: float) -> HandoffNotice | None:
+        """The root planner's handoff, once it counts and nothing that was adopted is at work."""
+        return self.root if self.gives_out_at(now) and self.books is not None and not self.books.children else None
 
     def check(self, order: Order, run: str) -> None:
         """Refuse what cannot be done, before anything of it counts; the same for updates and signals.
@@ -170,7 +228,7 @@ class RunState(BaseModel):
         """
         if isinstance(order, Pause | Resume):
             return check_target(order.target, run)
-        if self.root is not None and self.phase != "needs_attention":
+        if self.root is not None and self.phase != "needs_attention" and not self.adopted:
             raise UserError("The run is finishing; its limits and instructions can no longer be changed.")
         if isinstance(order, SetLimits):
             changed(order, self.granted or Amount(), self.prepared)
@@ -237,13 +295,26 @@ class RunState(BaseModel):
 
     def take_handoff(self, notice: HandoffNotice) -> None:
         """The root planner handed up; the first word counts, unless the run was parked for its failure."""
-        if self.books is None:
+        if self.books is None or not self.is_ours(notice.child):
             return
-        before = self.root
+        if is_adopted(notice.child):
+            self.adopted_spent += notice.spent if self.books.take(notice) else Amount()
+            return
         if self.books.take(notice):
-            if before is not None:
-                self.books.purse.below -= before.spent  # the same planner, after a reset: its totals hold these
+            if self.root is not None:
+                self._take_back(notice.child)  # the same planner, after a reset: its totals hold these
             self.root = notice
+
+    def take_closed(self, found: FoundClosed, known: tuple[ChildKey, ...]) -> tuple[ChildKey, ...] | None:
+        """Book a child that an audit found closed, and adopt what works on below it; as `PlannerState.take_closed`."""
+        assert self.books is not None
+        ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
+        if self.books.known_below((found.child,)) != ours:
+            return None
+        adopted = tuple(orphan.key for orphan in found.orphans if self.books.adopt(orphan))
+        if not found.more:
+            self.take_handoff(found.notice)
+        return adopted
 
     def take_publication(self, published: Published, now: float) -> None:
         """Book where the trunk stands and whether the user's repository has it."""
@@ -296,41 +367,3 @@ class RunState(BaseModel):
     def stalled(self) -> bool:
         """Whether nothing is achieved although agents could work."""
         return self._active and self.quiet.stalled
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the run should know."""
-        own = tuple(filter(None, (self.publish_problem, self.publish_told, *self.troubles.values())))
-        if self.phase == "needs_attention":
-            own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
-        own += tuple(parking.words for parking in self.parkings if parking.parked)
-        own += (self.quiet.words,) if self.stalled else ()
-        if self.phase == "hold" and self.books is not None and self.prepared is not None:
-            need = next(iter(self.books.children.values())).need or Amount()
-            raises = more_of(self.prepared.context.run, need, self.books.purse.granted)
-            own += (f"the run holds, because its limit is reached; `{raises}` lets it go on",)
-        return (self.prepared.notes if self.prepared else ()) + own
-
-    def status(self) -> dict[str, object]:
-        """The answer of the query `status`."""
-        prepared, tree = self.prepared, self.tree
-        return {
-            "run": prepared.context.run if prepared else None,
-            "phase": self.phase,
-            "outcome": self.outcome,
-            "planner": {"state": tree.state, "title": tree.title} if tree else None,
-            "counts": dict(tree.counts) if tree else {},
-            "spent": Bill.of(self.used).model_dump(),
-            "granted": Ceiling.of(self.granted).model_dump() if self.granted else None,
-            "waits_until": self.overdue if self.phase in {"hold", "needs_attention"} else None,
-            "amendments": len(self.book.control.amendments),
-            "trunk": self.trunk,
-            "branch": self.branch,
-            "parked": [parking.model_dump() for parking in self.parkings if parking.parked],
-            "went_on": max((parking.since for parking in self.parkings if not parking.parked), default=None),
-            "stalled": self.stalled,
-            "notes": list(self.notes),
-            "rehearsal": prepared.rehearsal if prepared else False,
-            "level": prepared.level if prepared else None,
-            "check": self.verdict.model_dump() if self.verdict else None,
-        }

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
+from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid
 from headway.domain.refs import Ref
@@ -128,6 +129,7 @@ class TurnOutcome(BaseModel):
         pinned: The trunk commit that the turn looked at.
         told: How many handoffs of `PlanTurn.inbox`, from its start, the turn showed; -1 for all of them.
         steered: The same of `PlanTurn.steers`.
+        control: The record that suspended it: the signal that tells its workflow may never come.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -146,3 +148,4 @@ class TurnOutcome(BaseModel):
     pinned: Oid | None = None
     told: int = -1
     steered: int = -1
+    control: Control | None = None

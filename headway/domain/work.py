@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Bill
+from headway.domain.budget import Amount, Bill, Pair
 from headway.domain.control import Control
-from headway.domain.handoff import HandoffStatus
+from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
+from headway.domain.turn import ChildKind
 
 
 class WorkOrder(BaseModel):
@@ -57,6 +58,7 @@ class WorkerSuspended(BaseModel):
         why: `grant`: its slice is used up and `need` is missing; `parked`, `paused`: the way is not free.
         spent: All that the task used up so far; None where it was stopped too soon to say.
         until: When a parked one is worth another try, in seconds since the epoch.
+        control: The record that it was stopped by: the signal that tells its workflow may never come.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +68,7 @@ class WorkerSuspended(BaseModel):
     spent: Amount | None = None
     need: Amount = Amount()
     until: float = 0.0
+    control: Control | None = None
 
 
 EndStatus = Literal[HandoffStatus.CANCELLED, HandoffStatus.FAILED, HandoffStatus.PARTIAL]
@@ -109,7 +112,6 @@ class StoreHandoff(BaseModel):
         report: Sequence number of the planner's own `finish` in its log; None when the harness speaks.
         why: The summary that the harness gives instead.
         children: Handoffs that a planner took in, by status.
-        whole: What is below the planner is counted by its logs, because the planner cannot tell any more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -123,11 +125,10 @@ class StoreHandoff(BaseModel):
     report: int | None = None
     attempt: int = 1
     children: dict[str, int] = Field(default_factory=dict)
-    whole: bool = False
 
 
 class StoredHandoff(BaseModel):
-    """Where a handoff lies, and what its agent used up by its log; for a `whole` one also everything below it."""
+    """Where a handoff lies, and what its agent itself used up by its log."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -177,7 +178,11 @@ class Grant(BaseModel):
 
 
 class DescribeChildren(BaseModel):
-    """Argument of the audit: which of these children are closed without having said so."""
+    """Argument of the audit: which of these children are closed without having said so.
+
+    Attributes:
+        known: Keys below these planners whose agents were adopted, or handed off to this workflow, before.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -185,6 +190,41 @@ class DescribeChildren(BaseModel):
     me: AgentId
     tasks: tuple[ChildKey, ...] = ()
     planners: tuple[ChildKey, ...] = ()
+    known: tuple[ChildKey, ...] = ()
+
+
+class Orphan(BaseModel):
+    """An agent that works on below a closed planner.
+
+    Attributes:
+        key: Under the workflow that adopts it.
+        held: All that it was granted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: ChildKey
+    kind: ChildKind
+    title: str
+    held: Pair = Amount()
+
+
+class FoundClosed(HandoffNotice):
+    """A child that an audit found closed, with the stored handoff that it did not tell of.
+
+    Attributes:
+        spent: Without what the orphans used up, and without what was told of before: they tell it themselves.
+        orphans: The nearest agents below it that work on; all of them unless `more`.
+        more: Not all orphans fit in. It counts as closed when the rest is adopted, too.
+    """
+
+    orphans: tuple[Orphan, ...] = ()
+    more: bool = False
+
+    @property
+    def notice(self) -> HandoffNotice:
+        """What counts in the end."""
+        return HandoffNotice(child=self.child, status=self.status, seq=self.seq, spent=self.spent)
 
 
 class TaskResult(BaseModel):

@@ -1,6 +1,7 @@
 """Stored handoffs: once for each agent and attempt, in its own log, whoever speaks."""
 
 from headway.agent.handoff_text import brief, whole
+from headway.agent.handoffs import HandoffDesk
 from headway.domain.budget import Amount
 from headway.domain.handoff import CommandFact, Handoff, HandoffFacts, HandoffReport, HandoffStatus
 from headway.domain.headings import handoffs_in
@@ -66,10 +67,8 @@ async def test_a_planner_that_is_found_dead_used_up_what_is_below_it_too(stage: 
     stage.serve(root=[finish("All tidy.")], tasks={"Write a file": [finish("Nothing to do.", "not_needed")]})
     outcome = await stage.turn("k1")
     done, _ = await stage.done(stage.task())
-    fields = {"me": ROOT, "title": "All", "role": "planner", "status": HandoffStatus.FAILED, "why": "terminated"}
-    stored = await stage.store_handoff(**fields, whole=True)
-    assert stored.spent.tokens == outcome.own.tokens + done.spent.tokens
-    assert stored.spent.tasks == 1
+    spent = await HandoffDesk(stage.store, lambda _: stage.hub).spent(ROOT)
+    assert (spent.tokens, spent.tasks) == (outcome.own.tokens + done.spent.tokens, 1)
 
 
 async def test_a_planner_that_was_reset_hands_off_anew(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from headway.domain.ids import AgentId
 from headway.domain.parking import Parking
 from headway.domain.quiet import STALLED_S
 from headway.domain.run import Published
+from headway.domain.run_status import notes, status
 from headway.domain.running import RunState
 from tests.domain.builders import COMMIT, NOW, RUN, prepared
 
@@ -27,10 +28,10 @@ def test_half_an_hour_without_progress_is_shown() -> None:
     state = begun()
     for number in range(1, LOOKS):
         look(state, number)
-        assert state.status()["stalled"] is False
+        assert status(state)["stalled"] is False
     look(state, LOOKS)
-    assert state.status()["stalled"] is True
-    assert any("stalled: no model call, landing or handoff for 30 active minutes" in note for note in state.notes)
+    assert status(state)["stalled"] is True
+    assert any("stalled: no model call, landing or handoff for 30 active minutes" in note for note in notes(state))
 
 
 def test_progress_ends_it() -> None:

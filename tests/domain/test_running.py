@@ -9,6 +9,7 @@ from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import Outcome, Published, outcome_of
+from headway.domain.run_status import notes, status
 from headway.domain.running import ATTENTION_SECONDS, RunState
 from headway.domain.spec import RunSpec
 from headway.domain.tree import TreeNode
@@ -77,10 +78,10 @@ def holding() -> tuple[RunState, ChildKey]:
 def test_at_its_limit_a_run_holds_and_says_what_lets_it_go_on() -> None:
     state, _ = holding()
     assert (state.phase, state.overdue) == ("hold", NOW + 5 + 72 * 3600)
-    assert state.notes[-1] == (
+    assert notes(state)[-1] == (
         "the run holds, because its limit is reached; `headway limits demo --tokens 2000000` lets it go on"
     )
-    assert state.status()["waits_until"] == state.overdue
+    assert status(state)["waits_until"] == state.overdue
     assert "headway limits demo" in run_details(state)
 
 
@@ -198,7 +199,7 @@ def test_the_root_planner_s_first_word_counts() -> None:
     state.take_handoff(handed(root))
     state.take_handoff(handed(root, HandoffStatus.FAILED))
     assert state.root == handed(root)
-    assert state.status()["spent"] == {"tokens": 700, "tasks": 1, "usd": 0.0}
+    assert status(state)["spent"] == {"tokens": 700, "tasks": 1, "usd": 0.0}
 
 
 def test_a_handoff_before_the_run_began_is_left_to_the_audit() -> None:
@@ -212,7 +213,7 @@ def test_a_failed_root_planner_parks_the_run_for_its_user() -> None:
     state.take_handoff(handed(root, HandoffStatus.FAILED))
     state.park(NOW)
     assert (state.phase, state.overdue) == ("needs_attention", NOW + ATTENTION_SECONDS)
-    assert any("headway resume" in note for note in state.notes)
+    assert any("headway resume" in note for note in notes(state))
 
 
 def test_a_reset_of_the_failed_root_planner_counts_with_all_that_it_used_up() -> None:
@@ -262,17 +263,17 @@ def test_a_long_history_is_closed(signals: int, *, suggested: bool, due: bool) -
 def test_a_branch_that_could_not_be_moved_is_told() -> None:
     state, _ = begun()
     state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main", problem="no permission"), NOW)
-    assert state.notes == ("no permission",)
+    assert notes(state) == ("no permission",)
     assert "**Note:** no permission" in run_details(state)
     state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main", told="it was put back"), NOW)
-    assert state.notes == ("it was put back",)
+    assert notes(state) == ("it was put back",)
     state.take_publication(Published(trunk=COMMIT, branch="headway/demo/main"), NOW)
-    assert not state.notes
+    assert not notes(state)
 
 
 def test_the_status_of_a_run_before_it_is_prepared() -> None:
-    status = RunState().status()
-    assert (status["phase"], status["run"], status["granted"]) == ("preparing", None, None)
+    said = status(RunState())
+    assert (said["phase"], said["run"], said["granted"]) == ("preparing", None, None)
     assert run_details(RunState()) == "**preparing**"
 
 
@@ -280,8 +281,8 @@ def test_while_a_run_goes_on_its_status_tells_what_the_tree_last_told() -> None:
     state, root = begun()
     spent = Bill(tokens=5, tasks=1)
     state.tree = TreeNode(id=ROOT, key=root, kind="planner", title="T", state="waits", counts={"open": 3}, spent=spent)
-    status = state.status()
-    assert (status["planner"], status["counts"], status["spent"]) == (
+    said = status(state)
+    assert (said["planner"], said["counts"], said["spent"]) == (
         {"state": "waits", "title": "T"},
         {"open": 3},
         {"tokens": 5, "tasks": 1, "usd": None},

@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id
 from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import DescribeChildren, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.work import DescribeChildren, FoundClosed, WorkerDone, WorkerSuspended, WorkOrder
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 Kept = dict[str, str]
@@ -43,10 +43,10 @@ class Stage(Script):
         return next(order.me for order in self.orders if order.title == title)
 
     @activity.defn(name="describe_children")
-    async def describe_children(self, order: DescribeChildren) -> list[HandoffNotice]:
+    async def describe_children(self, order: DescribeChildren) -> list[FoundClosed]:
         self.audited.set()
         asked = {*order.tasks, *order.planners}
-        return [notice for notice in self.closed if notice.child in asked]
+        return [FoundClosed(**notice.model_dump()) for notice in self.closed if notice.child in asked]
 
     async def until_closed(self, run: WorkflowHandle[Any, Any]) -> None:
         """Return when the run is closed, however."""

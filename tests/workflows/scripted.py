@@ -6,7 +6,7 @@ Workflows are the real ones, with their cache switched off: every workflow task 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 from temporalio import activity
@@ -15,11 +15,12 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Interceptor, Worker
 
+from activities.handoffs import Handoffs
 from activities.temporal_service import TemporalService
 from headway.domain.budget import UNLIMITED, Amount, Bill
 from headway.domain.check import CheckVerdict, RunCheck
-from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, Oid, child_id, child_key
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.refs import Ref
 from headway.domain.run import (
     Note,
@@ -37,6 +38,7 @@ from headway.domain.turn import ChildKind, Decision, Finish, PlanTurn, Spawned, 
 from headway.domain.work import (
     DescribeChildren,
     EndWorker,
+    FoundClosed,
     StoredHandoff,
     StoreHandoff,
     WorkerDone,
@@ -124,6 +126,8 @@ class Script:
         self.changed = asyncio.Condition()
         self.context_update: dict[str, Any] = {}
         self.faults: list[Interceptor] = []
+        self.spawned: dict[AgentId, list[Spawned]] = defaultdict(list)
+        self.used: dict[AgentId, Amount] = {}
 
     async def _nothing_planned(self, order: PlanTurn) -> TurnOutcome:
         return finish(order, HandoffStatus.NOT_NEEDED)
@@ -205,7 +209,10 @@ class Script:
     @activity.defn(name="plan_turn")
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         self.turns.append(order)
-        return await self.plan(order)
+        outcome = await self.plan(order)
+        self.spawned[order.me] += outcome.spawned
+        self.used[order.me] = outcome.own
+        return outcome
 
     @activity.defn(name="run_worker")
     async def run_worker(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
@@ -217,6 +224,8 @@ class Script:
             result = await self.work(order)
         finally:
             beating.cancel()
+        if isinstance(result, WorkerDone):
+            self.used[order.me] = result.spent
         if isinstance(result, WorkerDone) and not result.retry:
             self.handed[order.me] = result.status
             async with self.changed:
@@ -265,10 +274,8 @@ class Script:
         return StoredHandoff(ref=Ref(log=order.me, seq=99), status=order.status, summary=order.why, spent=Amount())
 
     @activity.defn(name="describe_children")
-    async def describe_children(self, order: DescribeChildren) -> list[HandoffNotice]:
-        service = TemporalService(self.client)
-        closed = [key for key in order.tasks + order.planners if await service.closed_as(child_id(order.me, key))]
-        return [HandoffNotice(child=key, status=HandoffStatus.FAILED, seq=98) for key in closed]
+    async def describe_children(self, order: DescribeChildren) -> list[FoundClosed]:
+        return await Handoffs(_Store(self), TemporalService(self.client)).describe_children(order)
 
     @activity.defn(name="publish")
     async def publish(self, order: Publish) -> Published:
@@ -311,6 +318,25 @@ class Script:
         for turn in self.turns:
             found[turn.me].append(turn)
         return found
+
+
+class _Store:
+    """The logs of a script's agents, as far as an audit reads them."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def store(self, order: StoreHandoff) -> StoredHandoff:
+        return await self._script.store_handoff(order)
+
+    async def children(self, planner: AgentId) -> list[Spawned]:
+        return self._script.spawned[planner]
+
+    async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+        used = self._script.used.items()
+        others = tuple(f"{other}/" for other in apart)
+        below = [(f"{each}/", amount) for each, amount in used if f"{each}/".startswith(f"{agent}/")]
+        return sum((amount for each, amount in below if not each.startswith(others)), Amount())
 
 
 async def _beat() -> None:

@@ -1,0 +1,46 @@
+"""How a run stands, for people and other programs: its notes, and the answer of the query `status`."""
+
+from headway.domain.budget import Amount, Bill, Ceiling
+from headway.domain.limits import more_of
+from headway.domain.running import RunState
+
+
+def notes(state: RunState) -> tuple[str, ...]:
+    """What a reader of the run should know."""
+    own = tuple(filter(None, (state.publish_problem, state.publish_told, *state.troubles.values())))
+    if state.phase == "needs_attention":
+        own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
+    own += tuple(parking.words for parking in state.parkings if parking.parked)
+    own += (state.quiet.words,) if state.stalled else ()
+    if state.root is not None and state.adopted:
+        own += (f"{len(state.adopted)} agents below a closed planner still work: the run ends after them",)
+    if state.phase == "hold" and state.books is not None and state.root_key and state.prepared is not None:
+        need = state.books.children[state.root_key].need or Amount()
+        raises = more_of(state.prepared.context.run, need, state.books.purse.granted)
+        own += (f"the run holds, because its limit is reached; `{raises}` lets it go on",)
+    return (state.prepared.notes if state.prepared else ()) + own
+
+
+def status(state: RunState) -> dict[str, object]:
+    """The answer of the query `status`."""
+    prepared, tree = state.prepared, state.tree
+    return {
+        "run": prepared.context.run if prepared else None,
+        "phase": state.phase,
+        "outcome": state.outcome,
+        "planner": {"state": tree.state, "title": tree.title} if tree else None,
+        "counts": dict(tree.counts) if tree else {},
+        "spent": Bill.of(state.used).model_dump(),
+        "granted": Ceiling.of(state.granted).model_dump() if state.granted else None,
+        "waits_until": state.overdue if state.phase in {"hold", "needs_attention"} else None,
+        "amendments": len(state.book.control.amendments),
+        "trunk": state.trunk,
+        "branch": state.branch,
+        "parked": [parking.model_dump() for parking in state.parkings if parking.parked],
+        "went_on": max((parking.since for parking in state.parkings if not parking.parked), default=None),
+        "stalled": state.stalled,
+        "notes": list(notes(state)),
+        "rehearsal": prepared.rehearsal if prepared else False,
+        "level": prepared.level if prepared else None,
+        "check": state.verdict.model_dump() if state.verdict else None,
+    }

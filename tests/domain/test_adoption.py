@@ -1,0 +1,191 @@
+"""Agents below a closed planner are adopted: each counts once and holds what it held, whatever comes in which order."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, all_above, child_id, is_adopted, key_below
+from headway.domain.running import RunState
+from headway.domain.turn import ChildKind
+from headway.domain.work import Ask, FoundClosed, Orphan
+from tests.domain.builders import NOW, ROOT, RUN, planner, prepared, spawned
+
+CLOSED = spawned(1, 0, "the parser", kind=ChildKind.PLANNER)
+HELD = 10_000
+
+
+@dataclass
+class Agent:
+    """An agent below the closed planner: it used up `first` before the audit looks, `more` afterwards."""
+
+    key: ChildKey
+    first: int
+    more: int
+    done: bool = False
+
+    def handoff(self) -> HandoffNotice:
+        spent = Amount(tokens=self.first + self.more, tasks=1)
+        return HandoffNotice(child=self.key, status=HandoffStatus.DONE, seq=1, spent=spent)
+
+
+AGENTS = st.lists(st.tuples(st.integers(0, HELD // 2), st.integers(0, HELD // 2)), max_size=6)
+MOMENTS = st.lists(st.sampled_from(["before", "meanwhile", "after"]), min_size=6, max_size=6)
+
+
+def agents_of(parts: list[tuple[int, int]]) -> list[Agent]:
+    return [Agent(ChildKey(f"{CLOSED.key}/1.{n}-0000000{n}"), *part) for n, part in enumerate(parts)]
+
+
+def audit(agents: list[Agent], own: int, known: tuple[ChildKey, ...]) -> FoundClosed:
+    """What the activity finds, in the words of `Handoffs.describe_children`."""
+    fresh = [agent for agent in agents if agent.key not in known]
+    told_nobody = [agent for agent in fresh if agent.done]
+    spent = own + sum(agent.first + agent.more for agent in told_nobody)
+    return FoundClosed(
+        child=CLOSED.key,
+        status=HandoffStatus.FAILED,
+        seq=1,
+        spent=Amount(tokens=spent, tasks=len(told_nobody)),
+        orphans=tuple(
+            Orphan(key=agent.key, kind=ChildKind.TASK, title="t", held=Amount(tokens=HELD, tasks=1))
+            for agent in fresh
+            if not agent.done
+        ),
+    )
+
+
+@given(AGENTS, MOMENTS, st.integers(0, 20_000))
+def test_every_agent_below_a_closed_planner_counts_once(
+    parts: list[tuple[int, int]], moments: list[str], own: int
+) -> None:
+    state, agents = planner(), agents_of(parts)
+    state.books.ask_for(CLOSED)
+    lent = Amount(tokens=100_000, tasks=10)
+    state.books.children[CLOSED.key].lent = state.books.purse.lent = lent
+    granted = state.books.purse.granted
+
+    def hand_off(moment: str) -> None:
+        for agent, at in zip(agents, moments, strict=False):
+            if at == moment and not agent.done:
+                agent.done = True
+                state.take_handoff(agent.handoff(), NOW)
+                assert granted.covers(state.books.purse.spent + state.books.purse.lent)
+
+    hand_off("before")
+    known = state.books.known_below((CLOSED.key,))
+    found = audit(agents, own, known)
+    # An agent that ends while the audit looks may be in its figures or not: both orders happen.
+    hand_off("meanwhile")
+    before = state.books.purse.model_copy()
+    if (adopted := state.take_closed(found, known, NOW)) is None:
+        assert any(at == "meanwhile" for at in moments[: len(agents)])
+        assert state.books.purse == before, "an audit that does not count changes nothing"
+        known = state.books.known_below((CLOSED.key,))
+        adopted = state.take_closed(audit(agents, own, known), known, NOW)
+    assert adopted is not None
+    assert {*adopted} == {agent.key for agent in agents if not agent.done}
+    assert granted.covers(state.books.purse.spent + state.books.purse.lent)
+    hand_off("after")
+    assert state.books.children == {}
+    assert state.books.purse.lent == Amount()
+    total = own + sum(agent.first + agent.more for agent in agents)
+    assert state.books.purse.below == Amount(tokens=total, tasks=len(agents))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_a_key_under_any_planner_above_names_the_same_agent(turns: list[int]) -> None:
+    agent = ROOT
+    for turn in turns:
+        agent = child_id(agent, ChildKey(f"{turn}.0-00000000"))
+    above = all_above(agent)
+    assert [child_id(each, key_below(each, agent)) for each in above] == [agent] * len(above)
+    assert (above[-1], above[0]) == (AgentId(RUN), AgentId(agent.rpartition("/")[0]))
+    assert [is_adopted(key_below(each, agent)) for each in above] == [False, *[True] * (len(above) - 1)]
+
+
+def test_an_agent_that_asks_before_it_is_adopted_is_answered_then() -> None:
+    state = planner()
+    state.books.ask_for(CLOSED)
+    state.books.to_start()
+    key = ChildKey(f"{CLOSED.key}/1.0-00000000")
+    state.books.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
+    assert [answer.child for answer in state.books.answers()] == []
+    state.take_closed(audit([Agent(key, 1, 1)], 0, ()), (), NOW)
+    [answer] = state.books.answers()
+    assert (answer.child, answer.total.tokens > HELD) == (key, True)
+
+
+def test_an_agent_that_no_audit_saw_is_adopted_when_it_asks() -> None:
+    state = planner()
+    state.books.ask_for(CLOSED)
+    state.books.to_start()
+    state.take_closed(audit([], 0, ()), (), NOW)
+    key = ChildKey(f"{CLOSED.key}/1.0-00000000")
+    state.books.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
+    assert [answer.child for answer in state.books.answers()] == [key]
+
+
+def closed_root(count: int) -> tuple[RunState, ChildKey, list[ChildKey]]:
+    """A run whose root planner was found closed, with agents below it."""
+    run = RunState()
+    root = run.begin(prepared(), NOW)
+    keys = [ChildKey(f"{root}/1.{n}-00000000") for n in range(count)]
+    orphans = tuple(Orphan(key=key, kind=ChildKind.TASK, title="t", held=Amount(tokens=HELD, tasks=1)) for key in keys)
+    spent = Amount(tokens=500)
+    run.take_closed(FoundClosed(child=root, status=HandoffStatus.FAILED, seq=1, spent=spent, orphans=orphans), ())
+    run.park(NOW)
+    return run, root, keys
+
+
+def one(key: ChildKey, tokens: int = 700) -> HandoffNotice:
+    return HandoffNotice(child=key, status=HandoffStatus.DONE, seq=1, spent=Amount(tokens=tokens, tasks=1))
+
+
+def test_a_run_ends_after_what_it_adopted_and_bills_it() -> None:
+    run, _, keys = closed_root(2)
+    assert run.books is not None
+    root = run.begin_again()
+    run.take_handoff(one(root, 1_000))
+    assert run.ended(NOW) is None
+    for key in keys:
+        run.take_handoff(one(key))
+    ended = run.ended(NOW)
+    assert ended is not None
+    assert ended.child == root
+    assert run.books.purse.spent == Amount(tokens=500 + 1_000 + 2 * 700, tasks=3)
+    assert run.books.purse.lent == Amount()
+
+
+def test_what_a_run_adopted_gets_more_once_no_root_planner_holds_everything() -> None:
+    run, _, keys = closed_root(1)
+    assert run.books is not None
+    root = run.begin_again()
+    ask = Ask(child=keys[0], granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000))
+    run.books.take_ask(ask)
+    assert run.lend_to_adopted(NOW) == ()
+    run.take_handoff(one(root, 1_000))
+    [answer] = run.lend_to_adopted(NOW)
+    assert (answer.child, answer.total.tokens > HELD) == (keys[0], True)
+
+
+def test_a_root_planner_that_was_reset_takes_back_what_was_adopted_below_it() -> None:
+    run, root, keys = closed_root(2)
+    assert run.books is not None
+    run.take_handoff(one(keys[0]))
+    run.hear_of(root)
+    assert list(run.books.children) == [root]
+    assert run.books.purse.spent == Amount()
+    run.take_handoff(one(root, 500 + 700 + 700))
+    assert run.books.purse.spent == Amount(tokens=1_900, tasks=1)
+
+
+def test_an_agent_of_another_run_of_the_same_name_counts_nothing() -> None:
+    run = RunState()
+    run.begin(prepared(), NOW)
+    assert run.books is not None
+    for key in ("root-00000000", "root-00000000/1.0-00000000"):
+        run.take_handoff(one(ChildKey(key)))
+    assert (run.root, run.books.purse.spent, run.books.foreign) == (None, Amount(), [])
