@@ -326,6 +326,10 @@ class Repo:
         found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, ok=None)
         return found.oid if found.code == 0 else None
 
+    def object_format(self) -> str:
+        """`sha1` or `sha256`."""
+        return self.run("rev-parse", "--show-object-format").text
+
     def tree_of(self, commit: Oid) -> Oid:
         """The tree of a commit."""
         return _tree_of(self.git_dir, commit)

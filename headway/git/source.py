@@ -5,17 +5,18 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from headway.domain.errors import UserError
 from headway.domain.ids import Oid
+from headway.git.checked_folder import check_folder
 from headway.git.repo import Answer, GitError, Repo, hermetic_environment, run_git, user_environment
 
 _FETCH_S = 3600.0
 _ASK_S = 120.0
 _SECRET = re.compile(r"(?<=://)[^/\s]+@")
 _FULL_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_COPY_PASSES = 5
 
 
 def without_secret(text: str) -> str:
@@ -42,7 +43,11 @@ def local_path(source: str) -> Path | None:
 
 
 def _ask(folder: Path, *args: str, ok: tuple[int, ...] | None = None) -> Answer:
-    return run_git(args, env=hermetic_environment(), cwd=folder, ok=ok)
+    try:
+        return run_git(args, env=hermetic_environment(), cwd=folder, ok=ok, timeout_s=_ASK_S)
+    except GitError as error:
+        # For example, its configuration includes a pipe.
+        raise UserError(f"repo: git cannot read {folder}: {error.err}", "Set that right and try again.") from None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class LocalSource:
     def _found(cls, folder: Path) -> "LocalSource":
         if not folder.is_dir():
             raise UserError(f"repo: there is no folder {folder}", "Name the folder of a git repository, or its URL.")
+        check_folder(folder)
         found = _ask(folder, "rev-parse", "--git-common-dir", "--is-inside-git-dir", "--show-cdup")
         if found.code != 0:
             if "not a git repository" not in found.err:
@@ -117,52 +123,35 @@ class LocalSource:
         return _ask(self.folder, "rev-parse", "--show-object-format", ok=(0,)).text
 
     def bring(self, start: Start, hub: Repo) -> None:
-        """Put the objects into the hub: hard links where the file system allows it, never by reference.
+        """Put the history of the start into the hub, and nothing else: every agent of the run can read the hub.
 
         The user's repository may collect its garbage at any time, so nothing of ours may depend on its files.
         """
-        for _ in range(_COPY_PASSES):
-            try:
-                self._copy(hub.git_dir / "objects")
-                break
-            except FileNotFoundError:
-                # The user's git packed the objects meanwhile; what is gone stands in a new pack.
-                continue
-            except PermissionError as error:
-                raise UserError(
-                    f"repo: {error.filename} cannot be read", "Let the user who runs the worker process read it."
-                ) from None
         shallow = self.git_dir / "shallow"
         if shallow.is_file():
             shutil.copyfile(shallow, hub.git_dir / "shallow")
+        pack_history(self.git_dir / "objects", start.commit, hub)
         whole = hub.run("rev-list", "--objects", "--no-walk", "--quiet", start.commit, ok=None)
         if whole.code != 0:
+            unreadable = self._unreadable()
+            if unreadable:
+                remedy = "Let the user who runs the worker process read it."
+                raise UserError(f"repo: {unreadable} cannot be read", remedy)
             raise UserError(
                 f"repo: {self.folder} does not hold all files of commit {start.commit[:12]} (a partial clone?)",
                 f"Fetch them: git -C {self.folder} fetch --refetch --no-filter, or name the URL it was cloned from.",
             )
 
-    def _copy(self, into: Path) -> None:
-        stores = self._object_stores()
-        # Loose objects first: what is packed between the two passes is found in the second.
-        for store in stores:
-            for folder in store.glob("[0-9a-f][0-9a-f]"):
-                _link_all(sorted(folder.iterdir()), into / folder.name)
-        for store in stores:
-            packs = sorted((store / "pack").glob("pack-*.idx"))
-            for ending in (".pack", ".rev", ".idx"):
-                found = [pack.with_suffix(ending) for pack in packs]
-                _link_all([file for file in found if ending != ".rev" or file.exists()], into / "pack")
-
-    def _object_stores(self) -> list[Path]:
-        stores = [self.git_dir / "objects"]
-        for store in stores:
-            others = store / "info" / "alternates"
-            if others.is_file():
-                named = [line for line in others.read_text().splitlines() if line and not line.startswith("#")]
-                found = [(store / line).resolve() for line in named]
-                stores.extend(other for other in found if other not in stores)
-        return stores
+    def _unreadable(self) -> Path | None:
+        """An object file or folder that this process may not read, if there is one."""
+        for place, folders, files in os.walk(self.git_dir / "objects"):
+            for name in folders:
+                if not os.access(Path(place) / name, os.R_OK | os.X_OK):
+                    return Path(place) / name
+            for name in files:
+                if not os.access(Path(place) / name, os.R_OK):
+                    return Path(place) / name
+        return None
 
     def author(self) -> str | None:
         """The identity under which the user commits here."""
@@ -174,18 +163,24 @@ class LocalSource:
         return f"branch refs/heads/{branch}" in listed
 
 
-def _link_all(files: list[Path], into: Path) -> None:
-    into.mkdir(exist_ok=True)
-    for file in files:
-        target = into / file.name
-        if target.exists() or file.name.startswith("tmp_"):
-            continue
-        try:
-            os.link(file, target)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            shutil.copyfile(file, target)
+def pack_history(objects: Path, commit: Oid, hub: Repo) -> None:
+    """Copy a commit's history from an object store, and from those that it borrows from, into one pack of the hub.
+
+    Git runs in the hub, so nothing that the store's repository configures is read. What is missing there stays missing.
+    """
+    borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _as_alternate(objects)}
+    pack = str(hub.git_dir / "objects" / "pack" / "pack")
+    packing = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", "--window=0"]
+    for more in ((), ("--missing=allow-any",)):
+        packed = hub.run(*packing, *more, pack, stdin=f"{commit}\n".encode(), env=borrowed, ok=None, timeout_s=_FETCH_S)
+        if packed.code == 0:
+            return
+
+
+def _as_alternate(objects: Path) -> str:
+    # In quotes, as a colon would separate two of them.
+    quoted = os.fsdecode(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{quoted}"'
 
 
 @dataclass(frozen=True)
@@ -204,7 +199,7 @@ class RemoteSource:
         return "sha256" if any(len(line.split("\t")[0]) == 64 for line in self._listed()) else "sha1"  # noqa: PLR2004
 
     def _listed(self) -> list[str]:
-        asked = ["ls-remote", "--symref", "--", self.url, "HEAD", "refs/heads/*"]
+        asked = ["ls-remote", "--symref", "--", self.url, "HEAD", "refs/heads/*", "refs/tags/*"]
         try:
             answer = run_git(asked, env=user_environment(), timeout_s=_ASK_S)
         except GitError as error:
@@ -215,24 +210,52 @@ class RemoteSource:
         return answer.text.split("\n") if answer.text else []
 
     def bring(self, base: str | None, hub: Repo) -> Start:
-        """Fetch everything into the hub and say where `base` is there; by default the repository's HEAD."""
+        """Fetch the history of `base` into the hub, and nothing else; by default that of the repository's HEAD."""
         listed = self._listed()
-        if not any("\trefs/heads/" in line for line in listed):
+        there = {
+            ref: Oid(oid) for oid, _, ref in (line.partition("\t") for line in listed) if not oid.startswith("ref:")
+        }
+        if not any(ref.startswith("refs/heads/") for ref in there):
             raise UserError(f"repo: {without_secret(self.url)} has no commit to start from", "Push a commit first.")
-        self._fetch(hub, "+refs/heads/*:refs/source/heads/*", "+refs/tags/*:refs/source/tags/*")
         head = next((line.split("\t")[0] for line in listed if line.startswith("ref: ")), None)
         branch = (head or "").removeprefix("ref: refs/heads/") or None
         wanted = base if base is not None else branch
         if wanted is None:
             raise UserError(f"repo: {without_secret(self.url)} has no default branch", "Name a 'base'.")
-        for name in (f"refs/source/heads/{wanted}", f"refs/source/tags/{wanted}", wanted):
-            found = hub.resolve(f"{name}^{{commit}}")
-            if found is not None:
-                return Start(found, wanted if "/heads/" in name else None)
-        if _FULL_OID.fullmatch(wanted):
-            self._fetch(hub, f"{wanted}:refs/source/base")
-            return Start(Oid(wanted), None)
-        raise _no_base(wanted, without_secret(self.url), f"git ls-remote {without_secret(self.url)}")
+        for kind in ("heads", "tags"):
+            if f"refs/{kind}/{wanted}" in there:
+                self._fetch(hub, f"+refs/{kind}/{wanted}:refs/source/base")
+                return Start(_commit(hub, "refs/source/base"), wanted if kind == "heads" else None)
+        return Start(self._bring_commit(wanted, hub), None)
+
+    def _bring_commit(self, wanted: str, hub: Repo) -> Oid:
+        """The commit that a branch's history holds, or that the other side gives out by its whole id."""
+        with TemporaryDirectory(prefix="all-", dir=hub.git_dir) as folder:
+            # Everything comes to a place of its own, because only the commit's history belongs into the hub.
+            everything = Repo(Path(folder) / "all.git")
+            run_git(
+                [
+                    "init",
+                    "--bare",
+                    "--quiet",
+                    "--template=",
+                    f"--object-format={hub.object_format()}",
+                    folder + "/all.git",
+                ],
+                env=hermetic_environment(),
+            )
+            self._fetch(everything, "+refs/heads/*:refs/source/heads/*", "+refs/tags/*:refs/source/tags/*")
+            found = everything.resolve(f"{wanted}^{{commit}}")
+            if found is None and _FULL_OID.fullmatch(wanted):
+                self._fetch(everything, f"{wanted}:refs/source/base")
+                found = Oid(wanted)
+            if found is None:
+                raise _no_base(wanted, without_secret(self.url), f"git ls-remote {without_secret(self.url)}")
+            shallow = everything.git_dir / "shallow"
+            if shallow.is_file():
+                shutil.copyfile(shallow, hub.git_dir / "shallow")
+            pack_history(everything.git_dir / "objects", found, hub)
+            return found
 
     def _fetch(self, hub: Repo, *what: str) -> None:
         quiet = ["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]
@@ -249,6 +272,13 @@ class RemoteSource:
     def author(self) -> str | None:
         """The identity under which the user commits."""
         return _author([], None)
+
+
+def _commit(hub: Repo, name: str) -> Oid:
+    found = hub.resolve(f"{name}^{{commit}}")
+    if found is None:
+        raise UserError(f"base: {name} names no commit", "Name a branch, a tag or a commit.")
+    return found
 
 
 def _author(flags: list[str], cwd: Path | None) -> str | None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from headway.git import changes
-from headway.git.landing import Landed
+from headway.git.landing import Landed, Refused
 from headway.git.repo import GitError, Repo, run_git, user_environment
 from headway.git.snapshot import snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
@@ -50,6 +50,8 @@ def test_nothing_that_is_configured_elsewhere_runs(ground: Ground, tmp_path: Pat
     write(workspace.path, {".gitattributes": "* filter=evil diff=evil merge=evil\n", "src/app.py": "first\n"})
     assert workspace.changes().modified == ("src/app.py",)
     assert snapshot(ground.hub, workspace, workspace.task, allowed) is not None
+    assert isinstance(ground.land(workspace), Refused)
+    write(workspace.path, {".gitattributes": "* diff=evil merge=evil\n"})
     assert isinstance(ground.land(workspace), Landed)
     rival, again = ground.open(1), ground.open(2)
     write(rival.path, {"src/app.py": "second\n", "more.txt": "x\n"})

@@ -8,7 +8,7 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.git.hub import Hub
-from tests.git.ground import Ground, git, make_repository, write
+from tests.git.ground import Ground, git, write
 
 
 @pytest.fixture
@@ -217,11 +217,3 @@ def test_what_changed_and_what_landed_can_be_asked(ground: Ground) -> None:
     (landed,) = ground.hub.landed(ground.facts.base)
     assert (landed.oid, landed.subject, landed.task) == (tip, "Replace the readme", workspace.task)
     assert (landed.run, landed.planner) == ("tidy-up", "tidy-up/root-0a1b2c3d")
-
-
-def test_a_repository_of_many_files_is_prepared_by_links(hub: Hub, tmp_path: Path) -> None:
-    files: dict[str, str | bytes | None] = {f"d{n // 20}/f{n}.txt": f"{n}\n" for n in range(400)}
-    many = make_repository(tmp_path / "many", files)
-    hub.prepare(str(many), None)
-    blob = git(many, "rev-parse", "HEAD:d0/f0.txt")
-    assert (hub.folder / "objects" / blob[:2] / blob[2:]).stat().st_nlink == 2
