@@ -26,7 +26,7 @@ from headway.agent.tools import working as tools
 from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
 from headway.agent.tools.schema import Arguments, arguments_of
 from headway.agent.unfinished import unfinished
-from headway.domain.errors import ToolError
+from headway.domain.errors import ToolError, TransientError
 from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
@@ -37,6 +37,9 @@ from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
 from headway.system.bounded import Within, unheld
+
+WITHDRAWN = "withdrawn"
+"""Takes back the note that a call is being run."""
 
 PIECES_SHOWN = 5
 """Changed pieces of a file that a patch is answered with."""
@@ -133,7 +136,8 @@ class Workbench:
         since = self.talk.reply.seq if self.talk.reply else 0
         line = self.talk.log.line
         notes = takewhile(lambda event: event.seq > since, reversed(line))
-        return next((e for e in notes if e.type == "tool.call" and e.data["call_id"] == call.id), None)
+        newest = next((e for e in notes if e.type == "tool.call" and e.data["call_id"] == call.id), None)
+        return None if newest is None or newest.data.get(WITHDRAWN) else newest
 
     def _edit(self, call: ToolCall, asked: tools.EditFile) -> Answer:
         text = self.files.text(asked.path)
@@ -201,10 +205,16 @@ class Workbench:
         files = self.files
         cwd, home = files.folder(asked.workdir), files.home()
         begun = self._begin(call)
-        output = files.output_file(begun.seq)
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
         command = Command(line=asked.command, cwd=cwd, timeout_s=limit, walls=self.walls, home=home)
-        result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
+        try:
+            output = files.output_file(begun.seq)
+            result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
+        except TransientError:
+            # It has not begun, for example because the disk is full: it runs when the agent goes on.
+            noted = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
+            self.talk.note("tool.call", noted | {WITHDRAWN: True})
+            raise
         why = "oom" if result.out_of_memory else result.killed_for
         if why is not None:
             self.talk.note("resource.kill", {"call_id": call.id, "why": why, "seconds": result.seconds})

@@ -47,7 +47,7 @@ class Build:
 
     @classmethod
     def begin(cls, place: Path, hub: Hub, before: "Generation | None", number: int, lock: int) -> Self:
-        """Put the trunk's files in place. `lock` is released at the end."""
+        """Put the trunk's files in place. `lock` is released at the end of the build; a failed begin leaves it."""
         made = place.with_name(f"{number}.new")
         (made / "layer").mkdir(parents=True)
         commit = hub.tip()
@@ -60,7 +60,7 @@ class Build:
         try:
             build._check_out()
         except BaseException:
-            build._throw_away()
+            build._discard()  # the lock is still its caller's
             raise
         return build
 
@@ -147,13 +147,16 @@ class Build:
         return Repo(self.hub.folder, work_tree, self.place.with_name(f"{self.number}.new") / "index", (self.lock,))
 
     def _throw_away(self) -> None:
-        from headway.git.generations import discard
-
         try:
-            if not self.published:
-                discard(self.place.with_name(f"{self.number}.new"))
+            self._discard()
         finally:
             os.close(self.lock)
+
+    def _discard(self) -> None:
+        from headway.git.generations import discard
+
+        if not self.published:
+            discard(self.place.with_name(f"{self.number}.new"))
 
 
 def catch_up(repo: Repo, now: Oid, to: Oid) -> None:

@@ -12,6 +12,10 @@ from headway.git.repo import TIMED_OUT, GitError, Repo
 SUBMODULE = "160000"
 NO_MODE = "000000"
 
+_NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
+"""Of what git says when it takes a file in: the repository could not be written, whatever the file is."""
+_NO_OBJECT = "invalid object"
+
 PATIENCE_S = 600.0
 """Longer than git takes for any work tree; an agent can make one that it never finishes reading."""
 
@@ -109,7 +113,37 @@ def _scan(tree: Repo, never: str, only: Collection[bytes]) -> Scan:
     if gone:
         tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
     unreadable = _take_in(tree, kept)
-    return Scan(tree.run("write-tree").oid, nested, unreadable)
+    return Scan(_tree_of_index(tree), nested, unreadable)
+
+
+def _tree_of_index(tree: Repo) -> Oid:
+    """The index as a tree object.
+
+    Git tells of success also where a full disk kept it from giving an object its name (fsyncMethod=batch, seen in
+    2.39), and the index then takes the file for known. Such files are read anew.
+    """
+    written = tree.run("write-tree", ok=None)
+    if written.code and _NO_OBJECT in written.err:
+        lost = _without_object(tree)
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(lost))
+        tree.run("update-index", "-z", "--add", "--stdin", stdin=_lines(lost), timeout_s=PATIENCE_S)
+        written = tree.run("write-tree", ok=None)
+    if written.code:
+        raise GitError(["write-tree"], written.code, written.err)
+    return written.oid
+
+
+def _without_object(tree: Repo) -> set[bytes]:
+    """Paths of the index whose content is not in the repository."""
+    named: dict[bytes, set[bytes]] = {}
+    for line in filter(None, tree.run("ls-files", "-s", "-z").out.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, oid, _ = facts.split(b" ")
+        if mode != b"160000":
+            named.setdefault(oid, set()).add(path)
+    found = tree.run("cat-file", "--batch-check", stdin=b"".join(oid + b"\n" for oid in named)).out
+    gone = [line.split(b" ")[0] for line in found.split(b"\n") if line.endswith(b" missing")]
+    return set().union(*(named[oid] for oid in gone))
 
 
 def _without_traps(top: Path) -> bool:
@@ -149,7 +183,7 @@ def _take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     refused = []
     for path in sorted(paths):
         said = tree.run(*take, stdin=path + b"\0", ok=None)
-        if "No space left" in said.err or "index.lock" in said.err:
+        if any(words in said.err for words in _NOT_THE_FILE):
             raise GitError(take, said.code, said.err)
         if said.code:
             refused.append(shown(os.fsdecode(path)))

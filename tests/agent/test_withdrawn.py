@@ -1,0 +1,51 @@
+"""A command that had not begun when the machine ran short runs when the agent goes on; the model hears of nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import Shortage
+from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.runner import Command, CommandResult
+from tests.agent.stage import Stage, finish, step, use
+
+
+async def test_a_command_that_had_not_begun_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path)
+    calls = [step(use("shell", command="echo 1 >> ran.txt")), step(use("land", message="x")), finish()]
+    stage.serve(tasks={"Write a file": calls})
+    order, real, short = stage.task(), PlainSandbox.run, [1, 2]
+
+    async def run(self: PlainSandbox, command: Command, *, full_output: Path | None = None) -> CommandResult:
+        if short:
+            short.pop()
+            raise Shortage("the disk is full", 30.0)
+        return await real(self, command, full_output=full_output)
+
+    monkeypatch.setattr(PlainSandbox, "run", run)
+    for _ in range(2):
+        with pytest.raises(Shortage):
+            await stage.work(order)
+    done, _ = await stage.done(order)
+    assert done.status == "done"
+    assert stage.on_trunk("ran.txt") == "1\n"
+    assert not [text for text in stage.texts(order.me, "tool.result") if "interrupted" in text]
+    await stage.close()
+
+
+async def test_one_that_may_have_begun_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path)
+    calls = [step(use("shell", command="echo 1 >> ran.txt")), finish(), finish()]
+    stage.serve(tasks={"Write a file": calls})
+    order, real = stage.task(), PlainSandbox.run
+
+    async def run(self: PlainSandbox, command: Command, *, full_output: Path | None = None) -> CommandResult:
+        await real(self, command, full_output=full_output)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PlainSandbox, "run", run)
+    with pytest.raises(OSError, match="No space"):
+        await stage.work(order)
+    await stage.work(order)
+    assert [text for text in stage.texts(order.me, "tool.result") if "interrupted" in text]
+    await stage.close()

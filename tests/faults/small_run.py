@@ -1,0 +1,241 @@
+"""A run from its preparation to its report, in one process, on a system whose calls fail; see `control`.
+
+Temporal is played by a loop that asks again whatever may be asked again. It prints one JSON object.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import shutil
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.pulse import told_to_temporal
+from headway.agent import kept_reply
+from headway.agent.check import Checker
+from headway.agent.handoffs import HandoffDesk
+from headway.agent.prompts import Prompts
+from headway.agent.run_desk import Machine, RunDesk
+from headway.domain.budget import Amount
+from headway.domain.check import RunCheck
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import ChildKey, child_id
+from headway.domain.refs import Ref
+from headway.domain.run import PrepareRun, WriteReport
+from headway.domain.work import StoreHandoff, WorkerDone, WorkOrder
+from headway.sandbox.plain import PlainSandbox
+from tests.agent.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
+from tests.faults.control import Control
+from tests.system.disks import fill
+
+AT_ONCE = 4
+TRIES = 500
+
+
+class Failed(Exception):
+    """Something failed that had to be waited for."""
+
+
+class Run:
+    """One run."""
+
+    def __init__(self, folder: Path, tasks: int) -> None:
+        self.stage = Stage(folder, more={"check": "test -f t0.txt"})
+        self.tasks = tasks
+        self.retries: Counter[str] = Counter()
+        self.asked = 0
+
+    async def ask(self, what: str, effect: Callable[[], Awaitable[Any]]) -> Any:
+        """An activity, asked again until it ends."""
+
+        @told_to_temporal
+        async def told() -> Any:
+            return await effect()
+
+        environment = ActivityEnvironment()
+        self.asked += 1
+        environment.info = replace(environment.info, activity_id=str(self.asked), workflow_run_id="r")
+        for _ in range(TRIES):
+            try:
+                return await environment.run(told)
+            except ApplicationError as error:
+                if error.non_retryable:
+                    raise Failed(f"{what}: {error.type}: {error}") from error
+                known = error.type in {"Shortage", "TransientError", "LeaseLost"}
+                if not known:
+                    traceback.print_exception(error)
+                self.retries[f"{error.type}" if known else f"{what}: {error}"] += 1
+                await asyncio.sleep(0)
+        raise Failed(f"{what}: not done after {TRIES} tries")
+
+    async def go(self) -> dict[str, Any]:
+        stage = self.stage
+        titles = [f"Task {number}" for number in range(self.tasks)]
+        spawn = step(use("spawn_tasks", tasks=[{"title": title, "intent": "x"} for title in titles]), use("wait"))
+        stage.serve(root=[spawn, finish("All of it.")] if self.tasks else [finish()], tasks={
+            title: [
+                step(use("write_file", path=f"t{number}.txt", content=f"{number}\n"), text="y" * 6_000),
+                step(use("shell", command=f"cp README.md s{number}.txt")),
+                step(use("land", message=title)),
+                finish(title),
+            ]
+            for number, title in enumerate(titles)
+        })  # fmt: skip
+        desk = RunDesk(
+            stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
+            machine=Machine("plain", ()), worst_call=lambda _: 1,
+        )  # fmt: skip
+        order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
+        prepared = await self.ask("prepare", lambda: desk.prepare(order, ()))
+        context = prepared.context
+        first = await self.ask("turn", lambda: stage.turn("k1", context=context, scope=prepared.scope))
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def work(spawned: Any) -> HandoffNotice:
+            async with gate:
+                me = child_id(ROOT, ChildKey(spawned.key))
+                task = Ref(log=ROOT, seq=spawned.seq, item=spawned.item)
+                granted = Amount(tokens=PLENTY, tasks=1)
+                job = WorkOrder(context=context, me=me, task=task, title=spawned.title, granted=granted)
+                done = await self.ask(me, lambda: stage.work(job))
+                assert isinstance(done, WorkerDone)
+                return HandoffNotice(child=spawned.key, status=done.status, seq=done.ref.seq)
+
+        inbox = tuple(await asyncio.gather(*map(work, first.spawned)))
+        check = RunCheck(run=RUN, incarnation=INCARNATION, spec=context.spec, asked_by=ROOT)
+        checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox())
+        verdict = await self.ask("check", lambda: checker.check(check, lambda _: None))
+        last = await self.ask(
+            "turn", lambda: stage.turn("k2", first.seq, context=context, scope=prepared.scope, turn=2, inbox=inbox)
+        )
+        status = last.finish.status if last.finish else HandoffStatus.FAILED
+        seq = last.finish.seq if last.finish else None
+        handoff = StoreHandoff(context=context, me=ROOT, title="All", role="planner", status=status, report=seq)
+        handoffs = HandoffDesk(stage.store, lambda _: stage.hub)
+        stored = await self.ask("handoff", lambda: handoffs.store(handoff))
+        published = await self.ask("publish", lambda: asyncio.to_thread(stage.hub.publish, "headway/x/main"))
+        asked = WriteReport(context=context, root=stored.ref, status=status, verdict=verdict)
+        report = await self.ask("report", lambda: desk.report(asked))
+        return {"inbox": inbox, "verdict": verdict, "published": published, "report": report}
+
+    def _spec(self) -> dict[str, object]:
+        policy = {"root_tasks_per_round": [1, 100], "network": "none"}
+        return {"repo": str(self.stage.source), "instructions": "Make it tidy.", "check": "test -f t0.txt",
+                "commit": {"author": "Bob Author <bob@example.org>"}, "policy": policy,
+                "models": {role: {"model": "rehearsal"} for role in ("planner", "worker")}}  # fmt: skip
+
+
+def problems(run: Run, ended: dict[str, Any]) -> list[str]:
+    """What of it is not as it would be on a sound system."""
+    stage, found = run.stage, []
+    statuses = Counter(notice.status.value for notice in ended["inbox"])
+    if statuses != {"done": run.tasks}:
+        found.append(f"handoffs: {dict(statuses)}")
+    if not ended["verdict"].passed:
+        found.append(f"check: {ended['verdict'].why}")
+    if ended["report"].commits != run.tasks:
+        found.append(f"commits: {ended['report'].commits} of {run.tasks}")
+    trunk = stage.hub.repo.run("ls-tree", "--name-only", "refs/heads/main").text.split("\n")
+    wanted = {f"{kind}{number}.txt" for kind in "ts" for number in range(run.tasks)}
+    found += [f"{name} is not on the trunk" for name in sorted(wanted - {*trunk})]
+    replies = sum(event.type == "llm.response" for agent in stage.store.agents(RUN) for event in stage.log(agent))
+    paid = sum(rehearsal.requests for rehearsal in stage.rehearsals)
+    if paid != replies:
+        found.append(f"bought {paid} replies, kept {replies}")
+    fsck = stage.hub.repo.run("fsck", "--full", "--no-dangling", ok=None)
+    if fsck.code:
+        found.append(f"fsck: {fsck.err[:300]}")
+    return found
+
+
+def plant(name: str) -> None:
+    """A fault of the engine, put in on purpose."""
+    match name:
+        case "reply":  # a reply that cannot be written is thrown away
+            from headway.agent import conversation
+
+            async def thrown_away(note: Any, log: Any, beat: Any) -> Any:
+                event = note()
+                log.sync()
+                return event
+
+            vars(conversation)["kept"] = thrown_away
+        case "table":  # a full disk counts as a bug of ours
+            from activities import pulse
+            from headway.system import shortage
+
+            shortage._LACKING.clear()
+            vars(pulse)["lacking"] = lambda _: None
+        case _:
+            return
+
+
+@contextlib.contextmanager
+def at_the_brim(disk: Path, seed: int) -> Iterator[None]:
+    """Fill the disk and free it again, at random moments, in a thread."""
+    chance, over = random.Random(seed), threading.Event()
+
+    def fill_and_free() -> None:
+        while not over.wait(chance.uniform(0.02, 0.3)):
+            ballast = fill(disk, leave=chance.choice([0, 0, 4_096, 60_000]))
+            over.wait(chance.uniform(0.02, 0.3))
+            shutil.rmtree(ballast)
+
+    thread = threading.Thread(target=fill_and_free)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+async def main(asked: argparse.Namespace) -> dict[str, Any]:
+    plant(asked.planted)
+    vars(kept_reply)["AGAIN_S"] = 0.01
+    run = Run(asked.folder, asked.tasks)
+    if asked.brim is not None:
+        with at_the_brim(asked.folder, asked.brim):
+            told: dict[str, Any] = {}
+            ended = await run.go()
+    else:
+        control = Control.open()
+        if asked.every is not None:
+            control.by_number(asked.first, asked.every)
+        else:
+            control.by_target(asked.times)
+        try:
+            ended = await run.go()
+        except Failed as error:
+            return control.end() | {"problems": [str(error)], "retries": run.retries}
+        told = control.end()
+    found = problems(run, ended)
+    await run.stage.close()
+    return told | {"problems": found, "retries": run.retries}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tasks", type=int, default=1)
+    parser.add_argument("--times", type=int, default=1, help="how often each kind of call on each file fails")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--every", type=int, help="instead: the call FIRST fails, and each EVERY after it")
+    parser.add_argument("--brim", type=int, metavar="SEED", help="instead: the disk of FOLDER is full now and then")
+    parser.add_argument("--planted", default="")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(arguments()))))
