@@ -139,7 +139,7 @@ class Workshop:
         self.store = LogStore(settings.home, redact=redactor(settings.secrets))
         self.rung = rung_for(settings.home)
         self.resources = _resources(settings)
-        levels = Levels((settings.home,), self.resources)
+        levels = Levels((settings.home,), self.resources, tell=_show)
         self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
         self.prompts = Prompts.load(settings.prompts)
         self.models = settings.models.open(settings.home, _show)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import psutil
@@ -15,15 +15,21 @@ import typer
 from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.roles import AGENTS, USUAL_AGENTS
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
 from headway.domain.finding import Finding, FindingState
 from headway.system.disk import Disk, DiskBounds
+
+if TYPE_CHECKING:
+    from headway.sandbox.cgroup import Cages
 
 MARKS: dict[FindingState, str] = {"good": "ok", "lacking": "--", "broken": "!!"}
 SLOW = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "drvfs"}
 """File systems whose locks or speed a run cannot build on."""
 
 LEAST_GIT = (2, 38)
+
+TRIES = 3
+"""Tries of a sandbox trial that runs out of time: a person waits for the answer."""
 
 
 def doctor(
@@ -50,17 +56,15 @@ async def look(home: Path) -> tuple[Finding, ...]:
     from headway.git import ladder
     from headway.sandbox import cgroup
     from headway.sandbox.gates import Gates
-    from headway.sandbox.levels import Levels
-    from headway.sandbox.resources import Resources
     from headway.sandbox.tree import Quota
 
     cages = await asyncio.to_thread(cgroup.Cages.detect)
-    levels = await asyncio.to_thread(Levels, (home,), Resources(cages))
+    walls = await asyncio.to_thread(_walls, home, cages)
     gates = Gates(home / "gates", os.cpu_count() or 1)
     wanted = os.environ.get(AGENTS, "").strip()
     agents = int(wanted) if wanted.isdecimal() else USUAL_AGENTS
     return (
-        *levels.findings(),
+        *walls,
         *(cages.findings() if cages else cgroup.lacking()),
         *gates.findings(),
         *Quota.usual(next(place for place in (home, *home.parents) if place.exists())).findings(),
@@ -70,6 +74,16 @@ async def look(home: Path) -> tuple[Finding, ...]:
         *await asyncio.to_thread(ladder.findings, home),
         *await model_findings(os.environ, home),
     )
+
+
+def _walls(home: Path, cages: "Cages | None") -> tuple[Finding, ...]:
+    from headway.sandbox.levels import TOPIC, Levels
+    from headway.sandbox.resources import Resources
+
+    try:
+        return Levels((home,), Resources(cages), tries=TRIES).findings()
+    except TransientError as error:
+        return (Finding(topic=TOPIC, state="broken", says=str(error), remedy="Look again when the machine is idle."),)
 
 
 def tools() -> Iterator[Finding]:

