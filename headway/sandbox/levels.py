@@ -252,16 +252,7 @@ class Levels:
             workspace = outside / "workspace"
             home = workspace / "home"
             home.mkdir(parents=True)
-            told = {
-                "OUTSIDE": str(outside),
-                "PORT": str(service.getsockname()[1]),
-                "REACH": "yes" if reach else "",
-                "OURSELVES": str(os.getpid()),
-                "PYTHON": str(python),
-                "DOORS": _DOORS,
-                "DATAGRAMS": str(datagrams.getsockname()[1]),
-            }
-            told["ADDRESSES"] = " ".join(network.own_addresses())
+            told = _told(outside, python, service.getsockname()[1], datagrams.getsockname()[1], reach=reach)
             readable = (Path(sys.base_prefix),) if reach and python.is_relative_to(sys.base_prefix) else ()
             walls = Walls(agent="trial", workspace=workspace, network=reach, readable=readable)
             launch = level.launch(Command(_TRIAL, workspace, limit_s, walls, told), home, "trial")
@@ -292,6 +283,20 @@ class Levels:
             with suppress(BlockingIOError):
                 said = f"can send to the services of this machine: {datagrams.recv(16)!r}\n{said}"
             return _judged(said, outside, level)
+
+
+def _told(outside: Path, python: Path, port: int, datagrams: int, *, reach: bool) -> dict[str, str]:
+    """The environment of a trial."""
+    return {
+        "OUTSIDE": str(outside),
+        "PORT": str(port),
+        "REACH": "yes" if reach else "",
+        "OURSELVES": str(os.getpid()),
+        "PYTHON": str(python),
+        "DOORS": _DOORS,
+        "DATAGRAMS": str(datagrams),
+        "ADDRESSES": " ".join(network.own_addresses()),
+    }
 
 
 def _judged(said: str, outside: Path, level: Level) -> str:
