@@ -277,6 +277,40 @@ def printing(source: Source) -> list[str]:
     return [f"{source.path}:{line}: {name}" for line, name in sorted(set(found))]
 
 
+WALL_CLOCK = {
+    "activities/parking.py": "times for people, that the gates tell",
+    "headway/agent/check.py": "the date of a verdict",
+    "headway/agent/planner.py": "what is left of the run's hours, which its workflow reckons by the service's clock",
+    "headway/agent/worker.py": "the same",
+    "headway/cli/connect.py": "a poller of another machine, of which only its service's clock tells",
+    "headway/cli/rm.py": "which executions began before the command, by the service's clock",
+    "headway/cli/run.py": "a name for people",
+    "headway/cli/status.py": "a duration for people",
+    "headway/git/building.py": "dates of files, as git compares them with its index",
+    "headway/git/commit_text.py": "the date of a commit",
+    "headway/git/ledger.py": "when upkeep was last done, which outlives a boot",
+    "headway/git/upkeep.py": "the same; and ages of files that are left over",
+    "headway/model/gate_file.py": "what is forgotten after a week, which outlives a boot",
+    "headway/model/prices.py": "prices of today",
+    "headway/model/resets.py": "a date that a server names",
+    "headway/model/spending.py": "how long the machine was off",
+    "headway/sandbox/caches.py": "the age of a file",
+    "headway/sandbox/watchdog.py": "dates of files",
+    "headway/system/steady.py": "times for people",
+    "headway/trace/agent_log.py": "the date of an event",
+}
+"""Files that may read the wall clock, each with the reason. No wait and no identity of a process is among them."""
+
+
+def wall_clocks(source: Source) -> list[str]:
+    """The wall clock where nothing needs it: a step of it is to change no wait."""
+    if source.path in WALL_CLOCK or source.room in {"headway.domain", "workflows"}:
+        return []
+    return [
+        f"{source.path}:{line}: {name}" for line, name in uses(source) if name in {"time.time", "time.time_ns", *CLOCKS}
+    ]
+
+
 def passthrough(source: Source) -> list[tuple[object, ...]]:
     """What each workflow sandbox of a source lets through."""
     return [
@@ -289,7 +323,15 @@ def passthrough(source: Source) -> list[tuple[object, ...]]:
 
 
 Rule = Callable[[Source], list[str]]
-RULES: tuple[Rule, ...] = (wrong_imports, impurities, sets_in_state, lengths, processes_by_the_clock, printing)
+RULES: tuple[Rule, ...] = (
+    wrong_imports,
+    impurities,
+    sets_in_state,
+    lengths,
+    processes_by_the_clock,
+    wall_clocks,
+    printing,
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -311,6 +353,11 @@ def test_another_way_to_the_terminal_is_found(text: str) -> None:
     assert printing(Source("headway/cli/status.py", text))
 
 
+@pytest.mark.parametrize("text", ["import time\ntime.time()", "from datetime import datetime\ndatetime.now()"])
+def test_the_wall_clock_is_found(text: str) -> None:
+    assert wall_clocks(Source("headway/agent/x.py", f"{text}\n")) != []
+
+
 def test_every_file_lies_in_a_room() -> None:
     assert {source.room for source in sources()} == set(ROOMS)
 
@@ -323,6 +370,7 @@ def test_benchmarks_are_short_too() -> None:
 
 def test_what_may_be_longer_is_still_there() -> None:
     places = {source.path for source in sources()}
+    assert [place for place in WALL_CLOCK if place not in places] == []
     assert [place for place in TOO_LONG if place.partition(":")[0] not in places] == []
 
 

@@ -17,6 +17,7 @@ import psutil
 
 from headway.git.ledger import Ledger, Upkeep
 from headway.git.repo import Repo
+from headway.system.process import is_open
 
 LANDINGS = 500
 LONGEST_S = 1800.0
@@ -33,7 +34,9 @@ def due(ledger: Ledger) -> bool:
     """Whether it is time; then the next one counts from now. Called with the trunk locked, so that one begins."""
     last, now, landings = ledger.upkeep(), time.time(), ledger.count()
     since = landings - last.landings
-    if not (since >= LANDINGS and now - last.at >= SHORTEST_S) and not (since > 0 and now - last.at >= LONGEST_S):
+    # Noted by a clock that was ahead: how long ago is not known, so that it is time.
+    passed = now - last.at if now >= last.at else LONGEST_S
+    if not (since >= LANDINGS and passed >= SHORTEST_S) and not (since > 0 and passed >= LONGEST_S):
         return False
     ledger.note_upkeep(Upkeep(landings, now))
     return True
@@ -84,7 +87,8 @@ def _clear_debris(hub: Path) -> None:
     for pattern in ("objects/pack/tmp_*", "objects/pack/.tmp-*", "packed-refs.lock"):
         for left in hub.glob(pattern):
             with suppress(FileNotFoundError):
-                if left.stat().st_mtime < old:
+                # The age is by the wall clock, which may have been set: a file that is being written stays.
+                if left.stat().st_mtime < old and not is_open(left):
                     left.unlink()
 
 

@@ -1,4 +1,6 @@
-"""How many calls of one model may be under way at once, after what its server said. Pure: `now` is given.
+"""How many calls of one model may be under way at once, after what its server said.
+
+Pure: `now` is given, by a clock that is never set (`headway.system.steady`).
 
 Free        nothing was refused: no bound
 Parked      a call was refused: nothing leaves until the reset

@@ -14,6 +14,7 @@ from headway.domain.parking import MAX_WHY_CHARS, Parking
 from headway.model.failures import Refused
 from headway.model.flow import Flow
 from headway.model.gate_file import GateFile
+from headway.system.steady import steady, wall_of
 
 PATIENCE_S = 300.0
 """An agent that would wait longer than this gives up its slot."""
@@ -73,7 +74,7 @@ class Gate:
 
     async def refused(self, permit: Permit, refusal: Refused) -> None:
         """The call was refused: the whole machine waits."""
-        now, why = time.time(), refusal.why[:MAX_WHY_CHARS]
+        now, why = steady(), refusal.why[:MAX_WHY_CHARS]
 
         def step(flow: Flow) -> Flow:
             return flow.refused(
@@ -92,14 +93,14 @@ class Gate:
     async def failed(self, permit: Permit) -> None:
         """The call got no answer."""
         if self.file.flow().closed:
-            now = time.time()
+            now = steady()
             await asyncio.to_thread(self.file.change, lambda flow: flow.failed(permit.generation, now, self._pace))
 
     async def answered(self, permit: Permit) -> None:
         """The server answered, whatever it said."""
         # What left while nothing was counted has no handle, and a refusal since then knows more than its answer.
         if permit.handle is not None and not self.file.flow().free:
-            now = time.time()
+            now = steady()
             await asyncio.to_thread(self.file.change, lambda flow: flow.answered(permit.generation, now))
 
     def parking(self) -> Parking:
@@ -130,7 +131,7 @@ class Gate:
             self._next()
 
     def _try(self, me: asyncio.Event) -> Permit | None:
-        now, flow = time.time(), self.file.flow()
+        now, flow = steady(), self.file.flow()
         self._give_up_if_long(flow, now)
         if flow.free:
             return Permit(flow.generation)
@@ -155,7 +156,7 @@ class Gate:
                 return
             # It was refused again and again, with short waits: the longer it lasts, the rarer it is looked at.
             until = max(until, now + min(lasted, LONGEST_PAUSE_S))
-        raise Parked(f"{self._words()}\n{flow.remedy}".strip(), until, until - now)
+        raise Parked(f"{self._words()}\n{flow.remedy}".strip(), wall_of(until), until - now)
 
     def _next(self) -> None:
         if self._queue:
@@ -165,7 +166,7 @@ class Gate:
         flow = self.file.flow()
         if not flow.closed:
             return f"waits for its turn at model {self.model}"
-        clock = time.strftime("%H:%M:%S", time.localtime(flow.until))
+        clock = time.strftime("%H:%M:%S", time.localtime(wall_of(flow.until)))
         return f"parked until {clock}, model {self.model}: {flow.why}"
 
 
@@ -203,14 +204,14 @@ class Gates:
 
 
 def parking_of(address: str, model: str, flow: Flow) -> Parking:
-    """A flow in words for people."""
+    """A flow in words for people, its times by the wall clock."""
     return Parking(
         endpoint=address,
         model=model,
         generation=flow.generation,
         parked=flow.closed,
-        since=flow.since,
-        until=flow.until,
+        since=wall_of(flow.since),
+        until=wall_of(flow.until),
         why=flow.why,
         remedy=flow.remedy,
     )

@@ -22,6 +22,8 @@ import orjson
 
 from headway.domain.errors import TransientError
 from headway.model.flow import Flow
+from headway.system.boot import boot_id
+from headway.system.steady import steady
 
 BUSY_S = 10.0
 TRIED_AT_ONCE = 64
@@ -92,7 +94,9 @@ class GateFile:
     def dropped(self) -> frozenset[str]:
         """Names of what the server does not take."""
         with _named():
-            rows = self._reader.execute("SELECT name FROM dropped WHERE at > ?", (time.time() - FORGET_S,))
+            now = time.time()
+            # One of the future was noted by a clock that was ahead: it may be as old as any.
+            rows = self._reader.execute("SELECT name FROM dropped WHERE at > ? AND at <= ?", (now - FORGET_S, now))
             return frozenset(row[0] for row in rows)
 
     def drop(self, name: str, why: str) -> bool:
@@ -104,7 +108,7 @@ class GateFile:
         with self._transaction() as database:
             known = database.execute("SELECT at FROM dropped WHERE name = ?", (name,)).fetchone()
             database.execute("INSERT OR REPLACE INTO dropped VALUES (?, ?, ?)", (name, why, time.time()))
-            return known is None or known[0] <= time.time() - FORGET_S
+            return known is None or not 0 <= time.time() - known[0] < FORGET_S
 
     def take(self, permits: float) -> int | None:
         """One of the first `permits` permits as an open file, which is to be closed; None when none was found free."""
@@ -201,9 +205,13 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _bytes_of(flow: Flow) -> bytes:
     # JSON knows no infinity.
-    return orjson.dumps({name: None if value == math.inf else value for name, value in asdict(flow).items()})
+    told = {name: None if value == math.inf else value for name, value in asdict(flow).items()}
+    return orjson.dumps(told | {"boot": boot_id()})
 
 
 def _flow_in(raw: bytes) -> Flow:
     known: dict[str, Any] = {name: math.inf if value is None else value for name, value in orjson.loads(raw).items()}
+    if known.pop("boot", "") != boot_id():
+        # Its times are of another boot, and say nothing in this one: the way is tried now.
+        known["since"] = known["until"] = steady()
     return Flow(**known)

@@ -21,6 +21,8 @@ from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import RunName
 from headway.domain.parking import Parking, clock_words
 from headway.model.gate import BEAT_EVERY_S, PATIENCE_S, Beat
+from headway.system.boot import boot_id
+from headway.system.steady import steady, wall_of
 
 HOUR_S = 3600.0
 PARTS = 360
@@ -34,6 +36,7 @@ CREATE TABLE IF NOT EXISTS part (number INTEGER PRIMARY KEY, paid INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS parking (
     one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER, parked INTEGER, since REAL, until REAL, cap INTEGER
 );
+CREATE TABLE IF NOT EXISTS boot (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT, at REAL, wall REAL);
 INSERT OR IGNORE INTO parking VALUES (1, 0, 0, 0, 0, 0);
 """
 
@@ -48,6 +51,10 @@ class Aside:
 
 class Ledger:
     """What one run spent on this machine lately.
+
+    Moments are by a clock that is never set (`headway.system.steady`). It begins anew at a boot: what an earlier boot
+    noted then becomes as old as it was, plus the time between by the wall clock, which is taken for nothing where that
+    clock went back.
 
     Args:
         hour_s: How long an hour is, for tests.
@@ -72,6 +79,7 @@ class Ledger:
         """
         part = int(now / self._part_s)
         with self._transaction() as database:
+            self._take_over(now)
             database.execute("DELETE FROM part WHERE number < ?", (part - PARTS,))
             rows: list[tuple[int, int, int]] = database.execute(
                 "SELECT number, paid, aside FROM part ORDER BY number"
@@ -90,20 +98,22 @@ class Ledger:
     def settle(self, aside: Aside, paid: int, now: float) -> None:
         """Book what a call cost in the place of what was set aside for it."""
         with self._transaction():
+            self._take_over(now)
             self._add(aside.part, 0, -aside.amount)
             self._add(int(now / self._part_s), paid, 0)
 
     def park(self, until: float, limit: int, now: float) -> None:
         """Note that agents wait, for the run to be told."""
         with self._transaction() as database:
+            self._take_over(now)
             database.execute(
                 "UPDATE parking SET generation = generation + 1, since = CASE parked WHEN 1 THEN since ELSE ?1 END,"
                 " parked = 1, until = ?2, cap = ?3 WHERE parked = 0 OR until < ?2 - ?4 OR cap <> ?3",
                 (now, until, limit, TOLD_AGAIN_S),
             )
 
-    def parking(self) -> Parking | None:
-        """How the run stands on this machine; None when it never waited."""
+    def parking(self, wall: Callable[[float], float]) -> Parking | None:
+        """How the run stands on this machine, its times made wall-clock times by `wall`; None when it never waited."""
         with _named(), self._lock:
             row = self._database.execute("SELECT generation, parked, since, until, cap FROM parking").fetchone()
         generation, parked, since, until, cap = row
@@ -114,8 +124,8 @@ class Ledger:
             model="",
             generation=generation,
             parked=bool(parked),
-            since=since,
-            until=until,
+            since=wall(since),
+            until=wall(until),
             why=words_of(cap),
         )
 
@@ -131,6 +141,25 @@ class Ledger:
             left -= paid
             now = max(now, (number + PARTS + 1) * self._part_s)
         return now
+
+    def _take_over(self, now: float) -> None:
+        """Bring what was noted to the clock of now: after another boot, and where it is of a moment that is to come."""
+        row = self._database.execute("SELECT id, at, wall FROM boot").fetchone()
+        before, at, wall = row or (boot_id(), now, time.time())
+        if before != boot_id():
+            moved = int((now - at - max(0.0, time.time() - wall)) / self._part_s)
+            self._move(self._database.execute("SELECT * FROM part").fetchall(), lambda number: number + moved)
+            self._database.execute("UPDATE parking SET parked = 0, since = ?1, until = ?1", (now,))
+        # Another process may have booked while this one waited for the file: up to that wait it is ahead of our `now`.
+        part, latest = int(now / self._part_s), int((now + 2 * BUSY_S) / self._part_s)
+        ahead = self._database.execute("SELECT * FROM part WHERE number > ?", (latest,)).fetchall()
+        self._move(ahead, lambda _: part)
+        self._database.execute("INSERT OR REPLACE INTO boot VALUES (1, ?, ?, ?)", (boot_id(), now, time.time()))
+
+    def _move(self, rows: list[tuple[int, int, int]], to: Callable[[int], int]) -> None:
+        self._database.executemany("DELETE FROM part WHERE number = ?", [(number,) for number, _, _ in rows])
+        for number, paid, aside in rows:
+            self._add(to(number), paid, aside)
 
     def _add(self, part: int, paid: int, aside: int) -> None:
         self._database.execute(
@@ -170,6 +199,8 @@ class Spending:
         folder: Where the files of this machine lie.
         patience_s: How long an agent waits before it gives up its slot.
         hour_s: How long an hour is, for tests.
+        clock: Seconds by a clock that is never set.
+        wall: Makes a moment of it a time of the wall clock, for people.
     """
 
     def __init__(
@@ -178,12 +209,14 @@ class Spending:
         *,
         patience_s: float = PATIENCE_S,
         hour_s: float = HOUR_S,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady,
+        wall: Callable[[float], float] = wall_of,
     ) -> None:
         self._folder = folder
         self._patience_s = patience_s
         self._hour_s = hour_s
         self._clock = clock
+        self._wall = wall
         self._ledgers: dict[RunName, Ledger] = {}
 
     def ledger(self, run: RunName) -> Ledger:
@@ -194,7 +227,7 @@ class Spending:
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """How a run stands whose calls this process made."""
-        parking = self._ledgers[run].parking() if run in self._ledgers else None
+        parking = self._ledgers[run].parking(self._wall) if run in self._ledgers else None
         return () if parking is None else (parking,)
 
     def close(self) -> None:
@@ -223,8 +256,10 @@ class Spending:
             if max(found - now, now - began) > self._patience_s:
                 until = max(found, now + self._patience_s)
                 await asyncio.to_thread(ledger.park, until, limit, now)
-                raise Parked(f"{words_of(limit)}, goes on at {clock_words(until)}", until, until - now)
-            beat(f"{words_of(limit)}: waits until {clock_words(found)}")
+                raise Parked(
+                    f"{words_of(limit)}, goes on at {clock_words(self._wall(until))}", self._wall(until), until - now
+                )
+            beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             await asyncio.sleep(BEAT_EVERY_S * self._hour_s / HOUR_S)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from headway.sandbox.tree import Quota, measure
 from headway.sandbox.walls import Cache
+from headway.system.steady import steady
 
 INSIDE = Path("/caches")
 CAP_MB = 20_000
@@ -79,7 +80,8 @@ def keep_small(folder: Path, longest_command_s: float, cap_mb: int = CAP_MB) -> 
         except BlockingIOError:
             return []
         last = os.fstat(looked.fileno())
-        if last.st_size and time.time() - last.st_mtime < LOOK_EVERY_S:
+        # An age below nothing: the clock was ahead when it was looked at, so that it is time.
+        if last.st_size and 0 <= time.time() - last.st_mtime < LOOK_EVERY_S:
             return []
         looked.truncate(0)
         looked.write("looked\n")
@@ -92,10 +94,11 @@ def _look(folder: Path, longest_command_s: float, cap: Quota) -> list[str]:
     for place in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
         name, old, when = place.name.partition(_OLD)
         if old:
-            if time.time() - int(when) > longest_command_s + LOOK_EVERY_S:
+            # By seconds since boot: one of another boot has no command left that uses it.
+            if not 0 <= steady() - int(when) <= longest_command_s + LOOK_EVERY_S:
                 shutil.rmtree(place, onerror=_writable_first)
         elif measure(place, Quota(cap.mb * 1000)).mb > cap.mb:
-            place.rename(folder / f"{name}{_OLD}{int(time.time())}")
+            place.rename(folder / f"{name}{_OLD}{int(steady())}")
             aside.append(name)
     return aside
 

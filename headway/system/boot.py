@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
 import psutil
+
+from headway.system.steady import steady
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -26,5 +27,4 @@ def boot_id() -> str:
 
 def ticks_now() -> int:
     """Clock ticks since boot, suspended time included: the unit and the origin of a process's start."""
-    clock = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-    return int(time.clock_gettime(clock) * os.sysconf("SC_CLK_TCK"))
+    return int(steady() * os.sysconf("SC_CLK_TCK"))

@@ -114,6 +114,18 @@ def look(pid: int) -> Seen | None:
     return Seen(fields[0].decode(), int(fields[19]), int(fields[3]), (int(fields[11]) + int(fields[12])) / _HERTZ)
 
 
+def is_open(path: Path) -> bool:
+    """Some process of this user has the file open. Reads every process of the machine: not for an event loop."""
+    wanted = os.path.realpath(path)
+    for process in _PROC.glob("[0-9]*/fd"):
+        try:
+            if any(os.path.realpath(handle) == wanted for handle in process.iterdir()):
+                return True
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
 def _look_elsewhere(pid: int) -> Seen | None:
     """The same where there is no /proc. The kernel there notes the start once, by the clock of that moment."""
     try:

@@ -16,7 +16,7 @@ PRICE = {"input": 1.0, "output": 1.0}
 
 async def test_a_worker_waits_for_the_hour_nothing_is_paid_meanwhile_and_it_goes_on(stage: Stage) -> None:
     now = [1_760_000_000.0]
-    stage.spending = Spending(stage.folder / "spending", clock=lambda: now[0])
+    stage.spending = Spending(stage.folder / "spending", clock=lambda: now[0], wall=float)
     stage.limits = {"usd_per_hour": USD}
     stage.more = {"models": {"worker": {"price": PRICE}}}
     looks = [step(use("grep", pattern=f"nothing {n}"), tokens=Tokens(input=2_000, output=8_000)) for n in range(4)]
@@ -36,7 +36,7 @@ async def test_a_worker_waits_for_the_hour_nothing_is_paid_meanwhile_and_it_goes
 
 
 async def test_what_the_user_changed_since_the_run_began_is_what_counts(stage: Stage) -> None:
-    stage.spending = Spending(stage.folder / "spending", clock=lambda: 1_760_000_000.0)
+    stage.spending = Spending(stage.folder / "spending", clock=lambda: 1_760_000_000.0, wall=float)
     stage.limits = {"usd_per_hour": USD}
     stage.more = {"models": {"worker": {"price": PRICE}}}
     looks = [step(use("grep", pattern=f"nothing {n}"), tokens=Tokens(input=2_000, output=8_000)) for n in range(4)]

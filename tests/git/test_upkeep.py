@@ -124,7 +124,23 @@ def test_it_is_due_after_many_landings_or_a_long_time_and_then_not_again(ground:
     assert upkeep.due(ledger)
     ledger.note_upkeep(Upkeep(1, now - upkeep.LONGEST_S))
     assert not upkeep.due(ledger)
+    # The clock was a year ahead when it was noted.
+    ledger.note_upkeep(Upkeep(0, now + 31_536_000))
+    assert upkeep.due(ledger)
     ledger.close()
+
+
+def test_a_pack_that_is_being_written_stays_although_the_clock_says_that_it_is_old(ground: Ground) -> None:
+    packs = ground.hub.folder / "objects/pack"
+    left, written = packs / "tmp_pack_left", packs / "tmp_pack_written"
+    left.touch()
+    with written.open("wb"):
+        for each in (left, written):
+            os.utime(each, (1, 1))
+        upkeep.tidy(ground.hub.folder)
+        assert (left.exists(), written.exists()) == (False, True)
+    upkeep.tidy(ground.hub.folder)
+    assert not written.exists()
 
 
 def test_whoever_lands_starts_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import HeldBack, Parked, TransientError
+from headway.model import gate_file
 from headway.model.failures import Refused
 from headway.model.flow import Kind
-from headway.model.gate import Gate, Gates, Permit
-from headway.model.gate_file import parked_in
+from headway.model.gate import Gate, Gates, Permit, parking_of
+from headway.model.gate_file import GateFile, parked_in
+from headway.system.steady import steady, wall_of
 
 ADDRESS, MODEL = "http://here/v1", "m"
 
@@ -99,7 +101,7 @@ async def test_a_wait_longer_than_patience_gives_the_slot_up(tmp_path: Path) -> 
     with pytest.raises(Parked) as caught:
         async with gate.permit(quiet):
             raise AssertionError
-    assert caught.value.until == gate.file.flow().until
+    assert caught.value.until == pytest.approx(wall_of(gate.file.flow().until), abs=0.5)
     assert "it said no" in str(caught.value)
     assert "wait" in str(caught.value)
     gates.close()
@@ -116,7 +118,7 @@ async def test_short_refusals_that_go_on_and_on_give_the_slot_up_too(tmp_path: P
 
     with pytest.raises(Parked) as caught:
         await refused_again_and_again()
-    assert caught.value.until > gate.file.flow().until, "the longer it lasts, the rarer it is looked at"
+    assert caught.value.until > wall_of(gate.file.flow().until), "the longer it lasts, the rarer it is looked at"
     gates.close()
 
 
@@ -141,7 +143,7 @@ async def test_the_first_call_after_the_reset_goes_alone_and_the_rest_follow_its
             assert len(out) == 1
     answer.set()
     await asyncio.gather(*calls)
-    assert gate.file.flow().permits(time.time()) >= 20, "each answer let one more"
+    assert gate.file.flow().permits(steady()) >= 20, "each answer let one more"
 
 
 async def test_a_permit_comes_back_when_its_call_is_cancelled(gate: Gate) -> None:
@@ -217,3 +219,26 @@ async def test_a_file_that_cannot_be_written_is_no_end_of_an_agent(gate: Gate) -
         with pytest.raises(TransientError, match="cannot be read or written"):
             await gate.refused(permit, refusal())
     gate.file._writer = sqlite3.connect(":memory:")
+
+
+@pytest.mark.parametrize("step", [-31_536_000, -3600, 3600, 31_536_000])
+async def test_a_step_of_the_wall_clock_moves_no_reset(
+    step: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, real = GateFile(tmp_path, ADDRESS, MODEL), time.time
+    file.change(lambda flow: flow.refused(0, "rate", 20.0, "slow down", "", steady()))
+    monkeypatch.setattr(time, "time", lambda: real() + step)
+    for each in (file, GateFile(tmp_path, ADDRESS, MODEL)):
+        flow = each.flow()
+        assert 0 < flow.until - steady() <= 20
+        assert (flow.permits(steady()), flow.permits(steady() + 20)) == (0, 1)
+        assert parking_of(ADDRESS, MODEL, flow).until == pytest.approx(real() + step + 20, abs=5)
+
+
+async def test_a_way_that_an_earlier_boot_closed_is_tried_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = GateFile(tmp_path, ADDRESS, MODEL)
+    file.change(lambda flow: flow.refused(0, "quota", 3600.0, "nothing left", "", steady() + 1_000_000))
+    monkeypatch.setattr(gate_file, "boot_id", lambda: "another")
+    assert GateFile(tmp_path, ADDRESS, MODEL).flow().permits(steady()) == 1

@@ -11,7 +11,8 @@ import pytest
 from headway.domain.budget import UNLIMITED
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import RunName
-from headway.model.spending import PARTS, Aside, Hourly, Spending
+from headway.model import spending as rooms
+from headway.model.spending import PARTS, Aside, Hourly, Ledger, Spending
 
 RUN = RunName("tidy-up")
 LIMIT = 1_000
@@ -39,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def spending(tmp_path: Path, clock: Clock) -> Spending:
-    return Spending(tmp_path, clock=clock)
+    return Spending(tmp_path, clock=clock, wall=float)
 
 
 def said(_: str) -> None:
@@ -125,8 +126,8 @@ async def test_another_run_has_an_hour_of_its_own(spending: Spending) -> None:
 
 
 async def test_what_a_dead_process_had_set_aside_counts_for_an_hour(tmp_path: Path, clock: Clock) -> None:
-    await Spending(tmp_path, clock=clock).room(RUN, LIMIT, LIMIT, said)
-    later = Spending(tmp_path, clock=clock)
+    await Spending(tmp_path, clock=clock, wall=float).room(RUN, LIMIT, LIMIT, said)
+    later = Spending(tmp_path, clock=clock, wall=float)
     ledger = later.ledger(RUN)
     clock.now += 3_000
     assert ledger.set_aside(WORST, LIMIT, clock.now) == clock.now, "it may come back any time"
@@ -149,3 +150,47 @@ async def test_a_pause_reaches_who_waits(spending: Spending) -> None:
 
     with pytest.raises(HeldBack):
         await spending.room(RUN, WORST, LIMIT, paused)
+
+
+@pytest.mark.parametrize("step", [-31_536_000, -28_800, -5, 5, 28_800, 31_536_000])
+async def test_a_step_of_the_wall_clock_changes_neither_wait_nor_room(
+    step: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spending, real = Spending(tmp_path), time.time
+    spending.settle(RUN, await spending.room(RUN, LIMIT, LIMIT, said), LIMIT)
+    monkeypatch.setattr(time, "time", lambda: real() + step)
+    for each in (spending, Spending(tmp_path)):
+        with pytest.raises(Parked) as parked:
+            await each.room(RUN, LIMIT, LIMIT, said)
+        assert parked.value.delay_s == pytest.approx(3600, abs=60)
+        assert parked.value.until == pytest.approx(real() + step + 3600, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "clock_went_s", "left_s"), [(0, 0, 3600), (1800, 1800, 1800), (7200, 7200, 0), (60, -86_400, 3600)]
+)
+def test_spending_before_a_boot_is_as_old_as_the_wall_clock_says_and_no_older_than_it_can_be(
+    off_s: float, clock_went_s: float, left_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine was off for `off_s`; its clock, which nothing sets, moved by `clock_went_s`."""
+    ledger, real = Ledger(tmp_path / "r.db"), time.time
+    ledger.settle(_aside(ledger, 500_000.0), LIMIT, 500_000.0)
+    monkeypatch.setattr(rooms, "boot_id", lambda: "another")
+    monkeypatch.setattr(time, "time", lambda: real() + clock_went_s)
+    found = Ledger(tmp_path / "r.db").set_aside(LIMIT, LIMIT, 30.0)
+    wait = 0.0 if isinstance(found, Aside) else found - 30.0
+    assert wait == pytest.approx(left_s, abs=60)
+
+
+def _aside(ledger: Ledger, now: float) -> Aside:
+    found = ledger.set_aside(LIMIT, LIMIT, now)
+    assert isinstance(found, Aside)
+    return found
+
+
+def test_a_moment_that_is_to_come_counts_as_now(tmp_path: Path) -> None:
+    ledger, ahead = Ledger(tmp_path / "r.db"), 28_800.0
+    ledger.settle(_aside(ledger, ahead), LIMIT, ahead)
+    found = ledger.set_aside(LIMIT, LIMIT, 0.0)
+    assert isinstance(found, float)
+    assert found == pytest.approx(3600, abs=60)

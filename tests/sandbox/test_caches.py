@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,9 @@ def test_it_is_not_looked_at_over_and_over(tmp_path: Path) -> None:
     assert keep_small(tmp_path, 60, cap_mb=2) == []
     (pip.folder / "wheel").write_bytes(b"x" * 3_000_000)
     assert keep_small(tmp_path, 60, cap_mb=2) == []
+    later = time.time() + 31_536_000
+    os.utime(tmp_path / ".looked", (later, later))
+    assert keep_small(tmp_path, 60, cap_mb=2) == ["pip"], "the clock was a year ahead when it was looked at"
 
 
 def test_read_only_modules_are_removed_as_well(tmp_path: Path) -> None:
