@@ -1,6 +1,7 @@
 """Moving a ref of the hub: by compare-and-swap, on disk before anybody is told, and past what a kill left behind."""
 
 import logging
+import mmap
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -29,16 +30,48 @@ _log = logging.getLogger(__name__)
 
 
 def read_ref(git_dir: Path, ref: str) -> Oid | None:
-    """Where a ref of the hub stands; None when it does not exist. No process is started."""
-    for _ in range(_TRIES):
-        with suppress(FileNotFoundError):
-            return Oid((git_dir / ref).read_text().strip())
-        packed = git_dir / "packed-refs"
-        for line in packed.read_text().splitlines() if packed.exists() else ():
-            oid, _, name = line.partition(" ")
-            if name == ref and len(oid) in _DIGITS:
-                return Oid(oid)
+    """Where a ref of the hub stands; None when it does not exist. No process is started.
+
+    Git packs a ref before it removes the loose file, and only a deletion takes it out of the packed ones. So a ref that
+    is in neither, looked for in this order, was not there.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return Oid((git_dir / ref).read_text().strip())
+    try:
+        with (git_dir / "packed-refs").open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return None
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as packed:
+                return _packed(packed, os.fsencode(ref))
+    except FileNotFoundError:
+        return None
+
+
+def _packed(packed: mmap.mmap, ref: bytes) -> Oid | None:
+    """Where a ref stands in the content of packed-refs: in 20 steps among 1,000,000 where git sorted them."""
+    low, high = 0, len(packed)
+    if b" sorted" not in packed[: packed.find(b"\n") + 1]:
+        # By another program than git. Its line is an id, a space and the name.
+        at = packed.find(b" %s\n" % ref)
+        return _oid(packed[packed.rfind(b"\n", 0, at) + 1 : at]) if at >= 0 else None
+    while low < high:
+        start = max(low, packed.rfind(b"\n", 0, (low + high) // 2) + 1)
+        if packed[start : start + 1] == b"^" and start > low:
+            # The peeled id of the tag whose line stands above it.
+            start = packed.rfind(b"\n", 0, start - 1) + 1
+        end = packed.find(b"\n", start) + 1 or high
+        oid, _, name = packed[start:end].rstrip(b"\n").partition(b" ")
+        if oid[:1] in b"#^" or name < ref:
+            low = end
+        elif name > ref:
+            high = start
+        else:
+            return _oid(oid)
     return None
+
+
+def _oid(read: bytes) -> Oid | None:
+    return Oid(read.decode()) if len(read) in _DIGITS else None
 
 
 def swap(
@@ -94,8 +127,9 @@ def swap(
 
 def _clear_lock(path: Path, left: str) -> None:
     with suppress(FileNotFoundError):
-        said = path.read_text().strip()
-        if left and (said == left or not said):
+        # An empty one may be that of a git that packs the refs: it holds one while it removes the loose file, and would
+        # remove the new one instead.
+        if left and path.read_text().strip() == left:
             path.unlink()
             return
     _clear_stale_lock(path)
