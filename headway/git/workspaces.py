@@ -43,7 +43,7 @@ class Workspaces:
             LeaseLost: A newer holder works there.
         """
         home = self.home_of(task, attempt)
-        with locked(home.with_name(f".{home.name}.lock")) as lock:
+        with locked(_lock_of(home)) as lock:
             lost = False
             if home.exists():
                 before = load_owner(home)
@@ -142,13 +142,14 @@ class Workspaces:
             NotSaved: It holds work that is neither on the trunk nor in the task's newest snapshot.
             LeaseLost: A newer holder works there.
         """
-        with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
-            if not workspace.home.exists():
-                return
-            with workspace.held():
-                found = workspace.scan()
-                self._check_saved(workspace, found)
-            self._take_away(workspace)
+        lock = _lock_of(workspace.home)
+        with locked(lock):
+            if workspace.home.exists():
+                with workspace.held():
+                    found = workspace.scan()
+                    self._check_saved(workspace, found)
+                self._take_away(workspace)
+            lock.unlink(missing_ok=True)
         self.reclaim()
 
     def discard(self, workspace: Workspace) -> None:
@@ -157,9 +158,11 @@ class Workspaces:
         Never fails its caller, who has a verdict in its hand: `headway gc` deletes what stays.
         """
         try:
-            with locked(workspace.home.with_name(f".{workspace.home.name}.lock")):
+            lock = _lock_of(workspace.home)
+            with locked(lock):
                 if workspace.home.exists():
                     self._take_away(workspace)
+                lock.unlink(missing_ok=True)
         except (OSError, HeadwayError) as error:
             _log.warning("%s stays for now: %s", workspace.home, error)
         self.reclaim()
@@ -210,6 +213,11 @@ class Workspaces:
         """The generations that workspaces lie on."""
         owners = (load_owner(note.parent) for note in self.folder.glob("*/*/owner.json"))
         return {owner.generation for owner in owners if owner is not None and owner.generation is not None}
+
+
+def _lock_of(home: Path) -> Path:
+    """The lock of whoever makes, reopens or removes a workspace; it goes with it."""
+    return home.with_name(f".{home.name}.lock")
 
 
 def _upper_of(home: Path) -> Path:

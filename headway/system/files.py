@@ -133,12 +133,16 @@ def make_writable(folder: Path) -> None:
 def locked(path: Path) -> Iterator[int]:
     """Hold the lock file `path`, waiting as long as it takes; yields its file descriptor.
 
-    The kernel releases it when the last process that holds the descriptor is gone, however it went.
+    The kernel releases it when the last process that holds the descriptor is gone, however it went. The holder may
+    delete the file as the last thing it does: a process that waits for it takes the lock of the file that comes next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-    finally:
-        os.close(handle)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                yield handle
+                return
+        finally:
+            os.close(handle)

@@ -220,3 +220,14 @@ def test_a_clean_workspace_is_removed_without_a_snapshot(ground: Ground) -> None
     ground.land(workspace)
     ground.workspaces.remove(workspace)
     assert not workspace.home.exists()
+
+
+def test_what_is_removed_leaves_nothing(ground: Ground) -> None:
+    kept = ground.open(0)
+    for number in range(1, 4):
+        ground.workspaces.discard(ground.open(number))
+        gone = ground.open(number, attempt=2)
+        ground.workspaces.remove(gone)
+        ground.workspaces.remove(gone)
+    left = {place.name for place in kept.home.parent.iterdir()}
+    assert left <= {kept.home.name, f".{kept.home.name}.lock", f".{kept.home.name}.upper"}

@@ -1,5 +1,6 @@
 """Files are whole or not there, placed once, and on disk when they are said to be."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,11 +8,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from headway.system import files
-from headway.system.files import delete, make_folder, place_new, write_whole
+from headway.system.files import delete, locked, make_folder, place_new, write_whole
 
 WRITER = """
 import sys
@@ -106,3 +108,28 @@ def test_two_that_delete_the_same_tree_both_succeed(tmp_path: Path) -> None:
                 (top / f"{name}" / "deep").mkdir(parents=True)
             list(pool.map(delete, [top, top]))
             assert not top.exists()
+
+
+def test_a_lock_whose_file_its_holder_deletes_keeps_others_out(tmp_path: Path) -> None:
+    path, inside, leave = tmp_path / ".x.lock", Event(), Event()
+
+    def wait_for_it() -> None:
+        with locked(path):
+            inside.set()
+            leave.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        with locked(path):
+            waiting = pool.submit(wait_for_it)
+            while sum(os.path.realpath(fd) == str(path) for fd in Path("/proc/self/fd").iterdir()) < 2:
+                time.sleep(0.01)
+            path.unlink()
+        assert inside.wait(60)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            leave.set()
+            os.close(handle)
+        waiting.result()
