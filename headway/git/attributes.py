@@ -5,6 +5,7 @@ of a tree gets a work tree that holds its `.gitattributes` files and nothing els
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -20,6 +21,7 @@ RULES_FILE = b".gitattributes"
 LARGEST = 1_000_000
 """Bytes up to which a file of attributes is read; a larger one counts as absent, as for git one of over 100 MB does."""
 
+_BLANK = re.compile(rb"[ \t\r]+")
 _BUILT_IN = frozenset({b"binary", b"text", b"union"})
 
 
@@ -71,12 +73,21 @@ class MergeRules:
                 drivers.unlink(missing_ok=True)
 
 
+def words_of(text: bytes) -> Iterator[list[bytes]]:
+    """The words of each line of a file of attributes, as git parts them: the pattern, then what it gives."""
+    for line in text.split(b"\n"):
+        words = [word for word in _BLANK.split(line.partition(b"\0")[0]) if word]
+        if words and not words[0].startswith(b"#"):
+            yield words
+
+
 def driver_names(text: bytes) -> Iterator[bytes]:
     """Merge drivers that a file of attributes names, without git's own."""
-    for word in text.split():
-        name = word.removeprefix(b"merge=")
-        if name != word and name and name not in _BUILT_IN:
-            yield name
+    for words in words_of(text):
+        for word in words:
+            name = word.removeprefix(b"merge=")
+            if name != word and name and name not in _BUILT_IN:
+                yield name
 
 
 def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> dict[str, dict[str, str]]:

@@ -86,7 +86,8 @@ class Landing:
             tree = chosen(self.hub.repo, base, found.tree, submission.paths, rules.submodules)
             changed = entries(self.hub.repo, base, tree)
             everything = changed if submission.paths is None else entries(self.hub.repo, base, found.tree)
-            refused = refused_rules(self.hub.repo, everything) or self._refusal(workspace, tree, changed, submission)
+            refused = refused_rules(self.hub.repo, rules, self.hub.repo.tree_of(base), found.tree, everything)
+            refused = refused or self._refusal(workspace, tree, changed, submission)
             if refused is not None:
                 return refused
             if tree == self.hub.repo.tree_of(base):

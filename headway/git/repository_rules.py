@@ -79,7 +79,7 @@ def read_rules(repo: Repo, commit: Oid) -> RepositoryRules:
         files[os.fsdecode(path)] = facts.decode()
     submodules = tuple(shown(path) for path, facts in files.items() if facts.startswith(SUBMODULE))
     texts = list(_texts(repo, (facts.split()[2] for path, facts in files.items() if _is_rules(path))))
-    drivers = {os.fsdecode(name) for text in texts for name in driver_names(text)}
+    drivers = {shown(os.fsdecode(name)) for text in texts for name in driver_names(text)}
     if not any(name.encode() in text for text in texts for name in CONVERTING):
         return RepositoryRules(drivers=tuple(sorted(drivers)), submodules=submodules)
     ruled = attributes_of(
@@ -87,10 +87,10 @@ def read_rules(repo: Repo, commit: Oid) -> RepositoryRules:
     )
     named = {path: values[FILTER] for path, values in ruled.items() if is_filter(values.get(FILTER))}
     examples = {name: path for path, name in named.items()}
-    filters = (Filter(name=name, files=n, example=shown(examples[name])) for name, n in Counter(named.values()).items())
-    return RepositoryRules(
-        converts=True, filters=tuple(filters), drivers=tuple(map(shown, sorted(drivers))), submodules=submodules
+    filters = (
+        Filter(name=shown(name), files=n, example=shown(examples[name])) for name, n in Counter(named.values()).items()
     )
+    return RepositoryRules(converts=True, filters=tuple(filters), drivers=tuple(sorted(drivers)), submodules=submodules)
 
 
 def is_filter(value: str | None) -> bool:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.attributes import LARGEST, RULES_FILE, attributes_of
+from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, words_of
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, shown
 from headway.git.objects import Reader
 from headway.git.outcome import Refused
@@ -18,54 +18,71 @@ _MOST = 100
 _MACRO = b"[attr]"
 
 
-def refused_rules(repo: Repo, changed: Sequence[Entry]) -> Refused | None:
-    """Refuse changed `.gitattributes` that bring a filter or an encoding.
+def refused_rules(repo: Repo, rules: RepositoryRules, base: Oid, tree: Oid, changed: Sequence[Entry]) -> Refused | None:
+    """Refuse `.gitattributes` that `tree` changes against `base` so that they bring a filter or an encoding.
 
     They would decide in which form the files of every agent land, and no agent would see it. Also a file that does not
     land itself is refused: its rules are in force in the workspace, and convert what does land.
     """
     found = [each for each in changed if each.path.rpartition("/")[2] == os.fsdecode(RULES_FILE)]
+    if not found:
+        return None
     with closing(Reader(repo, {})) as reader:
-        bad = [shown(each.path) for each in found if each.mode.startswith("100") and _converts_more(reader, each)]
+        # Macros stand at the top only, and every folder may use them.
+        top = reader.entry(tree, RULES_FILE)
+        names = _converting_names(reader.content(top[1], LARGEST) or b"") if top else _converting_names(b"")
+        files = [each for each in found if each.mode.startswith("100")]
+        bad = [each for each in files if _converts_more(reader, each, names)]
+    if not bad and rules.converts and _uncovers(repo, base, tree):
+        bad = found
     if not bad:
         return None
     reason = (
         f"these bring a '{FILTER}' or a '{ENCODING}', with which files land in another form than you see; "
-        "take that out and land again, and say in your handoff that the user has to add it"
+        "take that out and land again, and say in your handoff that the user has to change it"
     )
-    return Refused(reason, tuple(bad))
+    return Refused(reason, tuple(shown(each.path) for each in bad))
 
 
-def _converts_more(reader: Reader, each: Entry) -> bool:
+def _uncovers(repo: Repo, base: Oid, tree: Oid) -> bool:
+    """Whether a file falls under a filter or an encoding now because what kept it from that is gone."""
+    listed = repo.run("ls-tree", "-r", "-z", "--name-only", tree).out.decode(errors="surrogateescape")
+    paths = [path for path in listed.split("\0") if path]
+    before, after = (attributes_of(repo, of, paths, *CONVERTING) for of in (base, tree))
+    return any(
+        value not in {"set", "unset"} and before.get(path, {}).get(name) != value
+        for path, values in after.items()
+        for name, value in values.items()
+    )
+
+
+def _converts_more(reader: Reader, each: Entry, names: set[bytes]) -> bool:
     new = reader.content(each.oid, LARGEST)
     if new is None:
         return True
     old = None if each.old_mode == NO_MODE else reader.content(each.old_oid, LARGEST)
-    known = set((old or b"").splitlines())
-    names = _converting_names(new)
-    return any(_gives(line, names) for line in new.splitlines() if line not in known)
+    known = list(words_of(old or b""))
+    return any(_given(words) & names for words in words_of(new) if words not in known)
 
 
 def _converting_names(text: bytes) -> set[bytes]:
-    """The attributes that convert, and the macros of a file that set one of them."""
+    """The attributes that convert, and the macros of a file that give one of them."""
     names = {name.encode() for name in CONVERTING}
-    macros = [line.split() for line in text.splitlines() if line.startswith(_MACRO)]
+    macros = [words for words in words_of(text) if words[0].lstrip(b'"').startswith(_MACRO)]
     for _ in macros:
-        more = {words[0].removeprefix(_MACRO) for words in macros if _named(words[1:]) & names} - names
+        more = {words[0].strip(b'"').removeprefix(_MACRO) for words in macros if _given(words) & names} - names
         if not more:
             break
         names |= more
     return names
 
 
-def _gives(line: bytes, names: set[bytes]) -> bool:
-    # A pattern may be quoted and hold blanks: a word of it that looks like an attribute is taken for one.
-    return not line.lstrip().startswith(b"#") and bool(_named(line.split()[1:]) & names)
+def _given(words: Sequence[bytes]) -> set[bytes]:
+    """The attributes that a line sets or gives a value; `-x` and `!x` take one away.
 
-
-def _named(words: Sequence[bytes]) -> set[bytes]:
-    """The attributes that these words set or give a value; `-x` and `!x` take one away."""
-    return {word.partition(b"=")[0] for word in words if not word.startswith((b"-", b"!"))}
+    A pattern in quotes may hold blanks: a word of it that looks like an attribute is taken for one.
+    """
+    return {word.partition(b"=")[0] for word in words[1:] if not word.startswith((b"-", b"!"))}
 
 
 def refused_content(

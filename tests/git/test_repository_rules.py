@@ -1,15 +1,20 @@
 """Filters, encodings and submodules: what the repository keeps in another form, or elsewhere, does not land unseen."""
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from headway.domain.errors import ToolError
+from headway.domain.ids import Oid
+from headway.git.changes import entries
 from headway.git.hub import Hub
 from headway.git.ladder import Rung
-from headway.git.landing import Landed, Refused
-from headway.git.repository_rules import Filter
+from headway.git.landing import Conflicted, Landed, Refused
+from headway.git.repo import Repo
+from headway.git.repository_rules import Filter, RepositoryRules
+from headway.git.unlandable import refused_rules
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
@@ -110,6 +115,60 @@ def test_rules_that_convert_what_others_land_are_refused(ground: Ground) -> None
         write(workspace.path, {name: f"# filter={number} is for the user\n*.py text -filter !working-tree-encoding\n"})
         assert isinstance(ground.land(workspace), Landed)
         assert ground.on_trunk("src/app.py") == f"changed {number}\n".encode()
+
+
+PATTERNS = (
+    "*",
+    "*.py",
+    "a.py",
+    '"a b"',
+    "sub/**",
+    "[attr]odd",
+    "[attr]more",
+    " [attr]odd",
+    '"[attr]odd"',
+    "# x",
+    "*.py\r",
+)
+GIVEN = ("text", "filter=x", "-filter", "!filter", "working-tree-encoding=UTF-8", "odd", "-odd", "more", "merge=y\0z")
+PATHS = ("a.py", "a b", "b.txt", "sub/a.py", "sub/deep/c.txt")
+
+
+def test_no_rules_are_let_in_by_which_plain_git_would_convert_a_file(tmp_path: Path) -> None:
+    plain = make_repository(tmp_path / "plain", dict.fromkeys(PATHS, "x\n"))
+    let_in = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        seen = []
+        for _ in range(2):
+            for name in (".gitattributes", "sub/.gitattributes"):
+                lines = [" ".join((rng.choice(PATTERNS), *rng.sample(GIVEN, 2))) for _ in range(rng.choice((1, 2)))]
+                if rng.random() < 0.6:
+                    write(plain, {name: "\n".join(lines)})
+            git(plain, "add", "--all")
+            said = git(plain, "check-attr", "-z", "filter", "working-tree-encoding", "--", *PATHS).split("\0")
+            given = {tuple(said[at : at + 3]) for at in range(0, len(said) - 2, 3)}
+            seen.append((git(plain, "write-tree"), {each for each in given if each[2] in {"x", "UTF-8"}}))
+        (old, before), (new, after) = seen
+        repo = Repo(plain / ".git")
+        refused = refused_rules(repo, RepositoryRules(converts=True), Oid(old), Oid(new), entries(repo, old, new))
+        assert refused is not None or after <= before, seed
+        let_in += refused is None and old != new
+    assert let_in > 5
+
+
+def test_rules_that_are_no_text_stop_nothing(tmp_path: Path) -> None:
+    rules = b'*.txt merge=\xff\0x filter=y\n*.txt filter=\xfe\n\xfd\0 merge=z\n*.md merge=a\x0bb\\"\x01\n'
+    files: Mapping[str, str | bytes | None] = {".gitattributes": rules, "a.txt": "x\n", "b.md": "x\n"}
+    ground = Ground.prepare(tmp_path / "state", make_repository(tmp_path / "odd", files), "clone")
+    found = ground.hub.rules()
+    assert [each.name for each in found.filters] == ["\\xfe"]
+    assert found.drivers == ("\\xff", 'a\x0bb\\"\x01')
+    first, second = ground.open(1), ground.open(2)
+    write(first.path, {"b.md": "x\nfirst\n"})
+    write(second.path, {"b.md": "second\nx\n"})
+    assert isinstance(ground.land(first), Landed)
+    assert isinstance(ground.land(second), Conflicted)
 
 
 def test_a_file_that_does_not_fit_its_encoding_is_refused_with_that_reason(tmp_path: Path) -> None:
