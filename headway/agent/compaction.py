@@ -73,13 +73,13 @@ class Compaction:
         reply = self.talk.reply
         if reply is not None and reply.data.get(HANDOVER):
             return str(reply.data["text"]).strip()
-        gave_up = FATAL in self.talk.misses or self.talk.misses.count(OVERFLOW) >= TRIES
+        gave_up = FATAL in self.talk.misses.final or self.talk.misses.final.count(OVERFLOW) >= TRIES
         return "" if gave_up and self.talk.handing_over else None
 
     def prepare(self) -> None:
         """Ask for a note, if the conversation is too long for another step."""
-        if not self.talk.handing_over and (OVERFLOW in self.talk.misses or self._is_full):
-            why = "overflow" if OVERFLOW in self.talk.misses else "full"
+        if not self.talk.handing_over and (OVERFLOW in self.talk.misses.final or self._is_full):
+            why = "overflow" if OVERFLOW in self.talk.misses.final else "full"
             text = self.prompts.render("messages/handover")
             self.talk.note("reminder", {"text": text, "why": HANDOVER, "cause": why})
 
@@ -127,7 +127,7 @@ class Compaction:
     def _question(self) -> Question:
         talk = self.talk
         asked = next(event for event in reversed(talk.events) if event.data.get("why") == HANDOVER)
-        shortened = OVERFLOW in talk.misses
+        shortened = OVERFLOW in talk.misses.final
         if self.other is not None:
             return self._question_to(self.other, shortened=shortened)
         request = replace(talk.request(), tool_choice="none")

@@ -8,6 +8,7 @@ from typing import Any, NewType
 from headway.agent import guards
 from headway.agent.context import HANDOVER, Context
 from headway.agent.kept_reply import kept, room_for_reply
+from headway.agent.misses import Misses, final_kind
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
@@ -18,7 +19,6 @@ from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event, EventType
 from headway.domain.ids import run_of
 from headway.model.adapter import Request, ToolSchema
-from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
@@ -81,8 +81,7 @@ class Conversation:
         paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
         spell: What the attempt or turn took so far.
         goal: What the agent was asked for, in a line.
-        misses: Kinds of the failures that would come again, since the model's newest reply or the question for a
-            handover note.
+        misses: Failures since the model's newest reply or the question for a handover note.
 
     Args:
         prompts: Hash of the set of prompts that the agent works by, for the log.
@@ -124,7 +123,7 @@ class Conversation:
         self.events: list[Event] = []
         self.made: Counter[str] = Counter()
         self.context = Context(self.chosen.model.adapter)
-        self.misses: list[str] = []
+        self.misses = Misses()
         self._gauge = _Gauge()
         self._fresh = 0
         self._calls: dict[str, ToolCall] = {}
@@ -297,12 +296,12 @@ class Conversation:
             if request.tool_choice != "none":
                 reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
-            kinds = [kind.__name__ for kind in (ContextOverflow, FatalModelError) if isinstance(error, kind)]
+            failure = self.misses.judged(error)
             cut_off = isinstance(error, TransientError) and error.cut_off
-            why = {"kind": type(error).__name__, "why": str(error), "final": kinds[0] if kinds else ""}
+            why = {"kind": type(error).__name__, "why": str(error), "final": final_kind(failure)}
             self.note("llm.retry", {"step": request.step, **why, "cut_off": cut_off})
             self.paid = self.paid.plus(reserve if cut_off else Amount())
-            raise
+            raise failure from (None if failure is error else error)
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
@@ -359,13 +358,13 @@ class Conversation:
         match event.type:
             case "llm.request":
                 self._gauge.asked = event.data["bytes"]
-            case "llm.retry" if event.data.get("final"):
-                self.misses.append(event.data["final"])
+            case "llm.retry":
+                self.misses.take(event)
             case "llm.response":
-                self.misses = []
+                self.misses = Misses()
                 self._gauge = _Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
             case "reminder" if event.data.get("why") == HANDOVER:
-                self.misses = []
+                self.misses = Misses()
         if event.type not in TALK:
             return
         self.context.take(event)

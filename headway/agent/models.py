@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from headway.domain.errors import UserError
-from headway.domain.ids import RunName
+from headway.domain.ids import AgentId, RunName
 from headway.domain.limits import micro
 from headway.domain.parking import Parking
 from headway.domain.spec import ModelChoice, RunSpec
@@ -118,6 +118,11 @@ class Models:
         """How the ways to the models stand that this process has used, and what keeps this run from them."""
         ways = self._gates.parkings() if self._gates is not None else ()
         return ways + (self._spending.parkings(run) if self._spending is not None else ())
+
+    async def leave(self, agent: AgentId) -> None:
+        """Close the connections of an agent that asks nothing more for now."""
+        for model in self._endpoints.values():
+            await model.leave(agent)
 
     async def close(self) -> None:
         """Closes the connections and lets go of the gates."""

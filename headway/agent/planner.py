@@ -109,6 +109,7 @@ class PlannerAgent:
             turn = await self._open(order, log, physical)
             return await self._go_on(turn, beat)
         finally:
+            await self._models.leave(order.me)
             log.finish()
 
     async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:

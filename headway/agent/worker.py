@@ -34,7 +34,7 @@ from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrde
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
-from headway.model.failures import ContextOverflow, FatalModelError
+from headway.model.failures import ContextOverflow, FatalModelError, NoUsableReply
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
@@ -107,6 +107,7 @@ class WorkerAgent:
             except Stopped as stop:
                 return await ending.stopped(log, job.workspace, stop)
         finally:
+            await self._models.leave(order.me)
             log.finish()
 
     async def end(self, order: EndWorker) -> WorkerDone:
@@ -217,7 +218,8 @@ class WorkerAgent:
                 await job.compaction.ask(beat)
             except FatalModelError as error:
                 if not job.compaction.shrinks(fatal=True):
-                    raise Stopped(HandoffStatus.FAILED, str(error)) from error
+                    again = isinstance(error, NoUsableReply)
+                    raise Stopped(HandoffStatus.FAILED, str(error), retry=again) from error
             except ContextOverflow as error:
                 if not job.compaction.shrinks():
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error

@@ -9,8 +9,8 @@ from headway.domain.errors import TransientError
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.chat_stream import ChatPieces
 from headway.model.concession import stripped
-from headway.model.failures import Circumstance, failure_of_body
-from headway.model.reading import arguments_in, call_id, count_in, sendable, text_in
+from headway.model.failures import Circumstance, Unusable, failure_of_body
+from headway.model.reading import MAX_CALLS, arguments_in, call_id, count_in, name_in, sendable, text_in
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -107,12 +107,12 @@ class ChatAdapter:
         items: list[Item] = [Reasoning(text=thoughts)] if thoughts else []
         items += [Text(text=part) for part in (text, refusal) if part]
         return Turn(
-            items=(*items, *calls),
-            raw=(self._raw(message, raw_calls, text),),
+            items=(*items, *calls[:MAX_CALLS]),
+            raw=(self._raw(message, raw_calls[:MAX_CALLS], text),),
             usage=_usage(response.get("usage")),
             stop=_stop(choice.get("finish_reason"), calls, refusal, text),
-            model=str(response.get("model") or ""),
-            response_id=str(response.get("id") or ""),
+            model=name_in(response.get("model")),
+            response_id=name_in(response.get("id")),
         )
 
     def _choice(self, response: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class ChatAdapter:
         if error := response.get("error") or (choice.get("error") if isinstance(choice, dict) else None):
             raise failure_of_body(error, self._at)
         if not isinstance(choice, dict):
-            raise TransientError(f"{self._at.address}: the answer holds no choice", cut_off=True)
+            raise Unusable(f"{self._at.address}: the answer holds no choice")
         if choice.get("finish_reason") == "error":
             raise TransientError(f"{self._at.address}: the model's server broke off", cut_off=True)
         return choice
@@ -143,6 +143,7 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
 
 
 def _calls(message: dict[str, Any]) -> tuple[list[ToolCall], list[dict[str, Any]]]:
+    """The calls of a reply, and how they go back; of too many, one more than are taken."""
     found = message.get("tool_calls")
     if not found and isinstance(message.get("function_call"), dict):
         found = [{"function": message["function_call"]}]
@@ -155,17 +156,19 @@ def _calls(message: dict[str, Any]) -> tuple[list[ToolCall], list[dict[str, Any]
             continue
         arguments = arguments_in(function.get("arguments"))
         id_ = call_id(entry.get("id"), taken)
-        name = text_in(function.get("name"))
+        name = name_in(function.get("name"))
         calls.append(ToolCall(id=id_, name=name, arguments=arguments))
         # Everything that the server sent with a call stays, such as a gateway's thought signatures.
         kept = {key: value for key, value in entry.items() if key not in {"index", "id", "type", "function"}}
         sent = {"name": name, "arguments": sendable(arguments)}
         raw.append({"id": id_, "type": "function", "function": sent, **kept})
+        if len(calls) > MAX_CALLS:
+            break
     return calls, raw
 
 
 def _stop(reason: Any, calls: list[ToolCall], refusal: str, text: str) -> Stop:
-    if reason == "length":
+    if reason == "length" or len(calls) > MAX_CALLS:
         return "length"
     if reason == "content_filter" or (refusal and not calls):
         return "refusal"

@@ -1,12 +1,38 @@
 """A Chat Completions answer put together from its pieces, as if it had come whole."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from headway.model.reading import parsed
+from headway.model.reading import MAX_CALLS, MAX_VALUES, Unreadable, json_in
 
 _JOINED = ("content", "refusal", "reasoning_content", "reasoning")
+
+
+@dataclass
+class _Call:
+    """A tool call that is being put together. Pieces are joined at the end: to add to a long text copies all of it."""
+
+    id: Any = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    rest: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, piece: dict[str, Any]) -> None:
+        function = piece.get("function")
+        function = function if isinstance(function, dict) else {}
+        name, arguments = function.get("name"), function.get("arguments")
+        self.name = self.name or (name if isinstance(name, str) else "")
+        if arguments is not None:
+            self.arguments.append(arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+        self.id = piece.get("id") or self.id
+        self.rest |= {key: value for key, value in piece.items() if key not in {"index", "id", "function"} and value}
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        given = {} if self.id is None else {"id": self.id}
+        return self.rest | given | {"function": {"name": self.name, "arguments": "".join(self.arguments)}}
 
 
 class ChatPieces:
@@ -14,15 +40,21 @@ class ChatPieces:
 
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
-        self._message: dict[str, Any] = {}
-        self._calls: list[dict[str, Any]] = []
-        self._places: dict[int, dict[str, Any]] = {}
+        self._texts: dict[str, list[str]] = {}
+        self._details: list[Any] = []
+        self._calls: list[_Call] = []
+        self._places: dict[int, _Call] = {}
         self._reason: Any = None
         self._begun = False
+        self._values = 0
 
     def take(self, data: bytes) -> bool:
-        """One chunk; True when it was the last word."""
-        chunk = parsed(data.decode(errors="replace"))
+        """One chunk; True when it was the last word.
+
+        Raises:
+            Unreadable: It is no JSON, or goes beyond what a reply may hold.
+        """
+        chunk = json_in(data)
         if not isinstance(chunk, dict):
             return False
         self._top |= {name: chunk[name] for name in ("id", "model", "usage", "error") if chunk.get(name)}
@@ -38,7 +70,7 @@ class ChatPieces:
                 return True
             delta = choice.get("delta") or choice.get("message")
             if isinstance(delta, dict):
-                self._add(delta)
+                self._add(delta, data)
         return False
 
     @property
@@ -48,40 +80,34 @@ class ChatPieces:
             return self._top
         if not self._begun or self._reason is None:
             return self._top | {"choices": []}
-        message = self._message | ({"tool_calls": self._calls} if self._calls else {})
+        message: dict[str, Any] = {name: "".join(texts) for name, texts in self._texts.items()}
+        message |= {"reasoning_details": self._details} if self._details else {}
+        message |= {"tool_calls": [call.whole for call in self._calls]} if self._calls else {}
         return self._top | {"choices": [{"message": message, "finish_reason": self._reason}]}
 
-    def _add(self, delta: dict[str, Any]) -> None:
+    def _add(self, delta: dict[str, Any], data: bytes) -> None:
         for name in _JOINED:
             if isinstance(delta.get(name), str):
-                self._message[name] = self._message.get(name, "") + delta[name]
+                self._texts.setdefault(name, []).append(delta[name])
         details = delta.get("reasoning_details")
-        if isinstance(details, list):
-            self._message.setdefault("reasoning_details", []).extend(details)
+        if isinstance(details, list) and details:
+            self._values += data.count(b"[") + data.count(b"{") + data.count(b",")
+            if self._values > MAX_VALUES:
+                raise Unreadable(f"the answer holds more than {MAX_VALUES:,} values")
+            self._details += details
         calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else []:
-            if isinstance(call, dict):
-                self._add_call(call)
+        for piece in calls if isinstance(calls, list) else []:
+            # One more than is taken, by which the reply is known as too long.
+            if isinstance(piece, dict) and len(self._calls) <= MAX_CALLS:
+                self._call_of(piece).take(piece)
 
-    def _add_call(self, piece: dict[str, Any]) -> None:
-        call = self._call_of(piece)
-        function = piece.get("function")
-        function = function if isinstance(function, dict) else {}
-        known = call.setdefault("function", {"name": "", "arguments": ""})
-        known["name"] = known["name"] or function.get("name") or ""
-        arguments = function.get("arguments")
-        if arguments is not None:
-            text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-            known["arguments"] += text
-        call |= {name: value for name, value in piece.items() if name not in {"index", "function"} and value}
-
-    def _call_of(self, piece: dict[str, Any]) -> dict[str, Any]:
+    def _call_of(self, piece: dict[str, Any]) -> _Call:
         index, id_ = piece.get("index"), piece.get("id")
         known = self._places.get(index) if isinstance(index, int) else (self._calls[-1] if self._calls else None)
         # Some servers number every call 0, and some number none: a new id is a new call.
-        if known is not None and not (id_ and known.get("id") and id_ != known["id"]):
+        if known is not None and not (id_ and known.id and id_ != known.id):
             return known
-        call: dict[str, Any] = {}
+        call = _Call()
         self._calls.append(call)
         if isinstance(index, int):
             self._places[index] = call

@@ -5,15 +5,24 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from headway.domain.errors import TransientError, UserError
+from headway.domain.errors import HeadwayError, TransientError, UserError
+from headway.domain.ids import AgentId
 from headway.model.adapter import Request, WireAdapter
 from headway.model.calibration import Calibration
 from headway.model.chat import ChatAdapter
 from headway.model.concession import conceded
 from headway.model.endpoint import DEFAULT, Endpoint, is_openai
-from headway.model.exchange import Exchange, Said
-from headway.model.failures import Circumstance, ContextOverflow, FatalModelError, Refused, Unsupported
+from headway.model.failures import (
+    Circumstance,
+    ContextOverflow,
+    FatalModelError,
+    Refused,
+    Unsupported,
+    failure_of_reading,
+)
 from headway.model.gate import Beat, Gate, Gates
+from headway.model.http_client import HttpClient, Said
+from headway.model.reading import MAX_NAME, Unreadable, name_in
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import Message, Turn, Usage
 
@@ -33,7 +42,7 @@ class Model:
     ) -> None:
         self.endpoint = endpoint
         self.profile = endpoint.profile
-        self.exchange = Exchange(endpoint)
+        self.http = HttpClient(endpoint)
         self._calibration = Calibration()
         self._gates = gates
         self._tell = tell
@@ -97,7 +106,7 @@ class Model:
         Raises:
             TransientError, FatalModelError: It cannot be asked.
         """
-        return names_in(await self.exchange.get("/models", self.at("")))
+        return names_in(await self.http.get("/models", self.at("")))
 
     async def choose_model(self, name: str | None) -> str:
         """`name`, or the first model that a server other than OpenAI's lists.
@@ -120,9 +129,13 @@ class Model:
             "or models.planner.model and models.worker.model of the run's input.",
         )
 
+    async def leave(self, agent: AgentId) -> None:
+        """Close the connections of an agent that asks nothing more for now."""
+        await self.http.leave(agent)
+
     async def close(self) -> None:
-        """Closes the connections."""
-        await self.exchange.close()
+        """Close the connections of all agents."""
+        await self.http.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,7 +152,7 @@ class Model:
         """What a failure's message tells of this endpoint."""
         if model not in self._at:
             known = self.endpoint
-            self._at[model] = Circumstance(known.shown, known.secret, model, known.names.key)
+            self._at[model] = Circumstance(known.shown, known.secret, model, known.names.key, known.names.url)
         return self._at[model]
 
     def _gate(self, model: str) -> Gate | None:
@@ -166,15 +179,25 @@ class Model:
         body, at = self.adapter.body(request, without), self.at(request.model)
         headers = {"X-Headway-Agent": request.agent, "X-Headway-Step": str(request.step)}
         left = time.monotonic()
-        said = await self.exchange.post(self.adapter.path, body, headers, at, self.adapter.pieces())
-        turn = self.adapter.decode(said.body)
+        said = await self.http.post(self.adapter.path, body, headers, at, self.adapter.pieces())
+        turn = self._decoded(said, at)
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
-            "request_id": said.headers.get("x-request-id", ""),
+            "request_id": name_in(said.headers.get("x-request-id")),
             "tokens": self._tokens(turn.usage, len(body), said.nbytes, request.model),
             "seconds": time.monotonic() - left,
         }
         return turn.model_copy(update=known)
+
+    def _decoded(self, said: Said, at: Circumstance) -> Turn:
+        failure: HeadwayError
+        try:
+            turn = self.adapter.decode(said.body)
+        except Unreadable as error:
+            failure = failure_of_reading(error, at)
+        else:
+            return turn.model_copy(update={"usage": _believed(turn)})
+        raise failure
 
     def _without(self, model: str) -> frozenset[str]:
         own = self._dropped.get(model, frozenset())
@@ -193,8 +216,26 @@ class Model:
         return max(input_ + output, 1)
 
 
+def _believed(turn: Turn) -> Usage:
+    """What a server counted, as far as it can be: no request is empty, and a part is no more than its whole."""
+    usage = turn.usage
+    input_ = usage.input or None
+    output = None if usage.output == 0 and turn.items else usage.output
+    parts = {
+        "cached": _at_most(usage.cached, input_),
+        "written": _at_most(usage.written, input_),
+        "reasoning": _at_most(usage.reasoning, output),
+    }
+    return Usage(input=input_, output=output, **parts)
+
+
+def _at_most(part: int | None, whole: int | None) -> int | None:
+    return part if part is None or whole is None else min(part, whole)
+
+
 def names_in(said: Said) -> list[str]:
     """The names that an answer of `/models` lists."""
     data = said.body.get("data")
     listed = data if isinstance(data, list) else []
-    return [entry["id"] for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+    ids = [entry.get("id") for entry in listed if isinstance(entry, dict)]
+    return [id_ for id_ in ids if isinstance(id_, str) and len(id_) <= MAX_NAME]

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["rate", "quota", "key", "model", "tools", "unreachable"]
-"""Why a server refuses: too many calls now; nothing left to spend; who asks; what is asked for; what it was started
-without; it is not there."""
+Kind = Literal["rate", "quota", "key", "address", "model", "tools", "unreachable"]
+"""Why a server refuses: too many calls now; nothing left to spend; who asks; it is not the API; what is asked for; what
+it was started without; it is not there."""
 
 PROBES = 3
 """Calls that may be wasted to find out that the way is still closed, of a quarter of an hour."""
@@ -31,6 +31,7 @@ _WAITS: dict[Kind, tuple[float, ...]] = {
     "rate": (10, 60, 300, 900),
     "quota": (60, 300, 900),
     "key": (60,),
+    "address": (60,),
     "model": (60,),
     "tools": (60,),
     "unreachable": (2, 5, 10, 20, 30),

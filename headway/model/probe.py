@@ -15,8 +15,9 @@ from headway.domain.ids import AgentId
 from headway.model.adapter import Request, ToolSchema
 from headway.model.client import Model, names_in
 from headway.model.endpoint import Endpoint
-from headway.model.exchange import Said
 from headway.model.failures import NO_TOOLS, Refused
+from headway.model.http_client import Said
+from headway.model.reading import Unreadable
 from headway.model.turn import UserMessage
 
 TOOL_S = 60.0
@@ -63,7 +64,7 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
     """
     endpoint = model.endpoint
     try:
-        said = await model.exchange.get("/models", model.at(""))
+        said = await model.http.get("/models", model.at(""))
         names = names_in(said)
     except HeadwayError as error:
         return Probe(findings=(_not_usable(endpoint, error),))
@@ -148,7 +149,7 @@ async def _tools(model: Model, name: str) -> Finding | None:
     body = model.adapter.body(request)
     try:
         async with asyncio.timeout(TOOL_S):
-            said = await model.exchange.post(
+            said = await model.http.post(
                 model.adapter.path, body, {"X-Headway-Agent": agent}, model.at(name), model.adapter.pieces()
             )
         turn = model.adapter.decode(said.body)
@@ -157,7 +158,7 @@ async def _tools(model: Model, name: str) -> Finding | None:
     except TimeoutError:
         says = f"model '{name}' did not answer a first call within {TOOL_S:g} s"
         return Finding(topic=TOPIC, state="lacking", says=says, remedy="It may still be loading.")
-    except HeadwayError as error:
+    except (HeadwayError, Unreadable) as error:
         return Finding(topic=TOPIC, state="lacking", says=f"model '{name}' did not answer a first call: {error}")
     if turn.calls:
         return None
@@ -169,7 +170,7 @@ async def _asked(model: Model, path: str) -> dict[str, Any]:
     """A question beside the API, at the server's root; nothing where it is not understood."""
     parts = urlsplit(model.endpoint.base_url)
     try:
-        said = await model.exchange.get(urlunsplit((parts.scheme, parts.netloc, path, "", "")), model.at(""))
+        said = await model.http.get(urlunsplit((parts.scheme, parts.netloc, path, "", "")), model.at(""))
     except HeadwayError:
         return {}
     return said.body

@@ -1,11 +1,65 @@
-"""Reading JSON that may be anything: servers that speak an API of others make the most of what it leaves open."""
+"""Reading JSON that may be anything: servers that speak an API of others make the most of what it leaves open.
 
+A reply is bounded in bytes before it is read. Bytes alone bound neither memory (`[[],[],...` takes 25 times its size)
+nor the depth at which Python and orjson give up.
+"""
+
+import re
 import uuid
 from typing import Any
 
 import orjson
 
 MAX_BROKEN_ARGUMENTS = 4000
+
+MAX_DEPTH = 100
+"""Levels of arrays and objects in a reply; orjson writes 254 of them."""
+
+MAX_VALUES = 250_000
+"""Values in a reply, counted by brackets and commas, also those within strings: at most 60 MB in memory."""
+
+MAX_CALLS = 200
+"""Tool calls of one reply."""
+
+MAX_COUNT = 10**8
+"""Tokens of one call: ten times the largest window. A larger count is none."""
+
+MAX_NAME = 200
+"""Characters of a name or id that a server gives."""
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""Each escape of a JSON text, whole pairs of surrogates first."""
+
+
+_TOO_MANY = f"the answer holds more than {MAX_VALUES:,} values"
+
+
+class Unreadable(Exception):
+    """What a server answered is no JSON, or JSON beyond its bounds. Asking again may give another answer."""
+
+
+def json_in(data: bytes) -> Any:
+    """A reply, or one event of it, as JSON.
+
+    Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD.
+
+    Raises:
+        Unreadable: It is no JSON, or nested too deeply, or holds too many values.
+    """
+    if data.count(b"[") + data.count(b"{") + data.count(b",") > MAX_VALUES:
+        raise Unreadable(_TOO_MANY)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = parsed(data.decode(errors="replace"))
+        if value is None and data.strip() != b"null":
+            raise Unreadable(f"no JSON: {data[:120].decode(errors='replace')}") from None
+    if _depth(value) > MAX_DEPTH:
+        raise Unreadable(f"the answer is nested more than {MAX_DEPTH} levels deep")
+    return value
 
 
 def text_in(value: Any) -> str:
@@ -17,19 +71,34 @@ def text_in(value: Any) -> str:
     return ""
 
 
+def name_in(value: Any) -> str:
+    """A name or id, cut where it is longer than any."""
+    return text_in(value)[:MAX_NAME]
+
+
 def count_in(holder: Any, *path: str) -> int | None:
     """A token count below `holder`, or None when it is missing or no count."""
     for name in path:
         holder = holder.get(name) if isinstance(holder, dict) else None
-    return int(holder) if isinstance(holder, int | float) and not isinstance(holder, bool) and holder >= 0 else None
+    if isinstance(holder, bool) or not isinstance(holder, int | float):
+        return None
+    return int(holder) if 0 <= holder <= MAX_COUNT else None
 
 
 def arguments_in(value: Any) -> str:
-    """Tool arguments as text: some servers send the object itself, some encode it twice, some send nothing."""
+    """Tool arguments as text: some servers send the object itself, some encode it twice, some send nothing.
+
+    Raises:
+        Unreadable: They hold too many values.
+    """
     if value is None or value == "":
         return "{}"
     if not isinstance(value, str):
         return orjson.dumps(value).decode()
+    # Counted once more: the reply may have spelt its brackets as escapes.
+    if value.count("[") + value.count("{") + value.count(",") > MAX_VALUES:
+        raise Unreadable(_TOO_MANY)
+    value = mended(value)
     inner = parsed(value)
     return inner if isinstance(inner, str) and isinstance(parsed(inner), dict) else value
 
@@ -45,20 +114,36 @@ def sendable(arguments: str) -> str:
     return orjson.dumps({"invalid_json": arguments[:MAX_BROKEN_ARGUMENTS]}).decode()
 
 
+def mended(text: str) -> str:
+    """A JSON text in which escaped halves of surrogate pairs are U+FFFD: a cut emoji leaves one."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found["half"] else found[0], text)
+
+
 def parsed(text: str) -> Any:
     """`text` as JSON, or None."""
     try:
-        return orjson.loads(text)
+        return orjson.loads(mended(text))
     except orjson.JSONDecodeError:
         return None
 
 
 def call_id(given: Any, taken: set[str]) -> str:
-    """The id of a tool call: as given, or a new one where it is missing or stands twice in one reply.
+    """The id of a tool call: as given, or a new one where it is missing, too long, or stands twice in one reply.
 
     Random, because it must be unique in the conversation, and a reply is read once and then kept.
     """
-    id_ = given if isinstance(given, str) and given not in taken else ""
+    id_ = given if isinstance(given, str) and len(given) <= MAX_NAME and given not in taken else ""
     id_ = id_ or f"call_{uuid.uuid4().hex[:24]}"
     taken.add(id_)
     return id_
+
+
+def _depth(value: Any) -> int:
+    """Levels of arrays and objects, without recursion."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 
 MAX_DELAY_S = 3600.0
+MAX_VALUE = 64
+"""Characters of a header that are looked at. A header may have 100 KB, and a span is searched in quadratic time."""
 
 _NUMBER = re.compile(r"\d+(\.\d*)?")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
@@ -29,18 +31,22 @@ def reset_in(headers: Mapping[str, str], now: float | None = None) -> float | No
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        if _NUMBER.fullmatch(headers.get(name, "").strip()):
-            return min(float(headers[name]) / unit, MAX_DELAY_S)
-    parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    if parsed is None:
+        if _NUMBER.fullmatch(value := _value(headers, name)):
+            return min(float(value) / unit, MAX_DELAY_S)
+    try:
+        parsed = email.utils.parsedate_tz(_value(headers, "retry-after"))
+        return None if parsed is None else min(max(email.utils.mktime_tz(parsed) - now, 0.0), MAX_DELAY_S)
+    except (ValueError, OverflowError, IndexError):  # a date that is none
         return None
-    return min(max(email.utils.mktime_tz(parsed) - now, 0.0), MAX_DELAY_S)
 
 
 def _used_up(headers: Mapping[str, str], kind: str) -> str:
-    if headers.get(f"x-ratelimit-remaining{kind}", "0" if not kind else "").strip() not in {"0", "0.0"}:
-        return ""
-    return headers.get(f"x-ratelimit-reset{kind}", "").strip()
+    remaining = _value(headers, f"x-ratelimit-remaining{kind}") or ("" if kind else "0")
+    return _value(headers, f"x-ratelimit-reset{kind}") if remaining in {"0", "0.0"} else ""
+
+
+def _value(headers: Mapping[str, str], name: str) -> str:
+    return headers.get(name, "").strip()[:MAX_VALUE]
 
 
 def _span(text: str, now: float) -> float | None:

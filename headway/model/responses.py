@@ -5,13 +5,12 @@ from typing import Any
 
 import orjson
 
-from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.concession import IN_MESSAGES, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
-from headway.model.failures import Circumstance, failure_of_body
-from headway.model.reading import arguments_in, call_id, count_in, parsed, sendable, text_in
+from headway.model.failures import Circumstance, Unusable, failure_of_body
+from headway.model.reading import MAX_CALLS, arguments_in, call_id, count_in, json_in, name_in, sendable, text_in
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -95,14 +94,18 @@ class ResponsesAdapter:
             raise failure_of_body(response.get("error") or {"code": "server_error"}, self._at)
         output = response.get("output")
         if not isinstance(output, list):
-            raise TransientError(f"{self._at.address}: the answer holds no output", cut_off=True)
+            raise Unusable(f"{self._at.address}: the answer holds no output")
         items: list[Item] = []
         raw: list[dict[str, Any]] = []
         taken: set[str] = set()
         refused = False
+        calls = 0
         for entry in output:
             if isinstance(entry, dict):
                 found, kept = _items(entry, taken)
+                calls += sum(isinstance(item, ToolCall) for item in found)
+                if calls > MAX_CALLS:
+                    break
                 items += found
                 raw.append(kept)
                 refused = refused or _refuses(entry)
@@ -110,9 +113,9 @@ class ResponsesAdapter:
             items=tuple(items),
             raw=tuple(raw),
             usage=_usage(response.get("usage")),
-            stop=_stop(response, items, refused=refused),
-            model=str(response.get("model") or ""),
-            response_id=str(response.get("id") or ""),
+            stop="length" if calls > MAX_CALLS else _stop(response, items, refused=refused),
+            model=name_in(response.get("model")),
+            response_id=name_in(response.get("id")),
         )
 
 
@@ -126,10 +129,11 @@ class ResponsePieces:
         """One event; nearly all of them are letters of what comes whole at the end, and are not parsed."""
         if not any(name in data for name in _ENDS):
             return False
-        event = parsed(data.decode(errors="replace"))
+        event = json_in(data)
         kind = event.get("type") if isinstance(event, dict) else None
         if kind in {"response.completed", "response.incomplete", "response.failed"}:
-            self._whole = event.get("response") or {}
+            response = event.get("response")
+            self._whole = response if isinstance(response, dict) else {}
             return True
         if kind == "error" or (kind is None and isinstance(event, dict) and event.get("error")):
             # OpenAI's own puts the words beside the type, gateways below `error`.
@@ -174,7 +178,7 @@ def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str
             sent = sendable(arguments)
             if entry.get("call_id") != id_ or entry.get("arguments") != sent:
                 kept = entry | {"call_id": id_, "arguments": sent}
-            return [ToolCall(id=id_, name=text_in(entry.get("name")), arguments=arguments)], kept
+            return [ToolCall(id=id_, name=name_in(entry.get("name")), arguments=arguments)], kept
         case "apply_patch_call":
             call, kept = patch_call(entry, taken)
             return [call], kept

@@ -1,11 +1,13 @@
 """Answers that come in pieces. Only the whole of one is used; what is gained is that a stall is heard of."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 
 from headway.domain.errors import TransientError
+from headway.model import reply_bounds
+from headway.model.reply_bounds import LEAST_PIECE_BYTES, PIECES_A_TURN, TooLarge
 
 DONE = b"[DONE]"
 EVENT_STREAM = "text/event-stream"
@@ -26,31 +28,54 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
 
     Raises:
         TransientError: No event for `stall_s` seconds, or the connection broke off.
+        TooLarge: The answer goes on beyond its bound.
+        Unreadable: By `take`.
     """
     clock = asyncio.get_running_loop()
-    failure = f"{address}: the answer stalled: nothing for {stall_s:g} s"
     try:
         async with asyncio.timeout(stall_s) as limit:
-            rest, event = b"", b""
-            async for piece in response.aiter_bytes():
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    text = line.rstrip(b"\r")
-                    if text.startswith(b"data:"):
-                        event += text[5:].strip()
-                        limit.reschedule(clock.time() + stall_s)
-                    elif not text and event:
-                        if event == DONE or take(event):
-                            return
-                        event = b""
-            if event and event != DONE:
-                take(event)
+            event: list[bytes] = []
+            left = reply_bounds.MAX_REPLY_BYTES
+            async for line in _lines(response.aiter_bytes()):
+                if line.startswith(b"data:"):
+                    left -= max(len(line), LEAST_PIECE_BYTES)
+                    if left < 0:
+                        raise TooLarge("the reply has too many events", request=response.request)
+                    event.append(line[5:].strip())
+                    limit.reschedule(clock.time() + stall_s)
+                elif not line and event:
+                    if _ends(event, take):
+                        return
+                    event = []
+            _ends(event, take)
             return
     except TimeoutError:
         pass
-    except httpx2.HTTPError as error:
-        failure = f"{address}: the answer broke off: {type(error).__name__}"
     finally:
         await response.aclose()
-    # Outside of the handlers, or the client's exception would come along with what it repeats.
-    raise TransientError(failure, cut_off=True)
+    raise TransientError(f"{address}: the answer stalled: nothing for {stall_s:g} s", cut_off=True)
+
+
+def _ends(event: list[bytes], take: Take) -> bool:
+    data = b"".join(event)
+    return bool(data) and (data == DONE or take(data))
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines without their ends, the last one also without an end. Each byte is looked at and copied once or twice."""
+    begun: list[bytes] = []
+    count = 0
+    async for piece in pieces:
+        first, *lines = piece.split(b"\n")
+        begun.append(first)
+        if not lines:
+            continue
+        yield b"".join(begun).rstrip(b"\r")
+        for line in lines[:-1]:
+            yield line.rstrip(b"\r")
+            count += 1
+            if count % PIECES_A_TURN == 0:
+                await asyncio.sleep(0)
+        begun = [lines[-1]]
+    if rest := b"".join(begun).rstrip(b"\r"):
+        yield rest

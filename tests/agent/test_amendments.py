@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.model.exchange import Exchange, Said
+from headway.model.http_client import HttpClient, Said
 from tests.agent.stage import RUN, Stage, finish, step, use
 
 TITLE = "Write a file"
@@ -23,13 +23,13 @@ async def test_a_worker_and_a_planner_that_are_asked_with_an_amendment_send_its_
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bodies: list[bytes] = []
-    sent = Exchange.post
+    sent = HttpClient.post
 
-    async def post(self: Exchange, path: str, content: bytes, *more: Any) -> Said:
+    async def post(self: HttpClient, path: str, content: bytes, *more: Any) -> Said:
         bodies.append(content)
         return await sent(self, path, content, *more)
 
-    monkeypatch.setattr(Exchange, "post", post)
+    monkeypatch.setattr(HttpClient, "post", post)
     seq = amended(stage)
     stage.serve(root=[step(use("wait"))], tasks={TITLE: [finish("Nothing to do.", "not_needed")]})
     await stage.turn("one", amendments=(seq,))

@@ -48,7 +48,6 @@ TRANSIENTS: list[tuple[Answer, float | None]] = [
     (Answer("<html>Bad Gateway</html>", 502), None),
     (Answer(problem("Loading model", type="unavailable_error"), 503, {"retry-after": "5"}), 5.0),
     (Answer(problem("overloaded"), 529), None),
-    (Answer("<html><body>Sign in</body></html>", 200, {"content-type": "text/html"}), None),
     (Answer("", 200), None),
     (Answer("[]", 200), None),
     (Answer('{"choices": [{"message": {"content": "Hel', 200), None),
@@ -74,6 +73,8 @@ PARKED = [
     (400, problem('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'), "vLLM"),
     (500, problem("tools param requires --jinja flag", code=500, type="server_error"), "llama.cpp"),
     (400, problem("registry.ollama.ai/library/old:latest does not support tools"), "Ollama"),
+    (200, "<html><body>Sign in</body></html>", "this is not the API.*\nMend OPENAI_BASE_URL"),
+    (405, "<html>Method Not Allowed</html>", "takes no POST"),
     (400, problem("Function tools with reasoning_effort are not supported. Use /v1/responses."), "HEADWAY_API=resp"),
 ]
 

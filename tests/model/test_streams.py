@@ -138,7 +138,7 @@ BROKEN: dict[str, tuple[str, list[Any], type[Exception], str]] = {
     "chat: breaks off in the middle": ("chat", [piece(content="Hel")], TransientError, "no choice"),
     "chat: nothing at all": ("chat", [], TransientError, "no choice"),
     "chat: [DONE] without an end": ("chat", [piece(content="Hel"), "[DONE]"], TransientError, "no choice"),
-    "chat: no JSON": ("chat", ["<html>"], TransientError, "no choice"),
+    "chat: no JSON": ("chat", ["<html>"], TransientError, "no JSON: <html>"),
     "chat: an error in the middle": (
         "chat",
         [piece(content="Hel"), {"error": {"message": "upstream is down", "code": 502}}],

@@ -1,0 +1,39 @@
+"""Model calls of an agent that failed in a way that waiting does not mend, as its log tells of them."""
+
+from dataclasses import dataclass, field
+
+from headway.domain.errors import HeadwayError
+from headway.domain.events import Event
+from headway.model.failures import UNUSABLE_AT_MOST, ContextOverflow, FatalModelError, NoUsableReply, Unusable
+
+
+@dataclass
+class Misses:
+    """The failures since the model's newest reply or the question for a handover note.
+
+    Attributes:
+        final: Kinds of those that would come again: `ContextOverflow` and `FatalModelError`.
+        unusable: Replies in a row that could not be used.
+    """
+
+    final: list[str] = field(default_factory=list)
+    unusable: int = 0
+
+    def take(self, retry: Event) -> None:
+        """Count a failed call."""
+        self.unusable += retry.data.get("kind") == Unusable.__name__
+        if retry.data.get("final"):
+            self.final.append(retry.data["final"])
+            self.unusable = 0
+
+    def judged(self, error: HeadwayError) -> HeadwayError:
+        """The failure, or the end of the attempt where one too many replies in a row cannot be used."""
+        if isinstance(error, Unusable) and self.unusable + 1 >= UNUSABLE_AT_MOST:
+            return NoUsableReply(f"{UNUSABLE_AT_MOST} times in a row: {error}")
+        return error
+
+
+def final_kind(error: HeadwayError) -> str:
+    """The kind of a failure that would come again; empty for others."""
+    kinds = (ContextOverflow, FatalModelError)
+    return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "")

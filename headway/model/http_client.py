@@ -1,0 +1,265 @@
+"""HTTP to one endpoint through the real `openai` client: bytes out, JSON in, every failure named.
+
+Each agent has a client of its own with the stock transport: the cost of a call in a shared pool grows with the
+connections that are open in it (0.8 ms of CPU at one, 4.7 ms at 300).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx2
+import orjson
+
+from headway.domain.errors import HeadwayError, TransientError
+from headway.model.adapter import Pieces
+from headway.model.endpoint import Endpoint
+from headway.model.failures import Circumstance, failure_of, failure_of_reading, not_the_api
+from headway.model.reading import Unreadable, json_in
+from headway.model.reply_bounds import bound
+from headway.model.stream import is_stream, read_events
+
+# The client takes half a second to load. A worker process that calls no model (workflows, the supervisor) never does.
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from openai import AsyncOpenAI, Omit, RequestOptions
+
+T = TypeVar("T")
+
+CONNECT_S = 10.0
+WRITE_S = 120.0
+"""Longest time for a request to leave. A server that answers early and reads no further is not heard before that."""
+PROBE_S = 10.0
+
+IDLE_S = 4.0
+"""An idle connection is closed after this: before the 5 s after which uvicorn, and so vLLM, closes it. A request that
+meets a closing connection is lost, and counts as paid."""
+
+_HEADERS = {"Accept-Encoding": "identity"}
+_STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+"""What the `openai` client tells of itself in headers. Left out: they are half of all headers, and of their cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a server answered.
+
+    Attributes:
+        nbytes: Size of its body, or of what the pieces of it came to.
+    """
+
+    body: dict[str, Any]
+    nbytes: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HttpClient:
+    """The connections to one endpoint. One per process and event loop; close it at the end.
+
+    Args:
+        idle_s: After so long an idle connection is closed; see `IDLE_S`.
+        connect_s: Longest time until a connection stands.
+        write_s: Longest time until a request has left.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        idle_s: float = IDLE_S,
+        connect_s: float = CONNECT_S,
+        write_s: float = WRITE_S,
+    ) -> None:
+        self._endpoint = endpoint
+        self._idle_s = idle_s
+        self._streamed = endpoint.profile.stream
+        # Whole addresses: the client takes paths apart and puts them together again at each call.
+        self._root = endpoint.base_url.rstrip("/")
+        # The time of an answer is bounded as a whole; see `named`.
+        self._factory = _ClientFactory(endpoint, idle_s, httpx2.Timeout(None, connect=connect_s, write=write_s))
+        self._first = _first_client(endpoint, self._factory)
+        self._omitted = {"X-Stainless-Retry-Count": _omit()}
+        # By agent, the one that is idle longest first.
+        self._idle: dict[str, tuple[AsyncOpenAI, float]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def post(self, path: str, content: bytes, headers: dict[str, str], at: Circumstance, pieces: Pieces) -> Said:
+        """Send a request and take its answer, in one or in pieces.
+
+        Raises:
+            TransientError, ContextOverflow, FatalModelError: See `failures`.
+        """
+        options: RequestOptions = {"headers": {**headers, **self._omitted}}
+
+        async def exchanged() -> Said:
+            async with self._client(headers.get("X-Headway-Agent", "")) as client:
+                response: httpx2.Response = await client.post(
+                    self._root + path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
+                )
+                if is_stream(response):
+                    await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
+                    # Of what came in pieces most was said twice; the whole is what tokens are counted by.
+                    return Said(pieces.whole, len(orjson.dumps(pieces.whole)), response.headers)
+                return _said(response, await response.aread(), at)
+
+        return await named(exchanged(), at, self._endpoint.timeout_s)
+
+    async def get(self, path: str, at: Circumstance, within_s: float = PROBE_S) -> Said:
+        """Ask a question that costs nothing; a path with a scheme leads elsewhere on the same server.
+
+        Raises:
+            TransientError, FatalModelError: It cannot be asked.
+        """
+
+        async def asked() -> Said:
+            async with self._client("") as client:
+                response: httpx2.Response = await client.get(path, cast_to=httpx2.Response)
+                return _said(response, response.content, at)
+
+        return await named(asked(), at, min(within_s, self._endpoint.timeout_s))
+
+    async def leave(self, agent: str) -> None:
+        """Close the connections of an agent that asks nothing more for now."""
+        client, _ = self._idle.pop(agent, (None, 0.0))
+        if client is not None:
+            await client.close()
+
+    async def close(self) -> None:
+        """Close every idle connection. One in use is closed when its answer was read."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        while self._idle:
+            await self.leave(next(iter(self._idle)))
+        await asyncio.gather(*self._closing)
+
+    @asynccontextmanager
+    async def _client(self, agent: str) -> "AsyncIterator[AsyncOpenAI]":
+        client, _ = self._idle.pop(agent, (None, 0.0))
+        client = client or self._first.copy(http_client=self._factory.client())
+        try:
+            yield client
+        finally:
+            if self._closed or agent in self._idle:
+                await client.close()
+            else:
+                self._rest(agent, client)
+
+    def _rest(self, agent: str, client: "AsyncOpenAI") -> None:
+        loop = asyncio.get_running_loop()
+        self._idle[agent] = client, loop.time()
+        if self._sweep is None:
+            self._sweep = loop.call_later(self._idle_s, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close what has been idle for too long. The stock pool looks at its connections at the next call only."""
+        loop = asyncio.get_running_loop()
+        self._sweep = None
+        while self._idle:
+            agent, (client, since) = next(iter(self._idle.items()))
+            left = since + self._idle_s - loop.time()
+            if left > 0:
+                self._sweep = loop.call_later(left, self._close_idle)
+                return
+            del self._idle[agent]
+            task = loop.create_task(client.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+class _ClientFactory:
+    """Makes HTTP clients that share what is large and the same for all: certificates, and the way through a proxy."""
+
+    def __init__(self, endpoint: Endpoint, idle_s: float, timeout: httpx2.Timeout) -> None:
+        self._limits = httpx2.Limits(keepalive_expiry=idle_s)
+        self._timeout = timeout
+        proxy = proxy_to(endpoint)
+        tls = [urlsplit(each).scheme == "https" for each in (endpoint.base_url, proxy or "")]
+        # Certificates take 30 ms and 1 MB. Where no TLS is spoken, none are loaded and none are trusted.
+        self._verify = httpx2.create_ssl_context() if any(tls) else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._proxy = httpx2.Proxy(proxy, ssl_context=self._verify if tls[1] else None) if proxy else None
+
+    def client(self) -> httpx2.AsyncClient:
+        """A client with a pool of its own. It follows no redirect, keeps no cookie, and asks for bodies as they are."""
+        return httpx2.AsyncClient(
+            timeout=self._timeout,
+            limits=self._limits,
+            verify=self._verify,
+            proxy=self._proxy,
+            trust_env=False,
+            follow_redirects=False,
+            headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            event_hooks={"response": [bound]},
+        )
+
+
+def proxy_to(endpoint: Endpoint) -> str | None:
+    """The proxy that the environment names for an endpoint. To an address in the own network leads none."""
+    parts, proxies = urlsplit(endpoint.base_url), getproxies()
+    named_ = proxies.get(parts.scheme) or proxies.get("all")
+    if endpoint.local or not named_ or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return named_ if "://" in named_ else f"http://{named_}"
+
+
+def _first_client(endpoint: Endpoint, factory: _ClientFactory) -> "AsyncOpenAI":
+    from openai import AsyncOpenAI
+
+    key = endpoint.api_key.get_secret_value()
+    untold = cast("Mapping[str, str]", {f"X-Stainless-{name}": _omit() for name in _STAINLESS})
+    return AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=key,
+        max_retries=0,
+        http_client=factory.client(),
+        default_headers=untold,
+    )
+
+
+def _omit() -> "Omit":
+    from openai import Omit
+
+    return Omit()
+
+
+async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
+    """The result of a call, or its failure in our words."""
+    # Raised outside of the handlers: the client's own exceptions repeat the server's words, which may repeat the key,
+    # and a traceback would show them.
+    from openai import OpenAIError
+
+    failure: HeadwayError
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call
+    except TimeoutError:
+        failure = TransientError(f"{at.address}: no answer in time", cut_off=True)
+    except OpenAIError as error:
+        failure = failure_of(error, at)
+    except (httpx2.HTTPError, ssl.SSLError, Unreadable, RecursionError) as error:
+        failure = failure_of_reading(error, at)
+    raise failure
+
+
+def _said(response: httpx2.Response, content: bytes, at: Circumstance) -> Said:
+    if content.lstrip()[:1] == b"<":
+        raise not_the_api(f"answered {response.status_code} with a page, not with JSON", at)
+    body = json_in(content)
+    if not isinstance(body, dict):
+        raise Unreadable(f"{response.status_code} with something else than a JSON object: {shown(content)}")
+    return Said(body, len(content), response.headers)
+
+
+def shown(content: bytes) -> str:
+    """The first words of a body."""
+    return content[:120].decode(errors="replace")
