@@ -30,6 +30,7 @@ class Lander:
 
     Attributes:
         forbidden: Dependencies that no change may add.
+        trunk_mb: What the trunk's files may grow by in this run; None for any amount.
     """
 
     context: RunContext
@@ -39,6 +40,7 @@ class Lander:
     author: str
     prompts: Prompts
     forbidden: tuple[str, ...] = ()
+    trunk_mb: int | None = None
 
     async def land(self, talk: Conversation, begun: Event, asked: Land) -> Answer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
@@ -55,6 +57,7 @@ class Lander:
             fence=talk.log.fence(),
             paths=asked.paths,
             accept_doubtful=_was_doubtful(talk.events),
+            trunk_mb=self.trunk_mb,
         )
         found = await in_thread(self._breaches, submission)
         if found:

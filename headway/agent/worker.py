@@ -172,7 +172,8 @@ class WorkerAgent:
         talk.turn = spell.replies
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
-        lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden)
+        trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
+        lander = Lander(context, order.me, hub, workspace, author, self._prompts, forbidden, trunk_mb)
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)

@@ -91,6 +91,7 @@ class Limits(_Input):
         task_usd: Dollars of one task, over all its attempts.
         command_seconds: Longest run time of one command.
         agent_memory_mb: Memory of all commands of one agent together.
+        trunk_mb: What the trunk's files may grow by in the whole run, over those of the base.
     """
 
     depth: Annotated[int, Field(ge=1, le=16, strict=True)] = 4
@@ -106,6 +107,7 @@ class Limits(_Input):
     task_usd: Positive | Literal["none"] = 2.0
     command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
     agent_memory_mb: Annotated[int, Field(ge=64, le=1_048_576, strict=True)] = 2048
+    trunk_mb: Bounded = 2048
 
 
 class Policy(_Input):

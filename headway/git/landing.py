@@ -1,5 +1,6 @@
 """Landing: a workspace's change becomes one commit on the trunk, or goes back to its author with the conflict."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from headway.domain.ids import Fence, Oid
 from headway.git import snapshot
 from headway.git.bounded_merge import merge_trees
 from headway.git.changes import Entry, Scan, entries, shown
+from headway.git.growth import ALWAYS_FROM, added_bytes, growth
 from headway.git.hub import Hub
 from headway.git.landed import landed_since
 from headway.git.merging import Merged, kinds_of, marked, own_name, with_labels
@@ -28,6 +30,8 @@ _ASKED = 500
 """Conflicting paths whose rivals are looked for: a command line has room for so many."""
 
 _RACES = 5
+_MB = 1024 * 1024
+_ONE_IN = 16
 
 
 class LandingBroken(HeadwayError):
@@ -108,11 +112,30 @@ class Landing:
         raw = refused_content(self.hub.repo, self.hub.rules(), self.hub.facts().base, tree, changed)
         if raw is not None:
             return raw
+        if (large := self._too_large(changed, submission)) is not None:
+            return large
         doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree, changed)
         if doubts:
             why = ", ".join(sorted(set(doubts.values())))
             return Refused(f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True)
         return None
+
+    def _too_large(self, changed: list[Entry], submission: Submission) -> Refused | None:
+        """A change that the trunk has no room for. Those that land at the same moment may pass together."""
+        if submission.trunk_mb is None:
+            return None
+        added = added_bytes(self.hub.repo, changed)
+        looked_at = added >= ALWAYS_FROM or zlib.crc32(submission.place.encode()) % _ONE_IN == 0
+        if added <= 0 or not looked_at:
+            return None
+        grown, most = growth(self.hub), submission.trunk_mb * _MB
+        if grown + added <= most:
+            return None
+        why = (
+            f"the run's files may grow by {submission.trunk_mb:,} MB (limits.trunk_mb) and have grown by "
+            f"{grown / _MB:,.1f} MB; this change adds {added / _MB:,.1f} MB"
+        )
+        return Refused(why, tuple(shown(entry.path) for entry in changed if entry.status == "A")[:_ASKED])
 
     def _impossible(self, found: Scan, submission: Submission) -> Refused | None:
         """What git cannot take as files of this repository, whoever asks for it."""

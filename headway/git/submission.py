@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from headway.domain.errors import ToolError
 from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries
+from headway.git.growth import sizes_of
 from headway.git.merging import with_entries
 from headway.git.repo import Repo
 from headway.git.standing import Asked
@@ -43,6 +44,7 @@ class Submission:
     fence: Fence
     paths: tuple[str, ...] | None = None
     accept_doubtful: bool = False
+    trunk_mb: int | None = None
 
     def __post_init__(self) -> None:
         if not self.fence:
@@ -113,18 +115,12 @@ def doubtful(repo: Repo, base: Oid, tree: Oid, differ: list[Entry]) -> dict[str,
         tops = Counter(entry.path.partition("/")[0] for entry in new)
         return dict.fromkeys((top for top, _ in tops.most_common(_NAMED)), f"{len(new)} new files")
     found = dict.fromkeys(_binary(repo, base, tree) if new else (), "binary")
-    was_large = {entry.path for entry, size in _sizes(repo, changed, old=True) if size > LARGE_BYTES}
-    for entry, size in _sizes(repo, changed, old=False):
-        if size > LARGE_BYTES and entry.path not in was_large:
+    before = [entry.oid if entry.status == "A" else entry.old_oid for entry in changed]
+    sizes = sizes_of(repo, [*(entry.oid for entry in changed), *before])
+    for entry, size, was in zip(changed, sizes, sizes[len(changed) :], strict=False):
+        if size > LARGE_BYTES and (entry.status == "A" or was <= LARGE_BYTES):
             found[entry.path] = "over 1 MB"
     return found
-
-
-def _sizes(repo: Repo, changed: list[Entry], *, old: bool) -> list[tuple[Entry, int]]:
-    listed = [entry for entry in changed if not old or entry.status != "A"]
-    asked = "".join(f"{entry.old_oid if old else entry.oid}\n" for entry in listed).encode()
-    said = repo.run("cat-file", "--batch-check=%(objectsize)", stdin=asked).text.split("\n") if listed else []
-    return [(entry, int(size) if size.isdigit() else 0) for entry, size in zip(listed, said, strict=True)]
 
 
 def _binary(repo: Repo, base: Oid, tree: Oid) -> list[str]:

@@ -62,6 +62,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "task_usd": 2,
         "command_seconds": 120,
         "agent_memory_mb": 2048,
+        "trunk_mb": 2048,
     }
     assert spec.policy.model_dump() == {
         "network": "setup",
