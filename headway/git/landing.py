@@ -15,6 +15,7 @@ from headway.git.landed import landed_since
 from headway.git.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLand, Refused, noted, told
 from headway.git.repo import Repo
+from headway.git.settled import settle
 from headway.git.splice import changes_of
 from headway.git.spool import Queued
 from headway.git.standing import Answered, Move, Pending
@@ -98,6 +99,8 @@ class Landing:
                 return NothingToLand(base)
             pending = Pending(asked=asked, mark=submission.mark(base, tree), tree=tree)
             queued = _queued(submission, pending, base, changed)
+            if self._synced:
+                settle(self.hub.repo, base, tree)
             # Whoever finds this note after a kill looks on the trunk for its mark.
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
             taken = self._take(queued, check_lease)

@@ -9,6 +9,7 @@ from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import NOBODY, Hub
 from headway.git.refs import move_ref, read_ref
+from headway.git.settled import settle
 
 if TYPE_CHECKING:
     from headway.git.workspace import Workspace
@@ -85,6 +86,7 @@ def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None], l
     parents = [before.commit, wanted.base] if before is not None else [wanted.base]
     message = f"Snapshot of {task}\n\nHeadway-Base: {wanted.base}\nHeadway-Attempt: {wanted.attempt}\n"
     commit = hub.repo.commit(wanted.tree, parents, message, NOBODY)
+    settle(hub.repo, wanted.base, wanted.tree, commit)
     check()
     if not move_ref(hub.repo, ref_of(task), commit, before.commit if before is not None else None, locks):
         raise TransientError(f"{ref_of(task)} was moved by somebody else")

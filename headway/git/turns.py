@@ -17,6 +17,7 @@ from headway.git import upkeep
 from headway.git.bounded_merge import landing_on, merge_beside
 from headway.git.folding import Check, Folding
 from headway.git.hub import Hub
+from headway.git.settled import settle
 from headway.git.spool import Client, Queued, Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
 
@@ -84,6 +85,8 @@ class Turns:
             result = merge_beside(self._hub.repo, queued, verdict.tip, whole_files=patience >= _BY_LINES)
             if result.conflicts:
                 return Verdict("conflicted", verdict.tip, tree=result.tree, conflicts=result.conflicts)
+            if self._folding.synced:
+                settle(self._hub.repo, verdict.tip, result.tree)
             merged = landing_on(self._hub.repo, queued, verdict.tip, result.tree)
         raise TransientError("the trunk moves faster than this change can be merged with it")
 
