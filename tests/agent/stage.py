@@ -78,18 +78,14 @@ class Stage:
     endpoint: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     spending: Spending | None = None
+    state: Path | None = None
 
     def __post_init__(self) -> None:
         source = self.folder / "source"
-        source.mkdir()
-        git(source, "init", "--quiet", "--initial-branch=main")
-        for name, content in (FILES | self.files).items():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_text(content)
-        git(source, "add", "--all")
-        git(source, "commit", "--quiet", "--message=First commit")
+        if not source.exists():
+            self._make(source)
         self.source = source
-        self.store = LogStore(self.folder / "state")
+        self.store = LogStore(self.state or self.folder / "state")
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         self.base = self.hub.prepare(str(source), None).base
@@ -100,6 +96,15 @@ class Stage:
         self.beats: list[str] = []
         self._prompts = Prompts.load()
         self._context = cache(self._begin)
+
+    def _make(self, source: Path) -> None:
+        source.mkdir()
+        git(source, "init", "--quiet", "--initial-branch=main")
+        for name, content in (FILES | self.files).items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(content)
+        git(source, "add", "--all")
+        git(source, "commit", "--quiet", "--message=First commit")
 
     def _begin(self) -> RunContext:
         spec = RunSpec(

@@ -27,6 +27,7 @@ from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
 from headway.agent.prompts import Prompts
 from headway.agent.run_desk import Machine, RunDesk
+from headway.agent.worker import WorkerAgent
 from headway.domain.budget import Amount
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
@@ -34,7 +35,9 @@ from headway.domain.ids import ChildKey, child_id
 from headway.domain.refs import Ref
 from headway.domain.run import PrepareRun, WriteReport
 from headway.domain.work import StoreHandoff, WorkerDone, WorkOrder
+from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.sandbox.plain import PlainSandbox
+from headway.system.files import write_whole
 from tests.agent.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
 from tests.faults.control import Control
 from tests.system.disks import fill
@@ -50,10 +53,13 @@ class Failed(Exception):
 class Run:
     """One run."""
 
-    def __init__(self, folder: Path, tasks: int) -> None:
-        self.stage = Stage(folder, more={"check": "test -f t0.txt"})
+    def __init__(self, folder: Path, tasks: int, latency_ms: int, state: Path | None) -> None:
+        self.stage = Stage(folder, more={"check": "test -f t0.txt"}, state=state)
+        self.latency_ms = latency_ms
         self.tasks = tasks
+        self.kept_before = replies_in(self.stage)
         self.retries: Counter[str] = Counter()
+        self.lost = 0
         self.asked = 0
 
     async def ask(self, what: str, effect: Callable[[], Awaitable[Any]]) -> Any:
@@ -83,7 +89,8 @@ class Run:
         stage = self.stage
         titles = [f"Task {number}" for number in range(self.tasks)]
         spawn = step(use("spawn_tasks", tasks=[{"title": title, "intent": "x"} for title in titles]), use("wait"))
-        stage.serve(root=[spawn, finish("All of it.")] if self.tasks else [finish()], tasks={
+        planner = PlannerScript(scope="root", calls=(spawn, finish("All of it.")))
+        scripts = {
             title: [
                 step(use("write_file", path=f"t{number}.txt", content=f"{number}\n"), text="y" * 6_000),
                 step(use("shell", command=f"cp README.md s{number}.txt")),
@@ -91,7 +98,10 @@ class Run:
                 finish(title),
             ]
             for number, title in enumerate(titles)
-        })  # fmt: skip
+        }
+        tasks = tuple(TaskScript(title=title, calls=tuple(calls)) for title, calls in scripts.items())
+        latency = self.latency_ms
+        stage.serve_playbook(Playbook(name="small", planners=(planner,), tasks=tasks, latency_ms=latency))
         desk = RunDesk(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
             machine=Machine("plain", ()), worst_call=lambda _: 1,
@@ -108,7 +118,7 @@ class Run:
                 task = Ref(log=ROOT, seq=spawned.seq, item=spawned.item)
                 granted = Amount(tokens=PLENTY, tasks=1)
                 job = WorkOrder(context=context, me=me, task=task, title=spawned.title, granted=granted)
-                done = await self.ask(me, lambda: stage.work(job))
+                done = await self.ask(me, lambda: self._worker().work(job, lambda _: None))
                 assert isinstance(done, WorkerDone)
                 return HandoffNotice(child=spawned.key, status=done.status, seq=done.ref.seq)
 
@@ -129,6 +139,14 @@ class Run:
         report = await self.ask("report", lambda: desk.report(asked))
         return {"inbox": inbox, "verdict": verdict, "published": published, "report": report}
 
+    def _worker(self) -> WorkerAgent:
+        """A worker whose files are kept at each step: a power loss costs what a script cannot do again."""
+        stage = self.stage
+        hubs, places = (lambda _: stage.hub), (lambda _: stage.places)
+        return WorkerAgent(
+            stage.store, hubs, places, PlainSandbox(), stage.chosen, Prompts.load(), snapshot_steps=1
+        )  # fmt: skip
+
     def _spec(self) -> dict[str, object]:
         policy = {"root_tasks_per_round": [1, 100], "network": "none"}
         return {"repo": str(self.stage.source), "instructions": "Make it tidy.", "check": "test -f t0.txt",
@@ -136,23 +154,38 @@ class Run:
                 "models": {role: {"model": "rehearsal"} for role in ("planner", "worker")}}  # fmt: skip
 
 
+def was_rebuilt(stage: Stage, notice: HandoffNotice) -> bool:
+    """Whether a worker was told that a crash of the machine took steps of it, which its script does not do again."""
+    me = child_id(ROOT, notice.child)
+    return any(event.type == "reminder" and event.data.get("why") == "rebuilt" for event in stage.store.read(me))
+
+
+def replies_in(stage: Stage) -> int:
+    """Replies that lie in the logs of a run."""
+    return sum(event.type == "llm.response" for agent in stage.store.agents(RUN) for event in stage.log(agent))
+
+
 def problems(run: Run, ended: dict[str, Any]) -> list[str]:
     """What of it is not as it would be on a sound system."""
     stage, found = run.stage, []
-    statuses = Counter(notice.status.value for notice in ended["inbox"])
-    if statuses != {"done": run.tasks}:
+    lost = {
+        n for n, notice in enumerate(ended["inbox"]) if notice.status.value != "done" and was_rebuilt(stage, notice)
+    }
+    statuses = Counter(notice.status.value for n, notice in enumerate(ended["inbox"]) if n not in lost)
+    if statuses != {"done": run.tasks - len(lost)}:
         found.append(f"handoffs: {dict(statuses)}")
-    if not ended["verdict"].passed:
+    if not ended["verdict"].passed and 0 not in lost:
         found.append(f"check: {ended['verdict'].why}")
-    if ended["report"].commits != run.tasks:
+    if not run.tasks - len(lost) <= ended["report"].commits <= run.tasks:
         found.append(f"commits: {ended['report'].commits} of {run.tasks}")
     trunk = stage.hub.repo.run("ls-tree", "--name-only", "refs/heads/main").text.split("\n")
-    wanted = {f"{kind}{number}.txt" for kind in "ts" for number in range(run.tasks)}
+    wanted = {f"{kind}{number}.txt" for kind in "ts" for number in range(run.tasks) if number not in lost}
+    run.lost = len(lost)
     found += [f"{name} is not on the trunk" for name in sorted(wanted - {*trunk})]
-    replies = sum(event.type == "llm.response" for agent in stage.store.agents(RUN) for event in stage.log(agent))
+    replies = replies_in(stage)
     paid = sum(rehearsal.requests for rehearsal in stage.rehearsals)
-    if paid != replies:
-        found.append(f"bought {paid} replies, kept {replies}")
+    if paid + run.kept_before != replies:
+        found.append(f"had {run.kept_before} replies, bought {paid}, kept {replies}")
     fsck = stage.hub.repo.run("fsck", "--full", "--no-dangling", ok=None)
     if fsck.code:
         found.append(f"fsck: {fsck.err[:300]}")
@@ -177,6 +210,10 @@ def plant(name: str) -> None:
 
             shortage._LACKING.clear()
             vars(pulse)["lacking"] = lambda _: None
+        case "sync":  # a log is never synced
+            from headway.trace.agent_log import AgentLog
+
+            setattr(AgentLog, "_sync", lambda _: None)  # noqa: B010 - mypy takes no other
         case _:
             return
 
@@ -201,13 +238,35 @@ def at_the_brim(disk: Path, seed: int) -> Iterator[None]:
         thread.join()
 
 
+@contextlib.contextmanager
+def counted(run: Run, file: Path) -> Iterator[None]:
+    """Keep in a file, on another disk, how often the model was asked."""
+    over = threading.Event()
+
+    def count() -> None:
+        while not over.wait(0.002):
+            write_whole(file, f"{sum(each.requests for each in run.stage.rehearsals)}".encode(), synced=False)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 async def main(asked: argparse.Namespace) -> dict[str, Any]:
     plant(asked.planted)
     vars(kept_reply)["AGAIN_S"] = 0.01
-    run = Run(asked.folder, asked.tasks)
-    if asked.brim is not None:
+    run = Run(asked.folder, asked.tasks, asked.latency, asked.state)
+    if asked.state is not None:
+        told: dict[str, Any] = {"had": run.kept_before}
+        with counted(run, asked.folder / "requests"):
+            ended = await run.go()
+    elif asked.brim is not None:
         with at_the_brim(asked.folder, asked.brim):
-            told: dict[str, Any] = {}
+            told = {}
             ended = await run.go()
     else:
         control = Control.open()
@@ -222,7 +281,7 @@ async def main(asked: argparse.Namespace) -> dict[str, Any]:
         told = control.end()
     found = problems(run, ended)
     await run.stage.close()
-    return told | {"problems": found, "retries": run.retries}
+    return told | {"problems": found, "retries": run.retries, "lost": run.lost}
 
 
 def arguments() -> argparse.Namespace:
@@ -233,6 +292,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, help="instead: the call FIRST fails, and each EVERY after it")
     parser.add_argument("--brim", type=int, metavar="SEED", help="instead: the disk of FOLDER is full now and then")
+    parser.add_argument("--state", type=Path, help="instead: no fault; the state lies there, perhaps from before")
+    parser.add_argument("--latency", type=int, default=0, help="milliseconds that a reply takes")
     parser.add_argument("--planted", default="")
     return parser.parse_args()
 
