@@ -30,6 +30,7 @@ class Child:
         restart: Start it again when it dies; otherwise its end ends the supervisor.
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
         umask: Mode bits that its files never have; -1 leaves the supervisor's.
+        cwd: Where it runs; the supervisor's own folder where nothing is said.
         heartbeat: It beats, as `headway.system.heartbeat` does; one that falls silent is killed and started again.
     """
 
@@ -40,6 +41,7 @@ class Child:
     stop_s: float = 40.0
     umask: int = -1
     heartbeat: bool = False
+    cwd: Path | None = None
 
 
 class Started:
@@ -132,6 +134,7 @@ def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Starte
                 stderr=log,
                 env=env,
                 start_new_session=True,
+                cwd=child.cwd,
                 pass_fds=handles,
                 umask=child.umask,
             )

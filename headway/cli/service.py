@@ -26,6 +26,10 @@ HEALTHY_WITHIN_S = 60.0
 ASK_AGAIN_S = 0.1
 STOP_S = 15.0
 
+_URI = frozenset("#?%")
+"""The server puts the name of its database into a URI without quoting it. So it is started in the folder of the
+database, which may have any name, and told the file alone. (Quoted by us, it would not find the file that is there.)"""
+
 
 class Service:
     """The service of one `HEADWAY_HOME`.
@@ -47,10 +51,16 @@ class Service:
         Raises:
             UserError: When a port is taken, or another CLI version wrote the database. Nothing was started then.
         """
+        database = self.settings.database(self.home)
+        if set(database.name) & _URI:
+            raise UserError(
+                f"server.db_filename: the Temporal server cannot take '{database.name}' as the name of a file",
+                "Choose one without #, ? and % in its last part.",
+            )
         self._check_ports()
         self._claim_database()
-        argv = (str(self.cli.path), "server", "start-dev", *self.settings.flags(self.home))
-        return Child(NAME, argv, stop_s=STOP_S, umask=0o077)
+        argv = (str(self.cli.path.absolute()), "server", "start-dev", *self.settings.flags(database.name))
+        return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent)
 
     async def ready(self, problem: Callable[[], str | None] = lambda: None) -> Client:
         """A client, as soon as the service is healthy and knows the namespace, its retention and our attributes.

@@ -109,10 +109,10 @@ class ServiceSettings(_Part):
         """The database file of the service that keeps its state in `home`."""
         return home / self.server.db_filename
 
-    def flags(self, home: Path) -> list[str]:
+    def flags(self, database: str) -> list[str]:
         """Everything after `temporal server start-dev`."""
         server = self.server
-        flags = ["--ip", server.ip, "--port", str(server.port), "--db-filename", str(self.database(home))]
+        flags = ["--ip", server.ip, "--port", str(server.port), "--db-filename", database]
         flags += ["--headless"] if server.ui_port == "none" else ["--ui-port", str(server.ui_port)]
         if server.metrics_port is not None:
             flags += ["--metrics-port", str(server.metrics_port)]

@@ -1,5 +1,6 @@
 """The real `temporal server start-dev`, on free ports."""
 
+import os
 import socket
 import sqlite3
 import time
@@ -8,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import PollerInfo
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 
 from headway.cli.connect import connect, has_worker, lives, target_of, worker_identity
@@ -143,6 +145,33 @@ async def test_another_patch_release_opens_the_same_database(service: Service, h
 async def test_a_server_that_cannot_start_is_told_at_once(service: Service) -> None:
     with pytest.raises(UserError, match="did not start: it died"):
         await service.ready(problem=lambda: "it died")
+
+
+async def test_a_home_of_any_name_keeps_its_runs(tmp_path: Path, settings: ServiceSettings) -> None:
+    """The server puts the name of its database into a URI without quoting it."""
+    home = tmp_path / "a #1?x%41 :'\"é&=b"
+    home.mkdir()
+    service = Service(settings, find_cli(settings.cli), home)
+    async with running(service) as (client, _):
+        request = RegisterNamespaceRequest(
+            namespace="kept", workflow_execution_retention_period=Duration(seconds=86_400)
+        )
+        await client.workflow_service.register_namespace(request)
+    assert (home / "temporal" / "temporal.db").is_file()
+    async with running(service) as (client, _):
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace="kept"))
+    assert os.listdir(tmp_path) == [home.name]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "a?b.db", "a%41.db"])
+def test_a_database_whose_name_the_server_cannot_take_is_refused_at_once(
+    name: str, settings: ServiceSettings, home: Path
+) -> None:
+    server = settings.server.model_copy(update={"db_filename": f"temporal/{name}"})
+    service = Service(settings.model_copy(update={"server": server}), find_cli(settings.cli), home)
+    with pytest.raises(UserError, match=r"server.db_filename: the Temporal server cannot take"):
+        service.child()
+    assert list(home.iterdir()) == []
 
 
 async def test_the_client_finds_the_service_that_runs_for_its_home(service: Service, home: Path) -> None:

@@ -17,11 +17,11 @@ def refused(folder: Path, text: str) -> str:
     return caught.value.message
 
 
-def test_the_shipped_file_is_valid_and_rendered_to_flags(tmp_path: Path) -> None:
-    flags = load_settings(find_settings()).flags(tmp_path)
+def test_the_shipped_file_is_valid_and_rendered_to_flags() -> None:
+    flags = load_settings(find_settings()).flags("temporal.db")
 
     pairs = list(itertools.pairwise(flags))
-    assert ("--db-filename", str(tmp_path / "temporal/temporal.db")) in pairs
+    assert ("--db-filename", "temporal.db") in pairs
     assert ("--sqlite-pragma", "journal_mode=wal") in pairs
     assert ("--sqlite-pragma", "synchronous=full") in pairs
     assert ("--dynamic-config-value", "matching.enableFairness=true") in pairs
@@ -101,7 +101,7 @@ def test_dynamic_values_are_rendered_as_json(tmp_path: Path) -> None:
     path = tmp_path / "temporal-dev.yaml"
     path.write_text("dynamic_config: {matching.longPollExpirationInterval: 30s, frontend.rps: 5}")
 
-    flags = load_settings(path).flags(tmp_path)
+    flags = load_settings(path).flags("temporal.db")
 
     assert f"matching.longPollExpirationInterval={json.dumps('30s')}" in flags
     assert "frontend.rps=5" in flags
