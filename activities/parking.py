@@ -14,7 +14,13 @@ WORTH_TELLING_S = 30.0
 class Gates(Protocol):
     """The ways to the models that this process has used, and what keeps a run from them."""
 
-    def parkings(self, run: RunName) -> tuple[Parking, ...]: ...
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        """Those that the run uses here."""
+        ...
+
+    def forget(self, run: RunName) -> None:
+        """No agent of the run is at work here any more."""
+        ...
 
 
 class Line(Protocol):
@@ -57,6 +63,7 @@ class Ways:
     def forget(self, run: RunName) -> None:
         """Forget what a run was told, once no agent of it is at work here: another run may have its name later."""
         self._told.pop(run, None)
+        self._gates.forget(run)
 
     def _is_due(self, parking: Parking, known: Parking | None) -> bool:
         if known is not None and not parking.follows(known):

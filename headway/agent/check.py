@@ -54,6 +54,7 @@ class Checker:
 
         A run without a check has nothing to say: such a verdict did not pass.
         """
+        await in_thread(self._store.expect, order.run, order.incarnation)
         spec = RunSpec.model_validate(self._store.event(order.spec).data["spec"])
         commit = order.commit if order.commit is not None else await in_thread(self._hubs(order.run).tip)
         if spec.check is None:

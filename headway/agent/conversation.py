@@ -292,6 +292,7 @@ class Conversation:
         self.log.reserve(room_for_reply(request.max_output))
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
+            question.chosen.model.serve(run_of(self.log.agent), request.model)
             reply = await question.chosen.model.answer(request, beat)
             if request.tool_choice != "none":
                 reply = with_spoken_calls(reply, [tool.name for tool in request.tools])

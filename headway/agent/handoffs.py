@@ -53,6 +53,7 @@ class HandoffDesk:
         return tuple(asked.spawned for asked in asked_in(self._store.stream(planner)).values())
 
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
+        self._store.expect(order.context.run, order.context.incarnation)
         task = order.me if order.role == "worker" else None
         log = self._store.open(order.me, role=order.role, task=task)
         try:

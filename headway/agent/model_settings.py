@@ -16,8 +16,8 @@ from headway.model.spending import Spending
 
 FOLDER = "models"
 """Below the state folder: what this machine knows of each model that refused a call."""
-SPENDING = "spending"
-"""Below the state folder: what each run with a limit by the hour spent on this machine lately."""
+RUNS = "runs"
+"""Below the state folder: the runs, where each with a limit by the hour keeps what it spent on this machine lately."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ModelSettings:
         gates = Gates(home / FOLDER, patience_s=self.patience_s)
         names: dict[AgentRole, str] = {"planner": self.planner, "worker": self.worker}
         others = [Model(each, gates, tell) for each in self.others]
-        spending = Spending(home / SPENDING, patience_s=self.patience_s)
+        spending = Spending(home / RUNS, patience_s=self.patience_s)
         own = Model(self.endpoint, gates, tell)
         return Models(own, names, others, gates, prices=self.prices, spending=spending)
 

@@ -115,14 +115,21 @@ class Models:
         return Probe(probes[0].models, any(each.rehearsal for each in probes), findings)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """How the ways to the models stand that this process has used, and what keeps this run from them."""
-        ways = self._gates.parkings() if self._gates is not None else ()
+        """How the ways to the models stand that this run has used here, and what else keeps it from them."""
+        ways = self._gates.parkings(run) if self._gates is not None else ()
         return ways + (self._spending.parkings(run) if self._spending is not None else ())
 
     async def leave(self, agent: AgentId) -> None:
         """Close the connections of an agent that asks nothing more for now."""
         for model in self._endpoints.values():
             await model.leave(agent)
+
+    def forget(self, run: RunName) -> None:
+        """Give back what is kept for a run, once no agent of it is at work here."""
+        if self._gates is not None:
+            self._gates.forget(run)
+        if self._spending is not None:
+            self._spending.forget(run)
 
     async def close(self) -> None:
         """Closes the connections and lets go of the gates."""

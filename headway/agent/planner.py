@@ -99,6 +99,7 @@ class PlannerAgent:
             UserError: No model can be chosen.
         """
         beat("opens the log")
+        await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="planner", recall=PAST)
         try:
             physical = await in_thread(_past_of, self._store.stream(order.me))

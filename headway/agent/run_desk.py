@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.agent.handoffs import spent_below
 from headway.agent.models import ROLES, Chosen, ModelRole, Models
 from headway.agent.pricing import Pricing, pricing_of
 from headway.agent.prompts import Prompts
@@ -207,6 +208,7 @@ class RunDesk:
     async def publish(self, order: Publish) -> Published:
         """Put the trunk on the user's repository, and look whether it is still there."""
         branch = branch_of(order.run)
+        await asyncio.to_thread(self._store.expect, order.run)
         found = await asyncio.to_thread(self._hubs(order.run).publish, branch)
         progress = await asyncio.to_thread(last_progress, self._store.run_folder(order.run) / "logs")
         return Published(trunk=found.tip, branch=branch, problem=found.problem, told=found.told, progress_at=progress)
@@ -216,6 +218,7 @@ class RunDesk:
         return await asyncio.to_thread(self._note, order)
 
     def _note(self, order: Note) -> Ref:
+        self._store.expect(order.run)
         handoff = Handoff.model_validate(self._store.event(order.about).data["handoff"])
         text = self._prompts.render(order.prompt, summary=handoff.report.summary)
         with self._store.open(AgentId(order.run), role="run") as log:
@@ -226,6 +229,7 @@ class RunDesk:
         return await asyncio.to_thread(self._amendment, order)
 
     def _amendment(self, order: WriteAmendment) -> Ref:
+        self._store.expect(order.run)
         with self._store.open(AgentId(order.run), role="run") as log:
             data = {"amendment": order.request, "text": order.text, "who": order.who, "why": order.why}
             same = (e for e in log.line if e.type == "policy" and e.data.get("amendment") == order.request)
@@ -238,6 +242,7 @@ class RunDesk:
 
     def _report(self, order: WriteReport) -> RunReport:
         context, run = order.context, order.context.run
+        self._store.expect(run, context.incarnation)
         hub = self._hubs(run)
         root = self._root(order)
         below = [handoff for handoff in self._handoffs(run) if handoff.agent != root.agent]
@@ -261,7 +266,8 @@ class RunDesk:
             commits=len(commits),
             check=order.verdict,
             handoffs=counts,
-            spent=Bill.of(order.spent),
+            # Also what agents used up that ended without a word, or that a cancelled run did not wait for.
+            spent=Bill.of(order.spent.most(spent_below(self._store, AgentId(run)))),
             granted=Ceiling.of(order.granted) if order.granted else None,
             report=str(path),
             rehearsal=order.rehearsal,

@@ -94,6 +94,7 @@ class WorkerAgent:
 
     async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         beat("opens the log")
+        await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="worker", task=order.me, recall=PAST)
         try:
             task = await in_thread(self._task, order)
@@ -117,6 +118,7 @@ class WorkerAgent:
             LeaseLost: A newer holder took over meanwhile.
         """
         work = order.order
+        await in_thread(self._store.expect, work.context.run, work.context.incarnation)
         log = await in_thread(self._store.open, work.me, role="worker", task=work.me, recall=PAST)
         try:
             ending = self._ending(work, await in_thread(self._task, work))

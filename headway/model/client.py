@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, RunName
 from headway.model.adapter import Request, WireAdapter
 from headway.model.calibration import Calibration
 from headway.model.chat import ChatAdapter
@@ -154,6 +154,12 @@ class Model:
             known = self.endpoint
             self._at[model] = Circumstance(known.shown, known.secret, model, known.names.key, known.names.url)
         return self._at[model]
+
+    def serve(self, run: RunName, model: str) -> None:
+        """Note that a run calls a model here: it is told when that model refuses calls, and of no other."""
+        gate = self._gate(model)
+        if gate is not None:
+            gate.runs.add(run)
 
     def _gate(self, model: str) -> Gate | None:
         at = self.at(model)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.errors import Parked
+from headway.domain.ids import RunName
 from headway.domain.parking import MAX_WHY_CHARS, Parking
 from headway.model.failures import Refused
 from headway.model.flow import Flow
@@ -43,6 +44,9 @@ class Gate:
         address: Without credentials, for people.
         patience_s: How long an agent waits here; see `PATIENCE_S`.
         pace: Shortens every wait of the table, for tests.
+
+    Attributes:
+        runs: Those that call this model here.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Gate:
         self._patience_s = patience_s
         self._pace = pace
         self._queue: deque[asyncio.Event] = deque()
+        self.runs: set[RunName] = set()
 
     @asynccontextmanager
     async def permit(self, beat: Beat) -> AsyncIterator[Permit]:
@@ -191,10 +196,15 @@ class Gates:
             self._gates[place] = Gate(file, address, model, patience_s=self._patience_s, pace=self._pace)
         return self._gates[place]
 
-    def parkings(self) -> tuple[Parking, ...]:
-        """How every way stands that this process has used and that was closed at some time."""
-        found = (gate.parking() for gate in self._gates.values())
+    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+        """How every way stands that this run has used here and that was closed at some time."""
+        found = (gate.parking() for gate in self._gates.values() if run in gate.runs)
         return tuple(parking for parking in found if parking.generation)
+
+    def forget(self, run: RunName) -> None:
+        """No agent of a run is at work here any more."""
+        for gate in self._gates.values():
+            gate.runs.discard(run)
 
     def close(self) -> None:
         """Let go of the files."""

@@ -70,6 +70,7 @@ class Ledger:
             self._patiently("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._patiently(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            self._path, self._inode = path, path.stat().st_ino
 
     def set_aside(self, amount: int, limit: int, now: float) -> Aside | float:
         """Set aside the worst case of a call; or when there is room for it, by what is paid for certain.
@@ -128,6 +129,14 @@ class Ledger:
             until=wall(until),
             why=words_of(cap),
         )
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is still at its place: a removed run takes it away."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""
@@ -196,7 +205,7 @@ class Spending:
     """The ledgers of one process.
 
     Args:
-        folder: Where the files of this machine lie.
+        folder: The folder of all runs. What a run spent lies in its own, and goes with it.
         patience_s: How long an agent waits before it gives up its slot.
         hour_s: How long an hour is, for tests.
         clock: Seconds by a clock that is never set.
@@ -220,15 +229,25 @@ class Spending:
         self._ledgers: dict[RunName, Ledger] = {}
 
     def ledger(self, run: RunName) -> Ledger:
-        """The ledger of a run, opened at its first use."""
+        """The ledger of a run, opened at its first use; anew where the run was removed and another has its name."""
+        known = self._ledgers.get(run)
+        if known is not None and not known.is_there:
+            self.forget(run)
         if run not in self._ledgers:
-            self._ledgers[run] = Ledger(self._folder / f"{run}.db", self._hour_s)
+            self._ledgers[run] = Ledger(self._folder / run / "spending.db", self._hour_s)
         return self._ledgers[run]
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """How a run stands whose calls this process made."""
-        parking = self._ledgers[run].parking(self._wall) if run in self._ledgers else None
+        known = self._ledgers.get(run)
+        parking = known.parking(self._wall) if known is not None and known.is_there else None
         return () if parking is None else (parking,)
+
+    def forget(self, run: RunName) -> None:
+        """Let go of a run's file, once no call of it is under way here."""
+        known = self._ledgers.pop(run, None)
+        if known is not None:
+            known.close()
 
     def close(self) -> None:
         """Let go of the files."""

@@ -4,11 +4,12 @@ import contextlib
 import itertools
 import os
 import re
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
 from headway.domain.events import Event, Role
 from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
@@ -20,6 +21,8 @@ from headway.trace.lines import Found, events_in, lines_of
 from headway.trace.recall import Recall
 from headway.trace.redaction import NOTHING_SECRET, Redact
 
+ELSEWHERE_S = 2.0
+"""Seconds after which work is given out again that came to a worker process with another HEADWAY_HOME."""
 RUN_LOG = "run"
 """The name of the log of what the run itself writes; every agent's own name has a dash."""
 
@@ -69,6 +72,28 @@ class LogStore:
         """Give a claimed name back, with all that was made for it. A run that has begun its log keeps it."""
         if not self._path(AgentId(run)).exists():
             self.forget(run)
+
+    def expect(self, run: RunName, incarnation: Incarnation | None = None) -> None:
+        """Make sure that a run lives here, before anything of it is looked for or made.
+
+        Raises:
+            TransientError: It does not. A worker process with another HEADWAY_HOME on the same service takes the work
+                of every run; it is handed back for one that has the run.
+        """
+        folder = self.run_folder(run)
+        try:
+            lives = (folder / "incarnation").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            lives = ""
+        if lives and incarnation in {None, lives}:
+            return
+        what = "another start of this name" if lives else "nothing of it"
+        raise TransientError(
+            f"run {run!r} does not live in the HEADWAY_HOME of this worker process: {what} is in {folder} on "
+            f"{socket.gethostname()}. Its work is handed back. Start worker processes with the run's HEADWAY_HOME, "
+            "or give this one a Temporal service or namespace of its own.",
+            delay_s=ELSEWHERE_S,
+        )
 
     def open(
         self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import HeldBack, Parked, TransientError
+from headway.domain.ids import RunName
 from headway.model import gate_file
 from headway.model.failures import Refused
 from headway.model.flow import Kind
@@ -188,7 +189,11 @@ async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path
         await gate.refused(permit, refusal(reset_s=60))
     found = parked_in(tmp_path)
     assert [(address, model, flow.why) for address, model, flow in found] == [(ADDRESS, MODEL, "it said no")]
-    assert [parking.model for parking in gates.parkings()] == [MODEL]
+    gate.runs.add(RunName("a"))
+    assert [parking.model for parking in gates.parkings(RunName("a"))] == [MODEL]
+    assert gates.parkings(RunName("b")) == (), "a run hears of the models that it uses"
+    gates.forget(RunName("a"))
+    assert gates.parkings(RunName("a")) == ()
     assert not any(b"sk-secret" in content for content in contents(tmp_path))
 
 

@@ -6,6 +6,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
 import pytest
 
 from headway.domain.budget import UNLIMITED
@@ -41,6 +42,11 @@ def clock() -> Clock:
 @pytest.fixture
 def spending(tmp_path: Path, clock: Clock) -> Spending:
     return Spending(tmp_path, clock=clock, wall=float)
+
+
+def open_files() -> int:
+    """Descriptors of this process."""
+    return int(psutil.Process().num_fds())
 
 
 def said(_: str) -> None:
@@ -194,3 +200,26 @@ def test_a_moment_that_is_to_come_counts_as_now(tmp_path: Path) -> None:
     found = ledger.set_aside(LIMIT, LIMIT, 0.0)
     assert isinstance(found, float)
     assert found == pytest.approx(3600, abs=60)
+
+
+async def test_a_run_of_the_same_name_does_not_inherit_what_the_removed_one_spent(tmp_path: Path, clock: Clock) -> None:
+    spending = Spending(tmp_path, clock=clock, wall=float)
+    aside = await spending.room(RUN, LIMIT, LIMIT, said)
+    spending.settle(RUN, aside, LIMIT)
+    with pytest.raises(Parked):
+        await spending.room(RUN, LIMIT, LIMIT, said)
+    assert [parking.parked for parking in spending.parkings(RUN)] == [True]
+    (tmp_path / RUN).rename(tmp_path / ".gone-of-the-first")  # what `headway rm` does first
+    assert spending.parkings(RUN) == ()
+    assert isinstance(await spending.room(RUN, LIMIT, LIMIT, said), Aside)
+    assert spending.parkings(RUN) == ()
+
+
+async def test_a_run_without_agents_keeps_no_file_open(tmp_path: Path, clock: Clock) -> None:
+    spending = Spending(tmp_path, clock=clock, wall=float)
+    before = open_files()
+    for number in range(20):
+        run = RunName(f"run-{number}")
+        spending.settle(run, await spending.room(run, WORST, LIMIT, said), PRICE)
+        spending.forget(run)
+    assert open_files() <= before

@@ -63,6 +63,9 @@ class _Gates:
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         return self.world.gates(run)
 
+    def forget(self, run: RunName) -> None:
+        """Nothing is kept."""
+
 
 async def steps(step: Beat) -> WorkerSuspended:
     """A worker that works until it is stopped."""

@@ -43,6 +43,9 @@ class Machine:
         del run
         return tuple(self.gates)
 
+    def forget(self, run: RunName) -> None:
+        """Nothing is kept."""
+
     def ways(self, clock: Callable[[], float] = lambda: NOW) -> Ways:
         return Ways(self, _Line(self), clock)
 
