@@ -14,21 +14,22 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from pathlib import Path
 
 _FSOPEN, _FSCONFIG, _FSMOUNT, _MOVE_MOUNT = 430, 431, 432, 429
 """The same on every architecture; Linux 5.2 and newer."""
 
 _CLOEXEC = 1
-_SET_STRING, _CREATE = 1, 6
+_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
 _FROM_EMPTY_PATH = 4
 _HERE = -100
 _LONGEST = 256
 _DETACH = 2
 _NOSUID, _NODEV = 2, 4
 
-OPAQUE = "trusted.overlay.opaque"
-"""The attribute of a folder that hides what lies below it in older layers."""
+_WHOLE_MACHINE = "0 0 4294967295"
+"""The user ids of a process that is in no user namespace of its own, as the kernel maps them."""
 
 MOUNT_POINT = "work"
 """The kernel makes a folder of this name inside the work folder of an overlay. It is of no use to anybody else, so the
@@ -58,6 +59,9 @@ def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
         # Its mount tells where the upper is, for whoever measures it.
         _configure(context, "upperdir", _plain(upper) or above)
         _configure(context, "workdir", _plain(scratch) or beside)
+        if _in_user_namespace():
+            # Nobody there may set attributes that are `trusted`; without any, a folder cannot be deleted.
+            _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_SET_FLAG), b"userxattr", None, ctypes.c_int(0))
         _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_CREATE), None, None, ctypes.c_int(0))
         made = _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(_NOSUID | _NODEV))
         open_now.callback(os.close, made)
@@ -113,7 +117,20 @@ def is_whiteout(found: os.stat_result) -> bool:
 def is_opaque(folder: Path | str | bytes) -> bool:
     """Whether a folder of an upper hides what older layers have below it."""
     try:
-        return os.getxattr(folder, OPAQUE, follow_symlinks=False) == b"y"
+        return os.getxattr(folder, _opaque(), follow_symlinks=False) == b"y"
+    except OSError:
+        return False
+
+
+def _opaque() -> str:
+    """The attribute of a folder that hides what lies below it in older layers."""
+    return "user.overlay.opaque" if _in_user_namespace() else "trusted.overlay.opaque"
+
+
+@lru_cache(maxsize=1)
+def _in_user_namespace() -> bool:
+    try:
+        return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MACHINE.split()
     except OSError:
         return False
 
@@ -135,8 +152,9 @@ def trouble(folder: Path) -> str:
 
 def _try_out(place: Path) -> str:
     older, newer, upper, scratch = (place / name for name in ("older", "newer", "upper", "scratch"))
-    for made in (older, newer, upper, scratch):
+    for made in (older, newer, upper, scratch, older / "folder"):
         made.mkdir()
+    (older / "folder" / "inside").write_text("old")
     (older / "edited").write_text("old")
     (older / "deleted").write_text("old")
     (newer / "renamed").write_text("old")
@@ -146,8 +164,13 @@ def _try_out(place: Path) -> str:
     (top / "edited").write_text("new")
     (top / "deleted").unlink()
     (top / "renamed").rename(top / "other")
-    if sorted(entry.name for entry in top.iterdir()) != ["edited", "other"] or (older / "edited").read_text() != "old":
+    shutil.rmtree(top / "folder")
+    (top / "folder").mkdir()
+    names = sorted(entry.relative_to(top).as_posix() for entry in top.rglob("*"))
+    if names != ["edited", "folder", "other"] or (older / "edited").read_text() != "old":
         return "an edit in an overlay did not come out right"
+    if not is_opaque(upper / "folder"):
+        return "a folder that was made anew in an overlay cannot be told from outside"
     if (seen.st_ino, seen.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
         return "files change their identity in an overlay, so that git would read all of them again"
     if not is_whiteout((upper / "deleted").lstat()):
