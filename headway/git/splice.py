@@ -46,7 +46,7 @@ class Splice:
         """The tree with the changes made.
 
         Raises:
-            Uneven: The tree does not hold what the changes start from.
+            Uneven: The tree does not hold what the changes start from, or it lacks a file that they take away.
             MissingObject: The hub lacks a tree.
         """
         top = _Part()
@@ -82,7 +82,6 @@ class Splice:
             return tree
         if not now:
             return None
-        # What both sides took away is in neither.
         stayed = part.files.keys() & now.keys()
         if now.keys() != before.keys() or any(is_folder(now[name]) != is_folder(before[name]) for name in stayed):
             now = in_order(now)
@@ -105,7 +104,8 @@ def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
 
 def _put(entries: dict[bytes, bytes], name: bytes, change: Change) -> None:
     have, new = entries.get(name), _line(name, change.new)
-    if have == new:
+    # A file that both sides took away may have been moved by one of them, which a merge sees.
+    if have == new and new is not None:
         return
     if have != _line(name, change.old):
         raise Uneven
