@@ -287,6 +287,7 @@ WALL_CLOCK = {
     "headway/cli/run.py": "a name for people",
     "headway/cli/status.py": "a duration for people",
     "headway/git/building.py": "dates of files, as git compares them with its index",
+    "headway/git/checkout.py": "the same",
     "headway/git/commit_text.py": "the date of a commit",
     "headway/git/ledger.py": "when upkeep was last done, which outlives a boot",
     "headway/git/upkeep.py": "the same; and ages of files that are left over",

@@ -56,14 +56,18 @@ class Assignment:
     def _setup(self, setup: Event | None) -> str:
         if setup is None:
             return ""
-        if setup.data["exit_code"] == 0:
-            return self.prompts.render("messages/setup_done")
-        return self.prompts.render(
-            "messages/setup_failed",
-            command=setup.data["command"],
-            how=setup.data["ended"],
-            output=setup.data["output"],
-        )
+        data = setup.data
+        if data["exit_code"] == 0:
+            ran = self.prompts.text("messages/setup_done")
+        else:
+            ran = self.prompts.render(
+                "messages/setup_failed", command=data["command"], how=data["ended"], output=data["output"]
+            )
+        names = data.get("left")
+        if not names:
+            return ran
+        left = self.prompts.render("messages/setup_left", names=", ".join(names))
+        return f"{ran}\n{left}"
 
     def _earlier(self, line: Sequence[Event]) -> str:
         ends = [event for event in line if event.type == "handoff" and event.data["attempt"] < self.order.attempt]

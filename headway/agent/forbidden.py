@@ -1,6 +1,6 @@
 """The run's forbidden dependencies, held to at landing: what a change adds of them to a manifest or a lock file."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -34,17 +34,15 @@ def forbids(rule: str, name: str) -> bool:
     return any(fnmatchcase(part, wanted) for part in parts) or found.startswith(f"{wanted}/")
 
 
-def breaches(
-    hub: Hub, base: Oid, tree: Oid, rules: Sequence[str], touches: Callable[[str], bool] = lambda _: True
-) -> list[Breach]:
-    """What `tree` adds of the forbidden dependencies against the commit `base`, in paths that are to land.
+def breaches(hub: Hub, base: Oid, tree: Oid, rules: Sequence[str]) -> list[Breach]:
+    """What `tree`, which is to land, adds of the forbidden dependencies against the commit `base`.
 
     A dependency that the base names in any manifest of the same world was there before, and is nobody's fault.
     """
     changed = [
         (entry, kind)
         for entry in (entries(hub.repo, base, tree) if rules else [])
-        if entry.mode != NO_MODE and (kind := kind_of(entry.path)) is not None and touches(entry.path)
+        if entry.mode != NO_MODE and (kind := kind_of(entry.path)) is not None
     ]
     found: list[tuple[Breach, Kind]] = []
     for entry, kind in changed:

@@ -15,6 +15,7 @@ from headway.git.hub import Hub
 from headway.git.landing import Conflicted, Landed, Landing, LandingOutcome, NothingToLand, Refused, Submission
 from headway.git.merging import WHOLE
 from headway.git.snapshot import Snapshot, snapshot
+from headway.git.submission import chosen
 from headway.git.workspace import Workspace
 from headway.trace.fence import holds
 
@@ -76,8 +77,9 @@ class Lander:
         if not self.forbidden:
             return []
         with self.workspace.held():
-            tree = self.workspace.scan().tree
-            return breaches(self.hub, self.workspace.base, tree, self.forbidden, submission.touches)
+            base = self.workspace.base
+            tree = chosen(self.hub.repo, base, self.workspace.scan(), submission.paths)
+            return breaches(self.hub, base, tree, self.forbidden)
 
     def _forbidden(self, found: Sequence[Breach]) -> Answer:
         named = [f"- {breach.name} in {breach.path}, by the rule '{breach.rule}'" for breach in found]

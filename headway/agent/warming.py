@@ -16,11 +16,15 @@ from headway.domain.ids import AgentId
 from headway.domain.spec import RunSpec
 from headway.git.building import Build
 from headway.git.warmth import SetupDone, setup_key
+from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.sandbox.runner import Command, CommandResult, Sandbox
 
 SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
+
+LEFT_NAMED = 100
+"""Paths that `setup` left and that a worker is told by name."""
 
 
 async def run_setup(sandbox: Sandbox, agent: AgentId, place: Walled, spec: RunSpec, command: str) -> CommandResult:
@@ -42,14 +46,22 @@ async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
         async with alone(job.workspace, job.talk.log):
             running = run_setup(sandbox, job.order.me, job.workspace, job.spec, command)
             done = _told(await while_held(job.talk.log, running), "")
+            await in_thread(_note_made, job.workspace)
+    made = await in_thread(job.workspace.made)
     data = {
         "setup": job.setup_name,
         "command": command,
         "exit_code": done.exit_code,
         "ended": done.ended,
         "output": done.output,
+        "left": list(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else [],
     }
     job.talk.note("agent.state", data, dur_ms=done.seconds * 1000)
+
+
+def _note_made(workspace: Workspace) -> None:
+    with workspace.held():
+        workspace.note_made()
 
 
 async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Beat) -> None:

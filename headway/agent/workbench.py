@@ -31,6 +31,7 @@ from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.task import TaskKind, TaskSpec
+from headway.git.changes import shown
 from headway.git.merging import marked
 from headway.git.workspace import Workspace
 from headway.model.turn import ToolCall
@@ -255,11 +256,11 @@ class Workbench:
         left = self.workspace.changes().paths
         with self.workspace.held():
             conflicted = self.workspace.standing().conflicted
-            marks = marked(hub.repo, self.workspace.scan().tree, conflicted) if conflicted else []
+            marks = marked(hub.repo, self.workspace.scan().files, conflicted) if conflicted else []
         now = Standing(
             unlanded=left,
             in_submodules=self.workspace.in_submodules(),
-            marked=tuple(marks),
+            marked=tuple(map(shown, marks)),
             landed=landed,
             gone=tuple(after_last(claimed, landed)),
             unfinished=unfinished(hub, landed),

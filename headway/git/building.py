@@ -3,18 +3,20 @@
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from headway.domain.ids import Oid
 from headway.git import overlay, private_git
-from headway.git.changes import differing, refresh
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.layers import flatten
+from headway.git.made import Made
 from headway.git.repo import Repo
+from headway.git.scan import Scan, differing, refresh, scan
 from headway.git.warmth import SetupDone, setup_key
+from headway.git.written import catch_up
 from headway.system.boot import boot_id
 from headway.system.files import delete, write_whole
 
@@ -111,7 +113,7 @@ class Build:
         if self.before is not None or setup is not None:
             # Git reads a file again that is as young as its index, and every workspace would.
             _wait_for_the_next_second()
-        self._index(made, [made / "layer", *older])
+        left = self._index(made, [made / "layer", *older])
         facts = Facts(
             number=self.number,
             commit=self.commit,
@@ -119,14 +121,18 @@ class Build:
             layers=(self.number, *numbers),
             boot_id=boot_id(),
             setup=setup,
+            made=left,
         )
         write_whole(made / "facts.json", facts.model_dump_json().encode(), synced=False)
         delete(made / "scratch")
         made.rename(self.place)
         self.published = True
 
-    def _index(self, made: Path, layers: list[Path]) -> None:
-        """Have the index know the files as an overlay over the frozen layers shows them."""
+    def _index(self, made: Path, layers: list[Path]) -> Made:
+        """Have the index know the files as an overlay over the frozen layers shows them.
+
+        Returns what of them `setup` left.
+        """
         look = made / "look"
         (look / "upper").mkdir(parents=True)
         (look / "scratch").mkdir()
@@ -137,11 +143,16 @@ class Build:
             names = (line[2:] for line in differing(seen).split(b"\0") if line)
             own = IGNORED_FOLDER.encode()
             stray = sorted({name.rstrip(b"/") for name in names if name != own and not name.startswith(own + b"/")})
+            found = Scan(self.tree, self.tree)
+            if stray:
+                index = Path(shutil.copy2(made / "index", look / "index"))
+                found = scan(replace(seen, index=index), self.tree, IGNORED_FOLDER, stray)
         finally:
             overlay.unmount(at)
         write_whole(made / "stray", b"\0".join(stray), synced=False)
         shutil.copyfile(made / "index", made / "layer" / ".git" / "index")
         delete(look)
+        return Made(before=self.tree, after=found.files, nested=found.nested, unreadable=found.unreadable)
 
     def _repo(self, work_tree: Path) -> Repo:
         return Repo(self.hub.folder, work_tree, self.place.with_name(f"{self.number}.new") / "index", (self.lock,))
@@ -157,12 +168,6 @@ class Build:
 
         if not self.published:
             discard(self.place.with_name(f"{self.number}.new"))
-
-
-def catch_up(repo: Repo, now: Oid, to: Oid) -> None:
-    """Bring files that stand on the tree `now`, and their index, to the tree `to`."""
-    if now != to and repo.run("read-tree", "-m", "-u", now, to, ok=None).code:
-        repo.run("read-tree", "--reset", "-u", to)
 
 
 def _set_back(folder: Path) -> None:

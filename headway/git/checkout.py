@@ -1,30 +1,48 @@
 """The files of one workspace: how they come about, how a change of theirs is found, how they go."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Protocol
 
 from headway.domain.ids import Oid
 from headway.git import overlay
-from headway.git.building import catch_up
-from headway.git.changes import Scan, scan
+from headway.git.changes import changed_paths
 from headway.git.generations import Generation
 from headway.git.hub import IGNORED_FOLDER
+from headway.git.made import Made
 from headway.git.repo import Repo
+from headway.git.scan import Scan, patiently, scan
 from headway.git.upper import EVERYTHING, changed_names
+from headway.git.written import catch_up, renew
 from headway.system.files import delete
 
 _ONE_BY_ONE = 200
 """Names up to which git is asked for each; for more it looks at all files, which costs the same then."""
 
+CHECKED_OUT = "checked-out"
+"""The index of loose files as they were checked out, in the folder of their workspace."""
+
+_VERSION_ENDS = 8
+_SETTLED = 4
+"""The version of an index that is younger than all files of its checkout; git writes a new one in version 2."""
+
 _NEVER = frozenset({b".git", IGNORED_FOLDER.encode()})
 
 
 class Checkout(Protocol):
-    """The files of a workspace, at `path`. `repo` is the hub with these files and the harness's index of them."""
+    """The files of a workspace, at `path`. `repo` is the hub with these files and an index for the time of the call.
+
+    The index that knows files by stat data is written where they are checked out, and never by a scan.
+    """
 
     @property
     def path(self) -> Path: ...
+
+    @property
+    def made(self) -> Made | None:
+        """What `setup` had left in the files before they were this workspace's."""
+        ...
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
         """Put the files of `tree` there, where nothing is; whether the agent's git directory fits them already."""
@@ -35,10 +53,10 @@ class Checkout(Protocol):
         ...
 
     def scan(self, repo: Repo, base: Oid) -> Scan:
-        """The files as a tree. What `base`, a tree, holds is never ignored. The index is as the files are then."""
+        """Compare the files with the tree `base`. The index of `repo` holds them then, each with its stat data."""
         ...
 
-    def rest(self) -> None:
+    def rest(self, repo: Repo) -> None:
         """Let go of what only makes the next call faster."""
         ...
 
@@ -50,25 +68,57 @@ class Checkout(Protocol):
 class LooseFiles:
     """Files that lie by themselves, each with a block of the disk of its own."""
 
+    made: Made | None = None
+
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.path = home / "files"
+        self._checked_out = home / CHECKED_OUT
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
         """Write them all, over what is left of another workspace, if anything is."""
+        assert repo.index is not None
         self.path.mkdir(exist_ok=True)
+        before = None
+        if self._checked_out.exists():
+            self._checked_out.replace(repo.index)
+            before = repo.run("write-tree").oid
         repo.run("read-tree", "--reset", "-u", tree)
+        if before is not None:
+            renew(repo, before, tree)
+        shutil.copy2(repo.index, self._checked_out)
         return False
 
     def ready(self) -> bool:
         """They always are."""
         return self.path.is_dir()
 
-    def scan(self, repo: Repo, base: Oid) -> Scan:  # noqa: ARG002 - the index knows
-        """By the index, which stays: it knows all files by their stat data."""
-        return scan(repo, IGNORED_FOLDER)
+    def scan(self, repo: Repo, base: Oid) -> Scan:
+        """By looking at every file."""
+        assert repo.index is not None
+        self._settle(repo)
+        shutil.copy2(self._checked_out, repo.index)
+        patiently(repo, "read-tree", "-i", "-m", base)
+        return scan(repo, base, IGNORED_FOLDER)
 
-    def rest(self) -> None:
-        """Nothing: the index is all there is."""
+    def _settle(self, repo: Repo) -> None:
+        """Have the index be older than no file: git reads each file again that is as young as its index.
+
+        Git looks at those files once more when it writes the index, and forgets the stat data of those that differ.
+        """
+        with self._checked_out.open("rb") as file:
+            if file.read(_VERSION_ENDS)[-1] == _SETTLED:
+                return
+        if int(time.time()) <= int(self._checked_out.stat().st_mtime):
+            return
+        assert repo.index is not None
+        shutil.copy2(self._checked_out, repo.index)
+        patiently(repo, "update-index", "--index-version", str(_SETTLED))
+        repo.index.replace(self._checked_out)
+
+    def rest(self, repo: Repo) -> None:
+        """Forget the index, which the one of the checkout gives again."""
+        _forget(repo)
 
     def leave(self) -> None:
         """Nothing: they are part of it."""
@@ -85,6 +135,7 @@ class LayeredFiles:
         self.path = home / overlay.MOUNT_POINT
         self.upper = upper
         self.generation = generation
+        self.made = generation.facts.made
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
         """Mount them, and write what the generation does not hold."""
@@ -110,30 +161,39 @@ class LayeredFiles:
         overlay.mount(self.generation.layers, self.upper, self.home)
 
     def scan(self, repo: Repo, base: Oid) -> Scan:
-        """By the upper, which holds what differs from the generation, and mostly nothing else."""
+        """By what may differ from the base: the upper, what `setup` left, and where the base is not the generation's.
+
+        The last are files that lie in the upper alone: when they are deleted, nothing of them is there.
+        """
         stands = self.generation.facts.tree
         changed = changed_names(self.upper, self.generation.layers, _NEVER) | self.generation.stray()
+        changed |= changed_paths(repo, stands, base)
         self.index(repo)
         if base != stands:
-            repo.run("read-tree", "-i", "-m", stands, base)
-        if not changed and base == stands:
-            return Scan(base, (), ())
-        return scan(repo, IGNORED_FOLDER, () if _too_many(changed) else changed)
+            patiently(repo, "read-tree", "-i", "-m", base)
+        if not changed:
+            return Scan(base, base)
+        return scan(repo, base, IGNORED_FOLDER, () if _too_many(changed) else changed)
 
     def index(self, repo: Repo) -> None:
         """Have the index of the generation for what comes next."""
         assert repo.index is not None
         shutil.copyfile(self.generation.index, repo.index)
 
-    def rest(self) -> None:
+    def rest(self, repo: Repo) -> None:
         """Forget the index: the generation's, and the upper, tell all that is in it."""
-        (self.home / "index").unlink(missing_ok=True)
+        _forget(repo)
 
     def leave(self) -> None:
         """Unmount, and take the upper in."""
         overlay.unmount(self.path)
         if self.upper.is_dir():
             self.upper.rename(self.home / "upper")
+
+
+def _forget(repo: Repo) -> None:
+    assert repo.index is not None
+    repo.index.unlink(missing_ok=True)
 
 
 def _too_many(changed: set[bytes]) -> bool:

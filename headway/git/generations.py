@@ -18,6 +18,7 @@ from headway.domain.ids import Oid
 from headway.git import overlay
 from headway.git.building import Build
 from headway.git.hub import Hub
+from headway.git.made import Made
 from headway.git.warmth import SetupDone, setup_key
 from headway.system.boot import boot_id
 from headway.system.files import delete, locked
@@ -39,6 +40,7 @@ class Facts(BaseModel):
     Attributes:
         layers: Numbers of the generations whose layers make up its files, the newest first; its own is the first.
         setup: What `setup` did, if it ran here or in an older layer.
+        made: What it left that nothing ignores.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +51,7 @@ class Facts(BaseModel):
     layers: tuple[int, ...]
     boot_id: str
     setup: SetupDone | None = None
+    made: Made | None = None
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
 from headway.git import snapshot
 from headway.git.bounded_merge import merge_trees
-from headway.git.changes import Entry, Scan, entries, shown
+from headway.git.changes import Entry, entries, shown
 from headway.git.growth import ALWAYS_FROM, added_bytes, growth
 from headway.git.hub import Hub
 from headway.git.landed import landed_since
+from headway.git.made import agents_tree, giving_way
 from headway.git.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.outcome import Conflicted, Landed, LandingOutcome, NothingToLand, Refused, noted, told
 from headway.git.repo import Repo
+from headway.git.scan import Scan
 from headway.git.settled import settle
 from headway.git.splice import changes_of
 from headway.git.spool import Queued
@@ -81,14 +83,14 @@ class Landing:
                 return told(adopted)
             found = workspace.scan()
             last = workspace.standing().last
-            if last is not None and last.asked == asked and last.tree == found.tree:
+            if last is not None and last.asked == asked and last.tree == found.files:
                 return told(last)
             base = workspace.base
             impossible = self._impossible(found, submission)
             if impossible is not None:
                 return impossible
             rules = self.hub.rules()
-            tree = chosen(self.hub.repo, base, found.tree, submission.paths, rules.submodules)
+            tree = chosen(self.hub.repo, base, found, submission.paths, rules.submodules)
             changed = entries(self.hub.repo, base, tree)
             everything = changed if submission.paths is None else entries(self.hub.repo, base, found.tree)
             refused = refused_rules(self.hub.repo, rules, self.hub.repo.tree_of(base), found.tree, everything)
@@ -105,13 +107,14 @@ class Landing:
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
             taken = self._take(queued, check_lease)
             if taken.conflicted is not None:
-                return self._give_back(workspace, found.tree, pending, taken, check_lease)
-            return self._settle(workspace, found.tree, pending, taken, check_lease)
+                return self._give_back(workspace, found, pending, taken, check_lease)
+            return self._settle(workspace, found, pending, taken, check_lease)
 
     def _refusal(self, workspace: Workspace, tree: Oid, changed: list[Entry], submission: Submission) -> Refused | None:
         still = marked(self.hub.repo, tree, workspace.standing().conflicted)
         if still:
-            return Refused("conflict markers are left in these files: resolve them and land again", tuple(still))
+            why = "conflict markers are left in these files: resolve them and land again"
+            return Refused(why, tuple(map(shown, still)))
         raw = refused_content(self.hub.repo, self.hub.rules(), self.hub.facts().base, tree, changed)
         if raw is not None:
             return raw
@@ -169,55 +172,58 @@ class Landing:
                 raise LandingBroken(f"{queued.task} cannot be landed: {verdict.why}")
 
     def _settle(
-        self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]
+        self, workspace: Workspace, now: Scan, pending: Pending, taken: _Taken, check: Callable[[], None]
     ) -> LandingOutcome:
         """Bring the workspace to where its change is on the trunk; what did not land stays in it."""
         repo, base = self.hub.repo, workspace.base
         stand = taken.commit or taken.tip
         parent = repo.resolve(f"{stand}^") if taken.commit else stand
         others = tuple(map(shown, self.hub.changed_paths(base, parent or base)[:_OTHERS]))
-        before = workspace.standing()
+        before, made = workspace.standing(), workspace.made()
 
         def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
-            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), files))
+            own = giving_way(repo, repo.tree_of(base), repo.tree_of(stand), files, made)
+            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), own))
             marks = _open_conflicts(repo, rest, before.conflicted)
             rounds = before.rounds if marks else 0
             kept = None
             if rest.conflicts:
                 # A conflict without markers leaves the trunk's file: the author's own must not be lost by it.
-                wanted = snapshot.Snapshot(base, "", base, files, workspace.attempt)
+                tree = agents_tree(repo, repo.tree_of(base), files, made)
+                wanted = snapshot.Snapshot(base, "", base, tree, workspace.attempt)
                 kept = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
             answer: Landed | NothingToLand = NothingToLand(stand)
             last = None
             if taken.commit is not None:
-                answer = Landed(stand, stand, others, marks, kept)
+                answer = Landed(stand, stand, others, tuple(map(shown, marks)), kept)
                 last = noted(pending.asked, rest.tree, answer)
             return Move(tree=rest.tree, commit=stand, conflicted=marks, rounds=rounds, last=last), answer
 
         return self._move(workspace, now, arrival, check)
 
     def _give_back(
-        self, workspace: Workspace, now: Oid, pending: Pending, taken: _Taken, check: Callable[[], None]
+        self, workspace: Workspace, now: Scan, pending: Pending, taken: _Taken, check: Callable[[], None]
     ) -> LandingOutcome:
         """Bring the workspace to the trunk with all of its changes merged in, markers where they conflict."""
         conflicted = taken.conflicted
         assert conflicted is not None
         repo, base = self.hub.repo, workspace.base
-        earlier = workspace.standing()
+        earlier, made = workspace.standing(), workspace.made()
         rounds = earlier.rounds + 1
-        wanted = snapshot.Snapshot(base, "", base, now, workspace.attempt)
+        wanted = snapshot.Snapshot(base, "", base, now.tree, workspace.attempt)
         before = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
-        kinds = kinds_of(repo, conflicted, taken.tip, now)
+        kinds = kinds_of(repo, conflicted, taken.tip, now.files)
         asked = tuple(dict.fromkeys(name for path in list(kinds)[:_ASKED] for name in (path, own_name(path))))
         rivals = tuple(landed_since(repo, base, taken.tip, asked))
         paths = tuple(map(shown, kinds))
         answer = Conflicted(paths, tuple(kinds.values()), taken.tip, rivals, rounds, before)
 
         def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
-            same = files == pending.tree
-            merged = conflicted if same else merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), files)
+            kept = giving_way(repo, repo.tree_of(base), repo.tree_of(taken.tip), files, made)
+            same = kept == pending.tree
+            merged = conflicted if same else merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), kept)
             whole = with_labels(repo, merged)
-            marks = _open_conflicts(repo, whole, (*paths, *earlier.conflicted))
+            marks = _open_conflicts(repo, whole, (*kinds, *earlier.conflicted))
             last = noted(pending.asked, whole.tree, answer)
             return Move(tree=whole.tree, commit=taken.tip, conflicted=marks, rounds=rounds, last=last), answer
 
@@ -226,20 +232,20 @@ class Landing:
     def _move(
         self,
         workspace: Workspace,
-        now: Oid,
+        now: Scan,
         arrival: Callable[[Oid], tuple[Move, LandingOutcome]],
         check: Callable[[], None],
     ) -> LandingOutcome:
         """Move the workspace; `arrival` tells from its files what they become. Files may be written meanwhile."""
         obstructed = False
         for _ in range(_RACES):
-            move, answer = arrival(now)
+            move, answer = arrival(now.files)
             if workspace.move(now, move, over_ignored=obstructed):
                 self._keep(workspace, move, check)
                 return answer
-            newer = workspace.scan().tree
+            newer = workspace.scan()
             # Nothing that lands was written: ignored files are in the way of new ones of the trunk.
-            obstructed = newer == now
+            obstructed = newer.files == now.files
             now = newer
         raise TransientError(f"files in {workspace.path} change all the time; stop what writes them")
 
@@ -247,7 +253,8 @@ class Landing:
         """Have the task's newest snapshot, if there is one, say what the workspace holds now, not what has landed."""
         before = snapshot.newest(self.hub, workspace.task)
         if before is not None and before.attempt == workspace.attempt:
-            wanted = snapshot.Snapshot(move.commit, "", move.commit, move.tree, workspace.attempt)
+            tree = agents_tree(self.hub.repo, self.hub.repo.tree_of(move.commit), move.tree, workspace.made())
+            wanted = snapshot.Snapshot(move.commit, "", move.commit, tree, workspace.attempt)
             snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep)
 
     def _adopt(self, workspace: Workspace, submission: Submission, check: Callable[[], None]) -> Answered | None:
@@ -260,7 +267,7 @@ class Landing:
         commit = self.hub.landing_of(submission.task, pending.mark)
         if commit is None:
             return None
-        self._settle(workspace, workspace.scan().tree, pending, _Taken(commit, tip), check)
+        self._settle(workspace, workspace.scan(), pending, _Taken(commit, tip), check)
         return workspace.standing().last
 
 
@@ -282,6 +289,4 @@ def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[E
 
 def _open_conflicts(repo: Repo, merged: Merged, earlier: tuple[str, ...]) -> tuple[str, ...]:
     """Paths that conflict now, and those from before whose markers are still there."""
-    return tuple(
-        sorted({*(shown(conflict.path) for conflict in merged.conflicts), *marked(repo, merged.tree, earlier)})
-    )
+    return tuple(sorted({*(conflict.path for conflict in merged.conflicts), *marked(repo, merged.tree, earlier)}))

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from headway.git.checkout import CHECKED_OUT
 from headway.git.repo import GitError, Repo
 from headway.system.boot import boot_id
 from headway.system.files import delete
@@ -50,7 +51,7 @@ class Pool:
 
 def _cleared(home: Path, repo: Repo) -> bool:
     """Take away everything but tracked files and their index."""
-    keep = {"files", "index"}
+    keep = {"files", CHECKED_OUT}
     files = home / "files"
     try:
         for entry in (*home.iterdir(), files / ".git"):
@@ -60,7 +61,7 @@ def _cleared(home: Path, repo: Repo) -> bool:
                 delete(entry)
             else:
                 entry.unlink(missing_ok=True)
-        repo.at(files, home / "index").run("clean", "-ffdxq")
+        repo.at(files, home / CHECKED_OUT).run("clean", "-ffdxq")
     except (OSError, GitError):
         return False
     return True

@@ -56,7 +56,7 @@ def newest(hub: Hub, task: AgentId) -> Snapshot | None:
 
 
 def snapshot(hub: Hub, workspace: "Workspace", ref_owner: AgentId, check: Callable[[], None]) -> Snapshot | None:
-    """Keep everything in the workspace that differs from the trunk; None when nothing does.
+    """Keep everything that the agent changed against the trunk; None when it changed nothing.
 
     The files, and the agent's own git, are only read. It is on disk when this returns.
 

@@ -4,15 +4,29 @@ They are not synced. A workspace is trusted only within the boot that wrote it, 
 a note: a torn one is as good as one of another boot.
 """
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, ValidationInfo
 
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.system.files import write_whole
 from headway.system.process import Process
+
+
+def _path_in(value: object, info: ValidationInfo) -> object:
+    return os.fsdecode(unquote_to_bytes(value)) if info.mode == "json" and isinstance(value, str) else value
+
+
+def _path_out(path: str) -> str:
+    return quote_from_bytes(os.fsencode(path))
+
+
+RepoPath = Annotated[str, BeforeValidator(_path_in), PlainSerializer(_path_out, return_type=str, when_used="json")]
+"""A path as git names it, bytes that are no UTF-8 included; JSON takes no such text, so there it is percent-encoded."""
 
 
 class Owner(BaseModel):
@@ -48,7 +62,7 @@ class Move(BaseModel):
 
     tree: Oid
     commit: Oid
-    conflicted: tuple[str, ...] = ()
+    conflicted: tuple[RepoPath, ...] = ()
     rounds: int = 0
     last: "Answered | None" = None
 
@@ -59,7 +73,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     message: str
-    paths: tuple[str, ...] | None
+    paths: tuple[RepoPath, ...] | None
     place: str
 
 
@@ -106,7 +120,7 @@ class Standing(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     base: Oid
-    conflicted: tuple[str, ...] = ()
+    conflicted: tuple[RepoPath, ...] = ()
     rounds: int = 0
     moving: Move | None = None
     pending: Pending | None = None

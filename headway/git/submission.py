@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 
 from headway.domain.errors import ToolError
 from headway.domain.ids import AgentId, Fence, Oid, RunName
-from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries
+from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries, meant
 from headway.git.growth import sizes_of
 from headway.git.merging import with_entries
 from headway.git.repo import Repo
+from headway.git.scan import Scan
 from headway.git.standing import Asked
 from headway.git.trailers import Trailers, harmless
 
@@ -77,11 +78,14 @@ def _clean(text: str) -> str:
     return harmless(_CONTROL.sub("", text).encode(errors="replace").decode())
 
 
-def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None, submodules: tuple[str, ...] = ()) -> Oid:
-    """The tree that lands: that of `base` with what `tree` changed below `paths`."""
+def chosen(repo: Repo, base: Oid, found: Scan, paths: tuple[str, ...] | None, submodules: tuple[str, ...] = ()) -> Oid:
+    """The tree that lands: that of `base` with what the agent changed, below `paths` where they are given.
+
+    What `setup` left lands where `paths` name it, or a folder in which the agent changed nothing.
+    """
     if paths is None:
-        return tree
-    changed = entries(repo, base, tree)
+        return found.tree
+    agents, everything = entries(repo, base, found.tree), entries(repo, base, found.files)
     lines: list[str] = []
     for named in paths:
         pure = PurePosixPath(named)
@@ -89,8 +93,11 @@ def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None, subm
             raise ToolError("a path must not hold a NUL character")
         if pure.is_absolute() or ".." in pure.parts:
             raise ToolError(f"'{named}' leaves the repository: name paths relative to its top, without '..'")
-        below = [entry for entry in changed if pure in (place := PurePosixPath(entry.path), *place.parents)]
-        if not below and repo.resolve(f"{tree}:{'' if str(pure) == '.' else pure}") is None:
+        # A name that is no UTF-8 is known to the agent as it is shown.
+        places = {pure, PurePosixPath(meant(named))}
+        exactly = [each for each in everything if PurePosixPath(each.path) in places]
+        below = [*exactly, *_below(places, agents)] or _below(places, everything)
+        if not below and not any(_is_there(repo, found.files, place) for place in places):
             within = next((name for name in submodules if PurePosixPath(name) in pure.parents), None)
             if within is not None:
                 raise ToolError(
@@ -100,6 +107,14 @@ def chosen(repo: Repo, base: Oid, tree: Oid, paths: tuple[str, ...] | None, subm
             raise ToolError(f"there is nothing to land at '{named}': no such file, or .gitignore names it")
         lines += [_line(entry) for entry in below]
     return with_entries(repo, repo.tree_of(base), lines)
+
+
+def _below(folders: set[PurePosixPath], changed: list[Entry]) -> list[Entry]:
+    return [entry for entry in changed if not folders.isdisjoint(PurePosixPath(entry.path).parents)]
+
+
+def _is_there(repo: Repo, tree: Oid, place: PurePosixPath) -> bool:
+    return repo.resolve(f"{tree}:{'' if str(place) == '.' else place}") is not None
 
 
 def _line(entry: Entry) -> str:

@@ -9,13 +9,16 @@ from pathlib import Path
 from headway.domain.errors import HeadwayError, LeaseLost
 from headway.domain.ids import Oid
 from headway.git import private_git
-from headway.git.changes import Changes, Scan, changes_between
+from headway.git.changes import Changes, changed_paths, changes_between
 from headway.git.checkout import Checkout, LayeredFiles
 from headway.git.hub import IGNORED_FOLDER, Hub
+from headway.git.made import Made, left_by_setup, load_made, store_made, without
 from headway.git.repo import GitError, Repo
+from headway.git.scan import Scan
 from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing, torn
 from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
+from headway.git.written import make_way, renew
 from headway.system.files import locked, make_writable
 from headway.system.shortage import lacking
 
@@ -54,21 +57,18 @@ class Workspace:
         return standing.moving.commit if standing.moving else standing.base
 
     def changes(self) -> Changes:
-        """What differs from the base: also untracked files, never ignored ones or the harness's folder."""
+        """What the agent changed against the base: also untracked files, never ignored ones or the harness's folder."""
         with self.held():
-            return changes_between(self.hub.repo, self.base, self.scan())
+            found = self.scan()
+            differ = changes_between(self.hub.repo, self.base, found.tree)
+            return replace(differ, nested=found.nested, unreadable=found.unreadable)
 
     def in_submodules(self) -> tuple[str, ...]:
         """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
         return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)
 
-    def diffstat(self) -> str:
-        """The same as `git diff --stat` tells it; empty without changes."""
-        with self.held():
-            return self.hub.repo.run("diff-tree", "--stat=100", "-r", self.base, self.scan().tree).text
-
     def is_dirty(self) -> bool:
-        """Whether anything differs from the base."""
+        """Whether the agent changed anything."""
         with self.held():
             found = self.scan()
             return bool(found.nested or found.unreadable) or found.tree != self.hub.repo.tree_of(self.base)
@@ -95,11 +95,23 @@ class Workspace:
             finally:
                 self.tree = replace(self.tree, keep=())
                 if self.standing().moving is None:
-                    self.checkout.rest()
+                    self.checkout.rest(self.tree)
 
     def scan(self) -> Scan:
-        """The files as a tree in the hub. Needs `held`, as everything below does."""
-        return self.checkout.scan(self.tree, self.hub.repo.tree_of(self.base))
+        """The files as trees in the hub. Needs `held`, as everything below does."""
+        base = self.hub.repo.tree_of(self.base)
+        return without(self.hub.repo, base, self.checkout.scan(self.tree, base), self.made())
+
+    def made(self) -> Made | None:
+        """What `setup` left in the files, here or in the layers that they lie on."""
+        return load_made(self.home) or self.checkout.made
+
+    def note_made(self) -> None:
+        """Take what differs now for what `setup` left; called when it has run here and no agent has worked yet."""
+        repo = self.hub.repo
+        base = repo.tree_of(self.base)
+        filled = repo.tree_of(self.rebuilt_from) if self.rebuilt_from is not None else base
+        store_made(self.home, left_by_setup(repo, base, filled, self.checkout.scan(self.tree, base)))
 
     def setup_done(self, command: str) -> SetupDone | None:
         """How the user's `setup` ended in the layers that the files lie on; None when it has to run here."""
@@ -118,8 +130,8 @@ class Workspace:
         """Replace the harness's notes."""
         store_standing(self.home, standing)
 
-    def move(self, now: Oid, move: Move, *, over_ignored: bool = False) -> bool:
-        """Turn the files from the scanned tree `now` into those of `move`, and stand on its commit.
+    def move(self, now: Scan, move: Move, *, over_ignored: bool = False) -> bool:
+        """Turn the files from those of the scan `now` into those of `move`, and stand on its commit.
 
         Returns:
             False, with nothing done, when files changed since the scan, or ignored ones are in the way; those are
@@ -127,8 +139,11 @@ class Workspace:
         """
         before = self.standing()
         self.note(before.model_copy(update={"moving": move}))
+        if now.as_written:
+            # Git does not see that these are as they were, and would not write over them.
+            make_way(self.tree, now.as_written & changed_paths(self.tree, now.files, move.tree))
         try:
-            self.tree.run("read-tree", *(["--reset", "-u"] if over_ignored else ["-m", "-u", now]), move.tree)
+            self.tree.run("read-tree", *(["--reset", "-u"] if over_ignored else ["-m", "-u", now.files]), move.tree)
         except GitError as error:
             if any(said in error.err for said in _OBSTRUCTED):
                 self.note(before)
@@ -136,7 +151,7 @@ class Workspace:
             # It may have got half way, for example to a folder that the agent made read-only.
             self._finish_move()
             return True
-        self._arrive(move)
+        self._arrive(move, now.as_written)
         return True
 
     def _finish_move(self) -> None:
@@ -151,7 +166,10 @@ class Workspace:
             self.tree.run(*finish)
         self._arrive(move)
 
-    def _arrive(self, move: Move) -> None:
+    def _arrive(self, move: Move, as_written: frozenset[bytes] = frozenset()) -> None:
+        before, now = (self.hub.repo.tree_of(commit) for commit in (self.standing().base, move.commit))
+        own = changed_paths(self.tree, now, move.tree)
+        renew(self.tree, before, now, untouched=as_written, leave=own)
         self.stand_on(move.commit, clean=self.hub.repo.tree_of(move.commit) == move.tree)
         self.note(Standing(base=move.commit, conflicted=move.conflicted, rounds=move.rounds, last=move.last))
 

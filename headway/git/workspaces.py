@@ -7,12 +7,12 @@ from pathlib import Path
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
 from headway.git import overlay, private_git, snapshot
-from headway.git.changes import Scan
 from headway.git.checkout import Checkout, LayeredFiles, LooseFiles
 from headway.git.generations import Generation, Generations
 from headway.git.hub import TRUNK, Hub
 from headway.git.ladder import Rung, rung_for
 from headway.git.pool import Pool
+from headway.git.scan import Scan
 from headway.git.standing import Owner, is_torn, load_owner, store_owner
 from headway.git.workspace import NotSaved, Workspace
 from headway.system.boot import boot_id
@@ -127,7 +127,7 @@ class Workspaces:
             fits = False
         if not fits:
             workspace.stand_on(owner.base, clean=tree == base)
-        checkout.rest()
+        checkout.rest(workspace.tree)
         store_owner(made, owner)
         made.rename(home)
         final = self.checkout(home, owner)

@@ -1,11 +1,13 @@
 """Conflicts: they go back to their author at once, with both sides in the files and the names of the rivals."""
 
+import os
+
 import pytest
 
 from headway.git.landing import Conflicted, Landed, Refused
 from headway.git.snapshot import newest
 from headway.git.workspace import Workspace
-from tests.git.ground import Ground, git, write
+from tests.git.ground import RUNGS, Ground, git, write
 
 APP = "src/app.py"
 
@@ -190,3 +192,23 @@ def test_a_half_done_rebase_of_the_agent_is_cleared_away(ground: Ground) -> None
     outcome = ground.land(second)
     assert isinstance(outcome, Conflicted)
     assert "rebase" not in git(second.path, "status")
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+def test_markers_in_a_name_that_is_no_utf8_do_not_land(ground: Ground) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    first = ground.open(1)
+    write(first.path, {name: "one\ntwo\nthree\n"})
+    ground.land(first)
+    second = ground.open(2)
+    write(first.path, {name: "one\nFIRST\nthree\n"})
+    write(second.path, {name: "one\nSECOND\nthree\n"})
+    ground.land(first)
+    assert isinstance(ground.land(second), Conflicted)
+    assert ground.land(second) == Refused(
+        "conflict markers are left in these files: resolve them and land again", ("caf\\xe9.txt",)
+    )
+    again = ground.open(2, lease=2)
+    write(again.path, {name: "one\nBOTH\nthree\n"})
+    assert isinstance(ground.land(again, paths=("caf\\xe9.txt",)), Landed)
+    assert ground.on_trunk(name) == b"one\nBOTH\nthree\n"

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from headway.domain.ids import Oid
-from headway.git import building, changes, generations, overlay, workspaces
+from headway.git import building, generations, overlay, workspaces
 from headway.git.checkout import LayeredFiles
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.ladder import overlay_trouble
 from headway.git.landing import Landed
+from headway.git.scan import scan
 from headway.git.snapshot import snapshot
 from headway.git.warmth import SetupDone, setup_key
 from headway.git.workspace import Workspace
@@ -111,10 +112,9 @@ def _by_index(workspace: Workspace) -> Oid:
     index = workspace.home / "another-index"
     shutil.copyfile(workspace.checkout.generation.index, index)
     tree = workspace.hub.repo.at(workspace.path, index)
-    tree.run(
-        "read-tree", "-i", "-m", workspace.checkout.generation.facts.tree, workspace.hub.repo.tree_of(workspace.base)
-    )
-    return changes.scan(tree, IGNORED_FOLDER).tree
+    base = workspace.hub.repo.tree_of(workspace.base)
+    tree.run("read-tree", "-i", "-m", base)
+    return scan(tree, base, IGNORED_FOLDER).files
 
 
 def _by_git(workspace: Workspace) -> Oid:
@@ -139,7 +139,7 @@ def test_a_scan_of_the_upper_says_what_a_scan_of_all_files_says(
             for edit in some:
                 _edit(workspace.path, edit)
             with workspace.held():
-                found = workspace.scan().tree
+                found = workspace.scan().files
             assert found == _by_index(workspace)
             assert found == _by_git(workspace)
     finally:

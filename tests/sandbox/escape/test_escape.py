@@ -314,7 +314,6 @@ async def test_traps_for_the_harnesss_git_do_not_spring(walled: LocalSandbox, tm
     (workspace.path / "ran").unlink(missing_ok=True)
     assert "README.md" in workspace.changes().paths
     assert workspace.is_dirty()
-    assert workspace.diffstat()
     assert not (workspace.path / "ran").exists()
     result = await walled.run(Command("git status; cat ran", workspace.path, 30.0, walls))
     assert "trap.sh" in result.output

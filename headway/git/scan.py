@@ -1,0 +1,272 @@
+"""Reading a work tree: its files as a tree object, by comparison with the commit that they stand on and nothing else.
+
+The same files over the same commit are the same change, whatever was looked at before and however the workspace was
+made. Bytes that a checkout of that commit writes are no change, also where git's normal form of them is another one,
+as of a file that was committed with CRLF before `.gitattributes` called it text.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.domain.ids import Oid
+from headway.git.changes import REGULAR, SUBMODULE, entries, shown
+from headway.git.repo import TIMED_OUT, GitError, Repo
+from headway.git.written import RULES, as_written
+
+PATIENCE_S = 600.0
+"""Longer than git takes for any work tree; an agent can make one that it never finishes reading."""
+
+_NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
+"""Of what git says when it takes a file in: the repository could not be written, whatever the file is."""
+_NO_OBJECT = "invalid object"
+
+_TRAPS = frozenset({".gitignore", ".gitattributes"})
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The files of a work tree.
+
+    Attributes:
+        tree: The commit's tree with what the agent changed.
+        files: All files as they are; `tree` with what `setup` made or changed and the agent did not touch.
+        nested: Folders with a repository of their own, which are no part of this one; see `Changes`.
+        unreadable: Files that git cannot take; see `Changes`.
+        as_written: Paths whose bytes are those of a checkout, which git itself would call modified.
+    """
+
+    tree: Oid
+    files: Oid
+    nested: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    as_written: frozenset[bytes] = frozenset()
+
+
+def patiently(tree: Repo, *args: str) -> None:
+    """Run a git that may read rules in the work tree, where an agent can have left a pipe that never ends."""
+    try:
+        tree.run(*args, timeout_s=PATIENCE_S)
+    except GitError as error:
+        if not _untrapped(tree, error):
+            raise
+        tree.run(*args, timeout_s=PATIENCE_S)
+
+
+def _untrapped(tree: Repo, error: GitError) -> bool:
+    """Whether there was such a pipe, which is deleted."""
+    if error.code != TIMED_OUT or not _without_traps(tree.work_tree or Path()):
+        return False
+    # The git that was ended held it, and the caller holds the workspace.
+    Path(f"{tree.index}.lock").unlink(missing_ok=True)
+    return True
+
+
+def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Scan:
+    """Read the work tree into the index of `tree`, and write it as a tree object.
+
+    The index holds the tree `base` at first, and knows by stat data only files that are as a checkout wrote them; those
+    are not read. No process is started inside a submodule or a nested repository, because its configuration is the
+    agent's.
+
+    Args:
+        tree: The hub with the work tree and the index.
+        base: The tree that the files are compared with. What it holds is never ignored.
+        never: The folder at the top that belongs to the harness.
+        only: Names below which the work tree may differ from the index, where they are known; only these are read.
+    """
+    try:
+        return _scan(tree, base, never, only)
+    except GitError as error:
+        if not _untrapped(tree, error):
+            raise
+        tree.run("read-tree", "-i", "-m", base)
+        return _scan(tree, base, never, only)
+
+
+def _scan(tree: Repo, base: Oid, never: str, only: Collection[bytes]) -> Scan:
+    if not only:
+        refresh(tree)
+    top = os.fsencode(tree.work_tree or Path())
+    gone, kept, nested = _sorted_out(top, differing(tree, only), never)
+    replaced, repositories = _replaced_by_folders(tree, top, kept)
+    gone, kept, nested = gone | replaced, kept - replaced, tuple(sorted({*nested, *repositories}))
+    before = _index_before(tree, top, gone, kept)
+    if gone:
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
+    unreadable = _take_in(tree, kept)
+    files = _tree_of_index(tree)
+    untouched: frozenset[bytes] = frozenset()
+    if before is not None:
+        files, untouched = _without_conversions(tree, base, files, before)
+    return Scan(files, files, nested, unreadable, untouched)
+
+
+def _index_before(tree: Repo, top: bytes, gone: set[bytes], kept: set[bytes]) -> Path | None:
+    """A copy of the index as it is now, where a rule of `.gitattributes` may apply to a file that differs."""
+    assert tree.index is not None
+    if not _have_rules(top, gone, kept):
+        return None
+    return Path(shutil.copyfile(tree.index, tree.index.with_name("index-before")))
+
+
+def _have_rules(top: bytes, gone: set[bytes], kept: set[bytes]) -> bool:
+    folders = {b""}
+    for path in kept:
+        while path := path.rpartition(b"/")[0]:
+            if path in folders:
+                break
+            folders.add(path)
+    return any(
+        (place := os.path.join(folder, RULES)) in gone or os.path.lexists(os.path.join(top, place))  # noqa: PTH118
+        for folder in folders
+    )
+
+
+def _without_conversions(tree: Repo, base: Oid, files: Oid, before: Path) -> tuple[Oid, frozenset[bytes]]:
+    """The files again, those that a checkout wrote as `base` has them."""
+    try:
+        modified = {
+            os.fsencode(entry.path): entry
+            for entry in entries(tree, base, files)
+            if entry.mode in REGULAR and entry.old_mode in REGULAR and entry.oid != entry.old_oid
+        }
+        same = as_written(tree, before, modified)
+    finally:
+        before.unlink()
+    if not same:
+        return files, frozenset()
+    lines = b"".join(f"{modified[path].mode} {modified[path].old_oid}\t".encode() + path + b"\0" for path in same)
+    tree.run("update-index", "-z", "--index-info", stdin=lines)
+    return tree.run("write-tree").oid, same
+
+
+def _tree_of_index(tree: Repo) -> Oid:
+    """The index as a tree object.
+
+    Git tells of success also where a full disk kept it from giving an object its name (fsyncMethod=batch, seen in
+    2.39), and the index then takes the file for known. Such files are read anew.
+    """
+    written = tree.run("write-tree", ok=None)
+    if written.code and _NO_OBJECT in written.err:
+        lost = _without_object(tree)
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(lost))
+        tree.run("update-index", "-z", "--add", "--stdin", stdin=_lines(lost), timeout_s=PATIENCE_S)
+        written = tree.run("write-tree", ok=None)
+    if written.code:
+        raise GitError(["write-tree"], written.code, written.err)
+    return written.oid
+
+
+def _without_object(tree: Repo) -> set[bytes]:
+    """Paths of the index whose content is not in the repository."""
+    named: dict[bytes, set[bytes]] = {}
+    for line in filter(None, tree.run("ls-files", "-s", "-z").out.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, oid, _ = facts.split(b" ")
+        if mode != SUBMODULE.encode():
+            named.setdefault(oid, set()).add(path)
+    found = tree.run("cat-file", "--batch-check", stdin=b"".join(oid + b"\n" for oid in named)).out
+    gone = [line.split(b" ")[0] for line in found.split(b"\n") if line.endswith(b" missing")]
+    return set().union(*(named[oid] for oid in gone))
+
+
+def _without_traps(top: Path) -> bool:
+    """Delete pipes where git looks for its rules: it waits for ever for somebody to write one. They are no work."""
+    found = [
+        Path(place) / name
+        for place, _, names in os.walk(top)
+        for name in names
+        if name in _TRAPS and stat.S_ISFIFO((Path(place) / name).lstat().st_mode)
+    ]
+    for trap in found:
+        trap.unlink()
+    return bool(found)
+
+
+def refresh(tree: Repo) -> None:
+    """Have the index know by their stat data which files are as it says."""
+    tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1), timeout_s=PATIENCE_S)
+
+
+def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
+    """The names that differ between index and work tree, as `git ls-files -t -z` tells them.
+
+    With `only`, also those below that do not differ: asked for what does, git looks at every file there is.
+    """
+    names = [os.fsdecode(name) for name in sorted(only)]
+    tracked = ("--cached",) if only else ("--modified", "--deleted")
+    listing = ("ls-files", "-z", "-t", *tracked, "--others", "--exclude-standard")
+    return tree.run(*listing, "--", *names, timeout_s=PATIENCE_S).out
+
+
+def _take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
+    """Put files into the index; returns those that git does not take."""
+    take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
+    if not paths or tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S).code == 0:
+        return ()
+    refused = []
+    for path in sorted(paths):
+        said = tree.run(*take, stdin=path + b"\0", ok=None)
+        if any(words in said.err for words in _NOT_THE_FILE):
+            raise GitError(take, said.code, said.err)
+        if said.code:
+            refused.append(shown(os.fsdecode(path)))
+    return tuple(refused)
+
+
+def _replaced_by_folders(tree: Repo, top: bytes, kept: set[bytes]) -> tuple[set[bytes], set[str]]:
+    """Tracked files that are folders now, and which of those are repositories; a submodule is a folder anyway."""
+    folders = {path for path in kept if _is_folder(os.path.join(top, path))}  # noqa: PTH118 - bytes
+    if not folders:
+        return set(), set()
+    names = [os.fsdecode(path) for path in sorted(folders)]
+    listed = tree.run("ls-files", "-s", "-z", "--", *names).out.split(b"\0")
+    links = {line.partition(b"\t")[2] for line in listed if line.startswith(SUBMODULE.encode())}
+    files = folders - links
+    inside = (path for path in files if os.path.lexists(os.path.join(top, path, b".git")))  # noqa: PTH118
+    return files, {shown(os.fsdecode(path)) for path in inside}
+
+
+def _is_folder(place: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(place).st_mode)
+    except OSError:
+        return False
+
+
+def _lines(paths: set[bytes]) -> bytes:
+    return b"".join(path + b"\0" for path in sorted(paths))
+
+
+def _sorted_out(top: bytes, listed: bytes, never: str) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:
+    gone: set[bytes] = set()
+    kept: set[bytes] = set()
+    nested: set[bytes] = set()
+    own = never.encode()
+    for line in filter(None, listed.split(b"\0")):
+        tag, path = line[:1], line[2:]
+        if path == own or path.startswith(own + b"/"):
+            continue
+        if tag == b"?" and path.endswith(b"/"):
+            nested.add(path)
+        elif tag == b"R" or (tag in {b"C", b"H"} and not _stands(top, path)):
+            gone.add(path)
+        else:
+            kept.add(path)
+    names = (shown(os.fsdecode(path)).removesuffix("/") for path in nested)
+    return gone, kept - gone, tuple(sorted(names))
+
+
+def _stands(top: bytes, path: bytes) -> bool:
+    """Whether a tracked path is still there itself, not behind a folder that became a symbolic link."""
+    place = top
+    for part in path.split(b"/")[:-1]:
+        place = os.path.join(place, part)  # noqa: PTH118 - bytes, which Path does not take
+        if os.path.islink(place):  # noqa: PTH114
+            return False
+    whole = os.path.join(top, path)  # noqa: PTH118
+    return os.path.lexists(whole)

@@ -1,0 +1,108 @@
+"""Files as a checkout writes them: which bytes are git's own, and how files come from one tree to another.
+
+Git may convert what it writes (`text`, `eol`, `ident`, `working-tree-encoding`), by the `.gitattributes` of the tree.
+"""
+
+import filecmp
+import os
+import stat
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headway.domain.ids import Oid
+from headway.git.changes import entries
+from headway.git.repo import Repo
+
+RULES = b".gitattributes"
+
+_CONVERSIONS = ("text", "crlf", "eol", "ident", "working-tree-encoding")
+
+
+def as_written(tree: Repo, index: Path, paths: Iterable[bytes]) -> frozenset[bytes]:
+    """Those of `paths` whose bytes in the work tree are what a checkout of `index` writes."""
+    asked = sorted(paths)
+    if not asked or tree.work_tree is None:
+        return frozenset()
+    with TemporaryDirectory(prefix="checkout-", dir=index.parent) as folder:
+        # An empty work tree, so that rules are those of the index and not what an agent made of them.
+        _write(replace(tree, work_tree=Path(folder), index=index), asked)
+        return frozenset(path for path in asked if _same_file(os.fsencode(folder), os.fsencode(tree.work_tree), path))
+
+
+def _write(tree: Repo, paths: Collection[bytes], *options: str) -> None:
+    stdin = b"".join(path + b"\0" for path in paths)
+    tree.run("checkout-index", "-f", "-q", *options, "-z", "--stdin", stdin=stdin)
+
+
+def _same_file(one: bytes, two: bytes, path: bytes) -> bool:
+    first, second = (os.path.join(top, path) for top in (one, two))  # noqa: PTH118 - bytes, which Path does not take
+    try:
+        regular = all(stat.S_ISREG(os.lstat(place).st_mode) for place in (first, second))
+        return regular and filecmp.cmp(first, second, shallow=False)
+    except OSError:
+        return False
+
+
+def catch_up(repo: Repo, now: Oid, to: Oid) -> None:
+    """Bring files that stand on the tree `now`, and their index, to the tree `to`.
+
+    What `setup` made of a file gives way where the trees differ, and stays elsewhere.
+    """
+    if now == to:
+        return
+    step = ("read-tree", "-m", "-u", now, to)
+    if repo.run(*step, ok=None).code:
+        make_way(repo, (os.fsencode(entry.path) for entry in entries(repo, now, to)))
+        if repo.run(*step, ok=None).code:
+            repo.run("read-tree", "--reset", "-u", to)
+    renew(repo, now, to)
+
+
+def make_way(repo: Repo, paths: Iterable[bytes]) -> None:
+    """Delete files of the work tree that git is about to write anew."""
+    top = os.fsencode(repo.work_tree or Path())
+    for path in paths:
+        with suppress(OSError):
+            os.unlink(os.path.join(top, path))  # noqa: PTH108, PTH118 - bytes
+
+
+def renew(repo: Repo, old: Oid, new: Oid, *, untouched: Collection[bytes] = (), leave: Collection[bytes] = ()) -> None:
+    """Write files anew that two trees hold alike, but that a checkout of `new` writes differently.
+
+    Git leaves them as they are when only `.gitattributes` changes. They would look like changes from then on.
+
+    Args:
+        repo: The hub with the work tree, and an index that knows by stat data what was not touched since `old`.
+        old: The tree whose rules they were written by.
+        new: The tree whose rules count now.
+        untouched: More paths that are as they were written, although the index does not know.
+        leave: Paths that are left alone.
+    """
+    changed = {os.fsencode(entry.path) for entry in entries(repo, old, new)}
+    folders = {path[: -len(RULES)] for path in changed if path.rpartition(b"/")[2] == RULES}
+    if not folders:
+        return
+    listed = repo.run("ls-files", "-z").out.split(b"\0")
+    asked = [path for path in listed if path.startswith(tuple(folders))]
+    # An empty path stands behind the last separator.
+    both = sorted(set(asked) - {b""} - changed - set(leave))
+    differ = _rules_of(repo, old, both) ^ _rules_of(repo, new, both)
+    touched = set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - set(untouched)
+    paths = sorted({path for path, _, _ in differ} - touched)
+    if paths:
+        make_way(repo, paths)
+        _write(repo, paths, "-u")
+
+
+def _rules_of(repo: Repo, tree: Oid, paths: Collection[bytes]) -> set[tuple[bytes, bytes, bytes]]:
+    """What the rules of a tree say of paths, as path, attribute and value."""
+    assert repo.index is not None
+    with TemporaryDirectory(prefix="rules-", dir=repo.index.parent) as folder:
+        at = replace(repo, index=Path(folder) / "index")
+        at.run("read-tree", tree)
+        stdin = b"".join(path + b"\0" for path in paths)
+        said = at.run("check-attr", "--cached", "-z", "--stdin", *_CONVERSIONS, stdin=stdin).out.split(b"\0")
+    return set(zip(said[0::3], said[1::3], said[2::3], strict=False))
