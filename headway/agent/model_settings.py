@@ -12,6 +12,7 @@ from headway.model.endpoint import Endpoint, endpoint_from, named_endpoints
 from headway.model.gate import PATIENCE_S, Gates, parking_of
 from headway.model.gate_file import parked_in
 from headway.model.prices import Prices, prices_from
+from headway.model.reachable import check_reachable
 from headway.model.spending import Spending
 
 FOLDER = "models"
@@ -45,9 +46,11 @@ class ModelSettings:
         Raises:
             UserError: Something is missing or makes no sense.
         """
+        endpoint, others = endpoint_from(env), named_endpoints(env)
+        check_reachable((endpoint, *others), env)
         return cls(
-            endpoint=endpoint_from(env),
-            others=named_endpoints(env),
+            endpoint=endpoint,
+            others=others,
             planner=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
             worker=env.get("HEADWAY_WORKER_MODEL", "").strip(),
             patience_s=_seconds(env, "HEADWAY_PARKED_S", PATIENCE_S),

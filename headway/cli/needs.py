@@ -24,10 +24,10 @@ def has_model(env: Mapping[str, str] | None = None) -> bool:
 
 
 def need_model() -> None:
-    """Refuse to go on without a model endpoint.
+    """Refuse to go on without a model endpoint, or with a network in which no call could reach it.
 
     Raises:
-        UserError: When the environment names none.
+        UserError: When the environment names none, or a proxy or certificates that cannot be used.
     """
     if not has_model():
         raise UserError(
@@ -36,3 +36,7 @@ def need_model() -> None:
             "Without any model: `headway demo` shows a whole run against the rehearsal, a scripted model server that "
             "`headway rehearse` serves for your own playbooks.",
         )
+    from headway.model.endpoint import endpoint_from, named_endpoints
+    from headway.model.reachable import check_reachable
+
+    check_reachable((endpoint_from(os.environ), *named_endpoints(os.environ)), os.environ)
