@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from headway.domain.run import Publish, Published
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from tests.workflows.scripted import Script, finish, outcome
+from tests.workflows.scripted import BASE, Script, finish, outcome
 
 
 class SlowPush(Script):
@@ -25,7 +25,7 @@ class SlowPush(Script):
         while not self.pushed.is_set():
             activity.heartbeat()
             await asyncio.sleep(0.1)
-        return Published(trunk="b" * 40, branch="main")
+        return Published(trunk=BASE, branch="main")
 
 
 @pytest.fixture
