@@ -97,7 +97,7 @@ def _scan(tree: Repo, base: Oid, never: str, only: Collection[bytes]) -> Scan:
     before = _index_before(tree, top, gone, kept)
     if gone:
         tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
-    unreadable = _take_in(tree, kept)
+    unreadable = take_in(tree, kept)
     files = _tree_of_index(tree)
     untouched: frozenset[bytes] = frozenset()
     if before is not None:
@@ -203,7 +203,7 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
     return tree.run(*listing, "--", *names, timeout_s=PATIENCE_S).out
 
 
-def _take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
+def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     """Put files into the index; returns those that git does not take."""
     take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
     if not paths or tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S).code == 0:

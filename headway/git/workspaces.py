@@ -1,16 +1,19 @@
 """All workspaces of a run: made, found again after a kill, set aside after a crash of the machine, removed."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
 from headway.git import overlay, private_git, snapshot
+from headway.git.changes import meant, shown
 from headway.git.checkout import Checkout, LayeredFiles, LooseFiles
 from headway.git.generations import Generation, Generations
 from headway.git.hub import TRUNK, Hub
 from headway.git.ladder import Rung, rung_for
+from headway.git.nested import keep_nested
 from headway.git.pool import Pool
 from headway.git.scan import Scan
 from headway.git.standing import Owner, is_torn, load_owner, store_owner
@@ -136,7 +139,7 @@ class Workspaces:
         return Workspace(home, self.hub, owner, final)
 
     def remove(self, workspace: Workspace) -> None:
-        """Delete a workspace.
+        """Delete a workspace. Files of repositories inside it are kept on a ref of the task; see `keep_nested`.
 
         Raises:
             NotSaved: It holds work that is neither on the trunk nor in the task's newest snapshot.
@@ -148,6 +151,7 @@ class Workspaces:
                 with workspace.held():
                     found = workspace.scan()
                     self._check_saved(workspace, found)
+                    self._keep_nested(workspace, found)
                 self._take_away(workspace)
             lock.unlink(missing_ok=True)
         self.reclaim()
@@ -176,15 +180,21 @@ class Workspaces:
             _discard(gone)
 
     def _check_saved(self, workspace: Workspace, found: Scan) -> None:
-        others = (*found.nested, *found.unreadable)
-        if others:
-            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(others)}")
+        if found.unreadable:
+            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(found.unreadable)}")
         base = workspace.base
         if found.tree == self.hub.repo.tree_of(base) and self.hub.is_ancestor(base, TRUNK):
             return
         saved = snapshot.newest(self.hub, workspace.task)
         if saved is None or saved.tree != found.tree:
             raise NotSaved(f"{workspace.path} holds work that is in no snapshot")
+
+    def _keep_nested(self, workspace: Workspace, found: Scan) -> None:
+        if not found.nested:
+            return
+        folders = tuple(os.fsencode(meant(name)) for name in found.nested)
+        for name in keep_nested(self.hub, workspace.tree, workspace.task, folders):
+            _log.warning("%s: the repository %s was too large to be kept", workspace.task, shown(os.fsdecode(name)))
 
     def set_aside(self, home: Path) -> Path:
         """Put a workspace that cannot be trusted where a new one does not find it; returns where."""

@@ -152,6 +152,6 @@ def test_the_net_catches_each_fault_of_before(
 
 def test_the_net_catches_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the short form one that most histories meet: scans that see no new file."""
-    monkeypatch.setattr(scan, "_take_in", lambda *_: ())
+    monkeypatch.setattr(scan, "take_in", lambda *_: ())
     with pytest.raises(Differs):
         batches(tmp_path, "clone", FAULT_SEED, 25)

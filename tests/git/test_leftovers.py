@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.git import overlay
+from headway.git import nested, overlay
 from headway.git.leftovers import leftovers, reclaim
 from headway.git.snapshot import newest
 from headway.git.standing import load_owner, store_owner
@@ -59,13 +59,10 @@ def test_a_step_that_is_under_way_keeps_its_workspace(ground: Ground) -> None:
 
 def test_work_that_cannot_be_kept_stays_where_it_is(ground: Ground) -> None:
     workspace = ground.open(1)
-    write(workspace.path, {"cloned/file": "x\n"})
-    git(workspace.path / "cloned", "init", "--quiet")
-    git(workspace.path / "cloned", "add", "file")
-    git(workspace.path / "cloned", "commit", "--quiet", "--message=Theirs")
+    write(workspace.path, {"git~1": "a name that git refuses\n"})
     found = leftovers(ground.workspaces, lambda _: True, run_ended=False)
-    assert "cloned" in reclaim(ground.workspaces, found[0])
-    assert (workspace.path / "cloned" / "file").exists()
+    assert "git~1" in reclaim(ground.workspaces, found[0])
+    assert (workspace.path / "git~1").exists()
 
 
 def test_a_check_whose_process_was_killed_leaves_nothing_for_long(ground: Ground) -> None:
@@ -111,3 +108,32 @@ def test_an_ended_run_keeps_no_copy_and_no_mount(ground: Ground) -> None:
     assert [place.name for place in state.glob("generations/[0-9]*")] == []
     assert [place.name for place in state.glob("pool/*")] == []
     assert all(newest(ground.hub, task(number)) is not None for number in range(3))
+
+
+def test_a_workspace_with_repositories_inside_goes_and_their_files_stay(ground: Ground) -> None:
+    workspace = ground.open(1)
+    write(workspace.path, {"app/main.rs": "fn main\n", "app/.gitignore": "target/\n", "app/target/big": "x\n"})
+    write(workspace.path, {"app/dep/lib.rs": "inside\n", "app/committed.txt": "committed\n"})
+    for folder in ("app", "app/dep"):
+        git(workspace.path / folder, "init", "--quiet")
+    git(workspace.path / "app", "add", "committed.txt")
+    git(workspace.path / "app", "commit", "--quiet", "--message=Own")
+    assert _sweep(ground, 1) == ["workspace"]
+    assert not workspace.home.exists()
+    ref = f"refs/headway/nested/{task(1)}"
+    names = git(ground.hub.folder, "ls-tree", "-r", "--name-only", ref).split()
+    assert names == ["app/.gitignore", "app/committed.txt", "app/dep/lib.rs", "app/main.rs"]
+    again = ground.open(1, attempt=2)
+    git(again.path, "init", "--quiet", "other")
+    write(again.path, {"other/more.txt": "more\n"})
+    ground.workspaces.remove(again)
+    assert git(ground.hub.folder, "rev-list", "--count", ref) == "2"
+
+
+def test_a_large_repository_inside_is_not_kept(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nested, "MOST_FILES", 2)
+    workspace = ground.open(1)
+    git(workspace.path, "init", "--quiet", "copy")
+    write(workspace.path, {f"copy/{number}": "x\n" for number in range(3)})
+    assert _sweep(ground, 1) == ["workspace"]
+    assert git(ground.hub.folder, "for-each-ref", nested.REF) == ""
