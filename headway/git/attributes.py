@@ -40,7 +40,7 @@ class MergeRules:
 
     @classmethod
     def read(cls, reader: Reader, ours: Oid, theirs: Oid) -> "MergeRules | None":
-        """The rules of two commits, of which `theirs` was made on their common ancestor; None where there are none.
+        """The rules of a merge where `theirs` was made on the common ancestor; None where none is about merging.
 
         Raises:
             MissingObject: The hub lacks a part of them.
@@ -54,7 +54,8 @@ class MergeRules:
             texts = [_text(reader, side.get(RULES_FILE)) for side in sides[1:]]
             for text in texts:
                 if text is not None:
-                    found = True
+                    # A macro that says something of merging says it in the file at the top, which is always looked at.
+                    found = found or b"merge" in text or b"binary" in text
                     named |= set(driver_names(text))
             if texts[0] is not None:
                 files[folder] = texts[0]
