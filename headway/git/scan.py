@@ -23,6 +23,8 @@ PATIENCE_S = 600.0
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
 """Of what git says when it takes a file in: the repository could not be written, whatever the file is."""
 _NO_OBJECT = "invalid object"
+_REFUSED_NAME = "Ignoring path"
+"""Said, with exit code 0, of a name such as `git~1`, which means the git directory on another system."""
 
 _TRAPS = frozenset({".gitignore", ".gitattributes"})
 
@@ -206,14 +208,17 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
 def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     """Put files into the index; returns those that git does not take."""
     take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-    if not paths or tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S).code == 0:
+    if not paths:
+        return ()
+    whole = tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S)
+    if whole.code == 0 and _REFUSED_NAME not in whole.err:
         return ()
     refused = []
     for path in sorted(paths):
         said = tree.run(*take, stdin=path + b"\0", ok=None)
         if any(words in said.err for words in _NOT_THE_FILE):
             raise GitError(take, said.code, said.err)
-        if said.code:
+        if said.code or _REFUSED_NAME in said.err:
             refused.append(shown(os.fsdecode(path)))
     return tuple(refused)
 
