@@ -25,6 +25,7 @@ from headway.cli.resume import resume
 from headway.cli.rm import rm
 from headway.cli.run import run
 from headway.cli.status import status
+from headway.cli.streams import prepare_streams, unwritten
 from headway.cli.up import up
 from headway.cli.worker import worker
 from headway.domain.errors import UserError
@@ -66,6 +67,7 @@ for command in COMMANDS:
 
 def main() -> NoReturn:
     """Run the command. What only the user can set right is one message on stderr and exit code 2, never a traceback."""
+    prepare_streams()
     leave(_code_of(app))
 
 
@@ -79,7 +81,10 @@ def _code_of(work: Callable[[], object]) -> int:
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # noqa: BLE001 - a bug of ours, shown as one
+    except Exception as error:  # noqa: BLE001 - a bug of ours, shown as one
+        if (why := unwritten(error)) is not None:
+            say(f"headway: the output cannot be written: {why}", err=True)
+            return 1
         traceback.print_exc()
         return 1
     return 0

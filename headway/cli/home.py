@@ -21,7 +21,13 @@ def home_from(env: Mapping[str, str] | None = None) -> Path:
     """
     env = os.environ if env is None else env
     given = env.get(VARIABLE)
-    home = Path(given).expanduser().absolute() if given else _platform_home(env)
+    try:
+        home = Path(given).expanduser().absolute() if given else _platform_home(env)
+    except RuntimeError as error:
+        # A user id without an entry in the list of users, as in many containers, and no HOME.
+        raise UserError(
+            f"{VARIABLE}: this user has no home folder.", f"Set {VARIABLE}, or HOME, to a folder."
+        ) from error
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -62,19 +63,24 @@ async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
 
     def tell(event: ChildEvent) -> None:
         if event.what not in {"started", "stopped"}:
-            say(str(event), err=True)
+            _tell(str(event), err=True)
 
     settings = load_settings(find_settings(config))
     target = target_of(home)
     async with Supervisor(home, on_event=tell) as supervisor:
         site = await (join_service(supervisor, target) if target.named else start_service(supervisor, settings))
-        say(f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)"))
+        _tell(f"Temporal   {site.address}" + ("" if not target.named else "  (as TEMPORAL_ADDRESS or profile say)"))
         await start_workers(supervisor, site, asked.agents, skip_runs=asked.skip_runs, allow_weak=asked.allow_weak)
         for line in _ready(home, site.ui_url):
-            say(line)
-        sys.stdout.flush()
+            _tell(line)
         await supervisor.wait()
-        say("Stopping.")
+        _tell("Stopping.")
+
+
+def _tell(text: str, *, err: bool = False) -> None:
+    """Show a line. A terminal that is gone, or a full disk under a redirection, ends no service."""
+    with suppress(OSError):
+        say(text, err=err)
 
 
 def _ready(home: Path, ui_url: str | None) -> list[str]:

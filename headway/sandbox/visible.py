@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.system.user import user_home
+
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/snap"),
     *("/var/lib/dpkg", "/var/lib/texmf", "/var/cache/fontconfig", "/sys/devices/system"),
@@ -61,7 +63,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
         env: Its PATH names more tools.
         home: The user's.
     """
-    home = home or Path.home()
+    home = home or user_home()
     shown = [Path(place) for place in SYSTEM if os.path.lexists(place)]
     shown += [home / place for place in TOOLCHAINS if _is_there(home / place)]
     secret = [place.resolve() for place in private]
@@ -78,7 +80,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
 
 def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> str:
     """Why a path that a run asks for in `policy.read_only` is not shown; empty when it is."""
-    home = home or Path.home()
+    home = home or user_home()
     if not path.is_absolute():
         return "it is not an absolute path"
     real = path.resolve()
