@@ -17,7 +17,7 @@ from headway.agent.patch import parse_patch
 from headway.agent.patching import Patching, notes_of
 from headway.agent.prompts import Prompts
 from headway.agent.worker import WorkerAgent
-from headway.domain.errors import ToolError
+from headway.domain.errors import Shortage, ToolError
 from headway.domain.handoff import HandoffStatus
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
@@ -140,7 +140,7 @@ def test_no_room_for_the_new_files_changes_nothing(files: Files, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(patching, "stage_at", full)
-    with pytest.raises(ToolError, match=r"nothing was changed\. src/app\.py: No space left"):
+    with pytest.raises(Shortage, match=r"nothing was changed\. src/app\.py: the disk is full"):
         apply(files, MANY)
     assert seen(files.root) == BEFORE
 

@@ -165,12 +165,26 @@ def replies_in(stage: Stage) -> int:
     return sum(event.type == "llm.response" for agent in stage.store.agents(RUN) for event in stage.log(agent))
 
 
+def told_of(stage: Stage) -> list[str]:
+    """Every commit that an agent was told had landed."""
+    events = (event for agent in stage.store.agents(RUN) for event in stage.store.read(agent))
+    return [event.data["commit"] for event in events if event.type == "land"]
+
+
+def landed(stage: Stage, commit: str) -> bool:
+    return stage.hub.is_ancestor(commit, "refs/heads/main")
+
+
 def problems(run: Run, ended: dict[str, Any]) -> list[str]:
     """What of it is not as it would be on a sound system."""
     stage, found = run.stage, []
+    trunk = {*stage.hub.repo.run("ls-tree", "--name-only", "refs/heads/main").text.split("\n")}
     lost = {
-        n for n, notice in enumerate(ended["inbox"]) if notice.status.value != "done" and was_rebuilt(stage, notice)
+        n
+        for n, notice in enumerate(ended["inbox"])
+        if was_rebuilt(stage, notice) and (notice.status.value != "done" or not {f"t{n}.txt", f"s{n}.txt"} <= trunk)
     }
+    found += [f"{commit} was told of and is not on the trunk" for commit in told_of(stage) if not landed(stage, commit)]
     statuses = Counter(notice.status.value for n, notice in enumerate(ended["inbox"]) if n not in lost)
     if statuses != {"done": run.tasks - len(lost)}:
         found.append(f"handoffs: {dict(statuses)}")
@@ -178,10 +192,9 @@ def problems(run: Run, ended: dict[str, Any]) -> list[str]:
         found.append(f"check: {ended['verdict'].why}")
     if not run.tasks - len(lost) <= ended["report"].commits <= run.tasks:
         found.append(f"commits: {ended['report'].commits} of {run.tasks}")
-    trunk = stage.hub.repo.run("ls-tree", "--name-only", "refs/heads/main").text.split("\n")
     wanted = {f"{kind}{number}.txt" for kind in "ts" for number in range(run.tasks) if number not in lost}
     run.lost = len(lost)
-    found += [f"{name} is not on the trunk" for name in sorted(wanted - {*trunk})]
+    found += [f"{name} is not on the trunk" for name in sorted(wanted - trunk)]
     replies = replies_in(stage)
     paid = sum(rehearsal.requests for rehearsal in stage.rehearsals)
     if paid + run.kept_before != replies:
