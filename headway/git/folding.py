@@ -33,7 +33,7 @@ _RACES = 5
 _FEW = 200
 """Changed paths up to which a merge is tried under the lock."""
 
-_SLOW_FOR_S = 60.0
+_SLOW_FOR_S = 5.0
 """How long no merge is tried there after one that took too long: what makes one slow makes the next ones slow too."""
 
 _log = logging.getLogger(__name__)

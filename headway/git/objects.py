@@ -12,6 +12,7 @@ FOLDER = b"40000"
 SHA1_DIGITS = 40
 
 _ENTRIES_KEPT = 300_000
+_COMMITS_KEPT = 1_000
 
 Tree = Mapping[bytes, bytes]
 """The entries of a tree by name, in git's order, each as the bytes that stand for it in the object."""
@@ -77,6 +78,7 @@ class Reader:
         self._pending = pending
         self._git: subprocess.Popen[bytes] | None = None
         self._trees: dict[Oid, Tree] = {}
+        self._commits: dict[Oid, tuple[Oid, tuple[Oid, ...]]] = {}
         self._kept = 0
 
     def read(self, oid: Oid, most: int | None = None) -> bytes:
@@ -125,10 +127,16 @@ class Reader:
         Raises:
             MissingObject: There is no such commit.
         """
-        new = self._pending.get(bytes.fromhex(oid))
-        head = (self.read(oid) if new is None else new[1]).partition(b"\n\n")[0].split(b"\n")
-        parents = (line.removeprefix(b"parent ") for line in head if line.startswith(b"parent "))
-        return Oid(head[0].removeprefix(b"tree ").decode()), tuple(Oid(parent.decode()) for parent in parents)
+        found = self._commits.get(oid)
+        if found is None:
+            new = self._pending.get(bytes.fromhex(oid))
+            head = (self.read(oid) if new is None else new[1]).partition(b"\n\n")[0].split(b"\n")
+            parents = (line.removeprefix(b"parent ") for line in head if line.startswith(b"parent "))
+            found = Oid(head[0].removeprefix(b"tree ").decode()), tuple(Oid(parent.decode()) for parent in parents)
+            if len(self._commits) >= _COMMITS_KEPT:
+                self._commits.clear()
+            self._commits[oid] = found
+        return found
 
     def tree(self, oid: Oid) -> Tree:
         """The entries of a tree."""

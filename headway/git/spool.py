@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,14 +220,18 @@ class Client:
 
 def client_of(place: Path) -> str:
     """The client that a file of the queue, also a half-written one, belongs to; empty if its name tells none."""
-    named = _NAME.search(place.name)
-    return named["client"] if named else ""
+    return _named(place.name)[0]
 
 
 def ticket_of(place: Path) -> str:
     """The ticket of a submission in the queue; empty if the name tells none."""
-    named = _NAME.search(place.name)
-    return named["ticket"] if named else ""
+    return _named(place.name)[1]
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str) -> tuple[str, str]:
+    found = _NAME.search(name)
+    return (found["client"], found["ticket"]) if found else ("", "")
 
 
 def _verdict(fields: dict[str, Any]) -> Verdict:

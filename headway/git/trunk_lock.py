@@ -33,7 +33,7 @@ class TrunkLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._me = Process.own()
+        self._me = Process.own().model_dump()
         self._stopped: tuple[Process, float] | None = None
         self._looked = 0.0
         self.left_moving_to = ""
@@ -52,7 +52,7 @@ class TrunkLock:
 
     def move_to(self, commit: str) -> None:
         """Note that the holder is about to move the trunk to `commit`; empty: not yet."""
-        note = json.dumps({"process": self._me.model_dump(), "moving_to": commit}).encode()
+        note = json.dumps({"process": self._me, "moving_to": commit}).encode()
         os.pwrite(self._fd, note, 0)
         os.ftruncate(self._fd, len(note))
 

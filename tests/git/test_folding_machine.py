@@ -1,4 +1,8 @@
-"""Whoever lands together, and whoever dies while it does: the trunk is what landing one after the other would make."""
+"""Whoever lands together, and whatever happens meanwhile: the trunk is what landing one after the other would make.
+
+Processes die, stop or take their time at any step, leases are lost, single submissions break what carries them, and the
+queue holds files that nobody can read.
+"""
 
 import os
 import pickle
@@ -8,39 +12,74 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from headway.domain.ids import Oid
-from headway.git import folding
-from headway.git.landing import Conflicted, Landed, LandingOutcome, NothingToLand, Submission
+from headway.domain.errors import LeaseLost
+from headway.domain.ids import AgentId, Fence, Oid
+from headway.git import folding, refs, trunk_lock
+from headway.git.landing import Conflicted, Landed, Landing, LandingBroken, LandingOutcome, NothingToLand, Submission
 from headway.git.ledger import Ledger
+from headway.git.pack import Pack
 from headway.git.spool import Spool
 from headway.git.trunk_lock import TrunkLock
 from headway.git.workspace import Workspace
-from tests.git.ground import Ground, allowed, make_repository, task
+from headway.system.process import Process
+from tests.git.ground import Ground, make_repository, task, until
 
 AGENTS = (0, 1, 2)
 NAMES = ("a", "b", "d/c", "own-0", "own-1", "own-2")
-DEATHS = ("put", "swap", "add", "answer", "withdraw")
+MOMENTS = ("put", "swap", "read_ref", "add", "answer", "withdraw")
+WAYS = ("dies", "stops", "is slow")
+CARRYING = ("read", "commit_text", "write", "swap", "read_ref", "add")
+"""Steps of whoever carries, at each of which leases may be lost."""
+
+TORN = (b"", b"{", b"[]", b'{"ticket": 1}', b"\xff\0", b"null")
+PATIENCE_S = 0.3
+_BROKEN, _LOST = 3, 4
+_ROOMS: dict[str, object] = {
+    "put": Spool,
+    "read": Spool,
+    "answer": Spool,
+    "withdraw": Spool,
+    "swap": folding,
+    "commit_text": folding,
+    "read_ref": refs,
+    "add": Ledger,
+    "write": Pack,
+}
 Files = dict[str, str]
 
 
-def _dying_at(moment: str) -> None:
-    """Have this process die where it comes to `moment` in a landing."""
-    room: object = {"put": Spool, "swap": folding, "add": Ledger, "answer": Spool, "withdraw": Spool}[moment]
-    real: Callable[..., object] = getattr(room, moment)
+def _at(moment: str, happens: Callable[[], object]) -> None:
+    """Have something happen where this process comes to `moment` in a landing; a submission is in the queue by then."""
+    real: Callable[..., object] = getattr(_ROOMS[moment], moment)
 
-    def die(*args: object, **more: object) -> object:
-        if moment == "put":
-            real(*args, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
+    def here(*args: object, **more: object) -> object:
+        done = real(*args, **more) if moment == "put" else None
+        happens()
+        return done if moment == "put" else real(*args, **more)
 
-    setattr(room, moment, die)
+    setattr(_ROOMS[moment], moment, here)
+
+
+def _strike(way: str) -> None:
+    if way == "is slow":
+        time.sleep(PATIENCE_S * 3)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL if way == "dies" else signal.SIGSTOP)
 
 
 class FoldingMachine(RuleBasedStateMachine):
@@ -57,6 +96,17 @@ class FoldingMachine(RuleBasedStateMachine):
         self.spaces = {agent: self.ground.open(agent) for agent in AGENTS}
         self.leases = dict.fromkeys(AGENTS, 1)
         self.texts = 0
+        self.ground.landing = Landing(self.ground.hub, self._holds)
+
+    def _lost(self, agent: int) -> Path:
+        return self.folder / f"lost-{agent}-{self.leases[agent]}"
+
+    def _holds(self, fence: Fence) -> bool:
+        return not (self.folder / fence).exists()
+
+    def _check(self, agent: int) -> None:
+        if self._lost(agent).exists():
+            raise LeaseLost(f"a newer holder works for agent {agent}")
 
     @rule(agent=st.sampled_from(AGENTS), name=st.sampled_from(NAMES), gone=st.booleans())
     def edit(self, agent: int, name: str, gone: bool) -> None:
@@ -72,57 +122,124 @@ class FoldingMachine(RuleBasedStateMachine):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{self.texts} written by agent {agent} into {name * 9}\n")
 
-    @rule(dying=st.dictionaries(st.sampled_from(AGENTS), st.sampled_from(DEATHS), max_size=2))
-    def land_together(self, dying: dict[int, str]) -> None:
-        for agent in dying:
-            # A death is of interest to who has something to land.
+    @rule(
+        struck=st.dictionaries(
+            st.sampled_from(AGENTS), st.tuples(st.sampled_from(WAYS), st.sampled_from(MOMENTS)), max_size=2
+        ),
+        broken=st.sets(st.sampled_from(AGENTS), max_size=2),
+        lost=st.dictionaries(st.sampled_from(AGENTS), st.sampled_from(CARRYING), max_size=1),
+        torn=st.lists(st.sampled_from(TORN), max_size=3),
+        wedge=st.booleans(),
+    )
+    def land_together(
+        self,
+        struck: dict[int, tuple[str, str]],
+        broken: set[int],
+        lost: dict[int, str],
+        torn: list[bytes],
+        wedge: bool,
+    ) -> None:
+        for agent in {*struck, *broken, *lost}:
+            # What happens to it is of interest where it has something to land.
             self._write(agent, f"own-{agent}")
+        queue = self.ground.hub.folder / "landing/queue"
+        queue.mkdir(parents=True, exist_ok=True)
+        for number, content in enumerate(torn * (30 if wedge else 1)):
+            (queue / f"00000000-{number:020}-1-0123456789ab-{number}").write_bytes(content)
         before = {agent: (self.base[agent], self._files(agent)) for agent in AGENTS}
-        asked = {agent: self.ground.ask(self.spaces[agent], place=f"{time.monotonic_ns()}") for agent in AGENTS}
+        asked = {agent: self._ask(agent) for agent in AGENTS}
         lock = TrunkLock(self.ground.hub.folder / "land.flock")
         while not lock.take():
             time.sleep(0.005)
-        landers = {agent: self._lander(agent, asked[agent], dying.get(agent)) for agent in AGENTS}
-        self._until_queued([agent for agent in AGENTS if before[agent][1] != self.at[before[agent][0]]])
+        landers = {agent: self._lander(agent, asked[agent], struck.get(agent), broken, lost) for agent in AGENTS}
+        self._until_queued([landers[agent] for agent in AGENTS if before[agent][1] != self.at[before[agent][0]]])
         lock.release()
         lock.close()
-        outcomes = {agent: self._outcome(agent, landers[agent], asked[agent]) for agent in AGENTS}
+        ends = {agent: self._end(agent, landers[agent], struck.get(agent), lost) for agent in AGENTS}
+        outcomes = {agent: ends[agent] or self._again(agent, asked[agent]) for agent in AGENTS}
+        assert list(queue.iterdir()) == []
         self._is_serial(before, outcomes)
 
-    def _lander(self, agent: int, asked: Submission, death: str | None) -> int:
+    def _ask(self, agent: int) -> Submission:
+        return self.ground.ask(
+            self.spaces[agent], place=f"{time.monotonic_ns()}", fence=f"lost-{agent}-{self.leases[agent]}"
+        )
+
+    def _lander(
+        self, agent: int, asked: Submission, struck: tuple[str, str] | None, broken: set[int], lost: dict[int, str]
+    ) -> int:
         pid = os.fork()
         if pid == 0:
+            trunk_lock.PATIENCE_S = PATIENCE_S
             try:
-                if death is not None:
-                    _dying_at(death)
-                outcome = self.ground.landing.land(self.spaces[agent], asked, allowed)
+                if struck is not None:
+                    _at(struck[1], lambda: _strike(struck[0]))
+                for loser, moment in lost.items():
+                    _at(moment, self._lost(loser).touch)
+                _break({task(each) for each in broken})
+                outcome = self.ground.landing.land(self.spaces[agent], asked, lambda: self._check(agent))
                 (self.folder / f"{agent}.outcome").write_bytes(pickle.dumps(outcome))
                 os._exit(0)
+            except LandingBroken:
+                os._exit(_BROKEN)
+            except LeaseLost:
+                os._exit(_LOST)
             except BaseException:  # noqa: BLE001 - the child of a fork must not go on as its parent
                 (self.folder / f"{agent}.error").write_text(traceback.format_exc())
             finally:
                 os._exit(1)
         return pid
 
-    def _until_queued(self, agents: list[int]) -> None:
+    def _until_queued(self, pids: list[int]) -> None:
+        """Wait until each has something in the queue, or has died of it: who comes next clears that away."""
         queue = self.ground.hub.folder / "landing/queue"
-        until = time.monotonic() + 60
-        while agents and (not queue.is_dir() or len(list(queue.iterdir())) < len(agents)):
+        end = time.monotonic() + 60
+        while waited := [pid for pid in pids if not list(queue.glob(f"[!.]*-{pid}-*")) and not _ended(pid)]:
             failed = [error.read_text() for error in self.folder.glob("*.error")]
             assert not failed, failed[0]
-            assert time.monotonic() < until, list(queue.iterdir())
+            assert time.monotonic() < end, (waited, list(queue.iterdir()))
             time.sleep(0.005)
 
-    def _outcome(self, agent: int, pid: int, asked: Submission) -> LandingOutcome:
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        assert code in (0, -signal.SIGKILL)
+    def _end(self, agent: int, pid: int, struck: tuple[str, str] | None, lost: dict[int, str]) -> LandingOutcome | None:
+        """What its process was told; None when that has not come to an end with it."""
+        status = os.waitpid(pid, os.WUNTRACED)[1]
+        if os.WIFSTOPPED(status):
+            # Whoever waits for the lock kills one that holds it; one that does not is the supervisor's.
+            lock = TrunkLock(self.ground.hub.folder / "land.flock")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(trunk_lock, "PATIENCE_S", PATIENCE_S)
+                until(lock.take)
+            lock.release()
+            lock.close()
+            os.kill(pid, signal.SIGKILL)
+            status = os.waitpid(pid, 0)[1]
+        code = os.waitstatus_to_exitcode(status)
+        error = self.folder / f"{agent}.error"
+        assert not error.exists(), error.read_text()
+        assert code in (0, _BROKEN, _LOST, -signal.SIGKILL)
+        if code == -signal.SIGKILL:
+            assert struck is not None
+            assert struck[0] != "is slow"
+        if code == _LOST:
+            assert self._lost(agent).exists()
+        outcome: LandingOutcome | None = None
         if code == 0:
-            outcome: LandingOutcome = pickle.loads((self.folder / f"{agent}.outcome").read_bytes())
-            return outcome
-        # As the next holder of the task does: the same call, under a newer lease.
+            outcome = pickle.loads((self.folder / f"{agent}.outcome").read_bytes())
+            if self._lost(agent).exists():
+                self.leases[agent] += 1
+                self.spaces[agent] = self.ground.open(agent, lease=self.leases[agent])
+        landed = [commit for commit in self.ground.hub.landed(self.tip) if commit.task == task(agent)]
+        # What is lost or dies once the trunk has moved has landed, and the next holder finds it.
+        late = code == -signal.SIGKILL or (code == _LOST and lost[agent] == "add")
+        assert len(landed) == (code == 0 and isinstance(outcome, Landed)) or late
+        return outcome
+
+    def _again(self, agent: int, asked: Submission) -> LandingOutcome:
+        """As the next holder of the task does: the same call, under a newer lease."""
         self.leases[agent] += 1
         self.spaces[agent] = self.ground.open(agent, lease=self.leases[agent])
-        return self.ground.landing.land(self.spaces[agent], asked, allowed)
+        renewed = replace(asked, fence=Fence(f"lost-{agent}-{self.leases[agent]}"))
+        return self.ground.landing.land(self.spaces[agent], renewed, lambda: self._check(agent))
 
     def _is_serial(self, before: dict[int, tuple[Oid, Files]], outcomes: dict[int, LandingOutcome]) -> None:
         landed = self.ground.hub.landed(self.tip)
@@ -185,10 +302,34 @@ class FoldingMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
+def _ended(pid: int) -> bool:
+    found = Process.of(pid)
+    return found is None or not found.alive
+
+
+def _break(tasks: set[AgentId]) -> None:
+    """Have the landings of these tasks break whoever carries them, in a way that nobody foresaw."""
+    real = folding.commit_text  # type: ignore[attr-defined]
+
+    def text(tree: Oid, parents: tuple[Oid, ...], author: str, message: str) -> bytes:
+        if any(f"Headway-Task: {each}\n" in message for each in tasks):
+            raise RuntimeError("a bug that only these meet")
+        found: bytes = real(tree, parents, author, message)
+        return found
+
+    setattr(folding, "commit_text", text)  # noqa: B010
+
+
 def _read(workspace: Workspace) -> Files:
     found = {name: workspace.path / name for name in NAMES}
     return {name: path.read_text() for name, path in found.items() if path.exists()}
 
 
 TestFoldingMachine = FoldingMachine.TestCase
-TestFoldingMachine.settings = settings(max_examples=4, stateful_step_count=8, deadline=None)
+TestFoldingMachine.settings = settings(max_examples=3, stateful_step_count=6, deadline=None)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_the_same_for_long() -> None:
+    run_state_machine_as_test(FoldingMachine, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
