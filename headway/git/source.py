@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from headway.domain.errors import UserError
 from headway.domain.ids import Oid
 from headway.git.checked_folder import check_folder
-from headway.git.repo import Answer, GitError, Repo, hermetic_environment, run_git, user_environment
+from headway.git.repo import Answer, GitError, Repo, hermetic_environment, listed, run_git, user_environment
 
 _FETCH_S = 3600.0
 _ASK_S = 120.0
@@ -168,19 +168,13 @@ def pack_history(objects: Path, commit: Oid, hub: Repo) -> None:
 
     Git runs in the hub, so nothing that the store's repository configures is read. What is missing there stays missing.
     """
-    borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _as_alternate(objects)}
+    borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": listed(objects)}
     pack = str(hub.git_dir / "objects" / "pack" / "pack")
     packing = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", "--window=0"]
     for more in ((), ("--missing=allow-any",)):
         packed = hub.run(*packing, *more, pack, stdin=f"{commit}\n".encode(), env=borrowed, ok=None, timeout_s=_FETCH_S)
         if packed.code == 0:
             return
-
-
-def _as_alternate(objects: Path) -> str:
-    # In quotes, as a colon would separate two of them.
-    quoted = os.fsdecode(objects).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{quoted}"'
 
 
 @dataclass(frozen=True)

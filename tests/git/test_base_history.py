@@ -61,6 +61,12 @@ def test_only_the_history_of_the_base_comes_in(hub: Hub, tmp_path: Path, packed:
     git(hub.folder, "fsck", "--full", "--no-progress")
 
 
+@pytest.mark.parametrize("name", ["a:b", 'a"b', "a\\b", "a\nb", "ä;#"])
+def test_the_folder_may_have_any_name(hub: Hub, tmp_path: Path, name: str) -> None:
+    hub.prepare(str(_with_leftovers(tmp_path / name)), "main")
+    assert _blobs(hub) == {"first", "second"}
+
+
 @pytest.mark.parametrize("base", [None, "main", "v1", "{oid}", "{oid:.10}", "{hidden}"])
 def test_only_the_history_of_the_base_is_fetched(hub: Hub, tmp_path: Path, base: str | None) -> None:
     repo = _with_leftovers(tmp_path / "repo")
