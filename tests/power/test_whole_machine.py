@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from tests.power.rig import Rig
 from tests.system.disks import unmount
 
 ROOT = Path(__file__).parent.parent.parent
-RUN = RunName("losing")
 TASKS = 10
 AGENTS = 4
 LOSSES = 50
@@ -50,6 +49,7 @@ class Site:
     rehearsal: Rehearsal
     port: int
     boots: int = 0
+    run: RunName = field(default=RunName("losing"))
 
     @property
     def home(self) -> Path:
@@ -59,9 +59,14 @@ class Site:
     def store(self) -> LogStore:
         return LogStore(self.home)
 
+    def forget_what_was_published(self) -> None:
+        """Give the user's repository the state that it had before a copy of the same run ended."""
+        command = ["git", "branch", "-D", f"headway/{self.run}/main"]
+        subprocess.run(command, cwd=self.place / "repository", capture_output=True, check=False)
+
     def answers(self) -> int:
         """Replies that lie in the logs."""
-        agents = self.store.agents(RUN)
+        agents = self.store.agents(self.run)
         return sum(event.type == "llm.response" for agent in agents for event in self.store.all_events(agent))
 
     @asynccontextmanager
@@ -155,11 +160,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def losses(site: Site, seed: int, count: int) -> tuple[int, int]:
     """So many losses in one run at most: how many there were, and how many tasks lost steps that no script repeats."""
     chance, taken = random.Random(seed), []
+    site.run = RunName(f"losing-{seed}")
     before = site.rehearsal.requests
     async with site.up() as client:
         raw = {"repo": str(site.place / "repository"), "instructions": "Write the files."}
-        handle = await client.start_workflow("Run", raw, id=RUN, task_queue="headway")
-        while site.rehearsal.requests == before:  # noqa: ASYNC110 - counted in another thread
+        handle = await client.start_workflow("Run", raw, id=site.run, task_queue="headway")
+        while site.rehearsal.requests == before:
+            assert (await handle.describe()).close_time is None
             await asyncio.sleep(0.05)
         for _ in range(count):
             await asyncio.sleep(chance.uniform(0.2, 2.0))
@@ -170,6 +177,7 @@ async def losses(site: Site, seed: int, count: int) -> tuple[int, int]:
     lost = 0
     for number, (image, bought) in enumerate(taken, 1):
         site.rig.insert(image)
+        site.forget_what_was_published()
         lost += await _goes_on(site, bought, f"seed {seed}, copy {number}")
     return len(taken), lost
 
@@ -179,16 +187,18 @@ async def _goes_on(site: Site, bought: int, what: str) -> int:
     # A reply that was paid is on disk, but for the one that each agent at work, and the planner, waited for just then.
     assert bought - had <= AGENTS + 1, what
     async with site.up() as client:
-        handle = client.get_workflow_handle(RUN)
+        handle = client.get_workflow_handle(site.run)
         await site.end_of(handle)
         lost = _undone(site)
-        trunk = Hub(site.store.run_folder(RUN) / "hub.git")
+        trunk = Hub(site.store.run_folder(site.run) / "hub.git")
         there = set(trunk.repo.run("ls-tree", "-r", "--name-only", "refs/heads/main").text.split("\n"))
         wanted = {f"made/{number}.py" for number in range(TASKS) if number not in lost}
         assert wanted <= there, (what, sorted(wanted - there))
         assert len(lost) <= AGENTS, what
         trunk.repo.run("fsck", "--full", "--no-dangling")
-        boots = {event.data["boot"] for event in site.store.all_events(AgentId(RUN)) if event.type == "agent.lease"}
+        boots = {
+            event.data["boot"] for event in site.store.all_events(AgentId(site.run)) if event.type == "agent.lease"
+        }
         assert f"00000000-0000-4000-8000-{site.boots:012d}" in boots
         # What the copy held is not asked for again.
         assert site.rehearsal.requests - before == site.answers() - had, what
@@ -198,7 +208,7 @@ async def _goes_on(site: Site, bought: int, what: str) -> int:
 def _undone(site: Site) -> set[int]:
     """Numbers of the tasks that were told of steps which the crash took, and did not come to their end for it."""
     found = set()
-    for agent in site.store.agents(RUN):
+    for agent in site.store.agents(site.run):
         events = site.store.read(agent)
         handoffs = [event.data["handoff"] for event in events if event.type == "handoff"]
         rebuilt = any(event.type == "reminder" and event.data.get("why") == "rebuilt" for event in events)
