@@ -1,0 +1,94 @@
+"""The wall clock of our processes steps while a run works: by seconds, hours and a year, both ways.
+
+Every worker process runs with a preloaded library that moves its wall clock and nothing else. (libfaketime 0.9.10 moves
+sleeps too: with Python 3.11 an absolute sleep by the monotonic clock then fails with EINVAL, and waits for locks hang.)
+The Temporal server needs no C library, so that it keeps its own clock.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.playbooks import flat
+from tests.end_to_end.site import Machine, machine
+from tests.end_to_end.test_whole_run import finished
+
+SECONDS, HOUR, YEAR = 3, 3600, 31_536_000
+STEPS = (SECONDS, -SECONDS, HOUR, -HOUR, YEAR, -YEAR, 0)
+SHIM = Path(__file__).with_name("wall_clock.c")
+
+
+class Clock:
+    """The wall clock of every process that has `environment`."""
+
+    def __init__(self, folder: Path, library: Path) -> None:
+        self._file = folder / "offset"
+        self._file.write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(library), "WALL_CLOCK": str(self._file)}
+
+    def step(self, offset_s: int) -> None:
+        with self._file.open("r+b") as file:
+            file.write(offset_s.to_bytes(8, sys.byteorder, signed=True))
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("no C compiler to make the library that moves the clock (package gcc)")
+    library = tmp_path / "wall_clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(SHIM)], check=True)
+    return Clock(tmp_path, library)
+
+
+async def _stepped(clock: Clock, every_s: float) -> None:
+    while True:
+        for offset in STEPS:
+            clock.step(offset)
+            await asyncio.sleep(every_s)
+
+
+async def _run(site: Machine, clock: Clock, tasks: int) -> float:
+    """How long a run took on this site whose clock steps all the time."""
+    stepping, began = asyncio.create_task(_stepped(clock, 1.5)), time.monotonic()
+    limits = {"usd": 1000, "usd_per_hour": 1000, "hours": "none"}
+    models = {role: {"price": {"input": 1.0, "output": 10.0}} for role in ("planner", "worker")}
+    check = f"test $(ls made | wc -l) = {tasks}"
+    run = await site.start("clock", check=check, limits=limits, models=models)
+    report = await finished(site, "clock", run, 150)
+    took = time.monotonic() - began
+    stepping.cancel()
+    assert report["outcome"] == "done"
+    assert Counter(len(said) for said in site.handoffs("clock").values()) == {1: tasks + 1}
+    assert set(Counter(commit.task for commit in site.landed("clock")).values()) == {1}
+    assert site.rehearsal.problems() == []
+    return took
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_goes_on_through_every_step(clock: Clock, home: Path, small_repository: Path) -> None:
+    tasks = 6
+    playbook = flat("clock", tasks, latency_ms=400)
+    async with machine(home, small_repository, playbook, agents=3, env=clock.environment) as site:
+        pids = [site.supervisor.pid(role) for role in ("workflows", "planning", "agents")]
+        assert await _run(site, clock, tasks) < 120
+        assert [site.supervisor.pid(role) for role in ("workflows", "planning", "agents")] == pids, "none was killed"
+
+
+def test_the_steps_are_real(clock: Clock) -> None:
+    """A process of ours sees each of them, and its boot clock none: else this net could not fail."""
+    program = "import time; print(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic())"
+    for offset in STEPS:
+        clock.step(offset)
+        env = {**os.environ, **clock.environment}
+        said = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+        wall, boot, monotonic = map(float, said.stdout.split())
+        assert wall - time.time() == pytest.approx(offset, abs=5)
+        assert boot == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+        assert monotonic == pytest.approx(time.monotonic(), abs=5)
