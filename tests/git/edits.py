@@ -129,6 +129,15 @@ def _do(rng: Random, top: Path, kind: str, target: Path, other: Path) -> None:  
                     shutil.rmtree(found)
 
 
+def change_first_line(target: Path, line: bytes) -> bool:
+    """Change the first line of a regular file; whether it was there."""
+    if target.is_symlink() or not target.is_file():
+        return False
+    _, end, rest = target.read_bytes().partition(b"\n")
+    target.write_bytes(line + (end or b"\n") + rest)
+    return True
+
+
 def _remake(rng: Random, target: Path) -> None:
     """Away, and half of the times there again, empty."""
     was_folder = target.is_dir() and not target.is_symlink()

@@ -25,7 +25,7 @@ from headway.git.changes import shown
 from headway.git.ladder import Rung
 from headway.git.landing import Conflicted, Landed, LandingOutcome, NothingToLand, Refused
 from headway.git.snapshot import snapshot
-from tests.git.edits import NAMES, edit, random_path, seed_files
+from tests.git.edits import NAMES, change_first_line, edit, random_path, seed_files
 from tests.git.ground import Ground, allowed
 from tests.git.judge import GITLINK, Judge, Merge, Seen, ask, file_at, text_of
 
@@ -78,6 +78,16 @@ class Batch:
         self.judge.check_out(self.seed if rng.random() < 0.1 else tip)
         for _ in range(rng.randint(1, 4)):
             edit(rng, self.judge.folder, nested=False)
+        self._push(tip)
+
+    def somebody_changes(self, path: str, line: bytes) -> None:
+        """The trunk moves by a change of the first line of one file, where it is there."""
+        tip = self.ground.hub.tip()
+        self.judge.check_out(tip)
+        if change_first_line(self.judge.folder / path, line):
+            self._push(tip)
+
+    def _push(self, tip: str) -> None:
         ask(self.judge.folder, "add", "--all", ".")
         tree = text_of(ask(self.judge.folder, "write-tree"))
         if tree != self.judge.tree_of(tip):
@@ -105,6 +115,7 @@ class History:
             self.look: 1,
             self.differences: 1,
             self.land: 4,
+            self.clash: 1,
             self.keep: 1,
             self.others: 3,
             self.reopen: 1,
@@ -128,6 +139,18 @@ class History:
     def others(self) -> None:
         """The trunk moves."""
         self.batch.somebody_lands(self.rng)
+
+    def clash(self) -> None:
+        """Another one changes the same line; half of the times the agent lands the markers, or tries to."""
+        known = ask(self.judge.folder, "ls-tree", "-r", "-z", "--name-only", self.workspace.base).split(b"\0")
+        path = os.fsdecode(self.rng.choice(known[:-1]))
+        self.batch.steps.append(ascii(path))
+        if change_first_line(self.workspace.path / path, b"of the agent"):
+            self.touched.add(path)
+            self.batch.somebody_changes(path, b"of another")
+            self.land()
+            if self.rng.random() < 0.5:
+                self.land()
 
     def reopen(self) -> None:
         """The process died, and with a container its mounts."""
@@ -264,7 +287,6 @@ class History:
             body = ask(self.judge.folder, "cat-file", "blob", f"{tree}:{path}", ok=(0, 128))
             if not {*MARKERS}.isdisjoint(body.splitlines()):
                 found.append(path)
-        self.conflicted = set(found)
         return found
 
     def _is_nothing(self, seen: Seen, path: str) -> bool:
