@@ -73,12 +73,13 @@ OTHER: dict[str, str] = {
 """What writes in another way than `write_whole`, each with the reason."""
 
 UNSYNCED: dict[str, str] = {
+    "headway/git/growth.py:growth": "a sum that is made again from the trunk where it is missing or torn",
+    "headway/git/warmth.py:note_withheld": "a note for the user, written again at the next setup",
     "headway/agent/elsewhere.py:tell": "costs a note on overlapping tasks",
     "headway/cli/supervisor_state.py:write_state": "no supervisor of an earlier boot lives",
     "headway/cli/upgrade.py:write": "the open workflows are replayed once more",
     "headway/git/building.py:_index": _LAYER,
     "headway/git/building.py:publish": _LAYER,
-    "headway/git/growth.py:growth": "the sum is made again from the base",
     "headway/git/made.py:store_made": "after a crash of the machine the workspace is made anew",
     "headway/git/private_git.py:stand_on": _INDEX,
     "headway/git/spool.py:put": "a submission: after a crash of the machine nobody waits for its answer",

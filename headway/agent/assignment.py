@@ -59,6 +59,14 @@ class Assignment:
         data = setup.data
         if data["exit_code"] == 0:
             ran = self.prompts.text("messages/setup_done")
+        elif withheld := data.get("withheld"):
+            ran = self.prompts.render(
+                "messages/setup_withheld",
+                command=data["command"],
+                how=data["ended"],
+                withheld=" and ".join(withheld),
+                output=data["output"],
+            )
         else:
             ran = self.prompts.render(
                 "messages/setup_failed", command=data["command"], how=data["ended"], output=data["output"]

@@ -4,8 +4,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 
 from headway.agent.conversation import Beat
 from headway.agent.excerpt import cut
@@ -13,16 +11,22 @@ from headway.agent.files import Files
 from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
 from headway.agent.verdicts import note_verdict
-from headway.agent.walling import walls_of, without_secrets
-from headway.agent.warming import warmed
+from headway.agent.walling import walls_of
+from headway.agent.warming import set_up_files, warmed
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
 from headway.domain.spec import RunSpec
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
-from headway.sandbox.runner import Command, CommandResult, Sandbox
+from headway.sandbox.runner import Command, Sandbox
 from headway.trace.log_store import LogStore
+
+CHOICE = (
+    "dependencies changed, and setup has these on the base's files only, because agents may have written what it runs "
+    "now: `policy.setup_trust` says what it keeps (network, full)"
+)
+"""What a user can do where `setup` fails for lack of what was withheld from it."""
 
 FAILING_CHARS = 2_000
 FAILING_LINES = 20
@@ -78,32 +82,36 @@ class Checker:
 
     async def _run(self, spec: RunSpec, check: str, commit: Oid, workspace: Workspace, beat: Beat) -> CheckVerdict:
         seconds = 0.0
-        for name, line in (("setup", spec.setup), ("check", check)):
-            if line is None:
-                continue
-            warm = await in_thread(workspace.setup_done, line) if name == "setup" else None
-            if warm is not None and warm.exit_code == 0:
-                continue
-            beat(f"runs {name}")
-            home = Files(workspace.path).home()
-            limit = float(spec.limits.command_seconds)
-            walls = await in_thread(partial(walls_of, workspace.task, workspace, spec, setup=name == "setup"))
-            asked = Command(line=line, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
-            result = await self._sandbox.run(asked)
-            seconds += result.seconds
-            if result.exit_code != 0:
-                result = replace(result, output=without_secrets(result.output, walls))
-                return self._red(commit, name, result, seconds)
+        if spec.setup is not None:
+            beat("runs setup")
+            done = await in_thread(workspace.setup_done, spec.setup)
+            if done is None or not done.final:
+                done = await set_up_files(self._sandbox, workspace.task, workspace, spec, spec.setup)
+                seconds += done.seconds
+            if done.withheld:
+                why = f"setup: {done.ended} without {' and '.join(done.withheld)}; {CHOICE}"
+                return CheckVerdict.could_not_run(commit, why, self._clock())
+            if done.exit_code != 0:
+                return self._red(commit, f"setup: {done.ended}", done.output, seconds)
+        beat("runs check")
+        home = Files(workspace.path).home()
+        walls = await in_thread(walls_of, workspace.task, workspace, spec)
+        limit = float(spec.limits.command_seconds)
+        result = await self._sandbox.run(
+            Command(line=check, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
+        )
+        seconds += result.seconds
+        if result.exit_code != 0:
+            return self._red(commit, how_it_ended(result), result.output, seconds)
         return CheckVerdict(commit=commit, passed=True, why="passed", seconds=round(seconds, 1), at=self._clock())
 
-    def _red(self, commit: Oid, name: str, result: CommandResult, seconds: float) -> CheckVerdict:
-        ended = how_it_ended(result)
+    def _red(self, commit: Oid, why: str, output: str, seconds: float) -> CheckVerdict:
         return CheckVerdict(
             commit=commit,
             passed=False,
-            why=ended if name == "check" else f"setup: {ended}",
+            why=why,
             seconds=round(seconds, 1),
-            failing=failing_lines(result.output),
+            failing=failing_lines(output),
             at=self._clock(),
         )
 

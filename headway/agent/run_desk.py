@@ -32,6 +32,7 @@ from headway.domain.run import (
 from headway.domain.spec import Commit, RunSpec, finite, parse_spec
 from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
+from headway.git.warmth import withheld_note
 from headway.model.endpoint import Endpoint
 from headway.system.files import write_whole
 from headway.trace.log_store import LogStore
@@ -209,9 +210,11 @@ class RunDesk:
         """Put the trunk on the user's repository, and look whether it is still there."""
         branch = branch_of(order.run)
         await asyncio.to_thread(self._store.expect, order.run)
-        found = await asyncio.to_thread(self._hubs(order.run).publish, branch)
+        hub = self._hubs(order.run)
+        found = await asyncio.to_thread(hub.publish, branch)
+        told = "; ".join(filter(None, (found.told, await asyncio.to_thread(withheld_note, hub.folder))))
         progress = await asyncio.to_thread(last_progress, self._store.run_folder(order.run) / "logs")
-        return Published(trunk=found.tip, branch=branch, problem=found.problem, told=found.told, progress_at=progress)
+        return Published(trunk=found.tip, branch=branch, problem=found.problem, told=told, progress_at=progress)
 
     async def note(self, order: Note) -> Ref:
         """Write a message for a planner into the run's log."""

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from headway.domain.spec import RunSpec
+from headway.domain.spec import RunSpec, SetupRights
 from headway.git.hub import Hub
 from headway.sandbox.caches import keep_small, shared_caches
 from headway.sandbox.visible import refused
-from headway.sandbox.walls import Walls
+from headway.sandbox.walls import Cache, Walls
 from headway.trace.redaction import REDACTED
 
 SHORTEST_SECRET = 4
@@ -29,7 +29,12 @@ class Walled(Protocol):
 
 
 def walls_of(
-    agent: AgentId, workspace: Walled, spec: RunSpec, *, setup: bool = False, env: Mapping[str, str] = os.environ
+    agent: AgentId,
+    workspace: Walled,
+    spec: RunSpec,
+    *,
+    setup: SetupRights | None = None,
+    env: Mapping[str, str] = os.environ,
 ) -> Walls:
     """What a command of this agent is held to. Its git borrows the hub's objects, so that it may read those.
 
@@ -39,7 +44,7 @@ def walls_of(
         agent: Whose command it is.
         workspace: Where it works.
         spec: What its run says.
-        setup: It is the user's `setup`, and may have more.
+        setup: What the user's `setup` may have; None for any other command.
         env: Where the values of `policy.setup_env` are.
     """
     policy = spec.policy
@@ -49,12 +54,20 @@ def walls_of(
         agent=agent,
         workspace=workspace.path,
         readable=(workspace.hub.folder / "objects", *map(_place, policy.read_only)),
-        caches=shared_caches(caches, policy.caches),
-        network=policy.network == "tasks" or (setup and policy.network == "setup"),
+        caches=_caches(caches, policy.caches, setup),
+        network=policy.network == "tasks" if setup is None else setup.network,
         memory_mb=spec.limits.agent_memory_mb,
-        wrap=None if setup else policy.wrap,
-        secrets={name: env[name] for name in policy.setup_env if name in env} if setup else {},
+        wrap=None if setup is not None else policy.wrap,
+        secrets={name: env[name] for name in policy.setup_env if name in env} if setup and setup.secrets else {},
     )
+
+
+def _caches(folder: Path, names: Sequence[str], setup: SetupRights | None) -> tuple[Cache, ...]:
+    """The shared caches; for a `setup` that has more than agents have, only while nothing is in them."""
+    shared = shared_caches(folder, names)
+    if setup is None or setup.shares_caches:
+        return shared
+    return tuple(cache for cache in shared if not any(cache.folder.iterdir()))
 
 
 def without_secrets(text: str, walls: Walls) -> str:

@@ -1,7 +1,6 @@
 """Keeps the layers warm that workspaces lie on: the trunk's files, and what the user's `setup` made of them."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 
 from headway.agent.conversation import Beat
@@ -12,13 +11,16 @@ from headway.agent.job import Job
 from headway.agent.outcome import how_it_ended
 from headway.agent.threads import in_thread
 from headway.agent.walling import Walled, walls_of, without_secrets
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, Oid
 from headway.domain.spec import RunSpec
+from headway.git.bounded_merge import merge_trees
 from headway.git.building import Build
-from headway.git.warmth import SetupDone, setup_key
+from headway.git.hub import IGNORED_FOLDER
+from headway.git.standing import Move
+from headway.git.warmth import SetupDone, note_withheld, setup_key
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
-from headway.sandbox.runner import Command, CommandResult, Sandbox
+from headway.sandbox.runner import Command, Sandbox
 
 SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
@@ -27,12 +29,31 @@ LEFT_NAMED = 100
 """Paths that `setup` left and that a worker is told by name."""
 
 
-async def run_setup(sandbox: Sandbox, agent: AgentId, place: Walled, spec: RunSpec, command: str) -> CommandResult:
-    """Run the user's `setup` where these files are; what only it was given is not in what it says."""
-    walls = await in_thread(partial(walls_of, agent, place, spec, setup=True))
+async def run_setup(
+    sandbox: Sandbox, agent: AgentId, place: Walled, spec: RunSpec, command: str, *, of_base: bool
+) -> SetupDone:
+    """Run the user's `setup` where these files are. Values that only it was given are not in what it says.
+
+    Args:
+        sandbox: Runs it.
+        agent: Whose command it is.
+        place: Where the files are.
+        spec: What the run says.
+        command: The user's `setup`.
+        of_base: Nothing that an agent wrote is among the files, so that it may have all that the user gives it.
+    """
+    rights = spec.policy.setup_rights(of_base=of_base)
+    walls = await in_thread(partial(walls_of, agent, place, spec, setup=rights))
     home, limit = Files(place.path).home(), float(spec.limits.command_seconds)
     result = await sandbox.run(Command(line=command, cwd=place.path, timeout_s=limit, walls=walls, home=home))
-    return replace(result, output=without_secrets(result.output, walls))
+    return SetupDone(
+        key="",
+        exit_code=result.exit_code,
+        ended=how_it_ended(result),
+        output=cut_middle(without_secrets(result.output, walls), SETUP_OUTPUT_CHARS),
+        seconds=result.seconds,
+        withheld=rights.withheld if result.exit_code != 0 else (),
+    )
 
 
 async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
@@ -44,9 +65,8 @@ async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
     if done is None:
         beat("runs setup")
         async with alone(job.workspace, job.talk.log):
-            running = run_setup(sandbox, job.order.me, job.workspace, job.spec, command)
-            done = _told(await while_held(job.talk.log, running), "")
-            await in_thread(_note_made, job.workspace)
+            running = set_up_files(sandbox, job.order.me, job.workspace, job.spec, command)
+            done = await while_held(job.talk.log, running)
     made = await in_thread(job.workspace.made)
     data = {
         "setup": job.setup_name,
@@ -54,9 +74,65 @@ async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
         "exit_code": done.exit_code,
         "ended": done.ended,
         "output": done.output,
+        "withheld": list(done.withheld),
         "left": list(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else [],
     }
     job.talk.note("agent.state", data, dur_ms=done.seconds * 1000)
+
+
+async def set_up_files(
+    sandbox: Sandbox, agent: AgentId, workspace: Workspace, spec: RunSpec, command: str
+) -> SetupDone:
+    """Run `setup` in the files of a workspace that lie on no warm layers, and in which no agent has worked yet.
+
+    It has what the user gives it only on the base's files. So a workspace on a later commit goes through the base: what
+    `setup` makes there stays, and `setup` runs again, without, where its inputs are others by now.
+    """
+    repo, base = workspace.hub.repo, workspace.hub.facts().base
+    stands, of_base = workspace.base, repo.tree_of(workspace.base) == repo.tree_of(base)
+    if of_base or workspace.rebuilt or spec.policy.setup_trust == "full":
+        done = await run_setup(sandbox, agent, workspace, spec, command, of_base=of_base and not workspace.rebuilt)
+        await in_thread(_note_made, workspace)
+        return done
+
+    async def by_the_base() -> SetupDone:
+        await in_thread(_move_to, workspace, base)
+        done = await run_setup(sandbox, agent, workspace, spec, command, of_base=True)
+        await in_thread(_note_made, workspace)
+        await in_thread(_move_to, workspace, stands)
+        return done
+
+    done = await by_the_base()
+    keys = [await in_thread(setup_key, repo, repo.tree_of(commit), command) for commit in (base, stands)]
+    if done.exit_code != 0 or keys[0] == keys[1]:
+        return done
+    again = await run_setup(sandbox, agent, workspace, spec, command, of_base=False)
+    if again.withheld:  # it may have broken what it made on the base
+        await in_thread(_clear, workspace)
+        await by_the_base()
+    else:
+        await in_thread(_note_made, workspace)
+    await in_thread(note_withheld, workspace.hub.folder, again)
+    return again
+
+
+def _clear(workspace: Workspace) -> None:
+    """Remove all that `setup` made; tracked files become those of the commit again."""
+    with workspace.held():
+        tree = workspace.tree
+        tree.run("read-tree", "--reset", "-u", tree.tree_of(workspace.base))
+        tree.run("clean", "-ffdxq", "-e", "/.git", "-e", f"/{IGNORED_FOLDER}")
+
+
+def _move_to(workspace: Workspace, commit: Oid) -> None:
+    """Put the files on another commit, with what `setup` left in them; where both differ the commit's counts."""
+    repo = workspace.hub.repo
+    with workspace.held():
+        now, before, after = workspace.scan(), repo.tree_of(workspace.base), repo.tree_of(commit)
+        merged = merge_trees(repo, before, after, now.files)
+        move = Move(tree=after if merged.conflicts else merged.tree, commit=commit)
+        if not workspace.move(now, move):
+            workspace.move(workspace.scan(), move, over_ignored=True)
 
 
 def _note_made(workspace: Workspace) -> None:
@@ -74,12 +150,14 @@ async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: Age
     if places.level != "overlay":
         return
     command = spec.setup if sandbox.level.startswith("bubblewrap") else None
+    first = places.hub.facts().base if command is not None and spec.policy.setup_trust != "full" else None
+    kept: SetupDone | None = None
     while (due := await in_thread(places.generations.due, command)) != "no":
-        build = await in_thread(places.generations.begin)
+        build = await in_thread(places.generations.begin, first)
         if build is not None:
             with build:
                 if await in_thread(places.generations.due, command) != "no":
-                    await _build(build, spec, sandbox, agent, command=command, beat=beat)
+                    kept = await _build(build, spec, sandbox, agent, command=command, kept=kept, beat=beat)
             await in_thread(places.reclaim)
         elif due == "behind" and await in_thread(places.generations.newest) is not None:
             return
@@ -89,18 +167,32 @@ async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: Age
 
 
 async def _build(
-    build: Build, spec: RunSpec, sandbox: Sandbox, agent: AgentId, *, command: str | None, beat: Beat
-) -> None:
+    build: Build,
+    spec: RunSpec,
+    sandbox: Sandbox,
+    agent: AgentId,
+    *,
+    command: str | None,
+    kept: SetupDone | None,
+    beat: Beat,
+) -> SetupDone | None:
+    """Build a layer and publish it.
+
+    Returns:
+        How `setup` failed for lack of what was withheld from it; nothing is published then, because it may have broken
+        what an older layer has. Handed in as `kept` for the next build, it is noted, and does not run again.
+    """
     done = await in_thread(build.still_warm, command) if command is not None else None
     if command is not None and done is None:
-        beat("runs setup")
-        result = await run_setup(sandbox, agent, build, spec, command)
-        done = _told(result, await in_thread(setup_key, build.hub.repo, build.tree, command))
+        key = await in_thread(setup_key, build.hub.repo, build.tree, command)
+        if kept is not None and kept.key == key:
+            done = kept
+        else:
+            beat("runs setup")
+            ran = await run_setup(sandbox, agent, build, spec, command, of_base=await in_thread(lambda: build.of_base))
+            done = ran.model_copy(update={"key": key})
+            await in_thread(note_withheld, build.hub.folder, done)
+            if done.withheld and build.before is not None:
+                return done
     await in_thread(build.publish, done)
-
-
-def _told(result: CommandResult, key: str) -> SetupDone:
-    output = cut_middle(result.output, SETUP_OUTPUT_CHARS)
-    return SetupDone(
-        key=key, exit_code=result.exit_code, ended=how_it_ended(result), output=output, seconds=result.seconds
-    )
+    return None

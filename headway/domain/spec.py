@@ -7,6 +7,7 @@ act on yet: a limit that is accepted and ignored would cost its user money.
 import difflib
 import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
@@ -110,18 +111,37 @@ class Limits(_Input):
     trunk_mb: Bounded = 2048
 
 
+@dataclass(frozen=True)
+class SetupRights:
+    """What one run of `setup` gets.
+
+    Attributes:
+        withheld: What the user gives it, and what it lacks here because agents may have written what it runs.
+        shares_caches: It may use caches that agents have written: a tool may run what stands in its cache, such as a
+            compiler's wrapper.
+    """
+
+    network: bool
+    secrets: bool
+    withheld: tuple[str, ...] = ()
+    shares_caches: bool = True
+
+
 class Policy(_Input):
     """What every agent of the run is told and held to.
 
     Attributes:
         network: Which commands reach out: none, only `setup`, or all.
         setup_env: Variables of the worker processes whose values `setup` gets, and nothing else does.
+        setup_trust: How long `setup` may have these and the network. `base`: while the files are those of the base,
+            which no agent wrote. `network`: later it keeps the network alone. `full`: both, always.
         read_only: More folders that commands may read.
         wrap: A command that every command but `setup` runs through; it is given that one as its arguments.
     """
 
     network: Literal["none", "setup", "tasks"] = "setup"
     setup_env: Annotated[tuple[Variable, ...], Field(max_length=50)] = ()
+    setup_trust: Literal["base", "network", "full"] = "base"
     read_only: Annotated[tuple[Folder, ...], Field(max_length=50)] = ()
     wrap: Command | None = None
     caches: tuple[str, ...] = ()
@@ -130,6 +150,21 @@ class Policy(_Input):
     performance: str = ""
     tasks_per_round: Range = (5, 30)
     root_tasks_per_round: Range = (20, 100)
+
+    def setup_rights(self, *, of_base: bool) -> "SetupRights":
+        """What `setup` may have.
+
+        Args:
+            of_base: Nothing that an agent wrote is among the files that it runs in.
+        """
+        wants_network = self.network in {"setup", "tasks"}
+        network = self.network == "tasks" or (wants_network and (of_base or self.setup_trust != "base"))
+        secrets = bool(self.setup_env) and (of_base or self.setup_trust == "full")
+        withheld = (("network",) if wants_network and not network else ()) + (
+            ("policy.setup_env",) if self.setup_env and not secrets else ()
+        )
+        trusted = self.setup_trust == "full" or not (secrets or (network and self.network == "setup" and of_base))
+        return SetupRights(network=network, secrets=secrets, withheld=withheld, shares_caches=trusted)
 
     @field_validator("caches")
     @classmethod

@@ -48,11 +48,16 @@ class Build:
     published: bool = field(default=False)
 
     @classmethod
-    def begin(cls, place: Path, hub: Hub, before: "Generation | None", number: int, lock: int) -> Self:
-        """Put the trunk's files in place. `lock` is released at the end of the build; a failed begin leaves it."""
+    def begin(
+        cls, place: Path, hub: Hub, before: "Generation | None", number: int, lock: int, *, commit: Oid | None = None
+    ) -> Self:
+        """Put the files of `commit` in place, by default the trunk's.
+
+        `lock` is released at the end of the build; a failed begin leaves it.
+        """
         made = place.with_name(f"{number}.new")
         (made / "layer").mkdir(parents=True)
-        commit = hub.tip()
+        commit = commit or hub.tip()
         tree = hub.repo.tree_of(commit)
         path = made / "layer"
         if before is not None:
@@ -87,10 +92,15 @@ class Build:
         self._throw_away()
 
     def still_warm(self, command: str) -> SetupDone | None:
-        """What `setup` did in an older layer, if it went well and depends on nothing that changed since."""
+        """What `setup` did in an older layer, if it depends on nothing that changed since and need not run again."""
         done = self.before.facts.setup if self.before is not None else None
         key = setup_key(self.hub.repo, self.tree, command)
-        return done if done is not None and done.key == key and done.exit_code == 0 else None
+        return done if done is not None and done.key == key and done.final else None
+
+    @property
+    def of_base(self) -> bool:
+        """Whether nothing that an agent wrote is among the files: they are the base's, on no older layer."""
+        return self.before is None and self.tree == self.hub.repo.tree_of(self.hub.facts().base)
 
     def publish(self, setup: SetupDone | None) -> None:
         """Freeze the files. From now on new workspaces lie on them."""

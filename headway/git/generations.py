@@ -123,8 +123,13 @@ class Generations:
         asked = ("rev-list", "--count", f"--max-count={BEHIND}", f"{newest.facts.commit}..{tip}")
         return "behind" if int(self.hub.repo.run(*asked).text) >= BEHIND else "no"
 
-    def begin(self) -> Build | None:
-        """Begin the next generation, on the newest trunk commit; None while somebody else builds one."""
+    def begin(self, first: Oid | None = None) -> Build | None:
+        """Begin the next generation, on the newest trunk commit; None while another process builds one.
+
+        Args:
+            first: The commit on which `setup` runs first: while it has run in no generation, the next one is of that
+                commit, and lies on no other.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder / _BUILDING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -133,17 +138,20 @@ class Generations:
             os.close(lock)
             return None
         try:
-            return self._begin(lock)
+            return self._begin(lock, first)
         except BaseException:
             os.close(lock)
             raise
 
-    def _begin(self, lock: int) -> Build:
+    def _begin(self, lock: int, first: Oid | None) -> Build:
         # Whoever began these died, because we hold the lock.
         for left in self.folder.glob("*.new"):
             discard(left)
         number = max(self.numbers(), default=0) + 1
-        return Build.begin(self._place(number), self.hub, self.newest(), number, lock)
+        before, commit = self.newest(), None
+        if first is not None and (before is None or before.facts.setup is None):
+            before, commit = None, first
+        return Build.begin(self._place(number), self.hub, before, number, lock, commit=commit)
 
     def first(self) -> Generation:
         """The newest generation; the first one is made here and now, without `setup`, if there is none."""

@@ -2,12 +2,15 @@
 
 import re
 from functools import lru_cache
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import Oid, short_hash
 from headway.git.repo import Repo
+from headway.system.files import write_whole
 
+_WITHHELD = "setup-withheld"
 _INPUTS = re.compile(
     r"""(?ix) (?: ^ | / ) (?:
         [^/]*\.lock | [^/]*[-.]lock\.(?:json|ya?ml|hcl) | [^/]*\.lockb | [^/]*lockfile | npm-shrinkwrap\.json
@@ -29,6 +32,7 @@ class SetupDone(BaseModel):
     Attributes:
         key: What it depended on; see `setup_key`.
         ended: In words.
+        withheld: What it lacked of what the user gives it, where it failed: agents may have written what it ran.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +42,34 @@ class SetupDone(BaseModel):
     ended: str
     output: str
     seconds: float
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Whether running it again on the same inputs would say nothing new."""
+        return self.exit_code == 0 or bool(self.withheld)
+
+
+def note_withheld(hub: Path, done: SetupDone) -> None:
+    """Keep, for the run's notes, whether `setup` lacks what was withheld from it."""
+    note = hub / _WITHHELD
+    if done.withheld:
+        write_whole(note, " and ".join(done.withheld).encode(), synced=False)
+    else:
+        note.unlink(missing_ok=True)
+
+
+def withheld_note(hub: Path) -> str:
+    """What the user is told of that, with the choice; empty where there is nothing to tell."""
+    try:
+        withheld = (hub / _WITHHELD).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    return withheld and (
+        f"setup fails on the trunk without {withheld}, which it has on the base's files only, because agents may have "
+        "written what it runs now: what it made on the base is kept, and the check cannot be run; "
+        "policy.setup_trust of a run's input (network, full) lets it have them"
+    )
 
 
 @lru_cache(maxsize=512)

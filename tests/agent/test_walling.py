@@ -7,7 +7,7 @@ import pytest
 from headway.agent.walling import check_policy, walls_of, without_secrets
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from headway.domain.spec import RunSpec
+from headway.domain.spec import RunSpec, SetupRights
 from headway.git.workspace import Workspace
 from headway.sandbox.walls import Walls
 from tests.agent.stage import ROOT, Stage
@@ -24,25 +24,58 @@ def spec(**policy: object) -> RunSpec:
     return RunSpec.model_validate({"repo": "r", "instructions": "i", "policy": policy})
 
 
+def on_base(said: RunSpec) -> SetupRights:
+    return said.policy.setup_rights(of_base=True)
+
+
+@pytest.mark.parametrize(
+    ("trust", "network", "given"),
+    [
+        ("base", "setup", (False, False, ("network", "policy.setup_env"))),
+        ("base", "tasks", (True, False, ("policy.setup_env",))),
+        ("base", "none", (False, False, ("policy.setup_env",))),
+        ("network", "setup", (True, False, ("policy.setup_env",))),
+        ("network", "none", (False, False, ("policy.setup_env",))),
+        ("full", "setup", (True, True, ())),
+        ("full", "none", (False, True, ())),
+    ],
+)
+def test_what_agents_may_have_written_gets_what_the_user_trusts_it_with(
+    trust: str, network: str, given: tuple[bool, bool, tuple[str, ...]]
+) -> None:
+    policy = spec(network=network, setup_env=["TOKEN"], setup_trust=trust).policy
+    rights = policy.setup_rights(of_base=False)
+    assert (rights.network, rights.secrets, rights.withheld) == given
+    assert policy.setup_rights(of_base=True).withheld == ()
+
+
+def test_a_setup_with_secrets_uses_no_cache_that_agents_have_written(workspace: Workspace) -> None:
+    said = spec(setup_env=["TOKEN"], caches=["pip"])
+    (cache,) = walls_of(AGENT, workspace, said, setup=on_base(said)).caches
+    (cache.folder / "planted").write_text("x")
+    assert walls_of(AGENT, workspace, said, setup=on_base(said)).caches == ()
+    assert walls_of(AGENT, workspace, said, setup=said.policy.setup_rights(of_base=False)).caches == (cache,)
+
+
 @pytest.mark.parametrize(
     ("policy", "setup", "task"), [("none", False, False), ("setup", True, False), ("tasks", True, True)]
 )
 def test_the_network_is_for_whom_the_policy_names(workspace: Workspace, policy: str, setup: bool, task: bool) -> None:
     said = spec(network=policy)
-    assert walls_of(AGENT, workspace, said, setup=True).network is setup
+    assert walls_of(AGENT, workspace, said, setup=on_base(said)).network is setup
     assert walls_of(AGENT, workspace, said).network is task
 
 
 def test_only_setup_gets_the_values_of_the_variables_that_are_named(workspace: Workspace) -> None:
     said, env = spec(setup_env=["TOKEN"]), {"TOKEN": "plum-pie", "OTHER": "x"}
-    assert walls_of(AGENT, workspace, said, setup=True, env=env).secrets == {"TOKEN": "plum-pie"}
+    assert walls_of(AGENT, workspace, said, setup=on_base(said), env=env).secrets == {"TOKEN": "plum-pie"}
     assert walls_of(AGENT, workspace, said, env=env).secrets == {}
 
 
 def test_every_command_but_setup_runs_through_the_wrapping_one(workspace: Workspace) -> None:
     said = spec(wrap="with-database")
     assert walls_of(AGENT, workspace, said).wrap == "with-database"
-    assert walls_of(AGENT, workspace, said, setup=True).wrap is None
+    assert walls_of(AGENT, workspace, said, setup=on_base(said)).wrap is None
 
 
 def test_the_hubs_objects_can_be_read_and_its_refs_cannot(workspace: Workspace, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert spec.policy.model_dump() == {
         "network": "setup",
         "setup_env": (),
+        "setup_trust": "base",
         "read_only": (),
         "wrap": None,
         "caches": (),

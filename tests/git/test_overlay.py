@@ -305,7 +305,7 @@ def test_removal_while_somebody_still_works_there_leaves_no_mount(layered: Groun
         layered.workspaces.remove(workspace)
         assert held.read() == "hello\n"
     assert overlay.mounted_below(layered.workspaces.folder) == []
-    assert list(workspace.home.parent.glob("*")) == [workspace.home.with_name(f".{workspace.home.name}.lock")]
+    assert list(workspace.home.parent.glob("*")) == []
     layered.workspaces.remove(workspace)
 
 

@@ -1,0 +1,164 @@
+"""`setup` has secrets and network while it runs what the user wrote; what it made then stays when it fails later."""
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from headway.agent.check import Checker
+from headway.agent.warming import set_up_files, warmed
+from headway.domain.check import RunCheck
+from headway.domain.ids import AgentId, Fence
+from headway.domain.spec import RunSpec
+from headway.git.ladder import overlay_trouble
+from headway.git.landing import Landed, Landing, Submission
+from headway.git.warmth import SetupDone, withheld_note
+from headway.git.workspace import Workspace
+from headway.git.workspaces import Workspaces
+from headway.sandbox.levels import Levels
+from headway.sandbox.local import LocalSandbox
+from headway.sandbox.resources import Resources
+from tests.agent.stage import RUN, Stage
+
+TOKEN = "npm_THE_TOKEN_0002"
+SETUP = "echo run >> .headway/home/ran; rm -rf lib; sh setup.sh"
+HONEST = '[ "$NPM_TOKEN" ] && mkdir -p lib && echo made > lib/dependency\n'
+LEAKING = 'mkdir -p lib; echo "token=$NPM_TOKEN" | tee lib/config; grep -c 00000000 /proc/net/route; ' + HONEST
+
+NUMBERS = itertools.count()
+
+needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPM_TOKEN", TOKEN)
+
+
+@pytest.fixture(scope="module")
+def walled(tmp_path_factory: pytest.TempPathFactory) -> LocalSandbox:
+    found = Levels((tmp_path_factory.mktemp("private"),), Resources()).choose(allow_weak=True)
+    if not found.level.startswith("bubblewrap"):
+        pytest.skip(f"bubblewrap does not work here: {found.level}")
+    return found
+
+
+@pytest.fixture(params=["overlay", "clone"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
+    if request.param == "overlay" and overlay_trouble(Path("/tmp")):
+        pytest.skip("needs overlays")
+    more = {"setup": SETUP, "check": "[ -e lib/dependency ]", "policy": {"setup_env": ["NPM_TOKEN"]}}
+    files = {".gitignore": "lib/\n", "package.json": "{}\n", "setup.sh": HONEST}
+    stage = Stage(tmp_path, more=more, files=files)
+    stage.places = Workspaces(stage.store.run_folder(RUN) / "workspaces", stage.hub, level=request.param)
+    return stage
+
+
+def spec_of(stage: Stage, **policy: object) -> RunSpec:
+    spec = RunSpec.model_validate(stage.store.event(stage.context.spec).data["spec"])
+    return spec.model_copy(update={"policy": spec.policy.model_copy(update=policy)})
+
+
+def land(stage: Stage, files: dict[str, str]) -> None:
+    """An agent's change."""
+    order = stage.task(number=next(NUMBERS))
+    workspace = stage.places.open(order.me, 1, 1)
+    for name, content in files.items():
+        (workspace.path / name).write_text(content)
+    asked = Submission(
+        message="Set up faster",
+        author="Eve <eve@example.org>",
+        run=RUN,
+        task=order.me,
+        planner=(),
+        place=f"{order.me}:{os.urandom(4).hex()}",
+        fence=Fence("held"),
+    )
+    assert isinstance(Landing(stage.hub, lambda _: True).land(workspace, asked, lambda: None), Landed)
+
+
+async def opened(stage: Stage, spec: RunSpec, sandbox: LocalSandbox) -> tuple[Workspace, SetupDone]:
+    """A worker's workspace as it is when the worker begins."""
+    order = stage.task(number=next(NUMBERS))
+    await warmed(stage.places, spec, sandbox, order.me, stage.beats.append)
+    workspace = stage.places.open(order.me, 1, 1)
+    assert spec.setup is not None
+    done = workspace.setup_done(spec.setup)
+    return workspace, done or await set_up_files(sandbox, order.me, workspace, spec, spec.setup)
+
+
+def dependency(workspace: Workspace) -> bool:
+    return (workspace.path / "lib/dependency").exists()
+
+
+@needs_bubblewrap
+async def test_what_an_agent_landed_never_sees_the_secret_or_the_network(stage: Stage, walled: LocalSandbox) -> None:
+    spec = spec_of(stage)
+    first, done = await opened(stage, spec, walled)
+    assert (done.exit_code, dependency(first)) == (0, True)
+    land(stage, {"setup.sh": LEAKING, "package.json": '{"x": 1}\n'})
+    workspace, done = await opened(stage, spec, walled)
+    assert done.withheld == ("network", "policy.setup_env")
+    everything = [
+        p.read_text(errors="replace") for p in workspace.path.rglob("*") if p.is_file() and ".git" not in p.parts
+    ]
+    assert TOKEN not in done.output + "".join(everything)
+    assert (workspace.path / "setup.sh").read_text() == LEAKING, "it stands on the trunk all the same"
+
+
+@needs_bubblewrap
+async def test_a_run_that_adds_a_dependency_goes_on(stage: Stage, walled: LocalSandbox) -> None:
+    """`setup` fails for lack of what was withheld: what it made on the base is there, and no check is red for it."""
+    spec = spec_of(stage)
+    await opened(stage, spec, walled)
+    land(stage, {"package.json": '{"dependencies": {"new": "1"}}\n'})
+    workspace, done = await opened(stage, spec, walled)
+    assert (done.exit_code != 0, done.withheld) == (True, ("network", "policy.setup_env"))
+    assert dependency(workspace), "what it made on the base stays"
+    assert not workspace.is_dirty()
+    checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, walled)
+    order = RunCheck(run=RUN, incarnation=stage.context.incarnation, spec=stage.context.spec, asked_by=AgentId(RUN))
+    verdict = await checker.check(order, stage.beats.append)
+    assert (verdict.ran, verdict.passed) == (False, False)
+    assert "policy.setup_trust" in withheld_note(stage.hub.folder), "the run's notes name the choice"
+    for words in ("could not be run", "network and policy.setup_env", "policy.setup_trust"):
+        assert words in verdict.why
+
+
+@needs_bubblewrap
+async def test_it_fails_once_and_is_not_tried_for_each_workspace(stage: Stage, walled: LocalSandbox) -> None:
+    if stage.places.level != "overlay":
+        pytest.skip("clones share no layers")
+    spec = spec_of(stage)
+    await opened(stage, spec, walled)
+    land(stage, {"package.json": '{"x": 1}\n'})
+    begun = len(stage.beats)
+    for _ in range(3):
+        await opened(stage, spec, walled)
+    assert stage.beats[begun:].count("runs setup") == 1
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("trust", ["network", "full"])
+async def test_the_user_can_trust_more(stage: Stage, walled: LocalSandbox, trust: str) -> None:
+    spec = spec_of(stage, setup_trust=trust)
+    await opened(stage, spec, walled)
+    land(stage, {"package.json": '{"x": 1}\n'})
+    workspace, done = await opened(stage, spec, walled)
+    assert done.withheld == (() if trust == "full" else ("policy.setup_env",))
+    assert dependency(workspace) or trust == "network"
+
+
+@needs_bubblewrap
+async def test_after_a_restart_of_the_machine_the_base_is_set_up_first(
+    stage: Stage, walled: LocalSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layers are gone with the boot, the trunk has moved on, and only the base may have the secret."""
+    spec = spec_of(stage)
+    land(stage, {"README.md": "moved on\n"})
+    workspace, done = await opened(stage, spec, walled)
+    assert (done.exit_code, dependency(workspace)) == (0, True)
+    assert (workspace.path / "README.md").read_text() == "moved on\n"
+    assert not workspace.is_dirty()
