@@ -44,11 +44,13 @@ def private_cache() -> Path:
     return folder
 
 
-def arguments(description: str | None, *, repository: bool = False) -> argparse.Namespace:
-    """`--quick` and `--json FILE`, as every benchmark takes them; some also take a repository to measure on."""
+def arguments(description: str | None, *, repository: bool = False, against: bool = False) -> argparse.Namespace:
+    """`--quick` and `--json FILE`, as every benchmark takes them; some take a repository, or another commit."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="end in 50 s on 2 cores")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    if against:
+        parser.add_argument("--against", metavar="COMMIT", help="measure that commit too, in turn with this one")
     if repository:
         parser.add_argument(
             "repository", nargs="?", type=Path, help="path of a repository; by default one is generated"
