@@ -176,8 +176,12 @@ class Spool:
         made = self._answers / f".{name}"
         made.mkdir()
         handle = os.open(made / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        folder = made.rename(self._answers / name)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            folder = made.rename(self._answers / name)
+        except BaseException:
+            os.close(handle)
+            raise
         return Client(name, folder, handle)
 
 

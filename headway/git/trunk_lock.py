@@ -46,8 +46,12 @@ class TrunkLock:
             self._watch()
             return False
         self._stopped = None
-        self.left_moving_to = str(_note(os.pread(self._fd, 4096, 0)).get("moving_to", ""))
-        self.move_to("")
+        try:
+            self.left_moving_to = str(_note(os.pread(self._fd, 4096, 0)).get("moving_to", ""))
+            self.move_to("")
+        except BaseException:
+            self.release()  # a full disk keeps nobody from the trunk but its finder
+            raise
         return True
 
     def move_to(self, commit: str) -> None:
@@ -59,8 +63,10 @@ class TrunkLock:
     def release(self) -> None:
         """Let the next one go on."""
         # The next holder may be stopped before it makes its note, and nobody is to be killed in its place.
-        os.ftruncate(self._fd, 0)
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        try:
+            os.ftruncate(self._fd, 0)
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the file."""

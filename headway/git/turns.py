@@ -52,8 +52,12 @@ class Turns:
     def __init__(self, hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> None:
         self._spool = Spool(hub.folder)
         self._lock = TrunkLock(hub.folder / "land.flock")
-        self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
-        self._client: Client = self._spool.enter()
+        try:
+            self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
+            self._client: Client = self._spool.enter()
+        except BaseException:
+            self._lock.close()
+            raise
         self._carrying = threading.Lock()
         self._guard = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}

@@ -1,5 +1,6 @@
 """Slow is not dead: only a holder of the trunk's lock that is stopped is killed."""
 
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from headway.git import trunk_lock
 from headway.git.landing import Landed
 from headway.git.trunk_lock import TrunkLock
+from headway.git.turns import Turns
 from headway.system.process import Process
 from tests.git.ground import Ground, LandingThread, changed, in_a_process, trunk_locked, until
 
@@ -119,3 +121,44 @@ def test_an_innocent_process_of_the_same_number_is_left_alone(ground: Ground) ->
             assert innocent.poll() is None
         innocent.kill()
     assert [type(landing.answer()) for landing in landings] == [Landed, Landed]
+
+
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate"])
+def test_a_full_disk_at_the_note_keeps_nobody_else_from_the_trunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    mine, other = TrunkLock(tmp_path / "land.flock"), TrunkLock(tmp_path / "land.flock")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match="No space"):
+            mine.take()
+    assert other.take()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", full)
+        with pytest.raises(OSError, match="No space"):
+            other.release()
+    assert mine.take()
+    mine.close()
+    other.close()
+
+
+@pytest.mark.parametrize("call", ["rename", "mkdir"])
+def test_a_queue_that_cannot_be_entered_leaves_no_file_open(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(5):
+        with monkeypatch.context() as patch:
+
+            def full(*_: object, **__: object) -> None:
+                raise OSError(28, "No space left on device")
+
+            patch.setattr(Path, call, full)
+            with pytest.raises(OSError, match="No space"):
+                Turns(ground.hub, lambda _: True)
+    gc.collect()
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1
