@@ -2,10 +2,12 @@
 
 Read once, where a reply holds no real call, and only on Chat Completions, where the reply is sent back as ours to
 write: as the call that was meant. That shows the model the right form, and gives the answer a call to belong to.
+
+A model chooses this text, and it is read on the event loop: each form is found by going through the text once.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -16,12 +18,11 @@ from headway.model.turn import ToolCall, Turn
 MOST_CALLS = 20
 MOST_CHARS = 400_000
 
-_TAGGED = re.compile(r"<(tool_call|function_call|tool|function)>\s*(.*?)\s*(?:</\1>|\Z)", re.DOTALL)
-_FENCED = re.compile(
-    r"^[ \t]*```[ \t]*(?:json|tool_call|tool_code|tool)?[ \t]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE
-)
-_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([\w.-]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_TAGS = ("tool_call", "function_call", "tool", "function")
+_FENCE = "```"
+_FENCED_AS = frozenset({"", "json", "tool_call", "tool_code", "tool"})
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_LONGEST_NAME = 200
 _NAMES = ("name", "tool", "tool_name", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 
@@ -49,18 +50,74 @@ def spoken_calls(text: str, tools: Collection[str]) -> list[tuple[str, str]]:
     """Names and arguments of the calls of these tools that a text holds, in order; of the first form that fits."""
     if len(text) > MOST_CHARS:
         return []
-    written = [(name, dict(_PARAMETER.findall(body))) for name, body in _FUNCTION.findall(text)]
-    forms = (
-        [(name, orjson.dumps(values).decode()) for name, values in written],
-        list(_in_json((body for _, body in _TAGGED.findall(text)))),
-        list(_in_json(_FENCED.findall(text))),
-        list(_in_json([text])),
-    )
+    forms = (_functions(text), _in_json(_tagged(text)), _in_json(_fenced(text)), _in_json([text]))
     for form in forms:
         calls = [(name, arguments) for name, arguments in form if name in tools]
         if calls:
             return calls[:MOST_CALLS]
     return []
+
+
+def _functions(text: str) -> Iterator[tuple[str, str]]:
+    """Calls as `<function=name><parameter=name>value</parameter></function>`."""
+    for name, body in _blocks(text, "function", closed=False):
+        values = {key: value.removeprefix("\n").removesuffix("\n") for key, value in _blocks(body, "parameter")}
+        yield name, orjson.dumps(values).decode()
+
+
+def _blocks(text: str, kind: str, *, closed: bool = True) -> Iterator[tuple[str, str]]:
+    """Names and bodies of `<kind=name>body</kind>`; the last one may lack its end, unless it has to be closed."""
+    opening, closing = f"<{kind}=", f"</{kind}>"
+    at = text.find(opening)
+    while at >= 0:
+        start = text.find(">", at, at + len(opening) + _LONGEST_NAME)
+        name = text[at + len(opening) : start] if start >= 0 else ""
+        if not name or not _NAME.issuperset(name):
+            at = text.find(opening, at + len(opening))
+            continue
+        end = text.find(closing, start)
+        if end < 0:
+            if not closed:
+                yield name, text[start + 1 :]
+            return
+        yield name, text[start + 1 : end]
+        at = text.find(opening, end + len(closing))
+
+
+def _tagged(text: str) -> Iterator[str]:
+    """What stands in `<tool_call>` and its like; the last one may lack its end."""
+    at = 0
+    while (found := _next_tag(text, at)) is not None:
+        tag, start = found
+        end = text.find(f"</{tag}>", start)
+        yield text[start : end if end >= 0 else len(text)].strip()
+        if end < 0:
+            return
+        at = end + len(tag) + 3
+
+
+def _next_tag(text: str, at: int) -> tuple[str, int] | None:
+    """The next tag that opens a call, and where its content begins."""
+    while (at := text.find("<", at)) >= 0:
+        for tag in _TAGS:
+            if text.startswith(f"{tag}>", at + 1):
+                return tag, at + len(tag) + 2
+        at += 1
+    return None
+
+
+def _fenced(text: str) -> Iterator[str]:
+    """What stands between two fences; the first may name a kind."""
+    lines, inside = text.split("\n"), None
+    for number, line in enumerate(lines):
+        word = line.strip(" \t")
+        if not word.startswith(_FENCE):
+            continue
+        if inside is not None:
+            yield "\n".join(lines[inside:number])
+            inside = None
+        elif word.removeprefix(_FENCE).strip(" \t") in _FENCED_AS:
+            inside = number + 1
 
 
 def _in_json(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -88,12 +145,12 @@ def _parsed(text: str) -> Any:
 def _call_in(value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, dict):
         return
-    if isinstance(value.get("function"), dict):
-        yield from _call_in(value["function"])
-        return
+    while isinstance(value.get("function"), dict):
+        value = value["function"]
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     given: Any = next((value[key] for key in _ARGUMENTS if key in value), {})
     if isinstance(given, str):
         given = _parsed(given)
     if name is not None and isinstance(given, dict):
-        yield name, orjson.dumps(given).decode()
+        with suppress(orjson.JSONEncodeError):  # nested deeper than can be written
+            yield name, orjson.dumps(given).decode()

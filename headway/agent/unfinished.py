@@ -8,6 +8,8 @@ from headway.git.hub import Hub
 
 MOST_BYTES = 2_000_000
 LINE_CHARS = 100
+SEARCHED_BYTES = 4_096
+"""Bytes of a line that are searched. A longer one was written by a program."""
 
 _UNFINISHED = re.compile(
     rb"\b(TODO|FIXME|XXX)\b|\bNotImplementedError\b|\bNotImplementedException\b|\b(todo|unimplemented)!\s*\("
@@ -24,7 +26,7 @@ def unfinished(hub: Hub, commits: Sequence[Oid]) -> tuple[str, ...]:
 
 def _of_one(hub: Hub, commit: Oid) -> list[str]:
     form = ("diff-tree", "-p", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--root")
-    said = hub.repo.run(*form, f"{commit}^", commit).out[:MOST_BYTES]
+    said = hub.repo.read(*form, f"{commit}^", commit, most=MOST_BYTES).out
     lines = said.split(b"\n")
     removed = {line[1:].strip() for line in lines if line.startswith(b"-") and not line.startswith(b"---")}
     found, path, number = [], "", 0
@@ -35,7 +37,7 @@ def _of_one(hub: Hub, commit: Oid) -> list[str]:
             number = int(hunk[1])
         elif line.startswith(b"+"):
             text = line[1:].strip()
-            if _UNFINISHED.search(text) and text not in removed:
+            if _UNFINISHED.search(text[:SEARCHED_BYTES]) and text not in removed:
                 found.append(f"{path}:{number}: {text.decode(errors='replace')[:LINE_CHARS]}")
             number += 1
     return found

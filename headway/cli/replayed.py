@@ -10,9 +10,9 @@ from temporalio.worker import Replayer
 
 from headway.cli.history import has_decided, size_of, title_of, type_of
 
-SAID = re.compile(r'message: "((?:[^"\\]|\\.)*)"')
+SAID = re.compile(r'message: "((?:[^"\\]++|\\.)*+)"')
 CODE = re.compile(r"^\[TMPRL\d+\]\s*|^Nondeterminism error:\s*")
-EVENT = re.compile(r":?\s*HistoryEvent\(id: (\d+), \w+\)")
+EVENT = re.compile(r":?\s{0,4}+HistoryEvent\(id: (\d+), \w+\)")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from headway.domain.errors import UserError
 from headway.domain.ids import RunName, run_name_problem
 from headway.domain.spec import parse_spec
 
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\\]+@[^/\\]+:|[A-Za-z0-9.-]{2,}:[^\\]")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\\@]++@[^/\\:]++:|[A-Za-z0-9.-]{2,}:[^\\]")
 
 
 def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:

@@ -34,13 +34,15 @@ class Lack:
     remedy: str
 
 
+SEARCHED_CHARS = 50_000
+
 _FLAGS = re.IGNORECASE
 _DEPENDENCIES = re.compile(
     r"\b(dependenc\w+|librar\w+|packages?|third[- ]party|vendored?|standard library|stdlib)\b", _FLAGS
 )
 _MEASURE = re.compile(
-    r"\b\d[\d.,]*\s*(ms|µs|ns|s|sec|secs|seconds?|min|mins|minutes?|hours?|[kmgt]i?b|bytes|fps|hz|requests|rps|x|times)\b"
-    r"|\d\s*%|\bper second\b"
+    r"(?<![\w.,])\d[\d.,]*+\s*+(ms|µs|ns|s|sec|secs|seconds?|min|mins|minutes?|hours?|[kmgt]i?b|bytes|fps|hz|requests|rps|x|times)\b"
+    r"|\d\s*+%|\bper second\b"
     r"|\b(latency|throughput|memory|speed|performance|fast|slow|time)\w*\b"
     r"[^.\n]{0,80}\b(than|within|under|below|at most)\b"
     r"|\b(no|not|never) (slower|longer|larger|bigger|more memory)\b",
@@ -80,25 +82,30 @@ def lacks(spec: RunSpec, *, whole: bool = True) -> list[Lack]:
     return found + ([_NO_CHECK] if whole and spec.check is None else [])
 
 
+def _searched(spec: RunSpec) -> str:
+    """The part of the instructions that is searched: what longer ones lack is told by their beginning."""
+    return spec.instructions[:SEARCHED_CHARS]
+
+
 def _words(text: str) -> int:
     return len(text.split())
 
 
 def _without(pattern: re.Pattern[str]) -> Callable[[RunSpec], bool]:
-    return lambda spec: pattern.search(spec.instructions) is None
+    return lambda spec: pattern.search(_searched(spec)) is None
 
 
 def _no_intent(spec: RunSpec) -> bool:
-    return _words(spec.instructions) < SHORT_WORDS or _WHY.search(spec.instructions) is None
+    return _words(spec.instructions) < SHORT_WORDS or _WHY.search(_searched(spec)) is None
 
 
 def _no_dependencies(spec: RunSpec) -> bool:
     said = spec.policy.dependencies or spec.policy.forbidden_dependencies
-    return not said and _DEPENDENCIES.search(spec.instructions) is None
+    return not said and _DEPENDENCIES.search(_searched(spec)) is None
 
 
 def _no_performance(spec: RunSpec) -> bool:
-    return not spec.policy.performance.strip() and _MEASURE.search(spec.instructions) is None
+    return not spec.policy.performance.strip() and _MEASURE.search(_searched(spec)) is None
 
 
 def _only_a_list(spec: RunSpec) -> bool:
@@ -150,7 +157,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         ),
     ),
     (
-        lambda spec: spec.check is None and _DONE.search(spec.instructions) is None,
+        lambda spec: spec.check is None and _DONE.search(_searched(spec)) is None,
         Lack(
             "done",
             "They do not say what counts as done.",
@@ -166,7 +173,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         ),
     ),
     (
-        lambda spec: _VAGUE.search(spec.instructions) is not None,
+        lambda spec: _VAGUE.search(_searched(spec)) is not None,
         Lack(
             "numbers",
             "They say 'many' or the like where a number is meant.",

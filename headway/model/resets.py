@@ -9,8 +9,8 @@ MAX_DELAY_S = 3600.0
 MAX_VALUE = 64
 """Characters of a header that are looked at. A header may have 100 KB, and a span is searched in quadratic time."""
 
-_NUMBER = re.compile(r"\d+(\.\d*)?")
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_NUMBER = re.compile(r"\d++(\.\d*+)?")
+_SPAN = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+)(ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _EPOCH, _EPOCH_MS = 1e9, 1e12
 

@@ -15,7 +15,7 @@ NONSENSE_WORDS = f"{OWN_WORDS}fault "
 BLANK = " \u2003\u2002\u2003\n"
 """What a reply that is empty on purpose holds. A server keeps nothing, so a silent reply must still be known again."""
 
-_SO_FAR = re.compile(r"\(rehearsal: (?P<steps>\d+) calls so far(?:; handoffs (?P<keys>[^)]*))?\)")
+_SO_FAR = re.compile(r"\(rehearsal: (?P<steps>\d+) calls so far(?:; handoffs (?P<keys>[^()]*+))?\)")
 
 
 class NoPlaceError(Exception):

@@ -12,30 +12,32 @@ REDACTED = "[redacted]"
 _SHORTEST = 8
 """Shorter values are too likely to be a part of something else."""
 
-_ORDINARY = re.compile(r"[A-Za-z]?[a-z]*(?:[-_. ][a-z]+)*")
+_ORDINARY = re.compile(r"[A-Za-z]?[a-z]*+(?:[-_. ][a-z]++)*+")
 _LONGEST_ORDINARY = 20
 """Servers that ask for no key are given any word, such as "not-needed"; that must not vanish from every text."""
 
-_DIGIT = r"(?=[A-Za-z0-9_.~+/=-]*\d)"
 _END = r"(?![A-Za-z0-9_+/=-])"
 
+# An agent chooses these texts. So every repetition is possessive or short, and a look-ahead looks no further than the
+# token itself: from no two starts is the same stretch read twice.
 _AFTER_PREFIX = {
-    "sk-": rf"{_DIGIT}[A-Za-z0-9_-]{{20,}}",
-    **dict.fromkeys(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{36,}"),
-    "github_pat_": r"[A-Za-z0-9_]{22,}",
-    "glpat-": rf"{_DIGIT}[A-Za-z0-9_-]{{20,}}",
-    "xox": rf"[abeprs]-{_DIGIT}[A-Za-z0-9-]{{10,}}",
-    "hf_": r"[A-Za-z0-9]{30,}",
+    "sk-": r"(?=[A-Za-z_-]*+\d)[A-Za-z0-9_-]{20,}+",
+    **dict.fromkeys(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{36,}+"),
+    "github_pat_": r"[A-Za-z0-9_]{22,}+",
+    "glpat-": r"(?=[A-Za-z_-]*+\d)[A-Za-z0-9_-]{20,}+",
+    "xox": r"[abeprs]-(?=[A-Za-z-]*+\d)[A-Za-z0-9-]{10,}+",
+    "hf_": r"[A-Za-z0-9]{30,}+",
     "AIza": rf"[A-Za-z0-9_-]{{35}}{_END}",
     **dict.fromkeys(("AKIA", "ASIA"), rf"[A-Z0-9]{{16}}{_END}"),
-    "eyJ": r"[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
+    "eyJ": r"[A-Za-z0-9_-]{10,}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}+",
 }
 
+_KIND = r"(?:[A-Z0-9]{1,20} ){0,4}"
 _KEY_BLOCK = (
     # The body as it stands in a file, or with line ends escaped as in JSON; its end may have been cut off.
-    r"(-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----)(?:\s|\\[nr])*"
-    r"(?:(?:Proc-Type|DEK-Info):[^\n\\]*(?:\s|\\[nr])+)*"
-    r"[A-Za-z0-9+/=]{16}(?:[A-Za-z0-9+/=\s]|\\[nr])*(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY-----)?"
+    rf"(-----BEGIN {_KIND}PRIVATE KEY-----)(?:\s|\\[nr])*+"
+    r"(?:(?:Proc-Type|DEK-Info):[^\n\\]{0,100}+(?:\s|\\[nr])++){0,4}+"
+    rf"[A-Za-z0-9+/=]{{16}}(?:[A-Za-z0-9+/=\s]|\\[nr])*+(?:-----END {_KIND}PRIVATE KEY-----)?"
 )
 
 
@@ -66,7 +68,11 @@ def _without_login(found: re.Match[str]) -> str:
 _SHAPES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     ("://", _LOGIN, _without_login),
     *((prefix, _token(prefix, rest), REDACTED) for prefix, rest in _AFTER_PREFIX.items()),
-    ("earer", re.compile(rf"\b([Bb]earer\s+){_DIGIT}[A-Za-z0-9_.~+/=-]{{16,}}"), rf"\1{REDACTED}"),
+    (
+        "earer",
+        re.compile(r"(earer(?<=\b[Bb]earer)\s++)(?=[A-Za-z_.~+/=-]*+\d)[A-Za-z0-9_.~+/=-]{16,}+"),
+        rf"\1{REDACTED}",
+    ),
     ("PRIVATE KEY-----", re.compile(_KEY_BLOCK), rf"\1{REDACTED}"),
 )
 
