@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway.agent.assignment import Assignment
+from headway.agent.breakage import passes
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Conversation, newest_scratchpad
 from headway.agent.excerpt import cut
@@ -12,7 +13,7 @@ from headway.agent.handoffs import append_handoff, made_by_harness, spent_by
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.workbench import Workbench
-from headway.domain.errors import AgentStopped, ToolError, TransientError
+from headway.domain.errors import AgentStopped, LeaseLost, ToolError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import Oid
@@ -22,9 +23,10 @@ from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.work import WorkerDone, WorkOrder
 from headway.git.hub import Hub
 from headway.git.snapshot import Snapshot, newest, snapshot
-from headway.git.workspace import NotSaved, Workspace
+from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.system.boot import boot_id
+from headway.system.shortage import lacking
 from headway.trace.agent_log import AgentLog
 from headway.trace.log_store import LogStore
 
@@ -122,6 +124,16 @@ class Ending:
         report = made_by_harness(stop.status, stop.why)
         return await self.hand_off(log, workspace, report, harness_made=stop.why, retry=stop.retry)
 
+    async def broken(self, log: AgentLog, workspace: Workspace | None, why: str) -> WorkerDone:
+        """Hand off with what can be kept; where keeping breaks too, with the newest snapshot."""
+        stop = Stopped(HandoffStatus.FAILED, why, retry=True)
+        try:
+            return await self.stopped(log, workspace, stop)
+        except Exception as error:
+            if workspace is None or isinstance(error, LeaseLost) or lacking(error):
+                raise
+            return await self.stopped(log, None, stop)
+
     def done(self, event: Event) -> WorkerDone:
         """What is told of a stored handoff."""
         handoff = Handoff.model_validate(event.data["handoff"])
@@ -163,7 +175,9 @@ class Ending:
             return newest(self.hub, self.order.me), ""
         try:
             kept = snapshot(self.hub, workspace, self.order.me, log.check)
-        except ToolError as error:
+        except Exception as error:
+            if passes(error) and not isinstance(error, ToolError):
+                raise
             return None, f"what was not landed could not be kept on a ref and lies in {workspace.path}: {error}"
         if kept is not None:
             log.append("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base})
@@ -172,8 +186,10 @@ class Ending:
     def _clear(self, workspace: Workspace) -> None:
         try:
             self.workspaces.remove(workspace)
-        except (NotSaved, TransientError, ToolError, OSError):
-            # What cannot be cleared away safely stays where it is; the handoff is stored, and that is what counts.
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - of any kind: the handoff is stored, and that is what counts
+            # What cannot be cleared away safely stays where it is, for `headway gc`.
             return
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from headway.agent import guards, rounds
+from headway.agent import breakage, guards, rounds
 from headway.agent.amendments import Amendments
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, to_recover, told_in
@@ -108,7 +108,12 @@ class PlannerAgent:
                 whole = await in_thread(self._store.event, Ref(log=order.me, seq=ended.seq))
                 return TurnOutcome.model_validate(whole.data["outcome"] | {"seq": ended.seq})
             turn = await self._open(order, log, physical)
-            return await self._go_on(turn, beat)
+            try:
+                return await self._go_on(turn, beat)
+            except Exception as error:
+                if not await in_thread(breakage.counted, log, error):
+                    raise
+                return await in_thread(self._close, turn, Decision.GAVE_UP, breakage.why(error))
         finally:
             await self._models.leave(order.me)
             log.finish()
@@ -141,6 +146,7 @@ class PlannerAgent:
         turn = _Turn(order, log, talk, desk, brief, start)
         other = await self._models.note_taker(spec, "planner")
         turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)
+        await in_thread(breakage.note_resumed, talk)
         return turn
 
     async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:

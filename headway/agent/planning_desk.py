@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headway.agent.breakage import answer_to, broken_before
 from headway.agent.children import Asked, asked_in, outstanding, overlap, recovered_in, told_in
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.elsewhere import Elsewhere
@@ -48,10 +49,13 @@ class PlanningDesk:
 
     def answer(self, call: ToolCall) -> Answer:
         """What a call is answered with. A decision counts by its answer alone, so that it may be worked out again."""
+        before = broken_before(self.talk, call, self.prompts)
+        if before is not None:
+            return before
         try:
             return self._run(arguments_of(tools.PLANNER_TOOLS, call.name, call.arguments))
-        except ToolError as error:
-            return Answer(text=str(error), error=True)
+        except Exception as error:  # noqa: BLE001 - what is no fault of the call is raised again there
+            return answer_to(error, self.prompts)
 
     @property
     def turn_events(self) -> list[Event]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from headway.agent.breakage import BROKE, answer_to, broken_before, passes, why
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.doubts import INTERRUPTED, Standing, after_last, doubts
 from headway.agent.edit import apply_edit
@@ -76,6 +77,9 @@ class Workbench:
         Raises:
             LeaseLost: Somebody else works on this task now; the call was stopped, or not begun.
         """
+        before = broken_before(self.talk, call, self.prompts)
+        if before is not None:
+            return before
         async with alone(self.workspace, self.talk.log):
             return await self._answer(call)
 
@@ -91,8 +95,8 @@ class Workbench:
                     return await self.lander.land(self.talk, self._begin(call), arguments)
                 case _:
                     return await in_thread(self._at_once, call, arguments)
-        except ToolError as error:
-            return Answer(text=str(error), error=True)
+        except Exception as error:  # noqa: BLE001 - what is no fault of the call is raised again there
+            return answer_to(error, self.prompts)
 
     def _at_once(self, call: ToolCall, arguments: Arguments) -> Answer:
         files = self.files
@@ -238,7 +242,7 @@ class Workbench:
         said = report.handed()
         told = any(event.data.get("bounced") for event in self.talk.events)
         # A last word counts as it stands: there is no call left to set anything right.
-        found = [] if told or is_newest_reply(self.talk.events) else self._doubts(said.status)
+        found = [] if told or is_newest_reply(self.talk.events) else self._doubts_told(said.status)
         if found:
             listed = "\n".join(f"- {doubt}" for doubt in found)
             text = self.prompts.render("answers/doubtful_finish", facts=listed)
@@ -246,6 +250,16 @@ class Workbench:
         return Answer(
             self.prompts.render("answers/handed_off"), compared=None, facts={"report": said.model_dump(mode="json")}
         )
+
+    def _doubts_told(self, status: HandoffStatus) -> list[str]:
+        """The doubts; none where they cannot be found out, because nothing may keep an agent from handing off."""
+        try:
+            return self._doubts(status)
+        except Exception as error:
+            if passes(error):
+                raise
+            self.talk.note("agent.state", {BROKE: why(error)})
+            return []
 
     def _doubts(self, status: HandoffStatus) -> list[str]:
         if self.task.kind is TaskKind.INVESTIGATE:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from headway.agent import guards, last_word
+from headway.agent import breakage, guards, last_word
 from headway.agent.amendments import Amendments
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
@@ -102,14 +102,26 @@ class WorkerAgent:
             ended = stored_handoff(log.line, order.attempt)
             if ended is not None:
                 return ending.done(ended)
-            job = await self._open(order, task, log, beat)
-            try:
-                return await self._go_on(job, ending, beat)
-            except Stopped as stop:
-                return await ending.stopped(log, job.workspace, stop)
+            return await self._attempt(order, task, log, ending, beat)
         finally:
             await self._models.leave(order.me)
             log.finish()
+
+    async def _attempt(
+        self, order: WorkOrder, task: TaskSpec, log: AgentLog, ending: Ending, beat: Beat
+    ) -> WorkerDone | WorkerSuspended:
+        """Work on it; it ends by the harness's word when it breaks at the same place again and again."""
+        job: Job | None = None
+        try:
+            job = await self._open(order, task, log, beat)
+            return await self._go_on(job, ending, beat)
+        except Stopped as stop:
+            return await ending.stopped(log, job.workspace if job else None, stop)
+        except Exception as error:
+            if not await in_thread(breakage.counted, log, error):
+                raise
+            broke = f"the harness failed at the same place again and again: {breakage.why(error)}"
+            return await ending.broken(log, job.workspace if job else None, broke)
 
     async def end(self, order: EndWorker) -> WorkerDone:
         """End an attempt from outside: fence the worker, keep what it did not land, and store its handoff.
@@ -127,10 +139,19 @@ class WorkerAgent:
                 return ending.done(ended)
             workspace = None
             if agent_start(log.line, work.attempt) is not None:
-                workspace = await self._enter(work, log)
+                workspace = await self._left_by(work, log)
             return await ending.stopped(log, workspace, Stopped(order.status, order.why))
         finally:
             log.finish()
+
+    async def _left_by(self, order: WorkOrder, log: AgentLog) -> Workspace | None:
+        """The attempt's workspace; None where it cannot be opened, which must not keep the attempt from its end."""
+        try:
+            return await self._enter(order, log)
+        except Exception as error:
+            if not await in_thread(breakage.counted, log, error):
+                raise
+            return None
 
     async def _enter(self, order: WorkOrder, log: AgentLog) -> Workspace:
         """The attempt's workspace, once an earlier holder has left it: a newer lease soon stops its command."""
@@ -184,6 +205,7 @@ class WorkerAgent:
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
         job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
+        await in_thread(breakage.note_resumed, talk)
         await set_up(job, self._sandbox, beat)
         await in_thread(compaction.settle)
         if not talk.events:

@@ -13,6 +13,7 @@ from headway.domain.ids import RunName
 from headway.git.hub import Hub
 from headway.git.published import Branch, branches, commits_only_in
 from headway.git.unlanded import Unlanded, unlanded
+from headway.system.walk import walk
 from headway.trace.log_store import LogStore
 
 MB = 1_000_000
@@ -115,10 +116,10 @@ def _folders(folder: Path) -> list[Folder]:
 
 def _measured(name: str, folder: Path) -> Folder:
     files = size = 0
-    for place, _, names in os.walk(folder):
-        for file in names:
+    for place in walk(folder):
+        for file in place.names:
             try:
-                size += os.lstat(Path(place) / file).st_size
+                size += os.stat(file, dir_fd=place.fd, follow_symlinks=False).st_size
             except FileNotFoundError:
                 continue
             files += 1

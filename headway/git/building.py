@@ -19,6 +19,7 @@ from headway.git.warmth import SetupDone, setup_key
 from headway.git.written import catch_up
 from headway.system.boot import boot_id
 from headway.system.files import delete, write_whole
+from headway.system.walk import walk
 
 if TYPE_CHECKING:
     from headway.git.generations import Generation
@@ -183,9 +184,9 @@ class Build:
 def _set_back(folder: Path) -> None:
     """Date fresh files back a little: git reads a file again that is as young as its index."""
     then = time.time() - _BACK_S
-    for place, _, names in os.walk(folder):
-        for name in names:
-            os.utime(Path(place) / name, (then, then), follow_symlinks=False)
+    for place in walk(folder):
+        for name in place.names:
+            os.utime(name, (then, then), dir_fd=place.fd, follow_symlinks=False)
 
 
 def _wait_for_the_next_second() -> None:

@@ -6,11 +6,13 @@ The harness makes it and puts it on the trunk commit; it never runs git with it.
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.repo import Repo, listed
 from headway.system.files import delete, write_whole
+from headway.system.walk import let_in, walk
 
 _HALF_DONE = (
     "MERGE_HEAD",
@@ -87,13 +89,16 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
     for name in _HALF_DONE:
         half = git_dir / name
         if half.is_dir() and not half.is_symlink():
-            shutil.rmtree(half, ignore_errors=True)
+            delete(half)
         else:
             half.unlink(missing_ok=True)
 
 
 def set_aside(git_dir: Path, home: Path) -> None:
     """Take away one that the agent broke; it is kept in `home` where that lies on the same file system."""
+    if git_dir.is_dir() and not git_dir.is_symlink():
+        # A folder that may not be written cannot be renamed either.
+        let_in(git_dir)
     try:
         git_dir.rename(home / f"broken-{os.urandom(4).hex()}.git")
     except OSError as error:
@@ -107,11 +112,8 @@ def set_aside(git_dir: Path, home: Path) -> None:
 
 def clear_locks(git_dir: Path) -> None:
     """Remove the locks that killed git processes left; only whoever holds the workspace's lease may."""
-    if git_dir.is_symlink():
-        return
-    for folder, below, names in os.walk(git_dir):
-        if "objects" in below:
-            below.remove("objects")
-        for name in names:
+    for place in walk(git_dir, leave_out=("objects",)):
+        for name in place.names:
             if name.endswith(".lock"):
-                (Path(folder) / name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=place.fd)

@@ -8,17 +8,21 @@ as of a file that was committed with CRLF before `.gitattributes` called it text
 import os
 import shutil
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.changes import REGULAR, SUBMODULE, entries, shown
-from headway.git.repo import TIMED_OUT, GitError, Repo
+from headway.git.repo import TIMED_OUT, Answer, GitError, Repo
 from headway.git.written import RULES, as_written
+from headway.system.walk import walk
 
 PATIENCE_S = 600.0
 """Longer than git takes for any work tree; an agent can make one that it never finishes reading."""
+
+QUICK_S = 10.0
+"""A git that takes longer may wait for a pipe that stands where it looks for rules."""
 
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
 """Of what git says when it takes a file in: the repository could not be written, whatever the file is."""
@@ -48,23 +52,20 @@ class Scan:
     as_written: frozenset[bytes] = frozenset()
 
 
-def patiently(tree: Repo, *args: str) -> None:
-    """Run a git that may read rules in the work tree, where an agent can have left a pipe that never ends."""
+def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | None = (0,)) -> Answer:
+    """Run a git that may read rules in the work tree, where an agent can have left a pipe that never ends.
+
+    Such a pipe is looked for when git has not ended soon, and deleted. Then git is run again.
+    """
     try:
-        tree.run(*args, timeout_s=PATIENCE_S)
+        return tree.run(*args, stdin=stdin, ok=ok, timeout_s=QUICK_S)
     except GitError as error:
-        if not _untrapped(tree, error):
+        if error.code != TIMED_OUT:
             raise
-        tree.run(*args, timeout_s=PATIENCE_S)
-
-
-def _untrapped(tree: Repo, error: GitError) -> bool:
-    """Whether there was such a pipe, which is deleted."""
-    if error.code != TIMED_OUT or not _without_traps(tree.work_tree or Path()):
-        return False
+    _without_traps(tree.work_tree or Path())
     # The git that was ended held it, and the caller holds the workspace.
     Path(f"{tree.index}.lock").unlink(missing_ok=True)
-    return True
+    return tree.run(*args, stdin=stdin, ok=ok, timeout_s=PATIENCE_S)
 
 
 def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Scan:
@@ -80,16 +81,6 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
         never: The folder at the top that belongs to the harness.
         only: Names below which the work tree may differ from the index, where they are known; only these are read.
     """
-    try:
-        return _scan(tree, base, never, only)
-    except GitError as error:
-        if not _untrapped(tree, error):
-            raise
-        tree.run("read-tree", "-i", "-m", base)
-        return _scan(tree, base, never, only)
-
-
-def _scan(tree: Repo, base: Oid, never: str, only: Collection[bytes]) -> Scan:
     if not only:
         refresh(tree)
     top = os.fsencode(tree.work_tree or Path())
@@ -156,7 +147,7 @@ def _tree_of_index(tree: Repo) -> Oid:
     if written.code and _NO_OBJECT in written.err:
         lost = _without_object(tree)
         tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(lost))
-        tree.run("update-index", "-z", "--add", "--stdin", stdin=_lines(lost), timeout_s=PATIENCE_S)
+        patiently(tree, "update-index", "-z", "--add", "--stdin", stdin=_lines(lost))
         written = tree.run("write-tree", ok=None)
     if written.code:
         raise GitError(["write-tree"], written.code, written.err)
@@ -176,22 +167,17 @@ def _without_object(tree: Repo) -> set[bytes]:
     return set().union(*(named[oid] for oid in gone))
 
 
-def _without_traps(top: Path) -> bool:
+def _without_traps(top: Path) -> None:
     """Delete pipes where git looks for its rules: it waits for ever for somebody to write one. They are no work."""
-    found = [
-        Path(place) / name
-        for place, _, names in os.walk(top)
-        for name in names
-        if name in _TRAPS and stat.S_ISFIFO((Path(place) / name).lstat().st_mode)
-    ]
-    for trap in found:
-        trap.unlink()
-    return bool(found)
+    for place in walk(top):
+        for name in _TRAPS.intersection(place.names):
+            if stat.S_ISFIFO(os.stat(name, dir_fd=place.fd, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=place.fd)
 
 
 def refresh(tree: Repo) -> None:
     """Have the index know by their stat data which files are as it says."""
-    tree.run("update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1), timeout_s=PATIENCE_S)
+    patiently(tree, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
 
 def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
@@ -202,7 +188,7 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
     names = [os.fsdecode(name) for name in sorted(only)]
     tracked = ("--cached",) if only else ("--modified", "--deleted")
     listing = ("ls-files", "-z", "-t", *tracked, "--others", "--exclude-standard")
-    return tree.run(*listing, "--", *names, timeout_s=PATIENCE_S).out
+    return patiently(tree, *listing, "--", *names).out
 
 
 def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
@@ -210,7 +196,7 @@ def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
     if not paths:
         return ()
-    whole = tree.run(*take, stdin=_lines(paths), ok=None, timeout_s=PATIENCE_S)
+    whole = patiently(tree, *take, stdin=_lines(paths), ok=None)
     if whole.code == 0 and _REFUSED_NAME not in whole.err:
         return ()
     refused = []

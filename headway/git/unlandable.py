@@ -13,6 +13,7 @@ from headway.git.objects import Reader
 from headway.git.outcome import Refused
 from headway.git.repo import Repo
 from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules, is_filter
+from headway.system.walk import walk
 
 _MOST = 100
 _MACRO = b"[attr]"
@@ -163,5 +164,5 @@ def _files_below(folder: Path) -> Iterator[Path]:
     if os.path.lexists(folder / ".git"):
         # It was fetched: its files are under the care of a git of their own.
         return
-    for place, _, names in os.walk(folder):
-        yield from (Path(place) / name for name in sorted(names))
+    for place in walk(folder):
+        yield from (folder / place.path / name for name in sorted(place.names))

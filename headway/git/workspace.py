@@ -1,6 +1,7 @@
 """A workspace: one agent's own copy of the repository, with a git directory that shares no lock with others."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -89,6 +90,7 @@ class Workspace:
             if owner.lease > self.lease:
                 raise LeaseLost(f"the workspace of {self.task} has a newer holder")
             (self.home / "index.lock").unlink(missing_ok=True)
+            _enter(self.path)
             try:
                 self._finish_move()
                 yield
@@ -189,3 +191,10 @@ class Workspace:
         layered = isinstance(self.checkout, LayeredFiles)
         private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER, layered=layered)
         private_git.stand_on(git_dir, commit, self.tree, self.home, clean=clean)
+
+
+def _enter(top: Path) -> None:
+    """Let us into the top of a workspace, where the agent has taken that right away."""
+    mode = stat.S_IMODE(top.stat().st_mode)
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        top.chmod(mode | stat.S_IRWXU)

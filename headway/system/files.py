@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headway.system.walk import let_in
+
 PRIVATE_FOLDER = 0o700
 """Logs hold what commands printed and models said; they are for their user alone."""
 
@@ -121,12 +123,7 @@ def make_writable(folder: Path) -> None:
     """Let us into every folder of a tree. Links are not followed."""
     if os.geteuid() == 0:
         return
-    for place, below, _ in os.walk(folder):
-        for name in below:
-            found = Path(place) / name
-            if not found.is_symlink():
-                with contextlib.suppress(FileNotFoundError):
-                    found.chmod(found.stat().st_mode | 0o700)
+    let_in(folder)
 
 
 @contextmanager

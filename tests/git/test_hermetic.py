@@ -87,7 +87,7 @@ def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path) -> None:
 def test_a_pipe_where_git_reads_its_rules_holds_nobody_up(
     ground: Ground, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(scan, "QUICK_S", 3.0)
     workspace = ground.open()
     write(workspace.path, {"new/deep/file.txt": "mine\n", "src/app.py": "changed\n"})
     trap = workspace.path / name

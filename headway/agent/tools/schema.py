@@ -44,7 +44,7 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
     """
     try:
         value = json.loads(raw or "{}")
-        value = json.loads(value) if isinstance(value, str) else value
+        value = whole(json.loads(value) if isinstance(value, str) else value)
     except ValueError as error:
         raise ToolError(f"the arguments of {name} are not JSON: {error}\n{_expected(name, arguments)}") from error
     except RecursionError as error:
@@ -61,6 +61,17 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
         raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(name, arguments)}") from error
+
+
+def whole(value: Any) -> Any:
+    """The value with U+FFFD for each half of a surrogate pair. A cut emoji leaves one, and no file can hold it."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [whole(entry) for entry in value]
+    if isinstance(value, dict):
+        return {whole(key): whole(entry) for key, entry in value.items()}
+    return value
 
 
 def arguments_of(tools: Mapping[str, type[Arguments]], name: str, raw: str) -> Arguments:

@@ -1,0 +1,105 @@
+"""What breaks inside of the harness while an agent works: an answer to its model, or an end, never an endless retry.
+
+The rule: a fault that waiting can mend is waited for. Any other one counts. A call that broke is answered; a call that
+broke twice is not made again; an attempt that breaks at the same place three times hands off.
+"""
+
+from collections.abc import Sequence
+
+from headway.agent.conversation import Answer, Conversation
+from headway.agent.excerpt import cut
+from headway.agent.guards import call_key
+from headway.agent.prompts import Prompts
+from headway.domain.errors import HeadwayError, ToolError
+from headway.domain.events import Event
+from headway.git.repo import GitError
+from headway.model.turn import ToolCall
+from headway.system.shortage import lacking, lacking_in
+from headway.trace.agent_log import AgentLog
+
+BREAKS = 2
+"""Times that one call may break."""
+
+ENDS = 3
+"""Times in a row that an attempt may break at one place."""
+
+GIT_ENDS = 20
+"""The same where git failed, which may have passed at the next try: a minute of tries."""
+
+WHY_CHARS = 300
+BROKE = "broke"
+AT = "broke_at"
+RESUMED = "resumed"
+_NO_PROGRESS = frozenset({"agent.lease", "llm.request", "llm.retry"})
+SAFE_TO_REPEAT = frozenset({"land", "shell"})
+"""Tools that know by themselves what a call did that was cut off."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is not a fault of what was done: it has a meaning of its own, or waiting mends it."""
+    return isinstance(error, HeadwayError) or lacking(error) is not None
+
+
+def why(error: BaseException) -> str:
+    """An error in a line."""
+    return cut(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "), WHY_CHARS)
+
+
+def answer_to(error: Exception, prompts: Prompts) -> Answer:
+    """The answer to a call that raised `error`; raises it again where that is no fault of the call."""
+    if isinstance(error, ToolError):
+        return Answer(text=str(error), error=True)
+    if passes(error):
+        raise error
+    reason = why(error)
+    return Answer(prompts.render("answers/broke", why=reason), error=True, facts={BROKE: reason})
+
+
+def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts) -> Answer | None:
+    """The answer to a call that is not made again, because it broke too often."""
+    key = call_key(call.name, call.arguments)
+    results = (event.data for event in talk.events if event.type == "tool.result")
+    broke = sum(1 for data in results if BROKE in data and data.get("key") == key)
+    cut_off = 0 if call.name in SAFE_TO_REPEAT else _resumed(talk, call)
+    if max(broke, cut_off) < BREAKS:
+        return None
+    return Answer(prompts.render("answers/broke_twice"), error=True, facts={BROKE: "not made again"})
+
+
+def note_resumed(talk: Conversation) -> None:
+    """Note which call is made again now, after the process that made it was lost or gave up."""
+    pending = talk.pending
+    if pending and pending[0].name not in SAFE_TO_REPEAT:
+        talk.note("agent.state", {RESUMED: pending[0].id})
+
+
+def _resumed(talk: Conversation, call: ToolCall) -> int:
+    since = talk.reply.seq if talk.reply else 0
+    notes = (event for event in talk.log.line if event.type == "agent.state" and event.seq > since)
+    return sum(1 for event in notes if event.data.get(RESUMED) == call.id)
+
+
+def counted(log: AgentLog, error: Exception) -> bool:
+    """Note that an attempt broke; whether it broke at this place so often that it is to end.
+
+    The place is where the log stands: an attempt that goes on writes something else than notes like this.
+    """
+    if isinstance(error, GitError) and not lacking_in(error.err):
+        most = GIT_ENDS
+    elif passes(error):
+        return False
+    else:
+        most = ENDS
+    log.append("agent.state", {AT: why(error)}, epoch=log.epoch, sync=True)
+    return _in_a_row(log.line) >= most
+
+
+def _in_a_row(line: Sequence[Event]) -> int:
+    times = 0
+    for event in reversed(line):
+        if event.type in _NO_PROGRESS or RESUMED in event.data:
+            continue
+        if AT not in event.data:
+            break
+        times += 1
+    return times
