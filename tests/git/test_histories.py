@@ -42,6 +42,7 @@ def test_a_few_histories_come_out_as_plain_git_says(place: Path, rung: Rung) -> 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)
 def test_many_histories_come_out_as_plain_git_says(place: Path, rung: Rung) -> None:
     done = batches(place, rung, 1, LONG)
@@ -66,6 +67,7 @@ def test_overlays_of_a_user_namespace_come_out_as_plain_git_says(tmp_path: Path)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(14_400)
 def test_many_histories_in_a_user_namespace(tmp_path: Path) -> None:
     said = _in_a_namespace(tmp_path, LONG)
     print(said)
@@ -140,6 +142,7 @@ FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
 
 
 @pytest.mark.long
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize(("fault", "rung"), [(name, rung) for name, (rung, _) in FAULTS.items()], indirect=["rung"])
 def test_the_net_catches_each_fault_of_before(
     place: Path, fault: str, rung: Rung, monkeypatch: pytest.MonkeyPatch
