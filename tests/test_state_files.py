@@ -27,6 +27,7 @@ OTHER: dict[str, str] = {
     "headway/cli/child.py:_append_to": "what a child prints, appended by the child itself",
     "headway/cli/child.py:_open_log": "what a child prints, appended by the child itself",
     "headway/cli/leash.py:_watch": "/dev/null",
+    "headway/cli/streams.py:prepare_streams": "/dev/null",
     "headway/cli/supervisor_state.py:claim": _LOCK,
     "headway/cli/up.py:_in_background": "what the supervisor prints",
     "headway/git/attributes.py:followed": "attributes for one merge, made again for the next",
