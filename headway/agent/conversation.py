@@ -7,6 +7,7 @@ from typing import Any, NewType
 
 from headway.agent import guards
 from headway.agent.context import HANDOVER, Context
+from headway.agent.excerpt import ANSWER_CHARS, cut_middle
 from headway.agent.kept_reply import kept, room_for_reply
 from headway.agent.misses import Misses, final_kind
 from headway.agent.models import Chosen
@@ -214,7 +215,7 @@ class Conversation:
         data: dict[str, Any] = {
             "call_id": call.id,
             "name": call.name,
-            "text": f"error: {answer.text}" if answer.error else answer.text,
+            "text": cut_middle(f"error: {answer.text}" if answer.error else answer.text, ANSWER_CHARS),
             **answer.facts,
         }
         if call.form != "function":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headway.agent.conversation import Answer, Conversation
+from headway.agent.excerpt import cut
 from headway.agent.forbidden import Breach, breaches
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
@@ -23,6 +24,8 @@ ROUNDS = 3
 """Conflicts in a row after which a task hands off with its patch on a ref."""
 
 PATHS_NAMED = 40
+SUBJECT_CHARS = 120
+"""Characters of a rival's subject: its author chose it, and others are told of it."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Lander:
 
     def _conflict(self, outcome: Conflicted) -> Answer:
         paths = [_conflicting(*each, outcome.before) for each in zip(outcome.paths, outcome.kinds, strict=True)]
-        rivals = [f"- {rival.oid[:12]} {rival.subject}" for rival in outcome.rivals]
+        rivals = [f"- {rival.oid[:12]} {cut(rival.subject, SUBJECT_CHARS)}" for rival in outcome.rivals]
         text = self.prompts.render(
             "answers/conflict",
             rounds=outcome.rounds,

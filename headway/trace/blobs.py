@@ -14,6 +14,9 @@ from headway.system.files import PRIVATE_FILE, make_folder, sync_folder, write_w
 INLINE_CHARS = 4096
 """The longest string that stands in the log itself."""
 
+NAMES_KEPT = 20_000
+"""Blobs of which a process remembers that it has synced them; a forgotten one costs the sync of its folder."""
+
 MARK = "$blob"
 """The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
 
@@ -30,7 +33,7 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._synced: set[str] = set()
+        self._synced: set[int] = set()
 
     def put(self, text: str) -> str:
         """Store a text, synced, and return its name."""
@@ -38,14 +41,17 @@ class Blobs:
         name = hashlib.sha256(content).hexdigest()
         path = self._path(name)
         there = path.exists()  # asked also of our own: the run may have been removed and begun anew since
-        if there and name in self._synced:
+        short = int(name[:15], 16)
+        if there and short in self._synced:
             return name
         make_folder(path.parent)
         if there:  # renamed by another process, which may not have synced the folder yet
             sync_folder(path.parent)
         else:
             write_whole(path, content, synced=True, mode=PRIVATE_FILE)
-        self._synced.add(name)
+        if len(self._synced) >= NAMES_KEPT:
+            self._synced.clear()
+        self._synced.add(short)
         return name
 
     def get(self, name: str) -> str:

@@ -36,11 +36,15 @@ def left_by(store: LogStore, run: RunName) -> Leftover | None:
     if start is None:
         return None
     agents = [agent for agent in store.agents(run) if agent != AgentId(run)]
-    lines = {agent: store.read(agent) for agent in agents}
-    ends = {agent: _newest(line, "handoff") for agent, line in lines.items()}
-    # A root planner that failed may have been followed by another one.
-    roots = sorted((line[-1].ts, agent) for agent, line in lines.items() if line and parent_of(agent) == AgentId(run))
-    notes = _newest(lines[roots[-1][1]], "scratchpad") if roots else None
+    ends: dict[AgentId, Event | None] = {}
+    newest_root = -1.0
+    notes: Event | None = None
+    for agent in agents:  # one log at a time: those of a long run are larger than memory
+        line = store.read(agent)
+        ends[agent] = _newest(line, "handoff")
+        # A root planner that failed may have been followed by another one.
+        if line and parent_of(agent) == AgentId(run) and line[-1].ts >= newest_root:
+            newest_root, notes = line[-1].ts, _newest(line, "scratchpad")
     first = sorted(agents, key=lambda agent: parent_of(agent) != AgentId(run))
     handoffs = [Handoff.model_validate(said.data["handoff"]) for agent in first if (said := ends[agent]) is not None]
     return Leftover(
