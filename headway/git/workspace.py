@@ -21,7 +21,7 @@ from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
 from headway.git.written import make_way, renew
 from headway.system.files import locked, make_writable
-from headway.system.shortage import lacking
+from headway.system.shortage import lacking, waited_for
 
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
 
@@ -80,8 +80,9 @@ class Workspace:
 
         Raises:
             LeaseLost: A newer holder works here.
+            Shortage: The disk is full, or something else of the machine is used up.
         """
-        with locked(self.home / "lock") as lock:
+        with waited_for(f"the workspace of {self.task}"), locked(self.home / "lock") as lock:
             # Our git processes hold the lock too: one that outlives a killed worker finishes before anybody goes on.
             self.tree = replace(self.tree, keep=(lock,))
             owner = load_owner(self.home)

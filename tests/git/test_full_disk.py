@@ -1,0 +1,39 @@
+"""A full disk in the files of a workspace is waited for, whichever step meets it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headway.domain.errors import TransientError
+from headway.git.snapshot import snapshot
+from headway.git.workspace import Workspace
+from tests.git.ground import RUNGS, Ground, write
+from tests.system.disks import Disk, fill
+
+STEPS: dict[str, Callable[[Ground, Workspace], object]] = {
+    "another workspace": lambda ground, _: ground.open(2),
+    "changes": lambda _, work: work.changes(),
+    "landing": lambda ground, work: ground.land(work),
+    "snapshot": lambda ground, work: snapshot(ground.hub, work, work.task, lambda: None),
+}
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_step_is_waited_for(source: Path, tmp_path: Path, rung: str) -> None:
+    with Disk(tmp_path, "tmpfs", mb=64) as disk:
+        ground = Ground.prepare(disk.at / "state", source, rung)  # type: ignore[arg-type]
+        work = ground.open(1)
+        write(work.path, {"x.txt": "x\n"})
+        ballast = fill(disk.at)
+        for step in STEPS.values():
+            with pytest.raises(TransientError):
+                step(ground, work)
+        for left in ballast.iterdir():
+            left.unlink()
+        for step in STEPS.values():
+            step(ground, work)
+        assert ground.on_trunk("x.txt") == b"x\n"
+        from headway.git import overlay
+
+        overlay.unmount_below(disk.at)
