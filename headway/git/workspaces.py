@@ -21,6 +21,7 @@ from headway.git.workspace import NotSaved, Workspace
 from headway.system.boot import boot_id
 from headway.system.files import delete, locked
 from headway.system.process import Process
+from headway.system.shortage import waited_for
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +45,10 @@ class Workspaces:
 
         Raises:
             LeaseLost: A newer holder works there.
+            Shortage: The disk is full, or something else of the machine is used up.
         """
         home = self.home_of(task, attempt)
-        with locked(_lock_of(home)) as lock:
+        with waited_for(f"the workspace of {task} cannot be made"), locked(_lock_of(home)) as lock:
             lost = False
             if home.exists():
                 before = load_owner(home)
