@@ -11,6 +11,9 @@ from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+PERMISSIONS = 0o777
+"""What of a file's mode is kept. The harness owns what it makes, so that no set-user-id bit may stay."""
+
 
 @contextmanager
 def folder_at(root: Path, target: Path, *, make: bool = False) -> Iterator[int]:
@@ -78,14 +81,14 @@ def replace_at(root: Path, target: Path, content: bytes, scratch: Path, mode: in
         target: A path without links.
         content: The new content.
         scratch: Where the new file is made first, on the same file system and below `root`.
-        mode: Its permissions.
+        mode: Its permissions; a set-user-id, set-group-id or sticky bit is dropped.
 
     Raises:
         OSError: The system refuses it, or a part of the path is a link by now.
     """
     name = f".{target.name[:100]}.{os.urandom(6).hex()}"
     with folder_at(root, scratch) as making, folder_at(root, target.parent, make=True) as folder:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=making)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode & PERMISSIONS, dir_fd=making)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
@@ -105,7 +108,7 @@ def stage_at(root: Path, staged: Path, content: bytes, mode: int) -> None:
         with suppress(FileNotFoundError):
             os.unlink(staged.name, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(staged.name, flags, mode, dir_fd=folder), "wb") as file:
+        with os.fdopen(os.open(staged.name, flags, mode & PERMISSIONS, dir_fd=folder), "wb") as file:
             file.write(content)
 
 

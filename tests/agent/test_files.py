@@ -1,12 +1,15 @@
 """The files of a workspace: what can be reached, and what is said of what cannot."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from headway.agent.files import Files
+from headway.agent.patch import parse_patch
+from headway.agent.patching import Patching
 from headway.domain.errors import ToolError
 
 
@@ -100,6 +103,26 @@ def test_writing_keeps_the_mode_and_makes_folders(files: Files) -> None:
         files.write("src", "x")
     with pytest.raises(ToolError, match="cannot be written"):
         files.write("a.py/b", "x")
+
+
+def _patched(files: Files, path: str) -> None:
+    lines = ("*** Begin Patch", f"*** Update File: {path}", "@@", "-one", "+mine", "*** End Patch", "")
+    patching = Patching(files, parse_patch("\n".join(lines)), "1")
+    changes, _ = patching.drafted()
+    patching.stage(changes)
+    patching.carry_out(changes)
+
+
+@pytest.mark.parametrize("bit", [0o4000, 0o2000, 0o1000])
+def test_a_file_that_is_written_runs_as_nobody_else(files: Files, bit: int) -> None:
+    """The harness owns the new file: a set-user-id bit would lend its rights to everybody."""
+    script = files.root / "run.sh"
+    for write in (lambda: files.write("run.sh", "mine"), lambda: _patched(files, "run.sh")):
+        script.write_text("one\n")
+        script.chmod(0o755 | bit)
+        write()
+        assert script.read_text() != "one\n"
+        assert stat.S_IMODE(script.stat().st_mode) == 0o755
 
 
 def test_bytes_that_are_no_utf8_survive_an_edit(files: Files) -> None:
