@@ -3,8 +3,6 @@
 import contextlib
 import fcntl
 import os
-import shutil
-import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from headway.sandbox.tree import Quota, measure
 from headway.sandbox.walls import Cache
+from headway.system.files import delete
 from headway.system.steady import steady
 
 INSIDE = Path("/caches")
@@ -96,19 +95,8 @@ def _look(folder: Path, longest_command_s: float, cap: Quota) -> list[str]:
         if old:
             # By seconds since boot: one of another boot has no command left that uses it.
             if not 0 <= steady() - int(when) <= longest_command_s + LOOK_EVERY_S:
-                shutil.rmtree(place, onerror=_writable_first)
+                delete(place)  # which follows no link, also where it lets itself into a folder
         elif measure(place, Quota(cap.mb * 1000)).mb > cap.mb:
             place.rename(folder / f"{name}{_OLD}{int(steady())}")
             aside.append(name)
     return aside
-
-
-def _writable_first(_again: object, path: str, _: object) -> None:
-    """Go's modules are read-only, folders included."""
-    with contextlib.suppress(OSError):
-        Path(path).parent.chmod(stat.S_IRWXU)
-        Path(path).chmod(stat.S_IRWXU)
-        if Path(path).is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            Path(path).unlink()

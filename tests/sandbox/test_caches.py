@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +83,38 @@ def test_read_only_modules_are_removed_as_well(tmp_path: Path) -> None:
     (old / "module").chmod(0o500)
     keep_small(tmp_path, 60)
     assert not old.exists()
+
+
+def as_user(root: Path, uid: int, act: Callable[[], object]) -> None:
+    """Run in a process of an ordinary user, to whom permissions mean something."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0, f"it could not be done below {root}"
+
+
+def test_a_link_in_a_read_only_folder_of_a_cache_opens_no_folder_outside() -> None:
+    """Deleting what was set aside makes folders writable; a link there leads to a folder that stays as it is."""
+    with tempfile.TemporaryDirectory() as made:
+        top, uid = Path(made).resolve(), 4242 if os.geteuid() == 0 else os.geteuid()
+        outside, caches = top / "outside", top / "caches"
+        planted = caches / "go-mod.old-1" / "module"
+        planted.mkdir(parents=True)
+        outside.mkdir()
+        (planted / "link").symlink_to(outside)
+        outside.chmod(0o550)
+        planted.chmod(0o500)
+        for place in (top, caches, planted.parent, planted, outside):
+            os.chown(place, uid, -1)
+        as_user(top, uid, lambda: keep_small(caches, 60))
+        assert not planted.exists()
+        assert stat.S_IMODE(outside.stat().st_mode) == 0o550
