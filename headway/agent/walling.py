@@ -12,7 +12,7 @@ from headway.git.hub import Hub
 from headway.sandbox.caches import keep_small, shared_caches
 from headway.sandbox.visible import refused
 from headway.sandbox.walls import Cache, Walls
-from headway.trace.redaction import REDACTED
+from headway.trace.redaction import without
 
 SHORTEST_SECRET = 4
 """A shorter value would vanish from every text."""
@@ -71,11 +71,8 @@ def _caches(folder: Path, names: Sequence[str], setup: SetupRights | None) -> tu
 
 
 def without_secrets(text: str, walls: Walls) -> str:
-    """What a command said, fit for a log: the values that only it was given are taken out."""
-    for value in sorted(walls.secrets.values(), key=len, reverse=True):
-        if len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, REDACTED)
-    return text
+    """What a command said, fit for a log: the values that only it was given are taken out, in all their forms."""
+    return without(text, (value for value in walls.secrets.values() if len(value.strip()) >= SHORTEST_SECRET))
 
 
 def check_policy(spec: RunSpec, private: Sequence[Path], env: Mapping[str, str] = os.environ) -> None:

@@ -45,12 +45,15 @@ async def run_setup(
     rights = spec.policy.setup_rights(of_base=of_base)
     walls = await in_thread(partial(walls_of, agent, place, spec, setup=rights))
     home, limit = Files(place.path).home(), float(spec.limits.command_seconds)
-    result = await sandbox.run(Command(line=command, cwd=place.path, timeout_s=limit, walls=walls, home=home))
+    unsaid = partial(without_secrets, walls=walls) if walls.secrets else None
+    result = await sandbox.run(
+        Command(line=command, cwd=place.path, timeout_s=limit, walls=walls, home=home, redact=unsaid)
+    )
     return SetupDone(
         key="",
         exit_code=result.exit_code,
         ended=how_it_ended(result),
-        output=cut_middle(without_secrets(result.output, walls), SETUP_OUTPUT_CHARS),
+        output=cut_middle(result.output, SETUP_OUTPUT_CHARS),
         seconds=result.seconds,
         withheld=rights.withheld if result.exit_code != 0 else (),
     )

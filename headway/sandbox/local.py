@@ -56,7 +56,7 @@ class LocalSandbox:
 
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
         """Run a command to its end; see `Sandbox.run`."""
-        with closing(Capture(full_output)) as capture:
+        with closing(Capture(full_output, command.redact)) as capture:
             return await self._run(command, capture)
 
     async def _run(self, command: Command, capture: Capture) -> CommandResult:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ FILE_BYTES = 8 * 1024 * 1024
 # More bytes are kept than are shown, since progress bars and terminal codes vanish.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEPT_BYTES = 8 * SHOWN_CHARS
+_UNSURE_BYTES = 2 * SHOWN_CHARS
 
 _TERMINAL_CODES = re.compile(
     r"\x1b(?:"
@@ -30,13 +32,15 @@ class Capture:
 
     Args:
         file: Where the first 8 MB go, byte for byte; fewer when the disk takes no more.
+        redact: Takes secrets out of the text, before any line is cut.
 
     Attributes:
         total: Bytes so far.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, redact: Callable[[str], str] | None = None) -> None:
         self.total = 0
+        self._redact = redact
         self._head = bytearray()
         self._tail = bytearray()
         # Before the command begins: it may put links where its output is to go, and never to a folder that is open.
@@ -71,10 +75,12 @@ class Capture:
         kept = len(self._head) + min(len(self._tail), _KEPT_BYTES)
         lost = self.total - kept
         if not lost:
-            return _shown(*readable(bytes(self._head + self._tail[-_KEPT_BYTES:])))
-        head, _ = readable(bytes(self._head))
-        tail, _ = readable(bytes(self._tail[-_KEPT_BYTES:]))
-        return _join(head, tail, f"about {lost} bytes"), True
+            return _shown(*readable(bytes(self._head + self._tail[-_KEPT_BYTES:]), self._redact))
+        # What lies at the gap may be a part of a secret, which is not found without the rest.
+        unsure = 0 if self._redact is None else _UNSURE_BYTES
+        head, _ = readable(bytes(self._head[: _KEPT_BYTES - unsure]), self._redact)
+        tail, _ = readable(bytes(self._tail[-_KEPT_BYTES + unsure :]), self._redact)
+        return _join(head, tail, f"about {lost + 2 * unsure} bytes"), True
 
     def _write(self, chunk: bytes) -> None:
         assert self._name is not None
@@ -95,10 +101,12 @@ def _opened(folder: Path) -> int | None:
         return None
 
 
-def readable(output: bytes) -> tuple[str, bool]:
+def readable(output: bytes, redact: Callable[[str], str] | None = None) -> tuple[str, bool]:
     """Bytes of a terminal as text, and whether a line had to be cut."""
     text = _TERMINAL_CODES.sub("", output.decode("utf-8", "replace"))
     lines = [_UNPRINTABLE.sub("", _last_state(line)) for line in text.split("\n")]
+    if redact is not None:
+        lines = redact("\n".join(lines)).split("\n")
     cut = any(len(line) > LINE_CHARS for line in lines)
     return "\n".join(map(_short, lines)) if cut else "\n".join(lines), cut
 

@@ -1,6 +1,6 @@
 """What it is to run one command of a model, whatever wall stands around it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,6 +23,7 @@ class Command:
         walls: What stands around it; how much of that is enforced is the sandbox's level.
         env: Additions to the minimal environment. Never secrets: what runs here is not trusted.
         home: The command's HOME; by default `.headway/home` in `cwd`. Made if it is missing.
+        redact: Takes secrets out of its output, before any of it is cut. The full output in a file is not changed.
     """
 
     line: str
@@ -31,6 +32,7 @@ class Command:
     walls: Walls
     env: Mapping[str, str] = field(default_factory=dict)
     home: Path | None = None
+    redact: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)

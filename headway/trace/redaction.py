@@ -1,11 +1,12 @@
 """Keeps secrets out of the logs: the values that we know, and what looks like a key."""
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 
@@ -15,6 +16,9 @@ _SHORTEST = 8
 _ORDINARY = re.compile(r"[A-Za-z]?[a-z]*+(?:[-_. ][a-z]++)*+")
 _LONGEST_ORDINARY = 20
 """Servers that ask for no key are given any word, such as "not-needed"; that must not vanish from every text."""
+
+_ESCAPED = re.compile(r"%[0-9A-F]{2}")
+_URL_SAFE = str.maketrans("+/", "-_")
 
 _END = r"(?![A-Za-z0-9_+/=-])"
 
@@ -135,16 +139,60 @@ def redactor(secrets: Iterable[str]) -> Redactor:
         secrets: Values that must never be written, such as the model endpoint's key; found also as JSON or a URL writes
             them. Values under 8 characters, and short plain words, are not looked for.
     """
-    return Redactor(tuple(_forms(secrets)))
-
-
-def _forms(secrets: Iterable[str]) -> list[str]:
-    """The longest first, since one may be a part of another."""
     values = {secret.strip() for secret in secrets}
-    forms = {
-        form for value in values if _is_secret(value) for form in (value, json.dumps(value)[1:-1], quote(value, ""))
-    }
-    return sorted(forms, key=len, reverse=True)
+    return Redactor(tuple(_longest_first(form for value in values if _is_secret(value) for form in forms(value))))
+
+
+def forms(value: str) -> set[str]:
+    """How programs write a value: as it is, in JSON, in a URL, as a part of a text in base64 such as a Basic header."""
+    raw = value.encode("utf-8", "surrogateescape")
+    found = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    quoted = {quote(raw, ""), quote(raw), quote_plus(raw)}
+    found |= quoted | {_ESCAPED.sub(lambda escape: escape[0].lower(), text) for text in quoted}
+    for before in range(3):  # its place in a group of three bytes
+        coded = base64.b64encode(bytes(before) + raw).decode("ascii").rstrip("=")
+        # The first and the last character also depend on what stands beside it.
+        alone = coded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+        if len(alone) >= _SHORTEST:
+            found |= {alone, alone.translate(_URL_SAFE)}
+    return found
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """A text without these values in any of their forms, also where blanks or line ends were put into one."""
+    looked_for = _longest_first({"".join(form.split()) for value in values for form in forms(value)} - {""})
+    places: list[tuple[int, int]] = []
+    compact = "".join(text.split())
+    for form in looked_for:
+        at = compact.find(form)
+        while at >= 0:
+            places.append((at, at + len(form)))
+            at = compact.find(form, at + len(form))
+    return _cut_out(text, compact, places) if places else text
+
+
+def _cut_out(text: str, compact: str, places: Iterable[tuple[int, int]]) -> str:
+    """A text with stretches replaced that are given as places among its characters that are no blanks."""
+    secret = bytearray(len(compact))
+    for start, end in places:
+        secret[start:end] = b"\1" * (end - start)
+    left: list[str] = []
+    at, inside, blanks = 0, False, ""
+    for character in text:
+        if character.isspace():
+            blanks += character
+            continue
+        before, inside = inside, bool(secret[at])
+        if not (before and inside):
+            left += [blanks, REDACTED if inside else ""]
+        left.append("" if inside else character)
+        at, blanks = at + 1, ""
+    return "".join([*left, blanks])
+
+
+def _longest_first(forms: Iterable[str]) -> list[str]:
+    """One may be a part of another."""
+    return sorted(set(forms), key=len, reverse=True)
 
 
 def _is_secret(value: str) -> bool:

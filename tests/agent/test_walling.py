@@ -1,14 +1,23 @@
 """What a run's policy gives to its commands, and what it keeps from them."""
 
+import base64
+import json
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
+from headway.agent.excerpt import cut_middle
 from headway.agent.walling import check_policy, walls_of, without_secrets
+from headway.agent.warming import SETUP_OUTPUT_CHARS
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 from headway.domain.spec import RunSpec, SetupRights
 from headway.git.workspace import Workspace
+from headway.sandbox.output import LINE_CHARS, Capture
 from headway.sandbox.walls import Walls
 from tests.agent.stage import ROOT, Stage
 
@@ -89,6 +98,60 @@ def test_values_of_setup_are_taken_out_of_what_is_logged_and_shown(tmp_path: Pat
     assert "plum" not in repr(walls)
 
 
+VALUE, OTHER = "npm/Zq9x+17%THE=TOKEN_that-is&ours?", "pip/Wv8y+26%ANY=VALUES_we-can&show?"
+
+
+def _small(url: str) -> str:
+    return re.sub("%..", lambda escape: escape[0].lower(), url)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _folded(text: str, width: int, between: str = "\n") -> str:
+    return between.join(text[at : at + width] for at in range(0, len(text), width))
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "plain": lambda value: f"key={value} and more",
+    "in an address": lambda value: f"https://registry.example/?key={quote(value, '')}&a=b",
+    "in an address, small": lambda value: f"https://registry.example/?key={_small(quote(value, ''))}",
+    "as a path": quote,
+    "as a form": quote_plus,
+    "as JSON": lambda value: json.dumps({"key": value}),
+    "as base64": _base64,
+    "as base64 after one": lambda value: _base64(f"x{value}more"),
+    "as base64 after two": lambda value: _base64(f"xy{value}more"),
+    "in base64 for addresses": lambda value: base64.urlsafe_b64encode(f"??>{value}".encode()).decode(),
+    "as a Basic header": lambda value: "Authorization: Basic " + _base64(f"ada:{value}"),
+    "folded": lambda value: _folded(value, 10),
+    "as folded base64": lambda value: _folded(_base64(f"ada:{value}"), 16, "\r\n  "),
+    "at the end of a line that is cut": lambda value: "x" * (LINE_CHARS - 20) + value,
+    "in many lines": lambda value: f"{value}\n" * 20_000,
+    "across the end of what is kept": lambda value: "\x1b[0m" * 32_765 + value + "\nmore" * 100_000,
+    "across the end of what is kept, folded": lambda value: "\x1b[0m" * 32_765 + _folded(value, 3) + "\nok" * 200_000,
+    "across the start of what is kept": lambda value: "x" * 200_000 + value + "\n" + "\x1b[0m" * 32_765,
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_what_is_shown_of_a_setup_does_not_depend_on_its_secret(tmp_path: Path, how: str) -> None:
+    """But for a character of base64 at each side, which a neighbour has a part in."""
+    first, second = (_shown(WRITTEN[how](value), value, tmp_path) for value in (VALUE, OTHER))
+    assert len(first) == len(second)
+    told = sum(one != other for one, other in zip(first, second, strict=True))
+    assert told <= (2 if "ase64" in how or "Basic" in how else 0)
+
+
+def _shown(said: str, value: str, place: Path) -> str:
+    walls = Walls(agent="a", workspace=place, secrets={"TOKEN": value})
+    capture = Capture(redact=partial(without_secrets, walls=walls))
+    for at in range(0, len(said), 4096):
+        capture.feed(said[at : at + 4096].encode())
+    return cut_middle(capture.text()[0], SETUP_OUTPUT_CHARS)
+
+
 def test_what_a_run_may_not_have_is_refused_at_its_start(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "runs").mkdir(parents=True)
@@ -110,6 +173,7 @@ async def test_a_failed_setup_tells_nothing_of_its_secrets(tmp_path: Path, monke
     from tests.agent.test_check import verdict
 
     monkeypatch.setenv("TOKEN_FOR_SETUP", "plum-pie-17")
-    more = {"setup": 'echo "error: $TOKEN_FOR_SETUP"; exit 1', "check": "true"}
+    more = {"setup": 'echo "error: $TOKEN_FOR_SETUP $(echo "ada:$TOKEN_FOR_SETUP" | base64)"; exit 1', "check": "true"}
     found = await verdict(Stage(tmp_path, more=more | {"policy": {"setup_env": ["TOKEN_FOR_SETUP"]}}))
-    assert found.failing == "error: [redacted]"
+    assert found.failing.startswith("error: [redacted]")
+    assert base64.b64encode(b"plum-pie-17").decode()[:-4] not in found.failing
