@@ -60,6 +60,7 @@ from headway.sandbox.resources import Resources
 from headway.sandbox.tree import Quota
 from headway.system.heartbeat import Heartbeat
 from headway.system.reserve import Reserve
+from headway.system.search_path import complete_search_path
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
@@ -337,6 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(ALLOW_WEAK, action="store_true", help=WEAK)
     options = parser.parse_args(arguments)
     open_files.allow()
+    complete_search_path()
     heartbeat = Heartbeat.of(os.environ)
     try:
         settings = Settings.read(os.environ, options.agents, allow_weak=options.allow_weak_sandbox)

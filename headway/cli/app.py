@@ -29,6 +29,7 @@ from headway.cli.streams import prepare_streams, unwritten
 from headway.cli.up import up
 from headway.cli.worker import worker
 from headway.domain.errors import UserError
+from headway.system.search_path import complete_search_path
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -68,6 +69,7 @@ for command in COMMANDS:
 def main() -> NoReturn:
     """Run the command. What only the user can set right is one message on stderr and exit code 2, never a traceback."""
     prepare_streams()
+    complete_search_path()
     leave(_code_of(app))
 
 

@@ -1,7 +1,9 @@
 """What to do on this machine to have a better sandbox: one command, where there is one."""
 
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from headway.sandbox.bubblewrap import programs
@@ -31,15 +33,18 @@ _DOCKER = (
 )
 
 
-def install(package: str, release: Path = Path("/etc/os-release")) -> str:
-    """The command of this distribution that installs a package."""
+def install(
+    package: str, release: Path = Path("/etc/os-release"), which: Callable[[str], str | None] = shutil.which
+) -> str:
+    """The command of this distribution that installs a package; only what to install where that command is missing."""
     words: list[str] = []
     if release.is_file():
         for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition("=")
             if name in {"ID", "ID_LIKE"}:
                 words += value.strip("\"'").split()
-    command = next((_INSTALL[word] for word in words if word in _INSTALL), "install the package {}").format(package)
+    known = [_INSTALL[word] for word in words if word in _INSTALL and which(_INSTALL[word].split()[0]) is not None]
+    command = next(iter(known), "install the package {}").format(package)
     sudo = os.geteuid() != 0 and not command.startswith("install")
     return f"sudo {command}" if sudo else command
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.repositories import make_repository
+from tests.end_to_end.wheel import build_wheel
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,8 @@ def large_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "small", 20)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("source"))

@@ -139,7 +139,13 @@ def test_what_the_machine_is_set_to_tells_the_remedy(tmp_path: Path, monkeypatch
 )
 def test_the_command_that_installs_is_that_of_the_distribution(tmp_path: Path, release: str, command: str) -> None:
     (tmp_path / "os-release").write_text(release)
-    assert remedies.install("bubblewrap", tmp_path / "os-release").removeprefix("sudo ") == command
+    said = remedies.install("bubblewrap", tmp_path / "os-release", lambda program: f"/usr/bin/{program}")
+    assert said.removeprefix("sudo ") == command
+
+
+def test_no_command_is_named_that_the_machine_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text("ID=debian\n")
+    assert remedies.install("bubblewrap", tmp_path / "os-release", lambda _: None) == "install the package bubblewrap"
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))
