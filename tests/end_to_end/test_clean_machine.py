@@ -67,7 +67,7 @@ env/bin/headway doctor --json || [ $? = 1 ]
 """
     clean = ["env", "-i", f"HOME={own}", f"HEADWAY_HOME={own}/state", f"PATH={only}", "/bin/sh", "-c", lines]
     as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *clean]
-    hidden = [found for name in HIDDEN if (found := shutil.which(name))]
+    hidden = [program for name in HIDDEN if (program := shutil.which(name))]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", _HIDE, "sh", *as_user],
         env=os.environ | {"HIDDEN": " ".join(hidden)},
