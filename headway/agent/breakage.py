@@ -5,12 +5,13 @@ broke twice is not made again; an attempt that breaks at the same place three ti
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.excerpt import cut
 from headway.agent.guards import call_key
 from headway.agent.prompts import Prompts
-from headway.domain.errors import HeadwayError, ToolError
+from headway.domain.errors import HeadwayError, Shortage, ToolError
 from headway.domain.events import Event
 from headway.git.repo import GitError
 from headway.model.turn import ToolCall
@@ -30,6 +31,8 @@ WHY_CHARS = 300
 BROKE = "broke"
 AT = "broke_at"
 RESUMED = "resumed"
+PASSED = "passed"
+"""An attempt ended for what waiting mends: the call that it was at was not cut off with its process."""
 _NO_PROGRESS = frozenset({"agent.lease", "llm.request", "llm.retry"})
 SAFE_TO_REPEAT = frozenset({"land", "shell"})
 """Tools that know by themselves what a call did that was cut off."""
@@ -75,8 +78,13 @@ def note_resumed(talk: Conversation) -> None:
 
 def _resumed(talk: Conversation, call: ToolCall) -> int:
     since = talk.reply.seq if talk.reply else 0
-    notes = (event for event in talk.log.line if event.type == "agent.state" and event.seq > since)
-    return sum(1 for event in notes if event.data.get(RESUMED) == call.id)
+    times, waited = 0, False
+    for event in talk.log.line:
+        if event.type == "agent.state" and event.seq > since:
+            waited = waited or AT in event.data or PASSED in event.data
+            if event.data.get(RESUMED) == call.id:
+                times, waited = times + (not waited), False
+    return times
 
 
 def counted(log: AgentLog, error: Exception) -> bool:
@@ -87,6 +95,9 @@ def counted(log: AgentLog, error: Exception) -> bool:
     if isinstance(error, GitError) and not lacking_in(error.err):
         most = GIT_ENDS
     elif passes(error):
+        if isinstance(error, Shortage | GitError) or lacking(error) is not None:
+            with suppress(Shortage):  # then the call counts as cut off, once
+                log.append("agent.state", {PASSED: why(error)}, epoch=log.epoch)
         return False
     else:
         most = ENDS
@@ -97,7 +108,7 @@ def counted(log: AgentLog, error: Exception) -> bool:
 def _in_a_row(line: Sequence[Event]) -> int:
     times = 0
     for event in reversed(line):
-        if event.type in _NO_PROGRESS or RESUMED in event.data:
+        if event.type in _NO_PROGRESS or RESUMED in event.data or PASSED in event.data:
             continue
         if AT not in event.data:
             break

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent.files import Files
 from headway.domain.errors import Shortage
 from headway.domain.work import WorkerDone
 from tests.agent.stage import Stage, finish, step, use
@@ -68,4 +69,28 @@ async def test_a_reply_that_was_paid_waits_in_memory_for_a_disk_that_broke_down(
     assert broken == []
     assert (_paid(stage), len(replies)) == (3, 3)
     assert [beat for beat in stage.beats if "holds a paid reply" in beat] != []
+    await stage.close()
+
+
+async def test_a_call_that_waited_for_the_disk_more_than_once_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    stage.serve(tasks={"Write a file": [LONG, step(use("land", message="Add it")), finish()]})
+    order, real, short = stage.task(), Files.write, [1, 2, 3, 4]
+
+    def write(self: Files, path: str, content: str) -> bool:
+        if short:
+            short.pop()
+            raise Shortage("the disk is full", 30.0)
+        return real(self, path, content)
+
+    monkeypatch.setattr(Files, "write", write)
+    for _ in range(4):
+        with pytest.raises(Shortage):
+            await stage.work(order)
+    done, _ = await stage.done(order)
+    assert done.status == "done"
+    assert stage.on_trunk("long.txt") == "x\n" * 20_000
+    assert not [text for text in stage.texts(order.me, "tool.result") if "not made again" in text]
     await stage.close()
