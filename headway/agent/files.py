@@ -13,7 +13,7 @@ from headway.agent.search import Searched, hits_text, search
 from headway.domain.errors import ToolError
 from headway.sandbox.walls import INSIDE
 from headway.system.bounded import Within, unheld
-from headway.system.shortage import wait_if_short
+from headway.system.shortage import raise_if_short
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
@@ -43,7 +43,7 @@ def told(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        wait_if_short(error, cut(path, 300))
+        raise_if_short(error, cut(path, 300))
         raise ToolError(f"{cut(path, 300)}: {error.strerror or error}") from error
 
 
@@ -84,7 +84,7 @@ class Files:
             # Whole or not at all, so that an edit that is found after a kill either happened or did not.
             replace_at(self.root, target, content.encode("utf-8", "surrogateescape"), self._scratch(), mode)
         except OSError as error:
-            wait_if_short(error, f"{path} cannot be written")
+            raise_if_short(error, f"{path} cannot be written")
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
         return there
 
@@ -192,7 +192,7 @@ class Files:
         except FileNotFoundError as error:
             raise ToolError(f"{shown} does not exist") from error
         except OSError as error:
-            wait_if_short(error, f"{shown} cannot be read")
+            raise_if_short(error, f"{shown} cannot be read")
             raise ToolError(f"{shown} cannot be read: {error.strerror}") from error
 
     def _readable(self, path: str) -> Path:

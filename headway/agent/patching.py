@@ -20,7 +20,7 @@ from headway.agent.files import NEW_FILE, Files, told
 from headway.agent.hunks import Hunk, apply_hunks
 from headway.agent.patch import Add, Delete, Section, Update
 from headway.domain.errors import ToolError
-from headway.system.shortage import wait_if_short
+from headway.system.shortage import raise_if_short
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Patching:
                 why = f"{self._shown(change.target)}: {error.strerror or error}"
                 left = [self._shown(each.target) for each in reversed(made) if not self._put_back(each)]
                 kept = f"; these could not be put back and are as asked: {', '.join(left)}" if left else ""
-                wait_if_short(error, why)
+                raise_if_short(error, why)
                 raise ToolError(f"{why}. The patch was taken back{kept}") from error
             made.append(change)
 

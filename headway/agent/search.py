@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.agent.excerpt import EXCERPT_CHARS, cut
-from headway.domain.errors import ToolError, TransientError
+from headway.domain.errors import ToolError
 from headway.git.repo import hermetic_environment
-from headway.system.bounded import NOT_ENTERED, Bounds, read_from
+from headway.system.bounded import Bounds, read_from, refuse_unfinished
 
 HITS = 100
 LINE_CHARS = 400
@@ -65,12 +65,8 @@ def search(pattern: str, what: Searched, glob: str | None, bounds: Bounds) -> li
         said = read_from(argv, bounds=bounds, most=SEARCHED_BYTES, lines=HITS, cwd=place, env=env, fds=fds)
     except OSError as error:
         raise ToolError(f"grep: {error.strerror}") from error
-    if said.end == "late":
-        raise ToolError(f"grep took over {bounds.seconds:g} s: name a smaller folder or a simpler pattern")
-    if said.code == NOT_ENTERED and bounds.doors:
-        raise TransientError(f"grep could not enter its control group: {said.err.strip()}")
-    if said.starved:
-        raise ToolError(f"grep took more than {bounds.memory_mb} MB of memory: give a simpler pattern")
+    less = "name a smaller folder or a simpler pattern"
+    refuse_unfinished(said, bounds, "grep", less=less, smaller="give a simpler pattern")
     if said.code > 1 and not said.out:
         raise ToolError(f"grep: {said.err.strip()[:300]}")
     return _hits(said.out, what)

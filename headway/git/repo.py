@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from headway.domain.errors import ToolError, TransientError
+from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.system.bounded import NOT_ENTERED, Within, read_from, unheld
+from headway.system.bounded import Within, read_from, refuse_unfinished, unheld
 from headway.system.shortage import WAIT_S, lacking_in
 
 _SETTINGS = {
@@ -275,12 +275,7 @@ class Repo:
         with self.within() as bounds:
             argv = ["git", "-c", big, *args]
             said = read_from(argv, bounds=bounds, most=most, lines=lines, cwd=self.git_dir, env=full)
-        if said.end == "late":
-            raise ToolError(f"git {args[0]} took over {bounds.seconds:g} s: ask for less")
-        if said.starved:
-            raise ToolError(f"git {args[0]} took more than {bounds.memory_mb} MB of memory: ask for less")
-        if said.code == NOT_ENTERED and bounds.doors:
-            raise TransientError(f"git {args[0]} could not enter its control group: {said.err.strip()}")
+        refuse_unfinished(said, bounds, f"git {args[0]}", less="ask for less", smaller="ask for less")
         return Answer(0 if said.end == "cut" else said.code, said.out, said.err, cut=said.end == "cut")
 
     def start(self, *args: str) -> "subprocess.Popen[bytes]":

@@ -15,7 +15,7 @@ from headway.sandbox.output import Capture
 from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
 from headway.sandbox.watchdog import DiskEnd, Watch
-from headway.system.shortage import wait_if_short
+from headway.system.shortage import raise_if_short
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
 PIPE_GRACE_S = 1.0
@@ -108,7 +108,7 @@ def _start(level: Level, command: Command, capture: Capture, preamble: str) -> t
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        wait_if_short(error, f"{home} cannot be made")
+        raise_if_short(error, f"{home} cannot be made")
         raise ToolError(f"{home} cannot be made, which commands need as their HOME: {error.strerror}.") from error
     mark = KEEPER.mark()
     launch = level.launch(command, home, mark, preamble)
@@ -116,7 +116,7 @@ def _start(level: Level, command: Command, capture: Capture, preamble: str) -> t
         return launch, Job(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
     except OSError as error:
         launch.stands()
-        wait_if_short(error, "the command could not be started")
+        raise_if_short(error, "the command could not be started")
         raise ToolError(f"The command could not be started: {error.strerror}. Long text belongs in a file.") from error
 
 

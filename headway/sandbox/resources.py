@@ -12,7 +12,7 @@ from headway.sandbox.launcher import FILE_BYTES
 from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota
 from headway.sandbox.watchdog import DiskEnd, Watch, Watchdog
-from headway.system.bounded import Bounds
+from headway.system.bounded import Bounds, words_to_enter
 from headway.system.reserve import Reserve
 
 _MB = 1024 * 1024
@@ -39,7 +39,7 @@ class Held:
     def preamble(self) -> str:
         """Empty where nothing has to be done."""
         doors = () if self.cage is None else self.cage.doors
-        words = [f"echo 0 >'{door}' || exit 125; " for door in doors]
+        words = [words_to_enter(doors)]
         if self.quota is not None and self.quota.mb * _MB < FILE_BYTES:
             words.append(f"ulimit -f {self.quota.mb * _MB // _BLOCK}; ")
         return "".join(words)

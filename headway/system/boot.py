@@ -1,4 +1,4 @@
-"""The boot of the machine, and time since it: neither changes when the clock is set."""
+"""Identity of the machine's boot, and the time since it. Setting the wall clock changes neither."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @cache
 def boot_id() -> str:
-    """Identity of this boot. Files that an earlier boot wrote may have been emptied by a crash."""
+    """Identity of this boot. A crash may have emptied files that an earlier boot wrote."""
     if _BOOT_ID.exists():
         return _BOOT_ID.read_text(encoding="ascii").strip()
     if sys.platform == "darwin":

@@ -1,8 +1,8 @@
-"""Programs that read for an agent: each is held to memory, processor time, wall time and a number of bytes of output.
+"""Runs programs that read for an agent, within bounds on memory, processor time, wall time and bytes of output.
 
 A search, a diff or a file of a repository can be of any size. The program that reads it runs apart from this process,
-its output comes through a pipe, and the pipe is read to a bound. So the memory of this process depends on the bound,
-and never on what an agent or a repository wrote.
+its output comes through a pipe, and the pipe is read to a bound. So the memory of this process depends on the bound and
+is independent of what an agent or a repository wrote.
 """
 
 import os
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from headway.domain.errors import ToolError, TransientError
+
 MEMORY_MB = 2048
 SECONDS = 30.0
 NOT_ENTERED = 125
@@ -27,11 +29,12 @@ _ERR_BYTES = 4_096
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one program may use.
+    """Limits of one program.
 
     Attributes:
-        doors: Files of control groups that it enters by writing 0 into them. They hold its memory then.
-        memory_mb: Its address space in megabytes, where there is no control group.
+        doors: The `cgroup.procs` or `tasks` files of control groups. The program enters each by writing 0 into it, and
+            the groups bound its memory.
+        memory_mb: Bound of its address space in megabytes, where there is no control group.
         seconds: Wall time after which it is killed.
     """
 
@@ -42,11 +45,15 @@ class Bounds:
     @property
     def prefix(self) -> tuple[str, ...]:
         """The words before a program's own: a shell that sets the limits and becomes the program."""
-        # The limit of processor time ends a program that outlives us and writes nothing: no broken pipe ends that one.
-        words = [f"ulimit -t {int(self.seconds) + 1}; "]
-        words += [f"echo 0 >'{door}' || exit {NOT_ENTERED}; " for door in self.doors]
+        # If this process dies, a broken pipe ends a program that writes; the limit of processor time ends the others.
+        words = [f"ulimit -t {int(self.seconds) + 1}; ", words_to_enter(self.doors)]
         words += [] if self.doors else [f"ulimit -v {self.memory_mb * 1024} 2>/dev/null; "]
         return ("sh", "-c", f'{"".join(words)}exec "$@"', "sh")
+
+
+def words_to_enter(doors: Sequence[Path]) -> str:
+    """Words of a shell that enter control groups; the shell exits with `NOT_ENTERED` where it cannot."""
+    return "".join(f"echo 0 >'{door}' || exit {NOT_ENTERED}; " for door in doors)
 
 
 Within = Callable[[], AbstractContextManager[Bounds]]
@@ -55,12 +62,12 @@ Within = Callable[[], AbstractContextManager[Bounds]]
 
 @contextmanager
 def unheld() -> Iterator[Bounds]:
-    """The bounds where no control group can be made."""
+    """The default bounds, for a machine on which no control group can be made."""
     yield Bounds()
 
 
 Reading = Callable[[str, int], AbstractContextManager[Bounds]]
-"""Gives the bounds of one program that reads for the agent of this id, which may have so many megabytes."""
+"""Takes an agent's id and its memory in megabytes, and gives the bounds of one program that reads for this agent."""
 
 
 @contextmanager
@@ -74,13 +81,14 @@ End = Literal["itself", "cut", "late"]
 
 @dataclass(frozen=True)
 class Said:
-    """What a program said.
+    """Result of a program.
 
     Attributes:
         code: Its exit code; -9 when it was killed.
         out: Its output, at most as many bytes as were asked for.
         err: The first 4,096 bytes of its standard error.
-        end: `cut`: it was killed because it said more than was asked for. `late`: it was killed after its time.
+        end: `itself`: it ended. `cut`: it was killed because its output passed the bound. `late`: it was killed because
+            its time was over.
     """
 
     code: int
@@ -90,9 +98,32 @@ class Said:
 
     @property
     def starved(self) -> bool:
-        """The program died of its memory limit, as far as that can be told."""
+        """Whether the program seems to have died of its memory limit: the system reports this in no uniform way."""
         killed = self.end == "itself" and self.code == -signal.SIGKILL
         return killed or (self.code != 0 and "memory" in self.err.lower())
+
+
+def refuse_unfinished(said: Said, bounds: Bounds, name: str, *, less: str, smaller: str) -> None:
+    """Return when a program ended by itself or at its bound of output.
+
+    Args:
+        said: Its result.
+        bounds: Its bounds.
+        name: Its name, as the model reads it.
+        less: The model's remedy for a program that took too long.
+        smaller: The model's remedy for a program that took too much memory.
+
+    Raises:
+        ToolError: It took more memory or more time than it may have.
+        TransientError: It could not enter its control group.
+    """
+    if said.end == "late":
+        raise ToolError(f"{name} took over {bounds.seconds:g} s: {less}")
+    # Before the look for a lack of memory: with cgroup v1 the path in the shell's message holds the word "memory".
+    if said.code == NOT_ENTERED and bounds.doors:
+        raise TransientError(f"{name} could not enter its control group: {said.err.strip()}")
+    if said.starved:
+        raise ToolError(f"{name} took more than {bounds.memory_mb} MB of memory: {smaller}")
 
 
 def read_from(
@@ -105,7 +136,7 @@ def read_from(
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
 ) -> Said:
-    """Run a program and read its output to a bound; then it is killed with everything that it started.
+    """Run a program and read its output to a bound. At the bound the program is killed with everything that it started.
 
     Args:
         argv: The program and its arguments.

@@ -1,4 +1,4 @@
-"""How much room the disk of a folder has left, in blocks and in inodes: a file needs both."""
+"""Free space of the disk that a folder lies on, in bytes and in inodes: a file needs both."""
 
 import os
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ _GB = 1024**3
 
 @dataclass(frozen=True)
 class DiskBounds:
-    """From where on a disk counts as short: below a share of it that is free, and below an amount.
+    """Thresholds of a disk. It is short when the free share and the free amount are both below theirs.
 
     Attributes:
         share: Least free share for new commands, of blocks and of inodes alike.
-        nbytes: Least free bytes; more than that is enough, whatever the share.
-        inodes: Least free inodes, in the same way.
-        busy_share: Free share below which no new agent starts; the amounts are four times as large for that.
+        nbytes: Least free bytes for new commands.
+        inodes: Least free inodes for new commands.
+        busy_share: Least free share for new agents. Their least amounts are four times those of commands.
     """
 
     share: float = 0.10
@@ -26,13 +26,13 @@ class DiskBounds:
 
 @dataclass(frozen=True)
 class Disk:
-    """One look at it.
+    """Free space of a disk at one moment.
 
     Attributes:
-        share: Share of the disk that is free for us.
+        share: Share of the disk that this user may still fill.
         nbytes: The same, in bytes.
-        inode_share: Share of its inodes that is free; 1.0 where their number is not bounded, as on btrfs.
-        inodes: Their number; None where it is not bounded.
+        inode_share: Share of its inodes that is free; 1.0 where the file system has no bound on them, as btrfs.
+        inodes: Number of free inodes; None where the file system has no bound on them.
     """
 
     share: float
@@ -42,7 +42,7 @@ class Disk:
 
     @classmethod
     def of(cls, folder: Path) -> "Disk":
-        """The disk that `folder` lies on, or what is there of the way to it."""
+        """The disk of `folder`, or of its nearest ancestor that exists."""
         found = os.statvfs(next(place for place in (folder, *folder.parents) if place.exists()))
         free = found.f_bavail * found.f_frsize
         usable = (found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize
@@ -54,11 +54,11 @@ class Disk:
         )
 
     def short(self, bounds: DiskBounds) -> str | None:
-        """What is short for new commands: "disk" or "inodes"; None when neither is."""
+        """The resource that is short for new commands: "disk" or "inodes"; None when both suffice."""
         return self._short(bounds.share, bounds.nbytes, bounds.inodes)
 
     def short_for_agents(self, bounds: DiskBounds) -> str | None:
-        """The same for new agents, which need more."""
+        """The same as `short` for new agents, which need more."""
         return self._short(bounds.busy_share, 4 * bounds.nbytes, 4 * bounds.inodes)
 
     def _short(self, share: float, nbytes: int, inodes: int) -> str | None:
@@ -69,13 +69,13 @@ class Disk:
         return None
 
     def shown(self) -> str:
-        """In words."""
+        """Free bytes and inodes, for a message."""
         inodes = "" if self.inodes is None else f", {self.inodes:,} inodes free ({1 - self.inode_share:.0%} used)"
         return f"{self.nbytes / 1e9:,.1f} GB free ({1 - self.share:.0%} used){inodes}"
 
 
 def shortage_of_disk(folder: Path) -> str | None:
-    """What the disk of `folder` lacks for new commands or agents, in words for its user; None when it has room."""
+    """A sentence for the user when the disk of `folder` is short for new commands or agents; else None."""
     disk, bounds = Disk.of(folder), DiskBounds()
     if (short := disk.short(bounds)) is not None:
         return f"the disk of {folder} is short of {_noun(short)}: {disk.shown()}; commands of agents wait"

@@ -21,22 +21,23 @@ PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 
 _NEW = ".new-"
-"""Begins the name of a file that is being made; one that a killed process left is nobody's."""
+"""Prefix of the name of a file that is being made. A killed process may leave one behind; it is never read."""
 
 
 def write_whole(path: Path, content: bytes, *, synced: bool, scratch: Path | None = None, mode: int = 0o644) -> None:
-    """Put `content` at `path` so that a reader, and a kill at any moment, sees the old file or the new one.
+    """Put `content` at `path` atomically: a reader finds the old file or the new one, also after a kill.
 
     Args:
         path: Its folder exists.
         content: All of it.
-        synced: Return only when file and name are on disk, so that a crash of the machine too leaves the old file or
-            the new one. Without it such a crash may leave an empty file, which the reader must take for absent.
-        scratch: Where the new file is made, when the folder of `path` is not the harness's own.
+        synced: Return only when file and name are on disk. Then a crash of the machine, too, leaves the old file or the
+            new one. Without it such a crash may leave an empty file, which the reader must take for absent.
+        scratch: Folder in which the new file is made first; by default that of `path`. For a `path` in a folder that
+            belongs to an agent.
         mode: Permissions of the file.
 
     Raises:
-        OSError: It could not be written, or not be synced; without a crash `path` is as it was, or whole.
+        OSError: It could not be written or synced; `path` holds the old file or the new one.
     """
     made = (scratch or path.parent) / f"{_NEW}{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
@@ -56,7 +57,7 @@ def write_whole(path: Path, content: bytes, *, synced: bool, scratch: Path | Non
 def place_new(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> bool:
     """Put a whole, synced file at `path` unless one is there. Of several callers at once one succeeds.
 
-    A lock file beside it decides, because exFAT and many network shares have no hard links.
+    A lock file next to it decides, because exFAT and many network shares have no hard links.
 
     Returns:
         False if there was a file already; it stayed, and its name is on disk.
@@ -70,8 +71,10 @@ def place_new(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> bool:
 
 
 def sync_again(descriptor: int, start: int, end: int) -> None:
-    """Bring a part of a file to disk after a sync of it has failed: the kernel takes what it could not write for
-    written, and a second sync alone would tell of success (lwn.net/Articles/752063).
+    """Write the bytes from `start` to `end` of a file again and sync them, after a sync has failed.
+
+    The kernel marks pages that it failed to write as clean. So a second sync alone would report success
+    (lwn.net/Articles/752063).
     """
     again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)  # without O_APPEND, to write in the middle
     try:
@@ -83,7 +86,7 @@ def sync_again(descriptor: int, start: int, end: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a synced file is lost all the same while its name is not on disk."""
+    """Make the names in `folder` durable: a crash loses a synced file whose name is not on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -102,7 +105,7 @@ def make_folder(folder: Path) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a tree, also where an agent left folders that may not be written; nothing when it is gone.
+    """Delete a tree, also one with folders that an agent made read-only. Does nothing when the tree is gone.
 
     Another process may be deleting it at the same time.
     """
@@ -120,7 +123,7 @@ def delete(folder: Path) -> None:
 
 
 def make_writable(folder: Path) -> None:
-    """Let us into every folder of a tree. Links are not followed."""
+    """Give this process access to every folder of a tree. Links are not followed."""
     if os.geteuid() == 0:
         return
     let_in(folder)
@@ -130,8 +133,8 @@ def make_writable(folder: Path) -> None:
 def locked(path: Path) -> Iterator[int]:
     """Hold the lock file `path`, waiting as long as it takes; yields its file descriptor.
 
-    The kernel releases it when the last process that holds the descriptor is gone, however it went. The holder may
-    delete the file as the last thing it does: a process that waits for it takes the lock of the file that comes next.
+    The kernel releases it when the last process that holds the descriptor ends, also by a kill. The holder may delete
+    the file as its last act: a process that waits for the lock then takes that of the file that comes next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

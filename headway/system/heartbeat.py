@@ -53,7 +53,7 @@ class Heartbeat:
             await asyncio.wait({self._beating})
 
     def at_work(self) -> None:
-        """Say that the start is over: the process does what it is there for."""
+        """Tell the supervisor that the start is over and the process does its work."""
         self._say(AT_WORK)
 
     async def _beat(self) -> None:
@@ -63,7 +63,7 @@ class Heartbeat:
 
     def _say(self, what: bytes) -> None:
         if self._fd is not None:
-            # Full: the supervisor has not read for long, and finds a beat when it does. Broken: it is gone, and so are
-            # we in a moment.
+            # A full pipe already holds beats for the supervisor to find. A broken one means that the supervisor has
+            # died; this process dies with it.
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
                 os.write(self._fd, what)

@@ -1,7 +1,7 @@
 """Identity and state of a process.
 
-A process id is used again, and a start by the clock moves whenever the clock is set. So a process is known by its id,
-its start in clock ticks since boot (field 22 of /proc/PID/stat), and the boot.
+The system reuses process ids, and a start time by the wall clock moves when the clock is set. So a process is known by
+its id, its start in clock ticks since boot (field 22 of /proc/PID/stat), and the boot.
 """
 
 import os
@@ -58,12 +58,12 @@ class Process(BaseModel):
 
     @property
     def alive(self) -> bool:
-        """It exists and is no zombie."""
+        """Whether it exists and is not a zombie."""
         return self.state not in _DEAD | {""}
 
     @property
     def stopped(self) -> bool:
-        """It was stopped by a signal or a debugger (state T or t): it does nothing until it is continued or killed."""
+        """Whether a signal or a debugger stopped it (state T or t): it does nothing until it is continued or killed."""
         return self.state in _STOPPED
 
     def send(self, number: signal.Signals) -> bool:
@@ -71,7 +71,7 @@ class Process(BaseModel):
         try:
             handle = os.pidfd_open(self.pid) if sys.platform == "linux" else -1
             try:
-                # The handle stays with the process that had the id when it was opened; so it is looked at afterwards.
+                # Checked after the handle is open: the handle stays with the process that had the id at that moment.
                 if not self.alive:
                     return False
                 if handle >= 0:
@@ -88,7 +88,7 @@ class Process(BaseModel):
 
 @dataclass(frozen=True)
 class Seen:
-    """A process as /proc shows it at one moment.
+    """A process as the system shows it at one moment.
 
     Attributes:
         state: Its state letter.
@@ -108,14 +108,14 @@ def look(pid: int) -> Seen | None:
     try:
         read = (_PROC / str(pid) / "stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return None if sys.platform == "linux" else _look_elsewhere(pid)
+        return None if sys.platform == "linux" else _look_without_proc(pid)
     # The name, in brackets, may hold brackets and spaces of its own.
     fields = read.rpartition(b")")[2].split()
     return Seen(fields[0].decode(), int(fields[19]), int(fields[3]), (int(fields[11]) + int(fields[12])) / _HERTZ)
 
 
 def is_open(path: Path) -> bool:
-    """Some process of this user has the file open. Reads every process of the machine: not for an event loop."""
+    """Whether a process of this user has the file open. Reads every process of the machine: not for an event loop."""
     wanted = os.path.realpath(path)
     for process in _PROC.glob("[0-9]*/fd"):
         try:
@@ -126,8 +126,8 @@ def is_open(path: Path) -> bool:
     return False
 
 
-def _look_elsewhere(pid: int) -> Seen | None:
-    """The same where there is no /proc. The kernel there notes the start once, by the clock of that moment."""
+def _look_without_proc(pid: int) -> Seen | None:
+    """The same as `look` on a system without /proc, whose kernel notes the start once, by the clock of that moment."""
     try:
         process = psutil.Process(pid)
         used, state = process.cpu_times(), _LETTERS.get(process.status(), "S")

@@ -8,14 +8,14 @@ _MB = 1024 * 1024
 
 
 class Reserve:
-    """A file of the state folder that takes room, and gives it back at once when it is removed.
+    """A file of the state folder that occupies disk space. Deleting it frees the space at once.
 
-    Logs, the hub and Temporal's database can then still be written while whatever filled the disk is stopped and
-    cleaned up. Several processes may share one.
+    After that logs, the hub and Temporal's database can still be written while the command that filled the disk is
+    stopped and its files are removed. Several processes may share one reserve.
 
     Args:
         home: The state folder.
-        most_mb: Its size; less on a small disk.
+        most_mb: Its size in megabytes; at most 2 % of the disk.
     """
 
     def __init__(self, home: Path, most_mb: int = 256) -> None:
@@ -24,7 +24,7 @@ class Reserve:
         self.bytes = min(most_mb * _MB, disk.f_blocks * disk.f_frsize // 50)
 
     def keep(self) -> None:
-        """Take the room, if the disk has four times as much free."""
+        """Make the file, if the disk has four times its size free."""
         if self._file.exists() or self._free() < 4 * self.bytes:
             return
         made = self._file.with_name(f".reserve.{os.getpid()}")
@@ -38,11 +38,11 @@ class Reserve:
                 made.unlink(missing_ok=True)
 
     def is_needed(self) -> bool:
-        """Whether less is free than the reserve holds."""
+        """Whether less space is free than the reserve occupies."""
         return self._free() < self.bytes
 
     def spend(self) -> None:
-        """Give the room to whatever needs it."""
+        """Delete the file, which frees its space."""
         self._file.unlink(missing_ok=True)
 
     def _free(self) -> int:

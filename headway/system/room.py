@@ -1,4 +1,4 @@
-"""Room on a disk that is taken before it is needed, for what must not be lost once it is there."""
+"""Allocates disk space ahead of a write that must not fail for a full disk."""
 
 import ctypes
 import errno
@@ -8,16 +8,17 @@ import sys
 _KEEP_SIZE = 1
 _UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _SPARE = 1 << 20
-"""Where room cannot be taken it is only looked for, and others may take it meanwhile: so much more has to be free."""
+"""Bytes that must be free beyond the request where space cannot be allocated ahead: other writers may use some."""
 
 
 def take_room(descriptor: int, start: int, nbytes: int) -> None:
-    """Take `nbytes` of disk for a file from byte `start` on; its size stays. Writing there cannot find a full disk.
+    """Allocate `nbytes` of disk for a file from byte `start` on. Its size stays; a later write there cannot fail for
+    a full disk.
 
-    On a file system that takes no room ahead, such as exFAT, it is only made sure of that so much is free.
+    A file system such as exFAT cannot allocate ahead. There this only checks that the space is free.
 
     Raises:
-        OSError: ENOSPC or EDQUOT: there is not so much room.
+        OSError: ENOSPC or EDQUOT: less space is free.
     """
     number = _fallocate(descriptor, start, nbytes)
     if number in _UNKNOWN:
@@ -28,12 +29,12 @@ def take_room(descriptor: int, start: int, nbytes: int) -> None:
 
 
 def give_room_back(descriptor: int, size: int) -> None:
-    """Give back what was taken past the end of a file that is `size` bytes long; nothing else may write to it."""
+    """Free the space allocated past the end of a file that is `size` bytes long. The caller is its only writer."""
     os.ftruncate(descriptor, size)
 
 
 def _fallocate(descriptor: int, start: int, nbytes: int) -> int:
-    """The error number; 0 when it is done."""
+    """Call `fallocate` and return the error number; 0 for success."""
     if sys.platform != "linux":
         return errno.ENOSYS
     library = ctypes.CDLL(None, use_errno=True)

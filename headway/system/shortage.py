@@ -1,6 +1,6 @@
-"""What the machine lacks when a call to it fails. A shortage passes: it is waited for, and fails nothing.
+"""The table of system errors that mean a shortage of the machine. A shortage passes: callers wait, and no work fails.
 
-The one table of it. Anything that is not in it is a bug of ours, or a fault that waiting does not cure.
+An error outside of this table is a bug of ours, or a fault that waiting does not cure.
 """
 
 import errno
@@ -36,16 +36,16 @@ _SQLITE = {
     sqlite3.SQLITE_READONLY: errno.EROFS,
 }
 _PRIMARY = 0xFF
-"""The part of a result code that says what it is about (sqlite.org/rescode.html)."""
+"""Mask that takes the primary result code out of an extended one (sqlite.org/rescode.html)."""
 
 _TOLD_BY_PROGRAMS = {
     os.strerror(number): number for number in _LACKING if number not in {errno.ESTALE, errno.ENOTCONN, errno.ENOLCK}
 }
-"""How git and others name it on standard error; they run in the C locale."""
+"""Texts by which git and other programs report these errors on standard error; they run in the C locale."""
 
 
 def lacking(error: BaseException) -> str | None:
-    """What was short, in words, when `error` or what it was raised from is a shortage; else None."""
+    """The shortage in words, when `error` or one of its causes is a shortage; else None."""
     seen: BaseException | None = error
     while seen is not None:
         number = _number_of(seen)
@@ -56,17 +56,17 @@ def lacking(error: BaseException) -> str | None:
 
 
 def lacking_in(told: str) -> str | None:
-    """The same of what a program said on standard error."""
+    """The same as `lacking`, for the text that a program wrote to standard error."""
     said = [words for words in _TOLD_BY_PROGRAMS if words in told]
     # "Too many open files" is part of "Too many open files in system".
     return _LACKING[_TOLD_BY_PROGRAMS[max(said, key=len)]] if said else None
 
 
-def wait_if_short(error: BaseException, what: str) -> None:
-    """Return when `error` is no shortage; `what` says in a few words what could not be done.
+def raise_if_short(error: BaseException, what: str) -> None:
+    """Raise `Shortage` when `error` is one; else return. `what` names the failed action in a few words.
 
     Raises:
-        Shortage: It is one.
+        Shortage: `error` is a shortage.
     """
     if (short := lacking(error)) is not None:
         raise Shortage(f"{what}: {short}", WAIT_S) from error
@@ -74,7 +74,7 @@ def wait_if_short(error: BaseException, what: str) -> None:
 
 @contextmanager
 def waited_for(what: str) -> Iterator[None]:
-    """Raise a shortage as `Shortage`; `what` says in a few words what could not be done.
+    """Turn a shortage that the block raises into `Shortage`. `what` names the failed action in a few words.
 
     Raises:
         Shortage: In place of the system's own error.
@@ -82,7 +82,7 @@ def waited_for(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error, MemoryError, RuntimeError) as error:
-        wait_if_short(error, what)
+        raise_if_short(error, what)
         raise
 
 

@@ -1,4 +1,4 @@
-"""How long a process has not answered, load, disk waits and suspension left out."""
+"""Measures how long a process has not answered. Load, disk waits and suspension do not count."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,10 +9,10 @@ from headway.system.process import look
 
 _PROC = Path("/proc")
 QUIET_S = 3.0
-"""Silence after which the process is looked at: a heartbeat may be late by that much at any time."""
+"""Silence after which the process's threads are looked at. A heartbeat may be that late on a healthy machine."""
 
 _LONGEST_TICK_S = 2.0
-"""The most that one look adds: a longer gap between two looks means that the machine, or this process, stood still."""
+"""The most that one look adds: a longer gap between two looks means that the machine or this process stood still."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Threads:
 class Silence:
     """Counts the seconds in which a process gave no heartbeat although it could have.
 
-    A second counts unless the process was held up: a thread waited for a processor (any thread, because it may have
-    held the interpreter's lock), or a thread was in D, in which a process waits for a disk and cannot even be killed.
+    A second counts unless the process was held up. It is held up while a thread waits for a processor (any thread,
+    because it may hold the interpreter's lock), and while a thread is in state D, in which it waits for a disk and even
+    a kill has no effect.
 
     Attributes:
         counted_s: Those seconds since the last heartbeat.
@@ -54,11 +55,14 @@ class Silence:
         self._heard = self._at = now
 
     def is_due(self, now: float) -> bool:
-        """The process is to be looked at."""
+        """Whether the silence has lasted long enough to look at the process."""
         return now - self._heard >= self._quiet_s
 
     def look(self, now: float, seen: Threads | None) -> None:
-        """Take in how the process stands; `now` is of a monotonic clock, which stands while the machine sleeps."""
+        """Count the time since the last look, by the state of the threads.
+
+        `now` is by a monotonic clock, which stops while the machine sleeps.
+        """
         passed, before = min(now - self._at, _LONGEST_TICK_S), self._before
         self._at, self._before = now, seen
         self.waits_for_disk = seen is not None and "D" in seen.states
@@ -71,13 +75,13 @@ def _held_up(before: Threads, seen: Threads, passed: float) -> float:
     """Seconds in which the process had work to do and no processor."""
     if seen.delays_ns:
         return max(delay - before.delays_ns.get(thread, 0) for thread, delay in seen.delays_ns.items()) / 1e9
-    # The kernel does not say. A process that is stopped, or that burned the time, was not held up.
+    # The kernel keeps no count. A process that is stopped, or that used the processor, was not held up.
     at_it = bool({"T", "t"} & seen.states) or seen.cpu_s - before.cpu_s >= passed / 2
     return 0.0 if at_it else passed
 
 
 def threads_of(pid: int) -> Threads | None:
-    """The threads of a living process; None when it is gone, or cannot be looked at."""
+    """The threads of a living process; None when it is gone."""
     whole = look(pid)
     if whole is None:
         return None

@@ -1,7 +1,7 @@
 """The one rule about a process that holds a lock and is stopped: it is killed after ten seconds.
 
-A process that died has its locks released by the kernel, and one that is slow goes on; a stopped one (state T or t)
-would keep all others waiting until somebody continues it.
+The kernel releases the locks of a process that dies, and a slow process goes on by itself. A stopped one (state T or t)
+would keep all others waiting until it is continued.
 """
 
 import logging
@@ -34,7 +34,7 @@ class StoppedHolder:
         if holder is None or not holder.stopped or holder == Process.own():
             self._seen = None
         elif holder != self._seen or gap > self._patience_s / 2:
-            # Also after a gap: we may have been stopped ourselves, and be the first of the two to be continued.
+            # Counted anew after a gap: this process may have been stopped as well, and been continued first.
             self._seen, self._since = holder, now
         elif now - self._since >= self._patience_s:
             _log.warning("process %s holds %s and is stopped: it is killed", holder.pid, self._what)

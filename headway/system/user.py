@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def user_home() -> Path:
-    """The user's own folder; the root folder where there is none, as in containers with a user id of their own."""
+    """The user's home folder; the root folder for a user id without an entry, as in many containers."""
     try:
         return Path.home()
     except RuntimeError:

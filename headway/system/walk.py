@@ -1,7 +1,7 @@
-"""Walking a tree that an agent made: of any depth, with any permissions, and with links where folders were.
+"""Walks a tree that an agent made: of any depth, with any permissions, and with links where folders were.
 
 Each folder is opened from the one above it, by descriptor, so that no path gets too long and no link is followed. One
-descriptor is open at a time. A folder that may not be entered is made ours to enter.
+descriptor is open at a time. A folder that this user may not enter gets its owner's permissions first.
 """
 
 import os
@@ -21,7 +21,7 @@ class Place(NamedTuple):
     Attributes:
         fd: Its descriptor, which is valid until the walk goes on.
         path: Its path from the top; empty for the top.
-        names: What is in it that is no folder.
+        names: Its entries that are not folders.
     """
 
     fd: int
@@ -30,9 +30,9 @@ class Place(NamedTuple):
 
 
 def walk(top: Path, leave_out: Collection[str] = ()) -> Iterator[Place]:
-    """Every folder from `top` down. Folders of a name in `leave_out` are not entered; nor is what cannot be opened.
+    """Every folder from `top` down, without those named in `leave_out` and those that cannot be opened.
 
-    Nothing of the tree may be moved while it is walked.
+    The tree must not be moved while it is walked.
     """
     try:
         fd = _opened(str(top), None)
@@ -58,7 +58,7 @@ def walk(top: Path, leave_out: Collection[str] = ()) -> Iterator[Place]:
 
 
 def let_in(top: Path) -> None:
-    """Make every folder of a tree ours to enter and to write."""
+    """Give the owner of every folder of a tree all permissions on it."""
     for place in walk(top):
         with suppress(OSError):
             mode = stat.S_IMODE(os.fstat(place.fd).st_mode)
@@ -88,7 +88,7 @@ def _opened(name: str, folder: int | None) -> int:
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except PermissionError:
-        # By a descriptor that only names it: no link can take its place before its permissions are changed.
+        # O_PATH needs no permission on the folder, and no link can take its place before the permissions are changed.
         held = os.open(name, _FOLDER | getattr(os, "O_PATH", 0), dir_fd=folder)
         try:
             Path(f"/proc/self/fd/{held}").chmod(0o700)
