@@ -1,7 +1,7 @@
-"""`.gitattributes` for a git that has no work tree: the files of a tree are written where git looks for them.
+"""`.gitattributes` of a tree for a git without a work tree.
 
 Git before 2.40 reads attributes from a work tree or from `info/attributes` only. So a git process that needs the rules
-of a tree gets a work tree that holds its `.gitattributes` files and nothing else.
+of a tree gets a temporary work tree that holds its `.gitattributes` files and nothing else.
 """
 
 import os
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
+from headway.git.changes import with_nul
 from headway.git.objects import Reader, entry, is_folder, split
 from headway.git.repo import Repo
 from headway.system.files import delete
 
 RULES_FILE = b".gitattributes"
 LARGEST = 1_000_000
-"""Bytes up to which a file of attributes is read; a larger one counts as absent, as for git one of over 100 MB does."""
+"""Bytes up to which a `.gitattributes` is read. A larger one counts as absent, as git does with over 100 MB."""
 
 _BLANK = re.compile(rb"[ \t\r]+")
 _BUILT_IN = frozenset({b"binary", b"text", b"union"})
@@ -27,11 +28,11 @@ _BUILT_IN = frozenset({b"binary", b"text", b"union"})
 
 @dataclass(frozen=True)
 class MergeRules:
-    """What the two sides of a merge say about merging, for the folders that either of them changed.
+    """The rules about merging of the two sides of a merge, for the folders that either side changed.
 
     Attributes:
-        files: The contents of our side's `.gitattributes` by folder; the top is empty. Git asks our side, as in a
-            work tree where it is checked out, and a file that only their side has where ours has none at the top.
+        files: The contents of our side's `.gitattributes` by folder; the top is empty. As git does in a work tree, only
+            our side's rules apply. The exception is git's own: a file at the top that only their side has applies too.
         drivers: Names of merge drivers that are not git's own.
     """
 
@@ -40,7 +41,7 @@ class MergeRules:
 
     @classmethod
     def read(cls, reader: Reader, ours: Oid, theirs: Oid) -> "MergeRules | None":
-        """The rules of a merge where `theirs` was made on the common ancestor; None where none is about merging.
+        """The rules of a merge whose common ancestor is the parent of `theirs`; None where no rule is about merging.
 
         Raises:
             MissingObject: The hub lacks a part of them.
@@ -54,7 +55,7 @@ class MergeRules:
             texts = [_text(reader, side.get(RULES_FILE)) for side in sides[1:]]
             for text in texts:
                 if text is not None:
-                    # A macro that says something of merging says it in the file at the top, which is always looked at.
+                    # Only the file at the top may define macros, and it is always read.
                     found = found or b"merge" in text or b"binary" in text
                     named |= set(driver_names(text))
             if texts[0] is not None:
@@ -63,11 +64,11 @@ class MergeRules:
 
     @contextmanager
     def followed(self, repo: Repo) -> Iterator[Repo]:
-        """The same repository with these rules in force; drivers that are not git's own make conflicts."""
+        """The same repository with these rules in force. Drivers that are not git's own make conflicts."""
         with laid_out(repo.written or repo.git_dir, self.files) as folder:
             drivers = folder.with_name(f"{folder.name}.config")
             try:
-                # Git would take a text merge for a driver that is not configured, and the repository asked for none.
+                # For a driver without configuration git would merge as text, which the repository did not ask for.
                 drivers.write_bytes(b"".join(_refusing(name) for name in sorted(self.drivers)))
                 yield repo.at(folder, folder.with_name(f"{folder.name}.index")).configured("include.path", str(drivers))
             finally:
@@ -75,7 +76,7 @@ class MergeRules:
 
 
 def words_of(text: bytes) -> Iterator[list[bytes]]:
-    """The words of each line of a file of attributes, as git parts them: the pattern, then what it gives."""
+    """The words of each line of a `.gitattributes`, split as git does: the pattern, then the attributes."""
     for line in text.split(b"\n"):
         words = [word for word in _BLANK.split(line.partition(b"\0")[0]) if word]
         if words and not words[0].startswith(b"#"):
@@ -83,7 +84,7 @@ def words_of(text: bytes) -> Iterator[list[bytes]]:
 
 
 def driver_names(text: bytes) -> Iterator[bytes]:
-    """Merge drivers that a file of attributes names, without git's own."""
+    """Merge drivers that a `.gitattributes` names, without git's own."""
     for words in words_of(text):
         for word in words:
             name = word.removeprefix(b"merge=")
@@ -92,9 +93,9 @@ def driver_names(text: bytes) -> Iterator[bytes]:
 
 
 def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> dict[str, dict[str, str]]:
-    """The values that the rules of `tree` give these attributes, by path; what they say nothing of is left out.
+    """The values of these attributes by the rules of `tree`, by path and name; unspecified ones are left out.
 
-    A value is text, or `set` or `unset` for an attribute without one.
+    A value is text, or `set` or `unset` for an attribute without a value; see `has_value`.
     """
     if not paths:
         return {}
@@ -104,9 +105,9 @@ def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> d
     files = {folder: text for folder, text in found.items() if text is not None}
     if not files:
         return {}
-    asked = b"".join(os.fsencode(path) + b"\0" for path in paths)
     with laid_out(repo.git_dir, files) as top:
         at = repo.at(top, top.with_name(f"{top.name}.index"))
+        asked = with_nul(os.fsencode(path) for path in paths)
         said = at.run("check-attr", "-z", "--stdin", *names, stdin=asked).out.decode(errors="surrogateescape")
     parts = said.split("\0")
     values: dict[str, dict[str, str]] = {}
@@ -114,6 +115,16 @@ def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> d
         if value != "unspecified":
             values.setdefault(path, {})[name] = value
     return values
+
+
+def is_rules(path: str) -> bool:
+    """Whether a path is that of a `.gitattributes`."""
+    return path.rpartition("/")[2] == os.fsdecode(RULES_FILE)
+
+
+def has_value(value: str | None) -> bool:
+    """Whether a value from `attributes_of` is a name, such as that of a filter."""
+    return value is not None and value not in {"set", "unset"}
 
 
 def _split(paths: Sequence[str]) -> Iterator[list[bytes]]:
@@ -132,7 +143,7 @@ def _refusing(name: bytes) -> bytes:
 
 @contextmanager
 def laid_out(beside: Path, files: Mapping[bytes, bytes]) -> Iterator[Path]:
-    """A folder in `beside` that holds `.gitattributes` files, each given by its folder, and nothing else."""
+    """A temporary folder in `beside` with `.gitattributes` files, given by their folders, and nothing else."""
     top = Path(tempfile.mkdtemp(prefix="rules-", dir=beside))
     try:
         for folder, text in files.items():
@@ -143,7 +154,7 @@ def laid_out(beside: Path, files: Mapping[bytes, bytes]) -> Iterator[Path]:
 
 
 def _write(top: Path, folder: bytes, text: bytes) -> None:
-    # Step by step, because the whole name of a folder may be longer than a path can be.
+    # Folder by folder, because the whole path may be longer than the system takes.
     handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for name in filter(None, folder.split(b"/")):
@@ -159,7 +170,7 @@ def _write(top: Path, folder: bytes, text: bytes) -> None:
 
 
 def _text(reader: Reader, line: bytes | None) -> bytes | None:
-    # Git opens the file without following a link.
+    # Only a regular file counts: git does not follow a link here.
     if line is None or not line.startswith(b"100"):
         return None
     return reader.content(split(line)[1], LARGEST)
@@ -169,7 +180,7 @@ _Sides = tuple[Mapping[bytes, bytes], ...]
 
 
 def _differing(reader: Reader, trees: tuple[Oid | None, ...]) -> Iterator[tuple[bytes, _Sides]]:
-    """Every folder in which the trees are not all the same, the top included, with the entries of each."""
+    """The top and every folder that is not the same in all trees, each with its entries by tree."""
     todo: list[tuple[bytes, tuple[Oid | None, ...]]] = [(b"", trees)]
     while todo:
         folder, below = todo.pop()

@@ -1,9 +1,12 @@
-"""Merges that end: in processor time, and with a tree for every pair of commits.
+"""Merges within bounds of processor time, with a result for every pair of commits.
 
-Git looks for renames by comparing every file that went with every file that came, and compares texts line by line. Both
-can take minutes. A merge that does not end in time is made again without that search, which follows only files that
-moved unchanged or kept their name, and if that does not end either, by whole files: what one side changed is taken, and
-what both changed conflicts.
+Git looks for renames by comparing every deleted file with every added one, and compares texts line by line. Both can
+take minutes. So a merge has up to three forms:
+
+1. Git's own.
+2. If that takes too long, without the search for renames: only files that moved unchanged are followed.
+3. If that takes too long as well, by whole files: a file that one side changed is taken, one that both changed
+   conflicts.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,11 +27,11 @@ from headway.git.spool import Queued
 
 @dataclass(frozen=True)
 class Bound:
-    """What one try of a merge may take.
+    """Limits of one try of a merge.
 
     Attributes:
         cpu_s: Seconds of processor time.
-        wall_s: Seconds until it is ended in any case, such as on a disk that does not answer.
+        wall_s: Seconds of wall time, for a disk that does not answer.
     """
 
     cpu_s: int
@@ -36,18 +39,18 @@ class Bound:
 
 
 PATIENT = Bound(cpu_s=60, wall_s=300.0)
-"""For a merge that only its author waits for."""
+"""For a merge that only its author waits for, outside of the trunk's lock."""
 
 
 def merge_bounded(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, bound: Bound = PATIENT) -> Merged:
-    """Merge `theirs`, a commit on an ancestor of `ours`, or whole files of it.
+    """Merge `theirs`, a commit on an ancestor of `ours`, in the first of the three forms that ends.
 
-    `reader` knows all their objects. Takes at most two tries of `bound`, and a time that is linear in what differs.
+    `reader` knows all their objects. Takes at most twice `bound`, and a time that is linear in the differing paths.
 
     Raises:
-        GitError: Git failed otherwise than by taking too long.
+        GitError: Git failed for another reason than time.
     """
-    # Merges have no other way to do without renames before git 2.49.
+    # Before git 2.49 a merge has no other setting that turns the search for renames off.
     for tried in (repo, repo.configured("merge.renameLimit", "1")):
         try:
             return merge_commits(tried, reader, ours, theirs, wall_s=bound.wall_s, cpu_s=bound.cpu_s)
@@ -58,7 +61,7 @@ def merge_bounded(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, bound: Bou
 
 
 def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid, bound: Bound = PATIENT) -> Merged:
-    """The same for three trees."""
+    """The same as `merge_bounded` for three trees."""
     if theirs == base:
         return Merged(ours, ())
     root = repo.commit(base, (), "base", NOBODY)
@@ -68,7 +71,7 @@ def merge_trees(repo: Repo, base: Oid, ours: Oid, theirs: Oid, bound: Bound = PA
 
 
 def merge_whole_files(repo: Repo, ours: Oid, theirs: Oid) -> Merged:
-    """Merge without looking into files: where both sides changed one, it stays as `ours` has it, and conflicts."""
+    """Merge without reading files. A file that both sides changed stays as in `ours`, and conflicts."""
     base = Oid(repo.run("rev-parse", "--verify", f"{theirs}^").text)
     came = {entry.path: (entry.mode, entry.oid) for entry in entries(repo, base, ours)}
     wanted = {entry.path: entry for entry in entries(repo, base, theirs)}
@@ -86,7 +89,7 @@ def merge_whole_files(repo: Repo, ours: Oid, theirs: Oid) -> Merged:
 
 
 def _crossing(paths: Iterable[str], stays: Callable[[str], bool], others: set[str]) -> set[str]:
-    """Those of `paths` that stay and cannot stand beside `others`: one is a folder where the other one is a file."""
+    """Those of `paths` that stay and exclude one of `others`: one is a folder where the other one is a file."""
     folders = {str(above) for path in others for above in PurePosixPath(path).parents}
     return {
         path
@@ -95,8 +98,8 @@ def _crossing(paths: Iterable[str], stays: Callable[[str], bool], others: set[st
     }
 
 
-def merge_beside(repo: Repo, queued: Queued, tip: Oid, *, whole_files: bool) -> Merged:
-    """Merge a submission with a commit of the trunk; `whole_files`: in time that is short whatever they hold."""
+def merge_outside_lock(repo: Repo, queued: Queued, tip: Oid, *, whole_files: bool) -> Merged:
+    """Merge a submission with a commit of the trunk; `whole_files` takes the last form, which is always quick."""
     side = repo.commit(queued.tree, (queued.base,), "submission\n", NOBODY)
     if whole_files:
         return merge_whole_files(repo, tip, side)
@@ -105,5 +108,5 @@ def merge_beside(repo: Repo, queued: Queued, tip: Oid, *, whole_files: bool) -> 
 
 
 def landing_on(repo: Repo, queued: Queued, tip: Oid, tree: Oid) -> Queued:
-    """The same submission after a merge with `tip`, whose result is `tree`."""
+    """The submission after a merge with `tip` whose result is `tree`."""
     return replace(queued, base=tip, tree=tree, changes=changes_of(entries(repo, tip, tree)))

@@ -1,7 +1,8 @@
-"""What differs between two trees, and in the words that an agent reads."""
+"""Differences between two trees, also as the text that an agent reads."""
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,11 @@ from headway.git.repo import Repo
 SUBMODULE = "160000"
 NO_MODE = "000000"
 REGULAR = frozenset({"100644", "100755"})
+
+
+def with_nul(paths: Iterable[bytes]) -> bytes:
+    """Sorted paths as git's `-z --stdin` reads them: a NUL ends each."""
+    return b"".join(path + b"\0" for path in sorted(paths))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Looking at the folder of a repository before git reads it: an unpacked archive may hold anything below `.git`.
+"""Checks the folder of a repository before git reads it: an unpacked archive may hold anything below `.git`.
 
-A clone cannot bring links or pipes in there. A folder that somebody packed can: links that bring another repository of
-the user in as this one, and pipes at which git waits for ever.
+A clone cannot put links or pipes there, but an archive can. A link could pass another repository of the user off as
+this one, and git would wait at a pipe without end.
 """
 
 import os
@@ -17,7 +17,7 @@ _LARGEST = 65_536
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a repository whose files lie elsewhere than it says, or are none.
+    """Refuse a repository that takes files from elsewhere, or holds special files.
 
     Raises:
         UserError: Its `.git` names a repository that does not name it back, or holds links out of it or special files.
@@ -42,7 +42,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _top_of(folder: Path) -> Path | None:
-    """The folder whose `.git` git would take, going upwards; None where it would take one of the folders themselves."""
+    """The folder whose `.git` git would use, searching upwards; None when git would use one of the folders as it is."""
     for place in (folder, *folder.parents):
         if os.path.lexists(place / ".git"):
             return place
@@ -52,14 +52,14 @@ def _top_of(folder: Path) -> Path | None:
 
 
 def _named_by(git_file: Path) -> Path:
-    """The git directory that a `.git` file names, as a linked worktree and a submodule have one."""
+    """The git directory that a `.git` file names; linked worktrees and submodules have such files."""
     if stat.S_ISREG(git_file.lstat().st_mode):
         return (git_file.parent / _text(git_file).removeprefix("gitdir:").strip()).resolve()
     return git_file.resolve()
 
 
 def _names_back(git_dir: Path, top: Path) -> bool:
-    """Whether a linked worktree is one of that repository, or a submodule or separate git directory is its own."""
+    """Whether the git directory names `top` in turn, as for a linked worktree or a submodule."""
     worktree = git_dir / "gitdir"
     if worktree.is_file() and (git_dir / _text(worktree)).resolve() == (top / ".git").resolve():
         return True
@@ -70,7 +70,7 @@ def _names_back(git_dir: Path, top: Path) -> bool:
 
 
 def _common(git_dir: Path) -> list[Path]:
-    """The repository that a linked worktree belongs to."""
+    """The git directory of the repository that a linked worktree belongs to; empty for any other repository."""
     noted = git_dir / "commondir"
     if not noted.is_file():
         return []
@@ -86,7 +86,7 @@ def _text(path: Path) -> str:
 
 
 def _bad_files(git_dir: Path) -> Iterator[Path]:
-    """Files below a git directory that git would read there and that are no files or folders of its own."""
+    """Places below a git directory that git would read and that are special files or links out of it."""
     inside = git_dir.resolve()
     for name in _READ:
         place = git_dir / name

@@ -34,7 +34,7 @@ _FEW = 200
 """Changed paths up to which a merge is tried under the lock."""
 
 _SLOW_FOR_S = 5.0
-"""How long no merge is tried there after one that took too long: what makes one slow makes the next ones slow too."""
+"""Seconds without merges under the lock after one that took too long: its cause makes the next ones slow, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ class Folding:
         return Verdict("landed", commit, commit)
 
     def _merged(self, batch: _Batch, queued: Queued) -> Oid | Verdict:
-        """The tree of a real merge, or the conflict; also that it takes longer than everybody should wait for."""
+        """The tree of a real merge, a conflict, or `uneven` when it would keep the trunk's lock for too long."""
         if len(queued.changes) > _FEW or time.monotonic() < self._no_merge_before:
             return Verdict("uneven", batch.tip)
         side = self.pack.add("commit", commit_text(queued.tree, (queued.base,), NOBODY, "submission\n"))

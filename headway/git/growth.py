@@ -1,8 +1,7 @@
-"""How much larger the trunk's files are than those of its base. `limits.trunk_mb` bounds it.
+"""Growth of the trunk's files over those of its base. `limits.trunk_mb` bounds it.
 
-Each agent's disk is bounded by a quota, and what has landed counts for no agent. Without this bound, one agent that
-stays within its quota fills the disk by landing: compressible text takes little in the hub, and all of its size in
-every checkout.
+A quota bounds each agent's disk, but landed files count for no agent. Without this bound one agent within its quota
+could fill the disk by landing: compressible text takes little space in the hub, and its full size in every checkout.
 """
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,14 +13,14 @@ from headway.git.repo import Repo
 from headway.system.files import write_whole
 
 ALWAYS_FROM = 256 * 1024
-"""Bytes from which on a landing always meets the bound. Of smaller ones one in sixteen does, which is enough to see
-that many have added up: the look costs a process or two."""
+"""A landing of at least this many bytes is always checked. Of smaller ones one in sixteen is, because a check costs one
+or two processes; that suffices to notice that many small ones have added up."""
 
 _NOTE = "growth.json"
 
 
 class _Growth(BaseModel):
-    """Bytes that the files of a trunk commit take more than those of the base."""
+    """Growth of the files at a trunk commit over those of the base, in bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,10 +29,10 @@ class _Growth(BaseModel):
 
 
 def growth(hub: Hub) -> int:
-    """Bytes that the trunk's files take more than the base's.
+    """Growth of the trunk's files over those of the base, in bytes.
 
-    The sum is kept beside the hub with the commit that it belongs to, and goes on from there. Without the note it is
-    made again from the base.
+    A note next to the hub holds the sum and its commit, and only later commits are added to it. Without the note the
+    sum is computed from the base.
     """
     tip, note = hub.tip(), hub.folder / _NOTE
     try:
@@ -48,7 +47,7 @@ def growth(hub: Hub) -> int:
 
 
 def added_bytes(repo: Repo, changed: list[Entry]) -> int:
-    """Bytes that a change adds to the files; less than 0 for one that makes them smaller."""
+    """Bytes that a change adds to the files; negative when it makes them smaller."""
     new = [entry.oid for entry in changed if entry.mode not in (NO_MODE, SUBMODULE)]
     old = [entry.old_oid for entry in changed if entry.status != "A"]
     sizes = sizes_of(repo, [*new, *old])
@@ -56,7 +55,7 @@ def added_bytes(repo: Repo, changed: list[Entry]) -> int:
 
 
 def sizes_of(repo: Repo, blobs: list[Oid]) -> list[int]:
-    """The sizes of blobs, in bytes; 0 for what is none, such as the commit of a submodule."""
+    """The sizes of blobs in bytes; 0 for another object, such as the commit of a submodule."""
     if not blobs:
         return []
     asked = "".join(f"{oid}\n" for oid in blobs).encode()

@@ -144,7 +144,7 @@ class Landing:
         return Refused(why, tuple(shown(entry.path) for entry in changed if entry.status == "A")[:_ASKED])
 
     def _impossible(self, found: Scan, submission: Submission) -> Refused | None:
-        """What git cannot take as files of this repository, whoever asks for it."""
+        """Refuse files that git cannot take as files of this repository."""
         nested = tuple(path for path in found.nested if submission.touches(path))
         if nested:
             return Refused("these are repositories of their own: delete their .git, or name them in .gitignore", nested)

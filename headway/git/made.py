@@ -1,4 +1,4 @@
-"""What the user's `setup` changed or made that nothing ignores: no agent's change until an agent touches it."""
+"""Changes that the user's `setup` left in files that are not ignored. They count as an agent's once it touches them."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -17,13 +17,13 @@ _NOTE = "made.json"
 
 
 class Made(BaseModel):
-    """What `setup` left in files that stood on a tree.
+    """Changes that `setup` left in files that stood on a tree.
 
     Attributes:
         before: The tree.
-        after: The tree with all that `setup` changed or made and no agent did.
-        nested: Folders with a repository of their own that it left.
-        unreadable: Files that git cannot take that it left.
+        after: The tree with the changes of `setup` and none of an agent.
+        nested: Folders that `setup` left with a repository of their own.
+        unreadable: Files that `setup` left and git cannot take.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,13 +34,16 @@ class Made(BaseModel):
     unreadable: tuple[str, ...] = ()
 
     def names(self, repo: Repo) -> tuple[str, ...]:
-        """All of it, as an agent reads it, sorted."""
+        """All changed paths as an agent reads them, sorted."""
         paths = (shown(entry.path) for entry in _entries(repo, self.before, self.after))
         return tuple(sorted((*paths, *self.nested, *self.unreadable)))
 
 
 def load_made(home: Path) -> Made | None:
-    """What `setup` left in a workspace, when it ran there. After a crash of the machine the workspace is made anew."""
+    """The note of what `setup` left in a workspace; None when it did not run there.
+
+    A torn note counts as none: after a crash of the machine the workspace is made anew.
+    """
     try:
         return Made.model_validate_json((home / _NOTE).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -53,9 +56,9 @@ def store_made(home: Path, made: Made) -> None:
 
 
 def left_by_setup(repo: Repo, base: Oid, filled: Oid, found: Scan) -> Made:
-    """What `setup` left in files that held the tree `filled` before and stand on the tree `base`.
+    """The changes of `setup` in files that stand on the tree `base` and held the tree `filled` before it ran.
 
-    A path in which `filled` differs from `base` is an agent's, whatever `setup` made of it again.
+    A path in which `filled` differs from `base` is an agent's, also where `setup` changed it again.
     """
     agents = {entry.path for entry in _entries(repo, base, filled)}
     after = _reverted(repo, found.files, [e for e in _entries(repo, base, found.files) if e.path in agents])
@@ -63,7 +66,7 @@ def left_by_setup(repo: Repo, base: Oid, filled: Oid, found: Scan) -> Made:
 
 
 def without(repo: Repo, base: Oid, found: Scan, made: Made | None) -> Scan:
-    """A scan with the agent's changes apart: what is as `setup` left it is as in `base`, a tree."""
+    """The scan whose `tree` has only the agent's changes: files that are as `setup` left them are as in `base`."""
     if made is None:
         return found
     return replace(
@@ -75,7 +78,7 @@ def without(repo: Repo, base: Oid, found: Scan, made: Made | None) -> Scan:
 
 
 def agents_tree(repo: Repo, base: Oid, files: Oid, made: Made | None) -> Oid:
-    """The tree `base` with what the agent changed, of files that differ from it by what `setup` left too."""
+    """The tree `base` with the agent's changes alone; `files` also has those of `setup`."""
     if made is None or made.before == made.after:
         return files
     return _agents_tree(Repo(repo.git_dir), base, files, made)
@@ -87,7 +90,7 @@ def _agents_tree(repo: Repo, base: Oid, files: Oid, made: Made) -> Oid:
 
 
 def giving_way(repo: Repo, base: Oid, stand: Oid, files: Oid, made: Made | None) -> Oid:
-    """The tree `files`, in which what `setup` left is as in `base` wherever the tree `stand` has something newer."""
+    """The tree `files` without the changes of `setup` to paths in which the tree `stand` differs from `base`."""
     if made is None or made.before == made.after:
         return files
     newer = {entry.path for entry in _entries(repo, base, stand)}
@@ -95,13 +98,13 @@ def giving_way(repo: Repo, base: Oid, stand: Oid, files: Oid, made: Made | None)
 
 
 def _untouched(repo: Repo, base: Oid, files: Oid, made: Made) -> list[Entry]:
-    """What differs between the trees `base` and `files` as `setup` left it, and in nothing else."""
+    """The differences between `base` and `files` that are exactly as `setup` left them."""
     left = set(_entries(repo, made.before, made.after))
     return [entry for entry in _entries(repo, base, files) if entry in left]
 
 
 def _reverted(repo: Repo, files: Oid, changes: list[Entry]) -> Oid:
-    """The tree `files` without some of its changes."""
+    """The tree `files` without these changes."""
     return with_entries(repo, files, [_line(entry) for entry in changes]) if changes else files
 
 

@@ -58,7 +58,7 @@ def keep_nested(hub: Hub, tree: Repo, task: AgentId, folders: tuple[bytes, ...])
         commit = hub.repo.commit(made, parents, f"Repositories in the workspace of {task}\n", NOBODY)
         settle(hub.repo, empty, made, commit)
         if not move_ref(hub.repo, ref, commit, before, tree.keep):
-            raise TransientError(f"{ref} was moved by somebody else")
+            raise TransientError(f"{ref} was moved by another process")
     return tuple(large)
 
 

@@ -60,7 +60,7 @@ def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
         _configure(context, "upperdir", _plain(upper) or above)
         _configure(context, "workdir", _plain(scratch) or beside)
         if _in_user_namespace():
-            # Nobody there may set attributes that are `trusted`; without any, a folder cannot be deleted.
+            # In there `trusted` attributes cannot be set, and without attributes a folder cannot be deleted.
             _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_SET_FLAG), b"userxattr", None, ctypes.c_int(0))
         _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_CREATE), None, None, ctypes.c_int(0))
         made = _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(_NOSUID | _NODEV))

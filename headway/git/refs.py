@@ -169,10 +169,10 @@ def _sync_names(git_dir: Path, ref: str) -> None:
 def _clear_stale_lock(path: Path) -> None:
     """Remove the lock of a git process that was killed.
 
-    Our own processes are not alive, because we hold the lock that guards the ref. What is left is somebody who pushes
-    into the hub by hand: that lock changes or goes away. One that stays the same for two seconds, while no git works in
-    the hub that was there when it was first seen, has no holder. Whether somebody has the file open says nothing: a git
-    that holds a lock closes it.
+    The caller holds the lock that guards the ref, so no process of ours holds the lock file. A user who pushes into the
+    hub by hand may: that lock file changes or goes away. One that stays the same for two seconds has no holder, unless
+    a git that was in the hub when the file was first seen still works there. Open descriptors prove nothing, because
+    git closes the lock file while it holds the lock.
 
     Raises:
         TransientError: A git that may hold it works in the hub.

@@ -1,4 +1,4 @@
-"""What a repository asks of its git that a run cannot do: filters, merge drivers, submodules. Read at its start."""
+"""The rules of a repository that a run cannot follow: filters, merge drivers, submodules. Read at the run's start."""
 
 import os
 from collections import Counter
@@ -8,14 +8,14 @@ from contextlib import closing
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.ids import Oid
-from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, driver_names
+from headway.git.attributes import LARGEST, attributes_of, driver_names, has_value, is_rules
 from headway.git.changes import SUBMODULE, shown
 from headway.git.objects import Reader
 from headway.git.repo import Repo
 
 FILTER, ENCODING = "filter", "working-tree-encoding"
 CONVERTING = (FILTER, ENCODING)
-"""Attributes by which a file lies in the repository in another form than in a work tree."""
+"""Attributes for which git stores a file in another form than a work tree holds."""
 
 _NAMED = 5
 
@@ -39,7 +39,7 @@ class RepositoryRules(BaseModel):
     """The rules of the commit that a run starts from.
 
     Attributes:
-        converts: Some rule names a filter or an encoding, whether or not a file falls under it yet.
+        converts: A rule names a filter or an encoding, also one that applies to no file yet.
         drivers: Merge drivers that are not git's own.
     """
 
@@ -51,7 +51,7 @@ class RepositoryRules(BaseModel):
     submodules: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """What that means for a run, a sentence each, for its user."""
+        """The consequences for a run, one sentence each, for its user."""
         found = [
             f"{each.files} files of the repository go through the filter '{each.name}', such as {shown(each.example)}: "
             "no filter is run, agents see what git stores of them, and a change of their content is refused at landing"
@@ -78,28 +78,19 @@ def read_rules(repo: Repo, commit: Oid) -> RepositoryRules:
         facts, _, path = line.partition(b"\t")
         files[os.fsdecode(path)] = facts.decode()
     submodules = tuple(shown(path) for path, facts in files.items() if facts.startswith(SUBMODULE))
-    texts = list(_texts(repo, (facts.split()[2] for path, facts in files.items() if _is_rules(path))))
+    texts = list(_texts(repo, (facts.split()[2] for path, facts in files.items() if is_rules(path))))
     drivers = {shown(os.fsdecode(name)) for text in texts for name in driver_names(text)}
     if not any(name.encode() in text for text in texts for name in CONVERTING):
         return RepositoryRules(drivers=tuple(sorted(drivers)), submodules=submodules)
     ruled = attributes_of(
         repo, repo.tree_of(commit), [p for p, facts in files.items() if facts.startswith("100")], FILTER
     )
-    named = {path: values[FILTER] for path, values in ruled.items() if is_filter(values.get(FILTER))}
+    named = {path: values[FILTER] for path, values in ruled.items() if has_value(values.get(FILTER))}
     examples = {name: path for path, name in named.items()}
     filters = (
         Filter(name=shown(name), files=n, example=shown(examples[name])) for name, n in Counter(named.values()).items()
     )
     return RepositoryRules(converts=True, filters=tuple(filters), drivers=tuple(sorted(drivers)), submodules=submodules)
-
-
-def is_filter(value: str | None) -> bool:
-    """Whether a value of the attribute names a filter."""
-    return value is not None and value not in {"set", "unset"}
-
-
-def _is_rules(path: str) -> bool:
-    return path.rpartition("/")[2].encode(errors="surrogateescape") == RULES_FILE
 
 
 def _texts(repo: Repo, oids: Iterable[str]) -> Iterable[bytes]:

@@ -1,8 +1,8 @@
-"""Reading a work tree: its files as a tree object, by comparison with the commit that they stand on and nothing else.
+"""Reads a work tree: its files become a tree object, by comparison with the commit that they stand on and nothing else.
 
-The same files over the same commit are the same change, whatever was looked at before and however the workspace was
-made. Bytes that a checkout of that commit writes are no change, also where git's normal form of them is another one,
-as of a file that was committed with CRLF before `.gitattributes` called it text.
+The result depends on the files and the commit alone, and never on earlier scans or on the kind of workspace. Bytes that
+a checkout of the commit writes are unchanged, also where git would normalise them differently. For example, a file was
+committed with CRLF before `.gitattributes` called it text.
 """
 
 import os
@@ -13,22 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.changes import REGULAR, SUBMODULE, entries, shown
+from headway.git.attributes import RULES_FILE
+from headway.git.changes import REGULAR, SUBMODULE, entries, shown, with_nul
 from headway.git.repo import TIMED_OUT, Answer, GitError, Repo
-from headway.git.written import RULES, as_written
+from headway.git.written import as_written
 from headway.system.walk import walk
 
 PATIENCE_S = 600.0
-"""Longer than git takes for any work tree; an agent can make one that it never finishes reading."""
+"""Longer than git takes for any honest work tree. An agent can make one that git never finishes reading."""
 
 QUICK_S = 10.0
-"""A git that takes longer may wait for a pipe that stands where it looks for rules."""
+"""After this time git may be waiting at a pipe that an agent put in the place of a rules file."""
 
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
-"""Of what git says when it takes a file in: the repository could not be written, whatever the file is."""
+"""Parts of git's errors when it adds a file, which mean that the repository, and not the file, is at fault."""
 _NO_OBJECT = "invalid object"
 _REFUSED_NAME = "Ignoring path"
-"""Said, with exit code 0, of a name such as `git~1`, which means the git directory on another system."""
+"""Git's message, with exit code 0, for a name such as `git~1`, which means the git directory on another system."""
 
 _TRAPS = frozenset({".gitignore", ".gitattributes"})
 
@@ -38,11 +39,11 @@ class Scan:
     """The files of a work tree.
 
     Attributes:
-        tree: The commit's tree with what the agent changed.
-        files: All files as they are; `tree` with what `setup` made or changed and the agent did not touch.
+        tree: The commit's tree with the agent's changes.
+        files: `tree` with the changes that `setup` made and the agent did not touch: all files as they are.
         nested: Folders with a repository of their own, which are no part of this one; see `Changes`.
         unreadable: Files that git cannot take; see `Changes`.
-        as_written: Paths whose bytes are those of a checkout, which git itself would call modified.
+        as_written: Paths whose bytes are those of a checkout although git itself calls them modified.
     """
 
     tree: Oid
@@ -53,9 +54,9 @@ class Scan:
 
 
 def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | None = (0,)) -> Answer:
-    """Run a git that may read rules in the work tree, where an agent can have left a pipe that never ends.
+    """Run a git that reads rules files in the work tree, where an agent may have put a pipe that blocks it.
 
-    Such a pipe is looked for when git has not ended soon, and deleted. Then git is run again.
+    When git has not ended after `QUICK_S`, such pipes are deleted and git is run again.
     """
     try:
         return tree.run(*args, stdin=stdin, ok=ok, timeout_s=QUICK_S)
@@ -63,7 +64,7 @@ def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | No
         if error.code != TIMED_OUT:
             raise
     _without_traps(tree.work_tree or Path())
-    # The git that was ended held it, and the caller holds the workspace.
+    # The killed git held this lock. The caller holds the workspace, so no other git can.
     Path(f"{tree.index}.lock").unlink(missing_ok=True)
     return tree.run(*args, stdin=stdin, ok=ok, timeout_s=PATIENCE_S)
 
@@ -71,15 +72,14 @@ def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | No
 def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Scan:
     """Read the work tree into the index of `tree`, and write it as a tree object.
 
-    The index holds the tree `base` at first, and knows by stat data only files that are as a checkout wrote them; those
-    are not read. No process is started inside a submodule or a nested repository, because its configuration is the
-    agent's.
+    The index holds the tree `base` at first, with stat data only for files that are as a checkout wrote them; those are
+    not read. No process starts inside a submodule or a nested repository, because the agent controls its configuration.
 
     Args:
         tree: The hub with the work tree and the index.
-        base: The tree that the files are compared with. What it holds is never ignored.
+        base: The tree that the files are compared with. Its files are never ignored.
         never: The folder at the top that belongs to the harness.
-        only: Names below which the work tree may differ from the index, where they are known; only these are read.
+        only: If given, the names below which the work tree may differ from the index. Only these are read.
     """
     if not only:
         refresh(tree)
@@ -89,7 +89,7 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
     gone, kept, nested = gone | replaced, kept - replaced, tuple(sorted({*nested, *repositories}))
     before = _index_before(tree, top, gone, kept)
     if gone:
-        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone))
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(gone))
     unreadable = take_in(tree, kept)
     files = _tree_of_index(tree)
     untouched: frozenset[bytes] = frozenset()
@@ -99,7 +99,7 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
 
 
 def _index_before(tree: Repo, top: bytes, gone: set[bytes], kept: set[bytes]) -> Path | None:
-    """A copy of the index as it is now, where a rule of `.gitattributes` may apply to a file that differs."""
+    """A copy of the index as it is now; None when no `.gitattributes` applies to a file that differs."""
     assert tree.index is not None
     if not _have_rules(top, gone, kept):
         return None
@@ -114,13 +114,13 @@ def _have_rules(top: bytes, gone: set[bytes], kept: set[bytes]) -> bool:
                 break
             folders.add(path)
     return any(
-        (place := os.path.join(folder, RULES)) in gone or os.path.lexists(os.path.join(top, place))  # noqa: PTH118
+        (place := os.path.join(folder, RULES_FILE)) in gone or os.path.lexists(os.path.join(top, place))  # noqa: PTH118
         for folder in folders
     )
 
 
 def _without_conversions(tree: Repo, base: Oid, files: Oid, before: Path) -> tuple[Oid, frozenset[bytes]]:
-    """The files again, those that a checkout wrote as `base` has them."""
+    """The tree `files` with the content of `base` for files that are as a checkout wrote them, and their paths."""
     try:
         modified = {
             os.fsencode(entry.path): entry
@@ -140,14 +140,14 @@ def _without_conversions(tree: Repo, base: Oid, files: Oid, before: Path) -> tup
 def _tree_of_index(tree: Repo) -> Oid:
     """The index as a tree object.
 
-    Git tells of success also where a full disk kept it from giving an object its name (fsyncMethod=batch, seen in
-    2.39), and the index then takes the file for known. Such files are read anew.
+    Git reports success even when a full disk kept it from renaming an object into place (fsyncMethod=batch, seen in
+    2.39). The index then takes the file for known. Such files are read again.
     """
     written = tree.run("write-tree", ok=None)
     if written.code and _NO_OBJECT in written.err:
         lost = _without_object(tree)
-        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(lost))
-        patiently(tree, "update-index", "-z", "--add", "--stdin", stdin=_lines(lost))
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(lost))
+        patiently(tree, "update-index", "-z", "--add", "--stdin", stdin=with_nul(lost))
         written = tree.run("write-tree", ok=None)
     if written.code:
         raise GitError(["write-tree"], written.code, written.err)
@@ -168,7 +168,7 @@ def _without_object(tree: Repo) -> set[bytes]:
 
 
 def _without_traps(top: Path) -> None:
-    """Delete pipes where git looks for its rules: it waits for ever for somebody to write one. They are no work."""
+    """Delete pipes in the place of rules files: git would wait for a writer without end. They hold no work."""
     for place in walk(top):
         for name in _TRAPS.intersection(place.names):
             if stat.S_ISFIFO(os.stat(name, dir_fd=place.fd, follow_symlinks=False).st_mode):
@@ -176,14 +176,15 @@ def _without_traps(top: Path) -> None:
 
 
 def refresh(tree: Repo) -> None:
-    """Have the index know by their stat data which files are as it says."""
+    """Store the stat data of unchanged files in the index."""
     patiently(tree, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
 
 def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
-    """The names that differ between index and work tree, as `git ls-files -t -z` tells them.
+    """The names that differ between index and work tree, as `git ls-files -t -z` lists them.
 
-    With `only`, also those below that do not differ: asked for what does, git looks at every file there is.
+    With `only`, the list also holds names below it that do not differ. Asked for differences alone, git would look at
+    every file of the work tree.
     """
     names = [os.fsdecode(name) for name in sorted(only)]
     tracked = ("--cached",) if only else ("--modified", "--deleted")
@@ -192,11 +193,11 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
 
 
 def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
-    """Put files into the index; returns those that git does not take."""
+    """Put files into the index. Returns those that git refuses."""
     take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
     if not paths:
         return ()
-    whole = patiently(tree, *take, stdin=_lines(paths), ok=None)
+    whole = patiently(tree, *take, stdin=with_nul(paths), ok=None)
     if whole.code == 0 and _REFUSED_NAME not in whole.err:
         return ()
     refused = []
@@ -210,7 +211,7 @@ def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
 
 
 def _replaced_by_folders(tree: Repo, top: bytes, kept: set[bytes]) -> tuple[set[bytes], set[str]]:
-    """Tracked files that are folders now, and which of those are repositories; a submodule is a folder anyway."""
+    """Tracked files that are folders now, and which of those are repositories. Submodules, always folders, are out."""
     folders = {path for path in kept if _is_folder(os.path.join(top, path))}  # noqa: PTH118 - bytes
     if not folders:
         return set(), set()
@@ -227,10 +228,6 @@ def _is_folder(place: bytes) -> bool:
         return stat.S_ISDIR(os.lstat(place).st_mode)
     except OSError:
         return False
-
-
-def _lines(paths: set[bytes]) -> bytes:
-    return b"".join(path + b"\0" for path in sorted(paths))
 
 
 def _sorted_out(top: bytes, listed: bytes, never: str) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from headway.git.pack import Pack
 from headway.git.repo import Repo
 
 LONGEST_S = 0.25
-"""Everybody waits for a merge under the lock. One that takes longer is made beside it, by its submitter."""
+"""All landings wait for a merge under the trunk's lock. Its submitter makes a slower one without the lock."""
 
 _LONGEST_CPU_S = 1
 

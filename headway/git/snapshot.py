@@ -89,5 +89,5 @@ def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None], l
     settle(hub.repo, wanted.base, wanted.tree, commit)
     check()
     if not move_ref(hub.repo, ref_of(task), commit, before.commit if before is not None else None, locks):
-        raise TransientError(f"{ref_of(task)} was moved by somebody else")
+        raise TransientError(f"{ref_of(task)} was moved by another process")
     return replace(wanted, commit=commit, ref=ref_of(task))

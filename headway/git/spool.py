@@ -4,8 +4,8 @@
     landing/answers/<client>/              the answers to one process; `alive` in it is locked while that process lives
 
 Files appear under these names whole, so one that cannot be parsed was torn by a crash of the machine or by its disk,
-and never becomes readable. Nothing here is synced: after a crash of the machine nobody waits any more, and what landed
-stands on the trunk.
+and never becomes readable. Nothing here is synced: after a crash of the machine no process waits for an answer, and
+what landed is on the trunk.
 """
 
 import fcntl
@@ -64,7 +64,7 @@ class Verdict:
 
     Attributes:
         state: `nothing`: the trunk has all of it already. `lost`: its submitter has not the lease any more. `failed`:
-            trying again may help. `broken`: an error that nobody foresaw. `uneven`: it has to be merged with `tip`
+            trying again may help. `broken`: an unforeseen error. `uneven`: it has to be merged with `tip`
             first, which takes too long under the trunk's lock.
         tip: Where the trunk stood when it was its turn.
         commit: As which it landed.

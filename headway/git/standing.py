@@ -1,4 +1,4 @@
-"""Where a workspace stands: the harness's own notes beside it, each written whole, so that a kill leaves no doubt.
+"""The harness's notes of a workspace, next to its files. Each is written atomically, so a kill leaves it whole.
 
 They are not synced. A workspace is trusted only within the boot that wrote it, and only a crash of the machine can tear
 a note: a torn one is as good as one of another boot.
@@ -147,7 +147,7 @@ def load_standing(home: Path) -> Standing:
     """Where the workspace stands. One that never moved has no note of it: each file costs a block of the disk.
 
     Raises:
-        LeaseLost: The notes are torn. Whoever opens the workspace sets it aside.
+        LeaseLost: The notes are torn. The next opening of the workspace sets it aside.
     """
     try:
         return Standing.model_validate_json((home / "standing.json").read_bytes())

@@ -1,8 +1,8 @@
 """The trailers of a landing: the one module that writes them and reads them.
 
-They are the last paragraph of the message, and the harness puts it there behind whatever the agent wrote. So only the
-last paragraph is read, line by line, and nothing that stands before it counts. Git's own reading of trailers is not
-used: a line of scissors in a message hides everything behind it from git.
+They are the last paragraph of the message, which the harness appends to the agent's text. So only the last paragraph
+is read, line by line. Git's own reading of trailers is not used: a scissors line in a message hides everything after it
+from git.
 """
 
 import re
@@ -13,17 +13,17 @@ from headway.domain.ids import AgentId, RunName
 _MARK = "Headway-"
 _LIKE_OURS = re.compile(r"^(?=headway-)", re.IGNORECASE | re.MULTILINE)
 _CUTS = re.compile(r"^(?=(?:# ?-+ *>8|---|Conflicts:))", re.MULTILINE)
-"""Where git and mail tools end a message: scissors, the line before a patch, the list of an old merge."""
+"""Lines at which git and mail tools end a message: scissors, the line before a patch, the list of an old merge."""
 
 
 @dataclass(frozen=True)
 class Trailers:
-    """Whose work a commit of the trunk is.
+    """The origin of a commit on the trunk.
 
     Attributes:
         planner: The chain of planners above the task, the root first, with blanks between.
-        place: Where in the agent log the landing stands.
-        submission: The hash by which this very change is found again.
+        place: The landing's place in the agent log.
+        submission: The hash that identifies the submitted change.
     """
 
     run: RunName
@@ -33,13 +33,13 @@ class Trailers:
     submission: str
 
     def under(self, message: str) -> str:
-        """A whole commit message: what the agent wrote, then these."""
+        """The whole commit message: the agent's text, then these trailers."""
         said = ((field.name.capitalize(), getattr(self, field.name)) for field in fields(self))
         return f"{message}\n\n" + "".join(f"{_MARK}{key}: {value}\n" for key, value in said if value)
 
 
 def read(message: str) -> Trailers | None:
-    """The trailers of a commit message; None for a commit that did not come by a landing."""
+    """The trailers of a commit message; None for a commit that is not a landing."""
     last = message.rstrip("\n").rpartition("\n\n")[2].split("\n")
     found = {}
     for line in last:
@@ -54,8 +54,5 @@ def read(message: str) -> Trailers | None:
 
 
 def harmless(message: str) -> str:
-    """An agent's message in which no line looks like one of ours, and none ends the message for git or a mail tool.
-
-    Such a line is quoted by `>`.
-    """
+    """An agent's message with `>` before each line that looks like a trailer of ours or ends a message for git."""
     return _CUTS.sub("> ", _LIKE_OURS.sub("> ", message))

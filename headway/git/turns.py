@@ -14,7 +14,7 @@ from pathlib import Path
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Fence
 from headway.git import upkeep
-from headway.git.bounded_merge import landing_on, merge_beside
+from headway.git.bounded_merge import landing_on, merge_outside_lock
 from headway.git.folding import Check, Folding
 from headway.git.hub import Hub
 from headway.git.settled import settle
@@ -86,7 +86,7 @@ class Turns:
             verdict = self._submit(merged, check)
             if verdict.state != "uneven":
                 return verdict
-            result = merge_beside(self._hub.repo, queued, verdict.tip, whole_files=patience >= _BY_LINES)
+            result = merge_outside_lock(self._hub.repo, queued, verdict.tip, whole_files=patience >= _BY_LINES)
             if result.conflicts:
                 return Verdict("conflicted", verdict.tip, tree=result.tree, conflicts=result.conflicts)
             if self._folding.synced:

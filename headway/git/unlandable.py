@@ -1,4 +1,4 @@
-"""Files that cannot land, because the repository keeps them in another form or in another repository."""
+"""Refuses files that cannot land, because the repository stores them in another form or in a submodule."""
 
 import os
 import stat
@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, words_of
+from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, has_value, is_rules, words_of
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, shown
 from headway.git.objects import Reader
 from headway.git.outcome import Refused
 from headway.git.repo import Repo
-from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules, is_filter
+from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules
 from headway.system.walk import walk
 
 _MOST = 100
@@ -20,16 +20,16 @@ _MACRO = b"[attr]"
 
 
 def refused_rules(repo: Repo, rules: RepositoryRules, base: Oid, tree: Oid, changed: Sequence[Entry]) -> Refused | None:
-    """Refuse `.gitattributes` that `tree` changes against `base` so that they bring a filter or an encoding.
+    """Refuse `.gitattributes` that bring a filter or an encoding, by the change from `base` to `tree`.
 
-    They would decide in which form the files of every agent land, and no agent would see it. Also a file that does not
-    land itself is refused: its rules are in force in the workspace, and convert what does land.
+    They would decide in which form the files of every agent land, and no agent would see it. A `.gitattributes` that is
+    not part of the landing is refused, too: its rules are in force in the workspace and convert the files that land.
     """
-    found = [each for each in changed if each.path.rpartition("/")[2] == os.fsdecode(RULES_FILE)]
+    found = [each for each in changed if is_rules(each.path)]
     if not found:
         return None
     with closing(Reader(repo, {})) as reader:
-        # Macros stand at the top only, and every folder may use them.
+        # Only the file at the top may define macros; every folder may use them.
         top = reader.entry(tree, RULES_FILE)
         names = _converting_names(reader.content(top[1], LARGEST) or b"") if top else _converting_names(b"")
         files = [each for each in found if each.mode.startswith("100")]
@@ -46,12 +46,12 @@ def refused_rules(repo: Repo, rules: RepositoryRules, base: Oid, tree: Oid, chan
 
 
 def _uncovers(repo: Repo, base: Oid, tree: Oid) -> bool:
-    """Whether a file falls under a filter or an encoding now because what kept it from that is gone."""
+    """Whether a filter or an encoding applies to a file in `tree` that did not in `base`, such as by a deleted rule."""
     listed = repo.run("ls-tree", "-r", "-z", "--name-only", tree).out.decode(errors="surrogateescape")
     paths = [path for path in listed.split("\0") if path]
     before, after = (attributes_of(repo, of, paths, *CONVERTING) for of in (base, tree))
     return any(
-        value not in {"set", "unset"} and before.get(path, {}).get(name) != value
+        has_value(value) and before.get(path, {}).get(name) != value
         for path, values in after.items()
         for name, value in values.items()
     )
@@ -67,7 +67,7 @@ def _converts_more(reader: Reader, each: Entry, names: set[bytes]) -> bool:
 
 
 def _converting_names(text: bytes) -> set[bytes]:
-    """The attributes that convert, and the macros of a file that give one of them."""
+    """The converting attributes, and the macros in `text` that set one of them."""
     names = {name.encode() for name in CONVERTING}
     macros = [words for words in words_of(text) if words[0].lstrip(b'"').startswith(_MACRO)]
     for _ in macros:
@@ -81,7 +81,8 @@ def _converting_names(text: bytes) -> set[bytes]:
 def _given(words: Sequence[bytes]) -> set[bytes]:
     """The attributes that a line sets or gives a value; `-x` and `!x` take one away.
 
-    A pattern in quotes may hold blanks: a word of it that looks like an attribute is taken for one.
+    A quoted pattern may hold blanks. A word of it that looks like an attribute then counts as one, so a harmless file
+    may be refused and no harmful one lands.
     """
     return {word.partition(b"=")[0] for word in words[1:] if not word.startswith((b"-", b"!"))}
 
@@ -89,9 +90,10 @@ def _given(words: Sequence[bytes]) -> set[bytes]:
 def refused_content(
     repo: Repo, rules: RepositoryRules, start: Oid, tree: Oid, changed: Sequence[Entry]
 ) -> Refused | None:
-    """Refuse files whose filter was not run, by the rules of the run's first commit and by those of `tree`.
+    """Refuse files with a filter, which is never run, by the rules of the run's first commit and those of `tree`.
 
-    What git stores already for another file of the same filter is in its form, so a file may be renamed and copied.
+    Content that git already stores for a file of the same filter is in the filter's form. So files may be renamed and
+    copied.
     """
     if not rules.converts:
         return None
@@ -102,7 +104,7 @@ def refused_content(
     filtered: dict[str, set[str]] = {}
     for values in ruled:
         for path, found in values.items():
-            if is_filter(found.get(FILTER)):
+            if has_value(found.get(FILTER)):
                 filtered.setdefault(path, set()).add(found[FILTER])
     raw = [each for each in new if each.path in filtered and not _is_stored(repo, first, each, filtered[each.path])]
     if not raw:
@@ -116,7 +118,7 @@ def refused_content(
 
 
 def _is_stored(repo: Repo, first: Oid, new: Entry, filters: set[str]) -> bool:
-    """Whether the run started with a file of the same content that goes through the same filters."""
+    """Whether the run's first commit holds a file of the same content with the same filters."""
     lines = repo.run("ls-tree", "-r", "-z", first).out.decode(errors="surrogateescape").split("\0")
     same = [line.partition("\t")[2] for line in lines if f" {new.oid}\t" in line]
     given = attributes_of(repo, first, same, FILTER)
@@ -124,14 +126,14 @@ def _is_stored(repo: Repo, first: Oid, new: Entry, filters: set[str]) -> bool:
 
 
 def why_unreadable(repo: Repo, tree: Oid, paths: Sequence[str]) -> str:
-    """Why git does not take these files, where an encoding that the repository asks for is the reason; else nothing."""
+    """The reason why git refuses these files when it is an encoding of the repository's rules; else an empty text."""
     ruled = attributes_of(repo, tree, paths, ENCODING)
     named = sorted({values[ENCODING] for values in ruled.values()})
     return f"their {ENCODING} is {', '.join(named)}, and what was written is not" if named else ""
 
 
 def in_submodules(repo: Repo, rules: RepositoryRules, commit: Oid, top: Path) -> tuple[str, ...]:
-    """Files below `top` that lie in a submodule of `commit`, unless it was fetched there; at most 100."""
+    """Files below `top` that lie in a submodule of `commit` that was not fetched there; at most 100."""
     here = [name for name in rules.submodules if _is_folder(top, name)]
     if not here:
         return ()
@@ -147,7 +149,7 @@ def in_submodules(repo: Repo, rules: RepositoryRules, commit: Oid, top: Path) ->
 
 
 def _is_folder(top: Path, name: str) -> bool:
-    # Each step itself, never what a link that an agent left there points to.
+    # Each folder of the path by `lstat`, because an agent may have put a link there.
     place = top
     for part in name.split("/"):
         place /= part
@@ -162,7 +164,7 @@ def _is_folder(top: Path, name: str) -> bool:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     if os.path.lexists(folder / ".git"):
-        # It was fetched: its files are under the care of a git of their own.
+        # It was fetched, so its own git looks after its files.
         return
     for place in walk(folder):
         yield from (folder / place.path / name for name in sorted(place.names))

@@ -159,9 +159,9 @@ class Workspaces:
         self.reclaim()
 
     def discard(self, workspace: Workspace) -> None:
-        """Delete a workspace whose content is nobody's work.
+        """Delete a workspace that holds no agent's work.
 
-        Never fails its caller, who has a verdict in its hand: `headway gc` deletes what stays.
+        A failure is not raised, because the caller has a result to return: `headway gc` deletes the rest.
         """
         try:
             lock = _lock_of(workspace.home)
@@ -228,7 +228,7 @@ class Workspaces:
 
 
 def _lock_of(home: Path) -> Path:
-    """The lock of whoever makes, reopens or removes a workspace; it goes with it."""
+    """The lock under which a workspace is made, reopened and removed. It is removed with the workspace."""
     return home.with_name(f".{home.name}.lock")
 
 

@@ -1,6 +1,6 @@
-"""Files as a checkout writes them: which bytes are git's own, and how files come from one tree to another.
+"""Files as a checkout writes them: which files still hold those bytes, and how files come from one tree to another.
 
-Git may convert what it writes (`text`, `eol`, `ident`, `working-tree-encoding`), by the `.gitattributes` of the tree.
+Git may convert files on checkout (`text`, `eol`, `ident`, `working-tree-encoding`), by the tree's `.gitattributes`.
 """
 
 import filecmp
@@ -13,10 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
-from headway.git.changes import entries
+from headway.git.attributes import RULES_FILE
+from headway.git.changes import entries, with_nul
 from headway.git.repo import Repo
-
-RULES = b".gitattributes"
 
 _CONVERSIONS = ("text", "crlf", "eol", "ident", "working-tree-encoding")
 
@@ -27,14 +26,13 @@ def as_written(tree: Repo, index: Path, paths: Iterable[bytes]) -> frozenset[byt
     if not asked or tree.work_tree is None:
         return frozenset()
     with TemporaryDirectory(prefix="checkout-", dir=index.parent) as folder:
-        # An empty work tree, so that rules are those of the index and not what an agent made of them.
+        # Into an empty work tree: there git takes the rules from the index, not from files that an agent changed.
         _write(replace(tree, work_tree=Path(folder), index=index), asked)
         return frozenset(path for path in asked if _same_file(os.fsencode(folder), os.fsencode(tree.work_tree), path))
 
 
 def _write(tree: Repo, paths: Collection[bytes], *options: str) -> None:
-    stdin = b"".join(path + b"\0" for path in paths)
-    tree.run("checkout-index", "-f", "-q", *options, "-z", "--stdin", stdin=stdin)
+    tree.run("checkout-index", "-f", "-q", *options, "-z", "--stdin", stdin=with_nul(paths))
 
 
 def _same_file(one: bytes, two: bytes, path: bytes) -> bool:
@@ -49,7 +47,7 @@ def _same_file(one: bytes, two: bytes, path: bytes) -> bool:
 def catch_up(repo: Repo, now: Oid, to: Oid) -> None:
     """Bring files that stand on the tree `now`, and their index, to the tree `to`.
 
-    What `setup` made of a file gives way where the trees differ, and stays elsewhere.
+    Changes that `setup` made are overwritten where the trees differ, and stay elsewhere.
     """
     if now == to:
         return
@@ -70,24 +68,24 @@ def make_way(repo: Repo, paths: Iterable[bytes]) -> None:
 
 
 def renew(repo: Repo, old: Oid, new: Oid, *, untouched: Collection[bytes] = (), leave: Collection[bytes] = ()) -> None:
-    """Write files anew that two trees hold alike, but that a checkout of `new` writes differently.
+    """Rewrite the files that are equal in two trees but that a checkout of `new` writes differently.
 
-    Git leaves them as they are when only `.gitattributes` changes. They would look like changes from then on.
+    Git leaves such files alone when only `.gitattributes` changes. From then on they would look like changes.
 
     Args:
-        repo: The hub with the work tree, and an index that knows by stat data what was not touched since `old`.
-        old: The tree whose rules they were written by.
-        new: The tree whose rules count now.
-        untouched: More paths that are as they were written, although the index does not know.
-        leave: Paths that are left alone.
+        repo: The hub with the work tree, and an index whose stat data tells which files are untouched since `old`.
+        old: The tree by whose rules the files were written.
+        new: The tree whose rules apply now.
+        untouched: More untouched paths, which the index does not know as such.
+        leave: Paths that are never rewritten.
     """
     changed = {os.fsencode(entry.path) for entry in entries(repo, old, new)}
-    folders = {path[: -len(RULES)] for path in changed if path.rpartition(b"/")[2] == RULES}
+    folders = {path[: -len(RULES_FILE)] for path in changed if path.rpartition(b"/")[2] == RULES_FILE}
     if not folders:
         return
     listed = repo.run("ls-files", "-z").out.split(b"\0")
     asked = [path for path in listed if path.startswith(tuple(folders))]
-    # An empty path stands behind the last separator.
+    # The list ends with a separator, so its last part is empty.
     both = sorted(set(asked) - {b""} - changed - set(leave))
     differ = _rules_of(repo, old, both) ^ _rules_of(repo, new, both)
     touched = set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - set(untouched)
@@ -98,11 +96,10 @@ def renew(repo: Repo, old: Oid, new: Oid, *, untouched: Collection[bytes] = (), 
 
 
 def _rules_of(repo: Repo, tree: Oid, paths: Collection[bytes]) -> set[tuple[bytes, bytes, bytes]]:
-    """What the rules of a tree say of paths, as path, attribute and value."""
+    """The conversions that a tree's rules ask for, as path, attribute and value."""
     assert repo.index is not None
     with TemporaryDirectory(prefix="rules-", dir=repo.index.parent) as folder:
         at = replace(repo, index=Path(folder) / "index")
         at.run("read-tree", tree)
-        stdin = b"".join(path + b"\0" for path in paths)
-        said = at.run("check-attr", "--cached", "-z", "--stdin", *_CONVERSIONS, stdin=stdin).out.split(b"\0")
+        said = at.run("check-attr", "--cached", "-z", "--stdin", *_CONVERSIONS, stdin=with_nul(paths)).out.split(b"\0")
     return set(zip(said[0::3], said[1::3], said[2::3], strict=False))
