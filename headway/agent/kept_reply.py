@@ -1,4 +1,4 @@
-"""A paid reply is kept: it has its room before it is bought, and it waits in memory where a disk broke down."""
+"""Keeps a paid reply: its disk space is allocated before the call, and it waits in memory when the disk fails."""
 
 import asyncio
 import contextlib
@@ -10,26 +10,26 @@ from headway.domain.events import Event
 from headway.trace.agent_log import AgentLog
 
 BYTES_PER_TOKEN = 16
-"""Of a log, for one token of a reply: its text stands there as it was read, in its calls, and as it was sent."""
+"""Bytes of the log for one token of a reply. The log holds the text as read, in the calls, and as sent back."""
 FRAME_BYTES = 1 << 16
 AGAIN_S = 2.0
 
 
 def room_for_reply(max_output: int) -> int:
-    """Bytes of a log that the longest reply and what is noted around it may take; `max_output` in tokens."""
+    """Bytes of the log that the longest reply and the notes around it may take; `max_output` is in tokens."""
     return max_output * BYTES_PER_TOKEN + FRAME_BYTES
 
 
 async def kept(note: Callable[[], Event], log: AgentLog, beat: Callable[[str], None]) -> Event:
-    """The event of a reply, once it is on disk. While the machine lacks what that takes, the reply waits in memory.
+    """Wait until a reply is on disk and return its event. During a shortage of the machine the reply stays in memory.
 
     Args:
         note: Appends the reply to `log`.
-        log: Of the agent.
-        beat: Told what is waited for.
+        log: The agent's log.
+        beat: Called with the reason of a wait.
 
     Raises:
-        LeaseLost: Another holder makes the call anew.
+        LeaseLost: Another holder has taken over the agent and makes the call anew.
     """
     noted: list[Event] = []
 

@@ -1,4 +1,4 @@
-"""Model calls of an agent that failed in a way that waiting does not mend, as its log tells of them."""
+"""Counts an agent's failed model calls, from its log, where waiting does not cure the failure."""
 
 from dataclasses import dataclass, field
 
@@ -12,8 +12,8 @@ class Misses:
     """The failures since the model's newest reply or the question for a handover note.
 
     Attributes:
-        final: Kinds of those that would come again: `ContextOverflow` and `FatalModelError`.
-        unusable: Replies in a row that could not be used.
+        final: Kinds of the failures that the same call would meet again: `ContextOverflow` and `FatalModelError`.
+        unusable: Number of unusable replies in a row.
     """
 
     final: list[str] = field(default_factory=list)
@@ -27,13 +27,13 @@ class Misses:
             self.unusable = 0
 
     def judged(self, error: HeadwayError) -> HeadwayError:
-        """The failure, or the end of the attempt where one too many replies in a row cannot be used."""
+        """`error` itself, or `NoUsableReply` when it is the last unusable reply that an attempt may have in a row."""
         if isinstance(error, Unusable) and self.unusable + 1 >= UNUSABLE_AT_MOST:
             return NoUsableReply(f"{UNUSABLE_AT_MOST} times in a row: {error}")
         return error
 
 
 def final_kind(error: HeadwayError) -> str:
-    """The kind of a failure that would come again; empty for others."""
+    """The kind of a failure that the same call would meet again; empty for other failures."""
     kinds = (ContextOverflow, FatalModelError)
     return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "")

@@ -120,7 +120,7 @@ class Models:
         return ways + (self._spending.parkings(run) if self._spending is not None else ())
 
     async def leave(self, agent: AgentId) -> None:
-        """Close the connections of an agent that asks nothing more for now."""
+        """Close the connections of an agent that makes no more calls for now."""
         for model in self._endpoints.values():
             await model.leave(agent)
 

@@ -1,4 +1,4 @@
-"""Keeps the layers warm that workspaces lie on: the trunk's files, and what the user's `setup` made of them."""
+"""Runs the user's `setup`: once in the layers that workspaces share, or in each workspace where there are none."""
 
 import asyncio
 from functools import partial
@@ -26,21 +26,21 @@ SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
 
 LEFT_NAMED = 100
-"""Paths that `setup` left and that a worker is told by name."""
+"""Most paths left by `setup` that a worker is told by name."""
 
 
 async def run_setup(
     sandbox: Sandbox, agent: AgentId, place: Walled, spec: RunSpec, command: str, *, of_base: bool
 ) -> SetupDone:
-    """Run the user's `setup` where these files are. Values that only it was given are not in what it says.
+    """Run the user's `setup` in a folder of files. Secrets that only `setup` gets are taken out of its output.
 
     Args:
         sandbox: Runs it.
-        agent: Whose command it is.
-        place: Where the files are.
-        spec: What the run says.
+        agent: The agent that the command counts for.
+        place: The files.
+        spec: The run's input.
         command: The user's `setup`.
-        of_base: Nothing that an agent wrote is among the files, so that it may have all that the user gives it.
+        of_base: The files hold nothing that an agent wrote, so `setup` gets all that the user allows it.
     """
     rights = spec.policy.setup_rights(of_base=of_base)
     walls = await in_thread(partial(walls_of, agent, place, spec, setup=rights))
@@ -60,7 +60,7 @@ async def run_setup(
 
 
 async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
-    """See that the user's `setup` has run in the files of a worker, and note how it went."""
+    """Run the user's `setup` in a worker's files unless it has run there, and note the result in the log."""
     command = job.spec.setup
     if command is None or job.setup is not None:
         return
@@ -86,10 +86,11 @@ async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
 async def set_up_files(
     sandbox: Sandbox, agent: AgentId, workspace: Workspace, spec: RunSpec, command: str
 ) -> SetupDone:
-    """Run `setup` in the files of a workspace that lie on no warm layers, and in which no agent has worked yet.
+    """Run `setup` in a workspace that lies on no warm layers and in which no agent has worked yet.
 
-    It has what the user gives it only on the base's files. So a workspace on a later commit goes through the base: what
-    `setup` makes there stays, and `setup` runs again, without, where its inputs are others by now.
+    `setup` gets the network and the user's variables on the base's files only. So a workspace on a later commit is
+    first put on the base, where `setup` runs with them, and then on its commit, where the files that `setup` made stay.
+    There `setup` runs again without them if its inputs have changed.
     """
     repo, base = workspace.hub.repo, workspace.hub.facts().base
     stands, of_base = workspace.base, repo.tree_of(workspace.base) == repo.tree_of(base)
@@ -120,7 +121,7 @@ async def set_up_files(
 
 
 def _clear(workspace: Workspace) -> None:
-    """Remove all that `setup` made; tracked files become those of the commit again."""
+    """Remove the changes of `setup`: untracked files go, and tracked files become those of the commit again."""
     with workspace.held():
         tree = workspace.tree
         tree.run("read-tree", "--reset", "-u", tree.tree_of(workspace.base))
@@ -128,7 +129,7 @@ def _clear(workspace: Workspace) -> None:
 
 
 def _move_to(workspace: Workspace, commit: Oid) -> None:
-    """Put the files on another commit, with what `setup` left in them; where both differ the commit's counts."""
+    """Put the files on another commit and keep the changes of `setup`. In a conflict the commit's file wins."""
     repo = workspace.hub.repo
     with workspace.held():
         now, before, after = workspace.scan(), repo.tree_of(workspace.base), repo.tree_of(commit)
@@ -144,11 +145,11 @@ def _note_made(workspace: Workspace) -> None:
 
 
 async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Beat) -> None:
-    """Have a workspace that is opened next lie on warm layers, where there are layers.
+    """Bring the warm layers up to date for the workspace that is opened next; return at once where there are none.
 
-    One agent builds them for all; the others wait only for what they cannot do without: the first layer, and a `setup`
-    that has to run anew. `setup` runs here only where commands find every workspace at the same path, because what it
-    makes may hold that path. Else it runs in each workspace.
+    One agent builds them for all. The others wait only for the first layer and for a `setup` that has to run again.
+    `setup` runs in a layer only where commands see every workspace at the same path, because its output may hold that
+    path. Otherwise it runs in each workspace.
     """
     if places.level != "overlay":
         return
@@ -181,9 +182,11 @@ async def _build(
 ) -> SetupDone | None:
     """Build a layer and publish it.
 
+    Nothing is published when `setup` failed for lack of withheld rights: it may have broken files of an older layer.
+
     Returns:
-        How `setup` failed for lack of what was withheld from it; nothing is published then, because it may have broken
-        what an older layer has. Handed in as `kept` for the next build, it is noted, and does not run again.
+        The result of such a `setup`; None when the layer was published. The next build takes it as `kept`, and notes it
+        instead of running `setup` again.
     """
     done = await in_thread(build.still_warm, command) if command is not None else None
     if command is not None and done is None:

@@ -130,7 +130,7 @@ class Model:
         )
 
     async def leave(self, agent: AgentId) -> None:
-        """Close the connections of an agent that asks nothing more for now."""
+        """Close the connections of an agent that makes no more calls for now."""
         await self.http.leave(agent)
 
     async def close(self) -> None:

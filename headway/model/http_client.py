@@ -1,7 +1,7 @@
-"""HTTP to one endpoint through the real `openai` client: bytes out, JSON in, every failure named.
+"""HTTP to one endpoint through the `openai` client: bytes out, JSON in, and every failure as an error of `failures`.
 
-Each agent has a client of its own with the stock transport: the cost of a call in a shared pool grows with the
-connections that are open in it (0.8 ms of CPU at one, 4.7 ms at 300).
+Each agent has its own client with the stock transport. The cost of a call in a shared pool grows with the connections
+that are open in it (0.8 ms of CPU at one, 4.7 ms at 300).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from headway.model.reading import Unreadable, json_in
 from headway.model.reply_bounds import bound
 from headway.model.stream import is_stream, read_events
 
-# The client takes half a second to load. A worker process that calls no model (workflows, the supervisor) never does.
+# The client takes half a second to load. Processes that call no model (workflows, the supervisor) never load it.
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -35,24 +35,24 @@ T = TypeVar("T")
 
 CONNECT_S = 10.0
 WRITE_S = 120.0
-"""Longest time for a request to leave. A server that answers early and reads no further is not heard before that."""
+"""Longest time until a request has left. The answer of a server that stops reading early is heard only after it."""
 PROBE_S = 10.0
 
 IDLE_S = 4.0
-"""An idle connection is closed after this: before the 5 s after which uvicorn, and so vLLM, closes it. A request that
-meets a closing connection is lost, and counts as paid."""
+"""An idle connection is closed after this time, before uvicorn, and so vLLM, closes it at 5 s. A request on a closing
+connection is lost, and counts as paid."""
 
 _HEADERS = {"Accept-Encoding": "identity"}
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
-"""What the `openai` client tells of itself in headers. Left out: they are half of all headers, and of their cost."""
+"""Headers in which the `openai` client describes itself. They are left out: they make up half of the headers' cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a server answered.
+    """A server's answer.
 
     Attributes:
-        nbytes: Size of its body, or of what the pieces of it came to.
+        nbytes: Size of its body; for a stream, of the whole that its pieces make up.
     """
 
     body: dict[str, Any]
@@ -64,8 +64,8 @@ class HttpClient:
     """The connections to one endpoint. One per process and event loop; close it at the end.
 
     Args:
-        idle_s: After so long an idle connection is closed; see `IDLE_S`.
-        connect_s: Longest time until a connection stands.
+        idle_s: Seconds after which an idle connection is closed; see `IDLE_S`.
+        connect_s: Longest time until a connection is open.
         write_s: Longest time until a request has left.
     """
 
@@ -82,11 +82,11 @@ class HttpClient:
         self._streamed = endpoint.profile.stream
         # Whole addresses: the client takes paths apart and puts them together again at each call.
         self._root = endpoint.base_url.rstrip("/")
-        # The time of an answer is bounded as a whole; see `named`.
+        # No timeout for reads: `_or_our_error` bounds the time of the whole answer.
         self._factory = _ClientFactory(endpoint, idle_s, httpx2.Timeout(None, connect=connect_s, write=write_s))
         self._first = _first_client(endpoint, self._factory)
         self._omitted = {"X-Stainless-Retry-Count": _omit()}
-        # By agent, the one that is idle longest first.
+        # By agent; the client that has been idle longest is first.
         self._idle: dict[str, tuple[AsyncOpenAI, float]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -107,14 +107,14 @@ class HttpClient:
                 )
                 if is_stream(response):
                     await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
-                    # Of what came in pieces most was said twice; the whole is what tokens are counted by.
+                    # Streams repeat themselves; tokens are estimated from the size of the whole.
                     return Said(pieces.whole, len(orjson.dumps(pieces.whole)), response.headers)
                 return _said(response, await response.aread(), at)
 
-        return await named(exchanged(), at, self._endpoint.timeout_s)
+        return await _or_our_error(exchanged(), at, self._endpoint.timeout_s)
 
     async def get(self, path: str, at: Circumstance, within_s: float = PROBE_S) -> Said:
-        """Ask a question that costs nothing; a path with a scheme leads elsewhere on the same server.
+        """Ask a question that costs nothing. `path` may be a whole address of the same server.
 
         Raises:
             TransientError, FatalModelError: It cannot be asked.
@@ -125,16 +125,16 @@ class HttpClient:
                 response: httpx2.Response = await client.get(path, cast_to=httpx2.Response)
                 return _said(response, response.content, at)
 
-        return await named(asked(), at, min(within_s, self._endpoint.timeout_s))
+        return await _or_our_error(asked(), at, min(within_s, self._endpoint.timeout_s))
 
     async def leave(self, agent: str) -> None:
-        """Close the connections of an agent that asks nothing more for now."""
+        """Close the connections of an agent that makes no more calls for now."""
         client, _ = self._idle.pop(agent, (None, 0.0))
         if client is not None:
             await client.close()
 
     async def close(self) -> None:
-        """Close every idle connection. One in use is closed when its answer was read."""
+        """Close every idle connection. A connection in use is closed after its answer."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -152,16 +152,16 @@ class HttpClient:
             if self._closed or agent in self._idle:
                 await client.close()
             else:
-                self._rest(agent, client)
+                self._keep_idle(agent, client)
 
-    def _rest(self, agent: str, client: "AsyncOpenAI") -> None:
+    def _keep_idle(self, agent: str, client: "AsyncOpenAI") -> None:
         loop = asyncio.get_running_loop()
         self._idle[agent] = client, loop.time()
         if self._sweep is None:
             self._sweep = loop.call_later(self._idle_s, self._close_idle)
 
     def _close_idle(self) -> None:
-        """Close what has been idle for too long. The stock pool looks at its connections at the next call only."""
+        """Close clients that have been idle for too long. The stock pool checks its connections only at a next call."""
         loop = asyncio.get_running_loop()
         self._sweep = None
         while self._idle:
@@ -177,7 +177,7 @@ class HttpClient:
 
 
 class _ClientFactory:
-    """Makes HTTP clients that share what is large and the same for all: certificates, and the way through a proxy."""
+    """Makes HTTP clients that share the certificates, which are large, and the proxy."""
 
     def __init__(self, endpoint: Endpoint, idle_s: float, timeout: httpx2.Timeout) -> None:
         self._limits = httpx2.Limits(keepalive_expiry=idle_s)
@@ -189,7 +189,7 @@ class _ClientFactory:
         self._proxy = httpx2.Proxy(proxy, ssl_context=self._verify if tls[1] else None) if proxy else None
 
     def client(self) -> httpx2.AsyncClient:
-        """A client with a pool of its own. It follows no redirect, keeps no cookie, and asks for bodies as they are."""
+        """A client with a pool of its own. It follows no redirect, keeps no cookie and asks for uncompressed bodies."""
         return httpx2.AsyncClient(
             timeout=self._timeout,
             limits=self._limits,
@@ -204,25 +204,25 @@ class _ClientFactory:
 
 
 def proxy_to(endpoint: Endpoint) -> str | None:
-    """The proxy that the environment names for an endpoint. To an address in the own network leads none."""
+    """The proxy that the environment names for an endpoint; None for an address in the local network."""
     parts, proxies = urlsplit(endpoint.base_url), getproxies()
-    named_ = proxies.get(parts.scheme) or proxies.get("all")
-    if endpoint.local or not named_ or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if endpoint.local or not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return named_ if "://" in named_ else f"http://{named_}"
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _first_client(endpoint: Endpoint, factory: _ClientFactory) -> "AsyncOpenAI":
     from openai import AsyncOpenAI
 
     key = endpoint.api_key.get_secret_value()
-    untold = cast("Mapping[str, str]", {f"X-Stainless-{name}": _omit() for name in _STAINLESS})
+    left_out = cast("Mapping[str, str]", {f"X-Stainless-{name}": _omit() for name in _STAINLESS})
     return AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=key,
         max_retries=0,
         http_client=factory.client(),
-        default_headers=untold,
+        default_headers=left_out,
     )
 
 
@@ -232,10 +232,14 @@ def _omit() -> "Omit":
     return Omit()
 
 
-async def named(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
-    """The result of a call, or its failure in our words."""
-    # Raised outside of the handlers: the client's own exceptions repeat the server's words, which may repeat the key,
-    # and a traceback would show them.
+async def _or_our_error(call: Awaitable[T], at: Circumstance, timeout_s: float) -> T:
+    """The result of a call.
+
+    Raises:
+        HeadwayError: The call's failure as an error of `failures`, or the end of its time.
+    """
+    # Raised outside of the handlers, without a cause: the client's exceptions quote the server, which may quote the
+    # key, and a traceback would show them.
     from openai import OpenAIError
 
     failure: HeadwayError

@@ -1,7 +1,7 @@
-"""Settings of the network that a shell may carry, looked at before anything is started: proxies and certificates.
+"""Checks the proxy and certificate variables of the environment before anything starts.
 
-What is wrong here is wrong for every call of every agent, so it is one sentence with the variable, not a traceback of
-the HTTP client.
+A mistake in them would fail every call of every agent. So the user gets one sentence that names the variable, instead
+of tracebacks from the HTTP client.
 """
 
 import importlib.util
@@ -19,10 +19,10 @@ _PLAIN, _SOCKS = frozenset({"http", "https"}), frozenset({"socks5", "socks5h"})
 
 
 def check_reachable(endpoints: Iterable[Endpoint], env: Mapping[str, str]) -> None:
-    """Refuse proxies and certificates with which no call could leave. No connection is made.
+    """Refuse proxies and certificates with which every call would fail. No connection is made.
 
     Raises:
-        UserError: Names the variable, and what to do.
+        UserError: Such a variable is set; the message names it and the remedy.
     """
     tls = False
     for endpoint in endpoints:
@@ -35,7 +35,7 @@ def check_reachable(endpoints: Iterable[Endpoint], env: Mapping[str, str]) -> No
 
 
 def _variable(scheme: str, env: Mapping[str, str]) -> str:
-    """The variable that names the proxy: lower case counts before upper case, `all` where there is none of its own."""
+    """The variable that names the proxy: of the scheme before `all`, and lower case before upper case."""
     wanted = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     return next((name for name in wanted if env.get(name)), f"{scheme}_proxy")
 

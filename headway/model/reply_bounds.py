@@ -1,7 +1,7 @@
-"""Bounds on what a model server may answer, enforced below the `openai` client, whichever way it reads.
+"""Bounds on the answers of model servers, enforced below the `openai` client, so that all its ways of reading obey.
 
-A hostile or broken server, or anybody on a plain http line, decides how long an answer is and what it unpacks to. All
-of it would be held in the memory of the process in which hundreds of agents work.
+A hostile or broken server, or an attacker on a plain http connection, chooses the length of an answer and what it
+unpacks to. Without bounds the memory of the process would hold all of it, and hundreds of agents work in that process.
 """
 
 import asyncio
@@ -13,15 +13,16 @@ MAX_REPLY_BYTES = 32 << 20
 """Most bytes of one reply, whole or in pieces. A file of 1 MB that a model writes is less than 4 MB in any API."""
 
 MAX_ERROR_BYTES = 64 << 10
-"""Bytes that are read of an answer with an error status; the rest is cut. The client parses them with Python's JSON,
-which takes 30 times the memory."""
+"""Bytes that are read of an answer with an error status; the rest is cut. The client parses them with Python's own
+JSON module, which takes 30 times their size in memory."""
 
 LEAST_PIECE_BYTES = 160
-"""A smaller piece of a body counts as this much, and so does an event: each costs 30 us. The events of real streams are
+"""Least size that a piece of a body or an event counts as, because each costs 30 us. Events of real streams are
 larger."""
 
 PIECES_A_TURN = 64
-"""Pieces, events or lines after which other agents have their turn: those that have arrived are read without a wait."""
+"""Pieces, events or lines after which the reader yields to other agents. It would never yield otherwise while the next
+piece has already arrived."""
 
 _IDENTITY = {"", "identity"}
 _REFUSED = 300
@@ -36,7 +37,7 @@ class Encoded(httpx2.RequestError):
 
 
 async def bound(response: httpx2.Response) -> None:
-    """Put a response that has just begun under its bounds; a hook of the HTTP client.
+    """Bound a response whose headers have arrived. A hook of the HTTP client.
 
     Raises:
         Encoded: Its body is compressed.
@@ -44,7 +45,7 @@ async def bound(response: httpx2.Response) -> None:
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in _IDENTITY:
         raise Encoded(f"the body is encoded as {encoding[:40]!r}", request=response.request)
-    # The server's own word for its alphabet would choose a codec of Python, some of which are quadratic.
+    # The charset that the server names could select a codec of Python that takes quadratic time.
     response.encoding = "utf-8"
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     is_error = response.status_code >= _REFUSED
@@ -52,7 +53,7 @@ async def bound(response: httpx2.Response) -> None:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body that raises `TooLarge` where it goes on too long."""
+    """A body that raises `TooLarge` at its bound."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
@@ -74,7 +75,7 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 class _Cut(httpx2.AsyncByteStream):
-    """The beginning of a body."""
+    """A body that ends at its bound."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
