@@ -1,4 +1,4 @@
-"""Walls of namespaces, by bubblewrap: a command finds its workspace, the machine's programs, and nothing else."""
+"""The sandbox level of bubblewrap: namespaces in which a command sees only its workspace and programs."""
 
 import json
 import os
@@ -44,14 +44,14 @@ def programs() -> list[Path]:
 class Bubblewrap:
     """A mount, pid, network, ipc, uts and cgroup namespace for each command, no capabilities, a filter of system calls.
 
-    As root a command stays user 0, so that files keep their owner; without capabilities that is a user who owns much
-    and may change none of it, because all of it is read-only.
+    For root a command stays user 0, so that files keep their owner. It has no capabilities, and the machine's files are
+    mounted read-only, so it cannot change them although it owns them.
 
     Args:
-        seen: What it sees of the machine.
+        seen: The part of the machine that a command sees.
         program: The `bwrap` that makes the namespaces.
-        helper: The program that serves a command's network.
-        refuses_network: Why there is none, if there is none.
+        helper: The program that serves a command's network; empty where there is none.
+        refuses_network: Why commands get no network; empty where they do.
     """
 
     name = "bubblewrap"
@@ -67,7 +67,7 @@ class Bubblewrap:
         self._filter = _in_memory(seccomp.program())
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
-        """How a command is started; see `Level.launch`."""
+        """The arguments and descriptors that start a command; see `Level.launch`."""
         walls = command.walls
         inner = _Inner(walls)
         cwd = inner.path(command.cwd)
@@ -90,7 +90,7 @@ class Bubblewrap:
             _make_mount_point(place, {_TMP: tmp, _VAR_TMP: tmp, str(INSIDE): walls.workspace})
         walled = [
             *(self._program, *self._spaces, *([] if reaches else ["--unshare-net"])),
-            # First, because what is shown may lie below the machine's own.
+            # First, because a shown folder of the machine may lie below /tmp.
             *("--bind", str(tmp), _TMP, *self._shown, *options),
             *(*inner.mounts(), "--remount-ro", "/", "--chdir", str(cwd), "--"),
             *shell_line(command, command_shell()),
@@ -105,14 +105,18 @@ class Bubblewrap:
 
 
 class _Inner:
-    """How a command's own folders appear to it."""
+    """Paths of a command's own folders as it sees them."""
 
     def __init__(self, walls: Walls) -> None:
         self._walls = walls
         self._workspace = walls.workspace.resolve()
 
     def path(self, host: Path) -> Path:
-        """Where a folder of the host is inside."""
+        """The path inside of a folder of the host.
+
+        Raises:
+            ToolError: The folder is outside of the workspace and the readable folders.
+        """
         for own in (self._walls.workspace, self._workspace):
             if host.is_relative_to(own):
                 return INSIDE / host.relative_to(own)
@@ -121,7 +125,7 @@ class _Inner:
         raise ToolError(f"{host} is outside of the workspace: no command may start there.")
 
     def mounts(self) -> list[str]:
-        """The options that put them there."""
+        """The options that mount them."""
         walls = self._walls
         options = ["--bind", str(self._workspace), str(INSIDE)]
         for place in walls.readable:
@@ -132,10 +136,10 @@ class _Inner:
 
 
 def _make_mount_point(place: Path, writable: Mapping[str, Path]) -> None:
-    """Make the folders on which bubblewrap mounts `place`, where they lie in a folder that the agent may write.
+    """Make the mount points of `place` that lie in a folder to which the agent may write.
 
-    bubblewrap would make them itself and follow a link that a command left there, also to outside of the walls. That
-    happens where the state folder lies below /tmp, /var/tmp or /workspace.
+    bubblewrap would make them itself, and follow a link that a command left there, even out of the sandbox. That occurs
+    when the state folder lies below /tmp, /var/tmp or /workspace.
     """
     for inside, host in writable.items():
         if place != Path(inside) and place.is_relative_to(inside) and place.is_dir():
@@ -143,7 +147,7 @@ def _make_mount_point(place: Path, writable: Mapping[str, Path]) -> None:
 
 
 def _spaces() -> list[str]:
-    """What is the same for every command."""
+    """The options that are the same for every command."""
     options = ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc"]
     options += ["--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
@@ -154,7 +158,7 @@ def _spaces() -> list[str]:
 
 
 def _shown(seen: Visible) -> list[str]:
-    """What every command sees of the machine."""
+    """The options that mount the part of the machine that every command sees."""
     options: list[str] = []
     for place in seen.shown:
         linked = place.is_symlink() and place.parent == Path("/")  # such as /bin, whose target is shown as well
@@ -164,9 +168,10 @@ def _shown(seen: Visible) -> list[str]:
 
 
 def _kernel() -> list[str]:
-    """Options that close what /proc offers to user 0 without any capability: settings of the kernel, and its insides.
+    """Options that close the parts of /proc that user 0 may use without capabilities: kernel settings and internals.
 
-    bubblewrap closes the folders that the user may write. Nobody may write /proc/sys itself; but root the files in it.
+    bubblewrap itself makes those folders read-only that the user may write. /proc/sys is not writable as a folder, but
+    root may write the files in it.
     """
     options: list[str] = []
     for entry in sorted(os.scandir("/proc"), key=lambda each: each.name):
@@ -193,7 +198,7 @@ def _hidden(places: Iterable[Path]) -> list[str]:
 
 
 def _in_memory(content: bytes | None) -> int | None:
-    """A file without a name; each reader opens it anew, because a position is shared with who inherits it."""
+    """A file without a name. Each reader opens it again, because an inherited descriptor shares its position."""
     if content is None:
         return None
     fd = os.memfd_create("headway-seccomp")
@@ -202,7 +207,7 @@ def _in_memory(content: bytes | None) -> int | None:
 
 
 def _handed(content: bytes) -> int:
-    """The same, for one reader."""
+    """A file without a name for one reader, which inherits the descriptor."""
     fd = os.memfd_create("headway-order", 0)
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)

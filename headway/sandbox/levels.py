@@ -1,4 +1,4 @@
-"""Which walls this machine can put up: each level is really tried, and the strongest that stands is taken."""
+"""Tries each sandbox level with a command that attempts to get out, and takes the strongest that holds."""
 
 import itertools
 import os
@@ -33,7 +33,7 @@ PINS = ("bubblewrap+cgroup", "bubblewrap+limits", "plain")
 
 TRIAL_S = 20.0
 LONGEST_TRIAL_S = 320.0
-"""A trial that runs out of time is tried again with twice the time, up to this."""
+"""Longest time for a try. Each try gets twice the time of the one before, up to this."""
 
 _PAUSE_S = 5.0
 _NETWORK_TRIES = 3
@@ -78,17 +78,18 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
     except OSError:
         pass
 """ % ({int(level): options for level, options in seccomp.BOUND_TO_DEVICE.items()},)  # noqa: UP031  # it holds braces
-"""Tries what gets around routes: options that bind a socket to a device, and a datagram that names its device."""
+"""Tries the ways around routes: socket options that choose a device, and a datagram that names its device."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of trying a level.
+    """Result of the trial of a level.
 
     Attributes:
-        pin: Its name.
-        why_not: Why it cannot be had here; empty when it stands.
-        remedy: What to do to have it.
+        pin: The level's name.
+        level: The level; None where it cannot be used here.
+        why_not: Why it cannot be used here; empty when it can.
+        remedy: The user's way to make it usable.
     """
 
     pin: str
@@ -98,21 +99,21 @@ class Tried:
 
 
 class Undecided(Exception):
-    """A trial found nothing out: it ran out of time, or the machine lacks what it takes to try."""
+    """A trial has no result, because it ran out of time or the machine is short of something."""
 
 
 class Levels:
-    """The levels of this machine, tried out once. A busy machine makes that slower, and no level weaker.
+    """The levels of this machine, each tried once. On a busy machine the trials take longer, and their result stays.
 
     Args:
         private: Folders that commands never see: the state folder.
-        resources: What commands may use; with control groups, if this process may make any.
+        resources: Limits of commands; with control groups, if this process may make any.
         trial_s: Time for the first try of a trial.
-        tries: How often a trial is tried before its level counts as undecided; None for without end.
-        tell: Told why a trial is tried again.
+        tries: Tries without a result after which a trial is given up; None for no limit.
+        tell: Called with the reason when a trial is tried again.
 
     Raises:
-        TransientError: A trial found nothing out in `tries` tries.
+        TransientError: A trial had no result in `tries` tries.
     """
 
     def __init__(
@@ -138,10 +139,10 @@ class Levels:
         )
 
     def choose(self, *, allow_weak: bool, pinned: str = "") -> LocalSandbox:
-        """The strongest level, or the one that is pinned.
+        """The strongest usable level, or the pinned one.
 
         Raises:
-            UserError: There is none but the weakest and that was not allowed, or the pinned one cannot be had.
+            UserError: Only the weakest is usable and the caller did not allow it, or the pinned one is not usable.
         """
         if pinned and pinned not in PINS:
             raise UserError(f"{VARIABLE}: '{pinned}' is not a sandbox level.", f"It may be one of {', '.join(PINS)}.")
@@ -156,7 +157,7 @@ class Levels:
         return self._sandbox(taken)
 
     def findings(self) -> tuple[Finding, ...]:
-        """For `headway doctor`: the level, why not the one above, and what it does not enforce."""
+        """For `headway doctor`: the level, the obstacle to the next stronger one, and what is not enforced."""
         at = next(place for place, each in enumerate(self.tried) if each.level is not None)
         taken = self.tried[at]
         assert taken.level is not None
@@ -187,7 +188,7 @@ class Levels:
         return "\n".join([*lines, *(f"  {what}" for what in plain.not_enforced)])
 
     def _bubblewrap(self, seen: Visible) -> Tried:
-        """The first bubblewrap of this machine that holds a command in: the system's, then the one of PyPI."""
+        """The trial of bubblewrap with the first of its programs that holds: the system's, then the one from PyPI."""
         if (why := remedies.bubblewrap_missing()) is not None:
             return Tried(PINS[1], None, *why)
         first = ""
@@ -199,7 +200,7 @@ class Levels:
         return Tried(PINS[1], None, *remedies.bubblewrap_fails(first))
 
     def _reaching(self, seen: Visible, program: Path) -> Bubblewrap:
-        """With slirp4netns, where it gives a command a network and keeps it from this machine."""
+        """Bubblewrap, with a network by slirp4netns if that keeps a command from this machine."""
         why = f"{network.HELPER} is not installed"
         if (helper := network.helper()) is not None:
             level = Bubblewrap(seen, program, helper)
@@ -216,7 +217,7 @@ class Levels:
         return Tried(PINS[0], bubblewrap.level)
 
     def _try(self, level: Level, *, reach: bool = False) -> str:
-        """What is wrong with a level, else nothing; a trial that finds nothing out is tried again."""
+        """The fault of a level; empty when it holds. A trial without a result is repeated."""
         limit_s = self._trial_s
         for tries in itertools.count(1):
             try:
@@ -231,12 +232,12 @@ class Levels:
         raise AssertionError("the count has no end")
 
     def _once(self, level: Level, limit_s: float, *, reach: bool, slow_network: bool) -> str:
-        """Run a command at a level that tries to get out; what is wrong with the level, else nothing.
+        """Run a command that tries to get out at a level. Returns the level's fault; empty when it holds.
 
-        With `slow_network` a network that did not come in time decides nothing.
+        With `slow_network` a network that was not up in time is no result.
 
         Raises:
-            Undecided: See there.
+            Undecided: The trial has no result.
         """
         place = next((folder for folder in self._private if folder.is_dir()), None)
         with (

@@ -1,4 +1,4 @@
-"""What a workspace takes of the disk: only what its commands wrote, where it lies on an overlay."""
+"""Measures the disk space of a workspace: on an overlay only the layer to which its commands write."""
 
 import os
 import stat
@@ -15,16 +15,16 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NESTED = 500
 _LOOKED_AT = 64
 FILES_PER_MB = 25
-"""A quota also bounds the number of files: 40 KB each on average, which no ordinary tree stays below."""
+"""A quota also bounds the number of files, at an average of 40 KB. The files of ordinary trees are larger than that."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a tree takes.
+    """Disk use of a tree.
 
     Attributes:
-        mb: Blocks, in MB; a hole takes none.
-        files: Files and folders.
+        mb: Allocated blocks, in MB; holes of sparse files take none.
+        files: Number of files and folders.
     """
 
     mb: float
@@ -44,12 +44,12 @@ class Quota:
 
     @classmethod
     def usual(cls, folder: Path) -> "Quota":
-        """What a workspace may take unless somebody says otherwise: a quarter of its disk, at most 20 GB."""
+        """The default for a workspace: a quarter of its disk, at most 20 GB."""
         disk = os.statvfs(folder)
         return cls(max(1, min(_USUAL_MB, disk.f_blocks * disk.f_frsize // 4 // _MB)))
 
     def findings(self) -> tuple[Finding, ...]:
-        """What `headway doctor` says of quotas."""
+        """The findings of `headway doctor` about quotas."""
         says = (
             f"disk quota: {self.mb:,} MB and {self.files:,} files for each workspace, watched four times a second; "
             "one file is held to it by the kernel"
@@ -57,7 +57,7 @@ class Quota:
         return (Finding(topic="quota", state="good", says=says),)
 
     def holds(self, size: Size) -> bool:
-        """Whether a tree is within."""
+        """Whether a tree of this size is within the quota."""
         return size.mb <= self.mb and size.files <= self.files
 
 
@@ -77,11 +77,11 @@ class Found:
 
 
 class TooDeep(Exception):
-    """More folders lie inside of each other than any honest tree has."""
+    """Folders are nested deeper than in any honest tree."""
 
 
 class _Folder:
-    """An open folder; closed with the last that refers to it."""
+    """An open folder. It is closed when the last entry that refers to it is forgotten."""
 
     def __init__(self, fd: int, parts: tuple[str, ...], alive: list[int]) -> None:
         self.fd = fd
@@ -98,7 +98,7 @@ def walk(root: Path) -> Iterator[Found]:
     """Everything in a tree, by descriptors: a path may be longer than the kernel takes. No link is followed.
 
     Raises:
-        TooDeep: `_NESTED` folders are inside of each other and each has another one beside.
+        TooDeep: `_NESTED` folders are nested and each has another folder next to it.
     """
     todo: list[tuple[_Folder | None, str]] = [(None, os.fspath(root))]
     alive: list[int] = []
@@ -119,7 +119,7 @@ def walk(root: Path) -> Iterator[Found]:
 
 
 def measure(workspace: Path, quota: Quota) -> Size:
-    """What a workspace takes. The count ends once the quota is passed.
+    """Disk use of a workspace. The count stops once the quota is passed.
 
     Walks the tree: 25 ms for 7,500 files.
     """
@@ -136,17 +136,17 @@ def measure(workspace: Path, quota: Quota) -> Size:
 
 
 def remove_since(workspace: Path, since_ns: int, quota: Quota) -> Size:
-    """Remove what was written since a moment, the largest files first, until the workspace is within its quota.
+    """Remove the files written since a moment, the largest first, until the workspace is within its quota.
 
-    A folder that was made stays. A file of the repository that was made larger is removed like any other.
+    New folders stay. A file of the repository that a command wrote to is removed like any other.
 
     Args:
         workspace: No command of its agent runs.
-        since_ns: By the clock that files are stamped with. After a step of that clock back, nothing is found.
-        quota: What may stay.
+        since_ns: By the clock of file times. If that clock was set back meanwhile, no file is found.
+        quota: The size at which removing stops.
 
     Returns:
-        What was removed.
+        The size of the removed files.
     """
     mb, files, written = 0.0, 0, []
     with suppress(TooDeep):
@@ -165,7 +165,7 @@ def remove_since(workspace: Path, since_ns: int, quota: Quota) -> Size:
 
 
 def _unlink(root: Path, parts: tuple[str, ...]) -> bool:
-    """Remove a file below a root, on its way following no link; whether it could be."""
+    """Remove a file below a root without following links. Returns whether it was removed."""
     at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
@@ -181,7 +181,7 @@ def _unlink(root: Path, parts: tuple[str, ...]) -> bool:
 
 
 def written_part(workspace: Path) -> Path:
-    """Where the writes of a workspace go: the upper layer if it is an overlay, else all of it."""
+    """The folder that takes the writes of a workspace: the upper layer of an overlay, else the workspace itself."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

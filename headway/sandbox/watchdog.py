@@ -1,6 +1,6 @@
-"""Looks after running commands where the kernel does not: their disk everywhere; memory and processes without cages.
+"""Enforces the limits of running commands that the kernel does not: disk always; memory and processes without cages.
 
-One look serves all commands of a process, and only those that run for longer than a moment are looked at.
+One loop serves all commands of a process. It first looks at a command after `DISK_EVERY_S`, so short ones cost nothing.
 """
 
 import asyncio
@@ -18,26 +18,28 @@ from headway.sandbox.tree import FILES_PER_MB, Quota, Size, measure, remove_sinc
 from headway.system.reserve import Reserve
 
 DISK_EVERY_S = 0.25
-"""How often a disk is asked how much of it is in use, which costs microseconds."""
+"""Time between two looks at a disk's use, which cost microseconds."""
 
 TREE_EVERY_S = 1.0
+"""Time between two looks at memory and processes."""
 _PART_OF_QUOTA = 8
-"""A workspace is measured anew when its disk holds an eighth of the quota more than at the last measuring."""
+"""A workspace is measured again when the use of its disk has grown by an eighth of the quota since the last time."""
 
 _REMEMBERED = 2000
 _PAUSE = 2
-"""Pause after a measuring, in times of what it took."""
+"""Pause after a measurement, as a multiple of its duration."""
 
 BLIND_S = 5.0
-"""A running command's workspace is measured so often in any case: a neighbour who frees hides what it takes."""
+"""Longest time between two measurements of a running command's workspace. The use of the disk alone can mislead: when
+another process frees space, it hides the growth of this workspace."""
 _BLIND_PAUSE = 50
-"""The same, in times of what measuring took: 2 % of a core for each running command at most."""
+"""The same as a multiple of a measurement's duration, if that is longer: at most 2 % of a core for each command."""
 
 _PAGE_SLACK = 1.05
 _MB = 1024 * 1024
-_ANY_MB = 1024 * 1024
+_UNBOUNDED = Quota(1024 * 1024)
 _STAMP_NS = 20_000_000
-"""Files are stamped with the time of the kernel's last tick."""
+"""File times are those of the kernel's last tick, so they may lie this far before the true time."""
 
 _NOTHING = Size(0.0, 0)
 _OF_DISK: tuple[KilledFor, ...] = ("disk_quota", "disk_full")
@@ -45,16 +47,16 @@ _OF_DISK: tuple[KilledFor, ...] = ("disk_quota", "disk_full")
 
 @dataclass
 class Ledger:
-    """What is known of one agent's workspace.
+    """The last measurement of one agent's workspace.
 
     Attributes:
-        size: As last measured.
-        disk_mb: What of the disk was in use then, by everybody.
-        inodes: The same, in files.
-        folder: Device and inode of its root, so that what one workspace took says nothing of the next.
-        allowed: What it may take; more than the quota for one that is over it, so that it can still clear up.
-        again_at: When it is measured again at the earliest, by `time.monotonic`, since large trees take their time.
-        blind_at: When it is measured again although the disk says nothing, by the same clock.
+        size: The measured size; None before the first measurement.
+        disk_mb: Space in use on the whole disk at that moment.
+        inodes: Inodes in use on the whole disk at that moment.
+        folder: Device and inode of its root, which tell it from a later workspace of the same agent.
+        allowed: Its limit. A workspace that is over its quota gets a higher one, so that its agent can delete files.
+        again_at: Earliest time of the next measurement, by `time.monotonic`: large trees take long.
+        blind_at: Time of the next measurement when the use of the disk does not grow, by the same clock.
     """
 
     folder: tuple[int, int]
@@ -73,12 +75,12 @@ class Watch:
     Attributes:
         pid: Its first process.
         mark: Its name in the environment of all its processes.
-        memory_mb: None where a cage bounds it.
-        pids: The same.
+        memory_mb: Limit of its memory; None where a cage bounds it.
+        pids: Limit of its processes; None where a cage bounds them.
         broken: Done when it has to be killed, with the reason.
-        peak_kb: Most memory at once that was seen.
-        since: When it began, by `time.monotonic`.
-        began_ns: When it began, by the clock that files are stamped with.
+        peak_kb: Largest use of memory that was seen.
+        since: Its start, by `time.monotonic`.
+        began_ns: Its start, by the clock of file times.
     """
 
     agent: str
@@ -94,18 +96,18 @@ class Watch:
     began_ns: int = field(default_factory=lambda: time.time_ns() - _STAMP_NS)
 
     def breaks(self, why: KilledFor) -> None:
-        """It has to be killed."""
+        """Ask for the kill of the command."""
         if not self.broken.done():
             self.broken.set_result(why)
 
 
 @dataclass(frozen=True)
 class DiskEnd:
-    """How a command left its workspace.
+    """State of a workspace after a command.
 
     Attributes:
-        over: It is over its quota.
-        removed: What the harness removed of the files that the command wrote, because it was killed for them.
+        over: The workspace is over its quota.
+        removed: Size of the command's files that the harness removed because it had killed the command for them.
     """
 
     over: bool = False
@@ -113,10 +115,10 @@ class DiskEnd:
 
 
 class Watchdog:
-    """One for all commands of a process. To be used in one event loop.
+    """Watches all commands of a process, in one event loop.
 
     Args:
-        reserve: Room on the disk for the services. It is spent when commands have filled the disk.
+        reserve: Disk space for the services. It is freed when commands have filled the disk.
     """
 
     def __init__(self, reserve: Reserve | None = None) -> None:
@@ -143,9 +145,9 @@ class Watchdog:
             self._ledgers.popitem(last=False)
 
     async def over(self, watch: Watch) -> DiskEnd:
-        """A command has ended, and nothing of it runs. How its workspace stands now.
+        """Stop watching a command of which no process runs any more, and return the state of its workspace.
 
-        What a command wrote that was killed for it is removed. So the disk is as before, and its agent can go on.
+        If it was killed for its disk use, the files that it wrote are removed, so that its agent can go on.
         """
         self._watches.remove(watch)
         if not self._watches and self._looking is not None:
@@ -181,14 +183,14 @@ class Watchdog:
                 await self._look_at_trees([watch for watch in self._watches if watch.pids or watch.memory_mb])
 
     async def _stop_the_largest(self, reserve: Reserve) -> None:
-        """The disk is full: give up the reserve, and stop the command that wrote most, if it wrote as much as that."""
+        """Free the reserve, and stop the command that wrote most if it wrote more than the reserve holds."""
         reserve.spend()
         largest: tuple[float, Watch] | None = None
         for watch in tuple(self._watches):
             ledger = self._ledgers.get(watch.agent)
             if ledger is None or watch.quota is None or watch.broken.done():
                 continue
-            size = await asyncio.to_thread(_taken, watch, Quota(_ANY_MB))
+            size = await asyncio.to_thread(_taken, watch, _UNBOUNDED)
             grown = size.mb - (ledger.size.mb if ledger.size is not None else 0.0)
             if watch in self._watches and (largest is None or grown > largest[0]):
                 largest = grown, watch
@@ -202,7 +204,7 @@ class Watchdog:
                 watch.breaks("disk_quota")
 
     async def _measure(self, watch: Watch, *, ended: bool = False) -> bool:
-        """Measure a workspace if it can have grown much since the last time; whether it was."""
+        """Measure a workspace if it may have grown much since the last time. Returns whether it was measured."""
         ledger = self._ledgers.get(watch.agent)
         if ledger is None or watch.quota is None:
             return False
@@ -215,7 +217,7 @@ class Watchdog:
         began = time.monotonic()
         blind = not ended and began > max(ledger.blind_at, watch.since + BLIND_S)
         if grown < watch.quota.mb / _PART_OF_QUOTA and not over and not blind:
-            if grown < 0:  # somebody freed: growth counts from here
+            if grown < 0:  # space was freed, so growth counts from here
                 ledger.disk_mb, ledger.inodes = disk_mb, inodes
             return False
         if began < ledger.again_at and not ended:
@@ -241,7 +243,7 @@ class Watchdog:
 
 
 def _taken(watch: Watch, most: Quota) -> Size:
-    """What a running command's workspace takes of the disk, with files that it holds open and has unlinked."""
+    """Disk use of a running command's workspace, with the unlinked files that the command holds open."""
     size = measure(watch.workspace, most)
     with contextlib.suppress(OSError):
         size = Size(size.mb + unlinked_mb(watch.pid, watch.mark, written_part(watch.workspace)), size.files)
