@@ -357,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(event: object) -> None:
-    """Who is up and who died, what is replayed, whose prompts are used. A log that cannot be written ends nothing."""
+    """Log starts and deaths of roles, replays and the prompts in use. A log that cannot be written ends nothing."""
     if event:
         with suppress(OSError):
             print(event, flush=True)  # noqa: T201 - to its log

@@ -22,7 +22,7 @@ class HandoffStore(Protocol):
     async def store(self, order: StoreHandoff) -> StoredHandoff: ...
 
     async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
-        """What an agent and everything below it used up, by their logs; without `apart` and what is below those."""
+        """The use of an agent and of everything below it, by their logs, without `apart` and everything below those."""
         ...
 
     async def children(self, planner: AgentId) -> Sequence[Spawned]:

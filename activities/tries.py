@@ -1,4 +1,4 @@
-"""How often in a row an activity failed for a reason that nothing names."""
+"""Counts the failures in a row of each activity that have no named reason."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 BUG_TRIES = 20
 """Unnamed failures in a row, as one process sees them, after which an activity has failed for good."""
 APART_S = 600.0
-"""Failures that lie further apart are not in a row: the attempt between them worked, or waited for its turn."""
+"""Failures further apart than this are not in a row: between them the attempt worked, or waited for its turn."""
 
 
 @dataclass
@@ -41,5 +41,5 @@ class Tries:
         return True
 
     def ended(self, activity: str) -> None:
-        """The activity succeeded, or failed for a reason that has a name: the row is broken."""
+        """End the row: the activity succeeded, or failed for a named reason."""
         self._rows.pop(activity, None)

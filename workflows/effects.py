@@ -1,6 +1,6 @@
-"""Every activity call of a workflow: one that fails for good is a value, and never unwinds its workflow.
+"""Calls activities for all workflows. A call that fails for good returns a value and never unwinds its workflow.
 
-The caller says what the failure becomes: a note, a verdict or a handoff. `tests/test_workflow_rules.py` keeps
+The caller decides what the failure becomes: a note, a verdict or a handoff. `tests/test_workflow_rules.py` keeps
 `execute_activity` out of every other module.
 """
 
@@ -24,11 +24,11 @@ AGAIN_AT_MOST_S = 600
 
 @dataclass(frozen=True)
 class Failed:
-    """An activity that failed for good: it named the user, or it failed too often in a row for no named reason.
+    """An activity that failed for good: with a `UserError`, or too often in a row for an unnamed reason.
 
     Attributes:
         why: The cause in words.
-        by_user: Only the user can set it right.
+        by_user: Whether only the user can remove the cause.
     """
 
     why: str
@@ -57,9 +57,9 @@ async def until_done(
     again_s: float,
     tell: Callable[[str], None],
 ) -> T:
-    """Call an activity until it succeeds, without limit; `tell` hears of each failure.
+    """Call an activity until it succeeds, without a limit of tries. Each failure is passed to `tell`.
 
-    `again_s` are the seconds until the second try. The wait doubles with each one, up to ten minutes.
+    `again_s` is the wait in seconds before the second try. The wait doubles with each further try, up to ten minutes.
     """
     while True:
         found = await attempt(effect, order, options)

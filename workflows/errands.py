@@ -176,7 +176,7 @@ class Errands:
             await self.audit()
 
     async def store(self, order: StoreHandoff) -> StoredHandoff:
-        """Store a handoff in its agent's log, before anybody is told of it. Tried without limit."""
+        """Store a handoff in its agent's log, before any workflow is told of it. Tried without limit."""
         return await effects.until_done(
             Handoffs.store_handoff,
             order,

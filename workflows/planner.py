@@ -108,7 +108,7 @@ class Planner:
 
     @workflow.query
     def held(self) -> Amount:
-        """All that the planner was granted: whoever adopts it lends it that."""
+        """All that the planner was granted. A workflow that adopts it lends it the same."""
         return self.state.books.purse.granted
 
     @workflow.query

@@ -76,7 +76,7 @@ class Task:
 
     @workflow.query
     def held(self) -> Amount:
-        """All that the task was granted: whoever adopts it lends it that."""
+        """All that the task was granted. A workflow that adopts it lends it the same."""
         return self.slice.total
 
     @workflow.query
@@ -125,7 +125,7 @@ class Task:
                         await self._ask(outcome)
 
     def _learn(self, control: Control | None) -> bool:
-        """Take over the record, from whoever tells it. True when it is news."""
+        """Take over a control record, from a signal or an activity's result. True when it is newer."""
         if control is None or control.version <= self.control_record.version:
             return False
         self.control_record = control
@@ -237,7 +237,7 @@ class Task:
 
     async def _deliver(self, done: WorkerDone) -> None:
         notice = partial(HandoffNotice, status=done.status, seq=done.ref.seq, spent=done.spent)
-        # A run that is closed needs no handoff: it is stored, and whoever reads the run finds it there.
+        # A closed run takes no handoff; the stored one is found by a reader of the run's logs.
         await self._tell_above(messages.HANDOFF, lambda key: notice(child=key))
 
     async def _tell_above(self, signal: str, message: Callable[[ChildKey], BaseModel]) -> bool:

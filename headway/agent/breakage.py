@@ -1,7 +1,7 @@
-"""What breaks inside of the harness while an agent works: an answer to its model, or an end, never an endless retry.
+"""Handles faults of the harness in an agent's work, so that none is retried without end.
 
-The rule: a fault that waiting can mend is waited for. Any other one counts. A call that broke is answered; a call that
-broke twice is not made again; an attempt that breaks at the same place three times hands off.
+A fault that waiting cures is waited for. Any other one counts. A call that broke gets an answer; one that broke twice
+is not made again; an attempt that breaks three times at the same place hands off.
 """
 
 from collections.abc import Sequence

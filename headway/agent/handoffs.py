@@ -97,7 +97,7 @@ class HandoffDesk:
 
 
 def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
-    """What an agent and everything below it used up, by their logs; without `apart` and what is below those."""
+    """The use of an agent and of everything below it, by their logs, without `apart` and everything below those."""
 
     def counts(each: AgentId) -> bool:
         return f"{each}/".startswith(f"{agent}/") and not any(f"{each}/".startswith(f"{other}/") for other in apart)

@@ -1,4 +1,4 @@
-"""Searching the files of a workspace by a pattern of the model.
+"""Searches the files of a workspace by a pattern of the model.
 
 The pattern never meets an engine of this process. ripgrep searches, else git's own grep: both keep to the ignore rules.
 The program runs within the agent's bounds and its output is read to a bound.
@@ -24,7 +24,7 @@ SEARCHED_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Searched:
-    """What is searched.
+    """The folder or file that is searched.
 
     Attributes:
         folder: A descriptor of the folder. It is held, so that no link can take its place.

@@ -1,4 +1,4 @@
-"""What happens to a supervised child, as a sentence for whoever shows it."""
+"""Events of supervised children, each with a sentence for the user."""
 
 from dataclasses import dataclass
 from typing import Literal, assert_never

@@ -1,4 +1,4 @@
-"""The one way in which commands print. No escape sequence that a model or a server wrote reaches the terminal."""
+"""Prints for all commands. No escape sequence that a model or a server wrote reaches the terminal."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,15 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def open_console() -> "Console":
-    """A console of rich on standard output that shows controls in what it is given instead of sending them."""
+    """A console of rich on standard output that shows control characters instead of sending them to the terminal."""
     from rich.console import Console
     from rich.segment import Segment
 
     class SafeConsole(Console):
-        """rich takes out BEL, BS, VT, FF and CR, and sends every other control of a text to the terminal."""
+        """Shows all control characters; rich itself removes BEL, BS, VT, FF and CR, and sends the others."""
 
         def render(self, *args: Any, **options: Any) -> Iterable[Segment]:
-            """The pieces of what is printed; those of rich itself are marked as controls and pass."""
+            """The printed pieces. Those that rich itself makes are marked as controls and pass unchanged."""
             for piece in super().render(*args, **options):
                 yield piece if piece.control else Segment(for_terminal(piece.text), piece.style)
 

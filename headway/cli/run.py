@@ -111,7 +111,7 @@ async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
         await _start(client, name, raw, WorkflowIDReusePolicy.REJECT_DUPLICATE)
     except WorkflowAlreadyStartedError as error:
         if await _never_began(client, name):
-            with suppress(WorkflowAlreadyStartedError):  # by somebody else, meanwhile
+            with suppress(WorkflowAlreadyStartedError):  # by another call meanwhile
                 await _start(client, name, raw, WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
                 return
         raise UserError(

@@ -1,4 +1,4 @@
-"""Standard streams in every state in which a shell, cron or a service manager may hand them over."""
+"""Prepares the standard streams, which a shell, cron or a service manager may pass closed or with any encoding."""
 
 import io
 import os
@@ -6,9 +6,9 @@ import sys
 
 
 def prepare_streams() -> None:
-    """Open what is closed, and let every text be written: what the encoding lacks is shown by its number.
+    """Open closed streams, and print characters that the encoding lacks as escapes.
 
-    A closed descriptor would else be given to the next file that is opened, and output would go into it.
+    The next file that is opened would otherwise get a closed stream's descriptor, and output would go into that file.
     """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard input, output and error
         os.set_inheritable(handle, True)
@@ -23,7 +23,7 @@ def prepare_streams() -> None:
 
 
 def unwritten(error: BaseException) -> str | None:
-    """Why standard output takes nothing more, where that is what an error is about: a full disk, a closed pipe."""
+    """The reason why standard output cannot be written, such as a full disk or a closed pipe; None for other errors."""
     if not isinstance(error, OSError) or error.filename is not None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Keeps named child processes running, and takes them along when it goes."""
+"""Keeps named child processes running, and ends them when it ends."""
 
 import asyncio
 import logging
@@ -22,21 +22,21 @@ from headway.system.process import Process
 from headway.system.silence import QUIET_S, Silence, Threads, threads_of
 
 NOT_CURED_BY_RESTART = frozenset({2, 127})
-"""Exit codes of a child that never worked, and would only say the same again: the user must set something right."""
+"""Exit codes after which a child that never worked is not restarted: the user must correct something first."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How patient a supervisor is, in seconds.
+    """Times of a supervisor, in seconds.
 
     Attributes:
         first_wait_s: Wait before the first restart; it doubles with each further one.
         longest_wait_s: The longest wait before a restart.
-        healthy_s: A child that lived this long works, and is restarted after the first wait again.
-        silent_s: A child that beats is killed after so many seconds of silence in which it could have answered.
-        quiet_s: Silence after which it is looked at.
+        healthy_s: Life time after which a child counts as working. Its next restart waits `first_wait_s` again.
+        silent_s: Silence, in which it could have answered, after which a child with a heartbeat is killed.
+        quiet_s: Silence after which a child's threads are looked at.
         look_s: Time between two looks at a silent child.
     """
 
@@ -51,17 +51,17 @@ class Timing:
 class Supervisor:
     """Runs children in the order they were started and stops them in reverse.
 
-    Children die with this process, however it ends. One that dies is started again, with a growing wait, unless it said
-    otherwise; so is one that does not answer. A machine without disk space, memory, processes or descriptors delays
-    that and never ends it. Use it from the main thread's event loop: the kernel ties the children to the thread that
-    started them.
+    Children die with this process, however it ends. A child that dies or does not answer is started again after a
+    growing wait, unless its `restart` is off. A machine without disk space, memory, processes or descriptors delays a
+    restart and never prevents it. Use it from the main thread's event loop: the kernel ties the children to the thread
+    that started them.
 
     Args:
-        home: Where `<name>.json` and `logs/` go.
-        name: Tells several supervisors of one home apart.
-        on_event: Told of every start and death.
-        leash: "kernel" or "pipe"; default: what the system offers.
-        timing: How patient it is.
+        home: The folder for `<name>.json` and `logs/`.
+        name: Distinguishes several supervisors of one home.
+        on_event: Called at every start and death.
+        leash: "kernel" or "pipe": the means by which children die with this process; by default that of the system.
+        timing: Its times.
 
     Raises:
         UserError: On entering, when another supervisor of that name lives in `home`.
@@ -105,7 +105,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._signals = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            # Ignored by `nohup`: the end of a terminal or a login is not to end the service.
+            # `nohup` ignores SIGHUP, so that the service outlives its terminal or login.
             self._signals.append(signal.SIGHUP)
         for number in self._signals:
             self._loop.add_signal_handler(number, self._on_signal)
@@ -124,13 +124,13 @@ class Supervisor:
         os.close(self._lock)
 
     def know(self, **facts: str) -> None:
-        """Write facts into the state for others to read; no secrets."""
+        """Publish facts in the state file. Other processes read it, so it must hold no secrets."""
         self._facts.update(facts)
         self._write()
 
     @property
     def facts(self) -> dict[str, str]:
-        """What `know` was told so far."""
+        """The facts that `know` published."""
         return dict(self._facts)
 
     def pid(self, name: str) -> int | None:
@@ -139,14 +139,14 @@ class Supervisor:
         return started.pid if started is not None and started.alive else None
 
     def log(self, name: str) -> Path:
-        """Where a child's output goes."""
+        """The file that holds a child's output."""
         return self.logs / f"{name}.log"
 
     def trouble(self, name: str) -> str | None:
-        """Why it is of no use to wait for a child: it died. None while it runs well.
+        """The reason why waiting for a child is useless, such as its death; None while it runs well.
 
         Raises:
-            KeyboardInterrupt: When asked to stop, so that whoever waits stops too.
+            KeyboardInterrupt: The supervisor was asked to stop, so the caller must stop waiting.
         """
         if self._why is not None:
             return str(self._why)
@@ -160,10 +160,10 @@ class Supervisor:
         )
 
     async def start(self, child: Child) -> int:
-        """Start a child and watch over it from now on; its process id. Waits while the system has no room for it.
+        """Start a child, watch over it from now on, and return its process id. Waits while the system is short.
 
         Raises:
-            KeyboardInterrupt: Asked to stop meanwhile.
+            KeyboardInterrupt: The supervisor was asked to stop meanwhile.
         """
         if child.name in self._states:
             raise ValueError(f"a child named {child.name} is there already")
@@ -181,19 +181,19 @@ class Supervisor:
         return started.pid
 
     def ask_to_stop(self) -> None:
-        """Let `wait` return, as SIGTERM and SIGINT do."""
+        """Make `wait` return, as SIGTERM and SIGINT do."""
         self._ended.set()
 
     @property
     def stopping(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether it was asked to stop."""
         return self._ended.is_set()
 
     async def wait(self) -> None:
         """Return when asked to stop.
 
         Raises:
-            UserError: When a child ended that is not to be, or cannot usefully be, started again.
+            UserError: A child ended whose `restart` is off, or whose restart the user must make possible first.
             Exception: A fault of this program ended the watch over a child.
         """
         await self._ended.wait()
@@ -201,7 +201,7 @@ class Supervisor:
             raise self._why
 
     async def stop(self) -> None:
-        """Stop all children, the last started first; each has its own time for that."""
+        """Stop all children, the last started first. Each has its own `stop_s`."""
         self._ended.set()
         for name in reversed(self._states):
             if (watcher := self._watchers.pop(name, None)) is not None:
@@ -215,14 +215,14 @@ class Supervisor:
 
     def _on_signal(self) -> None:
         if self._signalled:
-            # Asked a second time: whoever is still ending has had its chance.
+            # At the second signal children that are still ending are killed.
             for started in self._running.values():
                 started.signal(signal.SIGKILL)
         self._signalled = True
         self.ask_to_stop()
 
     def _launched(self, child: Child) -> Started | None:
-        """Start a child; None, and told, where the system has no room for it just now."""
+        """Start a child. Reports an event and returns None when the system is short."""
         pipe = self._pipe[0] if self._pipe else None
         try:
             started = start_child(child, self.logs, pipe, time.monotonic())
@@ -242,7 +242,7 @@ class Supervisor:
         return started
 
     async def _watch(self, first: Started) -> None:
-        """Start a child again whenever it ends. No state of the machine ends this."""
+        """Start a child again whenever it ends. No shortage of the machine ends this loop."""
         wait, child = self._timing.first_wait_s, first.child
         started: Started | None = first
         while True:
@@ -263,7 +263,7 @@ class Supervisor:
             started = self._launched(child)
 
     async def _end_of(self, started: Started) -> int:
-        """Its exit code, when it has ended; one that does not answer is made to."""
+        """Wait for a child's end and return its exit code. A child that does not answer is killed."""
         silence = Silence(time.monotonic(), self._timing.quiet_s)
         looked, told = 0.0, False
         while (code := started.process.poll()) is None:
@@ -288,7 +288,7 @@ class Supervisor:
         return code
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep; what could not be written before is written now, if it can be."""
+        """Sleep, and try again to write a state that could not be written."""
         if self._unwritten:
             self._write()
         await asyncio.sleep(seconds)
@@ -308,7 +308,7 @@ class Supervisor:
         self._ended.set()
 
     def _tell(self, event: ChildEvent) -> None:
-        # A terminal that is gone, a full disk under a redirection: nothing is supervised worse for it.
+        # The terminal may be gone, or the output redirected to a full disk; supervision goes on.
         with suppress(OSError, ValueError):
             self._on_event(event)
 
@@ -325,7 +325,7 @@ class Supervisor:
 
 
 def _seen(pid: int) -> Threads | None:
-    """The threads of a child; None where the system does not let us look now, such as for want of descriptors."""
+    """The threads of a child; None when the system cannot tell now, such as for lack of descriptors."""
     try:
         return threads_of(pid)
     except OSError:
@@ -336,7 +336,7 @@ def supervise(home: Path, children: Iterable[Child], on_event: Callable[[ChildEv
     """Run `children` until SIGTERM or SIGINT; for a program that does nothing else.
 
     Raises:
-        UserError: When another supervisor has this home, or a child cannot usefully be started again.
+        UserError: Another supervisor has this home, or a child needs the user before it can be started again.
     """
 
     async def run() -> None:

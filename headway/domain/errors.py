@@ -4,7 +4,7 @@ HeadwayError
     UserError        the user is told: one message of what, where and what to do; nothing was changed
     TransientError   Temporal retries the activity, after `delay_s` when the other side named one
       Parked         the agent's activity ends as `suspended`, and its workflow resumes it at `until`
-      Shortage       the same as its parent; whoever holds something paid in its hand waits on the spot
+      Shortage       the same as its parent; with a paid reply in memory the agent waits within its activity
     ToolError        the model is told, as the answer to its tool call, and goes on
     AgentStopped     the agent hands off: `status` and `why` become its handoff
     HeldBack         the agent's activity ends as `suspended`, and goes on when the user lets it

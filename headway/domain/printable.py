@@ -1,6 +1,6 @@
-"""Text that agents, repositories and servers wrote, made harmless for a terminal, for Markdown, for one line.
+"""Makes text that agents, repositories and servers wrote harmless for a terminal, for Markdown and for one line.
 
-Each output has one function here. A caller that prints hostile text goes through it once, at the place where it prints.
+Each kind of output has one function. Code that prints hostile text calls it once, at the place where it prints.
 """
 
 import re
@@ -24,8 +24,8 @@ _FENCE = re.compile(r"`{3,}")
 def for_terminal(text: str) -> str:
     """Text with line feeds and tabs as its only controls.
 
-    A control of the first set is shown by its picture (ESC as U+241B), every other one as U+FFFD. Each takes one
-    column, so that columns stay aligned.
+    A control below U+0020 becomes its picture (ESC becomes U+241B), any other one U+FFFD. Each takes one column, so
+    columns stay aligned.
     """
     return text.translate(_SHOWN)
 
@@ -36,7 +36,7 @@ def one_line(text: str) -> str:
 
 
 def for_markdown(text: str) -> str:
-    """One line in which Markdown and HTML find nothing to act upon."""
+    """One line in which Markdown and HTML characters are escaped."""
     return one_line(text).translate(_MARKDOWN)
 
 
@@ -46,7 +46,7 @@ def quoted(text: str) -> str:
 
 
 def code_block(text: str) -> str:
-    """A Markdown block of code that text cannot end: its fence is longer than any in the text."""
+    """A Markdown code block that the text cannot end, because its fence is longer than any fence in the text."""
     shown = for_terminal(text)
     fence = "`" * max(3, 1 + max((len(found) for found in _FENCE.findall(shown)), default=0))
     return f"{fence}\n{shown}\n{fence}"

@@ -129,7 +129,7 @@ class RunState(BaseModel):
 
     @property
     def audit_at(self) -> float:
-        """When it is looked up next whether children are closed that did not tell."""
+        """Time of the next audit, which finds children that closed without a handoff."""
         quiet_since = min(self.last_heard, self.audited_at) if self.adopted else self.last_heard
         return quiet_since + self.context.audit_s
 
@@ -196,7 +196,7 @@ class RunState(BaseModel):
         return Grant(total=child.lent, final=final, cut=child.cut)
 
     def lend_to_adopted(self, now: float) -> tuple[Answer, ...]:
-        """What agents are told that asked the run because their planners are closed.
+        """Answers to agents that asked the run because their planners are closed.
 
         An open root planner holds all that the run may use, so they wait for its handoff. Afterwards, or when the
         user let the time to act pass, they get what is left, and hear that no more will come.
@@ -211,7 +211,7 @@ class RunState(BaseModel):
             self.phase, self.parked_at = "running", 0.0
 
     def gives_out_at(self, now: float) -> bool:
-        """Whether the run ends as soon as nothing works for it any more."""
+        """Whether the run ends as soon as no agent works for it."""
         if self.root is None:
             return False
         return self.root.status is not HandoffStatus.FAILED or (self.phase == "needs_attention" and now >= self.overdue)

@@ -223,7 +223,7 @@ class FoundClosed(HandoffNotice):
 
     @property
     def notice(self) -> HandoffNotice:
-        """What counts in the end."""
+        """The handoff notice alone."""
         return HandoffNotice(child=self.child, status=self.status, seq=self.seq, spent=self.spent)
 
 
