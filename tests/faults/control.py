@@ -64,9 +64,9 @@ class Control:
         """From now on the calls `first`, `first + every`, ... fail; with `every` 0 the first alone."""
         self.memory[: _HEAD.size] = _HEAD.pack(1, first, every, 0, 0, 0, 0, 0)
 
-    def by_target(self, times: int) -> None:
-        """From now on each kind of call on each file fails so often, every other time."""
-        self.memory[: _HEAD.size] = _HEAD.pack(1, 0, 0, 0, 0, 0, times, 0)
+    def by_target(self, times: int, share: int = 1) -> None:
+        """From now on each kind of call on each file, or one in `share`, fails so often, every other time."""
+        self.memory[: _HEAD.size] = _HEAD.pack(1, share, 0, 0, 0, 0, times, 0)
 
     def end(self) -> dict[str, Any]:
         """No call fails any more; `calls` made, `targets` of them, and a line for each that `failed`: kind, error,

@@ -5,7 +5,7 @@
  *
  * Calls fail by their number: `first`, and every `every` after it. Or, with `each`, by what they do: of all calls of a
  * kind on one file (random parts of its name left out; for a log, of one type of event) the first fails, then one goes
- * through, then the next fails, until `each` have failed.
+ * through, then the next fails, until `each` have failed; `first` is of how many such kinds one is taken.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -138,7 +138,8 @@ static int fails(const char *kind, const char *whole, const void *data, size_t n
         const char *type = data ? memmem(data, n, "\"type\":\"", 8) : NULL, *quote;
         size_t left = type ? n - (type - (const char *)data) - 8 : 0;
         quote = type ? memchr(type + 8, '"', left) : NULL;
-        if (!its_turn(key_of(kind, whole, quote ? type + 8 : "", quote ? quote - type - 8 : 0), each)) return 0;
+        unsigned long key = key_of(kind, whole, quote ? type + 8 : "", quote ? quote - type - 8 : 0);
+        if ((first > 1 && (key >> 20) % first) || !its_turn(key, each)) return 0;
     } else if (number < first || (every ? (number - first) % every : number != first)) return 0;
     unsigned long nth = atomic_fetch_add(&control->failed, 1);
     int error = errors[(first + nth) % choices];

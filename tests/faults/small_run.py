@@ -286,7 +286,7 @@ async def main(asked: argparse.Namespace) -> dict[str, Any]:
         if asked.every is not None:
             control.by_number(asked.first, asked.every)
         else:
-            control.by_target(asked.times)
+            control.by_target(asked.times, asked.share)
         try:
             ended = await run.go()
         except Failed as error:
@@ -302,6 +302,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tasks", type=int, default=1)
     parser.add_argument("--times", type=int, default=1, help="how often each kind of call on each file fails")
+    parser.add_argument("--share", type=int, default=1, help="of so many kinds of call one fails")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, help="instead: the call FIRST fails, and each EVERY after it")
     parser.add_argument("--brim", type=int, metavar="SEED", help="instead: the disk of FOLDER is full now and then")
