@@ -330,6 +330,7 @@ class AgentLog:
         if found.st_size < self._end or next(news, None) is not None:
             raise LeaseLost(f"{self.agent}: lease {self.lease} was taken over by a newer holder")
         os.ftruncate(self._fd, self._end)  # a newer one died before its first line was whole, so it never held it
+        self._reserved = 0  # given back with what was cut
 
     def _write(self, event: Event, line: bytes | None = None) -> None:
         """Under the lock."""

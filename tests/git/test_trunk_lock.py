@@ -105,6 +105,21 @@ def test_a_holder_that_goes_on_in_time_is_waited_for(ground: Ground) -> None:
         assert _end(holder) == 0
 
 
+def test_a_waiter_that_was_stopped_too_waits_anew(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stopped all of them goes on with one after the other: the first one kills none that comes next."""
+    real, ahead = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: real() + ahead[0])
+    with _held(ground, lambda: os.kill(os.getpid(), signal.SIGSTOP)) as holder:
+        until(lambda: holder.stopped)
+        lock = TrunkLock(ground.hub.folder / "land.flock")
+        assert not lock.take()
+        ahead[0] += PATIENCE_S * 3
+        assert not lock.take()
+        os.kill(holder.pid, signal.SIGCONT)
+        assert _end(holder) == 0
+        lock.close()
+
+
 def test_an_innocent_process_of_the_same_number_is_left_alone(ground: Ground) -> None:
     path = ground.hub.folder / "land.flock"
     with subprocess.Popen(["sleep", "60"]) as innocent, trunk_locked(ground):

@@ -30,6 +30,20 @@ def test_a_reply_fits_into_its_log_on_a_full_disk_without_inodes(tmp_path: Path,
         assert not list(store.run_folder(RunName("demo")).glob("blobs/*/*"))
 
 
+def test_room_is_taken_again_after_a_newer_holder_died_in_its_first_line(tmp_path: Path) -> None:
+    with Disk(tmp_path, "ext4") as disk:
+        store = LogStore(disk.at)
+        with store.open(AGENT, role="planner") as log:
+            log.reserve(200_000)
+            with next(disk.at.rglob("*.jsonl")).open("ab") as newer:
+                newer.write(b'{"v": 1, ')
+            log.append("text", {"text": "the request"}, sync=True)  # cuts what the newer one left
+            log.reserve(200_000)
+            fill(disk.at)
+            log.append("llm.response", {"text": LONG}, sync=True)
+        assert [event.type for event in store.read(AGENT)] == ["text", "llm.response"]
+
+
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs", "btrfs"])
 def test_room_comes_back_when_the_log_is_closed_or_its_holder_was_killed(tmp_path: Path, kind: str) -> None:
     with Disk(tmp_path, kind) as disk:
