@@ -93,7 +93,9 @@ async def set_up_files(
     There `setup` runs again without them if its inputs have changed.
     """
     repo, base = workspace.hub.repo, workspace.hub.facts().base
-    stands, of_base = workspace.base, repo.tree_of(workspace.base) == repo.tree_of(base)
+    # The commit that it was made on: one that was killed here before may have left the files on the base.
+    stands = workspace.first_base
+    of_base = repo.tree_of(stands) == repo.tree_of(base)
     if of_base or workspace.rebuilt or spec.policy.setup_trust == "full":
         done = await run_setup(sandbox, agent, workspace, spec, command, of_base=of_base and not workspace.rebuilt)
         await in_thread(_note_made, workspace)

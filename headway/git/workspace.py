@@ -37,6 +37,7 @@ class Workspace:
         path: The work tree, which is all that the agent sees of it.
         rebuilt: The files took the place of ones that a crash of the machine made doubtful; `rebuilt_from` is the
             snapshot they come from, or None when there was none. Stays set for the life of the workspace.
+        first_base: The trunk commit on which the files stood at first.
     """
 
     def __init__(self, home: Path, hub: Hub, owner: Owner, checkout: Checkout) -> None:
@@ -49,6 +50,7 @@ class Workspace:
         self.lease = owner.lease
         self.rebuilt = owner.rebuilt
         self.rebuilt_from = owner.rebuilt_from
+        self.first_base = owner.base
         self.tree = Repo(hub.folder, self.path, home / "index")
 
     @property

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent import warming
 from headway.agent.check import Checker
 from headway.agent.warming import set_up_files, warmed
 from headway.domain.check import RunCheck
-from headway.domain.ids import AgentId, Fence
+from headway.domain.ids import AgentId, Fence, Oid
 from headway.domain.spec import RunSpec
 from headway.git.ladder import overlay_trouble
 from headway.git.landing import Landed, Landing, Submission
@@ -162,3 +163,41 @@ async def test_after_a_restart_of_the_machine_the_base_is_set_up_first(
     assert (done.exit_code, dependency(workspace)) == (0, True)
     assert (workspace.path / "README.md").read_text() == "moved on\n"
     assert not workspace.is_dirty()
+
+
+class _Killed(BaseException):
+    """As the death of the process: nothing of it is handled."""
+
+
+@needs_bubblewrap
+async def test_a_kill_on_the_way_by_the_base_loses_no_commit(
+    stage: Stage, walled: LocalSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`setup` may take minutes; a worker that is killed then still stands on the commit that it was given."""
+    if stage.places.level == "overlay":
+        pytest.skip("its layers are made before the workspace")
+    spec, move = spec_of(stage), warming._move_to
+    land(stage, {"README.md": "moved on\n", "package.json": '{"x": 1}\n'})
+    tip = stage.hub.tip()
+
+    for fatal in range(1, 4):
+        moves = itertools.count(1)
+
+        def dies(workspace: Workspace, commit: Oid, at: int = fatal, count: "itertools.count[int]" = moves) -> None:
+            if next(count) == at:
+                raise _Killed
+            move(workspace, commit)
+
+        order = stage.task(number=next(NUMBERS))
+        workspace = stage.places.open(order.me, 1, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(warming, "_move_to", dies)
+            with pytest.raises(_Killed):
+                await set_up_files(walled, order.me, workspace, spec, SETUP)
+        workspace = stage.places.open(order.me, 1, 2)
+        done = await set_up_files(walled, order.me, workspace, spec, SETUP)
+        assert workspace.base == tip, f"killed before move {fatal}"
+        assert (workspace.path / "README.md").read_text() == "moved on\n"
+        assert done.withheld == ("network", "policy.setup_env")
+        assert dependency(workspace)
+        assert not workspace.is_dirty()
