@@ -16,11 +16,13 @@ from headway.domain.spec import RunSpec
 from headway.git.bounded_merge import merge_trees
 from headway.git.building import Build
 from headway.git.hub import IGNORED_FOLDER
+from headway.git.made import load_made
 from headway.git.standing import Move
 from headway.git.warmth import SetupDone, note_withheld, setup_key
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.sandbox.runner import Command, Sandbox
+from headway.system.files import delete
 
 SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
@@ -102,6 +104,9 @@ async def set_up_files(
         return done
 
     async def by_the_base() -> SetupDone:
+        if load_made(workspace.home) is not None:
+            # `setup` has run here since, as agents wrote it, in this call or in one that was killed.
+            await in_thread(_clear, workspace)
         await in_thread(_move_to, workspace, base)
         done = await run_setup(sandbox, agent, workspace, spec, command, of_base=True)
         await in_thread(_note_made, workspace)
@@ -114,7 +119,6 @@ async def set_up_files(
         return done
     again = await run_setup(sandbox, agent, workspace, spec, command, of_base=False)
     if again.withheld:  # it may have broken what it made on the base
-        await in_thread(_clear, workspace)
         await by_the_base()
     else:
         await in_thread(_note_made, workspace)
@@ -123,11 +127,19 @@ async def set_up_files(
 
 
 def _clear(workspace: Workspace) -> None:
-    """Remove the changes of `setup`: untracked files go, and tracked files become those of the commit again."""
+    """Remove all that `setup` made, in HOME and the git directory too: git and others run what stands there.
+
+    Tracked files become those of the commit again. The next move makes the git directory anew.
+    """
     with workspace.held():
+        for own in (workspace.path / ".git", workspace.path / IGNORED_FOLDER):
+            if own.is_dir() and not own.is_symlink():
+                delete(own)
+            else:
+                own.unlink(missing_ok=True)
         tree = workspace.tree
         tree.run("read-tree", "--reset", "-u", tree.tree_of(workspace.base))
-        tree.run("clean", "-ffdxq", "-e", "/.git", "-e", f"/{IGNORED_FOLDER}")
+        tree.run("clean", "-ffdxq")
 
 
 def _move_to(workspace: Workspace, commit: Oid) -> None:

@@ -21,6 +21,7 @@ from headway.git.workspaces import Workspaces
 from headway.sandbox.levels import Levels
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
+from headway.sandbox.runner import Command, CommandResult
 from tests.agent.stage import RUN, Stage
 
 TOKEN = "npm_THE_TOKEN_0002"
@@ -201,3 +202,51 @@ async def test_a_kill_on_the_way_by_the_base_loses_no_commit(
         assert done.withheld == ("network", "policy.setup_env")
         assert dependency(workspace)
         assert not workspace.is_dirty()
+
+
+POISONED = """echo 'echo "$NPM_TOKEN" > lib/stolen' > "$HOME/.rc"
+git config core.fsmonitor 'sh -c "mkdir -p lib; echo $NPM_TOKEN > lib/stolen-by-git"'
+mkdir -p lib; cp "$HOME/.rc" lib/rc
+"""
+HARMLESS = '[ ! -e "$HOME/.rc" ] || . "$HOME/.rc"; [ ! -e lib/rc ] || . lib/rc; git status > lib/status; '
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("killed", [False, True])
+async def test_what_agents_set_up_is_gone_before_the_secret_comes_again(
+    tmp_path: Path, walled: LocalSandbox, *, killed: bool
+) -> None:
+    """HOME, hooks and settings of git, what is ignored: the base's `setup` may run or read each of them."""
+    command = "sh setup.sh"
+    more = {"setup": command, "check": "true", "policy": {"setup_env": ["NPM_TOKEN"]}}
+    files = {".gitignore": "lib/\n", "package.json": "{}\n", "setup.sh": "mkdir -p lib; " + HARMLESS + HONEST}
+    stage = Stage(tmp_path, more=more, files=files)
+    stage.places = Workspaces(stage.store.run_folder(RUN) / "workspaces", stage.hub, level="clone")
+    spec = spec_of(stage)
+    land(stage, {"setup.sh": POISONED + ("" if killed else "false\n"), "package.json": '{"x": 1}\n'})
+    order = stage.task(number=next(NUMBERS))
+    workspace = stage.places.open(order.me, 1, 1)
+    if killed:
+        with pytest.raises(_Killed):
+            await set_up_files(_KilledAfter(walled, 2), order.me, workspace, spec, command)  # type: ignore[arg-type]
+        workspace = stage.places.open(order.me, 1, 2)
+    await set_up_files(walled, order.me, workspace, spec, command)
+    holding = [p for p in workspace.path.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
+    assert holding == []
+    assert dependency(workspace)
+
+
+class _KilledAfter:
+    """A sandbox whose process dies at the end of its n-th command."""
+
+    def __init__(self, sandbox: LocalSandbox, runs: int) -> None:
+        self._sandbox = sandbox
+        self._runs = runs
+        self.level, self.refuses_network = sandbox.level, sandbox.refuses_network
+
+    async def run(self, command: Command) -> CommandResult:
+        result = await self._sandbox.run(command)
+        self._runs -= 1
+        if not self._runs:
+            raise _Killed
+        return result
