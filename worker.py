@@ -26,6 +26,7 @@ from activities.handoffs import Handoffs
 from activities.parking import Ways
 from activities.planning import Planning
 from activities.repository import Checks, Repository
+from activities.server_time import server_time
 from activities.slots import agent_tuner
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
@@ -157,7 +158,7 @@ class Workshop:
         """The loop of workers."""
         steps = self.settings.snapshot_steps
         given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
-        return WorkerAgent(*given, snapshot_steps=steps, reading=self.resources.reading)
+        return WorkerAgent(*given, server_time, snapshot_steps=steps, reading=self.resources.reading)
 
     def run_desk(self) -> RunDesk:
         """A run's beginning and end."""
@@ -221,7 +222,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
     service = TemporalService(client)
     control = ControlWatch(service, Ways(workshop.models, service))
     given = (workshop.store, workshop.hubs, workshop.models, workshop.prompts)
-    planner = PlannerAgent(*given, reading=workshop.resources.reading)
+    planner = PlannerAgent(*given, server_time, reading=workshop.resources.reading)
     handoffs = Handoffs(HandoffDesk(workshop.store, workshop.hubs), service)
     repository = Repository(workshop.run_desk(), service)
     return Worker(

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
+from activities.server_time import server_time
 from headway.domain.budget import Amount
 from headway.domain.errors import Parked
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
@@ -35,4 +36,4 @@ class Planning:
                     order.me, beat, lambda step: self._agent.turn(order, step), suspended, renewed=order.renewed
                 )
             except Parked as parked:
-                return suspended.model_copy(update={"until": parked.until})
+                return suspended.model_copy(update={"until": server_time() + parked.delay_s})

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.server_time import begin_server_time
 from activities.tries import Tries
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.system.shortage import WAIT_S, lacking
@@ -60,6 +61,7 @@ def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
 
     @wraps(effect)
     async def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        begin_server_time()
         this = f"{activity.info().workflow_run_id}/{activity.info().activity_id}"
         try:
             result = await effect(*args, **kwargs)

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.control import ControlWatch
 from activities.pulse import Beat, pulse, told_to_temporal
+from activities.server_time import server_time
 from headway.domain.errors import Parked
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
 
@@ -43,7 +44,7 @@ class Work:
                     renewed=order.renewed,
                 )
             except Parked as parked:
-                return WorkerSuspended(why="parked", until=parked.until)
+                return WorkerSuspended(why="parked", until=server_time() + parked.delay_s)
 
 
 class WorkEnds:

@@ -96,7 +96,7 @@ class Ground:
             places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
             models = Models(model, {"worker": f"steps-{steps}"})
             args = (self.store, lambda _: self.hub, lambda _: places, sandbox, models, Prompts.load())
-            await WorkerAgent(*args).work(self.order(number), lambda _: None)
+            await WorkerAgent(*args, time.time).work(self.order(number), lambda _: None)
         finally:
             await model.close()
             gates.close()

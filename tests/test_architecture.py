@@ -280,8 +280,6 @@ def printing(source: Source) -> list[str]:
 WALL_CLOCK = {
     "activities/parking.py": "times for people, that the gates tell",
     "headway/agent/check.py": "the date of a verdict",
-    "headway/agent/planner.py": "what is left of the run's hours, which its workflow reckons by the service's clock",
-    "headway/agent/worker.py": "the same",
     "headway/cli/connect.py": "a poller of another machine, of which only its service's clock tells",
     "headway/cli/rm.py": "which executions began before the command, by the service's clock",
     "headway/cli/run.py": "a name for people",

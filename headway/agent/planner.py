@@ -1,6 +1,5 @@
 """The planner's loop: one turn from its facts to its decisions, resumable at any point from the agent log."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -79,7 +78,7 @@ class PlannerAgent:
         hubs: Callable[[RunName], Hub],
         models: Models,
         prompts: Prompts,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
         *,
         reading: Reading = by_limits,
     ) -> None:

@@ -36,7 +36,7 @@ from headway.git.warmth import withheld_note
 from headway.model.endpoint import Endpoint
 from headway.system.files import write_whole
 from headway.trace.log_store import LogStore
-from headway.trace.progress import last_progress
+from headway.trace.progress import progress_in
 from headway.trace.report import Facts, render_report
 
 Roles = Mapping[ModelRole, Chosen]
@@ -213,8 +213,10 @@ class RunDesk:
         hub = self._hubs(order.run)
         found = await asyncio.to_thread(hub.publish, branch)
         told = "; ".join(filter(None, (found.told, await asyncio.to_thread(withheld_note, hub.folder))))
-        progress = await asyncio.to_thread(last_progress, self._store.run_folder(order.run) / "logs")
-        return Published(trunk=found.tip, branch=branch, problem=found.problem, told=told, progress_at=progress)
+        made = await asyncio.to_thread(progress_in, self._store.run_folder(order.run) / "logs")
+        return Published(
+            trunk=found.tip, branch=branch, problem=found.problem, told=told, progress=made.number, progress_at=made.at
+        )
 
     async def note(self, order: Note) -> Ref:
         """Write a message for a planner into the run's log."""

@@ -1,6 +1,5 @@
 """The worker's loop: one attempt at one task, resumable at any point from the agent log and the workspace."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -61,7 +60,7 @@ class WorkerAgent:
         sandbox: Sandbox,
         models: Models,
         prompts: Prompts,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
         *,
         snapshot_steps: int = SNAPSHOT_STEPS,
         reading: Reading = by_limits,

@@ -54,13 +54,13 @@ class Parked(TransientError):
 
     Args:
         message: Which model, and why.
-        until: When it is worth another try, in seconds since the epoch.
-        delay_s: Seconds until then, for whoever only knows how to try again.
+        delay_s: Seconds until it is worth another try. No moment: the clock that would name it may step meanwhile.
     """
 
-    def __init__(self, message: str, until: float, delay_s: float) -> None:
+    delay_s: float
+
+    def __init__(self, message: str, delay_s: float) -> None:
         super().__init__(message, delay_s)
-        self.until = until
 
 
 class Shortage(TransientError):

@@ -13,22 +13,31 @@ class Quiet(BaseModel):
     """A clock that stands still while the run is paused, parked, held, or proves its trunk.
 
     Attributes:
-        progress_at: When the newest progress was made, in seconds since the epoch; 0 before the first.
+        progress: Another number than before means progress, see `Published`.
         seconds: How long agents could have worked since, and nothing came of it.
         seen_at: When this was last looked at.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    progress_at: float = 0.0
+    progress: int = 0
     seconds: float = 0.0
     seen_at: float = 0.0
 
-    def seen(self, progress_at: float, now: float, *, active: bool) -> "Quiet":
-        """The clock after another look; `active`: agents may work, as far as is known now."""
-        if progress_at > self.progress_at:
-            return Quiet(progress_at=progress_at, seconds=max(0.0, now - progress_at) if active else 0.0, seen_at=now)
+    def seen(self, progress: int, progress_at: float, now: float, *, active: bool) -> "Quiet":
+        """The clock after another look.
+
+        Args:
+            progress: See `Published`.
+            progress_at: When it was made, by the clock of the machine that made it. It may have stepped since.
+            now: The workflow's time.
+            active: Agents may work, as far as is known now.
+        """
         passed = max(0.0, now - self.seen_at) if active and self.seen_at else 0.0
+        if progress != self.progress:
+            since = max(0.0, now - progress_at) if active else 0.0
+            # It was made after the last look, whatever its machine's clock said.
+            return Quiet(progress=progress, seconds=min(since, passed) if self.seen_at else 0.0, seen_at=now)
         return self.model_copy(update={"seconds": self.seconds + passed, "seen_at": now})
 
     @property

@@ -258,7 +258,8 @@ class Published(BaseModel):
     Attributes:
         problem: Why not, in words for the user; the work is safe in the hub meanwhile.
         told: What the user should know although it could.
-        progress_at: When an agent last got a reply, landed or handed off, in seconds since the epoch; 0: never.
+        progress: Another number than before means that an agent got a reply, landed or handed off since.
+        progress_at: When that was, in seconds since the epoch, by the clock of its machine; 0: never.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -267,4 +268,5 @@ class Published(BaseModel):
     branch: str
     problem: str = ""
     told: str = ""
+    progress: int = 0
     progress_at: float = 0.0

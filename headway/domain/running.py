@@ -321,7 +321,7 @@ class RunState(BaseModel):
         self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
         self.publish_problem, self.unpublished = published.problem, False
         self.publish_told = published.told
-        self.quiet = self.quiet.seen(published.progress_at, now, active=self._active)
+        self.quiet = self.quiet.seen(published.progress, published.progress_at, now, active=self._active)
 
     def miss_publication(self, why: str, now: float) -> None:
         """The trunk could not be published, for a reason that nothing names; it is tried again."""

@@ -161,7 +161,7 @@ class Gate:
                 return
             # It was refused again and again, with short waits: the longer it lasts, the rarer it is looked at.
             until = max(until, now + min(lasted, LONGEST_PAUSE_S))
-        raise Parked(f"{self._words()}\n{flow.remedy}".strip(), wall_of(until), until - now)
+        raise Parked(f"{self._words()}\n{flow.remedy}".strip(), until - now)
 
     def _next(self) -> None:
         if self._queue:

@@ -275,9 +275,7 @@ class Spending:
             if max(found - now, now - began) > self._patience_s:
                 until = max(found, now + self._patience_s)
                 await asyncio.to_thread(ledger.park, until, limit, now)
-                raise Parked(
-                    f"{words_of(limit)}, goes on at {clock_words(self._wall(until))}", self._wall(until), until - now
-                )
+                raise Parked(f"{words_of(limit)}, goes on at {clock_words(self._wall(until))}", until - now)
             beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             await asyncio.sleep(BEAT_EVERY_S * self._hour_s / HOUR_S)
 

@@ -1,7 +1,8 @@
-"""When something was last achieved in a run, by its agents' logs."""
+"""What was last achieved in a run, by its agents' logs."""
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -9,32 +10,45 @@ from headway.domain.quiet import PROGRESS
 
 TAIL = 256 * 1024
 """Bytes looked at from the end of a log; long strings lie beside it, so that hundreds of lines are in there."""
+SHORT_TAIL = 8 * 1024
+"""Bytes looked at first: most logs end with progress."""
 
 
-def last_progress(logs: Path) -> float:
-    """Seconds since the epoch of the newest progress in any log below `logs`; 0 when there is none.
-
-    A log that nobody wrote to since the newest progress found so far is not opened.
+class Progress(NamedTuple):
+    """Attributes:
+    number: The sum of the agents' newest sequence numbers that are progress. Another number is news, whatever the
+        clocks of their machines did meanwhile.
+    at: Seconds since the epoch of the newest; 0 when there is none.
     """
-    found = 0.0
-    changed = sorted(((path.stat().st_mtime, path) for path in logs.rglob("*.jsonl")), reverse=True)
-    for written, path in changed:
-        if written < found:
-            break
-        found = max(found, _newest(path))
-    return found
+
+    number: int
+    at: float
 
 
-def _newest(path: Path) -> float:
+def progress_in(logs: Path) -> Progress:
+    """The progress in all logs below `logs`."""
+    found = [_newest(path) for path in logs.rglob("*.jsonl")]
+    return Progress(sum(each.number for each in found), max((each.at for each in found), default=0.0))
+
+
+def _newest(path: Path) -> Progress:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL))
-        lines = file.read().split(b"\n")
-    for line in reversed(lines[1:] if size > TAIL else lines):
+        for tail in (SHORT_TAIL, TAIL):
+            file.seek(max(0, size - tail))
+            lines = file.read().split(b"\n")
+            found = _newest_of(lines[1:] if size > tail else lines)
+            if found is not None or size <= tail:
+                break
+    return found or Progress(0, 0.0)
+
+
+def _newest_of(lines: list[bytes]) -> Progress | None:
+    for line in reversed(lines):
         try:
             event = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue  # half a line, which is being written or was when its writer died
         if event.get("type") in PROGRESS:
-            return float(event["ts"])
-    return 0.0
+            return Progress(event["seq"] + 1, float(event["ts"]))
+    return None

@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -184,7 +185,7 @@ class Stage:
 
     async def turn(self, key: str, from_seq: int = -1, **more: Any) -> TurnOutcome:
         """Take a root planner's turn."""
-        agent = PlannerAgent(self.store, lambda _: self.hub, self.chosen, self._prompts)
+        agent = PlannerAgent(self.store, lambda _: self.hub, self.chosen, self._prompts, time.time)
         return await agent.turn(self.turn_order(key, from_seq, **more), self.beats.append)
 
     def handed_off(
@@ -220,7 +221,7 @@ class Stage:
     def worker(self, clock: Callable[[], float] | None = None) -> WorkerAgent:
         """A worker process's agent."""
         args = (self.store, lambda _: self.hub, lambda _: self.places, PlainSandbox(), self.chosen, self._prompts)
-        return WorkerAgent(*args, clock) if clock else WorkerAgent(*args)
+        return WorkerAgent(*args, clock or time.time)
 
     async def work(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
         """Work on a task."""

@@ -1,5 +1,6 @@
 """A worker process with another HEADWAY_HOME on the same service hands a run's work back, and makes nothing of it."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,8 +40,8 @@ class Elsewhere:
         self.stage = stage
         self.store = LogStore(stage.folder / "another-home")
         hubs, prompts, models = self._hub, stage._prompts, stage.chosen
-        self.planner = PlannerAgent(self.store, hubs, models, prompts)
-        self.worker = WorkerAgent(self.store, hubs, self._places, PlainSandbox(), models, prompts)
+        self.planner = PlannerAgent(self.store, hubs, models, prompts, time.time)
+        self.worker = WorkerAgent(self.store, hubs, self._places, PlainSandbox(), models, prompts, time.time)
         self.handoffs = HandoffDesk(self.store, hubs)
         self.checker = Checker(self.store, hubs, self._places, PlainSandbox())
         machine = Machine("plain", ())

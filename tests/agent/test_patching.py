@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -374,7 +375,7 @@ def scripted(stage: Stage) -> Iterator[ScriptedModel]:
 
 def trained(stage: Stage) -> WorkerAgent:
     models = Models(stage.models[-1], {"planner": "gpt-5.1", "worker": "gpt-5.1"})
-    hands = (lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), models, Prompts.load())
+    hands = (lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), models, Prompts.load(), time.time)
     return WorkerAgent(stage.store, *hands)
 
 

@@ -1,5 +1,6 @@
 """A kill at any event of an agent's log: no paid call is made again, nothing lands or is handed off twice."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +43,7 @@ async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) ->
     """Where the worker died; None when it came to its end first."""
     store = DyingStore(stage.folder / "state", stage.store.redact).dies(order.me, at, before=before)
     agent = WorkerAgent(
-        store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), stage.chosen, Prompts.load()
+        store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), stage.chosen, Prompts.load(), time.time
     )
     try:
         await agent.work(order, stage.beats.append)
@@ -96,7 +97,7 @@ PLAN = [
 
 async def turn_killed_at(stage: Stage, key: str, at: int, *, before: bool, from_seq: int) -> EventType | None:
     store = DyingStore(stage.folder / "state").dies(ROOT, at, before=before)
-    agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load())
+    agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load(), time.time)
     try:
         await agent.turn(stage.turn_order(key, from_seq), stage.beats.append)
     except Killed:

@@ -33,20 +33,13 @@ MARK = "HEADWAY_COMMAND"
 
 
 @dataclass
-class Machine:
-    """What runs, and how a test reaches it."""
+class Ground:
+    """What runs on a machine, and how a test reaches it."""
 
     home: Path
     client: Client
-    supervisor: Supervisor
     rehearsal: Rehearsal
     repository: Path
-    ui_url: str | None
-
-    @property
-    def mark(self) -> str:
-        """What the worker processes carry, and so, before a mark of their own, all commands of this machine."""
-        return f"{self.home}:"
 
     @property
     def store(self) -> LogStore:
@@ -56,12 +49,6 @@ class Machine:
         """Start a run as the stock CLI does."""
         raw = {"repo": str(self.repository), "instructions": "Write the files.", **more}
         return await self.client.start_workflow("Run", raw, id=name, task_queue="headway")
-
-    def kill(self, name: str) -> None:
-        """SIGKILL one process; the supervisor starts it again."""
-        pid = self.supervisor.pid(name)
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
 
     async def until_requests(self, count: int) -> None:
         """Return when the model server was asked so many times: the clock of a run that does not depend on time."""
@@ -90,6 +77,25 @@ class Machine:
         store = self.store
         agents = store.agents(RunName(run))
         return sum(event.type == "llm.response" for agent in agents for event in store.all_events(agent))
+
+
+@dataclass
+class Machine(Ground):
+    """The same, with its processes started by this one."""
+
+    supervisor: Supervisor
+    ui_url: str | None
+
+    @property
+    def mark(self) -> str:
+        """What the worker processes carry, and so, before a mark of their own, all commands of this machine."""
+        return f"{self.home}:"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one process; the supervisor starts it again."""
+        pid = self.supervisor.pid(name)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
 
 
 TIMING = Timing()
@@ -126,7 +132,7 @@ async def machine(
                 **(env or {}),
             }
             await start_workers(supervisor, site, agents, ours)
-            yield Machine(home, site.client, supervisor, rehearsal, repository, site.ui_url)
+            yield Machine(home, site.client, rehearsal, repository, supervisor, site.ui_url)
     left = [p for p in psutil.Process().children(recursive=True) if str(home) in " ".join(_cmdline(p))]
     assert not left, f"left running: {left}"
 

@@ -11,17 +11,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.playbooks import flat
 from tests.end_to_end.site import Machine, machine
+from tests.end_to_end.stepping import STEPS, order, prove_done
 from tests.end_to_end.test_whole_run import finished
 
-SECONDS, HOUR, YEAR = 3, 3600, 31_536_000
-STEPS = (SECONDS, -SECONDS, HOUR, -HOUR, YEAR, -YEAR, 0)
 SHIM = Path(__file__).with_name("wall_clock.c")
 
 
@@ -57,17 +55,11 @@ async def _stepped(clock: Clock, every_s: float) -> None:
 async def _run(site: Machine, clock: Clock, tasks: int) -> float:
     """How long a run took on this site whose clock steps all the time."""
     stepping, began = asyncio.create_task(_stepped(clock, 1.5)), time.monotonic()
-    limits = {"usd": 1000, "usd_per_hour": 1000, "hours": "none"}
-    models = {role: {"price": {"input": 1.0, "output": 10.0}} for role in ("planner", "worker")}
-    check = f"test $(ls made | wc -l) = {tasks}"
-    run = await site.start("clock", check=check, limits=limits, models=models)
+    run = await site.start("clock", **order(tasks, hours=1.0))
     report = await finished(site, "clock", run, 150)
     took = time.monotonic() - began
     stepping.cancel()
-    assert report["outcome"] == "done"
-    assert Counter(len(said) for said in site.handoffs("clock").values()) == {1: tasks + 1}
-    assert set(Counter(commit.task for commit in site.landed("clock")).values()) == {1}
-    assert site.rehearsal.problems() == []
+    prove_done(site, "clock", tasks, report)
     return took
 
 

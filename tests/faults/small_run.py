@@ -144,7 +144,7 @@ class Run:
         stage = self.stage
         hubs, places = (lambda _: stage.hub), (lambda _: stage.places)
         return WorkerAgent(
-            stage.store, hubs, places, PlainSandbox(), stage.chosen, Prompts.load(), snapshot_steps=1
+            stage.store, hubs, places, PlainSandbox(), stage.chosen, Prompts.load(), time.time, snapshot_steps=1
         )  # fmt: skip
 
     def _spec(self) -> dict[str, object]:

@@ -71,7 +71,7 @@ def _fleet(url: str, folder: Path, numbers: range, line: Connection) -> None:
             try:
                 return (await model.answer(request_of(number))).text
             except Parked as parked:  # as its workflow does
-                await asyncio.sleep(max(0.0, parked.until - time.time()))
+                await asyncio.sleep(parked.delay_s)
 
     async def work() -> list[str]:
         gates = Gates(folder, patience_s=300 * PACE, pace=PACE)
@@ -166,7 +166,7 @@ async def test_what_only_the_user_can_mend_parks_and_is_told(
         for number in range(5):
             with pytest.raises(Parked) as caught:
                 await model.answer(request_of(number))
-            assert caught.value.until > time.time() + 50
+            assert caught.value.delay_s > 50
             assert "Set OPENAI_API_KEY" in str(caught.value) or "is not known" in str(caught.value)
     assert len(server.asked) == 1
 

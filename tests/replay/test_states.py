@@ -16,7 +16,7 @@ from workflows.run import CONTINUED
 MODELS: dict[str, type[BaseModel]] = {"planner": PlannerState, "run": RunState}
 FILES = sorted(STATES.glob("*.json"))
 
-DROPPED: set[str] = set()
+DROPPED = {"quiet.progress_at"}
 """Fields, by their dotted name, that a later release does without, on purpose."""
 
 

@@ -1,13 +1,13 @@
 """What counts as progress of a run, read from the ends of its agents' logs."""
 
-import os
+import time
 from pathlib import Path
 
 import pytest
 
 from headway.domain.ids import AgentId, Incarnation, RunName
 from headway.trace.log_store import LogStore
-from headway.trace.progress import TAIL, last_progress
+from headway.trace.progress import SHORT_TAIL, TAIL, Progress, progress_in
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def logs(tmp_path: Path) -> tuple[LogStore, Path]:
 
 
 def test_a_run_without_logs_has_made_none(logs: tuple[LogStore, Path]) -> None:
-    assert last_progress(logs[1]) == 0.0
+    assert progress_in(logs[1]) == Progress(0, 0.0)
 
 
 def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LogStore, Path]) -> None:
@@ -27,18 +27,18 @@ def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LogStore, Path
         reply = log.append("llm.response", {"step": 1})
         log.append("llm.request", {"step": 2})
         log.append("llm.retry", {"step": 2})
-    assert last_progress(folder) == reply.ts
+    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
 
 
 def test_the_newest_of_all_agents_counts(logs: tuple[LogStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
-        log.append("llm.response", {"step": 1})
+        reply = log.append("llm.response", {"step": 1})
     with store.open(AgentId("r/root-1/1.0-aaaaaaaa"), role="worker") as log:
         landed = log.append("land", {"commit": "c"})
     with store.open(AgentId("r/root-1"), role="planner") as log:
         log.append("llm.request", {"step": 2})
-    assert last_progress(folder) == landed.ts
+    assert progress_in(folder) == Progress(reply.seq + landed.seq + 2, landed.ts)
 
 
 def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LogStore, Path]) -> None:
@@ -49,14 +49,29 @@ def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LogStore, Path]) 
         reply = log.append("llm.response", {"step": 1})
     with folder.joinpath("root-1.jsonl").open("ab") as file:
         file.write(b'{"type":"hando')
-    assert last_progress(folder) == reply.ts
+    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
 
 
-def test_a_log_that_is_older_than_the_newest_progress_is_not_opened(logs: tuple[LogStore, Path]) -> None:
+@pytest.mark.parametrize("size", [SHORT_TAIL, TAIL // 2])
+def test_progress_before_a_long_silence_is_found(logs: tuple[LogStore, Path], size: int) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         reply = log.append("llm.response", {"step": 1})
-    other = folder / "root-3.jsonl"
-    other.write_bytes(b'{"type":"handoff","ts":99999999999}\n')
-    os.utime(other, (1, 1))
-    assert last_progress(folder) == reply.ts
+        while folder.joinpath("root-1.jsonl").stat().st_size < size:
+            log.append("llm.retry", {"text": "x" * 2000})
+    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
+
+
+@pytest.mark.parametrize("step_s", [3, -3, 3_600, -3_600, 31_536_000, -31_536_000])
+def test_progress_counts_also_after_the_clock_was_stepped(
+    logs: tuple[LogStore, Path], step_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = logs
+    real, seen = time.time, [progress_in(folder).number]
+    for offset in (0.0, step_s, 0.0):
+        monkeypatch.setattr(time, "time", lambda offset=offset: real() + offset)
+        for agent in ("r/root-1", "r/root-1/1.0-aaaaaaaa"):
+            with store.open(AgentId(agent), role="worker") as log:
+                log.append("llm.response", {"step": 1})
+            seen.append(progress_in(folder).number)
+    assert seen == sorted(set(seen))

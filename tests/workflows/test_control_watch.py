@@ -90,7 +90,7 @@ async def test_a_pause_reaches_an_agent_after_any_failed_read(place: str, fault:
 
 async def test_a_failed_telling_does_not_replace_the_park() -> None:
     async def refused(step: Beat) -> WorkerSuspended:
-        raise Parked("closed", 2e9, 900)
+        raise Parked("closed", 900)
 
     world = World(faults={"gates": [FAULTS[0]]})
     with pytest.raises(Parked):
