@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,16 @@ class Workspaces:
         made = home.with_name(f".{home.name}.new")
         # Whoever made it died, because we hold the lock.
         _discard(made)
+        try:
+            return self._made(home, made, owner, tree, lock)
+        except BaseException:
+            # A name may never be asked for again, such as that of a check, and its mount would stay.
+            with suppress(OSError):
+                _discard(made)
+                delete(_upper_of(home))
+            raise
+
+    def _made(self, home: Path, made: Path, owner: Owner, tree: Oid, lock: int) -> Workspace:
         if self.level == "clone":
             return self._finish(home, made, owner, tree, LooseFiles(made), lock=lock)
         with self.generations.in_use():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.errors import TransientError
+from headway.domain.errors import Shortage, TransientError
 from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, write
@@ -37,3 +37,20 @@ def test_every_step_is_waited_for(source: Path, tmp_path: Path, rung: str) -> No
         from headway.git import overlay
 
         overlay.unmount_below(disk.at)
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+def test_a_workspace_that_could_not_be_made_leaves_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    ground.open(1)  # with the first generation
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("headway.git.workspaces.store_owner", full)
+    with pytest.raises(Shortage):
+        ground.open(2)
+    assert [
+        place for place in ground.workspaces.folder.glob("*/*") if "00000002" in place.name and place.is_dir()
+    ] == []
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    assert [line for line in mounts if f"{ground.workspaces.folder}/" in line and "00000002" in line] == []
