@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, reading
+from headway.git.base_names import check_names
 from headway.git.landed import LandedCommit, landed_since
 from headway.git.ledger import Ledger
 from headway.git.publishing import Publication
@@ -72,7 +73,8 @@ class Hub:
         """Bring the user's repository in and start the trunk at `base`; once: a second call only tells the facts.
 
         Raises:
-            UserError: There is no such repository, it has no commit, or it does not have `base`.
+            UserError: There is no such repository, it has no commit, it does not have `base`, or no file system holds
+                the files of `base`.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.folder.with_name(f"{self.folder.name}.lock")):
@@ -206,6 +208,7 @@ def _make(folder: Path, source: str, base: str | None) -> None:
     for ref in hub.run("for-each-ref", "--format=%(refname)").text.split():
         hub.run("update-ref", "-d", ref)
     hub.run("update-ref", TRUNK, start.commit)
+    check_names(hub, start.commit)
     facts = _Facts(
         base=start.commit,
         address=found.address,
