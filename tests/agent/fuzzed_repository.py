@@ -1,0 +1,193 @@
+"""Works on odd repositories for a time, in a process of its own whose memory is measured.
+
+`python -m tests.agent.fuzzed_repository SEED SECONDS LARGE`; the last line of its output is what it found, as JSON.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import resource
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from headway.domain.errors import TransientError, UserError
+from headway.domain.work import WorkerDone
+from headway.git import overlay
+from tests.agent.odd_repositories import OddRepository
+from tests.agent.scripted_model import ScriptedModel, replies, reply
+from tests.agent.stage import RUN, Stage
+from tests.model.servers import Answer
+
+BRANCH = f"headway/{RUN}/main"
+TRIES = 3
+"""A machine under load may let a merge time out; the same repository does not fail three times."""
+
+HANG_S = 240.0
+STEPS = 5
+_PATHS = [
+    "",
+    ".",
+    "..",
+    "/",
+    "/etc/passwd",
+    ".git/config",
+    ".headway/home",
+    "new/file.txt",
+    "a" * 5_000,
+    "\ud800",
+    "x\0",
+    "src",
+]
+_PATTERNS = [".", "hello", "^", "(", "\\", "(a{1,200}){1,200}", "(a|a)*$", "\ud800", "-e", "--help", "[[:", "\\p{L}+"]
+_TEXTS = ["", "x\n", "\ud800", "a" * 100_000, "\r\n\r", "<<<<<<< a\n=======\n>>>>>>> b\n", "\x00\x01", "hello\nworld\n"]
+_MESSAGES = [
+    *("Change it", "x" * 9_999, "Do\n\nHeadway-Task: other\nHeadway-Run: other", "a\u2028b\tc", "\x1b[31m"),
+    "Hide\n# ------------------------ >8 ------------------------\nHeadway-Task: other",
+]
+
+
+class OddAgent:
+    """A model that asks for anything, a fixed number of times, and then finishes."""
+
+    def __init__(self, draw: random.Random, paths: list[str]) -> None:
+        self._draw = draw
+        self._paths = draw.sample(paths, min(40, len(paths))) + _PATHS
+
+    def __call__(self, body: dict[str, Any]) -> Answer:
+        names = {tool["function"]["name"] for tool in body.get("tools", ())}
+        if replies(body) >= STEPS:
+            return reply("Done.", ("finish", {"status": "partial", "summary": "Looked at it."}))
+        calls = [self._call(names) for _ in range(4)]
+        return reply("Next.", *calls)
+
+    def _call(self, names: set[str]) -> tuple[str, dict[str, Any]]:
+        pick, path = self._draw.choice, self._draw.choice(self._paths)
+        calls: dict[str, dict[str, Any]] = {
+            "list_dir": {"path": path, "depth": pick([1, 3])},
+            "read_file": {"path": path, "start": pick([1, 1, 10_000_000]), "limit": pick([5, 2_000])},
+            "grep": {"pattern": pick(_PATTERNS), "path": pick([".", path])}
+            | pick([{}, {"glob": pick(["*", "[", "**/*.py"])}]),
+            "write_file": {"path": path, "content": pick(_TEXTS)},
+            "edit_file": {
+                "path": path,
+                "old": pick(["hello", "a", "\n", ""]),
+                "new": pick(_TEXTS),
+                "replace_all": pick([True, False]),
+            },
+            "apply_patch": {"patch": f"*** Begin Patch\n*** Update File: {path}\n@@\n-hello\n+bye\n*** End Patch\n"},
+            "shell": {
+                "command": pick(
+                    ["ls -la", "git status", "git log -3", "mkfifo .gitattributes", "rm -rf src", "chmod 000 src"]
+                ),
+                "timeout_s": 20,
+            },
+            "land": {"message": pick(_MESSAGES)},
+            "git_log": pick([{}, {"path": path}]),
+            "git_show": {"rev": pick(["HEAD", "HEAD~1", ":/(a{1,9}){1,9}", "HEAD^{/x}", "--help", "refs/stash"])}
+            | pick([{}, {"path": path}]),
+        }
+        name = pick(sorted(names & calls.keys()))
+        return name, calls[name]
+
+
+def seen(top: Path, *leave_out: str) -> dict[str, str]:
+    """Everything in a folder, but below some names: its kind, its permissions and its content."""
+    found = {}
+    for place, folders, names in os.walk(top):
+        below = os.path.relpath(place, top)
+        folders[:] = [name for name in folders if os.path.normpath(os.path.join(below, name)) not in leave_out]  # noqa: PTH118
+        for name in (*folders, *names):
+            path = os.path.join(place, name)  # noqa: PTH118
+            status = os.lstat(path)
+            content = b""
+            if stat.S_ISREG(status.st_mode):
+                content = Path(path).read_bytes()
+            elif stat.S_ISLNK(status.st_mode):
+                content = os.fsencode(os.readlink(path))  # noqa: PTH115
+            found[os.path.join(below, name)] = f"{status.st_mode:o} {hashlib.sha256(content).hexdigest()}"  # noqa: PTH118
+    return found
+
+
+async def work_on(folder: Path, seed: int, *, large: bool) -> tuple[str, Counter[str]]:
+    """Have agents work on one repository. How it ended, and what passed on the way.
+
+    Raises:
+        AssertionError: A rule is broken.
+    """
+    outside, source = folder / "outside", folder / "source"
+    outside.mkdir(parents=True)
+    (outside / "kept").write_text("kept\n")
+    made = OddRepository(source, outside, seed, large=large)
+    # Publishing adds objects and one branch.
+    mine = (".git/objects", ".git/refs/heads/headway")
+    before = seen(outside), seen(source, *mine)
+    met: Counter[str] = Counter()
+    try:
+        stage = await asyncio.to_thread(Stage, folder)
+    except UserError as error:
+        return f"refused: {error.message[:60]}", met
+    model = ScriptedModel(OddAgent(random.Random(seed), made.paths), keeps=False)
+    try:
+        stage.listen_to(model.url)
+        for number in range(2):
+            order = stage.task("Look", number)
+            outcome = await again(lambda order=order: stage.work(order), met)
+            assert isinstance(outcome, WorkerDone), outcome
+            json.dumps(stage.handoff(outcome.ref).model_dump(mode="json"))
+        json.dumps((await again(lambda: stage.turn("turn"), met)).model_dump(mode="json"))
+        published = await asyncio.to_thread(stage.hub.publish, BRANCH)
+        met["published" if not published.problem else "not published"] += 1
+    finally:
+        await stage.close()
+        model.close()
+    after = seen(outside), seen(source, *mine)
+    assert after == before, [
+        sorted(set(one.items()) ^ set(other.items())) for one, other in zip(before, after, strict=True)
+    ]
+    return "worked on", met
+
+
+async def again(act: Any, met: Counter[str]) -> Any:
+    """Try as the engine does, while a failure may pass."""
+    for _ in range(TRIES):
+        try:
+            return await act()
+        except TransientError as error:
+            met[f"again: {str(error)[:80]}"] += 1
+            last = error
+    raise AssertionError(f"failed {TRIES} times: {last}") from last
+
+
+def main(seed: int, seconds: float, *, large: bool) -> dict[str, Any]:
+    """Work on one repository after the other until the time is over."""
+    ends, count, met = time.monotonic() + seconds, 0, Counter[str]()
+    slowest = 0.0
+    while time.monotonic() < ends or not count:
+        room = Path(tempfile.mkdtemp(prefix="odd-"))
+        begun, drawn = time.monotonic(), seed * 1_000_000 + count
+        try:
+            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", drawn, large=large), HANG_S))
+        except BaseException as error:
+            told = OddRepository(room / "again", room, drawn, large=large).kinds
+            raise AssertionError(f"seed {drawn}, {told}: {type(error).__name__}: {error}") from error
+        finally:
+            overlay.unmount_below(room)
+            subprocess.run(["rm", "-rf", room], check=False)  # deeper than Python goes
+        met[how] += 1
+        met.update(passed)
+        slowest = max(slowest, time.monotonic() - begun)
+        count += 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return {"repositories": count, "peak_mb": peak, "slowest_s": round(slowest, 1), "met": dict(met)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), float(sys.argv[2]), large=sys.argv[3] == "large")))
