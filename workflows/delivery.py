@@ -13,7 +13,7 @@ from workflows import effects, here, options
 from workflows.effects import Failed
 
 REPORTS = 3
-"""How often a report that cannot be written is tried before the run closes with what it knows itself."""
+"""Tries to write the report before the run closes with the facts that it has itself."""
 
 
 class Delivery:

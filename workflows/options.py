@@ -66,7 +66,7 @@ def asked_again_after(seconds: int) -> int:
 
 
 def held_again_after(seconds: float) -> float:
-    """How long until an agent that is held for a reason unknown here is asked again the next time: up to a minute."""
+    """The next wait before an agent that is held for a reason unknown here is asked again: up to a minute."""
     return min(2 * seconds, HELD_AGAIN_AT_MOST_S)
 
 

@@ -168,7 +168,7 @@ class Planner:
         self.blind_s = options.held_again_after(self.blind_s)
 
     async def _final(self) -> Final | None:
-        """What speaks against `finish(done)`. Kept until the turn is taken: a parked turn is asked for many times."""
+        """The objections to `finish(done)`. Kept until the turn is taken, because a parked turn is asked for often."""
         if not self.state.wants_final():
             self.state.guard = None
         elif self.state.guard is None:

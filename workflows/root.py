@@ -97,7 +97,7 @@ class Root:
             await messages.tell(here.child(answer.child), messages.GRANT, told)
 
     async def audit(self, *, due: bool = False) -> None:
-        """Look whether it, or an agent that the run adopted, closed without a word."""
+        """Audit the root planner and the adopted agents: find those that closed without a handoff."""
         books = self.state.books
         if books is None or not books.children or (not due and here.now() < self.state.audit_at):
             return

@@ -32,7 +32,7 @@ from workflows import effects, messages, options
 from workflows.effects import Failed
 
 END_TRIES = 2
-"""How often `end_worker` is tried, which keeps what did not land, before the handoff is stored without it."""
+"""Tries of `end_worker`, which keeps the work that did not land, before the handoff is stored without it."""
 
 
 @workflow.defn

@@ -26,7 +26,7 @@ CHOICE = (
     "dependencies changed, and setup has these on the base's files only, because agents may have written what it runs "
     "now: `policy.setup_trust` says what it keeps (network, full)"
 )
-"""What a user can do where `setup` fails for lack of what was withheld from it."""
+"""The user's choice when `setup` fails for lack of withheld rights."""
 
 FAILING_CHARS = 2_000
 FAILING_LINES = 20

@@ -254,8 +254,8 @@ class Conversation:
     async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
-        `beat` is told what the call waits for: while the model refuses everybody, or while a disk that broke down has
-        no place for a reply that is paid.
+        `beat` is called with the reason of a wait: the model refuses all calls, or a broken disk cannot take a paid
+        reply.
 
         Raises:
             Shortage: There is no room for the longest reply; nothing was asked.

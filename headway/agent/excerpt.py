@@ -47,7 +47,7 @@ def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
 
 
 def _start_of(text: str, line: int) -> int:
-    """Where a line begins. Long stretches are counted first, which is faster than looking for each line's end."""
+    """The offset of a line. Newlines are counted in long stretches, which is faster than a search for each one."""
     at = passed = 0
     while passed + (inside := text.count("\n", at, at + _STRETCH)) < line - 1:
         at, passed = at + _STRETCH, passed + inside

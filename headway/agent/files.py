@@ -32,10 +32,10 @@ _TOP = frozenset({"", ".", INSIDE})
 
 @contextmanager
 def told(path: str) -> Iterator[None]:
-    """Around what the system may refuse in the files of a workspace: the model is told, and goes on.
+    """Turn the system's refusals in the files of a workspace into errors that the model is told.
 
-    Agents make names that are too long, folders that cannot be entered, files where a folder is wanted. None of that
-    is different when the same call is tried again. What the machine lacks is: then the call waits.
+    Agents make names that are too long, folders that cannot be entered, files where a folder is wanted. A second try
+    of the same call meets the same refusal. A shortage of the machine passes, so the call waits for it.
 
     Raises:
         Shortage: The disk is full, or something else of the machine is used up.

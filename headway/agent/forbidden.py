@@ -1,4 +1,4 @@
-"""The run's forbidden dependencies, held to at landing: what a change adds of them to a manifest or a lock file.
+"""Refuses landings that add a forbidden dependency to a manifest or a lock file.
 
 A model wrote these files. So none is parsed: added lines are searched for words, in a time linear in their length.
 """
@@ -94,7 +94,7 @@ def world_of(path: str) -> str | None:
 def breaches(hub: Hub, base: Oid, tree: Oid, rules: Sequence[str]) -> list[Breach]:
     """What `tree`, which is to land, adds of the forbidden dependencies against the commit `base`.
 
-    A dependency that the base names in any manifest of the same world was there before, and is nobody's fault.
+    A dependency that the base names in any manifest of the same world is allowed.
 
     Raises:
         ToolError: There is too much to look through.

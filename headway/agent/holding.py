@@ -28,9 +28,9 @@ TRY_EVERY_S = 0.1
 
 @asynccontextmanager
 async def alone(workspace: Workspace, log: AgentLog, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
-    """Have the files for oneself, for as long as one step takes; waits until an earlier holder has let go of them.
+    """Hold the lock of the workspace's files for one step; waits for an earlier holder.
 
-    The kernel lets go for a process that died; one that is stopped is killed after `patience_s`.
+    The kernel releases the lock of a process that died. A stopped holder is killed after `patience_s`.
 
     Raises:
         LeaseLost: A newer holder is here.
@@ -69,7 +69,7 @@ async def while_held(log: AgentLog, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _note_holder(handle: int) -> None:
-    """Write down who holds the lock. A full disk keeps the note away, and the lock works without."""
+    """Note the holder of the lock. On a full disk the note is missing, and the lock works without it."""
     note = Process.own().model_dump_json().encode()
     with suppress(OSError):
         os.pwrite(handle, note, 0)

@@ -115,7 +115,7 @@ class Models:
         return Probe(probes[0].models, any(each.rehearsal for each in probes), findings)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """How the ways to the models stand that this run has used here, and what else keeps it from them."""
+        """State of the gates to the models that this run has used here, and of its limit by the hour."""
         ways = self._gates.parkings(run) if self._gates is not None else ()
         return ways + (self._spending.parkings(run) if self._spending is not None else ())
 
@@ -125,7 +125,7 @@ class Models:
             await model.leave(agent)
 
     def forget(self, run: RunName) -> None:
-        """Give back what is kept for a run, once no agent of it is at work here."""
+        """Free the resources of a run, once no agent of it is at work here."""
         if self._gates is not None:
             self._gates.forget(run)
         if self._spending is not None:

@@ -96,7 +96,7 @@ class RunDesk:
         try:
             return await self._prepared(order, spec, attributes)
         except UserError:
-            # Nothing was begun: the same name serves when its user has set right what was wrong.
+            # Nothing has begun, so the user may start again under the same name after correcting the input.
             await asyncio.to_thread(self._store.release, order.run)
             raise
 
@@ -207,7 +207,7 @@ class RunDesk:
             log.close()
 
     async def publish(self, order: Publish) -> Published:
-        """Put the trunk on the user's repository, and look whether it is still there."""
+        """Push the trunk to the user's repository, and check that the branch is still there."""
         branch = branch_of(order.run)
         await asyncio.to_thread(self._store.expect, order.run)
         hub = self._hubs(order.run)

@@ -85,7 +85,7 @@ def _blocks(text: str, kind: str, *, closed: bool = True) -> Iterator[tuple[str,
 
 
 def _tagged(text: str) -> Iterator[str]:
-    """What stands in `<tool_call>` and its like; the last one may lack its end."""
+    """The contents of `<tool_call>` and similar tags; the last tag may not be closed."""
     at = 0
     while (found := _next_tag(text, at)) is not None:
         tag, start = found
@@ -107,7 +107,7 @@ def _next_tag(text: str, at: int) -> tuple[str, int] | None:
 
 
 def _fenced(text: str) -> Iterator[str]:
-    """What stands between two fences; the first may name a kind."""
+    """The text between two fences; the first fence may name a kind."""
     lines, inside = text.split("\n"), None
     for number, line in enumerate(lines):
         word = line.strip(" \t")

@@ -65,7 +65,7 @@ class Started:
         return self.process.poll() is None
 
     def heard(self) -> bytes:
-        """What it has said on its heartbeat's pipe since this was last asked."""
+        """The bytes that came on its heartbeat's pipe since the last call."""
         if self._beats is None:
             return b""
         with contextlib.suppress(BlockingIOError):

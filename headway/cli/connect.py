@@ -113,7 +113,7 @@ async def has_worker(client: Client, queue: str = WORKFLOW_QUEUE) -> bool:
 
 
 def worker_identity() -> str:
-    """How a worker process names itself to the service, so that a client of this machine can tell whether it lives."""
+    """The identity of a worker process at the service. A client on this machine can tell by it whether it lives."""
     own = Process.own()
     return f"{own.pid}@{socket.gethostname()} ({own.start}, {own.boot})"
 

@@ -1,4 +1,4 @@
-"""How a run stands, for people and other programs: its notes, and the answer of the query `status`."""
+"""The status of a run, for people and other programs: its notes, and the answer of the query `status`."""
 
 from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.limits import more_of
@@ -6,7 +6,7 @@ from headway.domain.running import RunState
 
 
 def notes(state: RunState) -> tuple[str, ...]:
-    """What a reader of the run should know."""
+    """Notes about the run, for its user."""
     own = tuple(filter(None, (state.publish_problem, state.publish_told, *state.troubles.values())))
     if state.phase == "needs_attention":
         own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)

@@ -113,10 +113,10 @@ class Limits(_Input):
 
 @dataclass(frozen=True)
 class SetupRights:
-    """What one run of `setup` gets.
+    """Rights of one run of `setup`.
 
     Attributes:
-        withheld: What the user gives it, and what it lacks here because agents may have written what it runs.
+        withheld: Rights that the user gives `setup` but that it lacks here, because agents may have written the files.
         shares_caches: It may use caches that agents have written: a tool may run what stands in its cache, such as a
             compiler's wrapper.
     """
@@ -152,7 +152,7 @@ class Policy(_Input):
     root_tasks_per_round: Range = (20, 100)
 
     def setup_rights(self, *, of_base: bool) -> "SetupRights":
-        """What `setup` may have.
+        """The rights of a run of `setup`.
 
         Args:
             of_base: Nothing that an agent wrote is among the files that it runs in.

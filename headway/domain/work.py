@@ -128,7 +128,7 @@ class StoreHandoff(BaseModel):
 
 
 class StoredHandoff(BaseModel):
-    """Where a handoff lies, and what its agent itself used up by its log."""
+    """A reference to a stored handoff, and its agent's own use by its log."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -103,7 +103,7 @@ class Hub:
             raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
 
     def rules(self) -> RepositoryRules:
-        """What the repository asks of its git that a run cannot do, as the base says it."""
+        """The rules of the base that a run cannot follow."""
         return self._facts().rules
 
     def address(self) -> str:

@@ -153,7 +153,7 @@ def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
 
 
 def kinds_of(repo: Repo, merged: Merged, ours: Oid, theirs: Oid) -> dict[str, str]:
-    """How each path of a merge conflicts; for the kinds in `WHOLE` the file is as `ours`, a commit, has it."""
+    """The kind of conflict of each path of a merge. For the kinds in `WHOLE` the file is as in the commit `ours`."""
     said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", ours, theirs).out
     rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
     binary = {path for added, _, path in rows if added == "-"}

@@ -18,7 +18,7 @@ _LOOK_S = 120.0
 
 @dataclass(frozen=True)
 class Publication:
-    """What came of a try to publish the trunk.
+    """Result of a try to publish the trunk.
 
     Attributes:
         tip: The commit that was to be put there.
@@ -93,7 +93,7 @@ def _push(target: _Target, tip: Oid, current: Oid, *flags: str, timeout_s: float
 
 
 def _in_the_way(target: _Target) -> str:
-    """What of a repository on this machine stands in the way, in words; it may lie on a share that is gone."""
+    """The obstacle in a repository on this machine, in words. The repository may lie on a share that is gone."""
     path = local_path(target.address)
     if path is None:
         return ""
@@ -152,7 +152,7 @@ def _refuse_taken_names(target: _Target, base: Oid, there: dict[str, Oid]) -> No
 
 
 def _not_writable(target: _Target) -> str:
-    """What keeps this process from writing in a repository on this machine; a trial push writes nothing."""
+    """The obstacle to writing in a repository on this machine, which a trial push would not meet."""
     path = local_path(target.address)
     if path is None:
         return ""

@@ -25,7 +25,7 @@ _COMMITS = 200
 _COMMIT_CHARS = 400
 _TRUNK = "refs/heads/main"
 _NO_REVISION = (":", "^{", "@{", "..", "\0", "\n")
-"""Where one of these stands in a revision, git searches messages by a regular expression, or reads a path or a log."""
+"""With one of these in a revision, git searches messages by a regular expression, or reads a path or a log."""
 
 
 def _ask(repo: Repo, *args: str, most: int) -> Answer:

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_ref(git_dir: Path, ref: str) -> Oid | None:
-    """Where a ref of the hub stands; None when it does not exist. No process is started.
+    """The commit of a ref of the hub; None when the ref does not exist. No process is started.
 
     Git packs a ref before it removes the loose file, and only a deletion takes it out of the packed ones. So a ref that
     is in neither, looked for in this order, was not there.
@@ -48,7 +48,7 @@ def read_ref(git_dir: Path, ref: str) -> Oid | None:
 
 
 def _packed(packed: mmap.mmap, ref: bytes) -> Oid | None:
-    """Where a ref stands in the content of packed-refs: in 20 steps among 1,000,000 where git sorted them."""
+    """The commit of a ref by the content of packed-refs: in 20 steps among 1,000,000 if git sorted them."""
     low, high = 0, len(packed)
     if b" sorted" not in packed[: packed.find(b"\n") + 1]:
         # By another program than git. Its line is an id, a space and the name.
@@ -197,7 +197,7 @@ def _clear_stale_lock(path: Path) -> None:
 
 
 def _first_sight(path: Path, seen: os.stat_result) -> int:
-    """When this process first saw this lock file, in ticks since boot; the file's own time moves with the clock."""
+    """The time when this process first saw a lock file, in ticks since boot: file times move with the clock."""
     noted, ticks = _sights.get(path, ((0, 0), 0))
     if noted != (seen.st_ino, seen.st_mtime_ns):
         ticks = ticks_now()

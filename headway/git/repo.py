@@ -53,7 +53,7 @@ _SETTINGS = {
 }
 
 LARGE_FILE_BYTES = 8 << 20
-"""What an agent reads of a repository holds no larger file: git streams it, and shows no difference of it."""
+"""Size above which git streams a file, and shows no difference of it, when it reads for an agent."""
 
 TIMED_OUT = 124
 """The code of a `GitError` that says that git did not end in time."""
@@ -105,7 +105,7 @@ def listed(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a git command said.
+    """Result of a git command.
 
     Attributes:
         cut: `out` is only the beginning; git was ended then.
@@ -279,7 +279,7 @@ class Repo:
         return Answer(0 if said.end == "cut" else said.code, said.out, said.err, cut=said.end == "cut")
 
     def start(self, *args: str) -> "subprocess.Popen[bytes]":
-        """A git that stays and answers over its pipes; whoever starts it ends it. It dies with us: its input ends."""
+        """A git that answers over its pipes until its starter ends it. It dies with this process: its input ends."""
         return subprocess.Popen(
             ["git", *args],
             stdin=subprocess.PIPE,

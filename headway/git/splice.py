@@ -91,7 +91,7 @@ class Splice:
 
 
 def changes_of(differ: Sequence[Entry]) -> tuple[Change, ...]:
-    """What two trees differ in, as it is spliced."""
+    """The differences of two trees, as `Splice` takes them."""
     return tuple(
         Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
         for each in differ

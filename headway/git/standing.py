@@ -144,7 +144,7 @@ def store_owner(home: Path, owner: Owner) -> None:
 
 
 def load_standing(home: Path) -> Standing:
-    """Where the workspace stands. One that never moved has no note of it: each file costs a block of the disk.
+    """The position of the workspace. One that never moved has no note of it: each file costs a block of the disk.
 
     Raises:
         LeaseLost: The notes are torn. The next opening of the workspace sets it aside.
@@ -161,7 +161,7 @@ def load_standing(home: Path) -> Standing:
 
 
 def torn(home: Path) -> LeaseLost:
-    """What stops the holder of a workspace whose notes are no more: it is opened again, and another takes its place."""
+    """The error for the holder of a workspace whose notes are torn: at the next opening another takes its place."""
     return LeaseLost(f"the notes of {home} are torn; it has to be opened again")
 
 

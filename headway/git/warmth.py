@@ -60,7 +60,7 @@ def note_withheld(hub: Path, done: SetupDone) -> None:
 
 
 def withheld_note(hub: Path) -> str:
-    """What the user is told of that, with the choice; empty where there is nothing to tell."""
+    """The note to the user about withheld rights, with the choice; empty where `setup` lacks none."""
     try:
         withheld = (hub / _WITHHELD).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -60,7 +60,7 @@ class Workspace:
         return standing.moving.commit if standing.moving else standing.base
 
     def changes(self) -> Changes:
-        """What the agent changed against the base: also untracked files, never ignored ones or the harness's folder."""
+        """The agent's changes against the base, untracked files included; never ignored or the harness's."""
         with self.held():
             found = self.scan()
             differ = changes_between(self.hub.repo, self.base, found.tree)

@@ -223,7 +223,7 @@ class Model:
 
 
 def _believed(turn: Turn) -> Usage:
-    """What a server counted, as far as it can be: no request is empty, and a part is no more than its whole."""
+    """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole."""
     usage = turn.usage
     input_ = usage.input or None
     output = None if usage.output == 0 and turn.items else usage.output

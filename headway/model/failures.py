@@ -132,7 +132,7 @@ Failure = TransientError | ContextOverflow | FatalModelError
 
 @dataclass(frozen=True, slots=True)
 class Circumstance:
-    """What a failure's message tells besides the server's words.
+    """The facts for a failure's message, apart from the server's words.
 
     Attributes:
         address: The endpoint, without credentials.

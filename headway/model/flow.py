@@ -1,4 +1,4 @@
-"""How many calls of one model may be under way at once, after what its server said.
+"""The number of calls of one model that may be under way at once, by the answers of its server.
 
 Pure: `now` is given, by a clock that is never set (`headway.system.steady`).
 

@@ -197,7 +197,7 @@ class Gates:
         return self._gates[place]
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """How every way stands that this run has used here and that was closed at some time."""
+        """The state of every gate that this run has used here and that has ever closed."""
         found = (gate.parking() for gate in self._gates.values() if run in gate.runs)
         return tuple(parking for parking in found if parking.generation)
 

@@ -38,7 +38,7 @@ _TOO_MANY = f"the answer holds more than {MAX_VALUES:,} values"
 
 
 class Unreadable(Exception):
-    """What a server answered is no JSON, or JSON beyond its bounds. Asking again may give another answer."""
+    """A server's answer is not JSON, or JSON beyond its bounds. Asking again may give another answer."""
 
 
 def json_in(data: bytes) -> Any:

@@ -50,7 +50,7 @@ class Aside:
 
 
 class Ledger:
-    """What one run spent on this machine lately.
+    """Spending of one run on this machine in the last hour.
 
     Moments are by a clock that is never set (`headway.system.steady`). It begins anew at a boot: what an earlier boot
     noted then becomes as old as it was, plus the time between by the wall clock, which is taken for nothing where that
@@ -114,7 +114,7 @@ class Ledger:
             )
 
     def parking(self, wall: Callable[[float], float]) -> Parking | None:
-        """How the run stands on this machine, its times made wall-clock times by `wall`; None when it never waited."""
+        """The run's wait on this machine, with `wall` applied to its times; None when it never waited."""
         with _named(), self._lock:
             row = self._database.execute("SELECT generation, parked, since, until, cap FROM parking").fetchone()
         generation, parked, since, until, cap = row

@@ -41,7 +41,7 @@ def kill_marked(mark: str) -> None:
 
 @dataclass(frozen=True)
 class Use:
-    """What the processes of a command use now, together. Memory that several of them share counts once."""
+    """Current use of all processes of a command together. Memory that several of them share counts once."""
 
     memory_kb: int
     pids: int

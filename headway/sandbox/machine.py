@@ -52,7 +52,7 @@ class Machine:
         )
 
     def short_of(self, bounds: Bounds) -> str | None:
-        """What a new command has to wait for: "memory", "disk" or "inodes"; None when it may start."""
+        """The resource that a new command has to wait for: "memory", "disk" or "inodes"; None when it may start."""
         if self.pressure is not None and self.pressure > bounds.pressure:
             return "memory"
         if self.memory < bounds.memory:

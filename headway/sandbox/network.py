@@ -29,7 +29,7 @@ _ROUTES = Path("/proc/net/route")
 
 
 def helper() -> str | None:
-    """Where it is; None where it is not installed."""
+    """Its path; None when it is not installed."""
     return shutil.which(HELPER)
 
 
