@@ -6,6 +6,7 @@ is not made again; an attempt that breaks three times at the same place hands of
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.excerpt import cut
@@ -79,8 +80,10 @@ def note_resumed(talk: Conversation) -> None:
 def _resumed(talk: Conversation, call: ToolCall) -> int:
     since = talk.reply.seq if talk.reply else 0
     times, waited = 0, False
-    for event in talk.log.line:
-        if event.type == "agent.state" and event.seq > since:
+    # Found from the end: a step must not cost more the longer the log is.
+    newer = takewhile(lambda event: event.seq > since, reversed(talk.log.line))
+    for event in reversed(list(newer)):
+        if event.type == "agent.state":
             waited = waited or AT in event.data or PASSED in event.data
             if event.data.get(RESUMED) == call.id:
                 times, waited = times + (not waited), False
