@@ -192,7 +192,7 @@ def hang(how):
 async def main():
     async with Heartbeat.of(os.environ) as beat:
         beat.at_work()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.2)
         print("hangs", flush=True)
         if sys.argv[1] and not os.path.exists(sys.argv[2]):
             open(sys.argv[2], "w").close()
@@ -205,7 +205,7 @@ asyncio.run(main())
 
 def beating(home: Path, how: str = "") -> Child:
     argv = (sys.executable, "-c", BEATING, how, str(home / "hung"))
-    return Child("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=2.0)
+    return Child("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=0.5)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,10 @@ def test_every_worker_process_beats() -> None:
     assert [(child.name, child.heartbeat) for child in worker_children()] == [(role, True) for role in ROLES]
 
 
-@pytest.mark.parametrize("role", ["workflows", "agents", pytest.param("planning", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "role",
+    [pytest.param("workflows", marks=pytest.mark.long), "agents", pytest.param("planning", marks=pytest.mark.long)],
+)
 def test_a_worker_process_beats_before_there_is_a_service(role: str, home: Path) -> None:
     ours, theirs = os.pipe()
     env = {

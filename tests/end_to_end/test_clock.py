@@ -45,31 +45,36 @@ def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path, library)
 
 
-async def _stepped(clock: Clock, every_s: float) -> None:
+async def _stepped(clock: Clock, every_s: float, made: list[int]) -> None:
     while True:
         for offset in STEPS:
             clock.step(offset)
+            made.append(offset)
             await asyncio.sleep(every_s)
 
 
-async def _run(site: Machine, clock: Clock, tasks: int) -> float:
+async def _run(site: Machine, clock: Clock, tasks: int, every_s: float) -> float:
     """How long a run took on this site whose clock steps all the time."""
-    stepping, began = asyncio.create_task(_stepped(clock, 1.5)), time.monotonic()
+    made: list[int] = []
+    stepping, began = asyncio.create_task(_stepped(clock, every_s, made)), time.monotonic()
     run = await site.start("clock", **order(tasks, hours=1.0))
     report = await finished(site, "clock", run, 150)
     took = time.monotonic() - began
     stepping.cancel()
+    assert set(made) == set(STEPS), "the run was over before all steps were made"
     prove_done(site, "clock", tasks, report)
     return took
 
 
 @pytest.mark.timeout(240)
-async def test_a_run_goes_on_through_every_step(clock: Clock, home: Path, small_repository: Path) -> None:
-    tasks = 6
+@pytest.mark.parametrize(("tasks", "every_s"), [(3, 0.6), pytest.param(12, 1.5, marks=pytest.mark.long)])
+async def test_a_run_goes_on_through_every_step(
+    tasks: int, every_s: float, clock: Clock, home: Path, small_repository: Path
+) -> None:
     playbook = flat("clock", tasks, latency_ms=400)
     async with machine(home, small_repository, playbook, agents=3, env=clock.environment) as site:
         pids = [site.supervisor.pid(role) for role in ("workflows", "planning", "agents")]
-        assert await _run(site, clock, tasks) < 120
+        assert await _run(site, clock, tasks, every_s) < 120
         assert [site.supervisor.pid(role) for role in ("workflows", "planning", "agents")] == pids, "none was killed"
 
 
