@@ -56,7 +56,7 @@ def remarks(result: CommandResult, walls: Walls) -> list[str]:
     if result.removed_files:
         said.append(
             f"{result.removed_files} files that the command wrote ({result.removed_mb} MB) were removed, the largest "
-            "first. Restore files of the repository that are missing now with `git checkout`."
+            "first. Files of the repository stay as they are."
         )
     if result.waited_s >= TOLD_FROM_S:
         what = " and ".join(WAITED_FOR[why] for why in dict.fromkeys(result.waited_for))

@@ -1,7 +1,7 @@
 """The walls around an agent's commands, from what its run says."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,8 @@ class Walled(Protocol):
 
     @property
     def hub(self) -> Hub: ...
+
+    def tracked(self) -> Collection[str]: ...
 
 
 def walls_of(
@@ -58,6 +60,7 @@ def walls_of(
         network=policy.network == "tasks" if setup is None else setup.network,
         memory_mb=spec.limits.agent_memory_mb,
         wrap=None if setup is not None else policy.wrap,
+        tracked=workspace.tracked,
         secrets={name: env[name] for name in policy.setup_env if name in env} if setup and setup.secrets else {},
     )
 

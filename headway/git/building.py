@@ -92,6 +92,10 @@ class Build:
         """Throw away what was not published."""
         self._throw_away()
 
+    def tracked(self) -> frozenset[str]:
+        """The paths of the commit whose files are built upon."""
+        return self.hub.paths(self.tree)
+
     def still_warm(self, command: str) -> SetupDone | None:
         """What `setup` did in an older layer, if it depends on nothing that changed since and need not run again."""
         done = self.before.facts.setup if self.before is not None else None

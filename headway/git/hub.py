@@ -121,6 +121,11 @@ class Hub:
         """Whether commit `a` is part of the history of `b`; also when they are the same."""
         return self.repo.run("merge-base", "--is-ancestor", a, b, ok=(0, 1)).code == 0
 
+    def paths(self, tree: str) -> frozenset[str]:
+        """The paths of all files of a commit or tree."""
+        said = self.repo.run("ls-tree", "-r", "-z", "--name-only", tree).out
+        return frozenset(path.decode(errors="surrogateescape") for path in said.split(b"\0") if path)
+
     def changed_paths(self, a: str, b: str) -> list[str]:
         """Paths whose files differ between two commits or trees; a rename counts as both names."""
         said = self.repo.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", a, b).out

@@ -66,6 +66,10 @@ class Workspace:
             differ = changes_between(self.hub.repo, self.base, found.tree)
             return replace(differ, nested=found.nested, unreadable=found.unreadable)
 
+    def tracked(self) -> frozenset[str]:
+        """The paths of the commit on which the workspace stands."""
+        return self.hub.paths(self.base)
+
     def in_submodules(self) -> tuple[str, ...]:
         """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
         return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)

@@ -55,6 +55,7 @@ class Held:
             quota=self.quota,
             memory_mb=None if caged else walls.memory_mb,
             pids=None if caged else PIDS,
+            tracked=walls.tracked,
         )
         self.watchdog.add(self.watch)
         return self.watch

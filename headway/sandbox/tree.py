@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,15 +135,16 @@ def measure(workspace: Path, quota: Quota) -> Size:
     return Size(blocks * 512 / _MB, files)
 
 
-def remove_since(workspace: Path, since_ns: int, quota: Quota) -> Size:
+def remove_since(workspace: Path, since_ns: int, quota: Quota, kept: Collection[str] = ()) -> Size:
     """Remove the files written since a moment, the largest first, until the workspace is within its quota.
 
-    New folders stay. A file of the repository that a command wrote to is removed like any other.
+    New folders stay, and so do the files in `kept`: one that is gone would land as deleted.
 
     Args:
         workspace: No command of its agent runs.
         since_ns: By the clock of file times. If that clock was set back meanwhile, no file is found.
         quota: The size at which removing stops.
+        kept: Paths from the workspace's top that are never removed.
 
     Returns:
         The size of the removed files.
@@ -153,7 +154,8 @@ def remove_since(workspace: Path, since_ns: int, quota: Quota) -> Size:
         for found in walk(written_part(workspace)):
             size = found.status.st_blocks * 512 / _MB
             mb, files = mb + size, files + 1
-            if found.status.st_ctime_ns >= since_ns and not stat.S_ISDIR(found.status.st_mode):
+            young = found.status.st_ctime_ns >= since_ns and not stat.S_ISDIR(found.status.st_mode)
+            if young and "/".join(found.parts) not in kept:
                 written.append((size, found.parts))
     removed = Size(0.0, 0)
     for size, parts in sorted(written, reverse=True):

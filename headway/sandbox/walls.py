@@ -1,6 +1,6 @@
 """What stands around a command: the one tree that it may write, what it may read, and what it may reach."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,8 @@ class Walls:
         memory_mb: For all that runs in it together.
         disk_mb: The most that the workspace may take; None for what the disk has.
         wrap: A command line that the command runs through; it gets the command as its arguments.
+        tracked: Tells the paths of the repository's files in the workspace. They stay when what a command wrote is
+            removed because it filled the disk.
         secrets: More variables of its environment, never logged; only the user's `setup` has any.
     """
 
@@ -48,4 +50,5 @@ class Walls:
     memory_mb: int = 2048
     disk_mb: int | None = None
     wrap: str | None = None
+    tracked: Callable[[], Collection[str]] = field(default=tuple, repr=False, compare=False)
     secrets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)

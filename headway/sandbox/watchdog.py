@@ -8,7 +8,7 @@ import contextlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +77,7 @@ class Watch:
         mark: Its name in the environment of all its processes.
         memory_mb: Limit of its memory; None where a cage bounds it.
         pids: Limit of its processes; None where a cage bounds them.
+        tracked: Tells the paths that are never removed.
         broken: Done when it has to be killed, with the reason.
         peak_kb: Largest use of memory that was seen.
         since: Its start, by `time.monotonic`.
@@ -90,6 +91,7 @@ class Watch:
     quota: Quota | None
     memory_mb: int | None = None
     pids: int | None = None
+    tracked: Callable[[], Collection[str]] = tuple
     broken: "asyncio.Future[KilledFor]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     peak_kb: int | None = None
     since: float = field(default_factory=time.monotonic)
@@ -156,7 +158,7 @@ class Watchdog:
         ledger = self._ledgers.get(watch.agent)
         if ledger is not None and watch.quota is not None and watch.broken.done() and watch.broken.result() in _OF_DISK:
             kept = watch.quota if watch.broken.result() == "disk_quota" else Quota(0)
-            removed = await asyncio.to_thread(remove_since, watch.workspace, watch.began_ns, kept)
+            removed = await asyncio.to_thread(_take_back, watch, kept)
             ledger.size = None
         await self._measure(watch, ended=True)
         if self._reserve is not None:
@@ -240,6 +242,10 @@ class Watchdog:
         used = await asyncio.to_thread(use_of, {mark: watch.pid for mark, watch in asked.items()})
         for mark, use in used.items():
             _judge(asked[mark], use)
+
+
+def _take_back(watch: Watch, quota: Quota) -> Size:
+    return remove_since(watch.workspace, watch.began_ns, quota, watch.tracked())
 
 
 def _taken(watch: Watch, most: Quota) -> Size:

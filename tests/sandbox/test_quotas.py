@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent.walling import walls_of
+from headway.domain.spec import RunSpec
+from headway.git.ladder import Rung, overlay_trouble
+from headway.git.workspaces import Workspaces
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.plain import Plain
 from headway.sandbox.resources import Resources
@@ -14,6 +18,7 @@ from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota, measure, remove_since, walk
 from headway.sandbox.walls import Walls
 from headway.system.reserve import Reserve
+from tests.agent.stage import Stage
 from tests.system.disks import Disk
 
 QUOTA_MB = 40
@@ -159,3 +164,31 @@ def test_what_is_removed_is_young_and_the_largest_and_never_behind_a_link(tmp_pa
     assert removed.files == 1
     assert sorted(path.name for path in workspace.iterdir()) == ["link", "old", "small"]
     assert (outside / "large").exists()
+
+
+def test_files_of_the_repository_are_not_removed(tmp_path: Path) -> None:
+    """One that is gone would land as deleted, whatever the command did to it: grow it, touch it, write it anew."""
+    (tmp_path / "src").mkdir()
+    for name in ("src/grown.py", "src/written.py", "new.bin"):
+        (tmp_path / name).write_bytes(os.urandom(1 << 20))
+    removed = remove_since(tmp_path, 0, Quota(0), {"src/grown.py", "src/written.py"})
+    assert removed.files == 1
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["grown.py", "written.py"]
+
+
+@pytest.mark.parametrize("level", ["overlay", "clone"])
+def test_what_a_workspace_stands_on_is_known_to_the_watchdog(tmp_path: Path, level: Rung) -> None:
+    stage = Stage(tmp_path)
+    places = Workspaces(tmp_path / "places" / "workspaces", stage.hub, level=level)
+    if level == "overlay" and overlay_trouble(tmp_path):
+        pytest.skip("needs overlays")
+    workspace = places.open(stage.task().me, 1, 1)
+    spec = RunSpec(repo="r", instructions="i")
+    walls = walls_of(stage.task().me, workspace, spec)
+    (workspace.path / "src/app.py").write_bytes(os.urandom(1 << 20))
+    (workspace.path / "new.bin").write_bytes(os.urandom(1 << 20))
+    assert remove_since(workspace.path, 0, Quota(0), walls.tracked()).files >= 1
+    assert (workspace.path / "src/app.py").exists()
+    assert not (workspace.path / "new.bin").exists()
+    assert not workspace.changes().deleted
+    places.discard(workspace)
