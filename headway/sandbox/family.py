@@ -62,22 +62,22 @@ def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
     return {mark: Use(sum(map(_memory_kb, pids)) + _files_kb(pids), len(pids)) for mark, pids in found.items()}
 
 
-def unlinked_mb(leader: int, mark: str, folder: Path) -> float:
+def unlinked_mb(leader: int, mark: str, *folders: Path) -> float:
     """Disk space of files that a command holds open and that have no name any more.
 
     Args:
         leader: The command's first process.
         mark: Its name in the environment of all its processes.
-        folder: Only files on its disk count.
+        folders: Only files on their devices count. A file of an overlay is on the overlay's, not on its upper layer's.
     """
-    device, blocks = folder.stat().st_dev, {}
+    devices, blocks = {folder.stat().st_dev for folder in folders}, {}
     every = {leader, *_descendants(leader), *(pid for pid in _all_processes() if mark.encode() in _environment_of(pid))}
     for pid in every:
         with contextlib.suppress(OSError), os.scandir(_PROC / str(pid) / "fd") as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     status = entry.stat()
-                    if status.st_nlink == 0 and status.st_dev == device:
+                    if status.st_nlink == 0 and status.st_dev in devices:
                         blocks[status.st_ino] = status.st_blocks
     return sum(blocks.values()) * 512 / 1024 / 1024
 

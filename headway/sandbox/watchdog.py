@@ -252,7 +252,9 @@ def _taken(watch: Watch, most: Quota) -> Size:
     """Disk use of a running command's workspace, with the unlinked files that the command holds open."""
     size = measure(watch.workspace, most)
     with contextlib.suppress(OSError):
-        size = Size(size.mb + unlinked_mb(watch.pid, watch.mark, written_part(watch.workspace)), size.files)
+        size = Size(
+            size.mb + unlinked_mb(watch.pid, watch.mark, watch.workspace, written_part(watch.workspace)), size.files
+        )
     return size
 
 

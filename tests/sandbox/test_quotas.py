@@ -9,6 +9,7 @@ import pytest
 
 from headway.agent.walling import walls_of
 from headway.domain.spec import RunSpec
+from headway.git import overlay
 from headway.git.ladder import Rung, overlay_trouble
 from headway.git.workspaces import Workspaces
 from headway.sandbox.local import LocalSandbox
@@ -71,8 +72,8 @@ def free_mb(disk: Path) -> int:
     return look.f_bavail * look.f_frsize >> 20
 
 
-async def run(disk: Path, code: str, resources: Resources) -> CommandResult:
-    workspace = disk / "workspace"
+async def run(disk: Path, code: str, resources: Resources, at: Path | None = None) -> CommandResult:
+    workspace = at or disk / "workspace"
     (workspace / "hog.py").write_text(code, encoding="ascii")  # it is quick
     walls = Walls(agent="tests/hog", workspace=workspace)
     return await LocalSandbox(Plain(), resources).run(Command("exec python3 hog.py", workspace, 60.0, walls))
@@ -85,6 +86,20 @@ async def test_the_disk_is_as_before_after_a_command_that_takes_more_than_its_qu
     assert result.killed_for == "disk_quota"
     assert not result.disk_full
     assert free_mb(disk) >= before - QUOTA_MB - 1
+
+
+@pytest.mark.skipif(bool(overlay_trouble(Path("/tmp"))), reason="needs overlays")
+async def test_unlinked_files_of_an_overlay_count(disk: Path) -> None:
+    """They are on the overlay's device, and what they take is on that of its upper layer."""
+    for name in ("layer", "upper", "scratch"):
+        (disk / name).mkdir()
+    before, at = free_mb(disk), overlay.mount([disk / "layer"], disk / "upper", disk / "scratch")
+    try:
+        result = await run(disk, UNLINKED, Resources(quota=Quota(QUOTA_MB)), at)
+        assert result.killed_for == "disk_quota"
+        assert free_mb(disk) >= before - QUOTA_MB - 1
+    finally:
+        overlay.unmount(at)
 
 
 async def test_services_can_write_while_a_command_fills_the_disk(disk: Path) -> None:
