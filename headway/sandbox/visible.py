@@ -39,6 +39,10 @@ _OF_THE_SYSTEM = {Path(place) for place in SYSTEM} - {Path("/etc"), Path("/opt")
 _SEARCHED = 50_000
 """Files and folders: two seconds on a slow disk, at the start of a worker process."""
 
+_HOMES = {("/", "home"), ("/", "Users")}
+_KEYS = (*CREDENTIALS, ".env")
+"""Not shown of any home, and of what lies around a `bin` on PATH."""
+
 _KERNEL = ("/proc", "/sys", "/dev", "/run", "/boot")
 
 
@@ -67,12 +71,18 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
     shown = [Path(place) for place in SYSTEM if os.path.lexists(place)]
     shown += [home / place for place in TOOLCHAINS if _is_there(home / place)]
     secret = [place.resolve() for place in private]
-    for entry in _on_path(env, home):
+    homes = _homes(env, home)
+    roots = list(_on_path(env, home, homes))
+    for entry in roots:
         covered = any(entry.resolve().is_relative_to(place.resolve()) for place in shown)
         if not covered and not any(_overlap(entry.resolve(), place) for place in secret):
             shown.append(entry)
     searched = [place for place in shown if place not in _OF_THE_SYSTEM and place.is_dir() and not place.is_symlink()]
-    hidden = [*secret, *_not_for_all([*searched, Path("/usr/local")]), *(home / place for place in CREDENTIALS)]
+    hidden = [
+        *secret,
+        *_not_for_all([*searched, Path("/usr/local")]),
+        *(top / place for top in (*homes, *roots) for place in _KEYS),
+    ]
     hidden += Path("/var/lib/dpkg").glob("lock*")  # a lock taken on it would stop the package manager of the machine
     hidden += [found for pattern in _TOOLS_CREDENTIALS for found in home.glob(pattern)]
     return Visible(tuple(shown), tuple(place for place in hidden if _is_there(place) and _lies_in(place, shown)))
@@ -96,7 +106,7 @@ def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> st
     return ""
 
 
-def _on_path(env: Mapping[str, str], home: Path) -> Iterator[Path]:
+def _on_path(env: Mapping[str, str], home: Path, homes: Iterable[Path]) -> Iterator[Path]:
     """The install roots of tools on PATH: what `bin` lies in, or the folder itself where that is nobody's own."""
     for text in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
         entry = Path(text)
@@ -104,12 +114,18 @@ def _on_path(env: Mapping[str, str], home: Path) -> Iterator[Path]:
             continue
         root = entry.parent if entry.name in {"bin", "sbin", "shims", "Scripts"} else entry
         common = root in {Path("/"), home / ".local", home / ".cargo", home / "go"}
-        yield entry if common or any(each.is_relative_to(root) for each in (home, *_homes())) else root
+        yield entry if common or any(each.is_relative_to(root) for each in homes) else root
 
 
-def _homes() -> list[Path]:
-    """The homes of people on this machine; `/` and the like are homes of services."""
-    return [place for each in pwd.getpwall() if len((place := Path(each.pw_dir)).parts) > 2]  # noqa: PLR2004  # /home/x
+def _homes(env: Mapping[str, str], home: Path) -> list[Path]:
+    """The homes of people on this machine; `/` and the like are homes of services.
+
+    A directory service may not list its people, so that a folder in the usual place counts as a home as well.
+    """
+    listed = [place for each in pwd.getpwall() if len((place := Path(each.pw_dir)).parts) > 2]  # noqa: PLR2004  # /home/x
+    named = [Path(text).parts[:3] for text in env.get("PATH", "").split(os.pathsep)]
+    usual = [Path(*parts) for parts in named if len(parts) > 2 and parts[:2] in _HOMES]  # noqa: PLR2004
+    return list(dict.fromkeys((home, *listed, *usual)))
 
 
 def _not_for_all(folders: Iterable[Path]) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from headway.sandbox.family import use_of
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.seccomp import BOUND_TO_DEVICE
-from headway.sandbox.visible import visible
+from headway.sandbox.visible import _homes, visible
 from headway.sandbox.walls import INSIDE, Walls
 from tests.sandbox.escape.conftest import KEY, Ground
 
@@ -164,10 +164,23 @@ def test_the_home_of_another_user_is_not_shown_for_the_tools_in_it(
 ) -> None:
     alice = tmp_path / "alice"
     (alice / "bin").mkdir(parents=True)
-    monkeypatch.setattr("headway.sandbox.visible._homes", lambda: [alice])
+    monkeypatch.setattr("headway.sandbox.visible._homes", lambda _env, _home: [alice])
     seen = visible((tmp_path / "state",), {"PATH": str(alice / "bin")}, tmp_path / "bob")
     assert alice / "bin" in seen.shown
     assert alice not in seen.shown
+
+
+def test_what_tools_keep_beside_their_programs_is_not_shown(tmp_path: Path) -> None:
+    """Readable by all, and no program: an install root with its `.env`, a home that no list of users names."""
+    keys = [tmp_path / "tools" / name for name in (".env", ".ssh", ".netrc")]
+    (tmp_path / "tools" / "bin").mkdir(parents=True)
+    for key in keys:
+        key.write_text("KEY")
+    seen = visible((tmp_path / "state",), {"PATH": str(tmp_path / "tools" / "bin")}, tmp_path / "bob")
+    assert tmp_path / "tools" in seen.shown
+    assert set(keys) <= set(seen.hidden)
+    path = "/usr/bin:/home/nobody-lists-me/bin:/home/nobody-lists-me/.cargo/bin"
+    assert Path("/home/nobody-lists-me") in _homes({"PATH": path}, tmp_path)
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may enter every folder")
