@@ -160,7 +160,7 @@ class Workspace:
             # It may have got half way, for example to a folder that the agent made read-only.
             self._finish_move()
             return True
-        self._arrive(move, now.as_written)
+        self._arrive(move)
         return True
 
     def _finish_move(self) -> None:
@@ -175,10 +175,9 @@ class Workspace:
             self.tree.run(*finish)
         self._arrive(move)
 
-    def _arrive(self, move: Move, as_written: frozenset[bytes] = frozenset()) -> None:
+    def _arrive(self, move: Move) -> None:
         before, now = (self.hub.repo.tree_of(commit) for commit in (self.standing().base, move.commit))
-        own = changed_paths(self.tree, now, move.tree)
-        renew(self.tree, before, now, untouched=as_written, leave=own)
+        renew(self.tree, before, now, changed_paths(self.tree, now, move.tree))
         self.stand_on(move.commit, clean=self.hub.repo.tree_of(move.commit) == move.tree)
         self.note(Standing(base=move.commit, conflicted=move.conflicted, rounds=move.rounds, last=move.last))
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
 from headway.git.attributes import RULES_FILE
-from headway.git.changes import entries, with_nul
+from headway.git.changes import changed_paths, with_nul
 from headway.git.repo import Repo
 
 _CONVERSIONS = ("text", "crlf", "eol", "ident", "working-tree-encoding")
@@ -51,12 +51,13 @@ def catch_up(repo: Repo, now: Oid, to: Oid) -> None:
     """
     if now == to:
         return
+    touched = _touched(repo) if _ruled_anew(repo, now, to) else set()
     step = ("read-tree", "-m", "-u", now, to)
     if repo.run(*step, ok=None).code:
-        make_way(repo, (os.fsencode(entry.path) for entry in entries(repo, now, to)))
+        make_way(repo, changed_paths(repo, now, to))
         if repo.run(*step, ok=None).code:
             repo.run("read-tree", "--reset", "-u", to)
-    renew(repo, now, to)
+    renew(repo, now, to, touched)
 
 
 def make_way(repo: Repo, paths: Iterable[bytes]) -> None:
@@ -67,32 +68,43 @@ def make_way(repo: Repo, paths: Iterable[bytes]) -> None:
             os.unlink(os.path.join(top, path))  # noqa: PTH108, PTH118 - bytes
 
 
-def renew(repo: Repo, old: Oid, new: Oid, *, untouched: Collection[bytes] = (), leave: Collection[bytes] = ()) -> None:
-    """Rewrite the files that are equal in two trees but that a checkout of `new` writes differently.
+def renew(repo: Repo, old: Oid, new: Oid, leave: Collection[bytes] = ()) -> None:
+    """Rewrite the files that are as in `new` already, but that a checkout of it writes differently.
 
-    Git leaves such files alone when only `.gitattributes` changes. From then on they would look like changes.
+    Git leaves such files alone when only `.gitattributes` changes: untouched ones, and those that an agent has just
+    landed next to that change. From then on they would look like changes.
 
     Args:
-        repo: The hub with the work tree, and an index whose stat data tells which files are untouched since `old`.
+        repo: The hub with the work tree and its index.
         old: The tree by whose rules the files were written.
         new: The tree whose rules apply now.
-        untouched: More untouched paths, which the index does not know as such.
-        leave: Paths that are never rewritten.
+        leave: Paths that are not as in `new`. They are never rewritten.
     """
-    changed = {os.fsencode(entry.path) for entry in entries(repo, old, new)}
-    folders = {path[: -len(RULES_FILE)] for path in changed if path.rpartition(b"/")[2] == RULES_FILE}
+    folders = tuple(_ruled_anew(repo, old, new))
     if not folders:
         return
     listed = repo.run("ls-files", "-z").out.split(b"\0")
-    asked = [path for path in listed if path.startswith(tuple(folders))]
     # The list ends with a separator, so its last part is empty.
-    both = sorted(set(asked) - {b""} - changed - set(leave))
-    differ = _rules_of(repo, old, both) ^ _rules_of(repo, new, both)
-    touched = set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - set(untouched)
-    paths = sorted({path for path, _, _ in differ} - touched)
+    asked = sorted({path for path in listed if path.startswith(folders)} - {b"", *leave})
+    differ = _rules_of(repo, old, asked) ^ _rules_of(repo, new, asked)
+    paths = sorted({path for path, _, _ in differ})
     if paths:
         make_way(repo, paths)
         _write(repo, paths, "-u")
+
+
+def _ruled_anew(repo: Repo, old: Oid, new: Oid) -> set[bytes]:
+    """Folders, each with its last slash, whose `.gitattributes` differ between two trees."""
+    return {
+        path[: -len(RULES_FILE)] for path in changed_paths(repo, old, new) if path.rpartition(b"/")[2] == RULES_FILE
+    }
+
+
+def _touched(repo: Repo) -> set[bytes]:
+    """Files that are not as the checkout of the index wrote them."""
+    differ = set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - {b""}
+    assert repo.index is not None
+    return differ - as_written(repo, repo.index, differ)
 
 
 def _rules_of(repo: Repo, tree: Oid, paths: Collection[bytes]) -> set[tuple[bytes, bytes, bytes]]:

@@ -1,0 +1,84 @@
+"""Bytes that a checkout wrote are no change, whatever `.gitattributes` makes of them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headway.git.ladder import Rung
+from headway.git.landing import Landed
+from tests.git.ground import RUNGS, Ground, git, write
+
+pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
+
+CRLF = b"".join(b"line %d\r\n" % number for number in range(20))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """CRLF of before `.gitattributes` called it text."""
+    source = tmp_path / "source"
+    source.mkdir()
+    git(source, "init", "--quiet", "--initial-branch=main")
+    write(source, {"old.txt": CRLF, "new.txt": "a\nb\n", "a.py": "a = 1\n"})
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "--message=First")
+    write(source, {".gitattributes": "*.txt text\n"})
+    git(source, "add", ".gitattributes")
+    git(source, "commit", "--quiet", "--message=Attributes")
+    return source
+
+
+def _landed(ground: Ground) -> list[str]:
+    return git(ground.hub.folder, "diff", "--name-only", "main~1", "main").split()
+
+
+def test_a_file_whose_normal_form_is_another_one_does_not_land(ground: Ground, rung: Rung) -> None:
+    workspace = ground.open()
+    assert not workspace.is_dirty()
+    os.utime(workspace.path / "old.txt")
+    (workspace.path / "old.txt").write_bytes(CRLF)
+    assert not workspace.is_dirty()
+    write(workspace.path, {"a.py": "a = 2\n"})
+    (workspace.path / "old.txt").chmod(0o755)
+    assert isinstance(ground.land(workspace), Landed)
+    assert _landed(ground) == ["a.py", "old.txt"]
+    assert ground.on_trunk("old.txt") == CRLF
+    other = ground.open(1)
+    assert not other.is_dirty()
+    write(other.path, {"old.txt": CRLF.replace(b"line 7\r", b"seven\r")})
+    assert isinstance(ground.land(other), Landed)
+    assert _landed(ground) == ["old.txt"]
+
+
+def test_it_is_moved_with_the_trunk_when_another_one_changes_it(ground: Ground) -> None:
+    one, two = ground.open(1), ground.open(2)
+    os.utime(two.path / "old.txt")
+    write(one.path, {"old.txt": "short\n"})
+    write(two.path, {"b.py": "b = 1\n", ".ignored": "x\n"})
+    assert isinstance(ground.land(one), Landed)
+    assert isinstance(ground.land(two), Landed)
+    assert (two.path / "old.txt").read_bytes() == b"short\n"
+
+
+def test_the_rules_of_the_trunk_reach_files_that_stand_and_files_that_land_beside_them(ground: Ground) -> None:
+    one, two = ground.open(1), ground.open(2)
+    write(one.path, {".gitattributes": "*.txt text eol=crlf\n"})
+    write(two.path, {"mine.txt": "x\ny\r\n"})
+    assert isinstance(ground.land(one), Landed)
+    assert isinstance(ground.land(two), Landed)
+    assert not two.is_dirty()
+    assert (two.path / "new.txt").read_bytes() == b"a\r\nb\r\n"
+    assert (two.path / "mine.txt").read_bytes() == b"x\r\ny\r\n"
+    three, four = ground.open(3), ground.open(4)
+    assert (three.path / "new.txt").read_bytes() == b"a\r\nb\r\n"
+    write(three.path, {".gitattributes": None})
+    write(four.path, {"mine.txt": b"z\r\n"})
+    assert isinstance(ground.land(three), Landed)
+    assert isinstance(ground.land(four), Landed)
+    write(two.path, {"more.py": "more = 1\n"})
+    assert isinstance(ground.land(two), Landed)
+    assert not any(workspace.is_dirty() for workspace in (two, three, four))
+    for workspace in (two, four):
+        assert (workspace.path / "new.txt").read_bytes() == b"a\nb\n"
+    assert ground.on_trunk("mine.txt") == b"z\n"
