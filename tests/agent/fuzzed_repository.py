@@ -15,13 +15,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from headway.domain.errors import TransientError, UserError
 from headway.domain.work import WorkerDone
 from headway.git import overlay
-from tests.agent.odd_repositories import OddRepository
+from tests.agent.odd_repositories import make
 from tests.agent.scripted_model import ScriptedModel, replies, reply
 from tests.agent.stage import RUN, Stage
 from tests.model.servers import Answer
@@ -116,7 +118,7 @@ def seen(top: Path, *leave_out: str) -> dict[str, str]:
     return found
 
 
-async def work_on(folder: Path, seed: int, *, large: bool) -> tuple[str, Counter[str]]:
+async def work_on(folder: Path, seed: int, maker: ProcessPoolExecutor, *, large: bool) -> tuple[str, Counter[str]]:
     """Have agents work on one repository. How it ended, and what passed on the way.
 
     Raises:
@@ -125,7 +127,8 @@ async def work_on(folder: Path, seed: int, *, large: bool) -> tuple[str, Counter
     outside, source = folder / "outside", folder / "source"
     outside.mkdir(parents=True)
     (outside / "kept").write_text("kept\n")
-    made = OddRepository(source, outside, seed, large=large)
+    kinds, paths = maker.submit(make, source, outside, seed, large).result()
+    print(seed, *kinds, file=sys.stderr, flush=True)
     # Publishing adds objects and one branch.
     mine = (".git/objects", ".git/refs/heads/headway")
     before = seen(outside), seen(source, *mine)
@@ -134,7 +137,7 @@ async def work_on(folder: Path, seed: int, *, large: bool) -> tuple[str, Counter
         stage = await asyncio.to_thread(Stage, folder)
     except UserError as error:
         return f"refused: {error.message[:60]}", met
-    model = ScriptedModel(OddAgent(random.Random(seed), made.paths), keeps=False)
+    model = ScriptedModel(OddAgent(random.Random(seed), paths), keeps=False)
     try:
         stage.listen_to(model.url)
         for number in range(2):
@@ -169,15 +172,14 @@ async def again(act: Any, met: Counter[str]) -> Any:
 def main(seed: int, seconds: float, *, large: bool) -> dict[str, Any]:
     """Work on one repository after the other until the time is over."""
     ends, count, met = time.monotonic() + seconds, 0, Counter[str]()
-    slowest = 0.0
+    slowest, maker = 0.0, ProcessPoolExecutor(1, get_context("fork"))  # before any thread begins
     while time.monotonic() < ends or not count:
         room = Path(tempfile.mkdtemp(prefix="odd-"))
         begun, drawn = time.monotonic(), seed * 1_000_000 + count
         try:
-            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", drawn, large=large), HANG_S))
+            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", drawn, maker, large=large), HANG_S))
         except BaseException as error:
-            told = OddRepository(room / "again", room, drawn, large=large).kinds
-            raise AssertionError(f"seed {drawn}, {told}: {type(error).__name__}: {error}") from error
+            raise AssertionError(f"seed {drawn}: {type(error).__name__}: {error}") from error
         finally:
             overlay.unmount_below(room)
             subprocess.run(["rm", "-rf", room], check=False)  # deeper than Python goes
@@ -185,6 +187,7 @@ def main(seed: int, seconds: float, *, large: bool) -> dict[str, Any]:
         met.update(passed)
         slowest = max(slowest, time.monotonic() - begun)
         count += 1
+    maker.shutdown()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return {"repositories": count, "peak_mb": peak, "slowest_s": round(slowest, 1), "met": dict(met)}
 

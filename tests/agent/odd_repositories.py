@@ -377,6 +377,12 @@ class OddRepository:
         return f"#!/bin/sh\ntouch {self._outside / MARKER}\n".encode()
 
 
+def make(folder: Path, outside: Path, seed: int, large: bool) -> tuple[tuple[str, ...], list[str]]:
+    """Make one; its kinds and its paths. To be called in another process, because contents take memory."""
+    made = OddRepository(folder, outside, seed, large=large)
+    return made.kinds, made.paths
+
+
 KINDS: dict[str, Callable[[OddRepository], None]] = {
     name: method for name, method in vars(OddRepository).items() if not name.startswith("_") and callable(method)
 }
