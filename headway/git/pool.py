@@ -61,7 +61,10 @@ def _cleared(home: Path, repo: Repo) -> bool:
                 delete(entry)
             else:
                 entry.unlink(missing_ok=True)
-        repo.at(files, home / CHECKED_OUT).run("clean", "-ffdxq")
+        at = repo.at(files, home / CHECKED_OUT)
+        # A folder in the place of a tracked file: `clean` takes it for the file and leaves what is in it.
+        at.run("checkout-index", "-f", "-q", "-a")
+        at.run("clean", "-ffdxq")
     except (OSError, GitError):
         return False
     return True
