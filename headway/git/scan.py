@@ -186,10 +186,19 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
     With `only`, the list also holds names below it that do not differ. Asked for differences alone, git would look at
     every file of the work tree.
     """
-    names = [os.fsdecode(name) for name in sorted(only)]
+    names = [os.fsdecode(name) for name in _topmost(only)]
     tracked = ("--cached",) if only else ("--modified", "--deleted")
     listing = ("ls-files", "-z", "-t", *tracked, "--others", "--exclude-standard")
     return patiently(tree, *listing, "--", *names).out
+
+
+def _topmost(names: Collection[bytes]) -> list[bytes]:
+    """The names that lie below no other one. Asked for a path in it, git does not tell of a folder's repository."""
+    found: list[bytes] = []
+    for name in sorted(names, key=lambda name: name + b"/"):
+        if not found or not name.startswith(found[-1] + b"/"):
+            found.append(name)
+    return found
 
 
 def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:

@@ -229,3 +229,31 @@ def test_what_is_removed_leaves_nothing(ground: Ground) -> None:
         ground.workspaces.remove(gone)
     left = {place.name for place in kept.home.parent.iterdir()}
     assert left <= {kept.home.name, f".{kept.home.name}.lock", f".{kept.home.name}.upper"}
+
+
+def test_nothing_of_the_workspace_before_is_in_the_next_one(ground: Ground) -> None:
+    """Also where the trunk takes the file away whose place the agent gave to a folder."""
+    first = ground.open(1)
+    write(first.path, {"src/app.py": None, "src/app.py/left.txt": "left\n", "own.txt": "own\n"})
+    (first.path / "nested").mkdir()
+    git(first.path / "nested", "init", "--quiet")
+    other = ground.open(2)
+    ground.workspaces.discard(first)
+    write(other.path, {"src/app.py": None})
+    assert isinstance(ground.land(other), Landed)
+    again = ground.open(3)
+    assert not (again.path / "src/app.py").exists()
+    assert not again.is_dirty()
+
+
+def test_a_repository_in_a_folder_that_is_on_the_trunk_no_longer_is_told(ground: Ground) -> None:
+    first, second = ground.open(1), ground.open(2)
+    write(first.path, {"src/app.py": None})
+    assert isinstance(ground.land(first), Landed)
+    write(second.path, {"src/app.py": None, "b.txt": "b\n"})
+    assert isinstance(ground.land(second), Landed)
+    for workspace in (second, ground.open(3)):
+        (workspace.path / "src").mkdir(exist_ok=True)
+        git(workspace.path / "src", "init", "--quiet")
+        write(workspace.path, {"src/app.py": "again\n"})
+        assert (workspace.changes().nested, workspace.changes().paths) == (("src",), ())
