@@ -19,6 +19,8 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.domain.instructions._": (50_000, "instructions are cut before, by SEARCHED_CHARS"),
     "headway.agent.unfinished._UNFINISHED": (4 * KB, "lines are cut before"),
     "headway.cli.run_input:": (4 * KB, "the name of a folder of the user"),
+    "headway.git.changes:": (16 * KB, "a path, which the kernel bounds, with each byte as an escape"),
+    "headway.sandbox.mounts:": (16 * KB, "a path in mountinfo, with each byte as an escape"),
     "headway.git.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
     "headway.git.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
     "headway.git.warmth._INPUTS": (4 * KB, "a path"),
