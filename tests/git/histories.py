@@ -260,9 +260,9 @@ class History:
             self._arrived(rest, seen.tree)
             self.conflicted |= set(rest.conflicts)
 
-    def _rules_moved(self, before: str) -> bool:
-        changed = self.judge.differing(before, self.workspace.base)
-        return any(path.endswith(".gitignore") for path in changed)
+    def _moved(self, before: str, name: str) -> bool:
+        """Whether a file of this name differs between the files then and the commit now."""
+        return any(path.endswith(name) for path in self.judge.differing(before, self.workspace.base))
 
     def _arrived(self, merge: Merge, before: str) -> None:
         """The workspace stands on the newest trunk, and its files are what git makes of them."""
@@ -270,15 +270,23 @@ class History:
         seen = self.look()
         if merge.tree is not None:
             if seen.tree != merge.tree:
-                now, then = self._told(seen.tree), self._told(merge.tree)
-                # What was ignored before may be seen now, and the other way round.
-                seen_now = {path for path in now.keys() ^ then.keys() if (now | then)[path][-1] == "A"}
-                keys = sorted((now.keys() | then.keys()) - (seen_now if self._rules_moved(before) else set()))
-                _same("files after", [(k, now.get(k)) for k in keys], [(k, then.get(k)) for k in keys])
+                self._same_but_for_rules(before, self._told(seen.tree), self._told(merge.tree))
             return
         for path, there in merge.conflicts.items():
             if there is not None and MARKERS[0] in there[1]:
                 _same(f"markers in {path}", file_at(self.workspace.path / path), there)
+
+    def _same_but_for_rules(self, before: str, now: dict[str, list[str]], then: dict[str, list[str]]) -> None:
+        keys = now.keys() | then.keys()
+        if self._moved(before, ".gitignore"):
+            # What was ignored before may be seen now, and the other way round.
+            keys -= {path for path in now.keys() ^ then.keys() if (now | then)[path][-1] == "A"}
+        # New rules give a file that was not landed another form; the look itself was judged.
+        facts = slice(None) if not self._moved(before, ".gitattributes") else slice(-1, None)
+        ours, theirs = (
+            [(key, found[key][facts] if key in found else None) for key in sorted(keys)] for found in (now, then)
+        )
+        _same("files after", ours, theirs)
 
     def _marked(self, tree: str) -> list[str]:
         """Paths that conflicted before and hold markers in what is to land."""

@@ -138,6 +138,9 @@ class Judge:
         nested |= {p for p in tracked if (self.folder / p / ".git").exists() and not (self.folder / p).is_symlink()}
         for name in nested:
             shutil.rmtree(self.folder / name)
+        # Deletions first: in the same step git still follows a `.gitattributes` that is deleted, in the next no more.
+        gone = ask(self.folder, "ls-files", "-z", "--deleted")
+        ask(self.folder, "update-index", "-z", "--force-remove", "--stdin", stdin=gone)
         ask(self.folder, "add", "--all", ".")
         tree = self._without_own_bytes(base, pristine)
         return Seen(
