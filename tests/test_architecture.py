@@ -297,6 +297,7 @@ WALL_CLOCK = {
     "headway/sandbox/watchdog.py": "dates of files",
     "headway/system/steady.py": "times for people",
     "headway/trace/agent_log.py": "the date of an event",
+    "headway/trace/figures.py": "when logs were read, for people who compare it with the times of events",
 }
 """Files that may read the wall clock, each with the reason. No wait and no identity of a process is among them."""
 

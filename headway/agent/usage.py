@@ -1,9 +1,4 @@
-"""What an agent used up, by its log, and what its next call may use up. Paid is paid: a fork gives nothing back.
-
-Before a call its worst case is reserved, which is noted with the request. The answer settles it. A call that was cut
-off, by a connection or by the end of the process, counts as reserved: the server may have been at work to the end, and
-whoever counted less could go beyond the limit with every kill.
-"""
+"""What an agent used up, by its log (`headway.trace.paid`), and what its next call may use up."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +8,7 @@ from headway.domain.budget import Amount
 from headway.domain.events import Event
 from headway.model.prices import Price
 from headway.model.turn import Turn
+from headway.trace.paid import Paid
 
 NOTHING = Amount()
 
@@ -65,29 +61,14 @@ def noted(amount: Amount) -> dict[str, Any]:
 
 
 def usage_of(events: Iterable[Event]) -> Usage:
-    """The sum over events in physical order, abandoned ones included."""
-    usage, reserved = Usage(), Amount()
+    """The sum over events in physical order, abandoned ones included. A call under way counts as reserved."""
+    paid = Paid()
     for event in events:
-        match event.type:
-            case "llm.request":
-                usage, reserved = usage.plus(reserved), _amount(event.data.get("reserved"))
-            case "llm.response":
-                usage, reserved = usage.plus(_amount(event.data), calls=1), Amount()
-            case "llm.retry":
-                usage, reserved = usage.plus(reserved if event.data.get("cut_off") else Amount()), Amount()
-            case _:
-                continue
-    return usage.plus(reserved)
+        paid.take(event.type, event.data)
+    return Usage(paid.settled + paid.reserved, paid.calls)
 
 
 def missing(paid: Amount, reserve: Amount, granted: Amount, *, dollars: bool) -> Amount:
     """What a grant lacks for the next call; nothing when the call may be made."""
     short = paid + reserve - granted
     return Amount(tokens=max(0, short.tokens), micro_usd=max(0, short.micro_usd) if dollars else 0)
-
-
-def _amount(data: dict[str, Any] | None) -> Amount:
-    if not data:
-        return Amount()
-    tokens, micro_usd = int(data["tokens"]), data.get("micro_usd")
-    return Amount(tokens=tokens, unpriced=tokens) if micro_usd is None else Amount(tokens=tokens, micro_usd=micro_usd)

@@ -1,0 +1,145 @@
+"""Figures of a run that goes on: what each agent used up and achieved, and what it is at now."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from headway.domain.budget import Amount
+from headway.domain.events import Role
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, RunName, parent_of
+
+
+class Figures(BaseModel):
+    """What one agent, or several together, used up and achieved.
+
+    Attributes:
+        spent: What is paid: every answered model call at its price, and every call that was cut off at the amount that
+            was reserved for it, because the server may have done the work. `spent.tasks` counts the worker tasks that
+            began, `spent.micro_usd` millionths of a dollar, `spent.unpriced` the tokens without a known price.
+        reserved: The worst case of the model calls that are under way now, one for each agent at most. An answer
+            moves what it really cost from here to `spent`.
+        calls: Model calls that were answered.
+        commits: Commits that landed on the trunk.
+        active_s: Seconds of model calls and commands.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    spent: Amount = Amount()
+    reserved: Amount = Amount()
+    calls: int = 0
+    commits: int = 0
+    active_s: float = 0.0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(
+            spent=self.spent + other.spent,
+            reserved=self.reserved + other.reserved,
+            calls=self.calls + other.calls,
+            commits=self.commits + other.commits,
+            active_s=self.active_s + other.active_s,
+        )
+
+
+class Now(BaseModel):
+    """What an agent is at, by the newest events of its log.
+
+    Attributes:
+        doing: `starts`: it has a log and nothing else yet. `thinks`: a model call is under way. `runs`: a tool call is
+            under way. `works`: between two steps. `rests`: a planner's turn has ended. `ended`: it handed off.
+        what: The tool and its most telling argument, such as `shell pytest -q`; the model's name while it thinks; the
+            first line of the handoff's summary when it has ended. One line.
+        since: When that began, in seconds since the epoch.
+        failed_calls: Model calls in a row that failed; `why` is the newest failure, in one line.
+        conflicts: Landings in a row that conflicted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    doing: Literal["starts", "thinks", "runs", "works", "rests", "ended"] = "starts"
+    what: str = ""
+    since: float = 0.0
+    failed_calls: int = 0
+    why: str = ""
+    conflicts: int = 0
+
+
+class AgentFigures(BaseModel):
+    """One agent that has a log.
+
+    Attributes:
+        title: As it was asked with; empty where no log tells it.
+        own: The agent alone.
+        total: The agent and everything below it.
+        attempt: A worker's attempt, from 1; 0 before it began.
+        status: How it handed off; None while it has not, or while another attempt follows.
+        began_at, last_at: When its log began and its newest event, in seconds since the epoch.
+        last_commit_at: When it last landed, in seconds since the epoch; 0 when it never did.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    agent: AgentId
+    role: Role
+    title: str = ""
+    own: Figures = Figures()
+    total: Figures = Figures()
+    attempt: int = 0
+    status: HandoffStatus | None = None
+    now: Now = Now()
+    began_at: float = 0.0
+    last_at: float = 0.0
+    last_commit_at: float = 0.0
+
+
+class RunFigures(BaseModel):
+    """A whole run, summed from its agents' logs.
+
+    Attributes:
+        at: When the logs were read, in seconds since the epoch.
+        agents: Everyone who has a log, by id; not the run itself.
+        total: All of them together.
+        by_role: The same sum by role.
+        began_at: When the run's log began, in seconds since the epoch; 0 where it has not.
+        ended_at: When the run's log ended; 0 while it goes on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    at: float
+    agents: dict[AgentId, AgentFigures] = {}
+    total: Figures = Figures()
+    by_role: dict[Role, Figures] = {}
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+    def total_of(self, agent: AgentId) -> Figures:
+        """What an agent and everything below it used up and achieved; nothing where none of them has a log."""
+        if agent == AgentId(self.run):
+            return self.total
+        if agent in self.agents:
+            return self.agents[agent].total
+        below = f"{agent}/"
+        return total([each.own for name, each in self.agents.items() if name.startswith(below)])
+
+
+def total(figures: "list[Figures]") -> Figures:
+    """The sum of all."""
+    result = Figures()
+    for each in figures:
+        result += each
+    return result
+
+
+def with_totals(agents: dict[AgentId, AgentFigures]) -> dict[AgentId, AgentFigures]:
+    """The same agents, each with the sum of its subtree as `total`."""
+    totals = {agent: each.own for agent, each in agents.items()}
+    for agent, each in agents.items():
+        above = parent_of(agent)
+        while above:
+            if above in totals:
+                totals[above] += each.own
+            above = parent_of(above)
+    return {agent: each.model_copy(update={"total": totals[agent]}) for agent, each in agents.items()}

@@ -1,0 +1,246 @@
+"""The figures of a run that goes on, summed from its agents' logs: every event counts as soon as it is written."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from headway.domain.events import Event, Role
+from headway.domain.figures import AgentFigures, Figures, Now, RunFigures, total, with_totals
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, RunName, child_id
+from headway.trace.fold import work_ms
+from headway.trace.lines import events_in, lines_of
+from headway.trace.log_store import RUN_LOG
+from headway.trace.paid import Paid
+
+WHAT_CHARS = 200
+TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "id")
+"""Arguments of tool calls by which a person knows what goes on, the most telling first."""
+
+
+def figures_of(logs: Path, run: RunName) -> RunFigures:
+    """The figures of a run whose logs lie in the folder `logs`. A run without logs has used up nothing."""
+    return FiguresReader(logs, run).look()
+
+
+class FiguresReader:
+    """Reads the logs of one run again and again, of each log only what was added since the last look.
+
+    Safe for threads. It takes no lock of the logs and never writes.
+    """
+
+    def __init__(self, logs: Path, run: RunName, clock: Callable[[], float] = time.time) -> None:
+        self._logs = logs
+        self._run = run
+        self._clock = clock
+        self._read: dict[Path, _Log] = {}
+        self._lock = threading.Lock()
+
+    def look(self) -> RunFigures:
+        """The figures as the logs tell them now."""
+        with self._lock:
+            paths = list(self._logs.rglob("*.jsonl"))
+            self._read = {path: self._read.get(path) or _Log(path) for path in paths}
+            for log in self._read.values():
+                log.catch_up()
+            return self._summed()
+
+    def _summed(self) -> RunFigures:
+        titles: dict[AgentId, str] = {}
+        agents: dict[AgentId, AgentFigures] = {}
+        began_at = ended_at = 0.0
+        for path, log in self._read.items():
+            name = path.relative_to(self._logs).with_suffix("").as_posix()
+            if name == RUN_LOG:
+                began_at, ended_at = log.fold.began_at, log.fold.ended_at
+                continue
+            agent = AgentId(f"{self._run}/{name}")
+            agents[agent] = log.fold.figures(agent)
+            titles |= {child_id(agent, key): title for key, title in log.fold.children.items()}
+        agents = {
+            agent: each if each.title else each.model_copy(update={"title": titles.get(agent, "")})
+            for agent, each in sorted(agents.items())
+        }
+        roles = dict.fromkeys(each.role for each in agents.values())
+        return RunFigures(
+            run=self._run,
+            at=self._clock(),
+            agents=with_totals(agents),
+            total=total([each.own for each in agents.values()]),
+            by_role={role: total([each.own for each in agents.values() if each.role == role]) for role in roles},
+            began_at=began_at,
+            ended_at=ended_at,
+        )
+
+
+class _Log:
+    """One log, read up to some byte. A crash may cut what was not synced; then it is read anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin(0)
+
+    def _begin(self, inode: int) -> None:
+        self.fold = _Fold()
+        self._inode, self._end, self._count = inode, 0, 0
+        self._last, self._last_at = b"", 0
+
+    def catch_up(self) -> None:
+        """Take in every whole line that was added."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            found = os.fstat(fd)
+            if found.st_ino != self._inode or not self._goes_on(fd):
+                self._begin(found.st_ino)
+            if found.st_size > self._end:
+                self._take(fd)
+        finally:
+            os.close(fd)
+
+    def _goes_on(self, fd: int) -> bool:
+        """Whether the last line that was taken in still stands where it stood."""
+        return os.pread(fd, len(self._last), self._end - len(self._last)) == self._last
+
+    def _take(self, fd: int) -> None:
+        for found in events_in(lines_of(fd, self._end), first=self._count):
+            self.fold.take(found.event)
+            self._count, self._end, self._last_at = self._count + 1, found.end, found.start
+        self._last = os.pread(fd, self._end - self._last_at, self._last_at)
+
+
+class _Fold:
+    """What one log tells, one event at a time."""
+
+    def __init__(self) -> None:
+        self.children: dict[ChildKey, str] = {}
+        self.began_at = self.ended_at = 0.0
+        self._paid = Paid()
+        self._role: Role = "worker"
+        self._title = ""
+        self._began = False
+        self._attempt = 0
+        self._active_s = 0.0
+        self._landed: set[str] = set()
+        self._last_at = self._landed_at = self._since = 0.0
+        self._status: HandoffStatus | None = None
+        self._doing, self._what = "starts", ""
+        self._calls: dict[str, str] = {}
+        self._failed, self._why, self._conflicts = 0, "", 0
+
+    def figures(self, agent: AgentId) -> AgentFigures:
+        """The agent as its log tells of it; `total` is its own."""
+        tasks = int(self._began and self._role == "worker")
+        own = Figures(
+            spent=self._paid.settled.model_copy(update={"tasks": tasks}),
+            reserved=self._paid.reserved,
+            calls=self._paid.calls,
+            commits=len(self._landed),
+            active_s=self._active_s,
+        )
+        now = Now.model_validate(
+            {
+                "doing": self._doing,
+                "what": self._what,
+                "since": self._since,
+                "failed_calls": self._failed,
+                "why": self._why,
+                "conflicts": self._conflicts,
+            }
+        )
+        return AgentFigures(
+            agent=agent,
+            role=self._role,
+            title=self._title,
+            own=own,
+            total=own,
+            attempt=self._attempt,
+            status=self._status,
+            now=now,
+            began_at=self.began_at,
+            last_at=self._last_at,
+            last_commit_at=self._landed_at,
+        )
+
+    def take(self, event: Event) -> None:
+        """Take in the next event, of whatever branch of the log."""
+        self.began_at = self.began_at or event.ts
+        self._role, self._last_at = event.role, event.ts
+        self._active_s += work_ms(event) / 1000
+        self._paid.take(event.type, event.data)
+        self._take_now(event)
+        match event.type:
+            case "agent.start":
+                self._began, self._attempt = True, int(event.data.get("attempt", 1))
+                self._title, self._status = _line(event.data.get("title")), None
+            case "land":
+                self._landed.add(str(event.data.get("commit")))
+                self._landed_at = event.ts
+            case "tool.result":
+                self._take_result(event.data)
+            case "handoff":
+                report = event.data.get("handoff", {}).get("report", {})
+                self._status = None if event.data.get("retry") else HandoffStatus(report.get("status"))
+            case "run.end":
+                self.ended_at = event.ts
+
+    def _take_result(self, data: dict[str, Any]) -> None:
+        landing = data.get("landing")
+        if landing is not None:
+            self._conflicts = int(data.get("rounds", 1)) if landing == "conflicted" else 0
+        for asked, item in zip(data.get("spawned", ()), data.get("items", ()), strict=False):
+            title = item.get("title") if isinstance(item, dict) else None
+            self.children[asked["key"]] = _line(title) or _line(asked.get("title"))
+
+    def _take_now(self, event: Event) -> None:
+        before = self._doing, self._what
+        match event.type:
+            case "llm.request":
+                self._doing, self._what = "thinks", _line(event.data.get("model"))
+                self._since = event.ts
+            case "llm.retry":
+                self._failed, self._why = self._failed + 1, _line(event.data.get("why"))
+                self._doing, self._what = "works", ""
+            case "llm.response":
+                self._failed, self._why = 0, ""
+                self._calls = {str(call.get("id")): _call(call) for call in event.data.get("calls", ())}
+                self._next_call()
+            case "tool.result":
+                self._calls.pop(str(event.data.get("call_id")), None)
+                self._next_call()
+                self._since = event.ts
+            case "agent.start" | "turn.start" | "agent.fork":
+                self._calls = {}
+                self._doing, self._what = "works", ""
+            case "turn.end":
+                self._doing, self._what = "rests", ""
+            case "handoff":
+                report = event.data.get("handoff", {}).get("report", {})
+                self._doing, self._what = "ended", _line(report.get("summary"))
+        if before != (self._doing, self._what):
+            self._since = event.ts
+
+    def _next_call(self) -> None:
+        self._doing, self._what = ("runs", next(iter(self._calls.values()))) if self._calls else ("works", "")
+
+
+def _call(call: dict[str, Any]) -> str:
+    """A tool call in a line: its name and its most telling argument."""
+    try:
+        arguments = orjson.loads(call.get("arguments") or "{}")
+    except (orjson.JSONDecodeError, TypeError):
+        arguments = {}
+    told = (arguments.get(name) for name in TELLING) if isinstance(arguments, dict) else ()
+    return _line(f"{call.get('name', '')} {next((each for each in told if isinstance(each, str)), '')}")
+
+
+def _line(text: object) -> str:
+    """A text in one line, cut; empty where it is none or lies in another file."""
+    return " ".join(text.split())[:WHAT_CHARS].rstrip() if isinstance(text, str) else ""
