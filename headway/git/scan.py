@@ -8,15 +8,15 @@ committed with CRLF before `.gitattributes` called it text.
 import os
 import shutil
 import stat
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.attributes import RULES_FILE
-from headway.git.changes import REGULAR, SUBMODULE, entries, shown, with_nul
+from headway.git.changes import REGULAR, SUBMODULE, changed_paths, entries, shown, with_nul
 from headway.git.repo import TIMED_OUT, Answer, GitError, Repo
-from headway.git.written import as_written
+from headway.git.written import as_written, write_again
 from headway.system.walk import walk
 
 PATIENCE_S = 600.0
@@ -43,14 +43,15 @@ class Scan:
         files: `tree` with the changes that `setup` made and the agent did not touch: all files as they are.
         nested: Folders with a repository of their own, which are no part of this one; see `Changes`.
         unreadable: Files that git cannot take; see `Changes`.
-        as_written: Paths whose bytes are those of a checkout although git itself calls them modified.
+        normal: The tree that the index holds, when it is not `files`. It has git's normal form of the files that git
+            itself calls modified although their bytes are those of a checkout.
     """
 
     tree: Oid
     files: Oid
     nested: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
-    as_written: frozenset[bytes] = frozenset()
+    normal: Oid | None = None
 
 
 def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | None = (0,)) -> Answer:
@@ -91,11 +92,9 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
     if gone:
         tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(gone))
     unreadable = take_in(tree, kept)
-    files = _tree_of_index(tree)
-    untouched: frozenset[bytes] = frozenset()
-    if before is not None:
-        files, untouched = _without_conversions(tree, base, files, before)
-    return Scan(files, files, nested, unreadable, untouched)
+    normal = _tree_of_index(tree)
+    files = normal if before is None else _without_conversions(tree, base, normal, before)
+    return Scan(files, files, nested, unreadable, normal if files != normal else None)
 
 
 def _index_before(tree: Repo, top: bytes, gone: set[bytes], kept: set[bytes]) -> Path | None:
@@ -119,22 +118,52 @@ def _have_rules(top: bytes, gone: set[bytes], kept: set[bytes]) -> bool:
     )
 
 
-def _without_conversions(tree: Repo, base: Oid, files: Oid, before: Path) -> tuple[Oid, frozenset[bytes]]:
-    """The tree `files` with the content of `base` for files that are as a checkout wrote them, and their paths."""
+def _without_conversions(tree: Repo, base: Oid, normal: Oid, before: Path) -> Oid:
+    """The tree `normal` with the content of `base` for files that are as a checkout wrote them."""
+    assert tree.index is not None
     try:
         modified = {
             os.fsencode(entry.path): entry
-            for entry in entries(tree, base, files)
+            for entry in entries(tree, base, normal)
             if entry.mode in REGULAR and entry.old_mode in REGULAR and entry.oid != entry.old_oid
         }
         same = as_written(tree, before, modified)
+        if not same:
+            return normal
+        # In a copy: the index itself keeps the stat data, by which a later merge sees whether they were written since.
+        at = replace(tree, index=Path(shutil.copyfile(tree.index, before)))
+        return _with_content(at, ((modified[path].mode, modified[path].old_oid, path) for path in same))
     finally:
         before.unlink()
-    if not same:
-        return files, frozenset()
-    lines = b"".join(f"{modified[path].mode} {modified[path].old_oid}\t".encode() + path + b"\0" for path in same)
-    tree.run("update-index", "-z", "--index-info", stdin=lines)
-    return tree.run("write-tree").oid, same
+
+
+def _with_content(tree: Repo, files: Iterable[tuple[str, Oid, bytes]]) -> Oid:
+    """Put modes and contents into the index, without stat data; returns it as a tree."""
+    lines = b"".join(f"{mode} {oid}\t".encode() + path + b"\0" for mode, oid, path in files)
+    if lines:
+        tree.run("update-index", "-z", "--index-info", stdin=lines)
+    return tree.run("write-tree").oid
+
+
+def move_files(tree: Repo, found: Scan, to: Oid) -> None:
+    """Turn the files of a scan, whose index `tree` still has, into those of the tree `to`.
+
+    Git refuses, with nothing done, when a file that it would write or delete was written since the scan.
+
+    Raises:
+        GitError: It refused, or failed in the middle.
+    """
+    if found.normal is None:
+        tree.run("read-tree", "-m", "-u", found.files, to)
+        return
+    written = changed_paths(tree, found.files, to)
+    normal = {os.fsencode(each.path): each for each in entries(tree, found.normal, found.files)}
+    # Those that stay are not written again. Those that go are in the index as git reads them, so that it knows them.
+    stay = ((each.mode, each.oid, path) for path, each in normal.items() if path not in written)
+    start = _with_content(tree, stay)
+    tree.run("read-tree", "-m", "-u", start, to)
+    # For git such a file has become the trunk's already, when the trunk took its normal form.
+    write_again(tree, (normal.keys() & written) - changed_paths(tree, start, to))
 
 
 def _tree_of_index(tree: Repo) -> Oid:

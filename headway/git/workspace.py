@@ -15,11 +15,11 @@ from headway.git.checkout import Checkout, LayeredFiles
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.made import Made, left_by_setup, load_made, store_made, without
 from headway.git.repo import GitError, Repo
-from headway.git.scan import Scan
+from headway.git.scan import Scan, move_files
 from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing, torn
 from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
-from headway.git.written import make_way, renew
+from headway.git.written import renew
 from headway.system.files import locked, make_writable
 from headway.system.shortage import lacking, waited_for
 
@@ -148,11 +148,11 @@ class Workspace:
         """
         before = self.standing()
         self.note(before.model_copy(update={"moving": move}))
-        if now.as_written:
-            # Git does not see that these are as they were, and would not write over them.
-            make_way(self.tree, now.as_written & changed_paths(self.tree, now.files, move.tree))
         try:
-            self.tree.run("read-tree", *(["--reset", "-u"] if over_ignored else ["-m", "-u", now.files]), move.tree)
+            if over_ignored:
+                self.tree.run("read-tree", "--reset", "-u", move.tree)
+            else:
+                move_files(self.tree, now, move.tree)
         except GitError as error:
             if any(said in error.err for said in _OBSTRUCTED):
                 self.note(before)

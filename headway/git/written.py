@@ -68,6 +68,19 @@ def make_way(repo: Repo, paths: Iterable[bytes]) -> None:
             os.unlink(os.path.join(top, path))  # noqa: PTH108, PTH118 - bytes
 
 
+def write_again(repo: Repo, paths: Collection[bytes]) -> None:
+    """Write files of the index anew, without those that were written since it was."""
+    paths = set(paths) - _written_since(repo) if paths else ()
+    if paths:
+        make_way(repo, paths)
+        _write(repo, paths, "-u")
+
+
+def _written_since(repo: Repo) -> set[bytes]:
+    """Files whose stat data are not those of the index."""
+    return set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - {b""}
+
+
 def renew(repo: Repo, old: Oid, new: Oid, leave: Collection[bytes] = ()) -> None:
     """Rewrite the files that are as in `new` already, but that a checkout of it writes differently.
 
@@ -102,7 +115,7 @@ def _ruled_anew(repo: Repo, old: Oid, new: Oid) -> set[bytes]:
 
 def _touched(repo: Repo) -> set[bytes]:
     """Files that are not as the checkout of the index wrote them."""
-    differ = set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - {b""}
+    differ = _written_since(repo)
     assert repo.index is not None
     return differ - as_written(repo, repo.index, differ)
 

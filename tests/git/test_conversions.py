@@ -7,6 +7,9 @@ import pytest
 
 from headway.git.ladder import Rung
 from headway.git.landing import Landed
+from headway.git.scan import Scan
+from headway.git.standing import Move
+from headway.git.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, git, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -82,3 +85,49 @@ def test_the_rules_of_the_trunk_reach_files_that_stand_and_files_that_land_besid
     for workspace in (two, four):
         assert (workspace.path / "new.txt").read_bytes() == b"a\nb\n"
     assert ground.on_trunk("mine.txt") == b"z\n"
+
+
+NORMAL = CRLF.replace(b"\r", b"")
+MEANWHILE = [
+    ("b.py", b"b = 3\n", b"short\n"),
+    ("b.py", b"b = 3\n", None),
+    ("old.txt", b"mine\n", b"short\n"),
+    ("old.txt", NORMAL, b"short\n"),
+    ("old.txt", NORMAL, None),
+    ("c.py", b"c = 1\n", NORMAL),
+]
+"""What is written while a landing moves the workspace, and what the trunk made of the file of before."""
+
+
+@pytest.mark.parametrize(("path", "content", "trunk"), MEANWHILE)
+def test_a_file_that_is_written_while_others_move_is_kept_and_touches_no_other(
+    ground: Ground, path: str, content: bytes, trunk: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = ground.open(1), ground.open(2)
+    write(one.path, {"b.py": "b = 2\n", "old.txt": "to be changed"})
+    write(one.path, {"old.txt": trunk})
+    assert isinstance(ground.land(one), Landed)
+    os.utime(two.path / "old.txt")
+    write(two.path, {"a.py": "a = 2\n"})
+    move, scans = Workspace.move, list[Scan]()
+
+    def write_first(self: Workspace, now: Scan, to: Move, *, over_ignored: bool = False) -> bool:
+        if not scans:
+            write(two.path, {path: content})
+        scans.append(now)
+        return move(self, now, to, over_ignored=over_ignored)
+
+    monkeypatch.setattr(Workspace, "move", write_first)
+    outcome = ground.land(two)
+    assert isinstance(outcome, Landed)
+    assert scans[0].normal is not None, "git does not call the file of before modified"
+    assert set(outcome.conflicted) <= {path}
+    for other, wanted in {"b.py": b"b = 2\n", "old.txt": trunk}.items():
+        if other != path:
+            assert _content(two.path / other) == wanted
+    kept = ground.hub.read_file(outcome.before, path) if outcome.before else _content(two.path / path)
+    assert kept == content
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
