@@ -171,7 +171,8 @@ class Levels:
             found.append(Finding(topic=TOPIC, state="lacking", says=f"not enforced: {what}"))
         if taken.level.refuses_network:
             says = f"no command gets a network: {taken.level.refuses_network}"
-            found.append(Finding(topic="network", state="lacking", says=says, remedy=remedies.network()))
+            remedy = remedies.network(installed=network.helper() is not None)
+            found.append(Finding(topic="network", state="lacking", says=says, remedy=remedy))
         return tuple(found)
 
     def _sandbox(self, taken: Tried) -> LocalSandbox:

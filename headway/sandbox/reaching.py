@@ -11,17 +11,18 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _PDEATHSIG = 1
 _WITHIN_S = 10.0
+_WORDS = 4096
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
 
 _NEW_ROUTE, _ERROR = 24, 2
@@ -40,16 +41,22 @@ def main() -> int:
     with os.fdopen(source, "rb") as file:
         order = json.load(file)
     ours, theirs = socket.socketpair()
+    this = os.getpid()
     child = os.fork()
     if child == 0:
         ours.close()
-        _become(order, theirs)
+        _become(order, theirs, this)
     theirs.close()
     helper: subprocess.Popen[bytes] | None = None
     try:
         if ours.recv(1):
-            helper = _serve(order["helper"], child)
-            ours.send(b"g")
+            ready, words = os.pipe(), os.pipe()
+            helper = _serve(order["helper"], child, ready[1], words[1])
+            if why := _not_ready(ready[0], words[0]):
+                os.write(2, f"{why}\n".encode())
+                ours.close()  # the child ends without its command
+            else:
+                ours.send(b"g")
         _, status = os.waitpid(child, 0)
     finally:
         if helper is not None:
@@ -59,42 +66,76 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
-def _serve(helper: str, child: int) -> "subprocess.Popen[bytes]":
-    """Connect the child's namespace with the outside, from here."""
+def _serve(helper: str, child: int, ready: int, words: int) -> "subprocess.Popen[bytes]":
+    """Connect the child's namespace with the outside, from here. The helper keeps both descriptors, this process none.
+
+    Args:
+        helper: The program.
+        child: A process in the namespace.
+        ready: The helper writes here when the namespace is connected.
+        words: The helper's errors. Never blocks: later errors are not read.
+    """
     argv = [helper, "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
     argv += [] if os.geteuid() == 0 else [f"--userns-path=/proc/{child}/ns/user"]
-    argv += [str(child), "tap0"]
+    argv += [f"--ready-fd={ready}", str(child), "tap0"]
     ours = os.getpid()
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: _die_with(ours),  # noqa: PLW1509  # there are no threads here
-    )
+    os.set_blocking(words, False)
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            pass_fds=(ready,),
+            preexec_fn=lambda: _die_with(ours),  # noqa: PLW1509  # there are no threads here
+        )
+    finally:
+        os.close(ready)
+        os.close(words)
 
 
-def _become(order: "dict[str, list[str]]", theirs: socket.socket) -> None:
+def _not_ready(ready: int, words: int) -> str:
+    """Wait until the helper has connected the namespace. Returns why it has not; empty when it has."""
+    if not select.select([ready], [], [], _WITHIN_S)[0]:
+        return f"no network within {_WITHIN_S:.0f} s"
+    if os.read(ready, 1):
+        return ""
+    os.set_blocking(words, False)
+    said = b""
+    with suppress(BlockingIOError):
+        said = os.read(words, _WORDS)
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if not line.startswith("WARNING")]
+    return "; ".join(lines) or "the program that serves a network ended without a word"
+
+
+def _become(order: "dict[str, list[str]]", theirs: socket.socket, parent: int) -> None:
     try:
         user, group = os.geteuid(), os.getegid()
         _unshare(_NEWNET if user == 0 else _NEWUSER | _NEWNET)
-        if user != 0:
-            _write("setgroups", "deny")
-            _write("uid_map", f"{user} {user} 1")
-            _write("gid_map", f"{group} {group} 1")
-        _die_with(os.getppid())
+        if user != 0:  # as root there, which the helper becomes to wall itself in
+            _map(f"0 {user} 1", f"0 {group} 1")
+        _die_with(parent)
         theirs.send(b"r")
         if not theirs.recv(1):
             os._exit(125)
         _bring_up("lo")
-        _until_connected()
         for network in order["refused"]:
             _prohibit(network)
         theirs.close()
+        if user != 0:  # the user again, and without rights over the network
+            _unshare(_NEWUSER)
+            _map(f"{user} 0 1", f"{group} 0 1")
+            _die_with(parent)
         os.execvp(order["argv"][0], order["argv"])  # noqa: S606  # the shell is among them
     except BaseException as error:  # noqa: BLE001  # the child of a fork must not go on as its parent
         os.write(2, f"{error}\n".encode())
     os._exit(125)
+
+
+def _map(users: str, groups: str) -> None:
+    _write("setgroups", "deny")
+    _write("uid_map", users)
+    _write("gid_map", groups)
 
 
 def _write(name: str, text: str) -> None:
@@ -118,17 +159,6 @@ def _bring_up(name: str) -> None:
         request = struct.pack("16sH14x", name.encode(), 0)
         (flags,) = struct.unpack("16xH14x", fcntl.ioctl(any_socket, _GET_FLAGS, request))
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", name.encode(), flags | _UP))
-
-
-def _until_connected() -> None:
-    """Wait for the way out: the helper makes it when it is ready, and tells nobody who is inside."""
-    until = time.monotonic() + _WITHIN_S
-    while time.monotonic() < until:
-        with open("/proc/net/route", encoding="ascii") as file:
-            if any(line.split()[1:2] == ["00000000"] for line in file):
-                return
-        time.sleep(0.005)
-    raise OSError(f"no network within {_WITHIN_S:.0f} s")
 
 
 def _prohibit(network: str) -> None:

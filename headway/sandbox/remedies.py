@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headway.sandbox.bubblewrap import programs
+from headway.sandbox.network import HELPER
 
 CGROUP = (
     "run the worker processes as root, or in a scope of your own: systemd-run --user --scope -p Delegate=yes headway up"
@@ -72,9 +73,20 @@ def bubblewrap_fails(said: str, kernel: Path = _KERNEL) -> tuple[str, str]:
     return f"a trial failed: {said}", ""
 
 
-def network() -> str:
-    """What to install so that a command can be given a network of its own."""
-    return install("slirp4netns") if programs() else ""
+def network(*, installed: bool, tun: Path = Path("/dev/net/tun")) -> str:
+    """The user's way to let a command have a network of its own; empty where none is known.
+
+    Args:
+        installed: The program that serves it is there.
+        tun: The device that it needs.
+    """
+    if not programs():
+        return ""
+    if not installed:
+        return install(HELPER)
+    if not tun.exists():
+        return f"as root: modprobe tun (start a container with --device {tun})"
+    return "" if os.access(tun, os.R_OK | os.W_OK) else f"as root: chmod 666 {tun} (the mode that udev gives it)"
 
 
 def _set_to(file: Path, value: str) -> bool:

@@ -148,6 +148,17 @@ def test_no_command_is_named_that_the_machine_does_not_have(tmp_path: Path) -> N
     assert remedies.install("bubblewrap", tmp_path / "os-release", lambda _: None) == "install the package bubblewrap"
 
 
+def test_the_remedy_of_a_missing_network_is_that_of_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remedies, "programs", lambda: [Path("bwrap")])
+    tun = tmp_path / "tun"
+    assert "slirp4netns" in remedies.network(installed=False, tun=tun)
+    assert "modprobe tun" in remedies.network(installed=True, tun=tun)
+    tun.touch()
+    assert remedies.network(installed=True, tun=tun) == ""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "chmod 666" in remedies.network(installed=True, tun=tun)
+
+
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_the_filter_is_one_that_a_kernel_takes(machine: str) -> None:
     """Every jump stays inside and it ends by a return, as a kernel checks; also for a machine that is not this one."""

@@ -23,16 +23,17 @@ from headway.sandbox.levels import Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.sandbox.walls import Walls
-pin, state, line = sys.argv[1:]
+pin, state, line, network = sys.argv[1:]
 workspace = Path(state) / "mine"
 workspace.mkdir()
 sandbox = Levels((Path(state),), Resources(Cages.detect())).choose(allow_weak=True, pinned=pin)
-asyncio.run(sandbox.run(Command(line, workspace, 600.0, Walls(agent="a", workspace=workspace))))
+asyncio.run(sandbox.run(Command(line, workspace, 600.0, Walls("a", workspace, network=bool(network)))))
 """
 LINES = {
     "leader": "touch there; exec sleep {}",
     "child": "sleep {} & touch there; wait",
     "daemon": "(setsid env -i sleep {} &); touch there; sleep 600",
+    "network": "touch there; exec sleep {}",
 }
 
 
@@ -42,9 +43,12 @@ LINES = {
 def test_commands_die_with_the_process_that_runs_them(
     levels: Levels, tmp_path: Path, pin: str, number: signal.Signals, line: str
 ) -> None:
-    at(levels, pin)
+    refused = at(levels, pin).refuses_network
+    if line == "network" and refused:
+        pytest.skip(refused)
     seconds = own_seconds()
-    with hosting(tmp_path, pin, LINES[line].format(seconds)) as host:
+    network = "yes" if line == "network" else ""
+    with hosting(tmp_path, pin, LINES[line].format(seconds), network) as host:
         try:
             assert until((tmp_path / "mine/there").exists)
             assert until(lambda: bool(running(seconds)))
@@ -53,8 +57,8 @@ def test_commands_die_with_the_process_that_runs_them(
     assert until(lambda: not running(seconds))
 
 
-def hosting(state: Path, pin: str, line: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", HOST, pin, str(state), line])
+def hosting(state: Path, pin: str, line: str, network: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", HOST, pin, str(state), line, network])
 
 
 def own_seconds() -> str:

@@ -98,3 +98,22 @@ async def test_where_no_program_serves_a_network_there_is_none(levels: Levels, m
         pytest.skip(said.why_not)
     assert said.level.refuses_network == "slirp4netns is not installed"
     assert [each.topic for each in without.findings() if "slirp4netns" in each.remedy] == ["network"]
+
+
+@pytest.mark.parametrize("words", ["open: Permission denied", ""], ids=["with words", "without"])
+async def test_a_program_that_serves_no_network_is_named_with_its_reason_at_once(
+    levels: Levels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """At once: where a device is closed to a user, each start of a worker process would wait for the network."""
+    refusing = tmp_path / "slirp4netns"
+    refusing.write_text(f"#!/bin/sh\n[ -z '{words}' ] || echo '{words}' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setattr(network, "helper", lambda: str(refusing))
+    tried_again: list[str] = []
+    without = Levels(levels._private, levels._resources, tell=tried_again.append)
+    said = without.tried[1]
+    if said.level is None:
+        pytest.skip(said.why_not)
+    told = words or "the program that serves a network ended without a word"
+    assert said.level.refuses_network == f"{refusing}: a trial failed: {told}"
+    assert not tried_again
