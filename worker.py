@@ -145,13 +145,13 @@ class Workshop:
         self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
         self.prompts = Prompts.load(settings.prompts)
         self.models = settings.models.open(settings.home, _show)
-        self.hubs = cache(self._hub)
-        self.workspaces = cache(self._workspaces)
 
-    def _hub(self, run: RunName) -> Hub:
+    def hubs(self, run: RunName) -> Hub:
+        """The hub of a run. It holds nothing, so that none is kept."""
         return Hub(self.store.run_folder(run) / "hub.git")
 
-    def _workspaces(self, run: RunName) -> Workspaces:
+    def workspaces(self, run: RunName) -> Workspaces:
+        """The workspaces of a run; the same."""
         return Workspaces(self.store.run_folder(run) / "workspaces", self.hubs(run), self.rung)
 
     def worker_agent(self) -> WorkerAgent:

@@ -156,18 +156,18 @@ def conflict_ms(hub: Hub, base: Oid, times: int = 15) -> float:
     """Median time of an answer to a conflicting submission, markers made; nobody else lands."""
     ready = Ready(hub, base)
     hot = ready.paths[0]
-    turns = turns_of(hub, lambda _fence: True)
     text = ready.blob(base, hot)
     first = ready.change(hot, text + b"first\n", base, 0, "bench:first")
     others = [ready.change(hot, text + f"other {n}\n".encode(), base, n, f"bench:{n}") for n in range(1, times + 1)]
     ready.flush()
     ready.reader.close()
-    assert turns.submit(first, lambda: None).state == "landed"
     took = []
-    for other in others:
-        begun = time.monotonic()
-        assert turns.submit(other, lambda: None).state == "conflicted"
-        took.append(time.monotonic() - begun)
+    with turns_of(hub, lambda _fence: True) as turns:
+        assert turns.submit(first, lambda: None).state == "landed"
+        for other in others:
+            begun = time.monotonic()
+            assert turns.submit(other, lambda: None).state == "conflicted"
+            took.append(time.monotonic() - begun)
     return statistics.median(took) * 1e3
 
 
@@ -205,19 +205,19 @@ def _measured(hub: Hub, base: Oid, submitters: int, load: Load, *, synced: bool,
 
 
 def _process(hub: Hub, shares: list[tuple[Load, int]], span: tuple[float, float], to: Path, *, synced: bool) -> None:
-    turns = turns_of(hub, lambda _fence: True, synced=synced)
     rows = [Row() for _ in shares]
-    threads = [
-        threading.Thread(target=load, args=(turns, me, span[1], row))
-        for (load, me), row in zip(shares, rows, strict=True)
-    ]
-    while time.time() < span[0]:
-        time.sleep(0.005)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    whole = Row(wasted=turns.wasted)
+    with turns_of(hub, lambda _fence: True, synced=synced) as turns:
+        threads = [
+            threading.Thread(target=load, args=(turns, me, span[1], row))
+            for (load, me), row in zip(shares, rows, strict=True)
+        ]
+        while time.time() < span[0]:
+            time.sleep(0.005)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        whole = Row(wasted=turns.wasted)
     for row in rows:
         whole.waits += row.waits
         whole.commits += row.commits

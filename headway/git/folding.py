@@ -143,6 +143,11 @@ class Folding:
         """Nobody of this process waits: let go of what costs while it waits."""
         self.reader.close()
 
+    def close(self) -> None:
+        """Close git and the ledger."""
+        self.reader.close()
+        self.ledger.close()
+
     def _filled(
         self, places: list[Path], client: str, own: Mapping[str, Check], refused: Mapping[str, Verdict]
     ) -> _Batch:

@@ -157,7 +157,8 @@ class Landing:
 
     def _take(self, queued: Queued, check: Callable[[], None]) -> _Taken:
         """Have the submission put on the trunk, by this process or by another one whose turn it is."""
-        verdict = turns_of(self.hub, self._fenced, synced=self._synced).submit(queued, check)
+        with turns_of(self.hub, self._fenced, synced=self._synced) as turns:
+            verdict = turns.submit(queued, check)
         match verdict.state:
             case "landed" | "nothing":
                 return _Taken(verdict.commit, verdict.tip)

@@ -14,6 +14,7 @@ from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git.repo import GitError, Repo
 from headway.system.boot import ticks_now
+from headway.system.cache import BoundedCache
 from headway.system.files import sync_folder
 from headway.system.process import look
 
@@ -23,8 +24,9 @@ _DIGITS = (40, 64)
 _NO_REFS = frozenset({"cat-file", "commit-graph", "pack-objects", "read-tree", "repack", "update-index", "write-tree"})
 """What works for long and takes no lock of a ref."""
 
-_sights: dict[Path, tuple[tuple[int, int], int]] = {}
-"""Lock files of others: inode and time of change, and when this process first saw them so."""
+_sights: BoundedCache[Path, tuple[tuple[int, int], int]] = BoundedCache(1_000)
+"""Lock files of others: inode and time of change, and when this process first saw them so. A forgotten one is waited
+for anew."""
 
 _log = logging.getLogger(__name__)
 
@@ -190,7 +192,7 @@ def _clear_stale_lock(path: Path) -> None:
             raise TransientError(f"{path} is held by git, process {living[0]}; end it if it does not end itself")
         if not _changed(path, seen):
             path.unlink()
-            del _sights[path]
+            _sights.drop(path)
             _log.warning("%s was left by a git that is gone; it is removed", path)
     except FileNotFoundError:
         return
@@ -198,11 +200,9 @@ def _clear_stale_lock(path: Path) -> None:
 
 def _first_sight(path: Path, seen: os.stat_result) -> int:
     """The time when this process first saw a lock file, in ticks since boot: file times move with the clock."""
-    noted, ticks = _sights.get(path, ((0, 0), 0))
-    if noted != (seen.st_ino, seen.st_mtime_ns):
-        ticks = ticks_now()
-        _sights[path] = ((seen.st_ino, seen.st_mtime_ns), ticks)
-    return ticks
+    state = (seen.st_ino, seen.st_mtime_ns)
+    with _sights.using(path, lambda: (state, ticks_now()), is_valid=lambda sight: sight[0] == state) as (_, ticks):
+        return ticks
 
 
 def _changed(path: Path, seen: os.stat_result) -> bool:

@@ -201,8 +201,16 @@ class Client:
         self._count = itertools.count()
 
     def stands(self) -> bool:
-        """Whether answers can still come."""
-        return os.fstat(self.alive).st_nlink > 0
+        """Whether answers can still come: the folder is at its place, and not that of a hub that was removed."""
+        try:
+            return os.path.samestat((self.folder / _ALIVE).stat(), os.fstat(self.alive))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def close(self) -> None:
+        """Remove the folder of answers: this process waits for none."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.alive)
 
     def leave(self) -> None:
         """Let go of the descriptor, as a fork of the process has to."""

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from headway.git.hub import Hub
 from headway.git.settled import settle
 from headway.git.spool import Client, Queued, Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
+from headway.system.cache import BoundedCache
 
 _FIRST_PAUSE_S = 0.0003
 _LONGEST_PAUSE_S = 0.005
@@ -52,12 +54,12 @@ class Turns:
     def __init__(self, hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> None:
         self._spool = Spool(hub.folder)
         self._lock = TrunkLock(hub.folder / "land.flock")
-        try:
+        with ExitStack() as undone:
+            undone.callback(self._lock.close)
             self._folding = Folding(hub, self._spool, self._lock, fenced, synced=synced)
+            undone.callback(self._folding.close)
             self._client: Client = self._spool.enter()
-        except BaseException:
-            self._lock.close()
-            raise
+            undone.pop_all()
         self._carrying = threading.Lock()
         self._guard = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
@@ -192,36 +194,35 @@ class Turns:
         """Whether the hub is still the one that this queue belongs to, and not another one in its place."""
         return self._client.stands()
 
+    def close(self) -> None:
+        """Give back what this process holds of the hub: descriptors, memory, and its folder of answers."""
+        self._folding.close()
+        self._client.close()
+        self._lock.close()
+
     def leave(self) -> None:
-        """Let go of the locks: the hub is gone, or this process is a fork of the one that used them."""
+        """Release the locks in a fork of the process that uses them."""
         self._client.leave()
         self._lock.close()
 
 
-_turns: dict[tuple[Path, bool], Turns] = {}
-_making = threading.Lock()
+HUBS_KEPT = 8
+"""Hubs that a process stays connected to while it lands nothing there: 5 descriptors each, and a memory of trees."""
+
+_turns: BoundedCache[tuple[Path, bool], Turns] = BoundedCache(HUBS_KEPT, close=Turns.close)
 _left: list[Turns] = []
 
 
-def turns_of(hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> Turns:
-    """The queue of a hub for this process; the first caller's `fenced` counts."""
-    with _making:
-        key = (hub.folder, synced)
-        if key in _turns and not _turns[key].stands():
-            _turns.pop(key).leave()
-        if key not in _turns:
-            _turns[key] = Turns(hub, fenced, synced=synced)
-        return _turns[key]
+def turns_of(hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> AbstractContextManager[Turns]:
+    """The queue of a hub for this process, for as long as the block runs; the first caller's `fenced` counts."""
+    return _turns.using((hub.folder, synced), lambda: Turns(hub, fenced, synced=synced), is_valid=Turns.stands)
 
 
 def _in_a_fork() -> None:
-    global _making  # noqa: PLW0603 - another thread of the parent may hold it for ever
-    for turns in _turns.values():
+    for turns in _turns.abandon():
         turns.leave()
-    # Kept, not freed: a database that is closed in a fork disturbs its owner.
-    _left.extend(_turns.values())
-    _turns.clear()
-    _making = threading.Lock()
+        # Kept, not freed: a database that is closed in a fork disturbs its owner.
+        _left.append(turns)
 
 
 os.register_at_fork(after_in_child=_in_a_fork)

@@ -2,11 +2,15 @@
 
 from math import ceil
 
+from headway.system.cache import BoundedCache
+
 TOKENS_PER_BYTE = 0.25
 WEIGHT = 0.2
 LOWEST, HIGHEST = 1 / 16, 1.0
 UNKNOWN_MARGIN = 1.4
 KNOWN_MARGIN = 1.15
+MODELS_KEPT = 100
+"""Models of one endpoint that a process remembers. Runs may name any number of them."""
 SMALLEST_SAMPLE = 200
 """Bytes below which a report says more about a server's own additions than about its tokenizer."""
 
@@ -15,14 +19,15 @@ class Calibration:
     """Tokens per byte of each model, as an exponentially weighted mean of what was reported."""
 
     def __init__(self) -> None:
-        self._rates: dict[str, float] = {}
+        self._rates: BoundedCache[str, float] = BoundedCache(MODELS_KEPT)
 
     def learn(self, model: str, nbytes: int, tokens: int | None) -> None:
         """Takes in one report."""
         if tokens is None or tokens <= 0 or nbytes < SMALLEST_SAMPLE:
             return
         seen = min(max(tokens / nbytes, LOWEST), HIGHEST)
-        self._rates[model] = seen if model not in self._rates else self._rates[model] * (1 - WEIGHT) + seen * WEIGHT
+        known = self._rates.get(model)
+        self._rates.put(model, seen if known is None else known * (1 - WEIGHT) + seen * WEIGHT)
 
     def knows(self, model: str) -> bool:
         """Whether anything was reported of a model yet."""
@@ -34,7 +39,7 @@ class Calibration:
 
     def bound(self, nbytes: int, model: str = "") -> int:
         """A number that the tokens will hardly exceed."""
-        return ceil(nbytes * self._rate(model) * (KNOWN_MARGIN if self._rates else UNKNOWN_MARGIN))
+        return ceil(nbytes * self._rate(model) * (KNOWN_MARGIN if len(self._rates) else UNKNOWN_MARGIN))
 
     def _rate(self, model: str) -> float:
         return self._rates.get(model) or max(self._rates.values(), default=TOKENS_PER_BYTE)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, RunName
 from headway.model.adapter import Request, WireAdapter
-from headway.model.calibration import Calibration
+from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
 from headway.model.concession import conceded
 from headway.model.endpoint import DEFAULT, Endpoint, is_openai
@@ -25,6 +26,7 @@ from headway.model.http_client import HttpClient, Said
 from headway.model.reading import MAX_NAME, Unreadable, name_in
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import Message, Turn, Usage
+from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
 
@@ -46,8 +48,7 @@ class Model:
         self._calibration = Calibration()
         self._gates = gates
         self._tell = tell
-        self._dropped: dict[str, frozenset[str]] = {}
-        self._at: dict[str, Circumstance] = {}
+        self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         at = self.at("")
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
@@ -65,15 +66,17 @@ class Model:
             Parked: The wait is longer than an agent should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `failures`.
         """
-        gate = self._gate(request.model)
-        if gate is None:
-            return await self._agreed(request)
+        with self._gate(request.model) as gate:
+            return await (self._agreed(request, None) if gate is None else self._passed(gate, request, beat))
+
+    async def _passed(self, gate: Gate, request: Request, beat: Beat) -> Turn:
+        """One reply, through the gate as often as the server refuses."""
         began = time.monotonic()
         while True:
             async with gate.permit(beat) as permit:
                 left = time.monotonic()
                 try:
-                    turn = await self._agreed(request)
+                    turn = await self._agreed(request, gate)
                 except Refused as refusal:
                     await gate.refused(permit, refusal)
                 except (ContextOverflow, FatalModelError):
@@ -150,24 +153,22 @@ class Model:
 
     def at(self, model: str) -> Circumstance:
         """What a failure's message tells of this endpoint."""
-        if model not in self._at:
-            known = self.endpoint
-            self._at[model] = Circumstance(known.shown, known.secret, model, known.names.key, known.names.url)
-        return self._at[model]
+        known = self.endpoint
+        return Circumstance(known.shown, known.secret, model, known.names.key, known.names.url)
 
     def serve(self, run: RunName, model: str) -> None:
         """Note that a run calls a model here: it is told when that model refuses calls, and of no other."""
-        gate = self._gate(model)
-        if gate is not None:
-            gate.runs.add(run)
+        with self._gate(model) as gate:
+            if gate is not None:
+                gate.runs.add(run)
 
-    def _gate(self, model: str) -> Gate | None:
+    def _gate(self, model: str) -> AbstractContextManager[Gate | None]:
         at = self.at(model)
-        return None if self._gates is None else self._gates.gate(at.address, model, at.secret)
+        return nullcontext() if self._gates is None else self._gates.using(at.address, model, at.secret)
 
-    async def _agreed(self, request: Request) -> Turn:
+    async def _agreed(self, request: Request, gate: Gate | None) -> Turn:
         """One reply, after leaving out what the server minds; each thing once, so that this ends."""
-        without = self._without(request.model)
+        without = self._without(request.model, gate)
         given_in: list[str] = []
         while True:
             try:
@@ -176,7 +177,7 @@ class Model:
                 name = conceded(error, self.adapter.sent(request, without))
                 if name is None:
                     raise
-                self._concede(request.model, name, str(error))
+                self._concede(request.model, gate, name, str(error))
                 without, given_in = without | {name}, [*given_in, name]
             else:
                 return turn.model_copy(update={"conceded": tuple(given_in)}) if given_in else turn
@@ -205,14 +206,12 @@ class Model:
             return turn.model_copy(update={"usage": _believed(turn)})
         raise failure
 
-    def _without(self, model: str) -> frozenset[str]:
-        own = self._dropped.get(model, frozenset())
-        gate = self._gate(model)
+    def _without(self, model: str, gate: Gate | None) -> frozenset[str]:
+        own = self._dropped.get(model) or frozenset()
         return own if gate is None else own | gate.file.dropped()
 
-    def _concede(self, model: str, name: str, why: str) -> None:
-        self._dropped[model] = self._dropped.get(model, frozenset()) | {name}
-        gate = self._gate(model)
+    def _concede(self, model: str, gate: Gate | None, name: str, why: str) -> None:
+        self._dropped.put(model, (self._dropped.get(model) or frozenset()) | {name})
         if gate is None or gate.file.drop(name, why):
             self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
 

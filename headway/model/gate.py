@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from headway.domain.parking import MAX_WHY_CHARS, Parking
 from headway.model.failures import Refused
 from headway.model.flow import Flow
 from headway.model.gate_file import GateFile
+from headway.system.cache import BoundedCache
 from headway.system.steady import steady, wall_of
 
 PATIENCE_S = 300.0
 """An agent that would wait longer than this gives up its slot."""
+GATES_KEPT = 8
+"""Gates that a process keeps open while no agent at work here uses their models: six descriptors each."""
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 1.0
 LONGEST_PAUSE_S = 900.0
@@ -186,15 +189,18 @@ class Gates:
         self._folder = folder
         self._patience_s = patience_s
         self._pace = pace
-        self._gates: dict[tuple[str, str, str], Gate] = {}
+        self._gates: BoundedCache[tuple[str, str, str], Gate] = BoundedCache(
+            GATES_KEPT, close=lambda gate: gate.file.close(), is_busy=lambda gate: bool(gate.runs)
+        )
 
-    def gate(self, address: str, model: str, account: str) -> Gate:
-        """The gate of a model, made at its first use. `account` is the key, or empty."""
-        place = (address, model, account)
-        if place not in self._gates:
+    def using(self, address: str, model: str, account: str) -> AbstractContextManager[Gate]:
+        """The gate of a model, for as long as the block runs. `account` is the key, or empty."""
+
+        def make() -> Gate:
             file = GateFile(self._folder, address, model, account)
-            self._gates[place] = Gate(file, address, model, patience_s=self._patience_s, pace=self._pace)
-        return self._gates[place]
+            return Gate(file, address, model, patience_s=self._patience_s, pace=self._pace)
+
+        return self._gates.using((address, model, account), make)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """The state of every gate that this run has used here and that has ever closed."""
@@ -205,12 +211,11 @@ class Gates:
         """No agent of a run is at work here any more."""
         for gate in self._gates.values():
             gate.runs.discard(run)
+        self._gates.trim()
 
     def close(self) -> None:
         """Let go of the files."""
-        for gate in self._gates.values():
-            gate.file.close()
-        self._gates.clear()
+        self._gates.close()
 
 
 def parking_of(address: str, model: str, flow: Flow) -> Parking:

@@ -122,6 +122,7 @@ class Cages:
         """An agent is done: kill what is in its cage, and remove it as soon as the kernel lets go."""
         with self._lock:
             cage = self._cages.pop(agent, None)
+            self._limits.pop(agent, None)
             if cage is not None:
                 cage.kill()
                 self._gone.append(cage)
@@ -202,6 +203,7 @@ class Cages:
         idle = [agent for agent in self._cages if agent not in self._busy]
         for agent in idle[: max(0, len(self._cages) - KEPT)]:
             self._gone.append(self._cages.pop(agent))
+            self._limits.pop(agent, None)
         if self._gone:
             self._clear()
 

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections import OrderedDict
+
+from headway.system.cache import BoundedCache
 
 LONG_CPU_S = 10.0
 """Processor time of one run after which a command is taken for heavy the next time."""
@@ -90,20 +91,17 @@ class LongRunners:
     """Which commands used much processor time before, by their first words. Of this process, and forgotten with it."""
 
     def __init__(self) -> None:
-        self._used: OrderedDict[str, float] = OrderedDict()
+        self._used: BoundedCache[str, float] = BoundedCache(_REMEMBERED)
 
     def note(self, line: str, cpu_s: float | None) -> None:
         """A command is over, and used so much."""
         if cpu_s is None:
             return
-        self._used[_key(line)] = cpu_s
-        self._used.move_to_end(_key(line))
-        if len(self._used) > _REMEMBERED:
-            self._used.popitem(last=False)
+        self._used.put(_key(line), cpu_s)
 
     def knows(self, line: str) -> bool:
         """Whether the last one of its kind was heavy."""
-        return self._used.get(_key(line), 0.0) > LONG_CPU_S
+        return (self._used.get(_key(line)) or 0.0) > LONG_CPU_S
 
 
 def _key(line: str) -> str:

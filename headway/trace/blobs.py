@@ -15,7 +15,8 @@ INLINE_CHARS = 4096
 """The longest string that stands in the log itself."""
 
 NAMES_KEPT = 20_000
-"""Blobs of which a process remembers that it has synced them; a forgotten one costs the sync of its folder."""
+"""Blobs, of all runs, of which a process remembers that it has synced them; a forgotten one costs the sync of its
+folder."""
 
 MARK = "$blob"
 """The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
@@ -29,11 +30,13 @@ class Blobs:
 
     Args:
         folder: `runs/<run>/blobs`; made when the first blob comes.
+        synced: Blobs that this process has synced; shared by the blobs of all runs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, synced: set[int] | None = None) -> None:
         self._folder = folder
-        self._synced: set[int] = set()
+        self._synced: set[int] = set() if synced is None else synced
+        self._salt = hash(folder)
 
     def put(self, text: str) -> str:
         """Store a text, synced, and return its name."""
@@ -41,7 +44,7 @@ class Blobs:
         name = hashlib.sha256(content).hexdigest()
         path = self._path(name)
         there = path.exists()  # asked also of our own: the run may have been removed and begun anew since
-        short = int(name[:15], 16)
+        short = int(name[:15], 16) ^ self._salt
         if there and short in self._synced:
             return name
         make_folder(path.parent)

@@ -40,7 +40,7 @@ class LogStore:
     def __init__(self, home: Path, redact: Redact = NOTHING_SECRET) -> None:
         self._runs = home / "runs"
         self.redact = redact
-        self._blobs: dict[RunName, Blobs] = {}
+        self._synced: set[int] = set()
 
     def run_folder(self, run: RunName) -> Path:
         """Where everything of a run lies.
@@ -154,7 +154,6 @@ class LogStore:
             sync_folder(self._runs)
         for rest in self.forgotten(run):
             delete(rest)
-        self._blobs.pop(run, None)
 
     def forgotten(self, run: RunName) -> list[Path]:
         """What is still there of a run that was forgotten, because whoever removed it was killed."""
@@ -169,7 +168,7 @@ class LogStore:
         return self.run_folder(RunName(run)).joinpath("logs", *parts[:-1], f"{parts[-1]}.jsonl")
 
     def _blobs_of(self, run: RunName) -> Blobs:
-        return self._blobs.setdefault(run, Blobs(self.run_folder(run) / "blobs"))
+        return Blobs(self.run_folder(run) / "blobs", self._synced)
 
 
 class Stream:

@@ -125,11 +125,11 @@ async def test_the_doctor_hears_of_every_endpoint_and_of_what_is_parked(server: 
     async with opened(tmp_path, env) as models:
         model = (await models.choose("worker", spec(worker={"model": "m"}))).model
         assert model._gates is not None
-        gate = model._gates.gate(server.url, "m", "")
-        async with gate.permit(lambda _: None) as permit:
-            await gate.refused(permit, Refused("quota", "nothing left", "Raise it.", 900))
-        assert models.parkings(RunName("r")) == (), "this run calls another model"
-        gate.runs.add(RunName("r"))
+        with model._gates.using(server.url, "m", "") as gate:
+            async with gate.permit(lambda _: None) as permit:
+                await gate.refused(permit, Refused("quota", "nothing left", "Raise it.", 900))
+            assert models.parkings(RunName("r")) == (), "this run calls another model"
+            gate.runs.add(RunName("r"))
         assert [parking.why for parking in models.parkings(RunName("r"))] == ["nothing left"]
     found = await model_findings(env, tmp_path)
     assert [(each.topic, each.state) for each in found[:1]] == [("model", "good")]

@@ -37,6 +37,12 @@ def opened(folder: Path, *, patience_s: float = 300, pace: float = 1.0) -> Gates
     return Gates(folder, patience_s=patience_s, pace=pace)
 
 
+def gate_of(gates: Gates, address: str, model: str, account: str) -> Gate:
+    """A gate that no other one of the test pushes out."""
+    with gates.using(address, model, account) as gate:
+        return gate
+
+
 @pytest.fixture
 def gates(tmp_path: Path) -> Iterator[Gates]:
     made = opened(tmp_path)
@@ -46,7 +52,7 @@ def gates(tmp_path: Path) -> Iterator[Gates]:
 
 @pytest.fixture
 def gate(gates: Gates) -> Gate:
-    return gates.gate(ADDRESS, MODEL, "key")
+    return gate_of(gates, ADDRESS, MODEL, "key")
 
 
 @contextlib.asynccontextmanager
@@ -69,9 +75,12 @@ async def test_a_refusal_holds_calls_of_every_process_that_come_after(tmp_path: 
     other = opened(tmp_path)  # a file of its own, as another process has it
     async with gate.permit(quiet) as permit:
         await gate.refused(permit, refusal(reset_s=60))
-    async with held_back(other.gate(ADDRESS, MODEL, "key")) as call:
+    async with held_back(gate_of(other, ADDRESS, MODEL, "key")) as call:
         assert not call.done()
-    async with other.gate(ADDRESS, MODEL, "another key").permit(quiet), other.gate(ADDRESS, "n", "key").permit(quiet):
+    async with (
+        gate_of(other, ADDRESS, MODEL, "another key").permit(quiet),
+        gate_of(other, ADDRESS, "n", "key").permit(quiet),
+    ):
         pass
     other.close()
 
@@ -96,7 +105,7 @@ async def test_who_waits_is_told_why_and_can_be_called_off(gate: Gate) -> None:
 
 async def test_a_wait_longer_than_patience_gives_the_slot_up(tmp_path: Path) -> None:
     gates = opened(tmp_path, patience_s=300)
-    gate = gates.gate(ADDRESS, MODEL, "key")
+    gate = gate_of(gates, ADDRESS, MODEL, "key")
     async with gate.permit(quiet) as permit:
         await gate.refused(permit, refusal("quota", reset_s=900))
     with pytest.raises(Parked) as caught:
@@ -110,7 +119,7 @@ async def test_a_wait_longer_than_patience_gives_the_slot_up(tmp_path: Path) -> 
 
 async def test_short_refusals_that_go_on_and_on_give_the_slot_up_too(tmp_path: Path) -> None:
     gates = opened(tmp_path, patience_s=0.3, pace=0.002)
-    gate = gates.gate(ADDRESS, MODEL, "key")
+    gate = gate_of(gates, ADDRESS, MODEL, "key")
 
     async def refused_again_and_again() -> None:
         while True:
@@ -161,7 +170,7 @@ def _hold(folder: Path, line: Connection) -> None:
     """Take the one permit and keep it."""
 
     async def hold() -> None:
-        async with opened(folder).gate(ADDRESS, MODEL, "key").permit(quiet):
+        async with gate_of(opened(folder), ADDRESS, MODEL, "key").permit(quiet):
             line.send("held")
             await asyncio.sleep(600)
 
@@ -183,8 +192,8 @@ async def test_a_holder_that_is_killed_returns_its_permit(tmp_path: Path, gate: 
 
 
 async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path: Path, gates: Gates) -> None:
-    gate = gates.gate(ADDRESS, MODEL, "sk-secret-secret")
-    gates.gate(ADDRESS, "open", "sk-secret-secret")
+    gate = gate_of(gates, ADDRESS, MODEL, "sk-secret-secret")
+    gate_of(gates, ADDRESS, "open", "sk-secret-secret")
     async with gate.permit(quiet) as permit:
         await gate.refused(permit, refusal(reset_s=60))
     found = parked_in(tmp_path)
@@ -199,13 +208,13 @@ async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path
 
 async def test_a_file_that_a_crash_ruined_is_made_anew(tmp_path: Path) -> None:
     first = opened(tmp_path)
-    gate = first.gate(ADDRESS, MODEL, "key")
+    gate = gate_of(first, ADDRESS, MODEL, "key")
     async with gate.permit(quiet) as permit:
         await gate.refused(permit, refusal(reset_s=60))
     first.close()
     ruin(tmp_path)
     second = opened(tmp_path)
-    assert second.gate(ADDRESS, MODEL, "key").file.flow().free
+    assert gate_of(second, ADDRESS, MODEL, "key").file.flow().free
     second.close()
 
 
