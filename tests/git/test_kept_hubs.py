@@ -1,6 +1,5 @@
 """A process that lands for many runs stays connected to a few hubs only, and never leaves one in the middle."""
 
-import os
 from pathlib import Path
 
 from headway.git import turns
@@ -10,7 +9,7 @@ from tests.git.ground import Ground, LandingThread, changed, held, trunk_locked,
 
 
 def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _grounds(tmp_path: Path, source: Path, number: int) -> list[Ground]:

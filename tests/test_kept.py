@@ -1,0 +1,182 @@
+"""No object that lives as long as its process may grow with runs, agents, tasks or landings.
+
+Each dict, set, list and cache that an object of these rooms keeps is listed here with its bound. A new one fails the
+test until it is listed. One that is keyed by something without an end, such as runs, is a `BoundedCache`.
+"""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.test_architecture import Source, sources
+
+OTHERS = ("headway/cli/", "headway/rehearsal/", "headway/domain/", "workflows/", "prompts/")
+"""Rooms that are not looked at: commands and the rehearsal end with their user, workflows with their run, and values
+with what holds them."""
+
+GROWING = frozenset({"dict", "set", "list", "OrderedDict", "defaultdict", "Counter", "deque", "BoundedCache"})
+
+_CALL = "ends with one model call"
+_STEP = "ends with one tool call"
+_AGENT = "ends with the activity of one agent"
+_BATCH = "ends with one batch of landings"
+_CODE = "one entry for each thing that the code or the settings name"
+_WATCHED = "ends with a look at one run"
+_AT_WORK = "what is at work in this process"
+
+BOUNDS: dict[str, str] = {
+    "activities/control.py:ControlWatch._runs": f"{_AT_WORK}: runs",
+    "activities/parking.py:Ways._told": f"{_AT_WORK}: runs",
+    "activities/slots.py:AgentSlots._waiting": f"{_AT_WORK}: slots that are waited for",
+    "activities/tries.py:Tries._rows": "activities that failed in the last ten minutes",
+    "headway/agent/briefing.py:Briefing.read": _AGENT,
+    "headway/agent/context.py:Context.items": _AGENT,
+    "headway/agent/context.py:Context._replies": _AGENT,
+    "headway/agent/conversation.py:Answer.facts": _STEP,
+    "headway/agent/conversation.py:Conversation.events": _AGENT,
+    "headway/agent/conversation.py:Conversation.made": _AGENT,
+    "headway/agent/conversation.py:Conversation._calls": _AGENT,
+    "headway/agent/hunks.py:_Applied._eols": _STEP,
+    "headway/agent/hunks.py:_Applied._lines": _STEP,
+    "headway/agent/hunks.py:_Applied._gone": _STEP,
+    "headway/agent/hunks.py:_Applied._keys": _STEP,
+    "headway/agent/hunks.py:_Applied._new": _STEP,
+    "headway/agent/misses.py:Misses.final": _STEP,
+    "headway/agent/models.py:Models._endpoints": _CODE,
+    "headway/agent/models.py:Models._found": _CODE,
+    "headway/agent/patching.py:_Draft._before": _STEP,
+    "headway/agent/patching.py:_Draft._modes": _STEP,
+    "headway/agent/patching.py:_Draft._now": _STEP,
+    "headway/agent/prompts.py:Prompts._templates": _CODE,
+    "headway/git/folding.py:_Batch.landing": _BATCH,
+    "headway/git/folding.py:_Batch.marks": _BATCH,
+    "headway/git/folding.py:_Batch.verdicts": _BATCH,
+    "headway/git/objects.py:Reader._commits": "1,000 commits, of one of the hubs that are kept",
+    "headway/git/objects.py:Reader._trees": "300,000 entries, of one of the hubs that are kept",
+    "headway/git/pack.py:Pack.objects": _BATCH,
+    "headway/git/refs.py:_sights": "1,000 lock files",
+    "headway/git/scratch.py:Scratch._taken": _BATCH,
+    "headway/git/splice.py:_Part.files": _BATCH,
+    "headway/git/splice.py:_Part.folders": _BATCH,
+    "headway/git/turns.py:Turns._waiting": f"{_AT_WORK}: landings",
+    "headway/git/turns.py:_turns": "8 hubs, and those with a landing under way",
+    "headway/git/turns.py:_left": "the hubs of the process that this one was forked from",
+    "headway/git/upkeep.py:_running": f"{_AT_WORK}: packing processes",
+    "headway/model/calibration.py:Calibration._rates": "100 models for each endpoint",
+    "headway/model/chat_stream.py:ChatPieces._calls": _CALL,
+    "headway/model/chat_stream.py:ChatPieces._details": _CALL,
+    "headway/model/chat_stream.py:ChatPieces._places": _CALL,
+    "headway/model/chat_stream.py:ChatPieces._texts": _CALL,
+    "headway/model/chat_stream.py:ChatPieces._top": _CALL,
+    "headway/model/chat_stream.py:_Call.arguments": _CALL,
+    "headway/model/chat_stream.py:_Call.rest": _CALL,
+    "headway/model/client.py:Model._dropped": "100 models for each endpoint",
+    "headway/model/gate.py:Gate._queue": f"{_AT_WORK}: calls",
+    "headway/model/gate.py:Gate.runs": f"{_AT_WORK}: runs",
+    "headway/model/gate.py:Gates._gates": "8 models, and those that agents at work use",
+    "headway/model/http_client.py:HttpClient._closing": "connections that are being closed",
+    "headway/model/http_client.py:HttpClient._idle": "agents that made a call in the last 4 s",
+    "headway/model/http_client.py:HttpClient._omitted": _CODE,
+    "headway/model/http_client.py:Said.headers": _CALL,
+    "headway/model/responses.py:ResponsePieces._whole": _CALL,
+    "headway/model/spending.py:Spending._ledgers": f"{_AT_WORK}: runs",
+    "headway/sandbox/cgroup.py:Cages._busy": f"{_AT_WORK}: agents",
+    "headway/sandbox/cgroup.py:Cages._cages": "512 agents, and those with a command under way",
+    "headway/sandbox/cgroup.py:Cages._gone": "groups that the kernel still holds",
+    "headway/sandbox/cgroup.py:Cages._limits": "one for each of `_cages`",
+    "headway/sandbox/heavy.py:LongRunners._used": "1,000 commands",
+    "headway/sandbox/keeper.py:Keeper._groups": f"{_AT_WORK}: commands",
+    "headway/sandbox/orphans.py:Orphans._dead_since": "children that are dead and not yet waited for",
+    "headway/sandbox/orphans.py:Orphans._over": "2,000 commands",
+    "headway/sandbox/runner.py:Command.env": _STEP,
+    "headway/sandbox/watchdog.py:Watchdog._ledgers": "2,000 agents",
+    "headway/sandbox/watchdog.py:Watchdog._watches": f"{_AT_WORK}: commands",
+    "headway/system/cache.py:BoundedCache._entries": "what its maker says",
+    "headway/system/cache.py:_Entry.made": "one",
+    "headway/trace/blobs.py:Blobs._synced": "that of its log store",
+    "headway/trace/figures.py:FiguresReader._read": _WATCHED,
+    "headway/trace/figures.py:_Fold._calls": _WATCHED,
+    "headway/trace/figures.py:_Fold._landed": _WATCHED,
+    "headway/trace/figures.py:_Fold.children": _WATCHED,
+    "headway/trace/log_store.py:LogStore._synced": "20,000 names of blobs",
+}
+"""`file:Class.attribute` or `file:name` -> the most that it holds."""
+
+
+def kept_in(source: Source) -> Iterator[str]:
+    """What objects and modules of a source keep that can grow, and caches of functions without a bound."""
+    for scope in ast.walk(source.tree):
+        if isinstance(scope, ast.ClassDef):
+            for node in ast.walk(scope):
+                yield from (f"{source.path}:{scope.name}.{name}" for name in _attributes(node))
+        if isinstance(scope, ast.FunctionDef) and _is_cached_by_argument(scope):
+            yield f"{source.path}:{scope.name}"
+    for node in source.tree.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=value)
+            ) if not name.isupper() and not name.startswith("__") and _grows(value):
+                yield f"{source.path}:{name}"
+
+
+def _attributes(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=ast.Name(id="field"), keywords=keywords)):
+            made = next((each.value for each in keywords if each.arg == "default_factory"), None)
+            if isinstance(made, ast.Name) and made.id in GROWING:
+                yield name
+        case ast.AnnAssign(target=target, value=value) | ast.Assign(targets=[target, *_], value=value):
+            for at, what in _pairs(target, value):
+                if isinstance(at, ast.Attribute) and ast.unparse(at.value) == "self" and _grows(what):
+                    yield at.attr
+
+
+def _pairs(target: ast.expr, value: ast.expr | None) -> list[tuple[ast.expr, ast.expr | None]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
+
+
+def _grows(value: ast.AST | None) -> bool:
+    match value:
+        case ast.Dict() | ast.Set() | ast.List() | ast.DictComp() | ast.SetComp() | ast.ListComp():
+            return True
+        case ast.IfExp(body=body, orelse=other):
+            return _grows(body) or _grows(other)
+        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Subscript(value=ast.Name(id=name))):
+            return name in GROWING
+        case _:
+            return False
+
+
+def _is_cached_by_argument(function: ast.FunctionDef) -> bool:
+    named = {ast.unparse(each) for each in function.decorator_list}
+    without = bool(named & {"cache", "functools.cache", "lru_cache(maxsize=None)", "functools.lru_cache(maxsize=None)"})
+    return without and bool(function.args.args)
+
+
+def test_what_can_grow_has_a_bound() -> None:
+    found = {name for source in sources() if not source.path.startswith(OTHERS) for name in kept_in(source)}
+    assert sorted(found - BOUNDS.keys()) == [], "say what bounds it, and make it a BoundedCache where nothing does"
+    assert sorted(BOUNDS.keys() - found) == [], "these are gone"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("class A:\n def __init__(self):\n  self.runs: dict[str, int] = {}\n", ["x.py:A.runs"]),
+        ("class A:\n def __init__(self):\n  self.a, self.b = set(), 1\n", ["x.py:A.a"]),
+        ("class A:\n runs: list[str] = field(default_factory=list)\n", ["x.py:A.runs"]),
+        ("class A:\n def __init__(self):\n  self.hubs = BoundedCache(8)\n", ["x.py:A.hubs"]),
+        ("known: dict[str, int] = {}\n", ["x.py:known"]),
+        ("@cache\ndef hub(run):\n pass\n", ["x.py:hub"]),
+        ("@cache\ndef boot():\n pass\n", []),
+        ("@lru_cache(maxsize=64)\ndef hub(run):\n pass\n", []),
+        ("TABLE = {'a': 1}\n", []),
+        ("def f():\n runs = {}\n", []),
+    ],
+)
+def test_it_is_found_wherever_it_is_kept(text: str, names: list[str]) -> None:
+    assert list(kept_in(Source("x.py", text))) == names
