@@ -95,25 +95,33 @@ async def test_a_report_that_cannot_be_written_closes_the_run_with_what_it_knows
         assert report["spent"]["tasks"] == 2
 
 
+async def until_noted(workflow: WorkflowHandle[Any, Any]) -> None:
+    """Return when a workflow's notes tell of the failure."""
+    async with asyncio.timeout(60):
+        while not any(WHY in note for note in (await workflow.query("status"))["notes"]):  # noqa: ASYNC110 - told when asked
+            await asyncio.sleep(0.1)
+
+
 async def test_an_audit_that_fails_is_tried_again(client: Client, name: str) -> None:
     faults = FailsForGood("describe_children")
-    release = asyncio.Event()
+    think, release = asyncio.Event(), asyncio.Event()
+
+    async def plan(order: PlanTurn) -> TurnOutcome:
+        await think.wait()  # a planner that thinks says nothing: its run looks whether it is still there
+        return await two_levels(order)
 
     async def work(order: WorkOrder) -> WorkerDone:
         await release.wait()
         return worker_done(order)
 
     async with playing(client, name, faults) as script:
-        script.work, script.context_update = work, {"audit_s": 1}
+        script.plan, script.work, script.context_update = plan, work, {"audit_s": 1}
         run = await script.start()
-        async with asyncio.timeout(60):
-            while faults.failed < 6:  # noqa: ASYNC110 - three who audit, each more than once
-                await asyncio.sleep(0.1)
-        root = script.client.get_workflow_handle(script.turns[0].me)
-        async with asyncio.timeout(60):
-            for one in (root, run):
-                while not any(WHY in note for note in (await one.query("status"))["notes"]):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+        await until_noted(run)
+        think.set()
+        await script.until_asked(2)
+        await until_noted(client.get_workflow_handle(script.turns[0].me))
+        assert faults.failed > 1
         release.set()
         assert (await ended(run))["outcome"] == "done"
         await prove_no_workflow_failed(script)
