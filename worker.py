@@ -35,6 +35,7 @@ from headway.agent.handoffs import HandoffDesk
 from headway.agent.model_settings import ModelSettings
 from headway.agent.models import Models
 from headway.agent.planner import PlannerAgent
+from headway.agent.preflight import Preflight
 from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
@@ -171,7 +172,13 @@ class Workshop:
             refuses_network=self.sandbox.refuses_network,
             private=(given.home,),
         )
-        return RunDesk(self.store, self.hubs, self.models, self.prompts, machine=machine, worst_call=worst_call)
+        preflight = Preflight(self.models, self.checker(), self.workspaces)
+        given_to_it = (self.store, self.hubs, self.models, self.prompts)
+        return RunDesk(*given_to_it, machine=machine, worst_call=worst_call, preflight=preflight)
+
+    def checker(self) -> Checker:
+        """Proves commits."""
+        return Checker(self.store, self.hubs, self.workspaces, self.sandbox)
 
 
 def worst_call(endpoint: Endpoint) -> int:
@@ -248,14 +255,13 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
 
 def agent_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of workers."""
-    checker = Checker(workshop.store, workshop.hubs, workshop.workspaces, workshop.sandbox)
     service = TemporalService(client)
     control = ControlWatch(service, Ways(workshop.models, service))
     return Worker(
         client,
         build_id=workflow_code(),
         task_queue=AGENT_QUEUE,
-        activities=[Work(workshop.worker_agent(), control).run_worker, Checks(checker).run_check],
+        activities=[Work(workshop.worker_agent(), control).run_worker, Checks(workshop.checker()).run_check],
         tuner=agent_tuner(Crew(workshop.settings.agents, workshop.settings.home).allowed),
         max_heartbeat_throttle_interval=timedelta(seconds=10),
         graceful_shutdown_timeout=timedelta(seconds=30),

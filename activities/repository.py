@@ -23,7 +23,7 @@ from headway.domain.run import (
 class RunDesk(Protocol):
     """A run's beginning and end: the hub, the log, the branch on the user's repository, the report."""
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun: ...
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun: ...
 
     async def publish(self, order: Publish) -> Published: ...
 
@@ -50,9 +50,12 @@ class Repository:
     @activity.defn
     @told_to_temporal
     async def prepare_run(self, order: PrepareRun) -> PreparedRun:
-        """Make the hub and the run's log, or find them as an earlier attempt made them."""
-        async with pulse():
-            return await self._desk.prepare(order, await self._service.attributes())
+        """Make the hub and the run's log, or find them as an earlier attempt made them. Tries setup, check and models.
+
+        Whatever the user has to correct fails it before the first model call that costs anything.
+        """
+        async with pulse() as beat:
+            return await self._desk.prepare(order, await self._service.attributes(), beat)
 
     @activity.defn
     @told_to_temporal

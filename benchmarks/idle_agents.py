@@ -87,7 +87,7 @@ class IdleWorker:
 class IdleDesk:
     """Prepares and reports nothing."""
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
         tasks = int(str(order.spec["instructions"]))
         context = RunContext(
             run=order.run,

@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from headway.agent.conversation import Beat
 from headway.agent.excerpt import cut
@@ -19,7 +20,7 @@ from headway.domain.spec import RunSpec
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
-from headway.sandbox.runner import Command, Sandbox
+from headway.sandbox.runner import Command, CommandResult, Sandbox
 from headway.trace.log_store import LogStore
 
 CHOICE = (
@@ -28,12 +29,36 @@ CHOICE = (
 )
 """The user's choice when `setup` fails for lack of withheld rights."""
 
+SETUP_REMEDY = "Correct `setup`, or what it needs, so that it succeeds on the base."
+CHECK_REMEDY = (
+    "Correct `check`. It may fail on the base, but it must be a command that runs in a checkout and ends by itself."
+)
+TIMEOUT_REMEDY = "Raise limits.command_seconds, or give a check that ends sooner and asks nothing."
+
 FAILING_CHARS = 2_000
 FAILING_LINES = 20
 _FAILURE = re.compile(
     r"\b(error|errors|failed|failure|fail|exception|panic|panicked|traceback|assert\w*|undefined|not found|fatal)\b",
     re.IGNORECASE,
 )
+
+
+NOT_EXECUTABLE = frozenset({126, 127})
+"""Exit codes of a shell that could not execute the command."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The result of `setup` and `check` on one commit.
+
+    Attributes:
+        obstacle: Why they can prove no commit as they are given, in words; empty where they can.
+        remedy: What the user can do about it.
+    """
+
+    verdict: CheckVerdict
+    obstacle: str = ""
+    remedy: str = ""
 
 
 class Checker:
@@ -63,14 +88,21 @@ class Checker:
         commit = order.commit if order.commit is not None else await in_thread(self._hubs(order.run).tip)
         if spec.check is None:
             return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())
-        places = self._workspaces(order.run)
+        verdict = (await self.prove(order.run, order.asked_by, spec, commit, beat)).verdict
+        await in_thread(self._note, order.run, verdict)
+        return verdict
+
+    async def prove(self, run: RunName, asked_by: AgentId, spec: RunSpec, commit: Oid, beat: Beat) -> Proof:
+        """Run `setup` and `check` on a commit of the run's hub. It needs no log, so it can run before the run begins.
+
+        Without a check, `setup` alone runs.
+        """
+        places = self._workspaces(run)
         beat("makes a workspace")
-        await warmed(places, spec, self._sandbox, AgentId(order.run), beat)
-        workspace = await in_thread(_open, places, order, commit)
+        await warmed(places, spec, self._sandbox, AgentId(run), beat)
+        workspace = await in_thread(_open, places, run, asked_by, commit)
         try:
-            verdict = await self._run(spec, spec.check, commit, workspace, beat)
-            await in_thread(self._note, order.run, verdict)
-            return verdict
+            return await self._run(spec, commit, workspace, beat)
         finally:
             # Nothing in it is anybody's work, so that it is not asked whether it is saved.
             await in_thread(places.discard, workspace)
@@ -80,30 +112,34 @@ class Checker:
         if hub.is_ancestor(verdict.commit, hub.tip()):
             note_verdict(self._store, run, verdict)
 
-    async def _run(self, spec: RunSpec, check: str, commit: Oid, workspace: Workspace, beat: Beat) -> CheckVerdict:
+    async def _run(self, spec: RunSpec, commit: Oid, workspace: Workspace, beat: Beat) -> Proof:
         seconds = 0.0
         if spec.setup is not None:
-            beat("runs setup")
+            beat("running setup")
             done = await in_thread(workspace.setup_done, spec.setup)
             if done is None or not done.final:
                 done = await set_up_files(self._sandbox, workspace.task, workspace, spec, spec.setup)
                 seconds += done.seconds
             if done.withheld:
                 why = f"setup: {done.ended} without {' and '.join(done.withheld)}; {CHOICE}"
-                return CheckVerdict.could_not_run(commit, why, self._clock())
+                return Proof(CheckVerdict.could_not_run(commit, why, self._clock()))
             if done.exit_code != 0:
-                return self._red(commit, f"setup: {done.ended}", done.output, seconds)
-        beat("runs check")
+                verdict = self._red(commit, f"setup: {done.ended}", done.output, seconds)
+                return Proof(verdict, f"setup: {done.ended}", SETUP_REMEDY)
+        if spec.check is None:
+            return Proof(CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock()))
+        beat("running check")
         home = Files(workspace.path).home()
         walls = await in_thread(walls_of, workspace.task, workspace, spec)
         limit = float(spec.limits.command_seconds)
         result = await self._sandbox.run(
-            Command(line=check, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
+            Command(line=spec.check, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)
         )
         seconds += result.seconds
         if result.exit_code != 0:
-            return self._red(commit, how_it_ended(result), result.output, seconds)
-        return CheckVerdict(commit=commit, passed=True, why="passed", seconds=round(seconds, 1), at=self._clock())
+            return Proof(self._red(commit, how_it_ended(result), result.output, seconds), *_obstacle(result))
+        passed = CheckVerdict(commit=commit, passed=True, why="passed", seconds=round(seconds, 1), at=self._clock())
+        return Proof(passed)
 
     def _red(self, commit: Oid, why: str, output: str, seconds: float) -> CheckVerdict:
         return CheckVerdict(
@@ -123,7 +159,18 @@ def failing_lines(output: str) -> str:
     return cut("\n".join((telling or lines[-FAILING_LINES:])[:FAILING_LINES]), FAILING_CHARS)
 
 
-def _open(places: Workspaces, order: RunCheck, commit: Oid) -> Workspace:
+def _obstacle(result: CommandResult) -> tuple[str, str]:
+    """Why a check that ended like this proves no commit, and the remedy; a check that merely fails is no obstacle."""
+    if result.exit_code in NOT_EXECUTABLE:
+        return f"check: {how_it_ended(result)}: the command cannot be executed", CHECK_REMEDY
+    if result.killed_for == "timeout":
+        return f"check: {how_it_ended(result)}", TIMEOUT_REMEDY
+    if result.killed_for is not None:
+        return f"check: {how_it_ended(result)}", CHECK_REMEDY
+    return "", ""
+
+
+def _open(places: Workspaces, run: RunName, asked_by: AgentId, commit: Oid) -> Workspace:
     # A name of its own each time: a check whose process was killed must not lend its files to the next.
-    name = AgentId(f"{order.run}/check-{short_hash(order.asked_by, commit, uuid.uuid4().hex)}")
+    name = AgentId(f"{run}/check-{short_hash(asked_by, commit, uuid.uuid4().hex)}")
     return places.open(name, 1, 1, at=commit)

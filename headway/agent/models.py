@@ -112,7 +112,20 @@ class Models:
         wanted = await self._wanted_at(spec)
         probes = [await probe(self._endpoints[name], tuple(models), deep=deep) for name, models in wanted.items()]
         findings = tuple(finding for each in probes for finding in each.findings)
-        return Probe(probes[0].models, any(each.rehearsal for each in probes), findings)
+        refusal = next((each.refusal for each in probes if each.refusal is not None), None)
+        return Probe(probes[0].models, any(each.rehearsal for each in probes), findings, refusal)
+
+    async def probe_for(self, spec: RunSpec) -> Probe:
+        """The same of a run whose model may be unnamed: a server that does not answer cannot name one.
+
+        Raises:
+            UserError: No name is set, or the run names an endpoint that is not declared.
+        """
+        for name in dict.fromkeys(self._at(role, _wanted(spec, role).endpoint).endpoint.name for role in ROLES):
+            found = await probe(self._endpoints[name], deep=False)
+            if found.refusal is not None:
+                return found
+        return await self.probe(spec)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """State of the gates to the models that this run has used here, and of its limit by the hour."""

@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.agent.conversation import Beat
 from headway.agent.handoffs import spent_below
 from headway.agent.models import ROLES, Chosen, ModelRole, Models
+from headway.agent.preflight import Preflight
 from headway.agent.pricing import Pricing, pricing_of
 from headway.agent.prompts import Prompts
+from headway.agent.verdicts import note_verdict
 from headway.agent.walling import check_policy
 from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.errors import HeadwayError, UserError
@@ -76,7 +79,9 @@ class RunDesk:
         *,
         machine: Machine,
         worst_call: Callable[[Endpoint], int],
+        preflight: Preflight,
     ) -> None:
+        self._preflight = preflight
         self._store = store
         self._hubs = hubs
         self._models = models
@@ -84,34 +89,41 @@ class RunDesk:
         self._machine = machine
         self._worst_call = worst_call
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...]) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
         """Make the run's hub and log, or find them as an earlier attempt made them.
 
+        The models are asked, and `setup` and `check` run on the base, before the run's log begins.
+
         Raises:
-            UserError: The input, the repository or the model's name needs the user.
+            UserError: The input, the repository, the model, `setup` or `check` needs the user.
         """
         spec = parse_spec(order.spec)
         check_policy(spec, self._machine.private)
         await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
         try:
-            return await self._prepared(order, spec, attributes)
+            return await self._prepared(order, spec, attributes, beat)
         except UserError:
             # Nothing has begun, so the user may start again under the same name after correcting the input.
             await asyncio.to_thread(self._store.release, order.run)
             raise
 
-    async def _prepared(self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...]) -> PreparedRun:
-        hub = self._hubs(order.run)
+    async def _prepared(self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
+        hub, begun = self._hubs(order.run), self._begun(order.run)
+        beat("bringing the repository in")
         facts = await asyncio.to_thread(hub.prepare, spec.repo, spec.base)
         unpublishable = await asyncio.to_thread(hub.foresee_publishing, branch_of(order.run))
+        beat("asking the models")
+        probe = await (self._models.probe(spec) if begun else self._preflight.models(spec))
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
-        probe = await self._models.probe(spec)
         pricing = self._pricing(chosen, spec)
+        tried = None if begun else await self._preflight.commands(order.run, spec, facts.base, beat)
         # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
         # user alone.
         author = spec.commit or Commit(author=facts.author)
         resolved = spec.model_copy(update={"commit": author, "repo": facts.source})
         text, start = await asyncio.to_thread(self._begin_log, order, resolved, facts, chosen)
+        if tried is not None and spec.check is not None:
+            await asyncio.to_thread(note_verdict, self._store, order.run, tried.proof.verdict)
         notes = [f"commands of agents run at sandbox level '{self._machine.level}'", *self._machine.not_enforced]
         notes += pricing.notes
         notes += [self._prompts.told] if self._prompts.told else []
@@ -119,6 +131,8 @@ class RunDesk:
         notes += hub.rules().notes()
         notes += [f"{unpublishable}; what lands stays in {hub.folder} until then"] if unpublishable else []
         notes += probe.notes
+        notes += await asyncio.to_thread(hub.not_taken)
+        notes += tried.notes if tried is not None else ()
         return PreparedRun(
             context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen, pricing=pricing),
             scope=text,
@@ -134,6 +148,10 @@ class RunDesk:
             notes=tuple(notes),
             unpriced=pricing.unpriced,
         )
+
+    def _begun(self, run: RunName) -> bool:
+        """Whether an earlier attempt has begun the run's log; then nothing refuses the start any more."""
+        return any(event.type == "run.start" for event in self._store.read(AgentId(run)))
 
     def _without_network(self, spec: RunSpec) -> list[str]:
         why, policy = self._machine.refuses_network, spec.policy.network

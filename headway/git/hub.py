@@ -20,7 +20,7 @@ from headway.git.publishing import Publication
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
-from headway.git.source import LocalSource, RemoteSource, local_path, without_secret
+from headway.git.source import LocalSource, RemoteSource, local_path, uncommitted, without_secret
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
 
@@ -101,6 +101,11 @@ class Hub:
             return _Facts.model_validate_json((self.folder / _FACTS).read_bytes())
         except FileNotFoundError:
             raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
+
+    def not_taken(self) -> tuple[str, ...]:
+        """What of the user's checkout is not part of the run, in words: changes that are not committed."""
+        path = local_path(self.address())
+        return uncommitted(path) if path is not None else ()
 
     def rules(self) -> RepositoryRules:
         """The rules of the base that a run cannot follow."""

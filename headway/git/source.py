@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import Oid
 from headway.git.checked_folder import check_folder
 from headway.git.repo import Answer, GitError, Repo, hermetic_environment, listed, run_git, user_environment
@@ -100,9 +100,11 @@ class LocalSource:
         if base is None and head is not None:
             return Start(head, self._branch_of_head())
         if base is None:
+            bare = _ask(self.folder, "rev-parse", "--is-bare-repository").text == "true"
+            first = f"git -C {self.folder} commit --allow-empty -m 'First commit'"
             raise UserError(
                 f"repo: {self.folder} has no commit to start from",
-                f"Commit first: git -C {self.folder} commit -m 'First commit', or name a 'base'.",
+                "Push a commit to it first, or name a 'base'." if bare else f"Commit first: {first}, or name a 'base'.",
             )
         for name, branch in ((f"refs/heads/{base}", base), (base, None)):
             found = self._resolve(f"{name}^{{commit}}")
@@ -161,6 +163,21 @@ class LocalSource:
         """Whether a work tree of this repository stands on `branch`."""
         listed = _ask(self.folder, "worktree", "list", "--porcelain").text.split("\n")
         return f"branch refs/heads/{branch}" in listed
+
+
+def uncommitted(folder: Path) -> tuple[str, ...]:
+    """A note on the changes of a checkout that no commit holds; empty where it has none, or git cannot tell."""
+    flags = ["--no-optional-locks", "-c", "core.fsmonitor=false"]
+    asked = [*flags, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty"]
+    try:
+        found = run_git(asked, env=user_environment(), cwd=folder, ok=None, timeout_s=_ASK_S)
+    except (GitError, TransientError):
+        return ()
+    count = found.text.count("\0") if found.code == 0 else 0
+    if not count:
+        return ()
+    what = "1 uncommitted change" if count == 1 else f"{count} uncommitted changes"
+    return (f"{what} in {folder} {'is' if count == 1 else 'are'} not part of the run",)
 
 
 def pack_history(objects: Path, commit: Oid, hub: Repo) -> None:

@@ -1,7 +1,7 @@
 """What an endpoint lacks, found out before any agent needs it: one line each, with the flag or variable that sets it.
 
 OpenAI's own address is only asked which models it has, which costs nothing. Of servers in the own network, whose tokens
-are free, one small call is made as well, which must call a tool.
+are free, one small call is made as well, which must call a tool. So is one of a model that its server does not list.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from headway.domain.errors import HeadwayError
-from headway.domain.finding import Finding
+from headway.domain.finding import Finding, FindingState
 from headway.domain.ids import AgentId
 from headway.model.adapter import Request, ToolSchema
 from headway.model.client import Model, names_in
@@ -38,11 +38,13 @@ class Probe:
         models: Names that it serves, in its own order.
         rehearsal: Whether it is scripted; people are told whenever it is.
         findings: What was looked at; the first one is whether it answers at all.
+        refusal: The one of them that only the user can remove; None where agents may come through.
     """
 
     models: tuple[str, ...] = ()
     rehearsal: bool = False
     findings: tuple[Finding, ...] = ()
+    refusal: Finding | None = None
 
     @property
     def problem(self) -> str | None:
@@ -67,16 +69,41 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
         said = await model.http.get("/models", model.at(""))
         names = names_in(said)
     except HeadwayError as error:
-        return Probe(findings=(_not_usable(endpoint, error),))
+        found = _not_usable(endpoint, error)
+        refusal = found if found.state == "broken" and _lasting(error) else None
+        if found.state == "lacking" and deep:
+            refusal = await _first_refused(model, wanted)
+        return Probe(findings=(found,), refusal=refusal)
     rehearsal = REHEARSAL_HEADER in said.headers
     findings = [_reached(endpoint, names, rehearsal=rehearsal)]
     chosen = wanted or tuple(names[:1])
-    findings += [_unknown(endpoint, name, names) for name in chosen if names and name not in names]
+    unlisted = tuple(name for name in chosen if name not in names)
+    findings += [_unknown(endpoint, name, names) for name in unlisted if names]
+    refusal = None if names or wanted else findings[0]
+    if deep and not rehearsal:
+        # Some gateways list fewer models than they serve: only a call tells.
+        refusal = refusal or await _first_refused(model, unlisted)
     if endpoint.local and not rehearsal:
         served = [name for name in chosen if name in names or not names]
         findings += await _window(model, said, served)
-        findings += [found for name in served if deep and (found := await _tools(model, name))]
-    return Probe(tuple(names), rehearsal, tuple(findings))
+        told = [lack for name in served if deep and (lack := await _tools(model, name))]
+        refusal = refusal or next((each for each in told if each.state == "broken"), None)
+        findings += told
+    return Probe(tuple(names), rehearsal, tuple(findings), refusal)
+
+
+def _lasting(error: HeadwayError) -> bool:
+    """Whether a refusal ends only when the user acts: too many calls and a quota pass."""
+    return isinstance(error, Refused) and error.kind not in {"rate", "quota"}
+
+
+async def _first_refused(model: Model, names: tuple[str, ...]) -> Finding | None:
+    """The first refusal among models that the server does not list, each found by a small call; else None."""
+    for name in names:
+        found = await _tools(model, name)
+        if found is not None and found.state == "broken":
+            return found
+    return None
 
 
 def _reached(endpoint: Endpoint, names: list[str], *, rehearsal: bool) -> Finding:
@@ -154,7 +181,8 @@ async def _tools(model: Model, name: str) -> Finding | None:
             )
         turn = model.adapter.decode(said.body)
     except Refused as error:
-        return Finding(topic=TOPIC, state="broken", says=error.why, remedy=error.remedy)
+        state: FindingState = "broken" if _lasting(error) else "lacking"
+        return Finding(topic=TOPIC, state=state, says=error.why, remedy=error.remedy)
     except TimeoutError:
         says = f"model '{name}' did not answer a first call within {TOOL_S:g} s"
         return Finding(topic=TOPIC, state="lacking", says=says, remedy="It may still be loading.")

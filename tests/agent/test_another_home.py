@@ -12,6 +12,7 @@ from activities.pulse import told_to_temporal
 from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
 from headway.agent.planner import PlannerAgent
+from headway.agent.preflight import Preflight
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import WorkerAgent
 from headway.domain.check import RunCheck
@@ -45,7 +46,9 @@ class Elsewhere:
         self.handoffs = HandoffDesk(self.store, hubs)
         self.checker = Checker(self.store, hubs, self._places, PlainSandbox())
         machine = Machine("plain", ())
-        self.desk = RunDesk(self.store, hubs, models, prompts, machine=machine, worst_call=lambda _: 1)
+        preflight = Preflight(models, self.checker, self._places)
+        given = (self.store, hubs, models, prompts)
+        self.desk = RunDesk(*given, machine=machine, worst_call=lambda _: 1, preflight=preflight)
 
     def _hub(self, run: RunName) -> Hub:
         return Hub(self.store.run_folder(run) / "hub.git")

@@ -25,6 +25,7 @@ from activities.pulse import told_to_temporal
 from headway.agent import kept_reply
 from headway.agent.check import Checker
 from headway.agent.handoffs import HandoffDesk
+from headway.agent.preflight import Preflight
 from headway.agent.prompts import Prompts
 from headway.agent.run_desk import Machine, RunDesk
 from headway.agent.worker import WorkerAgent
@@ -102,12 +103,14 @@ class Run:
         tasks = tuple(TaskScript(title=title, calls=tuple(calls)) for title, calls in scripts.items())
         latency = self.latency_ms
         stage.serve_playbook(Playbook(name="small", planners=(planner,), tasks=tasks, latency_ms=latency))
+        checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox())
+        preflight = Preflight(stage.chosen, checker, lambda _: stage.places)
         desk = RunDesk(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
-            machine=Machine("plain", ()), worst_call=lambda _: 1,
+            machine=Machine("plain", ()), worst_call=lambda _: 1, preflight=preflight,
         )  # fmt: skip
         order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
-        prepared = await self.ask("prepare", lambda: desk.prepare(order, ()))
+        prepared = await self.ask("prepare", lambda: desk.prepare(order, (), lambda _: None))
         context = prepared.context
         first = await self.ask("turn", lambda: stage.turn("k1", context=context, scope=prepared.scope))
         gate = asyncio.Semaphore(AT_ONCE)
@@ -124,7 +127,6 @@ class Run:
 
         inbox = tuple(await asyncio.gather(*map(work, first.spawned)))
         check = RunCheck(run=RUN, incarnation=INCARNATION, spec=context.spec, asked_by=ROOT)
-        checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox())
         verdict = await self.ask("check", lambda: checker.check(check, lambda _: None))
         last = await self.ask(
             "turn", lambda: stage.turn("k2", first.seq, context=context, scope=prepared.scope, turn=2, inbox=inbox)
