@@ -1,6 +1,5 @@
 """`headway check`: says what instructions leave out, before a run spends anything."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import orjson
 import typer
 
 from headway.cli.console import say
-from headway.cli.run_input import read_text, said
+from headway.cli.run_input import read_stdin, read_text, said
 from headway.domain.errors import UserError
 from headway.domain.instructions import Lack, lacks
 from headway.domain.spec import RunSpec, parse_spec
@@ -56,12 +55,7 @@ def _spec(instructions: str, input_file: Path | None) -> tuple[RunSpec, bool]:
 
 
 def _text(named: str) -> str:
-    if named == "-":
-        try:
-            return sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as error:
-            raise UserError("standard input: is not UTF-8 text") from error
-    return read_text(Path(named.removeprefix("@")).expanduser())
+    return read_stdin() if named == "-" else read_text(Path(named.removeprefix("@")).expanduser())
 
 
 def _table(text: str, name: str) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.console import open_console
+from headway.cli.console import open_console, say
 from headway.cli.home import home_from
 from headway.cli.needs import need_model
 from headway.cli.run_input import compose, name_for
 from headway.cli.running import run_async
+from headway.domain.budget import Ceiling
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 
@@ -47,13 +48,14 @@ def run(
 
 
 async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) -> int:
-    """Start a run and show it until it ends, or return at once; the exit code of the command.
+    """Start a run and show it until it ends, or return once it is prepared; the exit code of the command.
 
     Raises:
         UserError: It cannot be started.
     """
     import asyncio
 
+    from headway.cli.preparing import DETACHED_WAITS_S, until_prepared
     from headway.cli.report import print_ending
     from headway.cli.views import open_view
     from headway.cli.watch import follow
@@ -61,17 +63,38 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     console = open_console()
     client = await ready_client(home)
     await start(client, name, raw)
-    console.print(f"Run {name} has started. `headway status {name}` shows it at any time.", highlight=False)
-    if detach:
-        return 0
     try:
+        patience = DETACHED_WAITS_S if detach else float("inf")
+        prepared = await until_prepared(client, name, lambda line: say(f"{name}: {line}"), patience_s=patience)
+        for line in await _opening(client, name) if prepared else [f"{name} is still being prepared."]:
+            say(line)
+        if detach:
+            return 0
         with open_view(console) as view:
             ending = await follow(client, name, home, view)
     except asyncio.CancelledError:
-        console.print(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
+        say(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
     print_ending(console, name, ending)
     return ending.exit_code
+
+
+async def _opening(client: "Client", name: RunName) -> list[str]:
+    """What a run that has just begun may use, and what its user should know of it."""
+    from temporalio.client import WorkflowQueryFailedError
+    from temporalio.service import RPCError
+
+    from headway.cli.live_tree import ask
+    from headway.cli.words import allowed
+
+    begun = f"Run {name} has started. `headway status {name}` shows it at any time."
+    try:
+        status = await ask(client, name, "status")
+    except (TimeoutError, RPCError, WorkflowQueryFailedError):
+        return [begun]
+    granted = Ceiling.model_validate(status["granted"]) if status.get("granted") else None
+    may = [f"limits: {allowed(granted)}; `headway limits {name}` changes them"] if granted else []
+    return [begun, *may, *(f"note: {note}" for note in status.get("notes", ()))]
 
 
 async def ready_client(home: Path) -> "Client":

@@ -1,6 +1,7 @@
 """The one JSON object that starts a run, put together from the command line and a file."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from headway.domain.errors import UserError
 from headway.domain.ids import RunName, run_name_problem
 from headway.domain.spec import parse_spec
 
+_LONGEST_NAME = 4096
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\\@]++@[^/\\:]++:|[A-Za-z0-9.-]{2,}:[^\\]")
 
 
@@ -30,12 +32,45 @@ def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
 
 
 def said(instructions: str) -> str:
-    """Instructions as they were given: a text, or @FILE for what stands in a file.
+    """Instructions as they were given: a text, @FILE for what stands in a file, - for standard input.
 
     Raises:
-        UserError: The file cannot be read.
+        UserError: They cannot be read, or are the name of a file without the @.
     """
-    return read_text(Path(instructions[1:])) if instructions.startswith("@") else instructions
+    if instructions == "-":
+        return read_stdin()
+    if instructions.startswith("@"):
+        return read_text(Path(instructions[1:]).expanduser())
+    if _names_a_file(instructions):
+        raise UserError(
+            f"instructions: '{instructions}' looks like the name of a file.",
+            f"Give @{instructions} for the text in it, or more than one word.",
+        )
+    return instructions
+
+
+def _names_a_file(text: str) -> bool:
+    word = text.strip()
+    if not word or len(word.split()) > 1 or len(word) > _LONGEST_NAME:
+        return False
+    try:
+        return word.lower().endswith((".md", ".txt", ".rst")) or Path(word).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def read_stdin() -> str:
+    """Everything that standard input holds.
+
+    Raises:
+        UserError: It is no text, or a terminal, which would be waited for in silence.
+    """
+    if sys.stdin.isatty():
+        raise UserError("standard input: is a terminal", "Redirect a file to it, or give @FILE.")
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UserError("standard input: is not UTF-8 text") from error
 
 
 def name_for(raw: dict[str, Any], given: str | None, now: datetime) -> RunName:

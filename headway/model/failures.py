@@ -2,7 +2,7 @@
 
 TransientError    the activity is tried again; with a delay where the server or the table names one
   Unusable        the same, but only `UNUSABLE_AT_MOST` times in a row: waiting does not change what a server answers
-  Refused         the fleet is parked: too many calls, no quota left, or what only the user can mend (key, address,
+  Refused         the fleet is parked: too many calls, no quota left, or what only the user can correct (key, address,
                   model name, flags of the server). No task fails for it.
 ContextOverflow   the agent compacts its conversation
 FatalModelError   the agent hands off as failed
@@ -191,7 +191,7 @@ def failure_of_reading(error: Exception, at: Circumstance) -> Failure:
     why = at.clean(str(error) or type(error).__name__)
     match error:
         case Encoded():
-            remedy = f"Turn compression off at the server or the gateway before it, or mend {at.url_name}."
+            remedy = f"Turn compression off at the server or the gateway before it, or correct {at.url_name}."
             return Refused("address", f"{at.address}: {why}, unasked", remedy, None, cut_off=True)
         case httpx2.RemoteProtocolError() if _NOT_HTTP in str(error):
             return not_the_api("answers something that is not HTTP", at, cut_off=True)
@@ -215,7 +215,7 @@ def redirected(status: int, location: str, at: Circumstance) -> Refused:
 def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False) -> Refused:
     """Another program than a model's server answers at this address."""
     told = f"{at.address}: {what}: this is not the API of a model's server"
-    return Refused("address", told, f"Mend {at.url_name}, which mostly ends in /v1.", None, cut_off=cut_off)
+    return Refused("address", told, f"Correct {at.url_name}, which mostly ends in /v1.", None, cut_off=cut_off)
 
 
 def _was_sent(error: "APIConnectionError") -> bool:
@@ -273,7 +273,7 @@ def failure_of_status(
 def _no_such_model(at: Circumstance) -> str:
     return (
         f"Model '{at.model}' is not known at this address: set models.planner.model / models.worker.model of the run, "
-        f"or HEADWAY_PLANNER_MODEL / HEADWAY_WORKER_MODEL; or mend {at.url_name}, which mostly ends in /v1."
+        f"or HEADWAY_PLANNER_MODEL / HEADWAY_WORKER_MODEL; or correct {at.url_name}, which mostly ends in /v1."
     )
 
 

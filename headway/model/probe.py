@@ -117,7 +117,7 @@ def _reached(endpoint: Endpoint, names: list[str], *, rehearsal: bool) -> Findin
 def _not_usable(endpoint: Endpoint, error: HeadwayError) -> Finding:
     remedy = error.remedy if isinstance(error, Refused) else ""
     if not remedy or (isinstance(error, Refused) and error.kind == "model"):
-        remedy = f"Start that server, or mend {endpoint.names.url}, which mostly ends in /v1."
+        remedy = f"Start that server, or correct {endpoint.names.url}, which mostly ends in /v1."
     if isinstance(error, Refused) and error.kind == "model":
         # Some gateways keep no list; that alone keeps no agent from working.
         says = f"{endpoint.shown} does not tell which models it has"

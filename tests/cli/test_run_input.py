@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,3 +85,29 @@ def test_every_made_name_is_a_valid_one(repo: str) -> None:
 def test_an_invalid_name_is_told_with_what_it_must_be() -> None:
     with pytest.raises(UserError, match=r"--name: 'a/b' must be 1 to 61 letters"):
         name_for({}, "a/b", NOW)
+
+
+@pytest.mark.parametrize("word", ["goal.md", "gaol.md", "notes", " goal.md\n"])
+def test_a_forgotten_at_sign_is_told_before_anything_is_spent(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("goal.md", "notes"):
+        (tmp_path / name).write_text("Make it so.")
+
+    with pytest.raises(UserError, match=r"looks like the name of a file\.\nGive @"):
+        compose(None, {"repo": str(tmp_path), "instructions": word})
+
+
+@pytest.mark.parametrize("words", ["Refactor.", "see goal.md", "Fix a/b", "x" * 5000])
+def test_words_are_instructions(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "goal.md").write_text("Make it so.")
+
+    assert compose(None, {"repo": str(tmp_path), "instructions": words})["instructions"] == words
+
+
+def test_a_dash_is_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Größer.".encode())))
+
+    assert compose(None, {"repo": str(tmp_path), "instructions": "-"})["instructions"] == "Größer."

@@ -1,8 +1,10 @@
 """Input that no run can start from: the run fails at once, with one message that says what to do."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -20,8 +22,9 @@ AT_ONCE_S = 10
 
 
 @pytest.fixture
-def bad(tmp_path: Path, small_repository: Path) -> dict[str, tuple[dict[str, str], str, str]]:
+def bad(tmp_path: Path, small_repository: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
     """Inputs, each with what is said of it and what to do about it."""
+    usable = {"repo": str(small_repository), "instructions": "Write."}
     plain, empty = tmp_path / "plain", tmp_path / "empty"
     plain.mkdir()
     git("init", "--quiet", str(empty))
@@ -33,10 +36,26 @@ def bad(tmp_path: Path, small_repository: Path) -> dict[str, tuple[dict[str, str
             f"base: {small_repository} has no branch, tag or commit 'no-such-branch'",
             f"git -C {small_repository} branch --all",
         ),
+        "setup": (
+            {**usable, "setup": "echo no such package; exit 3", "check": "true"},
+            "setup: exit code 3, on the base",
+            "Correct `setup`",
+        ),
+        "check": ({**usable, "check": "mkae test"}, "check: exit code 127", "Correct `check`"),
+        "dead": (
+            {**usable, "models": {"worker": {"endpoint": "dead", "model": "m"}}},
+            "http://127.0.0.1:1/v1: cannot be reached",
+            "Start that server, or correct HEADWAY_ENDPOINT_DEAD_URL",
+        ),
+        "undeclared": (
+            {**usable, "models": {"worker": {"endpoint": "box"}}},
+            "models.worker.endpoint: 'box' is not an endpoint",
+            "HEADWAY_ENDPOINT_<NAME>_URL",
+        ),
     }
 
 
-async def refused(site: Machine, name: str, **more: str) -> str:
+async def refused(site: Machine, name: str, **more: Any) -> str:
     """The one message with which a run fails, at once."""
     started = time.monotonic()
     run = await site.start(name, **more)
@@ -49,23 +68,24 @@ async def refused(site: Machine, name: str, **more: str) -> str:
 
 @pytest.mark.timeout(120)
 async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
-    home: Path, small_repository: Path, bad: dict[str, tuple[dict[str, str], str, str]]
+    home: Path, small_repository: Path, tmp_path: Path, bad: dict[str, tuple[dict[str, Any], str, str]]
 ) -> None:
-    async with machine(home, small_repository, flat("bad", 1), agents=1) as site:
+    file, env = tmp_path / "input.json", {"HEADWAY_ENDPOINT_DEAD_URL": "http://127.0.0.1:1/v1"}
+    async with machine(home, small_repository, flat("bad", 1), agents=1, env=env) as site:
         target = site.client.service_client.config.target_host
         for name, (given, said, remedy) in bad.items():
             message = await refused(site, name, **given)
             assert message.startswith(said)
             assert remedy in message
-            more = ("--base", given["base"]) if "base" in given else ()
-            shown = await headway(
-                home, "run", given["repo"], "Write.", "--name", f"{name}-cli", *more, TEMPORAL_ADDRESS=target
-            )
-            assert shown.code == 1, shown
-            text = " ".join((shown.out + shown.err).split())
-            assert text.count(said) == 1, shown
-            assert remedy in text
-            assert "Traceback" not in text
+            file.write_text(json.dumps({"instructions": "Write.", **given}))
+            for detach in ((), ("--detach",)) if name == "plain" else ((),):
+                argv = ("run", "--input", str(file), "--name", f"{name}-cli", *detach)
+                shown = await headway(home, *argv, TEMPORAL_ADDRESS=target)
+                text = " ".join(shown.refusal.split())
+                assert text.count(said) == 1, shown
+                assert remedy in text
+                assert f"the name '{name}-cli' is free" in text
+                assert "has started" not in shown.out
             assert not site.store.run_folder(RunName(name)).exists()
         git("-C", str(small_repository), "branch", "headway")
         assert "there is a branch 'headway'" in await refused(site, "taken")
@@ -78,7 +98,7 @@ async def test_a_start_that_was_refused_does_not_use_up_the_name(home: Path, sma
     async with machine(home, small_repository, flat("again", 1)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         given = ("run", str(small_repository), "Write.", "--name", "again")
-        assert (await headway(home, *given, "--base", "mian", **env)).code == 1
+        assert (await headway(home, *given, "--base", "mian", **env)).refusal
         shown = await headway(home, *given, "--base", "main", "--check", "true", **env)
         assert shown.code == 0, shown
         once_more = await headway(home, *given, **env)

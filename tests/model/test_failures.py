@@ -73,7 +73,7 @@ PARKED = [
     (400, problem('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'), "vLLM"),
     (500, problem("tools param requires --jinja flag", code=500, type="server_error"), "llama.cpp"),
     (400, problem("registry.ollama.ai/library/old:latest does not support tools"), "Ollama"),
-    (200, "<html><body>Sign in</body></html>", "this is not the API.*\nMend OPENAI_BASE_URL"),
+    (200, "<html><body>Sign in</body></html>", "this is not the API.*\nCorrect OPENAI_BASE_URL"),
     (405, "<html>Method Not Allowed</html>", "takes no POST"),
     (400, problem("Function tools with reasoning_effort are not supported. Use /v1/responses."), "HEADWAY_API=resp"),
 ]

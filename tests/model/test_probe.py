@@ -77,7 +77,7 @@ LACKING: dict[str, tuple[dict[str, Answer], list[str]]] = {
     "a wrong path": ({"/v1/models": Answer("404 page not found", 404)}, ["OPENAI_BASE_URL, which mostly ends in /v1"]),
     "a web page": (
         {"/v1/models": Answer("<html>Sign in</html>")},
-        ["not the API of a model's server. Mend OPENAI_"],
+        ["not the API of a model's server. Correct OPENAI_"],
     ),
 }
 
