@@ -60,12 +60,18 @@ class Show:
         self._tell(f"sample repository: {repository}")
         with Rehearsal(PLAYBOOK) as rehearsal:
             async with Supervisor(self.home, on_event=self._on_event) as supervisor:
-                site = await self._start(supervisor, rehearsal.url)
-                raw = {"repo": str(repository), "instructions": INSTRUCTIONS, "check": CHECK}
-                await start(site.client, NAME, raw)
-                ending, last = await self._follow(supervisor, site.client)
+                try:
+                    ending, last = await self._run(supervisor, rehearsal.url, repository)
+                except KeyboardInterrupt:
+                    self._tell("interrupted: the demo's processes are stopped and its folder is removed")
+                    raise
             report = rehearsal.report()
         return await self._close(repository, ending, last, report)
+
+    async def _run(self, supervisor: Supervisor, url: str, repository: Path) -> tuple[Ending, Look]:
+        site = await self._start(supervisor, url)
+        await start(site.client, NAME, {"repo": str(repository), "instructions": INSTRUCTIONS, "check": CHECK})
+        return await self._follow(supervisor, site.client)
 
     async def _start(self, supervisor: Supervisor, url: str) -> Site:
         site = await start_service(supervisor, _on_free_ports(load_settings(find_settings())))
@@ -160,7 +166,12 @@ class Show:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "unittest", cwd=result, stdout=-1, stderr=asyncio.subprocess.STDOUT
         )
-        out, _ = await process.communicate()
+        try:
+            out, _ = await process.communicate()
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
         self._out(out.decode(errors="replace").strip())
         return process.returncode == 0
 

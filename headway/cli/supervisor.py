@@ -107,6 +107,7 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             # `nohup` ignores SIGHUP, so that the service outlives its terminal or login.
             self._signals.append(signal.SIGHUP)
+        self._handlers = {number: signal.getsignal(number) for number in self._signals}
         for number in self._signals:
             self._loop.add_signal_handler(number, self._on_signal)
         self._write()
@@ -116,8 +117,9 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
-        for number in self._signals:
-            self._loop.remove_signal_handler(number)
+        for number, handler in self._handlers.items():
+            self._loop.remove_signal_handler(number)  # leaves the system's own in place of the one before
+            signal.signal(number, handler or signal.SIG_DFL)
         for end in self._pipe or ():
             os.close(end)
         (self.home / f"{self.name}.json").unlink(missing_ok=True)

@@ -5,15 +5,14 @@ the limit on processes of their control group.
 """
 
 import contextlib
-import ctypes
 import os
 import time
 from collections import OrderedDict
 from pathlib import Path
 
+from headway.system.descendants import adopt_orphans
 from headway.system.process import look
 
-_PR_SET_CHILD_SUBREAPER = 36
 _EVERY_S = 0.5
 _FORGOTTEN_S = 5.0
 """Who has been dead for so long is waited for by nobody: our own children are taken as soon as they end."""
@@ -33,9 +32,7 @@ class Orphans:
     def adopt(self) -> bool:
         """From now on the orphans of our commands become our children; whether the system can do that."""
         if self._adopts is None:
-            self._adopts = False
-            with contextlib.suppress(OSError, AttributeError):
-                self._adopts = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+            self._adopts = adopt_orphans()
         return self._adopts
 
     def over(self, leader: int) -> None:

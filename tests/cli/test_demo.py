@@ -15,6 +15,7 @@ from headway.cli.ports import free_ports
 from headway.cli.sample_repository import CHECK, PLAYBOOK, make_sample
 from headway.cli.service_settings import find_settings
 from headway.cli.supervisor_state import read_state
+from headway.git import overlay
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.reading import read_playbook
 
@@ -103,23 +104,66 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-@pytest.mark.timeout(60)
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("sample repository", signal.SIGTERM),
+        ("process agents", signal.SIGINT),
+        pytest.param("kill -9", signal.SIGINT, marks=pytest.mark.long),
+    ],
+)
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    """After the kill it has the most to clear up: workspaces of the killed process, mounted, and its commands."""
     env = environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(
         [*HEADWAY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
     ) as demo:
         assert demo.stdout is not None
-        pids = []
+        said = ""
         for line in demo.stdout:
-            pids += [int(pid) for pid in re.findall(r"started \(pid (\d+)\)", line)]
-            if "phase running" in line or "process agents" in line:
+            said += line
+            if moment in line:
                 break
-        demo.send_signal(signal.SIGINT)
-        rest = demo.stdout.read()
+        demo.send_signal(number)
+        said += demo.stdout.read()
 
-    assert demo.returncode == 130, rest
-    assert "Traceback" not in rest
-    assert len(pids) == 4
+    assert demo.returncode == 130, said
+    assert "Traceback" not in said
+    pids = [int(pid) for pid in re.findall(r"started \(pid (\d+)\)", said)]
+    assert not pids or "interrupted: the demo's processes are stopped" in said
     assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not overlay.mounted_below(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+LEFT = """
+import subprocess, sys, time
+from pathlib import Path
+from headway.cli import demo
+from headway.git import overlay
+from headway.system.descendants import adopt_orphans
+folder = Path(sys.argv[1])
+adopt_orphans()
+demo.ENDED_WITHIN_S = 0.3
+line = f"(setsid sh -c 'n=0; while :; do n=$((n+1)); mkdir -p {folder}/$n; done' &)"
+subprocess.run(["sh", "-c", line], check=True)
+while not (folder / "9").exists():
+    time.sleep(0.01)
+if sys.argv[2:]:
+    for name in ("layer", "upper", "scratch"):
+        (folder / name).mkdir()
+    (overlay.mount([folder / "layer"], folder / "upper", folder / "scratch") / "file").touch()
+demo._clear(folder, keep=False)
+print(folder.exists())
+"""
+
+
+def test_a_folder_is_removed_with_its_mounts_and_when_its_last_writer_has_ended(tmp_path: Path) -> None:
+    """As a worker process leaves it that was killed: its keeper ends its commands a moment later."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    line = [sys.executable, "-c", LEFT, str(folder), *(["overlay"] if not overlay.trouble(tmp_path) else [])]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert not folder.exists()

@@ -104,6 +104,16 @@ async def test_a_program_that_is_not_there_is_told(home: Path) -> None:
             await supervisor.wait()
 
 
+async def test_signals_are_handled_as_before_once_it_has_ended(home: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        async with Supervisor(home):
+            assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def test_children_stop_in_reverse_order(home: Path) -> None:
     events: list[ChildEvent] = []
     async with Supervisor(home, on_event=events.append) as supervisor:
