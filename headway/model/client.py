@@ -49,6 +49,7 @@ class Model:
         self._gates = gates
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
+        self._answered = False
         at = self.at("")
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
@@ -186,8 +187,9 @@ class Model:
         body, at = self.adapter.body(request, without), self.at(request.model)
         headers = {"X-Headway-Agent": request.agent, "X-Headway-Step": str(request.step)}
         left = time.monotonic()
-        said = await self.http.post(self.adapter.path, body, headers, at, self.adapter.pieces())
+        said = await self._posted(body, headers, at)
         turn = self._decoded(said, at)
+        self._answered = True
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
             "request_id": name_in(said.headers.get("x-request-id")),
@@ -195,6 +197,21 @@ class Model:
             "seconds": time.monotonic() - left,
         }
         return turn.model_copy(update=known)
+
+    async def _posted(self, body: bytes, headers: dict[str, str], at: Circumstance) -> Said:
+        """The server's answer.
+
+        After an answer of the API, one page or redirect of a gateway says nothing of the address: it is a failure like
+        others. The second one in a row is a refusal, which closes the way to this address for every agent.
+        """
+        try:
+            return await self.http.post(self.adapter.path, body, headers, at, self.adapter.pieces())
+        except Refused as refusal:
+            if refusal.kind != "address" or not self._answered:
+                raise
+            failure = TransientError(refusal.why, cut_off=refusal.cut_off)
+        self._answered = False
+        raise failure  # outside of the clause: its context would repeat the server's words
 
     def _decoded(self, said: Said, at: Circumstance) -> Turn:
         failure: HeadwayError

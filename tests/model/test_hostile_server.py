@@ -85,6 +85,18 @@ async def test_no_redirect_is_followed_and_its_address_is_told(status: int, plac
         assert not heard
 
 
+async def test_one_page_between_answers_is_tried_again_and_the_second_in_a_row_closes_the_address() -> None:
+    page = http(b"<html>Busy</html>", "content-type: text/html")
+    async with asking(answering(http(chat()), page, http(chat()), page, page)) as (_, model):
+        for _ in range(2):
+            await model.answer(request(model))
+            with pytest.raises(TransientError, match="this is not the API") as passing:
+                await model.answer(request(model))
+            assert not isinstance(passing.value, Refused)
+        with pytest.raises(Refused, match="Mend OPENAI_BASE_URL"):
+            await model.answer(request(model))
+
+
 async def test_cookies_are_not_kept() -> None:
     heard: list[bytes] = []
 
