@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +62,7 @@ from headway.sandbox.tree import Quota
 from headway.system.heartbeat import Heartbeat
 from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
+from headway.system.signals import on_end_asked
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
@@ -287,7 +287,7 @@ async def beating(heartbeat: Heartbeat, role: str, settings: Settings, skip_runs
 async def work(
     role: str, settings: Settings, skip_runs: Collection[str] = (), at_work: Callable[[], None] = lambda: None
 ) -> None:
-    """Run one role until SIGTERM or SIGINT, then let what runs end or be resumed elsewhere.
+    """Run one role until it is asked to end, then let what runs end or be resumed elsewhere.
 
     `at_work` is called once it polls.
 
@@ -316,8 +316,7 @@ async def work(
     # What is loaded by now lives as long as the process; the garbage collector need not look at it again and again.
     gc.freeze()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    on_end_asked(loop, stop.set)
     async with worker:
         _show(f"{role}: at work")
         at_work()

@@ -19,6 +19,7 @@ from headway.cli.supervisor_state import ChildState, SupervisorState, claim, wri
 from headway.domain.errors import UserError
 from headway.system.heartbeat import AT_WORK
 from headway.system.process import Process
+from headway.system.signals import on_end_asked
 from headway.system.silence import QUIET_S, Silence, Threads, threads_of
 
 NOT_CURED_BY_RESTART = frozenset({2, 127})
@@ -103,13 +104,7 @@ class Supervisor:
             ) from error
         self._pipe = os.pipe() if self._leash == "pipe" else None
         self._loop = asyncio.get_running_loop()
-        self._signals = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            # `nohup` ignores SIGHUP, so that the service outlives its terminal or login.
-            self._signals.append(signal.SIGHUP)
-        self._handlers = {number: signal.getsignal(number) for number in self._signals}
-        for number in self._signals:
-            self._loop.add_signal_handler(number, self._on_signal)
+        self._handlers = on_end_asked(self._loop, self._on_signal)
         self._write()
         return self
 

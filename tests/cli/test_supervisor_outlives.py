@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -364,23 +365,39 @@ supervise(Path(sys.argv[1]), [Child("agents", ("sleep", "600"))], on_event=lambd
 """
 
 
-@pytest.mark.parametrize("ignored", [True, False])
-def test_the_end_of_the_terminal_ends_it_unless_it_runs_under_nohup(home: Path, ignored: bool) -> None:
-    def before() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+def _dispositions(ignored: bool) -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
 
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("ignored", [True, False])
+def test_the_terminal_ends_it_unless_it_was_started_to_ignore_that(
+    home: Path, ignored: bool, number: signal.Signals
+) -> None:
+    """Under `nohup`, or in the background of a script."""
     argv, env = [sys.executable, "-c", PROGRAM, str(home)], {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, preexec_fn=before) as up:  # noqa: PLW1509
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, preexec_fn=partial(_dispositions, ignored)) as up:  # noqa: PLW1509
         assert up.stdout is not None
         assert b"was started" in up.stdout.readline()
-        up.send_signal(signal.SIGHUP)
+        up.send_signal(number)
         if not ignored:
             assert up.wait(30) == 0
             return
         with pytest.raises(subprocess.TimeoutExpired):
-            up.wait(2)
+            up.wait(1)
         up.terminate()
         assert up.wait(30) == 0
+
+
+def test_what_it_starts_ignores_no_signal_that_it_was_started_to_ignore(home: Path) -> None:
+    """Else tests that an agent runs, and that send these signals, would depend on how the service was started."""
+    program = PROGRAM.replace('("sleep", "600")', '("sh", "-c", "exec cat /proc/self/status"), restart=False')
+    argv, env = [sys.executable, "-c", program, str(home)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(argv, env=env, preexec_fn=partial(_dispositions, True), capture_output=True, check=False, timeout=60)
+    said = (home / "logs/agents.log").read_text()
+    mask = int(next(line for line in said.splitlines() if line.startswith("SigIgn")).split()[1], 16)
+    assert not mask & sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
 
 
 def test_a_home_that_cannot_be_written_to_is_told_in_words(tmp_path: Path) -> None:
