@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from headway.cli.service_settings import ServiceSettings
 from headway.cli.supervisor import Supervisor
 from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
+from headway.system.silence import Patience
 
 WORKERS_WITHIN_S = 60.0
 ASK_AGAIN_S = 0.2
@@ -38,7 +40,7 @@ async def start_service(supervisor: Supervisor, settings: ServiceSettings) -> Si
     cli = await asyncio.to_thread(find_cli, settings.cli)
     service = Service(settings, cli, supervisor.home)
     await supervisor.start(service.child())
-    client = await service.ready(lambda: supervisor.trouble(NAME))
+    client = await service.ready(lambda: supervisor.trouble(NAME), lambda: supervisor.pids(NAME))
     site = Site(client, settings.address, settings.ui_url)
     supervisor.know(address=site.address, namespace=settings.namespace.name, ui=site.ui_url or "none")
     return site
@@ -63,7 +65,7 @@ async def start_workers(
     """Start the worker processes and wait until they poll.
 
     Raises:
-        UserError: When they do not within a minute in which nothing of them was heard.
+        UserError: When they do not within a minute in which they wrote no log and hardly computed.
     """
     more: dict[str, str | None] = {VARIABLE: str(supervisor.home)}
     if "ui" in supervisor.facts:
@@ -74,20 +76,18 @@ async def start_workers(
     more |= env or {}
     for child in worker_children(agents, more, skip_runs, allow_weak=allow_weak):
         await supervisor.start(child)
-    try:
-        async with asyncio.timeout(WORKERS_WITHIN_S) as patience:
-            await _until_polling(supervisor, site.client, patience)
-    except TimeoutError:
-        raise UserError(
-            f"The worker processes did not begin to poll within {WORKERS_WITHIN_S:.0f} s.",
-            f"See their logs in {supervisor.logs}.",
-        ) from None
+    await _until_polling(supervisor, site.client)
     supervisor.know(ready="yes")
 
 
-async def _until_polling(supervisor: Supervisor, client: Client, patience: asyncio.Timeout) -> None:
-    heard = 0
+async def _until_polling(supervisor: Supervisor, client: Client) -> None:
+    patience, heard = Patience(WORKERS_WITHIN_S, time.monotonic(), lambda: supervisor.pids(*ROLES)), 0
     while not (await has_worker(client) and await has_worker(client, AGENT_QUEUE)):
+        if patience.is_over(time.monotonic()):
+            raise UserError(
+                f"The worker processes did not begin to poll within {WORKERS_WITHIN_S:.0f} s.",
+                f"See their logs in {supervisor.logs}.",
+            )
         for role in ROLES:
             if (why := supervisor.trouble(role)) is not None:
                 raise UserError(f"The worker processes did not start: {why}")
@@ -95,5 +95,5 @@ async def _until_polling(supervisor: Supervisor, client: Client, patience: async
         if said != heard:
             # After an upgrade everything that is open is replayed first, which may take minutes, and is told.
             heard = said
-            patience.reschedule(asyncio.get_running_loop().time() + WORKERS_WITHIN_S)
+            patience.heard(time.monotonic())
         await asyncio.sleep(ASK_AGAIN_S)

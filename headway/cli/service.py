@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -20,6 +20,7 @@ from headway.cli.service_settings import ServiceSettings, parse_duration
 from headway.cli.temporal_cli import TemporalCli, minor_of
 from headway.domain.errors import UserError
 from headway.system.files import write_whole
+from headway.system.silence import Patience
 
 NAME = "temporal"
 HEALTHY_WITHIN_S = 60.0
@@ -62,16 +63,19 @@ class Service:
         argv = (str(self.cli.path.absolute()), "server", "start-dev", *self.settings.flags(database.name))
         return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent)
 
-    async def ready(self, problem: Callable[[], str | None] = lambda: None) -> Client:
+    async def ready(
+        self, problem: Callable[[], str | None] = lambda: None, processes: Callable[[], Iterable[int]] = tuple
+    ) -> Client:
         """A client, as soon as the service is healthy and knows the namespace, its retention and our attributes.
 
         Args:
             problem: Asked between two tries; says why waiting is of no use, or None.
+            processes: The ids of the service's processes. Time in which they compute hardly counts.
 
         Raises:
             UserError: When that takes longer than a minute, or `problem` says why it never will be.
         """
-        client = await self._healthy(problem)
+        client = await self._healthy(problem, processes)
         await self._ensure_retention(client)
         await self._ensure_attributes(client)
         return client
@@ -103,9 +107,9 @@ class Service:
         if written != self.cli.version:
             write_whole(note, f"{self.cli.version}\n".encode(), synced=True)
 
-    async def _healthy(self, problem: Callable[[], str | None]) -> Client:
-        deadline, last = time.monotonic() + HEALTHY_WITHIN_S, ""
-        while time.monotonic() < deadline:
+    async def _healthy(self, problem: Callable[[], str | None], processes: Callable[[], Iterable[int]]) -> Client:
+        patience, last = Patience(HEALTHY_WITHIN_S, time.monotonic(), processes), ""
+        while not patience.is_over(time.monotonic()):
             if (why := problem()) is not None:
                 raise UserError(f"The Temporal service did not start: {why}")
             try:

@@ -135,6 +135,10 @@ class Supervisor:
         started = self._running.get(name)
         return started.pid if started is not None and started.alive else None
 
+    def pids(self, *names: str) -> list[int]:
+        """The process ids of those of these children that run now."""
+        return [pid for pid in map(self.pid, names) if pid is not None]
+
     def log(self, name: str) -> Path:
         """The file that holds a child's output."""
         return self.logs / f"{name}.log"

@@ -17,7 +17,7 @@ from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 
-DETACHED_WITHIN_S = 150.0
+TOLD_EVERY_S = 150.0
 LOG = "up.log"
 
 
@@ -101,8 +101,8 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
     child = os.fork()
     if child == 0:
         _in_background(log, home, config, asked)
-    deadline = time.monotonic() + DETACHED_WITHIN_S
-    while time.monotonic() < deadline:
+    told_at = time.monotonic() + TOLD_EVERY_S
+    while True:
         ended, _ = os.waitpid(child, os.WNOHANG)
         if ended:
             raise UserError(f"It did not start. {log} ends with:\n{tail(log)}")
@@ -114,8 +114,10 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
                 say(line)
             say("Stop it with `headway down`.")
             return
+        if time.monotonic() >= told_at:
+            told_at += TOLD_EVERY_S
+            _tell(f"Still starting; see {log}. `headway down` ends it.", err=True)
         time.sleep(0.1)
-    raise UserError(f"It was not ready within {DETACHED_WITHIN_S:.0f} s.", f"See {log}; stop it with `headway down`.")
 
 
 def _in_background(log: Path, home: Path, config: Path | None, asked: _Asked) -> None:

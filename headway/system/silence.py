@@ -1,6 +1,6 @@
 """Measures how long a process has not answered. Load, disk waits and suspension do not count."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,13 @@ _PROC = Path("/proc")
 QUIET_S = 3.0
 """Silence after which the process's threads are looked at. A heartbeat may be that late on a healthy machine."""
 
+_OF_A_START = 0.1
+"""The part of a processor second that counts in a process that starts: a slow machine imports modules for minutes."""
+
 _LONGEST_TICK_S = 2.0
 """The most that one look adds: a longer gap between two looks means that the machine or this process stood still."""
+
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Silence:
 
     A second counts unless the process was held up. It is held up while a thread waits for a processor (any thread,
     because it may hold the interpreter's lock), and while a thread is in state D, in which it waits for a disk and even
-    a kill has no effect.
+    a kill has no effect. Before its first heartbeat a process starts: a tenth of the time in which it computes counts.
 
     Attributes:
         counted_s: Those seconds since the last heartbeat.
@@ -48,9 +53,11 @@ class Silence:
         self.waits_for_disk = False
         self._heard = self._at = now
         self._before: Threads | None = None
+        self._starts = True
 
     def heard(self, now: float) -> None:
         """A heartbeat came."""
+        self._starts = False
         self.counted_s, self.waits_for_disk, self._before = 0.0, False, None
         self._heard = self._at = now
 
@@ -68,7 +75,49 @@ class Silence:
         self.waits_for_disk = seen is not None and "D" in seen.states
         if seen is None or before is None or self.waits_for_disk:
             return
-        self.counted_s += max(0.0, passed - _held_up(before, seen, passed))
+        held_up = _held_up(before, seen, passed)
+        if self._starts:
+            held_up += (1 - _OF_A_START) * (seen.cpu_s - before.cpu_s)
+        self.counted_s += max(0.0, passed - held_up)
+
+
+class Patience:
+    """Waits for processes that start, such as for a server to answer, as long as they can be held to be at it.
+
+    The time counts as in `Silence`, of the process for which the least counts; all of it while there is none.
+
+    Args:
+        limit_s: Seconds that may count.
+        now: By a monotonic clock.
+        processes: Process ids of those that live.
+    """
+
+    def __init__(self, limit_s: float, now: float, processes: Callable[[], Iterable[int]]) -> None:
+        self._limit_s = limit_s
+        self._processes = processes
+        self.heard(now)
+
+    def heard(self, now: float) -> None:
+        """They show that they go on: the time counts from now."""
+        self._since = self._looked = now
+        self._silences: dict[int, Silence] = {}
+        self._over = False
+
+    def is_over(self, now: float) -> bool:
+        """Whether the time is up. Looks at the processes, at most once a second."""
+        if now - self._looked >= min(_LOOK_EVERY_S, self._limit_s / 4):
+            self._looked = now
+            counted = [self._look(pid, now) for pid in self._processes()]
+            self._over = min(counted, default=now - self._since) >= self._limit_s
+        return self._over
+
+    def _look(self, pid: int, now: float) -> float:
+        silence = self._silences.setdefault(pid, Silence(self._since))
+        seen = None
+        with suppress(OSError):  # the system is short of descriptors now
+            seen = threads_of(pid)
+        silence.look(now, seen)
+        return silence.counted_s
 
 
 def _held_up(before: Threads, seen: Threads, passed: float) -> float:

@@ -1,8 +1,12 @@
 """The real `temporal server start-dev`, on free ports."""
 
+import asyncio
 import os
+import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,6 +149,20 @@ async def test_another_patch_release_opens_the_same_database(service: Service, h
 async def test_a_server_that_cannot_start_is_told_at_once(service: Service) -> None:
     with pytest.raises(UserError, match="did not start: it died"):
         await service.ready(problem=lambda: "it died")
+
+
+async def test_a_server_that_never_answers_is_given_up_unless_it_computes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens. On a slow machine a server that works starts for minutes."""
+    monkeypatch.setattr("headway.cli.service.HEALTHY_WITHIN_S", 0.4)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # noqa: ASYNC220
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(service.ready(processes=lambda: [busy.pid]), 1.5)
+        os.kill(busy.pid, signal.SIGSTOP)
+        with pytest.raises(UserError, match="was not healthy within"):
+            await service.ready(processes=lambda: [busy.pid])
+        busy.kill()
 
 
 async def test_a_home_of_any_name_keeps_its_runs(tmp_path: Path, settings: ServiceSettings) -> None:

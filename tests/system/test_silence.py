@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.system.silence import Silence, Threads, threads_of
+from headway.system.silence import Patience, Silence, Threads, threads_of
 
 
 def _threads(*, states: str = "S", delay_s: float = 0.0, cpu_s: float = 0.0, counted: bool = True) -> Threads:
@@ -16,8 +18,17 @@ def _threads(*, states: str = "S", delay_s: float = 0.0, cpu_s: float = 0.0, cou
     return Threads(frozenset(states), delays, cpu_s)
 
 
-def _silent_for(seconds: int, each: Threads, *, per_second_delay: float = 0.0, per_second_cpu: float = 0.0) -> float:
+def _silent_for(
+    seconds: int,
+    each: Threads,
+    *,
+    per_second_delay: float = 0.0,
+    per_second_cpu: float = 0.0,
+    starts: bool = False,
+) -> float:
     silence = Silence(0.0)
+    if not starts:
+        silence.heard(0.0)
     for second in range(seconds):
         delays = {name: int(second * per_second_delay * 1e9) for name in each.delays_ns}
         silence.look(float(second), Threads(each.states, delays, second * per_second_cpu))
@@ -34,6 +45,14 @@ def test_a_stopped_process_counts() -> None:
 
 def test_code_that_keeps_the_interpreters_lock_counts() -> None:
     assert _silent_for(31, _threads(states="SR"), per_second_cpu=1.0) == pytest.approx(30)
+
+
+def test_a_process_that_imports_modules_for_minutes_has_not_fallen_silent() -> None:
+    assert _silent_for(201, _threads(states="R"), per_second_cpu=1.0, starts=True) == pytest.approx(20)
+
+
+def test_a_start_that_hangs_counts() -> None:
+    assert _silent_for(31, _threads(), starts=True) == pytest.approx(30)
 
 
 def test_a_process_without_a_processor_does_not_count() -> None:
@@ -84,6 +103,25 @@ def test_no_more_counts_than_passed_and_was_not_held_up(looks: list[tuple[float,
         silence.look(now, _threads(states=state, delay_s=delay))
         bound += 0 if state == "D" else min(2.0, passed)
         assert 0 <= silence.counted_s <= bound + 1e-6
+
+
+def test_a_process_is_waited_for_while_it_computes() -> None:
+    for program, over in (("while True: pass", False), ("import time; time.sleep(600)", True)):
+        with subprocess.Popen([sys.executable, "-c", program]) as child:
+            patience, seen = Patience(0.4, time.monotonic(), partial(list, [child.pid])), threads_of(child.pid)
+            while not patience.is_over(time.monotonic()) and seen is not None and seen.cpu_s < 1.0:
+                time.sleep(0.02)
+                seen = threads_of(child.pid)
+            assert patience.is_over(time.monotonic()) is over
+            child.kill()
+
+
+def test_what_no_process_stands_for_is_waited_for_by_the_clock() -> None:
+    patience = Patience(60.0, 0.0, tuple)
+    assert not patience.is_over(59.0)
+    assert patience.is_over(60.5)
+    patience.heard(60.5)
+    assert not patience.is_over(100.0)
 
 
 def test_a_real_process_is_seen_with_all_its_threads() -> None:
