@@ -26,7 +26,15 @@ class ControlSource(Protocol):
     """Where a run's control record is asked for."""
 
     async def control(self, run: RunName) -> Control | None:
-        """The record, or None when nobody answers now."""
+        """The record, or None when nobody answers now, or the run is closed."""
+        ...
+
+    async def has_ended(self, run: RunName) -> bool:
+        """Whether the run is closed; False when the service does not tell now, or has no record of it."""
+        ...
+
+    async def cancel(self, agent: AgentId) -> None:
+        """Ask a workflow to cancel."""
         ...
 
 
@@ -36,6 +44,7 @@ class _Watched:
 
     agents: int = 0
     control: Control = field(default_factory=Control)
+    closed: bool = False
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     asking: asyncio.Task[None] | None = None
 
@@ -61,15 +70,19 @@ class ControlWatch:
         It is held for a moment also when the record was `renewed` since the agent was asked to work.
 
         `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait
-        cancels it instead, which kills a running command.
+        cancels it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
+        cancelled: a terminate tells no workflow below, and nothing would be done with what the agent buys.
         """
         async with self._watched(run_of(agent)) as run:
 
             def step(what: str) -> None:
                 beat(what)
-                if run.control.hold_on(agent) is not None or run.control.renewed > renewed:
+                if run.closed or run.control.hold_on(agent) is not None or run.control.renewed > renewed:
                     raise HeldBack(agent)
 
+            if run.closed:
+                await self._source.cancel(agent)
+                return suspended
             task = asyncio.ensure_future(work(step))
             stop = asyncio.create_task(_until_stopped(run, agent))
             try:
@@ -77,9 +90,9 @@ class ControlWatch:
                 if not task.done():
                     task.cancel()
                     await asyncio.wait({task})
-                return _knowing(suspended if task.cancelled() else task.result(), run.control)
+                result = suspended if task.cancelled() else task.result()
             except HeldBack:
-                return _knowing(suspended, run.control)
+                result = suspended
             except asyncio.CancelledError:
                 task.cancel()
                 await asyncio.wait({task})
@@ -89,6 +102,9 @@ class ControlWatch:
                 raise
             finally:
                 stop.cancel()
+            if run.closed and result is suspended:
+                await self._source.cancel(agent)
+            return _knowing(result, run.control)
 
     @asynccontextmanager
     async def _watched(self, name: RunName) -> AsyncIterator[_Watched]:
@@ -119,14 +135,16 @@ class ControlWatch:
         """Read the record. A read that fails is repeated with the next round; until then the last record holds."""
         try:
             found = await self._source.control(name)
+            # A reset opens a run again that was closed.
+            run.closed = found is None and await self._source.has_ended(name)
         except Exception:
             # Of whatever kind: without this loop no agent of the run would hear of a pause again.
             logger.warning("the control record of run %s cannot be read; it is read again", name, exc_info=True)
             return
         if found is not None and found.version > run.control.version:
             run.control = found
-            async with run.changed:
-                run.changed.notify_all()
+        async with run.changed:
+            run.changed.notify_all()
 
     async def _tell(self, name: RunName) -> None:
         """Tell the run of its models. A failure is repeated with the next round, and never keeps back the record."""
@@ -148,4 +166,4 @@ def _knowing(result: T, control: Control) -> T:
 
 async def _until_stopped(run: _Watched, agent: AgentId) -> None:
     async with run.changed:
-        await run.changed.wait_for(lambda: run.control.stops_now(agent))
+        await run.changed.wait_for(lambda: run.closed or run.control.stops_now(agent))

@@ -9,6 +9,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
+from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from headway.domain.budget import Amount
@@ -39,13 +40,36 @@ class TemporalService:
         return found.status.name.lower().replace("_", " ")
 
     async def control(self, run: RunName) -> Control | None:
-        """A run's control record, by query; None when no worker process answers it now."""
+        """A run's control record, by query; None when no worker process answers it now, or the run is closed."""
         try:
-            handle = self._client.get_workflow_handle(run)
-            found: Control = await handle.query("control", result_type=Control, rpc_timeout=QUERY_WITHIN)
+            found: Control = await self._client.get_workflow_handle(run).query(
+                "control",
+                result_type=Control,
+                reject_condition=QueryRejectCondition.NOT_OPEN,
+                rpc_timeout=QUERY_WITHIN,
+            )
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None  # asked again in two seconds; what was last known holds until then
         return found
+
+    async def has_ended(self, run: RunName) -> bool:
+        """Whether a run is closed; False when the service does not tell now, or has no record of it."""
+        try:
+            return await self.closed_as(AgentId(run)) not in {None, "unknown"}
+        except TransientError:
+            return False
+
+    async def cancel(self, agent: AgentId) -> None:
+        """Ask a workflow to cancel.
+
+        Raises:
+            TransientError: It could not be told now.
+        """
+        try:
+            await self._client.get_workflow_handle(agent).cancel()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise TransientError(f"the Temporal service cannot cancel {agent}: {error}") from error
 
     async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
         """What a run knows of models that refuse its agents; None when no worker process answers it now."""

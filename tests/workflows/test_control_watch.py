@@ -30,6 +30,8 @@ class World:
     faults: dict[str, list[Exception]] = field(default_factory=dict)
     told: list[Parking] = field(default_factory=list)
     known: tuple[Parking, ...] = ()
+    ended: bool = False
+    cancelled: list[AgentId] = field(default_factory=list)
 
     def _fail(self, place: str) -> None:
         if self.faults.get(place):
@@ -37,7 +39,13 @@ class World:
 
     async def control(self, run: RunName) -> Control | None:
         self._fail("control")
-        return self.record
+        return None if self.ended else self.record
+
+    async def has_ended(self, run: RunName) -> bool:
+        return self.ended
+
+    async def cancel(self, agent: AgentId) -> None:
+        self.cancelled.append(agent)
 
     def gates(self, run: RunName) -> tuple[Parking, ...]:
         self._fail("gates")
@@ -107,3 +115,18 @@ async def test_a_run_of_the_same_name_is_told_again() -> None:
     for told in (1, 2):
         await watch.held_to(AGENT, lambda _: None, done, SUSPENDED)
         assert len(world.told) == told
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["at a step", "in a command"])
+async def test_the_end_of_a_run_ends_its_agents(deaf: bool) -> None:
+    async def command(step: Beat) -> WorkerSuspended:
+        await asyncio.sleep(600)
+        return SUSPENDED
+
+    world = World()
+    work = asyncio.ensure_future(world.watch().held_to(AGENT, lambda _: None, command if deaf else steps, SUSPENDED))
+    await asyncio.sleep(0.1)
+    assert not work.done()
+    world.ended = True
+    await asyncio.wait_for(work, 10)
+    assert world.cancelled == [AGENT]

@@ -66,6 +66,12 @@ class _Line:
     async def control(self, run: RunName) -> Control | None:
         return Control()
 
+    async def has_ended(self, run: RunName) -> bool:
+        return False
+
+    async def cancel(self, agent: AgentId) -> None:
+        raise AssertionError(agent)
+
 
 async def test_a_park_is_told_once_and_its_end_once() -> None:
     machine = Machine([parking()])
