@@ -127,9 +127,10 @@ class GateFile:
         return None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._reader.close()
-        self._writer.close()
+        """Close the file. Waits for a thread that writes: it outlives the cancellation of its caller."""
+        with self._writing:
+            self._reader.close()
+            self._writer.close()
 
     def _describe(self, address: str, model: str) -> None:
         if self._reader.execute("SELECT 1 FROM about").fetchone() is None:

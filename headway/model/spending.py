@@ -12,8 +12,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from headway.domain.budget import MICRO
@@ -22,12 +23,15 @@ from headway.domain.ids import RunName
 from headway.domain.parking import Parking, clock_words
 from headway.model.gate import BEAT_EVERY_S, PATIENCE_S, Beat
 from headway.system.boot import boot_id
+from headway.system.cache import BoundedCache
 from headway.system.steady import steady, wall_of
 
 HOUR_S = 3600.0
 PARTS = 360
 """An hour is counted in so many parts, each of which counts until all of it is an hour ago."""
 BUSY_S = 10.0
+LEDGERS_KEPT = 32
+"""Ledgers that a process keeps open while no call uses them: three descriptors each."""
 TOLD_AGAIN_S = 60.0
 """A run is told of another time to go on at when it is so much later."""
 
@@ -226,38 +230,47 @@ class Spending:
         self._hour_s = hour_s
         self._clock = clock
         self._wall = wall
-        self._ledgers: dict[RunName, Ledger] = {}
+        self._ledgers: BoundedCache[RunName, Ledger] = BoundedCache(LEDGERS_KEPT, close=Ledger.close)
 
-    def ledger(self, run: RunName) -> Ledger:
-        """The ledger of a run, opened at its first use; anew where the run was removed and another has its name."""
-        known = self._ledgers.get(run)
-        if known is not None and not known.is_there:
-            self.forget(run)
-        if run not in self._ledgers:
-            self._ledgers[run] = Ledger(self._folder / run / "spending.db", self._hour_s)
-        return self._ledgers[run]
+    def ledger(self, run: RunName) -> AbstractContextManager[Ledger]:
+        """The ledger of a run for as long as the block runs; a new one where the run was removed and begun again.
+
+        To be entered in the thread that uses it: a thread outlives the cancellation of its caller.
+        """
+        make = partial(Ledger, self._path(run), self._hour_s)
+        return self._ledgers.using(run, make, is_valid=lambda ledger: ledger.is_there)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """How a run stands whose calls this process made."""
-        known = self._ledgers.get(run)
-        parking = known.parking(self._wall) if known is not None and known.is_there else None
+        """How a run stands that spent something on this machine."""
+        if not self._path(run).exists():
+            return ()
+        with self.ledger(run) as ledger:
+            parking = ledger.parking(self._wall)
         return () if parking is None else (parking,)
 
     def forget(self, run: RunName) -> None:
-        """Let go of a run's file, once no call of it is under way here."""
-        known = self._ledgers.pop(run, None)
-        if known is not None:
-            known.close()
+        """Close a run's file, at the end of its last use."""
+        self._ledgers.drop(run)
 
     def close(self) -> None:
-        """Let go of the files."""
-        for ledger in self._ledgers.values():
-            ledger.close()
-        self._ledgers.clear()
+        """Close the files."""
+        self._ledgers.close()
 
     def settle(self, run: RunName, aside: Aside, paid: int) -> None:
         """Book what a call cost."""
-        self.ledger(run).settle(aside, paid, self._clock())
+        with self.ledger(run) as ledger:
+            ledger.settle(aside, paid, self._clock())
+
+    def _path(self, run: RunName) -> Path:
+        return self._folder / run / "spending.db"
+
+    def _set_aside(self, run: RunName, amount: int, limit: int, now: float) -> Aside | float:
+        with self.ledger(run) as ledger:
+            return ledger.set_aside(amount, limit, now)
+
+    def _park(self, run: RunName, until: float, limit: int, now: float) -> None:
+        with self.ledger(run) as ledger:
+            ledger.park(until, limit, now)
 
     async def room(self, run: RunName, amount: int, limit: int, beat: Beat) -> Aside:
         """Set aside the worst case of a call; waits until there is room for it.
@@ -266,15 +279,15 @@ class Spending:
             Parked: It would take longer than an agent should hold its slot for.
             HeldBack: By the beat.
         """
-        ledger, began = await asyncio.to_thread(self.ledger, run), self._clock()
+        began = self._clock()
         while True:
             now = self._clock()
-            found = await asyncio.to_thread(ledger.set_aside, amount, limit, now)
+            found = await asyncio.to_thread(self._set_aside, run, amount, limit, now)
             if isinstance(found, Aside):
                 return found
             if max(found - now, now - began) > self._patience_s:
                 until = max(found, now + self._patience_s)
-                await asyncio.to_thread(ledger.park, until, limit, now)
+                await asyncio.to_thread(self._park, run, until, limit, now)
                 raise Parked(f"{words_of(limit)}, goes on at {clock_words(self._wall(until))}", until - now)
             beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             await asyncio.sleep(BEAT_EVERY_S * self._hour_s / HOUR_S)

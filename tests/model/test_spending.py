@@ -1,7 +1,9 @@
 """What a run may spend in an hour on one machine: real files, several processes, short hours."""
 
 import asyncio
+import contextlib
 import multiprocessing
+import sqlite3
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -134,18 +136,19 @@ async def test_another_run_has_an_hour_of_its_own(spending: Spending) -> None:
 async def test_what_a_dead_process_had_set_aside_counts_for_an_hour(tmp_path: Path, clock: Clock) -> None:
     await Spending(tmp_path, clock=clock, wall=float).room(RUN, LIMIT, LIMIT, said)
     later = Spending(tmp_path, clock=clock, wall=float)
-    ledger = later.ledger(RUN)
-    clock.now += 3_000
-    assert ledger.set_aside(WORST, LIMIT, clock.now) == clock.now, "it may come back any time"
-    clock.now += 620
-    assert isinstance(ledger.set_aside(WORST, LIMIT, clock.now), Aside)
+    with later.ledger(RUN) as ledger:
+        clock.now += 3_000
+        assert ledger.set_aside(WORST, LIMIT, clock.now) == clock.now, "it may come back any time"
+        clock.now += 620
+        assert isinstance(ledger.set_aside(WORST, LIMIT, clock.now), Aside)
 
 
 async def test_a_call_beyond_the_limit_by_itself_leaves_alone(spending: Spending, clock: Clock) -> None:
     aside = await spending.room(RUN, 5 * LIMIT, LIMIT, said)
-    assert spending.ledger(RUN).set_aside(1, LIMIT, clock.now) == clock.now
-    spending.settle(RUN, aside, 10)
-    assert isinstance(spending.ledger(RUN).set_aside(1, LIMIT, clock.now), Aside)
+    with spending.ledger(RUN) as ledger:
+        assert ledger.set_aside(1, LIMIT, clock.now) == clock.now
+        spending.settle(RUN, aside, 10)
+        assert isinstance(ledger.set_aside(1, LIMIT, clock.now), Aside)
 
 
 async def test_a_pause_reaches_who_waits(spending: Spending) -> None:
@@ -222,3 +225,25 @@ async def test_a_run_without_agents_keeps_no_file_open(tmp_path: Path, clock: Cl
         spending.settle(run, await spending.room(run, WORST, LIMIT, said), PRICE)
         spending.forget(run)
     assert open_files() <= before
+
+
+async def test_a_run_is_forgotten_while_a_thread_of_a_cancelled_call_writes(tmp_path: Path, clock: Clock) -> None:
+    spending = Spending(tmp_path, clock=clock, wall=float)
+    spending.settle(RUN, await spending.room(RUN, WORST, LIMIT, said), PRICE)
+    other = sqlite3.connect(tmp_path / RUN / "spending.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    call = asyncio.create_task(spending.room(RUN, WORST, LIMIT, said))
+    with spending.ledger(RUN) as ledger:
+        while not ledger._lock.locked():  # noqa: ASYNC110 - a thread tells nobody
+            await asyncio.sleep(0.001)
+    call.cancel()
+    spending.forget(RUN)
+    assert not ledger._lock.acquire(blocking=False), "the thread still writes"
+    other.execute("ROLLBACK")
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+    while ledger._lock.locked():  # noqa: ASYNC110 - the same
+        await asyncio.sleep(0.001)
+    (aside,) = other.execute("SELECT sum(aside) FROM part").fetchone()
+    other.close()
+    assert aside == WORST, "it was written to the end, by a connection that nothing closed meanwhile"
