@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import sys
+import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -79,7 +80,7 @@ class Bubblewrap:
         fds.append(written)
         options = ["--json-status-fd", str(written)]
         if self._filter is not None:
-            fds.append(os.open(f"/proc/self/fd/{self._filter}", os.O_RDONLY))
+            fds.append(os.open(f"/proc/self/fd/{self._filter.fd}", os.O_RDONLY))
             options += ["--seccomp", str(fds[-1])]
         reaches = walls.network and bool(self._helper)
         if reaches and (resolver := resolver_file()) is not None:
@@ -197,13 +198,20 @@ def _hidden(places: Iterable[Path]) -> list[str]:
     return options
 
 
-def _in_memory(content: bytes | None) -> int | None:
-    """A file without a name. Each reader opens it again, because an inherited descriptor shares its position."""
-    if content is None:
-        return None
-    fd = os.memfd_create("headway-seccomp")
-    os.write(fd, content)
-    return fd
+class _InMemory:
+    """A file without a name. It is closed when this object is forgotten.
+
+    Each reader opens the file again, because an inherited descriptor shares its position.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.fd = os.memfd_create("headway-seccomp")
+        weakref.finalize(self, os.close, self.fd)
+        os.write(self.fd, content)
+
+
+def _in_memory(content: bytes | None) -> _InMemory | None:
+    return None if content is None else _InMemory(content)
 
 
 def _handed(content: bytes) -> int:

@@ -1,6 +1,7 @@
 """Which walls are taken, what is refused, and what is said of it."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -38,6 +39,15 @@ def test_the_strongest_that_stands_is_taken(tmp_path: Path) -> None:
     best = next(each for each in levels.tried if each.level is not None)
     assert levels.choose(allow_weak=True).level == best.pin
     assert [each.pin for each in levels.tried] == list(PINS)
+
+
+def test_levels_that_are_forgotten_hold_no_descriptor(tmp_path: Path) -> None:
+    """A process of tests, or one that looks again and again, would run out of them."""
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are all we need
+    Levels((tmp_path,), NOTHING).choose(allow_weak=True)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def test_without_control_groups_it_is_not_the_first(tmp_path: Path) -> None:
@@ -206,7 +216,7 @@ class TestABusyMachine:
         idle = Levels((tmp_path,), NOTHING).choose(allow_weak=True)
         slow(2)
         told: list[str] = []
-        busy = Levels((tmp_path,), NOTHING, trial_s=0.5, tell=told.append).choose(allow_weak=False)
+        busy = Levels((tmp_path,), NOTHING, trial_s=0.2, tell=told.append).choose(allow_weak=False)
         assert (busy.level, busy.refuses_network) == (idle.level, idle.refuses_network)
         assert len(told) >= 2
         assert "it ran out of its 0 s; it is tried again" in told[0]

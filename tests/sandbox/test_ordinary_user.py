@@ -18,6 +18,13 @@ NOBODY = 65534
 PYTHON = "/usr/bin/python3"
 """One that every user may run; the one of these tests may lie in root's home."""
 
+ESSENCE = "fork_bomb or behind_a_pipe or fills_the_quota or ignores_the_signal or (daemons and unmarked)"
+"""A test for each thing that a command is held to."""
+
+FORMS = pytest.mark.parametrize(
+    "part", [ESSENCE, pytest.param("not three_hundred and not million", marks=pytest.mark.long)], ids=["short", "long"]
+)
+
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0, reason="the suite itself already runs as an ordinary user"),
@@ -75,16 +82,18 @@ def suite(home: Path, chosen: str, groups: tuple[Path, ...] = ()) -> subprocess.
     )
 
 
-def test_the_resource_suite_passes_as_an_ordinary_user(home: Path) -> None:
-    ended = suite(home, "not three_hundred and not million and not cgroup and not plain")
+@FORMS
+def test_the_resource_suite_passes_as_an_ordinary_user(home: Path, part: str) -> None:
+    ended = suite(home, f"({part}) and not cgroup and not plain")
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
     assert " passed" in ended.stdout
 
 
+@FORMS
 def test_the_top_level_holds_for_an_ordinary_user_with_delegated_control_groups(
-    home: Path, delegated: tuple[Path, ...]
+    home: Path, delegated: tuple[Path, ...], part: str
 ) -> None:
-    ended = suite(home, "cgroup and not three_hundred", delegated)
+    ended = suite(home, f"({part}) and cgroup", delegated)
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
     assert "may make no control groups" not in ended.stdout
     assert " passed" in ended.stdout

@@ -43,13 +43,17 @@ def resources() -> Iterator[Resources]:
     held.close()
 
 
+@pytest.fixture(scope="module")
+def levels(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Levels:
+    """What this machine has."""
+    return Levels([tmp_path_factory.mktemp("private")], resources)
+
+
 @pytest.fixture(params=PINS)
-def sandbox(request: pytest.FixtureRequest, resources: Resources, tmp_path: Path) -> LocalSandbox:
+def sandbox(request: pytest.FixtureRequest, levels: Levels) -> LocalSandbox:
     """Each level that this machine can put up."""
-    private = tmp_path / "private"
-    private.mkdir()
     try:
-        return Levels([private], resources).choose(allow_weak=True, pinned=request.param)
+        return levels.choose(allow_weak=True, pinned=request.param)
     except UserError as lacking:
         pytest.skip(str(lacking).splitlines()[0])
 
