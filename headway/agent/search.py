@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headway.agent.excerpt import EXCERPT_CHARS, cut
 from headway.domain.errors import ToolError
-from headway.git.repo import hermetic_environment
+from headway.git.environment import hermetic_environment
 from headway.system.bounded import Bounds, read_from, refuse_unfinished
 
 HITS = 100

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import RunName
+from headway.git.environment import hermetic_environment
 from headway.git.landed import subject_of
-from headway.git.repo import hermetic_environment, run_git
+from headway.git.repo import run_git
 from headway.git.trailers import read
 
 MOST = 2_000

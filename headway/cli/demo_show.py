@@ -26,7 +26,8 @@ from headway.cli.views import REHEARSAL, LiveView, PlainView, open_view, tree_of
 from headway.cli.watch import Ending, Look, follow, look_at
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
-from headway.git.repo import hermetic_environment, run_git
+from headway.git.environment import hermetic_environment
+from headway.git.repo import run_git
 from headway.rehearsal.host import Rehearsal
 
 NAME = RunName("demo")

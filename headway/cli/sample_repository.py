@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from headway.git.repo import hermetic_environment, run_git
+from headway.git.environment import hermetic_environment
+from headway.git.repo import run_git
 
 SAMPLE = Path(__file__).parent / "sample"
 PLAYBOOK = SAMPLE / "playbook.yaml"

@@ -20,7 +20,7 @@ from headway.system.files import delete
 
 RULES_FILE = b".gitattributes"
 LARGEST = 1_000_000
-"""Bytes up to which a `.gitattributes` is read. A larger one counts as absent, as git does with over 100 MB."""
+"""Bytes up to which a rules file is read. A larger one counts as absent, as for git one of over 100 MB does."""
 
 _BLANK = re.compile(rb"[ \t\r]+")
 _BUILT_IN = frozenset({b"binary", b"text", b"union"})

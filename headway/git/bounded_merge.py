@@ -55,7 +55,7 @@ def merge_bounded(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, bound: Bou
         try:
             return merge_commits(tried, reader, ours, theirs, wall_s=bound.wall_s, cpu_s=bound.cpu_s)
         except GitError as error:
-            if not error.timed_out:
+            if not error.exhausted:
                 raise
     return merge_whole_files(repo, ours, theirs)
 

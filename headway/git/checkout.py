@@ -12,7 +12,8 @@ from headway.git.generations import Generation
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.made import Made
 from headway.git.repo import Repo
-from headway.git.scan import Scan, patiently, scan
+from headway.git.rules_files import patiently
+from headway.git.scan import Scan, scan
 from headway.git.upper import EVERYTHING, changed_names
 from headway.git.written import catch_up, renew
 from headway.system.files import delete

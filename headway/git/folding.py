@@ -239,7 +239,7 @@ class Folding:
         try:
             merged = self.scratch.merge(batch.tip, side)
         except GitError as error:
-            if not error.timed_out:
+            if not error.exhausted:
                 raise
             self._no_merge_before = time.monotonic() + _SLOW_FOR_S
             return Verdict("uneven", batch.tip)

@@ -23,7 +23,7 @@ from headway.git.spool import Queued
 from headway.git.standing import Answered, Move, Pending
 from headway.git.submission import Submission, chosen, doubtful
 from headway.git.turns import turns_of
-from headway.git.unlandable import refused_content, refused_rules, why_unreadable
+from headway.git.unlandable import refused_content, refused_rules, refused_rules_files, why_unreadable
 from headway.git.workspace import Workspace
 
 __all__ = ["Conflicted", "Landed", "Landing", "LandingOutcome", "NothingToLand", "Refused", "Submission"]
@@ -111,6 +111,8 @@ class Landing:
             return self._settle(workspace, found, pending, taken, check_lease)
 
     def _refusal(self, workspace: Workspace, tree: Oid, changed: list[Entry], submission: Submission) -> Refused | None:
+        if (rules_files := refused_rules_files(self.hub.repo, changed)) is not None:
+            return rules_files
         still = marked(self.hub.repo, tree, workspace.standing().conflicted)
         if still:
             why = "conflict markers are left in these files: resolve them and land again"

@@ -17,6 +17,9 @@ from headway.git.splice import Change, Splice
 _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
 _MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
 
+MEMORY_MB = 2048
+"""Memory that a merge may have, in megabytes."""
+
 BINARY, UNMERGED, LINK = "binary", "not merged, by its merge attribute", "link"
 WHOLE_FILE = "whole file, as a merge by lines took too long"
 WHOLE = frozenset({BINARY, UNMERGED, LINK, WHOLE_FILE})
@@ -48,7 +51,7 @@ def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, *, wall_s:
     `reader` knows all their objects. A merge driver of the repository is never run: its files conflict.
 
     Raises:
-        GitError: It failed, or took longer than `wall_s` seconds or `cpu_s` seconds of processor time (`timed_out`).
+        GitError: It failed, or took longer than `wall_s` seconds or `cpu_s` seconds of processor time (`exhausted`).
     """
     rules = MergeRules.read(reader, ours, theirs)
     if rules is None:
@@ -59,7 +62,7 @@ def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, *, wall_s:
 
 def _merged(repo: Repo, ours: Oid, theirs: Oid, wall_s: float, cpu_s: int) -> Merged:
     command = ("merge-tree", "--write-tree", "--messages", "-z", ours, theirs)
-    said = repo.run(*command, ok=(0, 1), timeout_s=wall_s, cpu_s=cpu_s)
+    said = repo.run(*command, ok=(0, 1), timeout_s=wall_s, cpu_s=cpu_s, memory_mb=MEMORY_MB)
     fields = said.out.decode(errors="surrogateescape").split("\0")
     if not _OID.fullmatch(fields[0]) or "" not in fields[1:]:
         # With code 1 git also says that it cannot merge at all, such as for an object that it does not find.

@@ -15,7 +15,8 @@ from headway.domain.ids import AgentId
 from headway.git.hub import NOBODY, Hub
 from headway.git.refs import move_ref, read_ref
 from headway.git.repo import Repo
-from headway.git.scan import PATIENCE_S, take_in
+from headway.git.rules_files import patiently
+from headway.git.scan import take_in
 from headway.git.settled import settle
 
 REF = "refs/headway/nested/"
@@ -65,7 +66,7 @@ def keep_nested(hub: Hub, tree: Repo, task: AgentId, folders: tuple[bytes, ...])
 def _files(index: Repo, top: bytes) -> Iterator[bytes]:
     """Files of a repository, and of those inside it, relative to its top. No process runs by its configuration."""
     at = replace(index, work_tree=Path(os.fsdecode(top)))
-    listed = at.run("ls-files", "-z", "--others", "--exclude-standard", timeout_s=PATIENCE_S).out
+    listed = patiently(at, "ls-files", "-z", "--others", "--exclude-standard").out
     for path in filter(None, listed.split(b"\0")):
         if path.endswith(b"/"):
             yield from (path + below for below in _files(index, top + b"/" + path.rstrip(b"/")))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from headway.domain.errors import UserError
 from headway.domain.ids import Oid
+from headway.git.environment import user_environment
 from headway.git.refs import move_ref
-from headway.git.repo import Answer, GitError, Repo, run_git, user_environment
+from headway.git.repo import Answer, GitError, Repo, run_git
 from headway.git.source import LocalSource, local_path, without_secret
 
 MEMORY = "refs/headway/published/"

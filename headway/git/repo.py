@@ -17,69 +17,34 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
+from headway.git.environment import hermetic_environment
 from headway.system.bounded import Within, read_from, refuse_unfinished, unheld
 from headway.system.shortage import WAIT_S, lacking_in
 
-_SETTINGS = {
-    "core.hooksPath": "/dev/null",
-    "core.fsmonitor": "false",
-    "core.untrackedCache": "false",
-    "core.splitIndex": "false",
-    "core.sparseCheckout": "false",
-    "core.attributesFile": "/dev/null",
-    "core.excludesFile": "/dev/null",
-    "core.autocrlf": "false",
-    "core.safecrlf": "false",
-    "core.quotePath": "false",
-    # Objects and refs are on disk before a landing or a snapshot is acknowledged.
-    "core.fsync": "objects,derived-metadata,reference",
-    "core.fsyncMethod": "batch",
-    "credential.helper": "",
-    "commit.gpgSign": "false",
-    "diff.ignoreSubmodules": "all",
-    "diff.renames": "true",
-    "gc.auto": "0",
-    "i18n.commitEncoding": "utf-8",
-    "log.showSignature": "false",
-    "maintenance.auto": "false",
-    "merge.conflictStyle": "zdiff3",
-    # A new file stays in the folder where its author put it, also when others moved that folder.
-    "merge.directoryRenames": "false",
-    # Of more files than that on both sides, only those that moved unchanged are followed: the rest takes the square.
-    "merge.renameLimit": "3000",
-    "protocol.allow": "never",
-    "safe.directory": "*",
-    "submodule.recurse": "false",
-}
-
 LARGE_FILE_BYTES = 8 << 20
 """Size above which git streams a file, and shows no difference of it, when it reads for an agent."""
+
+WORK_TREE_MB = 1024
+"""Memory that a git with a work tree may have, in megabytes, without the files that it maps.
+
+Such a git reads whole files that an agent may have written, outside of the agent's own memory: rules files, and files
+that it converts. Without a conversion it maps or streams a file."""
+
+_ONE_PIECE_MB = 640
+"""The largest piece of that memory. Git streams files over 512 MB, and takes a rules file in as one piece."""
+
+_THREADS = 20
+"""Threads with which git looks at the files of an index. The kernel counts the whole stack of each, used or not."""
+
+_STACK_BYTES = 2 << 20
+"""The stack of a thread where the system sets no bound."""
 
 TIMED_OUT = 124
 """The code of a `GitError` that says that git did not end in time."""
 
 _ENDED = frozenset({TIMED_OUT, -signal.SIGXCPU, -signal.SIGKILL})
-
-_KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
-
-_REPOSITORY_VARIABLES = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-)
+_STARVED = ("Out of memory", "out of memory", "attempting to allocate")
+"""Git's words where it gets no more memory, from the system or within GIT_ALLOC_LIMIT."""
 
 
 class GitError(TransientError):
@@ -92,9 +57,18 @@ class GitError(TransientError):
         self.err = err.strip()
 
     @property
-    def timed_out(self) -> bool:
-        """It was ended because it took too long, or because the machine had no memory for it."""
-        return self.code in _ENDED
+    def exhausted(self) -> bool:
+        """It was ended because it took too long, or because it or the machine had no more memory."""
+        return self.code in _ENDED or self.starved
+
+    @property
+    def starved(self) -> bool:
+        """It ended because it had no more memory."""
+        return _starved_in(self.err)
+
+
+def _starved_in(err: str) -> bool:
+    return any(words in err for words in _STARVED)
 
 
 def listed(path: Path) -> str:
@@ -127,38 +101,6 @@ class Answer:
         return Oid(self.text.strip())
 
 
-def hermetic_environment() -> dict[str, str]:
-    """The environment of a call that trusts nobody's configuration."""
-    env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    env |= {
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_DEFAULT_REF_FORMAT": "files",
-        "GIT_LITERAL_PATHSPECS": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-    }
-    for place, (key, value) in enumerate(_SETTINGS.items()):
-        env[f"GIT_CONFIG_KEY_{place}"] = key
-        env[f"GIT_CONFIG_VALUE_{place}"] = value
-    env["GIT_CONFIG_COUNT"] = str(len(_SETTINGS))
-    return env
-
-
-def user_environment() -> dict[str, str]:
-    """The environment of a fetch or a publish: the user's own, so that their credentials and proxies work.
-
-    Nothing in it can ask a question, because nobody is there to answer.
-    """
-    env = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
-    return env | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-
-
 def run_git(
     args: Sequence[str],
     *,
@@ -168,6 +110,7 @@ def run_git(
     ok: Sequence[int] | None = (0,),
     timeout_s: float | None = None,
     cpu_s: int | None = None,
+    memory_mb: int | None = None,
     keep: Sequence[int] = (),
 ) -> Answer:
     """Run git and collect what it says.
@@ -180,12 +123,16 @@ def run_git(
         ok: Exit codes that count as answers; None takes every code for one.
         timeout_s: Seconds after which it is ended.
         cpu_s: Seconds of processor time after which the kernel ends it; on Linux only.
+        memory_mb: Megabytes of memory that it may have, without the files that it maps and its threads' stacks. The sum
+            is bounded on Linux only, a single piece everywhere.
         keep: File descriptors that the process holds as well, such as a lock that must outlive its parent.
 
     Raises:
         GitError: Another exit code, no end within `timeout_s` (code 124), or a failure for lack of disk, memory or file
             descriptors: that is no answer, whatever the code.
     """
+    if memory_mb is not None:
+        env = {**env, "GIT_ALLOC_LIMIT": f"{min(memory_mb, _ONE_PIECE_MB)}m"}
     pipe = subprocess.PIPE
     # A session of its own: ssh and git find no terminal there to ask for a password.
     with subprocess.Popen(
@@ -199,8 +146,7 @@ def run_git(
         start_new_session=True,
     ) as process:
         try:
-            if cpu_s is not None and sys.platform == "linux":
-                resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+            _limit(process.pid, cpu_s, memory_mb)
             out, err = process.communicate(stdin, timeout_s)
         except BaseException as stop:
             _end(process)
@@ -208,9 +154,26 @@ def run_git(
                 raise GitError(args, TIMED_OUT, f"no answer within {timeout_s:g} s") from None
             raise
     answer = Answer(process.returncode, out, err.decode(errors="replace"))
-    if answer.code and ((ok is not None and answer.code not in ok) or lacking_in(answer.err)):
+    no_answer = lacking_in(answer.err) or _starved_in(answer.err)
+    if answer.code and ((ok is not None and answer.code not in ok) or no_answer):
         raise GitError(args, answer.code, answer.err)
     return answer
+
+
+def _limit(pid: int, cpu_s: int | None, memory_mb: int | None) -> None:
+    if sys.platform != "linux":
+        return
+    if cpu_s is not None:
+        resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    if memory_mb is not None:
+        # Git runs already. A large piece that it asks for before this is refused by its own GIT_ALLOC_LIMIT.
+        most = (memory_mb << 20) + _THREADS * _stack_bytes()
+        resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+
+
+def _stack_bytes() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    return _STACK_BYTES if soft == resource.RLIM_INFINITY else soft
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -249,13 +212,23 @@ class Repo:
         env: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         cpu_s: int | None = None,
+        memory_mb: int | None = None,
         keep: Sequence[int] = (),
     ) -> Answer:
-        """Run git here; see `run_git`."""
-        full = self._environment() | dict(env or {})
-        cwd = self.work_tree or self.git_dir
-        held = (*self.keep, *keep)
-        return run_git(args, env=full, cwd=cwd, stdin=stdin, ok=ok, timeout_s=timeout_s, cpu_s=cpu_s, keep=held)
+        """Run git here; see `run_git`. With a work tree its memory is bounded, by default to `WORK_TREE_MB`."""
+        if memory_mb is None and self.work_tree is not None:
+            memory_mb = WORK_TREE_MB
+        return run_git(
+            args,
+            env=self._environment() | dict(env or {}),
+            cwd=self.work_tree or self.git_dir,
+            stdin=stdin,
+            ok=ok,
+            timeout_s=timeout_s,
+            cpu_s=cpu_s,
+            memory_mb=memory_mb,
+            keep=(*self.keep, *keep),
+        )
 
     def read(self, *args: str, most: int, lines: int | None = None, env: Mapping[str, str] | None = None) -> Answer:
         """Run a git that reads for an agent: within the agent's bounds, its output read to a bound.

@@ -8,30 +8,22 @@ committed with CRLF before `.gitattributes` called it text.
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.attributes import RULES_FILE
 from headway.git.changes import REGULAR, SUBMODULE, changed_paths, entries, shown, with_nul
-from headway.git.repo import TIMED_OUT, Answer, GitError, Repo
+from headway.git.repo import Answer, GitError, Repo
+from headway.git.rules_files import patiently
 from headway.git.written import as_written, write_again
-from headway.system.walk import walk
-
-PATIENCE_S = 600.0
-"""Longer than git takes for any honest work tree. An agent can make one that git never finishes reading."""
-
-QUICK_S = 10.0
-"""After this time git may be waiting at a pipe that an agent put in the place of a rules file."""
 
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
 """Parts of git's errors when it adds a file, which mean that the repository, and not the file, is at fault."""
 _NO_OBJECT = "invalid object"
 _REFUSED_NAME = "Ignoring path"
 """Git's message, with exit code 0, for a name such as `git~1`, which means the git directory on another system."""
-
-_TRAPS = frozenset({".gitignore", ".gitattributes"})
 
 
 @dataclass(frozen=True)
@@ -52,22 +44,6 @@ class Scan:
     nested: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     normal: Oid | None = None
-
-
-def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | None = (0,)) -> Answer:
-    """Run a git that reads rules files in the work tree, where an agent may have put a pipe that blocks it.
-
-    When git has not ended after `QUICK_S`, such pipes are deleted and git is run again.
-    """
-    try:
-        return tree.run(*args, stdin=stdin, ok=ok, timeout_s=QUICK_S)
-    except GitError as error:
-        if error.code != TIMED_OUT:
-            raise
-    _without_traps(tree.work_tree or Path())
-    # The killed git held this lock. The caller holds the workspace, so no other git can.
-    Path(f"{tree.index}.lock").unlink(missing_ok=True)
-    return tree.run(*args, stdin=stdin, ok=ok, timeout_s=PATIENCE_S)
 
 
 def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Scan:
@@ -196,14 +172,6 @@ def _without_object(tree: Repo) -> set[bytes]:
     return set().union(*(named[oid] for oid in gone))
 
 
-def _without_traps(top: Path) -> None:
-    """Delete pipes in the place of rules files: git would wait for a writer without end. They hold no work."""
-    for place in walk(top):
-        for name in _TRAPS.intersection(place.names):
-            if stat.S_ISFIFO(os.stat(name, dir_fd=place.fd, follow_symlinks=False).st_mode):
-                os.unlink(name, dir_fd=place.fd)
-
-
 def refresh(tree: Repo) -> None:
     """Store the stat data of unchanged files in the index."""
     patiently(tree, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
@@ -240,7 +208,12 @@ def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
         return ()
     refused = []
     for path in sorted(paths):
-        said = tree.run(*take, stdin=path + b"\0", ok=None)
+        try:
+            said = tree.run(*take, stdin=path + b"\0", ok=None)
+        except GitError as error:
+            if not error.starved:
+                raise
+            said = Answer(error.code, b"", error.err)
         if any(words in said.err for words in _NOT_THE_FILE):
             raise GitError(take, said.code, said.err)
         if said.code or _REFUSED_NAME in said.err:

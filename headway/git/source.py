@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import Oid
 from headway.git.checked_folder import check_folder
-from headway.git.repo import Answer, GitError, Repo, hermetic_environment, listed, run_git, user_environment
+from headway.git.environment import hermetic_environment, user_environment
+from headway.git.repo import Answer, GitError, Repo, listed, run_git
 
 _FETCH_S = 3600.0
 _ASK_S = 120.0

@@ -9,14 +9,32 @@ from pathlib import Path
 from headway.domain.ids import Oid
 from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, has_value, is_rules, words_of
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, shown
+from headway.git.growth import sizes_of
 from headway.git.objects import Reader
 from headway.git.outcome import Refused
 from headway.git.repo import Repo
 from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules
+from headway.git.rules_files import NAMES, was_set_aside
 from headway.system.walk import walk
 
 _MOST = 100
 _MACRO = b"[attr]"
+
+
+def refused_rules_files(repo: Repo, changed: Sequence[Entry]) -> Refused | None:
+    """Refuse rules files of absurd length, also under the other name that they got: every git here would read them."""
+    aside = [each for each in changed if each.mode != NO_MODE and was_set_aside(each.path)]
+    if aside:
+        why = "git cannot read rules of this length, so the harness gave these files another name: delete them"
+        return Refused(why, tuple(shown(each.path) for each in aside))
+    new = [each for each in changed if each.mode != NO_MODE and each.path.rpartition("/")[2] in NAMES]
+    sizes = sizes_of(repo, [each.oid for each in new])
+    large = tuple(shown(each.path) for each, size in zip(new, sizes, strict=True) if size > LARGEST)
+    return (
+        Refused(f"rules files of over {LARGEST // 1_000_000} MB do not land: write fewer rules", large)
+        if large
+        else None
+    )
 
 
 def refused_rules(repo: Repo, rules: RepositoryRules, base: Oid, tree: Oid, changed: Sequence[Entry]) -> Refused | None:

@@ -3,26 +3,29 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from headway.domain.errors import HeadwayError, LeaseLost
 from headway.domain.ids import Oid
 from headway.git import private_git
+from headway.git.attributes import LARGEST
 from headway.git.changes import Changes, changed_paths, changes_between
 from headway.git.checkout import Checkout, LayeredFiles
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.made import Made, left_by_setup, load_made, store_made, without
 from headway.git.repo import GitError, Repo
+from headway.git.rules_files import RulesSetAside, set_aside
 from headway.git.scan import Scan, move_files
 from headway.git.standing import Move, Owner, Standing, load_owner, load_standing, store_standing, torn
 from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
 from headway.git.written import renew
 from headway.system.files import locked, make_writable
-from headway.system.shortage import lacking, waited_for
+from headway.system.shortage import lacking, lacking_in, waited_for
 
+_LOOKS = 3
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
 
 
@@ -109,7 +112,14 @@ class Workspace:
     def scan(self) -> Scan:
         """The files as trees in the hub. Needs `held`, as everything below does."""
         base = self.hub.repo.tree_of(self.base)
-        return without(self.hub.repo, base, self.checkout.scan(self.tree, base), self.made())
+        return without(self.hub.repo, base, self._look(base), self.made())
+
+    def _look(self, base: Oid) -> Scan:
+        for _ in range(_LOOKS):
+            # A look may find rules files that keep git from looking, and has to begin again without them.
+            with suppress(RulesSetAside):
+                return self.checkout.scan(self.tree, base)
+        return self.checkout.scan(self.tree, base)
 
     def made(self) -> Made | None:
         """What `setup` left in the files, here or in the layers that they lie on."""
@@ -120,7 +130,7 @@ class Workspace:
         repo = self.hub.repo
         base = repo.tree_of(self.base)
         filled = repo.tree_of(self.rebuilt_from) if self.rebuilt_from is not None else base
-        store_made(self.home, left_by_setup(repo, base, filled, self.checkout.scan(self.tree, base)))
+        store_made(self.home, left_by_setup(repo, base, filled, self._look(base)))
 
     def setup_done(self, command: str) -> SetupDone | None:
         """How the user's `setup` ended in the layers that the files lie on; None when it has to run here."""
@@ -169,9 +179,14 @@ class Workspace:
         if move is None:
             return
         finish = ("read-tree", "--reset", "-u", move.tree)
-        if self.tree.run(*finish, ok=None).code:
-            # The agent may have taken away its own right to write in a folder.
+        try:
+            self.tree.run(*finish)
+        except GitError as error:
+            if lacking_in(error.err):
+                raise
+            # The agent may have taken away its own right to write in a folder, or have left rules of absurd length.
             make_writable(self.path)
+            set_aside(self.path, LARGEST if error.starved else None)
             self.tree.run(*finish)
         self._arrive(move)
 

@@ -1,5 +1,7 @@
 """A git of one's own for every test, without the configuration of this machine; a user, a repository, a run."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +53,18 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
     made = Trees(tmp_path / "trees.git")
     yield made
     made.reader.close()
+
+
+@pytest.fixture
+def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Peaks of the memory of all git processes, in megabytes, as the kernel tells when each is waited for."""
+    found = [0]
+
+    class Measured(subprocess.Popen[bytes]):
+        def _try_wait(self, flags: int) -> tuple[int, int]:
+            pid, status, used = os.wait4(self.pid, flags)
+            found.append(used.ru_maxrss >> 10)
+            return pid, status
+
+    monkeypatch.setattr(subprocess, "Popen", Measured)
+    return found

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -138,6 +139,11 @@ class Ground:
     def check_whole(self) -> None:
         """The hub is a sound repository."""
         git(self.hub.folder, "fsck", "--full", "--no-dangling", "--no-progress")
+
+
+def own_mb() -> int:
+    """The peak of this process's memory in megabytes; that of a process that it starts is never less."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -13,11 +13,11 @@ import pytest
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
 from headway.git import folding, refs
+from headway.git.environment import hermetic_environment
 from headway.git.hub import TRUNK
 from headway.git.landing import Landed, Landing
 from headway.git.merging import Conflict
 from headway.git.objects import Reader
-from headway.git.repo import hermetic_environment
 from headway.git.spool import Spool, Verdict
 from headway.git.trunk_lock import TrunkLock
 from tests.git.ground import (

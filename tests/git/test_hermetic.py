@@ -2,16 +2,19 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 import pytest
 
-from headway.git import scan
+from headway.git import repo, rules_files
+from headway.git.environment import user_environment
 from headway.git.landing import Landed, Refused
-from headway.git.repo import GitError, Repo, run_git, user_environment
+from headway.git.repo import GitError, Repo, run_git
 from headway.git.snapshot import snapshot
-from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
+from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, own_mb, write
 
 
 def _trap(folder: Path) -> tuple[Path, Path]:
@@ -87,7 +90,7 @@ def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path) -> None:
 def test_a_pipe_where_git_reads_its_rules_holds_nobody_up(
     ground: Ground, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "QUICK_S", 3.0)
+    monkeypatch.setattr(rules_files, "QUICK_S", 3.0)
     workspace = ground.open()
     write(workspace.path, {"new/deep/file.txt": "mine\n", "src/app.py": "changed\n"})
     trap = workspace.path / name
@@ -95,6 +98,66 @@ def test_a_pipe_where_git_reads_its_rules_holds_nobody_up(
     os.mkfifo(trap)
     assert {"new/deep/file.txt", "src/app.py"} <= set(workspace.changes().paths)
     assert isinstance(ground.land(workspace), Landed)
+
+
+def _of_holes(file: BinaryIO) -> None:
+    file.truncate(90 << 20)
+
+
+def _of_many_rules(file: BinaryIO) -> None:
+    file.write(b"a b\n" * (4 << 20))
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+@pytest.mark.parametrize(
+    ("name", "fill"),
+    [(".gitignore", _of_holes), ("new/deep/.gitignore", _of_many_rules), ("new/.gitattributes", _of_many_rules)],
+)
+def test_rules_of_absurd_length_get_another_name_and_take_no_memory(
+    ground: Ground, name: str, fill: Callable[[BinaryIO], None], peaks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_files, "FIRST_MB", 16)
+    monkeypatch.setattr(repo, "_THREADS", 0)
+    workspace = ground.open()
+    write(workspace.path, {"new/deep/file.txt": "mine\n", "src/app.py": "changed\n"})
+    with (workspace.path / name).open("wb") as file:
+        fill(file)
+        size = file.tell()
+    changes = workspace.changes()
+    other = f"{name}.too-large"
+    assert {"new/deep/file.txt", "src/app.py", other} <= set(changes.paths)
+    assert max(peaks) < own_mb() + 110
+    assert (workspace.path / other).stat().st_size >= size
+    refused = ground.land(workspace, accept_doubtful=True)
+    assert isinstance(refused, Refused)
+    assert (refused.paths, refused.doubtful) == ((other,), False)
+    (workspace.path / other).unlink()
+    assert isinstance(ground.land(workspace), Landed)
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+def test_many_long_rules_that_git_holds_together_are_met_as_well(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_files, "WORK_TREE_MB", 64)
+    monkeypatch.setattr(repo, "_THREADS", 0)
+    workspace = ground.open()
+    folders = [Path(*["d"] * depth) for depth in range(1, 41)]
+    for folder in folders:
+        (workspace.path / folder).mkdir()
+        (workspace.path / folder / ".gitignore").write_bytes(b"a b\n" * 50_000)
+    (workspace.path / folders[-1] / "file.txt").write_text("mine\n")
+    assert str(folders[-1] / "file.txt") in workspace.changes().added
+    assert (workspace.path / "d/.gitignore.too-large").exists()
+
+
+def test_long_rules_do_not_land(ground: Ground) -> None:
+    workspace = ground.open()
+    write(workspace.path, {"new/.gitignore": "# nothing\n" * 100_001, "a.txt": "a\n"})
+    refused = ground.land(workspace, accept_doubtful=True)
+    assert isinstance(refused, Refused)
+    assert refused.paths == ("new/.gitignore",)
+    assert isinstance(ground.land(workspace, paths=("a.txt",)), Landed)
 
 
 def test_settings_of_the_user_change_nothing(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git import refs
+from headway.git.environment import hermetic_environment
 from headway.git.hub import TRUNK
 from headway.git.refs import read_ref, swap
-from headway.git.repo import hermetic_environment
 from tests.git.ground import Ground, allowed, git, until
 
 _NAMES = st.text(st.sampled_from("abz-/.09é"), min_size=1, max_size=6).filter(

@@ -12,11 +12,12 @@ from headway.domain.ids import Oid
 from headway.git.bounded_merge import merge_trees
 from headway.git.changes import entries
 from headway.git.commit_text import commit_text
+from headway.git.environment import hermetic_environment
 from headway.git.landing import Landed
 from headway.git.merging import with_entries
 from headway.git.objects import Reader
 from headway.git.pack import Pack
-from headway.git.repo import Repo, hermetic_environment
+from headway.git.repo import Repo
 from headway.git.splice import Splice, Uneven, changes_of
 from tests.git.ground import AUTHOR, Ground, git, write
 
