@@ -186,7 +186,7 @@ class Landing:
 
         def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
             own = giving_way(repo, repo.tree_of(base), repo.tree_of(stand), files, made)
-            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), own))
+            rest = with_labels(repo, merge_trees(repo, pending.tree, repo.tree_of(stand), own), repo.tree_of(stand))
             marks = _open_conflicts(repo, rest, before.conflicted)
             rounds = before.rounds if marks else 0
             kept = None
@@ -225,7 +225,7 @@ class Landing:
             kept = giving_way(repo, repo.tree_of(base), repo.tree_of(taken.tip), files, made)
             same = kept == pending.tree
             merged = conflicted if same else merge_trees(repo, repo.tree_of(base), repo.tree_of(taken.tip), kept)
-            whole = with_labels(repo, merged)
+            whole = with_labels(repo, merged, repo.tree_of(taken.tip))
             marks = _open_conflicts(repo, whole, (*kinds, *earlier.conflicted))
             last = noted(pending.asked, whole.tree, answer)
             return Move(tree=whole.tree, commit=taken.tip, conflicted=marks, rounds=rounds, last=last), answer

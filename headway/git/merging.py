@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,23 @@ from headway.git.repo import GitError, Repo
 from headway.git.splice import Change, Splice
 
 _LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
-_MARKERS = frozenset(marker + label for marker, label in _LABELS.items())
+_MARKER = re.compile(rb"[\r\n](?:<<<<<<< trunk|\|\|\|\|\|\|\| before both|>>>>>>> your change)[\r\n]")
+_MARKER_BYTES = 32
+"""More than the longest of them has."""
+
+LARGEST_LABELLED = 8 << 20
+"""Bytes up to which a file gets markers. Of a larger one that conflicts, the trunk's version stays."""
 
 MEMORY_MB = 2048
 """Memory that a merge may have, in megabytes."""
 
 BINARY, UNMERGED, LINK = "binary", "not merged, by its merge attribute", "link"
 WHOLE_FILE = "whole file, as a merge by lines took too long"
-WHOLE = frozenset({BINARY, UNMERGED, LINK, WHOLE_FILE})
+LARGE = "whole file, as it is too large for markers"
+WHOLE = frozenset({BINARY, UNMERGED, LINK, WHOLE_FILE, LARGE})
 """Kinds of conflicts that leave no markers."""
 
+_BY_LINES = frozenset({"contents", "add/add"})
 _OID = re.compile(r"[0-9a-f]{40,64}")
 _ASIDE = re.compile(r"~[0-9a-f]{40,64}$")
 
@@ -99,19 +107,26 @@ def own_name(path: str) -> str:
     return _ASIDE.sub("", path)
 
 
-def with_labels(repo: Repo, merged: Merged) -> Merged:
-    """The same merge, with markers that say whose part each is instead of the ids of commits."""
+def with_labels(repo: Repo, merged: Merged, ours: Oid) -> Merged:
+    """The same merge, with markers that say whose part each is instead of the ids of commits.
+
+    A file that is too large for markers is as in the tree `ours`.
+    """
     if not merged.conflicts:
         return merged
     pack = Pack(repo.git_dir / "objects" / "pack", merged.tree)
     reader = Reader(repo, pack.objects)
     try:
         changes = []
-        for path in {os.fsencode(conflict.path) for conflict in merged.conflicts}:
+        for path, kind in {os.fsencode(each.path): each.kind for each in merged.conflicts}.items():
             old = reader.entry(merged.tree, path)
             if old is None or not old[0].startswith("100"):
                 continue
-            text = reader.read(old[1])
+            text = reader.content(old[1], LARGEST_LABELLED)
+            if text is None:
+                if kind in _BY_LINES:
+                    changes.append(Change(path, old, reader.entry(ours, path)))
+                continue
             named = b"".join(_named(line) for line in text.splitlines(keepends=True))
             if named != text:
                 changes.append(Change(path, old, (old[0], pack.add("blob", named))))
@@ -144,31 +159,47 @@ def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:
 def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:
     """Those of `paths` whose file in `tree` still holds markers that `with_labels` wrote."""
     found = []
-    for path in paths:
-        try:
-            text = repo.run("cat-file", "blob", f"{tree}:{path}").out
-        except GitError:
-            # It was deleted, which is one way to resolve a conflict.
-            continue
-        if not _MARKERS.isdisjoint(text.splitlines()):
-            found.append(path)
+    with closing(Reader(repo, {})) as reader:
+        for path in paths:
+            stands = reader.entry(tree, os.fsencode(path))
+            # It may be deleted, which is one way to resolve a conflict.
+            if stands is not None and stands[0].startswith("100") and _has_marker(reader.chunks(stands[1])):
+                found.append(path)
     return found
+
+
+def _has_marker(chunks: Iterable[bytes]) -> bool:
+    text = b"\n"
+    for chunk in chunks:
+        text += chunk
+        if _MARKER.search(text):
+            return True
+        text = text[-_MARKER_BYTES:]
+    return _MARKER.search(text + b"\n") is not None
 
 
 def kinds_of(repo: Repo, merged: Merged, ours: Oid, theirs: Oid) -> dict[str, str]:
     """The kind of conflict of each path of a merge. For the kinds in `WHOLE` the file is as in the commit `ours`."""
-    said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", ours, theirs).out
-    rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
-    binary = {path for added, _, path in rows if added == "-"}
+    binary = binary_paths(repo, ours, theirs)
     kinds = {conflict.path: conflict.kind for conflict in merged.conflicts}
     with closing(Reader(repo, {})) as reader:
         before = repo.tree_of(ours)
         for path, kind in kinds.items():
             stands = reader.entry(merged.tree, os.fsencode(path))
-            if kind not in {"contents", "add/add"} or stands is None:
+            if kind not in _BY_LINES or stands is None:
                 continue
-            if path in binary:
+            if stands == reader.entry(before, os.fsencode(path)):
+                kinds[path] = LINK if stands[0] == "120000" else BINARY if path in binary else UNMERGED
+            elif stands[0].startswith("100") and reader.content(stands[1], LARGEST_LABELLED) is None:
+                kinds[path] = LARGE
+            elif path in binary:
                 kinds[path] = BINARY
-            elif stands == reader.entry(before, os.fsencode(path)):
-                kinds[path] = LINK if stands[0] == "120000" else UNMERGED
     return kinds
+
+
+def binary_paths(repo: Repo, old: Oid, new: Oid, *more: str, largest: int = LARGEST_LABELLED) -> set[str]:
+    """Changed paths whose files are not text, or have more than `largest` bytes: git compares no lines of those."""
+    at = repo.configured("core.bigFileThreshold", str(largest))
+    said = at.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", *more, old, new).out
+    rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
+    return {path for added, _, path in rows if added == "-"}

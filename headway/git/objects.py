@@ -2,7 +2,7 @@
 
 import hashlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
@@ -13,6 +13,7 @@ SHA1_DIGITS = 40
 
 _ENTRIES_KEPT = 300_000
 _COMMITS_KEPT = 1_000
+_CHUNK = 1 << 16
 
 Tree = Mapping[bytes, bytes]
 """The entries of a tree by name, in git's order, each as the bytes that stand for it in the object."""
@@ -88,6 +89,43 @@ class Reader:
             MissingObject: The hub has no such object.
             TooLarge: It has more than `most` bytes.
         """
+        git, size = self._ask(oid)
+        assert git.stdout is not None
+        try:
+            if most is not None and size > most:
+                raise TooLarge(f"object {oid} has {size} bytes")  # noqa: TRY301 - ends git as any error does
+            body = git.stdout.read(size + 1)
+        except BaseException:
+            self.close()
+            raise
+        if len(body) == size + 1:
+            return body[:-1]
+        self.close()
+        raise MissingObject(f"the hub lacks object {oid}")
+
+    def chunks(self, oid: Oid) -> Iterator[bytes]:
+        """The content of an object that is in the hub, of any size, piece by piece.
+
+        Raises:
+            MissingObject: The hub has no such object.
+        """
+        git, size = self._ask(oid)
+        assert git.stdout is not None
+        try:
+            while size:
+                chunk = git.stdout.read(min(size, _CHUNK))
+                if not chunk:
+                    raise MissingObject(f"the hub lacks object {oid}")  # noqa: TRY301 - ends git as any error does
+                size -= len(chunk)
+                yield chunk
+            git.stdout.read(1)
+        except BaseException:
+            # Also where the caller has seen enough: the rest is still in the pipe.
+            self.close()
+            raise
+
+    def _ask(self, oid: Oid) -> tuple["subprocess.Popen[bytes]", int]:
+        """Ask git for an object, and read the answer up to its content."""
         git = self._git = self._git or self._repo.start("cat-file", "--batch")
         assert git.stdin is not None
         assert git.stdout is not None
@@ -95,15 +133,11 @@ class Reader:
             git.stdin.write(oid.encode() + b"\n")
             git.stdin.flush()
             head = git.stdout.readline().split()
-            if len(head) == 3:  # noqa: PLR2004 - id, type, size
-                if most is not None and int(head[2]) > most:
-                    raise TooLarge(f"object {oid} has {int(head[2])} bytes")  # noqa: TRY301 - ends git as any error does
-                body = git.stdout.read(int(head[2]) + 1)
-                if len(body) == int(head[2]) + 1:
-                    return body[:-1]
         except BaseException:
             self.close()
             raise
+        if len(head) == 3:  # noqa: PLR2004 - id, type, size
+            return git, int(head[2])
         if not head:
             self.close()
         raise MissingObject(f"the hub lacks object {oid}")

@@ -10,7 +10,7 @@ from headway.domain.errors import ToolError
 from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries, meant
 from headway.git.growth import sizes_of
-from headway.git.merging import with_entries
+from headway.git.merging import binary_paths, with_entries
 from headway.git.repo import Repo
 from headway.git.scan import Scan
 from headway.git.standing import Asked
@@ -129,16 +129,11 @@ def doubtful(repo: Repo, base: Oid, tree: Oid, differ: list[Entry]) -> dict[str,
     if len(new) > MANY_NEW:
         tops = Counter(entry.path.partition("/")[0] for entry in new)
         return dict.fromkeys((top for top, _ in tops.most_common(_NAMED)), f"{len(new)} new files")
-    found = dict.fromkeys(_binary(repo, base, tree) if new else (), "binary")
+    binary = binary_paths(repo, base, tree, "--diff-filter=A", largest=LARGE_BYTES) if new else set()
+    found = dict.fromkeys(sorted(binary), "binary")
     before = [entry.oid if entry.status == "A" else entry.old_oid for entry in changed]
     sizes = sizes_of(repo, [*(entry.oid for entry in changed), *before])
     for entry, size, was in zip(changed, sizes, sizes[len(changed) :], strict=False):
         if size > LARGE_BYTES and (entry.status == "A" or was <= LARGE_BYTES):
             found[entry.path] = "over 1 MB"
     return found
-
-
-def _binary(repo: Repo, base: Oid, tree: Oid) -> list[str]:
-    said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--numstat", "--diff-filter=A", base, tree).out
-    rows = (row.split("\t", 2) for row in said.decode(errors="surrogateescape").split("\0") if row)
-    return [path for added, _, path in rows if added == "-"]
