@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.agent.children import Asked, overlap
-from headway.agent.handoffs import stored_handoff
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
 from headway.system.files import write_whole
@@ -65,7 +64,9 @@ class Elsewhere:
                 yield from _read(path, planner)
 
     def _has_ended(self, agent: AgentId) -> bool:
-        return stored_handoff(self._store.read(agent), 1) is not None
+        """Whether its log ends with a handoff. After one of an attempt that failed, the next attempt goes on."""
+        last = self._store.newest(agent)
+        return last is not None and last.type == "handoff"
 
     def _path(self, planner: AgentId) -> Path:
         return self._folder / f"{planner.partition('/')[2]}.json"

@@ -1,10 +1,11 @@
 """Storing handoffs: every agent ends with one, in its own log, synced before anybody is told of it."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from headway.agent.children import asked_in
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, work_facts
+from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.usage import usage_of
 from headway.domain.budget import Amount
@@ -17,7 +18,7 @@ from headway.domain.work import StoredHandoff, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.snapshot import newest
 from headway.trace.agent_log import AgentLog
-from headway.trace.log_store import LogStore
+from headway.trace.log_store import LogStore, Stream
 
 SUMMARY_CHARS = 1_000
 REPORT_CHARS = 20_000
@@ -55,7 +56,7 @@ class HandoffDesk:
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         self._store.expect(order.context.run, order.context.incarnation)
         task = order.me if order.role == "worker" else None
-        log = self._store.open(order.me, role=order.role, task=task)
+        log = self._store.open(order.me, role=order.role, task=task, recall=PAST)
         try:
             physical = self._store.stream(order.me)
             event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
@@ -76,7 +77,7 @@ class HandoffDesk:
         kept = newest(hub, order.me) if order.role == "worker" else None
         handoff = Handoff(
             agent=order.me,
-            title=order.title or self._title(order.me),
+            title=order.title or _title(log),
             report=_report(order, self._store),
             facts=work_facts(
                 physical,
@@ -90,11 +91,6 @@ class HandoffDesk:
         )
         return append_handoff(log, handoff, attempt=order.attempt)
 
-    def _title(self, agent: AgentId) -> str:
-        """The title as the agent was asked with it; its own log tells, if it has begun."""
-        started = [event for event in self._store.read(agent) if event.type == "agent.start"]
-        return str(started[-1].data["title"]) if started else agent.rpartition("/")[2]
-
 
 def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
     """The use of an agent and of everything below it, by their logs, without `apart` and everything below those."""
@@ -106,10 +102,18 @@ def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()
     return sum((spent_by(store.stream(each), is_task=True) for each in family), Amount())
 
 
-def spent_by(physical: Iterable[Event], *, is_task: bool) -> Amount:
+def spent_by(physical: Stream, *, is_task: bool) -> Amount:
     """What an agent used up. A task that never began did not use up one of the run's tasks."""
-    began = any(event.type == "agent.start" for event in physical)
-    return usage_of(physical).amount + Amount(tasks=1 if is_task and began else 0)
+    began = False
+
+    def noticed() -> Iterator[Event]:
+        nonlocal began
+        for found in physical.found():
+            began = began or found.event.type == "agent.start"
+            yield found.event
+
+    amount = usage_of(noticed()).amount
+    return amount + Amount(tasks=1 if is_task and began else 0)
 
 
 def append_handoff(log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0) -> Event:
@@ -127,6 +131,12 @@ def stored_handoff(line: Sequence[Event], attempt: int) -> Event | None:
 def made_by_harness(status: HandoffStatus, why: str) -> HandoffReport:
     """The report on an agent that cannot speak for itself."""
     return HandoffReport(status=status, summary=cut(why or str(status), REPORT_CHARS))
+
+
+def _title(log: AgentLog) -> str:
+    """The title as the agent was asked with it; its own log tells, if it has begun."""
+    started = [event for event in log.line if event.type == "agent.start"]
+    return str(started[-1].data["title"]) if started else log.agent.rpartition("/")[2]
 
 
 def _report(order: StoreHandoff, store: LogStore) -> HandoffReport:

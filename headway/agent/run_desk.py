@@ -316,9 +316,9 @@ class RunDesk:
     def _handoffs(self, run: RunName) -> list[Handoff]:
         found = []
         for agent in self._store.agents(run):
-            ends = [event for event in self._store.read(agent) if event.type == "handoff"]
-            if ends and agent != AgentId(run):
-                found.append(Handoff.model_validate(ends[-1].data["handoff"]))
+            end = self._store.newest(agent, "handoff") if agent != AgentId(run) else None
+            if end is not None:
+                found.append(Handoff.model_validate(end.data["handoff"]))
         return found
 
     def _end_log(self, run: RunName, report: RunReport) -> None:

@@ -23,5 +23,5 @@ def note_verdict(store: LogStore, run: RunName, verdict: CheckVerdict) -> None:
 
 def newest_verdict(store: LogStore, run: RunName) -> CheckVerdict | None:
     """The newest verdict, if there is one."""
-    noted = [event for event in store.read(AgentId(run)) if event.type == "check"]
-    return CheckVerdict.model_validate(noted[-1].data) if noted else None
+    noted = store.newest(AgentId(run), "check")
+    return None if noted is None else CheckVerdict.model_validate(noted.data)

@@ -88,7 +88,7 @@ class WorkerAgent:
         try:
             return await self._work(order, beat)
         except HeldBack:
-            spent = spent_by(await in_thread(self._store.all_events, order.me), is_task=True)
+            spent = await in_thread(spent_by, self._store.stream(order.me), is_task=True)
             return WorkerSuspended(why="paused", spent=spent)
 
     async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:

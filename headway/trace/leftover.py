@@ -1,9 +1,8 @@
 """What a run left behind, read from its logs: what it was asked, its root planner's notes, every agent's handoff."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headway.domain.events import Event, EventType
+from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, Oid, RunName, parent_of
 from headway.domain.spec import RunSpec
@@ -31,20 +30,19 @@ class Leftover:
 
 def left_by(store: LogStore, run: RunName) -> Leftover | None:
     """Everything that the logs on this machine say of a run; None when there are none, or it never began."""
-    own = store.read(AgentId(run))
-    start, end = _newest(own, "run.start"), _newest(own, "run.end")
+    start, end = store.newest(AgentId(run), "run.start"), store.newest(AgentId(run), "run.end")
     if start is None:
         return None
     agents = [agent for agent in store.agents(run) if agent != AgentId(run)]
     ends: dict[AgentId, Event | None] = {}
     newest_root = -1.0
     notes: Event | None = None
-    for agent in agents:  # one log at a time: those of a long run are larger than memory
-        line = store.read(agent)
-        ends[agent] = _newest(line, "handoff")
+    for agent in agents:  # from their ends: the logs of a long run are larger than memory
+        ends[agent] = store.newest(agent, "handoff")
+        last = store.newest(agent) if parent_of(agent) == AgentId(run) else None
         # A root planner that failed may have been followed by another one.
-        if line and parent_of(agent) == AgentId(run) and line[-1].ts >= newest_root:
-            newest_root, notes = line[-1].ts, _newest(line, "scratchpad")
+        if last is not None and last.ts >= newest_root:
+            newest_root, notes = last.ts, store.newest(agent, "scratchpad")
     first = sorted(agents, key=lambda agent: parent_of(agent) != AgentId(run))
     handoffs = [Handoff.model_validate(said.data["handoff"]) for agent in first if (said := ends[agent]) is not None]
     return Leftover(
@@ -54,8 +52,3 @@ def left_by(store: LogStore, run: RunName) -> Leftover | None:
         scratchpad=str(notes.data["content"]) if notes is not None else "",
         handoffs=tuple(handoffs),
     )
-
-
-def _newest(line: Iterable[Event], kind: EventType) -> Event | None:
-    found = [event for event in line if event.type == kind]
-    return found[-1] if found else None

@@ -1,5 +1,6 @@
 """The bytes of a log: how an event becomes a line, and which lines of a file count."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,11 +11,15 @@ import orjson
 from headway.domain.errors import UserError
 from headway.domain.events import DEFAULTS, LOG_VERSION, Event
 from headway.trace.blobs import INLINE_CHARS, Blobs, has_blobs
+from headway.trace.fold import OUTSIDE_THE_LINE
 
 _REPEATED = ("run", "agent", "parent", "role", "task", "type")
 
 CHUNK = 1 << 20
 """Bytes that are read at once: a log may be larger than what there is of memory for it."""
+
+FIRST_CHUNK = 1 << 13
+"""Bytes that are read first from the end of a log: most questions are answered by its last lines."""
 
 
 class Found(NamedTuple):
@@ -64,6 +69,48 @@ def lines_of(fd: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
             at += len(piece) + 1
 
 
+def lines_back(fd: int) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of a file from its end to its beginning, with the byte where each begins."""
+    at, rest, chunk = os.fstat(fd).st_size, b"", FIRST_CHUNK
+    whole = False  # what comes after the last line feed is half a line
+    while at > 0:
+        size = min(chunk, at)
+        at, chunk = at - size, min(4 * chunk, CHUNK)
+        pieces = (os.pread(fd, size, at) + rest).split(b"\n")
+        starts = list(itertools.accumulate((len(piece) + 1 for piece in pieces), initial=at))
+        for start, piece in zip(starts[-2:0:-1], pieces[:0:-1], strict=True):
+            if whole:
+                yield start, piece
+            whole = True
+        rest = pieces[0]
+    if whole:
+        yield 0, rest
+
+
+def events_back(fd: int) -> Iterator[Found]:
+    """The live events of a log, the newest first. Nothing is read before it is asked for.
+
+    Half a line at the end is left out. A hole that a crash of the machine left in what was not synced is found when the
+    reader comes to it: what lies after it has been given then, and does not count.
+    """
+    next_seq: int | None = None
+    newest: int | None = None
+    for at, line in lines_back(fd):
+        event = _decode(line, next_seq)
+        if event is None:
+            next_seq = None
+            event = _decode(line, None)
+        if event is None:
+            continue
+        next_seq = event.seq - 1
+        if newest is not None and event.seq > newest:
+            continue
+        if event.type == "agent.fork":
+            newest = int(event.data["to"])
+        elif event.type not in OUTSIDE_THE_LINE:
+            yield Found(event, at, at + len(line) + 1, has_blobs(line))
+
+
 def events_in(lines: Iterable[tuple[int, bytes]], *, first: int = 0) -> Iterator[Found]:
     """The events of a log's lines, up to the first line that is none.
 
@@ -81,12 +128,15 @@ def events_in(lines: Iterable[tuple[int, bytes]], *, first: int = 0) -> Iterator
         yield Found(event, at, at + len(line) + 1, has_blobs(line))
 
 
-def _decode(line: bytes, seq: int) -> Event | None:
+def _decode(line: bytes, seq: int | None) -> Event | None:
+    """The event of a line; None when it is none, or is not the one at the place `seq`. None: at any place."""
     try:
         fields: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(fields, dict) or fields.get("seq") != seq or not isinstance(fields.get("lease"), int):
+    if not isinstance(fields, dict) or not isinstance(fields.get("lease"), int):
+        return None
+    if not isinstance(fields.get("seq"), int) or fields["seq"] != (fields["seq"] if seq is None else seq):
         return None
     if fields.get("v", 0) > LOG_VERSION:
         raise UserError(

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway.domain.errors import TransientError, UserError
-from headway.domain.events import Event, Role
+from headway.domain.events import Event, EventType, Role
 from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
 from headway.system.files import delete, make_folder, place_new, sync_folder
 from headway.trace.agent_log import AgentLog, no_such_event
 from headway.trace.blobs import Blobs
 from headway.trace.fold import Line
-from headway.trace.lines import Found, events_in, lines_of
+from headway.trace.lines import Found, events_back, events_in, lines_of
 from headway.trace.recall import Recall
 from headway.trace.redaction import NOTHING_SECRET, Redact
 
@@ -127,6 +127,11 @@ class LogStore:
         """The same, one event at a time and as often as it is asked for: a log may be larger than memory."""
         return Stream(self._path(agent), self._blobs_of(run_of(agent)))
 
+    def newest(self, agent: AgentId, *types: EventType) -> Event | None:
+        """The newest live event of an agent, of one of these types if any are named; read from the end of the log."""
+        found = next((each for each in self.stream(agent).back() if not types or each.event.type in types), None)
+        return None if found is None else found.resolved(self._blobs_of(run_of(agent)))
+
     def event(self, ref: Ref) -> Event:
         """The event that a ref names, also in a suffix that a fork abandoned.
 
@@ -183,11 +188,24 @@ class Stream:
 
     def found(self, first: int = 0) -> Iterator[Found]:
         """The same from some place on, with long strings left where they lie; nothing before it is read as JSON."""
+        with self._opened() as fd:
+            if fd is not None:
+                yield from events_in(itertools.islice(lines_of(fd), first, None), first=first)
+
+    def back(self) -> Iterator[Found]:
+        """The live events, the newest first, with long strings left where they lie; see `events_back`."""
+        with self._opened() as fd:
+            if fd is not None:
+                yield from events_back(fd)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int | None]:
         try:
             fd = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
+            yield None
             return
         try:
-            yield from events_in(itertools.islice(lines_of(fd), first, None), first=first)
+            yield fd
         finally:
             os.close(fd)
