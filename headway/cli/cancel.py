@@ -37,10 +37,10 @@ def cancel(
 
 async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
     from headway.cli.connect import connect, has_worker, target_of
-    from headway.cli.known_run import need_run, open_agents
+    from headway.cli.known_run import need_own_run, open_agents
 
     client = await connect(target_of(home))
-    run = await need_run(client, name)
+    run = await need_own_run(client, home, name)
     if not run.is_open:
         raise await _closed(client, run)
     await client.get_workflow_handle(name).cancel(reason=why)

@@ -15,15 +15,17 @@ from temporalio.client import Client
 from headway.cli.child_event import ChildEvent
 from headway.cli.commits import landed
 from headway.cli.demo_facts import facts_of
+from headway.cli.ending import Ending
 from headway.cli.local_site import Site, start_service, start_workers
 from headway.cli.ports import free_ports
 from headway.cli.report import print_ending
 from headway.cli.run import start
 from headway.cli.sample_repository import CHECK, INSTRUCTIONS, PLAYBOOK, make_sample
+from headway.cli.screen import REHEARSAL
 from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
 from headway.cli.supervisor import Supervisor
-from headway.cli.views import REHEARSAL, LiveView, PlainView, open_view, tree_of
-from headway.cli.watch import Ending, Look, follow, look_at
+from headway.cli.views import LiveView, PlainView, open_view, tree_of
+from headway.cli.watch import Look, Watcher, follow
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.environment import hermetic_environment
@@ -107,7 +109,7 @@ class Show:
             finally:
                 for task in (followed, killer, stopped):
                     task.cancel()
-        return ending, await look_at(client, NAME, self.home)
+        return ending, await Watcher(client, NAME, self.home).look()
 
     async def _kill_in_the_middle(self, supervisor: Supervisor) -> None:
         while len(await asyncio.to_thread(landed, self.home, NAME)) < KILL_AFTER:  # noqa: ASYNC110 - other processes land
@@ -154,7 +156,7 @@ class Show:
         again = report["repeats"] + report["unheard"]
         lines.append(f"{report['requests']} model calls, {again} of them asked again after the kill")
         if self.killed is not None:
-            lines.append(f"{facts.resumed} workers went on from their logs in the new process")
+            lines.append(f"{facts.resumed} workers resumed from their logs in the new process")
         return lines
 
     async def _prove(self, repository: Path) -> bool:

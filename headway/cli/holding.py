@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import FailureError
 
+from headway.cli.agents import find_agent
 from headway.cli.connect import connect, has_worker, target_of
-from headway.cli.known_run import KnownRun, describe, need_run
+from headway.cli.known_run import KnownRun, describe, need_own_run
+from headway.cli.short_ids import short_id
+from headway.cli.watch import NOWHERE, Watcher
 from headway.domain.control import Amend, SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
@@ -31,8 +35,10 @@ async def tell_run(home: Path, verb: Verb, name: str, agent: str | None, **more:
         UserError: There is no such run or agent at work, or the run refuses.
     """
     client = await connect(target_of(home))
-    run = await _open_run(client, name, f"There is nothing to {verb}.")
-    target = await _target(client, run, agent, verb)
+    run = await _open_run(client, home, name, f"There is nothing to {verb}.")
+    target = await _target(client, home, run, agent, verb)
+    if verb == "resume":
+        await _refuse_idle(client, run, target)
     return await _tell(client, run, verb, f"to {verb} {target}", {"target": target, **more})
 
 
@@ -47,15 +53,14 @@ async def order_of_run(home: Path, verb: Verb, name: str, words: str, **order: A
         # Before it is sent: what a signal brings that makes no sense would be dropped without a word.
         kind.model_validate({"request": "-", "who": _who(), **order})
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, each['loc'][:1]))}: {each['msg']}" for each in error.errors())
-        raise UserError(said) from error
+        raise UserError("; ".join(_refusal(each) for each in error.errors())) from error
     client = await connect(target_of(home))
-    run = await _open_run(client, name, "What it was allowed and told stands in its report.")
+    run = await _open_run(client, home, name, f"`headway continue {name}` starts a new run on what it landed.")
     return await _tell(client, run, verb, words, order)
 
 
-async def _open_run(client: Client, name: str, otherwise: str) -> KnownRun:
-    run = await need_run(client, name)
+async def _open_run(client: Client, home: Path, name: str, otherwise: str) -> KnownRun:
+    run = await need_own_run(client, home, name)
     if not run.is_open:
         raise UserError(f"The run '{name}' is closed ({run.status}).", otherwise)
     return run
@@ -76,16 +81,45 @@ async def _tell(client: Client, run: KnownRun, verb: Verb, words: str, fields: d
     return f"No worker process answers. The service keeps the order {words} until one starts."
 
 
-async def _target(client: Client, run: KnownRun, agent: str | None, verb: Verb) -> AgentId:
+async def _target(client: Client, home: Path, run: KnownRun, agent: str | None, verb: Verb) -> AgentId:
     if agent is None or agent == run.name:
         return AgentId(run.name)
-    target = AgentId(agent if agent.startswith(f"{run.name}/") else f"{run.name}/{agent}")
+    target = await find_agent(client, home, run, agent)
     described = await describe(client, target)
-    if described is None:
-        raise UserError(f"The run '{run.name}' has no agent '{agent}'.", f"`headway status {run.name}` shows them.")
-    if described.close_time is not None and verb == "pause":
-        raise UserError(f"The agent {target} has ended already.", "There is nothing to pause.")
+    if described is not None and described.close_time is not None and verb == "pause":
+        raise UserError(f"The agent {short_id(target)} has ended already.", "There is nothing to pause.")
     return target
+
+
+def _refusal(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"][:1]))
+    match error["type"]:
+        case "string_too_short":
+            return f"{field}: must not be empty"
+        case "string_too_long":
+            return f"{field}: must have at most {error['ctx']['max_length']:,} characters"
+        case _:
+            return f"{field}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+async def _refuse_idle(client: Client, run: KnownRun, target: AgentId) -> None:
+    """Refuse to resume what something else holds: the answer would sound as if it went on.
+
+    Raises:
+        UserError: A pause above the target, or the run's limit, keeps it from going on.
+    """
+    look = await Watcher(client, run.name, NOWHERE).state()
+    if look.control is None or target in look.control.paused:
+        return
+    above = look.control.hold_on(target)
+    if above is not None:
+        reason = f" ({above.why})" if above.why else ""
+        raise UserError(
+            f"{short_id(target)} is not paused itself: something above it is{reason}.",
+            f"`headway resume {run.name}` resumes the whole run; `headway status {run.name}` shows each pause.",
+        )
+    if look.status.get("phase") == "hold":
+        raise UserError("The run is on hold, not paused: its budget is exhausted.", *look.status.get("attention", ()))
 
 
 def _who() -> str:

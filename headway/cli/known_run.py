@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -53,11 +54,16 @@ async def find_run(client: Client, name: str) -> KnownRun | None:
     return KnownRun(
         name=RunName(name),
         incarnation=Incarnation(raw.workflow_execution_info.first_run_id or described.run_id),
-        status=described.status.name.lower().replace("canceled", "cancelled") if described.status else "unknown",
+        status=status_word(described.status),
         is_open=described.status is WorkflowExecutionStatus.RUNNING,
         cancel_requested=raw.workflow_extended_info.cancel_requested,
         closed_at=described.close_time,
     )
+
+
+def status_word(status: WorkflowExecutionStatus | None) -> str:
+    """Temporal's word for how an execution stands, in lower case and in our spelling."""
+    return status.name.lower().replace("canceled", "cancelled") if status is not None else "unknown"
 
 
 async def need_run(client: Client, name: str) -> KnownRun:
@@ -70,6 +76,29 @@ async def need_run(client: Client, name: str) -> KnownRun:
     if run is None:
         raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
     return run
+
+
+async def need_own_run(client: Client, home: Path, name: str) -> KnownRun:
+    """The run of that name, if it may be changed from here: it has its folder in `home`, or has not begun.
+
+    Raises:
+        UserError: There is none, or it lives in another state folder.
+    """
+    run = await need_run(client, name)
+    if await lives_elsewhere(client, home, run):
+        raise UserError(
+            f"The run '{name}' does not live in {home}: its files lie in another state folder, or were removed.",
+            f"Set HEADWAY_HOME to its own. The service at {client.service_client.config.target_host} knows it, and "
+            f"may be another user's; by hand: {hammer(run.name, 'terminate')}",
+        )
+    return run
+
+
+async def lives_elsewhere(client: Client, home: Path, run: KnownRun) -> bool:
+    """Whether a run has begun, and nothing of it is in this state folder."""
+    if (home / "runs" / run.name).is_dir():
+        return False
+    return bool(await root_planners(client, run))
 
 
 async def describe(client: Client, workflow: str) -> WorkflowExecutionDescription | None:
@@ -110,6 +139,12 @@ async def open_planners(client: Client, run: RunName, most: int) -> list[str]:
     """Ids of the run's planners that are not closed; eventually consistent."""
     query = f"({_of(run)}) AND ExecutionStatus = 'Running' AND WorkflowType = '{PLANNER_TYPE}'"
     return sorted([found.id async for found in client.list_workflows(query, limit=most)])
+
+
+async def agents_of(client: Client, run: RunName, most: int = 10_000) -> list[AgentId]:
+    """Ids of the run's planners and tasks, open and closed; eventually consistent."""
+    found = {one.id async for one in client.list_workflows(_of(run), limit=most)}
+    return [AgentId(agent) for agent in sorted(found) if agent != run]
 
 
 async def executions(client: Client, run: RunName) -> list[WorkflowExecution]:

@@ -11,7 +11,9 @@ from headway.cli.running import run_async
 
 def pause(
     name: Annotated[str, typer.Argument(help="The run's name.")],
-    agent: Annotated[str | None, typer.Argument(help="Id of a planner or a task; default: the whole run.")] = None,
+    agent: Annotated[
+        str | None, typer.Argument(help="A planner or task: its id, such as 1.3, or its title; default: the whole run.")
+    ] = None,
     *,
     now: Annotated[bool, typer.Option("--now", help="Kill running commands too; they are logged as such.")] = False,
     why: Annotated[str, typer.Option(help="The reason, for whoever finds it paused.")] = "",

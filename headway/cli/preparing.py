@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from headway.cli.ending import ending_of
 from headway.cli.live_tree import ask
-from headway.cli.watch import ending_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 
@@ -39,6 +39,9 @@ class Preparation:
         if not self.failure:
             return self.doing
         return f"{' '.join(self.failure.split())} (try {self.tries}; it is tried again)"
+
+
+QUEUED = Preparation("queued", "", 0)
 
 
 def preparation_of(described: WorkflowExecutionDescription) -> Preparation | None:

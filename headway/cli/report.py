@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.markup import escape
 
-from headway.cli.watch import Ending
+from headway.cli.ending import Ending
 from headway.domain.run import RunReport, taking_home
 
 STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
@@ -19,7 +19,7 @@ MEANINGS = {
 def print_ending(console: Console, name: str, ending: Ending) -> None:
     """The end of a run, in a few lines."""
     if ending.report is None:
-        console.print(f"[bold red]{name}: failed[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]{name}: {ending.state}[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)
         return
     report = ending.report
     style = STYLES.get(report.outcome, "bold red")

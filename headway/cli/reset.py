@@ -9,6 +9,7 @@ import typer
 from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
+from headway.cli.short_ids import short_id
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, parent_of
 
@@ -25,7 +26,7 @@ PARKED = "needs_attention"
 def reset(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     *,
-    planner: Annotated[str | None, typer.Option(help="A planner's id; default: the root planner.")] = None,
+    planner: Annotated[str | None, typer.Option(help="A planner, by id or title; default: the root planner.")] = None,
     turn: Annotated[int | None, typer.Option(min=1, help="The turn to take anew; default: its last one.")] = None,
     why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -39,17 +40,17 @@ def reset(
 
 async def _reset(home: Path, name: str, given: str | None, wanted: int | None, why: str, *, yes: bool) -> int:
     from headway.cli.connect import connect, target_of
-    from headway.cli.known_run import need_run
+    from headway.cli.known_run import need_own_run
     from headway.cli.taken_turns import find_turn, go_back
 
     client = await connect(target_of(home))
-    run = await need_run(client, name)
+    run = await need_own_run(client, home, name)
     if not run.is_open:
         raise UserError(
             f"The run '{name}' is closed ({run.status}): nobody would take what its planners hand up.",
             f"`headway continue {name}` starts a new run on its trunk, with its notes.",
         )
-    planner = await _planner(client, run, given)
+    planner = await _planner(client, home, run, given)
     turn, known = await find_turn(client, planner, wanted)
     if turn is None:
         raise _no_turn(planner, wanted, known)
@@ -63,24 +64,25 @@ async def _reset(home: Path, name: str, given: str | None, wanted: int | None, w
     return 0
 
 
-async def _planner(client: "Client", run: "KnownRun", given: str | None) -> AgentId:
+async def _planner(client: "Client", home: Path, run: "KnownRun", given: str | None) -> AgentId:
     """The planner that is meant, if its word still counts.
 
     Raises:
         UserError: There is no such planner, or it has handed up already.
     """
+    from headway.cli.agents import find_agent
     from headway.cli.known_run import PLANNER_TYPE, describe, open_planners, root_planners
 
     roots = await root_planners(client, run)
     if given is None and not roots:
         raise UserError(f"The run '{run.name}' has no root planner yet.", f"`headway status {run.name}` shows it.")
-    planner = roots[-1] if given is None else _full(run, given)
+    planner = roots[-1] if given is None else await find_agent(client, home, run, given)
     described = await describe(client, planner)
     if described is None or described.workflow_type != PLANNER_TYPE:
         known = await open_planners(client, run.name, NAMED + 1)
         more = "\n  and more" if len(known) > NAMED else ""
-        listed = "".join(f"\n  {other}" for other in known[:NAMED]) + more
-        raise UserError(f"The run '{run.name}' has no planner '{given}'.", f"At work are:{listed or ' none'}")
+        listed = "".join(f"\n  {short_id(AgentId(other))}" for other in known[:NAMED]) + more
+        raise UserError(f"'{given}' is no planner of run '{run.name}'.", f"At work are:{listed or ' none'}")
     if described.close_time is None or (planner in roots[-1:] and await _is_parked(client, run)):
         return planner
     raise _handed_up(run, planner)
@@ -102,10 +104,6 @@ async def _is_parked(client: "Client", run: "KnownRun") -> bool:
     return isinstance(status, dict) and status.get("phase") == PARKED
 
 
-def _full(run: "KnownRun", given: str) -> AgentId:
-    return AgentId(given if given.startswith(f"{run.name}/") else f"{run.name}/{given}")
-
-
 def _handed_up(run: "KnownRun", planner: AgentId) -> UserError:
     above = parent_of(planner)
     if above == AgentId(run.name):
@@ -115,7 +113,7 @@ def _handed_up(run: "KnownRun", planner: AgentId) -> UserError:
         )
     return UserError(
         f"The planner {planner} has handed up already, and its word is not taken twice.",
-        f"Reset the planner above it: headway reset {run.name} --planner {above}",
+        f"Reset the planner above it: headway reset {run.name} --planner {short_id(above)}",
     )
 
 
@@ -160,5 +158,5 @@ def _agreed(*, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UserError("Nobody is there to be asked.", "Give --yes to go ahead without a question.")
+        raise UserError("Not a terminal, cannot ask for confirmation.", "Give --yes to go ahead without a question.")
     return typer.confirm("Go back to it?", default=False)

@@ -42,12 +42,15 @@ def rm(
 async def _rm(home: Path, name: str, *, yes: bool) -> int:
     from headway.cli.connect import connect, target_of
     from headway.cli.footprint import footprint_of
+    from headway.cli.known_run import need_own_run
 
     client = await connect(target_of(home))
     found = await footprint_of(client, home, RunName(name))
     if found.is_empty:
         raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
     await _refuse_open(client, found)
+    if found.run is not None:
+        await need_own_run(client, home, name)
     for line in _shown(home, found):
         say(line)
     if not yes:

@@ -1,14 +1,15 @@
-"""`headway status`: the runs, or one run's tree of agents."""
+"""`headway status`: the runs, or one run on one screen."""
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 
-from headway.cli.console import open_console
+from headway.cli.console import open_console, say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
-from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.system.disk import shortage_of_disk
 
@@ -16,83 +17,205 @@ if TYPE_CHECKING:
     from rich.console import Console
     from temporalio.client import Client, WorkflowExecution
 
+    from headway.cli.ending import Ending
+    from headway.cli.watch import Look
+
 RUNS_SHOWN = 50
+ASKED = 20
+"""Open runs that are asked for their state; of the others the service's own word is shown."""
+FREE_LINES = 2
+"""Lines of a terminal that the next prompt takes."""
 
 
-def status(name: Annotated[str | None, typer.Argument(help="A run's name; without it, all runs.")] = None) -> None:
-    """List the runs, or show one run: its tree of agents, its commits, what it has used up."""
-    run_async(_status(home_from(), name))
+def status(
+    name: Annotated[str | None, typer.Argument(help="A run's name; without it, all runs.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Show every agent and event, or every run.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run until it ends or Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    exit_status: Annotated[
+        bool, typer.Option("--exit-status", help="End with a code that tells the run's state; see below.")
+    ] = False,
+) -> None:
+    """List the runs, or show one run: what it is at, what is stuck, what it cost, what landed.
+
+    On a terminal it fits the screen. With --exit-status it ends as `headway run` would for a run that has ended, with 5
+    while the run goes on, and with 6 while it waits for you: on hold, paused, parked, stalled, needs attention.
+
+    Examples:
+      headway status
+
+      headway status first --watch
+
+      headway status first --json | jq .attention
+    """
+    code = run_async(_status(home_from(), name, everything=everything, watch=watch, as_json=as_json))
+    raise typer.Exit(code if exit_status else 0)
 
 
-async def _status(home: Path, name: str | None) -> None:
+async def _status(home: Path, name: str | None, *, everything: bool, watch: bool, as_json: bool) -> int:
     from headway.cli.connect import connect, target_of
 
-    console = open_console()
     client = await connect(target_of(home))
     if (short := shortage_of_disk(home)) is not None:
-        console.print(short, style="yellow", highlight=False, markup=False)
+        say(short, err=True)
     if name is None:
-        await _list(client, console)
-    else:
-        await _show(client, console, home, RunName(name))
+        return await _list(client, home, everything=everything, as_json=as_json)
+    if watch and not as_json:
+        return await _watch(client, home, RunName(name))
+    return await _show(client, home, RunName(name), everything=everything, as_json=as_json)
 
 
-async def _list(client: "Client", console: "Console") -> None:
-    from rich.table import Table
+async def _list(client: "Client", home: Path, *, everything: bool, as_json: bool) -> int:
+    most = None if everything else RUNS_SHOWN + 1
+    found = [one async for one in client.list_workflows("WorkflowType = 'Run'", limit=most)]
+    more = len(found) > RUNS_SHOWN and not everything
+    rows = await asyncio.gather(*(_row(client, home, one, ask=at < ASKED) for at, one in enumerate(found[:most])))
+    rows = rows[:RUNS_SHOWN] if more else rows
+    # On standard error, so that a script reads runs alone.
+    say(f"Temporal service {client.service_client.config.target_host}, state folder {home}", err=True)
+    if as_json:
+        say(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    if not rows:
+        say("There are no runs. Start one with `headway run REPO INSTRUCTIONS`.")
+        return 0
+    for line in _table([("RUN", "STATE", "STARTED", "TOOK"), *(tuple(row.values()) for row in rows)]):
+        say(line)
+    if more:
+        say(f"There are more than {RUNS_SHOWN}; `headway status --all` lists them.")
+    return 0
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("RUN", "STATE", "STARTED", "TOOK"):
-        table.add_column(column, no_wrap=column == "RUN")
-    found = 0
-    async for execution in client.list_workflows("WorkflowType = 'Run'", limit=RUNS_SHOWN):
-        found += 1
-        table.add_row(*await _row(client, execution))
-    console.print(table if found else "There are no runs. Start one with `headway run REPO INSTRUCTIONS`.")
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as what is in them: nothing is wrapped, so that each run is one line."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    order = (0, 2, 3, 1)  # the state is last, because it may be long
+    return ["  ".join(f"{row[column]:<{widths[column]}}" for column in order).rstrip() for row in rows]
 
 
-async def _row(client: "Client", execution: "WorkflowExecution") -> tuple[str, str, str, str]:
+async def _row(client: "Client", home: Path, execution: "WorkflowExecution", *, ask: bool) -> dict[str, str]:
     from datetime import UTC, datetime
 
     from temporalio.client import WorkflowExecutionStatus
 
-    from headway.cli.watch import ending_of
+    from headway.cli.ending import ending_of
+    from headway.cli.known_run import status_word
 
-    state = execution.status.name.lower() if execution.status else "unknown"
+    state = status_word(execution.status)
     if execution.status is WorkflowExecutionStatus.COMPLETED:
-        ending = await ending_of(client, RunName(execution.id))
-        state = ending.report.outcome.value if ending.report else state
+        state = (await ending_of(client, RunName(execution.id))).outcome
+    elif execution.status is WorkflowExecutionStatus.RUNNING and ask:
+        state = await _asked(client, RunName(execution.id)) or state
+    if not (home / "runs" / execution.id).is_dir() and state != "failed":
+        state += " (another state folder)"
     took = str((execution.close_time or datetime.now(UTC)) - execution.start_time).partition(".")[0]
-    return execution.id, state, f"{execution.start_time.astimezone():%Y-%m-%d %H:%M}", took
+    started = f"{execution.start_time.astimezone():%Y-%m-%d %H:%M}"
+    return {"run": execution.id, "state": state, "started": started, "took": took}
 
 
-async def _show(client: "Client", console: "Console", home: Path, name: RunName) -> None:
-    from temporalio.client import WorkflowExecutionStatus
-    from temporalio.service import RPCError, RPCStatusCode
-
+async def _asked(client: "Client", name: RunName) -> str:
+    """The state of an open run by its own word; empty where it does not answer."""
+    from headway.cli.board import state_of
     from headway.cli.connect import has_worker
-    from headway.cli.report import print_ending
-    from headway.cli.views import headline, tree_of
-    from headway.cli.visibility import tree_from_visibility
-    from headway.cli.watch import Look, ending_of, look_at
+    from headway.cli.watch import NOWHERE, Watcher
 
-    try:
-        described = await client.get_workflow_handle(name).describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.") from error
-        raise
+    if not await has_worker(client):
+        return ""
+    look = await Watcher(client, name, NOWHERE).state()
+    return state_of(look) if look.status or look.preparation is not None else ""
+
+
+async def _watch(client: "Client", home: Path, name: RunName) -> int:
+    from headway.cli.known_run import need_run
+    from headway.cli.report import print_ending
+    from headway.cli.views import open_view
+    from headway.cli.watch import follow
+
+    await need_run(client, name)
+    console = open_console()
+    with open_view(console) as view:
+        ending = await follow(client, name, home, view)
+    print_ending(console, name, ending)
+    return ending.exit_code
+
+
+async def _show(client: "Client", home: Path, name: RunName, *, everything: bool, as_json: bool) -> int:
+    from headway.cli.connect import has_worker
+    from headway.cli.ending import ending_of
+    from headway.cli.known_run import need_run
+    from headway.cli.watch import Watcher
+
+    run = await need_run(client, name)
     # A query without a worker process would only run into its timeout.
-    look = await look_at(client, name, home) if await has_worker(client) else Look(problem="no worker process answers")
-    if look.status:
-        console.print(headline(look.status, look.tree), style="bold", highlight=False)
-    tree = look.tree
-    if tree is None:
-        console.print(f"{look.problem}: what follows is from Temporal's own list alone", style="yellow")
-        tree = await tree_from_visibility(client, name)
-    console.print(tree_of(tree))
-    for commit in look.commits:
-        console.print(f"  {commit.short} {commit.subject}", highlight=False, markup=False)
-    for note in look.status.get("notes", ()):
-        console.print(f"note: {note}", highlight=False, markup=False)
-    if described.status is not WorkflowExecutionStatus.RUNNING:
-        print_ending(console, name, await ending_of(client, name))
+    look = await Watcher(client, name, home).look(answers=await has_worker(client))
+    ending = None if run.is_open else await ending_of(client, name)
+    if as_json:
+        say(orjson.dumps(_as_json(look, ending), option=orjson.OPT_INDENT_2).decode())
+    else:
+        await _print(client, open_console(), look, ending, everything=everything)
+    return _code(look, ending)
+
+
+async def _print(
+    client: "Client", console: "Console", look: "Look", ending: "Ending | None", *, everything: bool
+) -> None:
+    from headway.cli.report import print_ending
+    from headway.cli.screen import screen
+    from headway.cli.visibility import tree_from_visibility
+
+    if not look.status and look.preparation is None and not look.figures.agents and ending is None:
+        console.print("The run did not answer; showing Temporal's list only.", style="yellow", soft_wrap=True)
+        look = look_with(look, await tree_from_visibility(client, look.name))
+    if ending is not None and not everything:
+        print_ending(console, look.name, ending)
+        return
+    fits = console.is_terminal and not everything
+    size = console.size
+    for line in screen(look, size.width if console.is_terminal else 10_000, size.height - FREE_LINES if fits else None):
+        console.print(line, soft_wrap=True, highlight=False)
+    if not fits:
+        for note in look.status.get("notes", ()):
+            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if ending is not None:
+        print_ending(console, look.name, ending)
+
+
+def look_with(look: "Look", tree: Any) -> "Look":
+    """The same look with another tree."""
+    from dataclasses import replace
+
+    return replace(look, tree=tree)
+
+
+def _code(look: "Look", ending: "Ending | None") -> int:
+    from headway.cli.board import GOES_ON, WAITS_FOR_USER, waits_for_user
+
+    if ending is not None:
+        return ending.exit_code
+    return WAITS_FOR_USER if waits_for_user(look) else GOES_ON
+
+
+def _as_json(look: "Look", ending: "Ending | None") -> dict[str, Any]:
+    from headway.cli.board import board_of
+
+    board = board_of(look)
+    return {
+        "run": look.name,
+        "state": ending.outcome if ending is not None else board.state,
+        "elapsed_s": board.elapsed_s,
+        "attention": list(board.attention),
+        "counts": board.counts,
+        "total": look.figures.total.model_dump(mode="json"),
+        "by_role": {role: part.model_dump(mode="json") for role, part in look.figures.by_role.items()},
+        "agents": [
+            {"id": row.agent, "title": row.title, "kind": row.kind, "group": row.group, "now": row.words}
+            for row in board.rows
+        ],
+        "commits": [
+            {"oid": each.oid, "subject": each.subject, "task": each.task, "at": each.at} for each in look.commits
+        ],
+        "status": look.status,
+        "report": ending.report.model_dump(mode="json") if ending is not None and ending.report is not None else None,
+        "failure": ending.failure if ending is not None else "",
+    }

@@ -1,9 +1,8 @@
-"""How a run that goes on is shown: a live tree on a terminal, plain lines elsewhere."""
+"""How a run that goes on is shown: one screen that is redrawn on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,8 +10,10 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from headway.cli.board import WORDS, board_of
+from headway.cli.screen import REHEARSAL, screen
+from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
-from headway.domain.budget import Bill, Ceiling
 from headway.domain.tree import TreeNode
 
 MARKS = {
@@ -23,10 +24,9 @@ MARKS = {
     "failed": ("✗", "red"),
     "cancelled": ("✗", "red"),
     "asked": ("○", "dim"),
-    "open": ("●", "cyan"),
 }
-COMMITS_SHOWN = 6
-REHEARSAL = "REHEARSAL: a script plays the model; nothing here is intelligent"
+TIMED = frozenset({"conflict", "attempt"})
+"""Events that plain lines tell beside states: no state lasts long enough to tell of them."""
 
 
 def open_view(console: Console, *, rehearsal: bool = False) -> "LiveView | PlainView":
@@ -35,31 +35,25 @@ def open_view(console: Console, *, rehearsal: bool = False) -> "LiveView | Plain
 
 
 class LiveView:
-    """Redraws the tree of agents in place. A context manager."""
+    """Redraws the run in place, within the height of the terminal. A context manager."""
 
     def __init__(self, console: Console, *, rehearsal: bool = False) -> None:
         self._console = console
         self._rehearsal = rehearsal
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, refresh_per_second=4, transient=True, vertical_overflow="crop")
 
     def show(self, look: Look) -> None:
         """Draw the run as it stands now."""
-        self._live.update(Group(*self._parts(look)))
+        size = self._console.size
+        marked = self._rehearsal and not look.status.get("rehearsal")
+        # The last line of a terminal stays free, or each redraw would scroll.
+        lines = screen(look, size.width, size.height - 1 - marked)
+        head = [Text(REHEARSAL, style="bold magenta")] if marked else []
+        self._live.update(Group(*head, *lines))
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        self._console.print(escape(line))
-
-    def _parts(self, look: Look) -> Iterator[Text | Tree]:
-        if self._rehearsal or look.status.get("rehearsal"):
-            yield Text(REHEARSAL, style="bold magenta")
-        yield Text(headline(look.status, look.tree) if look.status else look.problem or "starting", style="bold")
-        if look.tree is not None:
-            yield tree_of(look.tree)
-        for commit in look.commits[-COMMITS_SHOWN:]:
-            yield Text.assemble(("  " + commit.short, "yellow"), " ", commit.subject)
-        if look.status and look.problem:
-            yield Text(look.problem, style="yellow")
+        self._console.print(escape(line), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -80,20 +74,28 @@ class PlainView:
         self._begun = time.monotonic()
         self._states: dict[str, str] = {}
         self._commits = 0
-        self._said = ""
 
     def show(self, look: Look) -> None:
         """Tell what changed since the last look."""
-        state = f"phase {look.status.get('phase', '')}" if look.status else look.problem
-        if state and state != self._said:
-            self._said = state
-            self.say(state)
+        board = board_of(look)
+        self._once("run", board.state, f"run {board.name}: {board.state}")
+        for line in board.attention:
+            self._once(f"attention {line}", "told", f"attention: {line}")
         for note in look.status.get("notes", ()):
-            self._once(f"note {note}", "noted", f"note: {note}")
-        for node, depth in walk(look.tree) if look.tree else ():
-            self._once(node.id, node.state, f"{'  ' * depth}{node.kind} '{node.title}': {node.state}")
+            if note not in board.attention:
+                self._once(f"note {note}", "told", f"note: {note}")
+        for row in board.rows:
+            state = {"busy": "working", "stuck": "stuck", "resting": "resting"}.get(row.group, row.words)
+            shown = row.words if row.group in {"stuck", "resting"} else state
+            self._once(row.agent, state, f"{row.kind} {short_id(row.agent)} '{row.title}': {shown}")
+        for agent, known in look.figures.agents.items():
+            for event in known.events:
+                line = f"{event.kind} {short_id(agent)} '{known.title}': {event.what}"
+                if event.kind in TIMED:
+                    self._once(f"{agent} {event.at}", event.kind, line)
         for commit in look.commits[self._commits :]:
-            self.say(f"landed {commit.short} {commit.subject}")
+            task = f" ({short_id(commit.task)})" if commit.task else ""
+            self.say(f"landed {commit.short} {commit.subject}{task}")
         self._commits = max(self._commits, len(look.commits))
 
     def say(self, line: str) -> None:
@@ -117,38 +119,11 @@ class PlainView:
         return None
 
 
-def headline(status: dict[str, Any], tree: TreeNode | None = None) -> str:
-    """A run's state in one line; the root planner itself knows newer counts than the run."""
-    phase = "stalled" if status.get("stalled") else status.get("phase", "")
-    parts = [f"{status.get('run', '')}: {status.get('outcome') or phase}"]
-    counts = {name: count for name, count in (tree.counts if tree else status.get("counts", {})).items() if count}
-    parts += ["parked: its model refuses calls"] if status.get("parked") else []
-    parts += [f"{count} {name}" for name, count in counts.items()]
-    if status.get("open") and "open" not in counts:
-        parts.append(f"{status['open']} open")
-    if status.get("commits") is not None:
-        parts.append(f"{status['commits']} commits")
-    spent = tree.spent if tree else Bill.model_validate(status.get("spent") or {})
-    granted = Ceiling.model_validate(status["granted"]) if status.get("granted") else None
-    parts.append(
-        f"{spent.tokens:,} tokens" + (f" of {granted.tokens:,}" if granted and granted.tokens != "none" else "")
-    )
-    parts.append(spent.dollars + (f" of ${granted.usd:,.2f}" if granted and granted.usd != "none" else ""))
-    return " · ".join(parts)
-
-
 def tree_of(node: TreeNode) -> Tree:
-    """The tree of agents for rich."""
+    """The tree of agents for rich, with the ids that commands take."""
     tree = Tree(_label(node))
     _grow(tree, node)
     return tree
-
-
-def walk(node: TreeNode, depth: int = 0) -> Iterator[tuple[TreeNode, int]]:
-    """The node and everything below it, with its depth."""
-    yield node, depth
-    for child in node.children:
-        yield from walk(child, depth + 1)
 
 
 def _grow(tree: Tree, node: TreeNode) -> None:
@@ -162,5 +137,6 @@ def _label(node: TreeNode) -> Text:
     mark, style = MARKS.get(node.state, ("●", "cyan"))
     words = node.title if node.kind == "task" else f"planner: {node.title}"
     counts = ", ".join(f"{count} {name}" for name, count in node.counts.items() if count)
-    detail = f" {node.state}" + (f" ({counts})" if counts else "")
-    return Text.assemble((f"{mark} ", style), words, (detail, "dim"))
+    state = WORDS.get(node.state, node.state.replace("_", " "))
+    detail = f" {state}" + (f" ({counts})" if counts else "")
+    return Text.assemble((f"{mark} ", style), (f"{short_id(node.id)} ", "dim"), words, (detail, "dim"))

@@ -1,23 +1,29 @@
-"""Looks at a run while it goes on: its own answers, and its commits."""
+"""Looks at a run while it goes on: its own answers, its agents' logs, and its commits."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
-from temporalio.exceptions import ApplicationError, CancelledError, FailureError, TerminatedError
+from pydantic import ValidationError
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from headway.cli.commits import Commit, landed
+from headway.cli.commits import Commit, Landings
+from headway.cli.ending import Ending, ending_of
+from headway.cli.known_run import describe
 from headway.cli.live_tree import ask, failing, live_tree, root_failing
+from headway.cli.preparing import QUEUED, Preparation, preparation_of
+from headway.domain.control import Control
+from headway.domain.figures import RunFigures
 from headway.domain.ids import RunName
-from headway.domain.run import Outcome, RunReport
 from headway.domain.tree import TreeNode
+from headway.trace.figures import FiguresReader
 
 EVERY_S = 1.0
-
-EXIT_CODES = {Outcome.DONE: 0, Outcome.DONE_UNPROVEN: 3, Outcome.PARTIAL: 4, Outcome.FAILED: 1, Outcome.CANCELLED: 1}
+NOWHERE = Path("/nonexistent")
+"""The state folder of a watcher that reads no logs."""
+NO_WORKER = "no worker process answers"
 
 
 @dataclass(frozen=True)
@@ -25,84 +31,99 @@ class Look:
     """A run at one moment.
 
     Attributes:
-        status: Its answer to the query `status`; empty when nobody answered.
-        problem: Why nobody did, in words.
+        status: Its answer to the query `status`; empty where it does not answer.
+        control: Its control record; None where it does not answer.
+        figures: What its agents used up and achieved, by their logs on this machine.
+        preparation: What its preparation is at, or why it fails; None once it is prepared.
+        problem: Why something of this look is missing, in words.
     """
 
+    name: RunName
     status: dict[str, Any] = field(default_factory=dict)
     tree: TreeNode | None = None
     commits: tuple[Commit, ...] = ()
+    control: Control | None = None
+    figures: RunFigures = field(default_factory=lambda: RunFigures(run=RunName(""), at=0.0))
+    preparation: Preparation | None = None
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended: its report, or why there is none."""
-
-    report: RunReport | None = None
-    failure: str = ""
-
-    @property
-    def exit_code(self) -> int:
-        """What `headway run` ends with."""
-        return EXIT_CODES[self.report.outcome] if self.report else 1
-
-
 class View(Protocol):
-    """Whoever shows a run that goes on."""
+    """Shows a run that goes on."""
 
     def show(self, look: Look) -> None: ...
 
 
-async def look_at(client: Client, name: RunName, home: Path) -> Look:
-    """The run as it says it stands, within a few seconds."""
-    commits = tuple(await asyncio.to_thread(landed, home, name))
-    try:
-        status = await ask(client, name, "status")
-    except (TimeoutError, RPCError):
-        return Look(commits=commits, problem=await failing(client, name) or "no worker process answers")
-    except WorkflowQueryFailedError as error:
-        return Look(commits=commits, problem=f"the run cannot answer: {error}")
-    tree = await live_tree(client, name)
-    problem = "" if tree is not None else await root_failing(client, name)
-    return Look(status if isinstance(status, dict) else {}, tree, commits, problem)
+class Watcher:
+    """Looks at one run again and again; of its logs and commits it reads only what is new."""
+
+    def __init__(self, client: Client, name: RunName, home: Path) -> None:
+        self._client = client
+        self._name = name
+        self._landings = Landings(home, name)
+        self._figures = FiguresReader(home / "runs" / name / "logs", name)
+        self._last = Look(name)
+
+    async def look(self, *, answers: bool = True) -> Look:
+        """The run as it stands, within a few seconds. An error of a look is its `problem`, and the rest stays.
+
+        Args:
+            answers: Ask the run itself; without a worker process that would only run into its timeout.
+        """
+        try:
+            self._last = await self._look(answers=answers)
+        except Exception as error:  # noqa: BLE001 - a look that fails never ends the view of a run that goes on
+            problem = f"this look failed, the next one follows: {type(error).__name__}: {error}"
+            return replace(self._last, problem=problem)
+        return self._last
+
+    async def state(self) -> Look:
+        """The run's own answers alone, for a list of many."""
+        try:
+            return await self._answers(Look(self._name))
+        except Exception as error:  # noqa: BLE001 - one run that cannot be shown hides no other
+            return Look(self._name, problem=f"{type(error).__name__}: {error}")
+
+    async def _look(self, *, answers: bool) -> Look:
+        commits = await asyncio.to_thread(self._landings.all)
+        figures = await asyncio.to_thread(self._figures.look)
+        look = Look(self._name, commits=commits, figures=figures)
+        if not answers:
+            return replace(look, problem=NO_WORKER, preparation=await self._preparation())
+        look = await self._answers(look)
+        if not look.status or look.preparation is not None:
+            return look
+        tree = await live_tree(self._client, self._name)
+        return replace(look, tree=tree, problem="" if tree else await root_failing(self._client, self._name))
+
+    async def _answers(self, look: Look) -> Look:
+        try:
+            status = await ask(self._client, self._name, "status")
+            control = Control.model_validate(await ask(self._client, self._name, "control"))
+        except (TimeoutError, RPCError, ValidationError):
+            problem = await failing(self._client, self._name) or NO_WORKER
+            return replace(look, problem=problem, preparation=await self._preparation())
+        except WorkflowQueryFailedError as error:
+            return replace(look, problem=f"the run cannot answer: {error}")
+        look = replace(look, status=status if isinstance(status, dict) else {}, control=control)
+        if look.status.get("phase") == "preparing":
+            return replace(look, preparation=await self._preparation() or QUEUED)
+        return look
+
+    async def _preparation(self) -> Preparation | None:
+        described = await describe(self._client, self._name)
+        return preparation_of(described) if described is not None else None
 
 
 async def follow(client: Client, name: RunName, home: Path, view: View) -> Ending:
     """Show the run once a second until it ends, through restarts of the service and of the worker processes."""
     ended = asyncio.create_task(ending_of(client, name))
+    watcher = Watcher(client, name, home)
     try:
         while not ended.done():
-            view.show(await look_at(client, name, home))
+            view.show(await watcher.look())
             await asyncio.wait([ended], timeout=EVERY_S)
     finally:
         ended.cancel()
-    view.show(await look_at(client, name, home))
+    view.show(await watcher.look())
     return await ended
-
-
-async def ending_of(client: Client, name: RunName) -> Ending:
-    """Wait for the run's end."""
-    while True:
-        handle = client.get_workflow_handle(name, result_type=RunReport)
-        try:
-            return Ending(report=await handle.result())
-        except WorkflowFailureError as error:
-            return Ending(failure=_words(error.cause))
-        except RPCError:
-            await asyncio.sleep(EVERY_S)
-
-
-def _words(cause: BaseException) -> str:
-    match cause:
-        case TerminatedError():
-            return f"terminated: {cause.message}"
-        case CancelledError():
-            return "cancelled"
-        case ApplicationError() | FailureError():
-            inner = cause
-            while isinstance(inner.__cause__, FailureError):
-                inner = inner.__cause__
-            return inner.message
-        case _:
-            return str(cause)

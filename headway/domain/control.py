@@ -182,7 +182,7 @@ class ControlBook(BaseModel):
         how = " with another root planner" if parked else ""
         lifted = ", its pause is lifted" if parked and was_paused else ""
         more = f", but something above it is still paused: {above.why}" if above is not None else ""
-        return self._answered(order.request, f"{order.target} goes on{how}{lifted}{more}")
+        return self._answered(order.request, f"{order.target} is resumed{how}{lifted}{more}")
 
     def amend(self, order: Amend, seq: int, now: float) -> str:
         """Put an amendment on the record, once its text is stored."""
@@ -191,7 +191,7 @@ class ControlBook(BaseModel):
         amendments = (*self.control.amendments, Amended(seq=seq, who=order.who, at=now))
         self._change(amendments=amendments, renewed=self.control.renewed + 1)
         return self._answered(
-            order.request, f"amendment {len(amendments)} stands: it goes to every agent with its next step"
+            order.request, f"amendment {len(amendments)} recorded: every agent gets it with its next step"
         )
 
     def set_limits(

@@ -21,6 +21,7 @@ class Figures(BaseModel):
             moves what it really cost from here to `spent`.
         calls: Model calls that were answered.
         commits: Commits that landed on the trunk.
+        conflicts: Landings that conflicted.
         active_s: Seconds of model calls and commands.
     """
 
@@ -30,6 +31,7 @@ class Figures(BaseModel):
     reserved: Amount = Amount()
     calls: int = 0
     commits: int = 0
+    conflicts: int = 0
     active_s: float = 0.0
 
     def __add__(self, other: "Figures") -> "Figures":
@@ -38,6 +40,7 @@ class Figures(BaseModel):
             reserved=self.reserved + other.reserved,
             calls=self.calls + other.calls,
             commits=self.commits + other.commits,
+            conflicts=self.conflicts + other.conflicts,
             active_s=self.active_s + other.active_s,
         )
 
@@ -65,6 +68,22 @@ class Now(BaseModel):
     conflicts: int = 0
 
 
+class Happened(BaseModel):
+    """One event of an agent that a person wants to hear of.
+
+    Attributes:
+        at: In seconds since the epoch.
+        kind: `landed`, `conflict`, `attempt` (the worker began anew), or the status of a handoff.
+        what: The landing's message, the conflicted paths, the attempt's number, or the handoff's summary. One line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    at: float
+    kind: str
+    what: str = ""
+
+
 class AgentFigures(BaseModel):
     """One agent that has a log.
 
@@ -76,6 +95,7 @@ class AgentFigures(BaseModel):
         status: How it handed off; None while it has not, or while another attempt follows.
         began_at, last_at: When its log began and its newest event, in seconds since the epoch.
         last_commit_at: When it last landed, in seconds since the epoch; 0 when it never did.
+        events: What happened to it last, oldest first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -91,6 +111,7 @@ class AgentFigures(BaseModel):
     began_at: float = 0.0
     last_at: float = 0.0
     last_commit_at: float = 0.0
+    events: tuple[Happened, ...] = ()
 
 
 class RunFigures(BaseModel):

@@ -6,7 +6,12 @@ from headway.domain.running import RunState
 
 
 def notes(state: RunState) -> tuple[str, ...]:
-    """Notes about the run, for its user."""
+    """Notes about the run, for its user: those of its start first."""
+    return (state.prepared.notes if state.prepared else ()) + attention(state)
+
+
+def attention(state: RunState) -> tuple[str, ...]:
+    """What its user should look at now."""
     own = tuple(filter(None, (state.publish_problem, state.publish_told, *state.troubles.values())))
     if state.phase == "needs_attention":
         own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)
@@ -18,7 +23,7 @@ def notes(state: RunState) -> tuple[str, ...]:
         need = state.books.children[state.root_key].need or Amount()
         raises = more_of(state.prepared.context.run, need, state.books.purse.granted)
         own += (f"the run holds, because its limit is reached; `{raises}` lets it go on",)
-    return (state.prepared.notes if state.prepared else ()) + own
+    return own
 
 
 def status(state: RunState) -> dict[str, object]:
@@ -40,6 +45,7 @@ def status(state: RunState) -> dict[str, object]:
         "went_on": max((parking.since for parking in state.parkings if not parking.parked), default=None),
         "stalled": state.stalled,
         "notes": list(notes(state)),
+        "attention": list(attention(state)),
         "rehearsal": prepared.rehearsal if prepared else False,
         "level": prepared.level if prepared else None,
         "check": state.verdict.model_dump() if state.verdict else None,

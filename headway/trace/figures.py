@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 
 from headway.domain.events import Event, Role
-from headway.domain.figures import AgentFigures, Figures, Now, RunFigures, total, with_totals
+from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.trace.fold import work_ms
@@ -19,6 +20,8 @@ from headway.trace.log_store import RUN_LOG
 from headway.trace.paid import Paid
 
 WHAT_CHARS = 200
+EVENTS_KEPT = 6
+"""Events of one agent that are remembered to be shown."""
 TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "id")
 """Arguments of tool calls by which a person knows what goes on, the most telling first."""
 
@@ -134,6 +137,8 @@ class _Fold:
         self._doing, self._what = "starts", ""
         self._calls: dict[str, str] = {}
         self._failed, self._why, self._conflicts = 0, "", 0
+        self._conflicted = 0
+        self._events: deque[Happened] = deque(maxlen=EVENTS_KEPT)
 
     def figures(self, agent: AgentId) -> AgentFigures:
         """The agent as its log tells of it; `total` is its own."""
@@ -143,6 +148,7 @@ class _Fold:
             reserved=self._paid.reserved,
             calls=self._paid.calls,
             commits=len(self._landed),
+            conflicts=self._conflicted,
             active_s=self._active_s,
         )
         now = Now.model_validate(
@@ -167,6 +173,7 @@ class _Fold:
             began_at=self.began_at,
             last_at=self._last_at,
             last_commit_at=self._landed_at,
+            events=tuple(self._events),
         )
 
     def take(self, event: Event) -> None:
@@ -175,6 +182,7 @@ class _Fold:
         self._role, self._last_at = event.role, event.ts
         self._active_s += work_ms(event) / 1000
         self._paid.take(event.type, event.data)
+        self._take_happened(event)
         self._take_now(event)
         match event.type:
             case "agent.start":
@@ -198,6 +206,23 @@ class _Fold:
         for asked, item in zip(data.get("spawned", ()), data.get("items", ()), strict=False):
             title = item.get("title") if isinstance(item, dict) else None
             self.children[asked["key"]] = _line(title) or _line(asked.get("title"))
+
+    def _take_happened(self, event: Event) -> None:
+        """Before `_take_now`: a landing's message is that of the call which its result ends."""
+        match event.type:
+            case "tool.result" if event.data.get("landing") == "landed":
+                message = self._calls.get(str(event.data.get("call_id")), "").removeprefix("land ")
+                self._events.append(Happened(at=event.ts, kind="landed", what=message))
+            case "tool.result" if event.data.get("landing") == "conflicted":
+                self._conflicted += 1
+                paths = ", ".join(map(str, event.data.get("paths", ())))
+                self._events.append(Happened(at=event.ts, kind="conflict", what=_line(paths)))
+            case "agent.start" if int(event.data.get("attempt", 1)) > 1:
+                self._events.append(Happened(at=event.ts, kind="attempt", what=str(event.data["attempt"])))
+            case "handoff":
+                report = event.data.get("handoff", {}).get("report", {})
+                kind, summary = str(report.get("status", "")), _line(report.get("summary"))
+                self._events.append(Happened(at=event.ts, kind=kind, what=summary))
 
     def _take_now(self, event: Event) -> None:
         before = self._doing, self._what

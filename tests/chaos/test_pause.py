@@ -59,7 +59,7 @@ async def test_a_run_paused_at_once_is_quiet_through_kills_and_finishes_when_it_
         await prove_quiet(site, 3)
         release(site, "paused")
         resume = {"request": "r2", "target": "paused", "who": "a test", "why": "seen"}
-        assert "goes on" in await run.execute_update("resume", resume)
+        assert "is resumed" in await run.execute_update("resume", resume)
         report = await ended(run, 80)
         await until_closed(site, "paused", 10)
         assert report["outcome"] == "done_unproven"

@@ -29,7 +29,8 @@ async def for_ever(order: WorkOrder) -> WorkerDone:
 
 
 @pytest.fixture
-async def script(client: Client) -> AsyncIterator[Script]:
+async def script(client: Client, home: Path) -> AsyncIterator[Script]:
+    (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
     script.plan, script.work = three_levels, for_ever
     async with script.working():

@@ -18,8 +18,9 @@ ENOUGH = 700_000
 
 
 @pytest.fixture
-def hungry(client: Client) -> Script:
+def hungry(client: Client, home: Path) -> Script:
     """A run whose one task needs more than the run may use."""
+    (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
 
     async def plan(order: PlanTurn) -> TurnOutcome:
@@ -100,7 +101,7 @@ async def test_an_amendment_is_stored_and_goes_to_every_later_turn_and_task(home
         run = await hungry.start()
         await asyncio.wait_for(hungry.until_phase(run, "hold"), 30)
         said = await headway(home, "amend", "tidy-up", "Leave the old endpoint alone.")
-        assert said.out.startswith("amendment 1 stands")
+        assert said.out.startswith("amendment 1 recorded")
         assert [order.text for order in hungry.amendments] == ["Leave the old endpoint alone."]
         (amended,) = (await run.query("control", result_type=Control)).amendments
         assert "@" in amended.who

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from headway.cli.short_ids import short_id
 from headway.domain.control import Control
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkOrder
@@ -15,8 +16,9 @@ from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 
 @pytest.fixture
-def script(client: Client) -> Script:
+def script(client: Client, home: Path) -> Script:
     """A run of one planner whose task waits until it is let go."""
+    (home / "runs" / "tidy-up").mkdir(parents=True)
     return Script(client, "tidy-up")
 
 
@@ -53,7 +55,7 @@ async def test_a_paused_run_takes_no_turn_until_it_is_resumed(
     assert len(script.turns) == 1
 
     resumed = await headway(home, "resume", "tidy-up")
-    assert (resumed.code, resumed.out) == (0, "tidy-up goes on\n")
+    assert (resumed.code, resumed.out) == (0, "tidy-up is resumed\n")
     report = await asyncio.wait_for(run.result(), 60)
     assert report["outcome"] == "done"
     assert "is closed (completed)" in (await headway(home, "pause", "tidy-up")).refusal
@@ -70,13 +72,40 @@ async def test_one_agent_can_be_held_by_its_id_with_or_without_the_runs_name(
     assert said.out == f"{agent} is paused: it holds at once\n"
     record = await run.query("control", result_type=Control)
     assert record.paused[agent].now
-    assert (await headway(home, "resume", "tidy-up", agent)).out == f"{agent} goes on\n"
+    assert (await headway(home, "resume", "tidy-up", agent)).out == f"{agent} is resumed\n"
+    short = short_id(agent)
+    assert (await headway(home, "pause", "tidy-up", short)).out.startswith(f"{agent} is paused")
+    assert (await headway(home, "resume", "tidy-up", short.upper())).code == 0
+    await headway(home, "pause", "tidy-up", "--why", "lunch")
+    held = (await headway(home, "resume", "tidy-up", short)).refusal
+    assert f"{short} is not paused itself: something above it is (lunch)." in held
+    await headway(home, "resume", "tidy-up")
     assert "has no agent 'root-1'" in (await headway(home, "pause", "tidy-up", "root-1")).refusal
     assert "There is no run named 'nobody'" in (await headway(home, "pause", "nobody")).refusal
 
     let_go.set()
     await asyncio.wait_for(run.result(), 60)
     assert len(script.orders) == 1
+
+
+async def test_a_run_of_another_state_folder_is_not_changed(
+    home: Path, tmp_path: Path, script: Script, let_go: asyncio.Event
+) -> None:
+    run = await script.start()
+    await script.until_asked(1)
+    other = tmp_path / "other"
+    other.mkdir()
+    more = {"limits": ("--tokens", "9"), "amend": ("More.",)}
+    for command in ("pause", "resume", "limits", "amend", "cancel", "reset", "rm"):
+        refusal = (await headway(other, command, "tidy-up", *more.get(command, ()))).refusal
+        assert f"does not live in {other}" in refusal or (command == "rm" and "has not ended" in refusal), refusal
+    listed = await headway(other, "status")
+    assert "another state folder" in listed.out
+    assert f"state folder {other}" in listed.err
+    assert (await run.query("control", result_type=Control)).version == 0
+    let_go.set()
+    await asyncio.wait_for(run.result(), 60)
+    assert "does not live in" in (await headway(other, "rm", "tidy-up")).refusal
 
 
 async def test_without_a_worker_process_the_service_keeps_the_order(home: Path, client: Client, script: Script) -> None:
@@ -88,5 +117,5 @@ async def test_without_a_worker_process_the_service_keeps_the_order(home: Path, 
     async with script.working():
         while not (await run.query("control", result_type=Control)).paused:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.1)
-        assert (await headway(home, "resume", "tidy-up")).out == "tidy-up goes on\n"
+        assert (await headway(home, "resume", "tidy-up")).out == "tidy-up is resumed\n"
         await asyncio.wait_for(run.result(), 60)

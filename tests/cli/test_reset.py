@@ -17,7 +17,8 @@ from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 
 @pytest.fixture
-async def script(client: Client) -> AsyncIterator[Script]:
+async def script(client: Client, home: Path) -> AsyncIterator[Script]:
+    (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
     async with script.working():
         yield script

@@ -4,14 +4,17 @@ from typing import Any
 from rich.console import Console
 
 from headway.cli.commits import Commit
+from headway.cli.ending import Ending
 from headway.cli.report import print_ending
-from headway.cli.views import PlainView, headline, open_view, tree_of
-from headway.cli.watch import Ending, Look
+from headway.cli.views import PlainView, open_view, tree_of
+from headway.cli.watch import Look
 from headway.domain.budget import Bill
 from headway.domain.check import CheckVerdict
-from headway.domain.ids import Oid, RunName
+from headway.domain.ids import AgentId, Oid, RunName
 from headway.domain.run import Outcome, RunReport
 from headway.domain.tree import TreeNode
+
+RUN = RunName("r")
 
 
 def console() -> Console:
@@ -31,11 +34,12 @@ def node(key: str, state: str, *children: TreeNode, kind: str = "task", more: in
 def test_plain_lines_tell_each_change_once() -> None:
     target = console()
     view = PlainView(target)
-    first = Look({"phase": "running"}, node("root", "waits", node("1.0-a", "open"), kind="planner"))
+    first = Look(RUN, {"phase": "running"}, node("root", "waits", node("1.0-a", "open"), kind="planner"))
     second = Look(
+        RUN,
         {"phase": "running"},
         node("root", "waits", node("1.0-a", "done"), kind="planner"),
-        (Commit("abc1234", "Count sentences"),),
+        (Commit("abc1234", "Count sentences", AgentId("r/root/1.0-aaaaaaaa"), 1.0, Oid("a" * 40)),),
     )
 
     for look in (first, first, second, second):
@@ -43,11 +47,11 @@ def test_plain_lines_tell_each_change_once() -> None:
 
     lines = [line.partition(" ")[2] for line in said(target).splitlines()]
     assert lines == [
-        "phase running",
-        "planner 'Title of root': waits",
-        "  task 'Title of 1.0-a': open",
-        "  task 'Title of 1.0-a': done",
-        "landed abc1234 Count sentences",
+        "run r: running",
+        "planner root 'Title of root': waits",
+        "task 1.0-a 'Title of 1.0-a': queued for a slot",
+        "task 1.0-a 'Title of 1.0-a': done",
+        "landed abc1234 Count sentences (1.0)",
     ]
 
 
@@ -55,7 +59,7 @@ def test_markup_in_titles_is_text() -> None:
     target = console()
     title = node("1.0-a", "open").model_copy(update={"title": "[red]not red[/red] [/]"})
 
-    PlainView(target).show(Look({}, title))
+    PlainView(target).show(Look(RUN, {}, title))
     target.print(tree_of(title))
 
     assert said(target).count("[red]not red[/red] [/]") == 2
@@ -71,23 +75,8 @@ def test_a_tree_shows_what_it_leaves_out() -> None:
     target.print(tree_of(node("root", "thinking", node("1.0-a", "done"), kind="planner", more=40)))
 
     assert "planner: Title of root" in said(target)
-    assert "✓ Title of 1.0-a" in said(target)
+    assert "✓ 1.0-a Title of 1.0-a" in said(target)
     assert "and 40 more" in said(target)
-
-
-def test_the_headline_counts() -> None:
-    status: dict[str, Any] = {
-        "run": "r",
-        "phase": "running",
-        "counts": {"done": 3, "failed": 0, "open": 2},
-        "spent": {"tokens": 12_000, "usd": 1.5},
-        "granted": {"tokens": 20_000_000, "tasks": "none", "usd": 20.0},
-    }
-
-    assert headline(status) == "r: running · 3 done · 2 open · 12,000 tokens of 20,000,000 · $1.50 of $20.00"
-    assert headline(status | {"stalled": True}).startswith("r: stalled · 3 done")
-    parked = status | {"parked": [{"model": "m"}]}
-    assert headline(parked).startswith("r: running · parked: its model refuses calls · 3 done")
 
 
 def test_the_end_tells_branch_check_and_spending() -> None:

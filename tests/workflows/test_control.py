@@ -52,7 +52,7 @@ async def test_a_paused_run_starts_no_turn_and_no_task_until_it_is_resumed(scrip
     turns_before = len(script.turns)
     await asyncio.sleep(1)  # nothing to wait for: that nothing happens is what is shown
     assert len(script.turns) == turns_before
-    assert "goes on" in await run.execute_update("resume", order("r2", script.name))
+    assert "is resumed" in await run.execute_update("resume", order("r2", script.name))
     report = await asyncio.wait_for(run.result(), 60)
     assert report["spent"]["tasks"] == 4
 

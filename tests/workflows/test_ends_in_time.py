@@ -118,7 +118,7 @@ async def test_a_resume_of_a_paused_run_whose_root_failed_lifts_the_pause_too(sc
     await run.execute_update("pause", on(script))
     fixed.set()
     answer = await run.execute_update("resume", on(script, "2"))
-    assert answer == f"{script.name} goes on with another root planner, its pause is lifted"
+    assert answer == f"{script.name} is resumed with another root planner, its pause is lifted"
     assert (await run.query("control"))["paused"] == {}
     assert (await asyncio.wait_for(run.result(), 60))["outcome"] == "done"
 

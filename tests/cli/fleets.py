@@ -1,0 +1,98 @@
+"""Looks at runs of any size, from real agent logs: nothing of the screen's own is used to make them."""
+
+import time
+from pathlib import Path
+
+from headway.cli.commits import Commit
+from headway.cli.watch import Look
+from headway.domain.control import Control, Hold
+from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_id
+from headway.domain.tree import TreeNode
+from headway.trace.agent_log import AgentLog
+from headway.trace.figures import figures_of
+from headway.trace.log_store import LogStore
+
+RUN = RunName("fleet")
+ROOT = AgentId(f"{RUN}/root-0a1b2c3d")
+GRANTED = {"tokens": 20_000_000, "tasks": 1000, "usd": 20.0}
+
+
+def agent(index: int) -> AgentId:
+    return child_id(ROOT, ChildKey(f"1.{index}-{index:08x}"))
+
+
+def begin(log: AgentLog, title: str, attempt: int = 1) -> None:
+    log.append("agent.start", {"title": title, "attempt": attempt})
+
+
+def call(log: AgentLog, name: str, arguments: str, tokens: int = 1_000) -> None:
+    """An answered model call that asks for a tool."""
+    log.append("llm.request", {"model": "m", "reserved": {"tokens": 9_000, "micro_usd": 9_000}})
+    asked = {"id": "c", "name": name, "arguments": arguments}
+    log.append("llm.response", {"tokens": tokens, "micro_usd": 10 * tokens, "calls": [asked]}, dur_ms=500.0)
+
+
+def conflict(log: AgentLog, path: str, rounds: int) -> None:
+    call(log, "land", '{"message": "Change it"}')
+    log.append("tool.result", {"call_id": "c", "landing": "conflicted", "rounds": rounds, "paths": [path]})
+
+
+def hand_off(log: AgentLog, status: str, summary: str) -> None:
+    log.append("handoff", {"handoff": {"report": {"status": status, "summary": summary}}})
+
+
+def look_at_fleet(home: Path, count: int) -> Look:
+    """`count` tasks under a root planner: of each kind of trouble one, a fifth is done, a third has no log yet."""
+    store = LogStore(home)
+    store.claim(RUN, Incarnation("i"))
+    with store.open(AgentId(RUN), role="run") as log:
+        log.append("run.start", {"spec": {}})
+    with store.open(ROOT, role="planner") as log:
+        log.append("turn.start", {})
+        call(log, "spawn_tasks", "{}")
+        log.append("turn.end", {})
+    states = {}
+    for index in range(count):
+        states[index] = "asked" if index >= count - count // 3 else "open"
+        if states[index] == "open":
+            with store.open(agent(index), role="worker", task=agent(index)) as log:
+                states[index] = _play(log, index, count)
+    nodes = tuple(
+        TreeNode(id=agent(index), key=agent(index).rpartition("/")[2], kind="task", title=f"Task {index}", state=state)
+        for index, state in states.items()
+    )
+    tree = TreeNode(
+        id=ROOT, key=ChildKey("root-0a1b2c3d"), kind="planner", title="Tidy up", state="waits", children=nodes,
+        counts={"done": count // 5, "open": count - count // 5},
+    )  # fmt: skip
+    commits = tuple(
+        Commit(f"{index:07x}", f"Finish task {index}", agent(index), time.time() - 60, Oid(f"{index:040x}"))
+        for index in range(count // 5)
+    )
+    status = {"phase": "running", "granted": GRANTED, "attention": ["parked since 10:00: agents wait for model 'm'"]}
+    control = Control(version=1, paused={agent(5): Hold(who="ada", why="lunch", at=time.time())})
+    figures = figures_of(store.run_folder(RUN) / "logs", RUN).model_copy(update={"began_at": time.time() - 120})
+    return Look(RUN, status, tree, commits, control, figures)
+
+
+def _play(log: AgentLog, index: int, count: int) -> str:
+    title = f"Task {index}"
+    begin(log, title, attempt=2 if index == 3 else 1)
+    call(log, "shell", '{"command": "pytest -q"}')
+    match index:
+        case 0:
+            conflict(log, "hot.py", 2)
+            log.append("llm.request", {"model": "m"})
+        case 1:
+            for _ in range(3):
+                log.append("llm.request", {"model": "m"})
+                log.append("llm.retry", {"why": "503: overloaded"})
+        case 2:
+            hand_off(log, "failed", "The tests need a database.")
+            return "failed"
+        case _ if index >= count - count // 3 - count // 5:
+            log.append("tool.result", {"call_id": "c", "landing": "landed", "commit": f"{index}"})
+            log.append("land", {"commit": f"{index}"})
+            hand_off(log, "done", "It is done.")
+            return "done"
+    return "open"
