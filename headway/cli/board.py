@@ -1,6 +1,5 @@
 """What a run is at, as people are shown it: pure, from one look."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -109,9 +108,9 @@ class Board:
         return [row for row in self.rows if row.group in groups]
 
 
-def board_of(look: Look, now: float | None = None) -> Board:
-    """What there is to show of a look; `now` is in seconds since the epoch."""
-    now = time.time() if now is None else now
+def board_of(look: Look) -> Board:
+    """What there is to show of a look, at the time of its figures."""
+    now = look.figures.at
     nodes = {node.id: node for node, _ in walk(look.tree)} if look.tree is not None else {}
     known = look.figures.agents
     rows = [_row(agent, nodes.get(agent), known.get(agent), look, now) for agent in {**nodes, **known}]

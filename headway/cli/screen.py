@@ -55,10 +55,9 @@ class Section:
         return [_labelled(self.label if index == 0 else "", row) for index, row in enumerate(rows[:most])]
 
 
-def screen(look: Look, width: int, height: int | None = None, now: float | None = None) -> list[Text]:
+def screen(look: Look, width: int, height: int | None = None) -> list[Text]:
     """The lines of a look; `height` None shows everything."""
-    now = time.time() if now is None else now
-    board = board_of(look, now)
+    board, now = board_of(look), look.figures.at
     head = list(_head(board, look, now))
     sections = _sections(board, look, width - LABEL)
     if height is None:
