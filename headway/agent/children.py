@@ -83,18 +83,3 @@ def outstanding(physical: Sequence[Event], line: Sequence[Event]) -> dict[ChildK
     keys = {**asked_in(line), **recovered_in(line)}
     told = told_in(line)
     return {key: everything[key] for key in keys if key not in told and key in everything}
-
-
-def overlap(paths: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Those of `paths` that lie in, or hold, one of `others`."""
-
-    def parts(path: str) -> list[str]:
-        return [part for part in path.strip().split("/") if part not in {"", "."}]
-
-    theirs = [parts(path) for path in others]
-    found = []
-    for path in paths:
-        ours = parts(path)
-        if any(ours[: len(other)] == other or other[: len(ours)] == ours for other in theirs if other and ours):
-            found.append(path)
-    return found

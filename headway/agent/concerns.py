@@ -37,18 +37,20 @@ class Concern:
 
 def points_of(concerns: str) -> tuple[str, ...]:
     """The points of a handoff's concerns: each entry of a list, and what stands before it as one."""
-    points: list[str] = []
+    points: list[list[str]] = []
     begins = True
     for line in concerns.splitlines():
         text = " ".join(_MARK.sub("", line).split())
         if not text:
             begins = True
         elif begins or _MARK.match(line) or not points:
-            points.append(text)
+            if len(points) == POINTS:
+                break
+            points.append([text])
             begins = False
         else:
-            points[-1] = f"{points[-1]} {text}"
-    return tuple(cut(point, POINT_CHARS) for point in points[:POINTS])
+            points[-1].append(text)
+    return tuple(cut(" ".join(parts), POINT_CHARS) for parts in points)
 
 
 def merged(reported: Reported) -> list[Concern]:

@@ -5,11 +5,13 @@ a note, and nothing is decided by it.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from headway.agent.children import Asked, overlap
+from headway.agent.children import Asked
+from headway.agent.path_index import PathIndex
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
 from headway.system.files import write_whole
@@ -17,6 +19,7 @@ from headway.trace.log_store import LogStore
 
 FOLDER = "open"
 NAMED = 10
+MOST_TASKS = 20_000
 MOST_BYTES = 1_000_000
 
 
@@ -27,6 +30,26 @@ class OpenTask:
     agent: AgentId
     title: str
     paths: tuple[str, ...]
+
+
+class OpenTasks:
+    """Open tasks of other planners, by the paths that they name.
+
+    Args:
+        has_ended: Whether a task has handed off since its planner left word of it.
+    """
+
+    def __init__(self, tasks: Sequence[OpenTask], has_ended: Callable[[AgentId], bool]) -> None:
+        self._tasks = tasks
+        self._has_ended = has_ended
+        self._index = PathIndex()
+        for number, task in enumerate(tasks):
+            self._index.add(number, task.paths)
+
+    def on(self, paths: Iterable[str]) -> list[OpenTask]:
+        """The first of the tasks on these paths that have not handed off."""
+        near = (self._tasks[number] for number in self._index.on(paths))
+        return list(islice((task for task in near if not self._has_ended(task.agent)), NAMED))
 
 
 class Elsewhere:
@@ -49,13 +72,9 @@ class Elsewhere:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(tasks).encode(), synced=False)
 
-    def on(self, paths: Sequence[str], me: AgentId) -> list[OpenTask]:
-        """Tasks of other planners on these paths that have not handed off."""
-        found: list[OpenTask] = []
-        for task in self._of_others(me) if paths else ():
-            if len(found) < NAMED and overlap(paths, task.paths) and not self._has_ended(task.agent):
-                found.append(task)
-        return found
+    def now(self, me: AgentId) -> "OpenTasks":
+        """The open tasks of other planners at this moment."""
+        return OpenTasks(list(islice(self._of_others(me), MOST_TASKS)), self._has_ended)
 
     def _of_others(self, me: AgentId) -> Iterable[OpenTask]:
         for path in sorted(self._folder.rglob("*.json")):
@@ -74,7 +93,8 @@ class Elsewhere:
 
 def _read(path: Path, planner: AgentId) -> list[OpenTask]:
     try:
-        raw = path.read_bytes()[:MOST_BYTES]
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES)
         return [OpenTask(child_id(planner, ChildKey(key)), title, tuple(at)) for key, title, at in json.loads(raw)]
     except (OSError, ValueError, TypeError):
         return []

@@ -24,7 +24,7 @@ def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
         return "[empty]"
     # Not `splitlines`, which also splits where no editor and no search counts a line. And never all lines at once: a
     # list of millions of them takes a hundred times the memory of the text.
-    count = text.count("\n") + (not text.endswith("\n"))
+    count = line_count(text)
     first = max(1, start)
     if first > count:
         return f"[there is no line {first}: the file has {count} lines]"
@@ -44,6 +44,11 @@ def numbered(text: str, start: int = 1, limit: int = LINES_READ) -> str:
     if last < count:
         shown.append(f"[lines {last + 1} to {count} are not shown: read on with start={last + 1}]")
     return "\n".join(shown)
+
+
+def line_count(text: str) -> int:
+    """Lines of a text, as editors count them."""
+    return text.count("\n") + (bool(text) and not text.endswith("\n"))
 
 
 def _start_of(text: str, line: int) -> int:

@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from heapq import nsmallest
+from itertools import islice
 from pathlib import Path
 
 from headway.agent.beneath import below_of, file_at, folder_at, replace_at
@@ -21,6 +23,9 @@ OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
 
 MAX_FILE_BYTES = 8 << 20
 MAX_ENTRIES = 500
+ENTRIES_READ = 50_000
+"""Entries of one folder that are looked at."""
+
 MAX_DEPTH = 3
 ENTRY_CHARS = 20_000
 """Characters of a folder's listing. Names can have 255 bytes each."""
@@ -65,14 +70,14 @@ class Files:
         """Numbered lines of a file."""
         return excerpt(self._bytes(self._readable(path)), path, start, limit)
 
-    def text(self, path: str) -> str:
-        """A whole file; bytes that are no UTF-8 survive a round through `write`."""
+    def raw(self, path: str) -> bytes:
+        """A whole file that may be changed."""
         raw = self._bytes(self._writable(path))
         if b"\0" in raw[:8_000]:
             raise ToolError(f"{path} is binary: change it with a command")
-        return raw.decode("utf-8", "surrogateescape")
+        return raw
 
-    def write(self, path: str, content: str) -> bool:
+    def write(self, path: str, content: bytes) -> bool:
         """Replace a file, or make it with the folders above it. Returns whether it was there before."""
         target = self._writable(path)
         with told(path):
@@ -82,7 +87,7 @@ class Files:
         try:
             mode = stat.S_IMODE(target.stat().st_mode) if there else NEW_FILE
             # Whole or not at all, so that an edit that is found after a kill either happened or did not.
-            replace_at(self.root, target, content.encode("utf-8", "surrogateescape"), self._scratch(), mode)
+            replace_at(self.root, target, content, self._scratch(), mode)
         except OSError as error:
             raise_if_short(error, f"{path} cannot be written")
             raise ToolError(f"{path} cannot be written: {error.strerror}") from error
@@ -163,7 +168,9 @@ class Files:
 
     def _walk(self, folder: int, depth: int, prefix: str, entries: list[str]) -> None:
         with os.scandir(folder) as scanned:
-            listed = sorted(scanned, key=lambda entry: entry.name)
+            # A folder may hold millions of names, and no more than these can be shown.
+            some = islice(scanned, ENTRIES_READ)
+            listed = nsmallest(MAX_ENTRIES + 1, some, key=lambda entry: entry.name)
         for entry in listed:
             if entry.name in {".git", HARNESS_FOLDER} or len(entries) > MAX_ENTRIES:
                 continue

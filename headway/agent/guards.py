@@ -70,9 +70,10 @@ def call_key(name: str, arguments: str) -> str:
     return hashlib.sha256(f"{name}\0{_canonical(arguments)}".encode()).hexdigest()[:16]
 
 
-def digest(result: str) -> str:
+def digest(result: str | bytes) -> str:
     """Names a result."""
-    return hashlib.sha256(result.encode("utf-8", "replace")).hexdigest()[:16]
+    raw = result if isinstance(result, bytes) else result.encode("utf-8", "replace")
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def made_in(events: Sequence[Event]) -> Counter[str]:

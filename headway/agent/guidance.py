@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 
 from headway.agent.prompts import Prompts
@@ -12,8 +13,17 @@ NAMES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
 """Of each folder the first that is there."""
 
 GUIDANCE_BYTES = 32 * 1024
+READ_BYTES = 4 * GUIDANCE_BYTES
+"""Bytes that are read of one file: white space at its ends is not shown."""
+
+LISTED_BYTES = 4 << 20
 FOLDERS = 100
 """A task that names hundreds of paths is told of the folders nearest to the top."""
+
+PATHS = 1_000
+PATH_CHARS = 1_024
+DEEP = 20
+"""Paths of a task, characters of a path and folders of it that are looked at."""
 
 LINK = "120000"
 
@@ -23,6 +33,7 @@ class _File:
     path: str
     mode: str
     oid: Oid
+    size: int
 
 
 def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str:
@@ -34,12 +45,13 @@ def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str
     found = _files(hub, base, _folders(paths))
     room = GUIDANCE_BYTES
     parts: list[str] = []
-    for path, text in reversed(found):
+    for path, text, unread in reversed(found):
         raw = text.encode()
         shown = raw[:room].decode("utf-8", "ignore")
         room -= len(raw[:room])
-        if shown != text:
-            note = prompts.render("messages/guidance_cut", left=len(raw) - len(shown.encode()), size=len(raw))
+        size = len(raw) + unread
+        if shown != text or unread:
+            note = prompts.render("messages/guidance_cut", left=size - len(shown.encode()), size=size)
             shown = f"{shown}\n{note}".strip()
         parts.insert(0, prompts.render("messages/guidance", path=path, text=shown))
     return "\n\n".join(parts)
@@ -48,9 +60,9 @@ def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str
 def _folders(paths: Iterable[str]) -> list[str]:
     """Every folder from the top to each path, the top first; a path may be a folder itself, and may hold a pattern."""
     folders = {""}
-    for path in paths:
+    for path in islice(paths, PATHS):
         place = ""
-        for part in PurePosixPath(path.strip().lstrip("/")).parts:
+        for part in PurePosixPath(path.strip().lstrip("/")[:PATH_CHARS]).parts[:DEEP]:
             if part == ".." or any(char in part for char in "*?[\0"):
                 break
             place = f"{place}/{part}".lstrip("/")
@@ -58,41 +70,49 @@ def _folders(paths: Iterable[str]) -> list[str]:
     return sorted(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))[:FOLDERS]
 
 
-def _files(hub: Hub, base: Oid, folders: Sequence[str]) -> list[tuple[str, str]]:
+def _files(hub: Hub, base: Oid, folders: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Path, text and the number of bytes that were not read, of each file; each text once."""
     wanted = [f"{folder}/{name}".lstrip("/") for folder in folders for name in NAMES]
     there = _listed(hub, base, wanted)
-    read: list[tuple[str, str]] = []
+    read: list[tuple[str, str, int]] = []
+    known: set[str] = set()
     for folder in folders:
         for name in NAMES:
             path = f"{folder}/{name}".lstrip("/")
-            text = _text(hub, base, there[path]) if path in there else ""
+            text, unread = _text(hub, base, there[path]) if path in there else ("", 0)
             if text:
-                if all(text != other for _, other in read):
-                    read.append((path, text))
+                if text not in known:
+                    known.add(text)
+                    read.append((path, text, unread))
                 break
     return read
 
 
 def _listed(hub: Hub, base: Oid, paths: Sequence[str]) -> dict[str, _File]:
-    said = hub.repo.run("ls-tree", "-z", base, "--", *paths).out.decode(errors="surrogateescape")
+    said = hub.repo.read("ls-tree", "-l", "-z", base, "--", *paths, most=LISTED_BYTES).out.decode(
+        errors="surrogateescape"
+    )
     found = {}
     for entry in filter(None, said.split("\0")):
         facts, _, path = entry.partition("\t")
-        mode, kind, oid = facts.split(" ")
+        mode, kind, oid, *size = facts.split()
         if kind == "blob":
-            found[path] = _File(path, mode, Oid(oid))
+            found[path] = _File(path, mode, Oid(oid), int(size[0]))
     return found
 
 
-def _text(hub: Hub, base: Oid, file: _File) -> str:
-    """A file's text; of a link that stays in the repository, as many use one for both names, that of its target."""
-    raw = hub.repo.run("cat-file", "blob", file.oid).out
+def _text(hub: Hub, base: Oid, file: _File) -> tuple[str, int]:
+    """The beginning of a file's text, and the number of bytes beyond it.
+
+    Of a link that stays in the repository, as many use one for both names, that of its target.
+    """
+    raw = hub.repo.read("cat-file", "blob", file.oid, most=READ_BYTES).out
     if file.mode == LINK:
-        target = _inside(PurePosixPath(file.path).parent, raw.decode(errors="surrogateescape"))
+        target = _inside(PurePosixPath(file.path).parent, raw[:PATH_CHARS].decode(errors="surrogateescape"))
         there = _listed(hub, base, [target]) if target else {}
         end = there.get(target)
-        return _text(hub, base, end) if end is not None and end.mode != LINK else ""
-    return raw.decode("utf-8", "replace").strip()
+        return _text(hub, base, end) if end is not None and end.mode != LINK else ("", 0)
+    return raw.decode("utf-8", "replace").strip(), file.size - len(raw)
 
 
 def _inside(folder: PurePosixPath, target: str) -> str:

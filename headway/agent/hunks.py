@@ -12,11 +12,27 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from headway.agent.edit import LINE_RUNGS, Edited, Rung, indents_of, listed, nearest, reindented
+from headway.agent.alike import nearest
+from headway.agent.edit import PLACES_KEPT, Edited
 from headway.agent.excerpt import cut
+from headway.agent.matching import (
+    EXACT,
+    LINE_RUNGS,
+    TEXT_CHARS,
+    Budget,
+    Comparisons,
+    LineIndex,
+    Rung,
+    listed,
+    reindented,
+)
 from headway.domain.errors import ToolError
 
-_EXACT = Rung("exact", lambda line: line, reindent=False)
+LOOKED_AT = 200_000
+LOOKS_A_LINE = 4
+"""Lines that one patch may look at in a file: so many, and so many more for each line of the file."""
+
+STRIPPED = next(rung for rung in LINE_RUNGS if rung.same is str.strip)
 
 Sign = Literal[" ", "-", "+"]
 
@@ -69,8 +85,11 @@ class _Applied:
         self._gone: set[int] = set()
         self._new: dict[int, list[str]] = {}
         self._cursor = 0
-        self._keys: dict[str, list[str]] = {}
+        self._budget = Budget(LOOKED_AT + LOOKS_A_LINE * len(self._lines))
+        self._indexes: dict[str, LineIndex] = {}
         self._how = "exact"
+        self._comparisons = Comparisons()
+        self._room = TEXT_CHARS - len(text)
 
     def with_all(self, hunks: Sequence[Hunk]) -> Edited:
         for hunk in hunks:
@@ -80,12 +99,16 @@ class _Applied:
     def _take(self, hunk: Hunk) -> None:
         at, rung = self._placed(hunk)
         found = self._lines[at : at + len(hunk.old)]
-        indents = (indents_of(hunk.old, found) if rung.reindent else None) or {}
+        indents = (self._comparisons.indents_of(hunk.old, found) if rung.reindent else None) or {}
         gone: set[int] = set()
         new: dict[int, list[str]] = {}
         for sign, text in hunk.lines:
             if sign == "+":
-                new.setdefault(at, []).append(reindented(text, indents))
+                line = reindented(text, indents)
+                self._room -= len(line) + 1
+                if self._room < 0:
+                    raise ToolError(f"the file would have over {TEXT_CHARS:,} characters: write that with a command")
+                new.setdefault(at, []).append(line)
                 continue
             if sign == "-":
                 gone.add(at)
@@ -101,8 +124,8 @@ class _Applied:
         """The line where a hunk begins, from 0, and the rung that found it."""
         heads = self._heads(hunk.scopes)
         if not hunk.old:
-            return self._place_of_new(hunk, heads), _EXACT
-        for rung in (_EXACT, *LINE_RUNGS):
+            return self._place_of_new(hunk, heads), EXACT
+        for rung in (EXACT, *LINE_RUNGS):
             places = list(self._places(hunk.old, rung))
             # Changes come in the order of the file; one that does not may stand anywhere.
             for after in (self._cursor, 0):
@@ -114,17 +137,17 @@ class _Applied:
         raise ToolError(self._nowhere(hunk, heads))
 
     def _places(self, old: list[str], rung: Rung) -> Iterator[int]:
-        if rung is not _EXACT and not any(line.strip() for line in old):
+        if rung is not EXACT and not any(line.strip() for line in old):
             return
-        key = [rung.same(line) for line in old]
-        if rung.how not in self._keys:
-            self._keys[rung.how] = [rung.same(line) for line in self._lines]
-        keys = self._keys[rung.how]
-        for at in range(len(keys) - len(key) + 1):
-            if keys[at] != key[0] or keys[at : at + len(key)] != key:
-                continue
-            if not rung.reindent or indents_of(old, self._lines[at : at + len(key)]) is not None:
+        for at in self._index(rung).places([rung.same(line) for line in old]):
+            near = self._lines[at : at + len(old)] if rung.reindent else []
+            if not rung.reindent or self._comparisons.indents_of(old, near) is not None:
                 yield at
+
+    def _index(self, rung: Rung) -> LineIndex:
+        if rung.how not in self._indexes:
+            self._indexes[rung.how] = LineIndex(list(map(rung.same, self._lines)), self._budget)
+        return self._indexes[rung.how]
 
     def _narrowed(self, places: list[int], heads: list[int], hunk: Hunk) -> list[int]:
         """The places that a hunk may mean: the last one of the file, or the first below each line of its scope."""
@@ -137,16 +160,11 @@ class _Applied:
 
     def _heads(self, scopes: Sequence[str]) -> list[int]:
         """The lines that a scope may mean: of each inner one the first below each of its outer one."""
-        heads = self._alike(scopes[0]) if scopes else []
+        heads = self._index(STRIPPED).alike(scopes[0]) if scopes else []
         for scope in scopes[1:]:
-            inner = self._alike(scope)
+            inner = self._index(STRIPPED).alike(scope)
             heads = _first_below([head + 1 for head in heads], inner)
         return heads
-
-    def _alike(self, scope: str) -> list[int]:
-        lines = [line.strip() for line in self._lines]
-        same = [at for at, line in enumerate(lines) if line == scope]
-        return same or [at for at, line in enumerate(lines) if line.startswith(scope)]
 
     def _place_of_new(self, hunk: Hunk, heads: list[int]) -> int:
         """Where lines go that come without any that stand in the file."""
@@ -193,7 +211,7 @@ class _Applied:
         if out and self._eols and not self._eols[-1]:
             out[-1] = (out[-1][0], "")
         text = "".join(line + eol for line, eol in out)
-        return Edited(text=text, lines=tuple(pieces), how=self._how)
+        return Edited(text=text, lines=tuple(pieces[:PLACES_KEPT]), how=self._how)
 
 
 def _first_below(heads: list[int], places: list[int]) -> list[int]:

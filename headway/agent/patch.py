@@ -12,6 +12,10 @@ BEGIN, END = "*** Begin Patch", "*** End Patch"
 END_OF_FILE = "*** End of File"
 NO_NEWLINE = "\\ No newline at end of file"
 
+PATCH_CHARS = 200_000
+SECTIONS = 200
+"""Files that one patch may name."""
+
 _HEADER = re.compile(r"\*\*\* (Add|Update|Delete) File: *(.*)")
 _MOVE = re.compile(r"\*\*\* Move to: *(.*)")
 _UNIFIED = re.compile(r"-\d+(?:,\d+)? \+\d+(?:,\d+)? @@ ?")
@@ -51,6 +55,7 @@ def parse_patch(text: str) -> tuple[Section, ...]:
     Raises:
         ToolError: It is none; the line of the patch is named.
     """
+    _refuse_large(text)
     lines = _lines(text)
     marks = [line.strip() for line in lines]
     if BEGIN not in marks or END not in marks[marks.index(BEGIN) :]:
@@ -58,6 +63,8 @@ def parse_patch(text: str) -> tuple[Section, ...]:
     first = marks.index(BEGIN) + 1
     last = len(marks) - 1 - marks[::-1].index(END)
     heads = [at for at in range(first, last) if _HEADER.fullmatch(marks[at])]
+    if len(heads) > SECTIONS:
+        raise ToolError(f"the patch names {len(heads)} files: name at most {SECTIONS} at a time")
     before = [at for at in range(first, heads[0] if heads else last) if marks[at]]
     if before or not heads:
         where = f"line {before[0] + 1} of the patch" if before else "the patch"
@@ -73,6 +80,7 @@ def parse_operation(kind: Literal["create_file", "update_file", "delete_file"], 
     Raises:
         ToolError: Its diff is none.
     """
+    _refuse_large(diff)
     match kind:
         case "create_file":
             return Add(path, _content(_lines(diff), 1))
@@ -80,6 +88,11 @@ def parse_operation(kind: Literal["create_file", "update_file", "delete_file"], 
             return Update(path, _hunks(_lines(diff), 1))
         case "delete_file":
             return Delete(path)
+
+
+def _refuse_large(text: str) -> None:
+    if len(text) > PATCH_CHARS:
+        raise ToolError(f"the patch has {len(text):,} characters: send at most {PATCH_CHARS:,} at a time")
 
 
 def _lines(text: str) -> list[str]:
@@ -110,9 +123,10 @@ def _section(head: str, body: list[str], number: int) -> Section:
 
 
 def _content(body: list[str], number: int) -> str:
-    while body and not body[-1].strip():
-        body = body[:-1]
-    body = [line for line in body if line not in {END_OF_FILE, NO_NEWLINE}]
+    end = len(body)
+    while end and not body[end - 1].strip():
+        end -= 1
+    body = [line for line in body[:end] if line not in {END_OF_FILE, NO_NEWLINE}]
     for at, line in enumerate(body):
         if not line.startswith("+"):
             raise ToolError(f"line {number + at} of the patch: every line of a new file begins with `+`")

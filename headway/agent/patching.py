@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headway.agent.apart import Apart, Made
 from headway.agent.beneath import move_at, remove_at, replace_at, stage_at
-from headway.agent.edit import Edited
 from headway.agent.excerpt import cut
 from headway.agent.files import NEW_FILE, Files, told
-from headway.agent.hunks import Hunk, apply_hunks
+from headway.agent.hunks import Hunk
 from headway.agent.patch import Add, Delete, Section, Update
 from headway.domain.errors import ToolError
 from headway.system.shortage import raise_if_short
+
+PIECES_SHOWN = 5
+"""Changed pieces of a file that a patch is answered with."""
+
+CONTENT_BYTES = 32 << 20
+"""Bytes of all files of a patch, as they were and as they will be."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Done:
-    """What was done to one file, for the model: its new text, and how an update found its places."""
+    """What was done to one file, for the model; `made` where its content changed."""
 
     section: Section
-    text: str = ""
-    edited: Edited | None = None
+    made: Made | None = None
 
 
 class Patching:
@@ -52,10 +57,12 @@ class Patching:
 
     Args:
         name: Of the call, for the files that are made beside their places.
+        apart: Makes the changes.
     """
 
-    def __init__(self, files: Files, sections: Sequence[Section], name: str) -> None:
+    def __init__(self, files: Files, sections: Sequence[Section], name: str, apart: Apart) -> None:
         self._files = files
+        self._apart = apart
         self._sections = sections
         self._name = name
 
@@ -65,7 +72,7 @@ class Patching:
         Raises:
             ToolError: A part of the patch cannot be carried out; it names the file, why, and a way on.
         """
-        draft = _Draft(self._files)
+        draft = _Draft(self._files, self._apart)
         done = []
         for section in self._sections:
             try:
@@ -197,8 +204,12 @@ def _name(content: bytes | None) -> str | None:
 class _Draft:
     """The files as they will be, section by section."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, apart: Apart) -> None:
         self._files = files
+        self._apart = apart
+        self._room = CONTENT_BYTES
+        self._made: set[Path] = set()
+        self._above: set[Path] = set()
         self._before: dict[Path, bytes | None] = {}
         self._now: dict[Path, bytes | None] = {}
         self._modes: dict[Path, int] = {}
@@ -207,7 +218,7 @@ class _Draft:
         match section:
             case Add(path, content):
                 self._make(path, content.encode("utf-8", "surrogateescape"), NEW_FILE)
-                return Done(section, content)
+                return Done(section)
             case Delete(path):
                 target = self._there(path)
                 if (self._files.root / path).is_symlink():
@@ -225,8 +236,9 @@ class _Draft:
         raw = self._now[target] or b""
         if b"\0" in raw[:8_000]:
             raise ToolError("it is binary: change it with a command")
-        edited = apply_hunks(raw.decode("utf-8", "surrogateescape"), hunks) if hunks else None
-        new = raw if edited is None else edited.text.encode("utf-8", "surrogateescape")
+        made = self._apart.change(raw, tuple(hunks), PIECES_SHOWN) if hunks else None
+        new = raw if made is None else made.raw
+        self._take_room(len(new))
         place = target if move_to is None else self._files.place(move_to)
         if new == raw and place == target:
             raise ToolError("nothing in it would change: give the lines that go with `-` and those that come with `+`")
@@ -235,12 +247,20 @@ class _Draft:
             self._now[target] = None
         else:
             self._now[target] = new
-        return Done(section, new.decode("utf-8", "surrogateescape"), edited)
+        return Done(section, made)
+
+    def _take_room(self, nbytes: int) -> None:
+        self._room -= nbytes
+        if self._room < 0:
+            raise ToolError(
+                f"the patch's files have more than {CONTENT_BYTES >> 20} MB together: change fewer at a time"
+            )
 
     def _look(self, path: str) -> Path:
         target = self._files.place(path)
         if target not in self._now:
-            self._before[target] = self._now[target] = self._files.content(target)
+            self._before[target] = self._now[target] = content = self._files.content(target)
+            self._take_room(len(content or b""))
             if self._before[target] is not None:
                 with told(cut(path, 300)):
                     self._modes[target] = stat.S_IMODE(target.stat().st_mode)
@@ -264,8 +284,10 @@ class _Draft:
 
     def _check_folder(self, target: Path) -> None:
         """The folders above a new file can be made, also beside what else the patch makes."""
-        made = [each for each, content in self._now.items() if content is not None]
-        clash = next((each for each in made if each in target.parents or target in each.parents), None)
+        made = {target, *target.parents} & self._made
+        clash = next(iter(made), target if target in self._above else None)
+        self._made.add(target)
+        self._above.update(target.parents)
         with told(str(target.relative_to(self._files.root))):
             above = next(each for each in target.parents if each.exists())
             if clash is not None or not above.is_dir():

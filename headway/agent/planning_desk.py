@@ -1,16 +1,17 @@
 """Carries out a planner's tool calls: reads at the turn's pinned commit, and takes decisions down."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headway.agent.breakage import answer_to, broken_before
-from headway.agent.children import Asked, asked_in, outstanding, overlap, recovered_in, told_in
+from headway.agent.children import Asked, asked_in, outstanding, recovered_in, told_in
 from headway.agent.conversation import Answer, Conversation
-from headway.agent.elsewhere import Elsewhere
+from headway.agent.elsewhere import Elsewhere, OpenTasks
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
 from headway.agent.handoff_text import whole
+from headway.agent.path_index import PathIndex
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
 from headway.agent.search import HITS, hits_text
@@ -25,6 +26,23 @@ from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Pl
 from headway.git.hub import Hub
 from headway.model.turn import ToolCall
 from headway.trace.log_store import LogStore
+
+
+class _Near:
+    """This planner's open tasks by the paths that they name; they grow."""
+
+    def __init__(self, asked: Iterable[Asked]) -> None:
+        self._asked: list[Asked] = []
+        self._index = PathIndex()
+        for each in asked:
+            self.add(each)
+
+    def add(self, asked: Asked) -> None:
+        self._index.add(len(self._asked), asked.paths)
+        self._asked.append(asked)
+
+    def on(self, paths: Iterable[str]) -> list[Asked]:
+        return [self._asked[number] for number in self._index.on(paths)]
 
 
 @dataclass
@@ -130,6 +148,7 @@ class PlanningDesk:
     def _spawn(self, kind: ChildKind, texts: Sequence[TaskSpec | Scope], others: list[Asked]) -> Answer:
         first = len(asked_in(self.turn_events))
         before, out = self._before(), self._taken_over()
+        near, theirs = _Near(others), self.elsewhere.now(self.order.me)
         spawned: list[Spawned] = []
         items: list[dict[str, Any]] = []
         said: list[dict[str, Any]] = []
@@ -147,9 +166,9 @@ class PlanningDesk:
                 continue
             items.append(asked)
             spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
-            said.append({"id": key, "title": title} | self._remarks(text, others, before))
+            said.append({"id": key, "title": title} | self._remarks(text, near, theirs, before))
             if isinstance(text, TaskSpec):
-                others = [*others, Asked(spawned[-1], 0.0, title, text.paths)]
+                near.add(Asked(spawned[-1], 0.0, title, text.paths))
         return Answer(
             json.dumps({"asked": said}, ensure_ascii=False),
             progress=bool(spawned),
@@ -174,16 +193,14 @@ class PlanningDesk:
         return found
 
     def _remarks(
-        self, text: TaskSpec | Scope, others: list[Asked], before: dict[str, list[str]]
+        self, text: TaskSpec | Scope, ours: _Near, theirs: OpenTasks, before: dict[str, list[str]]
     ) -> dict[str, list[str]]:
         if not isinstance(text, TaskSpec):
             return {}
-        ours = [f"{o.spawned.key} {o.spawned.title}" for o in others if overlap(text.paths, o.paths)]
-        theirs = [in_history(task.title) for task in self.elsewhere.on(text.paths, self.order.me)]
         notes = {
             "asked_before": before.get(_same(text.title), [])[-10:],
-            "open_tasks_on_the_same_paths": ours[:10],
-            "open_tasks_of_others_on_the_same_paths": theirs,
+            "open_tasks_on_the_same_paths": [f"{o.spawned.key} {o.spawned.title}" for o in ours.on(text.paths)[:10]],
+            "open_tasks_of_others_on_the_same_paths": [in_history(task.title) for task in theirs.on(text.paths)],
         }
         return {name: tasks for name, tasks in notes.items() if tasks}
 

@@ -1,31 +1,31 @@
 """The first syntax error of a text, for the kinds of files that can be looked at without running anything."""
 
-import ast
 import json
-import tomllib
 import warnings
 
 MAX_CHARS = 256 * 1024
-"""A larger file would hold up every agent of the process for too long."""
+"""A larger file is not looked at."""
 
 DEPTH_ERRORS = (RecursionError, MemoryError)
 
 
+def kind_of(path: str) -> str:
+    """The kind of file that a path's name says, such as `py`."""
+    return path.rpartition(".")[2].lower()
+
+
 def first_error(path: str, text: str) -> str:
-    """What a parser says first, with its line; empty where it says nothing, or there is no cheap parser."""
+    """What a parser says first, with its line; empty where it says nothing, or there is no cheap parser.
+
+    Takes up to 3 s of processor time for `MAX_CHARS` characters of a hostile text, and most parsers hold the
+    interpreter's lock all the time; see `apart`.
+    """
     if len(text) > MAX_CHARS:
         return ""
-    kind = path.rpartition(".")[2].lower()
     try:
-        match kind:
-            case "py" | "pyi":
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    ast.parse(text)
-            case "json":
-                json.loads(text)
-            case "toml":
-                tomllib.loads(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _parse(kind_of(path), text)
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
     except ValueError as error:
@@ -33,3 +33,18 @@ def first_error(path: str, text: str) -> str:
     except DEPTH_ERRORS:
         return "nested too deep to be read"
     return ""
+
+
+def _parse(kind: str, text: str) -> None:
+    # Imported where they are used: most processes that look at a text need one of them.
+    match kind:
+        case "py" | "pyi":
+            import ast
+
+            ast.parse(text)
+        case "json":
+            json.loads(text)
+        case "toml":
+            import tomllib
+
+            tomllib.loads(text)

@@ -6,11 +6,11 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from headway.agent.apart import Apart, Replacement
 from headway.agent.breakage import BROKE, answer_to, broken_before, passes, why
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.doubts import INTERRUPTED, Standing, after_last, doubts
-from headway.agent.edit import apply_edit
-from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle
+from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle, line_count
 from headway.agent.files import Files
 from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
@@ -21,7 +21,6 @@ from headway.agent.patch import Add, Delete, Update
 from headway.agent.patching import Done, Patching, notes_of, paths_of
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
-from headway.agent.syntax import first_error
 from headway.agent.threads import in_thread
 from headway.agent.tools import working as tools
 from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratchpad
@@ -42,9 +41,6 @@ from headway.system.bounded import Within, unheld
 
 WITHDRAWN = "withdrawn"
 """Takes back the note that a call is being run."""
-
-PIECES_SHOWN = 5
-"""Changed pieces of a file that a patch is answered with."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +103,8 @@ class Workbench:
                 return self._patch(call, arguments)
             case tools.WriteFile(path=path, content=content):
                 self._begin(call)
-                done = "replaced" if files.write(path, content) else "written"
-                lines = len(content.splitlines())
+                done = "replaced" if files.write(path, content.encode("utf-8", "surrogateescape")) else "written"
+                lines = line_count(content)
                 said = self.prompts.render("answers/written", path=path, done=done, lines=lines)
                 self.talk.note("edit", {"path": path, "call_id": call.id, "kind": "write"})
                 return Answer(said + self._syntax(path, content), progress=True, compared=digest(content))
@@ -130,6 +126,11 @@ class Workbench:
         """The workspace as the file tools see it."""
         return Files(self.workspace.path, self.within)
 
+    @cached_property
+    def apart(self) -> Apart:
+        """What edits and parses texts of any size."""
+        return Apart(self.within)
+
     def _begin(self, call: ToolCall, **data: object) -> Event:
         """The note that a call is being run; the one from before a crash, if there is one."""
         begun = self._begun(call)
@@ -145,26 +146,26 @@ class Workbench:
         return None if newest is None or newest.data.get(WITHDRAWN) else newest
 
     def _edit(self, call: ToolCall, asked: tools.EditFile) -> Answer:
-        text = self.files.text(asked.path)
+        raw = self.files.raw(asked.path)
         begun = self._begun(call)
-        if begun is not None and digest(text) == begun.data["after"]:
+        if begun is not None and digest(raw) == begun.data["after"]:
             said = self.prompts.render("answers/edit_applied", path=asked.path)
             return Answer(said, progress=True)
         try:
-            edited = apply_edit(text, asked.old, asked.new, replace_all=asked.replace_all)
+            made = self.apart.change(raw, Replacement(asked.old, asked.new, asked.replace_all), 1)
         except ToolError as error:
             raise ToolError(f"{cut(asked.path, 300)} is as it was: {error}") from error
         # The text it makes is noted first, so that a kill right after the write is told from one right before it.
-        self._begin(call, after=digest(edited.text))
-        self.files.write(asked.path, edited.text)
-        self.talk.note("edit", {"path": asked.path, "call_id": call.id, "kind": "edit", "how": edited.how})
-        how = "" if edited.how == "exact" else f" ({edited.how})"
-        said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=edited.shown())
-        return Answer(said + self._syntax(asked.path, edited.text), progress=True)
+        self._begin(call, after=digest(made.raw))
+        self.files.write(asked.path, made.raw)
+        self.talk.note("edit", {"path": asked.path, "call_id": call.id, "kind": "edit", "how": made.how})
+        how = "" if made.how == "exact" else f" ({made.how})"
+        said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=made.shown)
+        return Answer(said + self._syntax(asked.path, made.raw), progress=True)
 
     def _patch(self, call: ToolCall, asked: tools.ApplyPatch) -> Answer:
         sections = asked.sections()
-        patching = Patching(self.files, sections, digest(call.id))
+        patching = Patching(self.files, sections, digest(call.id), self.apart)
         begun = self._begun(call)
         if begun is not None:
             patching.finish(begun.data)
@@ -176,7 +177,7 @@ class Workbench:
         self._begin(call, **notes_of(changes))
         patching.carry_out(changes)
         for each in done:
-            how = each.edited.how if each.edited else ""
+            how = each.made.how if each.made else ""
             self.talk.note("edit", {"path": each.section.path, "call_id": call.id, "kind": "patch", "how": how})
         return Answer(cut("\n".join(map(self._patched, done)), EXCERPT_CHARS), progress=True)
 
@@ -184,23 +185,23 @@ class Workbench:
         """What is said of one file of a patch."""
         match done.section:
             case Add(path, content):
-                lines = len(content.splitlines())
+                lines = line_count(content)
                 said = self.prompts.render("answers/written", path=path, done="written", lines=lines)
                 return said + self._syntax(path, content)
             case Delete(path):
                 return self.prompts.render("answers/deleted", path=path)
             case Update(path, _, move_to):
                 moved = f"{path} was moved to {move_to}." if move_to else ""
-                if done.edited is None:
+                if done.made is None:
                     return moved
-                how = "" if done.edited.how == "exact" else f" ({done.edited.how})"
-                shown = done.edited.shown(PIECES_SHOWN)
-                said = self.prompts.render("answers/edited", path=move_to or path, how=how, shown=shown)
-                return "\n".join(filter(None, (moved, said + self._syntax(move_to or path, done.text))))
+                how = "" if done.made.how == "exact" else f" ({done.made.how})"
+                said = self.prompts.render("answers/edited", path=move_to or path, how=how, shown=done.made.shown)
+                return "\n".join(filter(None, (moved, said + self._syntax(move_to or path, done.made.raw))))
 
-    def _syntax(self, path: str, text: str) -> str:
+    def _syntax(self, path: str, content: str | bytes) -> str:
         """What is said of a file that does not parse, below what was done to it."""
-        error = first_error(path, text)
+        text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
+        error = self.apart.first_error(path, text)
         return "\n" + self.prompts.render("answers/syntax", path=path, error=error) if error else ""
 
     async def _shell(self, call: ToolCall, asked: tools.Shell) -> Answer:

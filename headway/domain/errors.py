@@ -13,7 +13,11 @@ HeadwayError
 Anything else is a bug of ours: it fails the activity attempt with its traceback, and is never swallowed.
 """
 
-from headway.domain.handoff import HandoffStatus
+from typing import TYPE_CHECKING
+
+# A process that only edits a text imports this module, and must not load pydantic for it.
+if TYPE_CHECKING:
+    from headway.domain.handoff import HandoffStatus
 
 
 class HeadwayError(Exception):
@@ -76,7 +80,7 @@ class ToolError(HeadwayError):
 class AgentStopped(HeadwayError):
     """An agent cannot go on; its harness-made handoff carries `status` and `why`."""
 
-    def __init__(self, status: HandoffStatus, why: str) -> None:
+    def __init__(self, status: "HandoffStatus", why: str) -> None:
         super().__init__(why)
         self.status = status
         self.why = why

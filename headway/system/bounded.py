@@ -10,9 +10,10 @@ import selectors
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +50,11 @@ class Bounds:
         words = [f"ulimit -t {int(self.seconds) + 1}; ", words_to_enter(self.doors)]
         words += [] if self.doors else [f"ulimit -v {self.memory_mb * 1024} 2>/dev/null; "]
         return ("sh", "-c", f'{"".join(words)}exec "$@"', "sh")
+
+
+def bounded_by(bounds: Bounds, seconds: float) -> Bounds:
+    """The same bounds with another time."""
+    return replace(bounds, seconds=seconds)
 
 
 def words_to_enter(doors: Sequence[Path]) -> str:
@@ -135,6 +141,7 @@ def read_from(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
+    given: Sequence[bytes] = (),
 ) -> Said:
     """Run a program and read its output to a bound. At the bound the program is killed with everything that it started.
 
@@ -146,6 +153,7 @@ def read_from(
         cwd: Where it runs.
         env: Its whole environment; None for ours.
         fds: Descriptors that it inherits.
+        given: Its input, in pieces.
 
     Raises:
         OSError: It cannot be started.
@@ -154,22 +162,48 @@ def read_from(
         [*bounds.prefix, *argv],
         cwd=cwd,
         env=None if env is None else dict(env),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=tuple(fds),
         start_new_session=True,
     ) as process:
         try:
-            out, err, end = _collect(process, time.monotonic() + bounds.seconds, most, lines)
+            out, err, end = _collect(process, time.monotonic() + bounds.seconds, most, lines, _Input(process, given))
         finally:
             if process.poll() is None:
                 _kill(process)
     return Said(process.returncode, out, err.decode(errors="replace"), end)
 
 
+class _Input:
+    """What a program still has to be given, through a pipe that is never waited for."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", given: Sequence[bytes]) -> None:
+        self.pipe = process.stdin
+        self._left = deque(memoryview(piece) for piece in given)
+        if self.pipe is not None:
+            os.set_blocking(self.pipe.fileno(), False)
+
+    def give(self) -> bool:
+        """Write what the pipe takes; False when nothing more is wanted or left."""
+        assert self.pipe is not None
+        try:
+            while self._left:
+                written = os.write(self.pipe.fileno(), self._left[0])
+                self._left[0] = self._left[0][written:]
+                if not self._left[0]:
+                    self._left.popleft()
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            self._left.clear()
+        self.pipe.close()
+        return False
+
+
 def _collect(
-    process: "subprocess.Popen[bytes]", until: float, most: int, lines: int | None
+    process: "subprocess.Popen[bytes]", until: float, most: int, lines: int | None, given: _Input
 ) -> tuple[bytes, bytes, End]:
     assert process.stdout is not None
     assert process.stderr is not None
@@ -177,11 +211,18 @@ def _collect(
     with selectors.DefaultSelector() as ready:
         for pipe in (process.stdout, process.stderr):
             ready.register(pipe, selectors.EVENT_READ)
+        if given.pipe is not None:
+            ready.register(given.pipe, selectors.EVENT_WRITE)
         while ready.get_map():
             left = until - time.monotonic()
             if left <= 0:
                 return bytes(out), bytes(err), "late"
             for key, _ in ready.select(left):
+                if key.fileobj is given.pipe:
+                    fd = key.fd
+                    if not given.give():
+                        ready.unregister(fd)
+                    continue
                 chunk = os.read(key.fd, _CHUNK)
                 if not chunk:
                     ready.unregister(key.fileobj)

@@ -245,18 +245,21 @@ async def test_open_tasks_of_another_planner_are_told_until_they_hand_off(stage:
     assert "open_tasks_of_others_on_the_same_paths" not in answer(stage)[0]
 
 
+OTHER = AgentId(f"{RUN}/root-other")
+
+
 async def test_a_planner_leaves_word_of_its_open_tasks(stage: Stage) -> None:
     task = {"title": "Mine", "intent": "x", "paths": ["src"]}
     stage.serve(root=[step(use("spawn_tasks", tasks=[task]), use("wait")), WAIT])
     first = await stage.turn("k1")
     key = first.spawned[0].key
     there = Elsewhere(stage.store, RUN)
-    (found,) = there.on(["src/app.py"], AgentId(f"{RUN}/root-other"))
+    (found,) = there.now(OTHER).on(["src/app.py"])
     assert (found.agent, found.title, found.paths) == (child_id(ROOT, key), "Mine", ("src",))
-    assert there.on(["src/app.py"], ROOT) == []
-    assert there.on(["docs"], AgentId(f"{RUN}/root-other")) == []
+    assert there.now(ROOT).on(["src/app.py"]) == []
+    assert there.now(OTHER).on(["docs"]) == []
     await stage.turn("k2", first.seq, turn=2, inbox=(stage.handed_off(key),))
-    assert there.on(["src/app.py"], AgentId(f"{RUN}/root-other")) == []
+    assert there.now(OTHER).on(["src/app.py"]) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[[1]]", '{"a": 1}', '[["x", "t"]]'])
@@ -264,4 +267,4 @@ def test_a_damaged_file_costs_a_note_and_nothing_else(stage: Stage, text: str) -
     folder = stage.store.run_folder(RUN) / "open"
     folder.mkdir()
     (folder / "root-other.json").write_text(text)
-    assert Elsewhere(stage.store, RUN).on(["src"], ROOT) == []
+    assert Elsewhere(stage.store, RUN).now(ROOT).on(["src"]) == []

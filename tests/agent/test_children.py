@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from headway.agent.children import asked_in, outstanding, overlap, recovered_in, to_recover
+from headway.agent.children import asked_in, outstanding, recovered_in, to_recover
+from headway.agent.path_index import overlap
 from headway.domain.events import Event, EventType
 from headway.domain.ids import AgentId, ChildKey, RunName
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent.apart import Apart
 from headway.agent.files import Files
 from headway.agent.patch import parse_patch
 from headway.agent.patching import Patching
 from headway.domain.errors import ToolError
+from headway.system.bounded import unheld
 
 
 @pytest.fixture
@@ -50,9 +52,9 @@ def test_nothing_outside_and_nothing_of_git_is_reached(files: Files, path: str) 
     for reach in (
         files.read,
         files.list_dir,
-        files.text,
+        files.raw,
         lambda p: files.grep("two", p),
-        lambda p: files.write(p, "x"),
+        lambda p: files.write(p, b"x"),
     ):
         with pytest.raises(ToolError):
             reach(path)
@@ -60,7 +62,7 @@ def test_nothing_outside_and_nothing_of_git_is_reached(files: Files, path: str) 
 
 def test_the_harness_folder_is_not_written_and_only_outputs_are_read(files: Files) -> None:
     with pytest.raises(ToolError, match="belongs to the harness"):
-        files.write(".headway/out/1.txt", "x")
+        files.write(".headway/out/1.txt", b"x")
     with pytest.raises(ToolError, match="belongs to the harness"):
         files.read(".headway/x")
     files.output_file(1).write_text("whole\n")
@@ -70,7 +72,7 @@ def test_the_harness_folder_is_not_written_and_only_outputs_are_read(files: File
 
 def test_a_link_within_the_workspace_is_followed(files: Files) -> None:
     assert files.read("inner") == "     1\ttwo"
-    files.write("inner", "three\n")
+    files.write("inner", b"three\n")
     assert files.read("src/b.py") == "     1\tthree"
 
 
@@ -96,18 +98,18 @@ def test_writing_keeps_the_mode_and_makes_folders(files: Files) -> None:
     script = files.root / "run.sh"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)
-    assert files.write("run.sh", "#!/bin/bash\n")
+    assert files.write("run.sh", b"#!/bin/bash\n")
     assert os.access(script, os.X_OK)
-    assert not files.write("deep/er/file.txt", "x")
+    assert not files.write("deep/er/file.txt", b"x")
     with pytest.raises(ToolError, match="is not a file"):
-        files.write("src", "x")
+        files.write("src", b"x")
     with pytest.raises(ToolError, match="cannot be written"):
-        files.write("a.py/b", "x")
+        files.write("a.py/b", b"x")
 
 
 def _patched(files: Files, path: str) -> None:
     lines = ("*** Begin Patch", f"*** Update File: {path}", "@@", "-one", "+mine", "*** End Patch", "")
-    patching = Patching(files, parse_patch("\n".join(lines)), "1")
+    patching = Patching(files, parse_patch("\n".join(lines)), "1", Apart(unheld))
     changes, _ = patching.drafted()
     patching.stage(changes)
     patching.carry_out(changes)
@@ -117,7 +119,7 @@ def _patched(files: Files, path: str) -> None:
 def test_a_file_that_is_written_runs_as_nobody_else(files: Files, bit: int) -> None:
     """The harness owns the new file: a set-user-id bit would lend its rights to everybody."""
     script = files.root / "run.sh"
-    for write in (lambda: files.write("run.sh", "mine"), lambda: _patched(files, "run.sh")):
+    for write in (lambda: files.write("run.sh", b"mine"), lambda: _patched(files, "run.sh")):
         script.write_text("one\n")
         script.chmod(0o755 | bit)
         write()
@@ -127,7 +129,7 @@ def test_a_file_that_is_written_runs_as_nobody_else(files: Files, bit: int) -> N
 
 def test_bytes_that_are_no_utf8_survive_an_edit(files: Files) -> None:
     (files.root / "latin").write_bytes(b"caf\xe9\nold\n")
-    files.write("latin", files.text("latin").replace("old", "new"))
+    files.write("latin", files.raw("latin").replace(b"old", b"new"))
     assert (files.root / "latin").read_bytes() == b"caf\xe9\nnew\n"
 
 
@@ -174,9 +176,9 @@ def swapped(tmp_path: Path) -> Iterator[tuple[Files, Callable[[], None], Path]]:
 
 ACTS: dict[str, Callable[[Files], object]] = {
     "read_file": lambda files: files.read("sub/notes"),
-    "edit_file": lambda files: files.text("sub/notes"),
-    "write_file": lambda files: files.write("sub/notes", "mine"),
-    "write_file, new": lambda files: files.write("sub/more/new", "mine"),
+    "edit_file": lambda files: files.raw("sub/notes"),
+    "write_file": lambda files: files.write("sub/notes", b"mine"),
+    "write_file, new": lambda files: files.write("sub/more/new", b"mine"),
     "list_dir": lambda files: files.list_dir("sub"),
 }
 

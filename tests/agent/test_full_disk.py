@@ -79,7 +79,7 @@ async def test_a_call_that_waited_for_the_disk_more_than_once_is_made_all_the_sa
     stage.serve(tasks={"Write a file": [LONG, step(use("land", message="Add it")), finish()]})
     order, real, short = stage.task(), Files.write, [1, 2, 3, 4]
 
-    def write(self: Files, path: str, content: str) -> bool:
+    def write(self: Files, path: str, content: bytes) -> bool:
         if short:
             short.pop()
             raise Shortage("the disk is full", 30.0)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agent import beneath, patching
+from headway.agent.apart import Apart
 from headway.agent.files import Files
 from headway.agent.models import Models
 from headway.agent.patch import parse_patch
@@ -23,6 +24,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
 from headway.sandbox.plain import PlainSandbox
+from headway.system.bounded import unheld
 from headway.trace.fold import live_line
 from tests.agent.cutting import Killed
 from tests.agent.scripted_model import ScriptedModel
@@ -62,7 +64,7 @@ def seen(root: Path) -> dict[str, str]:
 
 
 def apply(files: Files, patch: str) -> None:
-    patching_ = Patching(files, parse_patch(patch), "call")
+    patching_ = Patching(files, parse_patch(patch), "call", Apart(unheld))
     changes, _ = patching_.drafted()
     patching_.stage(changes)
     patching_.carry_out(changes)
@@ -149,7 +151,9 @@ def test_no_room_for_the_new_files_changes_nothing(files: Files, monkeypatch: py
 def test_a_folder_that_becomes_a_link_after_the_check_leads_nowhere(files: Files) -> None:
     outside = files.root.parent / "outside"
     lay(outside, {"app.py": APP})
-    begun = Patching(files, parse_patch(wrapped("*** Update File: src/app.py", "@@", "-b = 2", "+b = 3")), "call")
+    begun = Patching(
+        files, parse_patch(wrapped("*** Update File: src/app.py", "@@", "-b = 2", "+b = 3")), "call", Apart(unheld)
+    )
     changes, _ = begun.drafted()
     begun.stage(changes)
     (files.root / "src").rename(files.root / "was")
@@ -206,7 +210,7 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 def test_a_patch_that_is_cut_short_at_any_file_is_finished(
     files: Files, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    begun = Patching(files, parse_patch(MANY), "call")
+    begun = Patching(files, parse_patch(MANY), "call", Apart(unheld))
     changes, _ = begun.drafted()
     begun.stage(changes)
     noted = json.loads(json.dumps(notes_of(changes)))
@@ -216,7 +220,7 @@ def test_a_patch_that_is_cut_short_at_any_file_is_finished(
             begun.carry_out(changes)
     assert seen(files.root) != AFTER
     for _ in range(2):  # also when that one is killed right after it
-        Patching(Files(files.root), parse_patch(MANY), "call").finish(noted)
+        Patching(Files(files.root), parse_patch(MANY), "call", Apart(unheld)).finish(noted)
         assert seen(files.root) == AFTER
 
 
@@ -228,7 +232,7 @@ def test_a_patch_that_is_cut_short_at_any_file_is_finished(
     ],
 )
 def test_a_patch_that_cannot_be_finished_is_told_file_by_file(files: Files, spoil: str, said: str) -> None:
-    begun = Patching(files, parse_patch(MANY), "call")
+    begun = Patching(files, parse_patch(MANY), "call", Apart(unheld))
     changes, _ = begun.drafted()
     begun.stage(changes)
     noted = notes_of(changes)
