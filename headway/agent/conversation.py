@@ -295,8 +295,6 @@ class Conversation:
         try:
             question.chosen.model.serve(run_of(self.log.agent), request.model)
             reply = await question.chosen.model.answer(request, beat)
-            if request.tool_choice != "none":
-                reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         except HeadwayError as error:
             failure = self.misses.judged(error)
             cut_off = isinstance(error, TransientError) and error.cut_off
@@ -304,7 +302,6 @@ class Conversation:
             self.note("llm.retry", {"step": request.step, **why, "cut_off": cut_off})
             self.paid = self.paid.plus(reserve if cut_off else Amount())
             raise failure from (None if failure is error else error)
-        self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
     def request(self, only: Collection[str] | None = None) -> Request:
@@ -322,6 +319,10 @@ class Conversation:
         )
 
     def _note_reply(self, question: Question, reply: Turn) -> Event:
+        """Take a reply in. In a thread, because a reply of megabytes takes its time."""
+        if question.request.tool_choice != "none":
+            reply = with_spoken_calls(reply, [tool.name for tool in question.request.tools])
+        self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         request, settled = question.request, Meter(question.chosen.price).settle(reply)
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(

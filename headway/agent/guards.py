@@ -30,6 +30,9 @@ ERRORS_AT_MOST = 30
 WINDOW = 400
 """Events that repeats are looked for in: a step must not cost more, the longer an agent lives."""
 
+CANONICAL_CHARS = 64 << 10
+"""Arguments that are longer are compared as they stand."""
+
 ALIGN_EVERY = 25
 """Replies after which an agent is asked whether its direction still serves what it was asked."""
 
@@ -220,6 +223,8 @@ def _last_response(events: Sequence[Event]) -> int | None:
 
 
 def _canonical(arguments: str) -> str:
+    if len(arguments) > CANONICAL_CHARS:
+        return arguments
     try:
         value: Any = orjson.loads(arguments)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -3,9 +3,10 @@
 Read once, where a reply holds no real call, and only on Chat Completions, where the reply is sent back as ours to
 write: as the call that was meant. That shows the model the right form, and gives the answer a call to belong to.
 
-A model chooses this text, and it is read on the event loop: each form is found by going through the text once.
+A model chooses this text: each form is found by going through the text once.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -16,9 +17,9 @@ from headway.model.reading import call_id
 from headway.model.turn import ToolCall, Turn
 
 MOST_CALLS = 20
-MOST_CHARS = 400_000
+MOST_CHARS = 100_000
 
-_TAGS = ("tool_call", "function_call", "tool", "function")
+_TAG = re.compile("<(tool_call|function_call|tool|function)>")
 _FENCE = "```"
 _FENCED_AS = frozenset({"", "json", "tool_call", "tool_code", "tool"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -98,12 +99,8 @@ def _tagged(text: str) -> Iterator[str]:
 
 def _next_tag(text: str, at: int) -> tuple[str, int] | None:
     """The next tag that opens a call, and where its content begins."""
-    while (at := text.find("<", at)) >= 0:
-        for tag in _TAGS:
-            if text.startswith(f"{tag}>", at + 1):
-                return tag, at + len(tag) + 2
-        at += 1
-    return None
+    found = _TAG.search(text, at)
+    return None if found is None else (found[1], found.end())
 
 
 def _fenced(text: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from headway.model.reading import MAX_CALLS, MAX_VALUES, Unreadable, json_in
+from headway.model.reading import MAX_CALLS, MAX_VALUES, MAX_WHOLE_BYTES, Unreadable, json_in
 
 _JOINED = ("content", "refusal", "reasoning_content", "reasoning")
 
@@ -19,15 +19,18 @@ class _Call:
     arguments: list[str] = field(default_factory=list)
     rest: dict[str, Any] = field(default_factory=dict)
 
-    def take(self, piece: dict[str, Any]) -> None:
+    def take(self, piece: dict[str, Any]) -> int:
+        """Add a piece, and return the number of characters that it adds to the arguments."""
         function = piece.get("function")
         function = function if isinstance(function, dict) else {}
         name, arguments = function.get("name"), function.get("arguments")
         self.name = self.name or (name if isinstance(name, str) else "")
+        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
         if arguments is not None:
-            self.arguments.append(arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+            self.arguments.append(text)
         self.id = piece.get("id") or self.id
         self.rest |= {key: value for key, value in piece.items() if key not in {"index", "id", "function"} and value}
+        return len(text)
 
     @property
     def whole(self) -> dict[str, Any]:
@@ -47,6 +50,7 @@ class ChatPieces:
         self._reason: Any = None
         self._begun = False
         self._values = 0
+        self._chars = 0
 
     def take(self, data: bytes) -> bool:
         """One chunk; True when it was the last word.
@@ -71,6 +75,7 @@ class ChatPieces:
             delta = choice.get("delta") or choice.get("message")
             if isinstance(delta, dict):
                 self._add(delta, data)
+                self._refuse_long()
         return False
 
     @property
@@ -87,19 +92,25 @@ class ChatPieces:
 
     def _add(self, delta: dict[str, Any], data: bytes) -> None:
         for name in _JOINED:
-            if isinstance(delta.get(name), str):
-                self._texts.setdefault(name, []).append(delta[name])
+            if isinstance(text := delta.get(name), str):
+                self._texts.setdefault(name, []).append(text)
+                self._chars += len(text)
         details = delta.get("reasoning_details")
         if isinstance(details, list) and details:
             self._values += data.count(b"[") + data.count(b"{") + data.count(b",")
             if self._values > MAX_VALUES:
                 raise Unreadable(f"the answer holds more than {MAX_VALUES:,} values")
             self._details += details
+            self._chars += len(data)
         calls = delta.get("tool_calls")
         for piece in calls if isinstance(calls, list) else []:
             # One more than is taken, by which the reply is known as too long.
             if isinstance(piece, dict) and len(self._calls) <= MAX_CALLS:
-                self._call_of(piece).take(piece)
+                self._chars += self._call_of(piece).take(piece)
+
+    def _refuse_long(self) -> None:
+        if self._chars > MAX_WHOLE_BYTES:
+            raise Unreadable(f"the answer says more than {MAX_WHOLE_BYTES >> 20} MB")
 
     def _call_of(self, piece: dict[str, Any]) -> _Call:
         index, id_ = piece.get("index"), piece.get("id")

@@ -1,5 +1,6 @@
 """The one way to a model: sends what adapters rendered, waits at the gate, gives in to what a server does not take."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -29,6 +30,8 @@ from headway.model.turn import Message, Turn, Usage
 from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
+DECODED_AT_ONCE = 64 << 10
+"""Bytes of a reply that is decoded on the event loop."""
 
 
 class Model:
@@ -188,7 +191,9 @@ class Model:
         headers = {"X-Headway-Agent": request.agent, "X-Headway-Step": str(request.step)}
         left = time.monotonic()
         said = await self._posted(body, headers, at)
-        turn = self._decoded(said, at)
+        # Others go on while a large reply is taken apart.
+        large = said.nbytes > DECODED_AT_ONCE
+        turn = await asyncio.to_thread(self._decoded, said, at) if large else self._decoded(said, at)
         self._answered = True
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {

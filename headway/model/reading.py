@@ -12,11 +12,22 @@ import orjson
 
 MAX_BROKEN_ARGUMENTS = 4000
 
+MAX_WHOLE_BYTES = 4 << 20
+"""Bytes of what a reply says: of its JSON where it comes whole, of its texts where it comes in pieces. It is read at
+once, and the interpreter's lock is held until then. 128,000 tokens are less than 2 MB."""
+
+MAX_MENDED_BYTES = 128 << 10
+"""Bytes of a reply that is read although it is no JSON as it stands, because of halves of surrogate pairs or bytes that
+are no UTF-8."""
+
 MAX_DEPTH = 100
 """Levels of arrays and objects in a reply; orjson writes 254 of them."""
 
-MAX_VALUES = 250_000
-"""Values in a reply, counted by brackets and commas, also those within strings: at most 60 MB in memory."""
+MAX_VALUES = 150_000
+"""Values in a reply, counted by brackets and commas, also those within strings: at most 40 MB in memory."""
+
+MAX_PARTS = 20_000
+"""Values in a reply outside of strings."""
 
 MAX_CALLS = 200
 """Tool calls of one reply."""
@@ -47,18 +58,19 @@ def json_in(data: bytes) -> Any:
     Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD.
 
     Raises:
-        Unreadable: It is no JSON, or nested too deeply, or holds too many values.
+        Unreadable: It is no JSON, or too large, or nested too deeply, or holds too many values.
     """
+    if len(data) > MAX_WHOLE_BYTES:
+        raise Unreadable(f"the answer says more than {MAX_WHOLE_BYTES >> 20} MB")
     if data.count(b"[") + data.count(b"{") + data.count(b",") > MAX_VALUES:
         raise Unreadable(_TOO_MANY)
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        value = parsed(data.decode(errors="replace"))
+        value = parsed(data.decode(errors="replace")) if len(data) <= MAX_MENDED_BYTES else None
         if value is None and data.strip() != b"null":
             raise Unreadable(f"no JSON: {data[:120].decode(errors='replace')}") from None
-    if _depth(value) > MAX_DEPTH:
-        raise Unreadable(f"the answer is nested more than {MAX_DEPTH} levels deep")
+    _refuse_beyond(value)
     return value
 
 
@@ -140,10 +152,18 @@ def call_id(given: Any, taken: set[str]) -> str:
     return id_
 
 
-def _depth(value: Any) -> int:
-    """Levels of arrays and objects, without recursion."""
-    depth, level = 0, [value]
+def _refuse_beyond(value: Any) -> None:
+    """Return when the levels and the values of some JSON are within bounds. Without recursion.
+
+    Raises:
+        Unreadable: They are not.
+    """
+    depth, parts, level = 0, 0, [value]
     while level := [each for each in level if isinstance(each, dict | list)]:
         depth += 1
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"the answer is nested more than {MAX_DEPTH} levels deep")
+        parts += sum(map(len, level))
+        if parts > MAX_PARTS:
+            raise Unreadable(f"the answer holds more than {MAX_PARTS:,} values")
         level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    return depth

@@ -12,6 +12,9 @@ from headway.model.reply_bounds import LEAST_PIECE_BYTES, PIECES_A_TURN, TooLarg
 DONE = b"[DONE]"
 EVENT_STREAM = "text/event-stream"
 
+BYTES_A_TURN = 64 << 10
+"""Bytes of events after which the reader yields to other agents: to parse them takes time as well."""
+
 Take = Callable[[bytes], bool]
 """Takes the data of one event; True when nothing more is needed."""
 
@@ -35,18 +38,22 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
     try:
         async with asyncio.timeout(stall_s) as limit:
             event: list[bytes] = []
-            left = reply_bounds.MAX_REPLY_BYTES
+            left, unread = reply_bounds.MAX_REPLY_BYTES, 0
             async for line in _lines(response.aiter_bytes()):
                 if line.startswith(b"data:"):
                     left -= max(len(line), LEAST_PIECE_BYTES)
                     if left < 0:
                         raise TooLarge("the reply has too many events", request=response.request)
                     event.append(line[5:].strip())
+                    unread += len(line)
                     limit.reschedule(clock.time() + stall_s)
                 elif not line and event:
                     if _ends(event, take):
                         return
                     event = []
+                    if unread > BYTES_A_TURN:
+                        unread = 0
+                        await asyncio.sleep(0)
             _ends(event, take)
             return
     except TimeoutError:

@@ -100,6 +100,15 @@ class Blobs:
         return self.get(value[MARK])
 
 
+def has_long(value: Any) -> bool:
+    """Whether a value holds a string that does not stand in the log itself."""
+    if isinstance(value, str):
+        return len(value) > INLINE_CHARS
+    if isinstance(value, dict):
+        return any(map(has_long, value.values()))
+    return isinstance(value, list) and any(map(has_long, value))
+
+
 def has_blobs(line: bytes) -> bool:
     """Whether a line of a log may hold place holders; tells lines without any, which need no walk."""
     return _MARK_BYTES in line

@@ -10,7 +10,7 @@ import orjson
 
 from headway.domain.errors import UserError
 from headway.domain.events import DEFAULTS, LOG_VERSION, Event
-from headway.trace.blobs import INLINE_CHARS, Blobs, has_blobs
+from headway.trace.blobs import Blobs, has_blobs, has_long
 from headway.trace.fold import OUTSIDE_THE_LINE
 
 _REPEATED = ("run", "agent", "parent", "role", "task", "type")
@@ -44,10 +44,11 @@ class Found(NamedTuple):
 def encode(event: Event, blobs: Blobs, *, inline: bool = False) -> bytes:
     """One line; long strings are stored as blobs first, but for `inline`, where they stand in the line."""
     # Event is flat, so its own dict is what model_dump would build, at a fraction of the cost.
-    line = orjson.dumps(event.__dict__)
-    if len(line) > INLINE_CHARS or has_blobs(line):  # else there is nothing in it that would lie elsewhere
-        line = orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data, inline=inline)})
-    return line + b"\n"
+    if not has_long(event.data):  # a long text is never written twice, which would hold the interpreter's lock
+        line = orjson.dumps(event.__dict__)
+        if not has_blobs(line):
+            return line + b"\n"
+    return orjson.dumps(event.__dict__ | {"data": blobs.outsource(event.data, inline=inline)}) + b"\n"
 
 
 def with_blobs(event: Event, blobs: Blobs) -> Event:

@@ -41,7 +41,7 @@ _KEY_BLOCK = (
     # The body as it stands in a file, or with line ends escaped as in JSON; its end may have been cut off.
     rf"(-----BEGIN {_KIND}PRIVATE KEY-----)(?:\s|\\[nr])*+"
     r"(?:(?:Proc-Type|DEK-Info):[^\n\\]{0,100}+(?:\s|\\[nr])++){0,4}+"
-    rf"[A-Za-z0-9+/=]{{16}}(?:[A-Za-z0-9+/=\s]|\\[nr])*+(?:-----END {_KIND}PRIVATE KEY-----)?"
+    rf"[A-Za-z0-9+/=]{{16}}(?:[A-Za-z0-9+/=\s]++|\\[nr])*+(?:-----END {_KIND}PRIVATE KEY-----)?"
 )
 
 
@@ -81,6 +81,48 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
 )
 
 
+STRETCH = 256 << 10
+"""Characters of a text that are searched at a time. `re` lets no other thread run until it is done."""
+
+OVERLAP = 64 << 10
+"""Characters of a stretch that are searched again with the next one: a secret may begin in one and end in another."""
+
+_UNSURE = 1 << 10
+"""A match that ends so near to the end of its stretch is looked at again with what follows."""
+
+
+def _replaced(shape: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
+    """`shape.sub(replacement, text)`, a stretch at a time."""
+    if len(text) <= STRETCH:
+        return shape.sub(replacement, text)
+    parts: list[str] = []
+    done = at = 0
+    while at < len(text):
+        end = min(at + STRETCH, len(text))
+        sure = len(text) if end == len(text) else end - _UNSURE
+        after = end if end == len(text) else end - OVERLAP
+        for found in shape.finditer(text, at, end):
+            if found.end() >= sure and end < len(text):  # what follows may belong to it, or make it something else
+                whole = shape.match(text, found.start())
+                after = found.start() + 1
+            else:
+                whole = found
+            if whole is not None:
+                parts += [text[done : whole.start()], _put(whole, replacement)]
+                done = whole.end()
+                after = max(after, done)
+            if whole is not found:
+                break
+        at = after
+    return "".join([*parts, text[done:]])
+
+
+def _put(found: re.Match[str], replacement: str | Callable[[re.Match[str]], str]) -> str:
+    if callable(replacement):
+        return replacement(found)
+    return found.expand(replacement) if "\\" in replacement else replacement
+
+
 class Redact(Protocol):
     """Takes secrets out of a text."""
 
@@ -110,7 +152,7 @@ class Redactor:
         text = self.known(text)
         for hint, shape, replacement in _SHAPES:
             if hint in text:
-                text = shape.sub(replacement, text)
+                text = _replaced(shape, replacement, text)
         return text
 
     def known(self, text: str) -> str:

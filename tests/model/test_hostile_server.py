@@ -141,16 +141,29 @@ FLOODS: dict[str, tuple[Talk, dict[str, Any], type[TransientError], str]] = {
     "a line without end": (flooding(EVENTS, b"data: " + b"x" * MB), {"streams": True}, Unusable, "32 MB"),
     "events without end": (flooding(EVENTS, b"data: {}\n\n" * 10_000), {"streams": True}, Unusable, "events"),
     "comments without end": (flooding(EVENTS, b": still here\n" * 10_000), {"streams": True}, Unusable, "32 MB"),
-    "brackets": (answering(http(b"[" * 5 * MB)), {}, Unusable, "values"),
-    "empty lists": (answering(http(b'{"a":[' + b"[]," * 10 * MB + b"[]]}")), {}, Unusable, "values"),
+    "a text of 31 MB": (answering(http(b'{"a":"' + b"x" * 31 * MB + b'"}')), {}, Unusable, "more than 4 MB"),
+    "a text of 31 MB in one event": (
+        answering(EVENTS + b'data: {"a":"' + b"x" * 31 * MB + b'"}\n\n'),
+        {"streams": True},
+        Unusable,
+        "more than 4 MB",
+    ),
+    "a text of 8 MB in pieces": (
+        answering(EVENTS + 80 * (b'data: {"choices":[{"delta":{"content":"' + b"x" * 100_000 + b'"}}]}\n\n')),
+        {"streams": True},
+        Unusable,
+        "more than 4 MB",
+    ),
+    "brackets": (answering(http(b"[" * 3 * MB)), {}, Unusable, "values"),
+    "empty lists": (answering(http(b'{"a":[' + b"[]," * MB + b"[]]}")), {}, Unusable, "values"),
     "lists among a call's arguments": (
-        answering(http(chat(call(0, "[[]," + "[]," * 5 * MB + "[]]")))),
+        answering(http(chat(call(0, "[[]," + "[]," * MB + "[]]")))),
         {},
         Unusable,
         "values",
     ),
     "lists among a call's arguments, spelt as escapes": (
-        answering(http(json.dumps(chat(call(0, "?" * 2 * MB))).replace("?", "\\u005b\\u002c").encode())),
+        answering(http(json.dumps(chat(call(0, "?" * 300_000))).replace("?", "\\u005b\\u002c").encode())),
         {},
         Unusable,
         "values",
@@ -177,9 +190,18 @@ async def test_no_reply_takes_more_than_its_share_of_memory(flood: str) -> None:
     assert len(str(raised.value)) < 1000
 
 
-async def test_the_largest_reply_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "x" * (31 * MB)
+async def test_the_largest_reply_is_taken() -> None:
+    text = "x" * (4 * MB - 1_000)
     assert len((await ask(answering(http(chat(content=text))))).text) == len(text)
+
+
+async def test_a_stream_may_be_longer_than_what_it_says() -> None:
+    piece = {"choices": [{"delta": {"content": "word"}}], "obfuscation": "x" * 8_000}
+    end: dict[str, Any] = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    said = [piece] * 3_000 + [end]
+    answer = EVENTS + b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in said)
+    assert len(answer) > 20 * MB
+    assert (await ask(answering(answer), streams=True)).text == "word" * 3_000
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
@@ -221,7 +243,7 @@ async def test_an_agent_is_not_kept_waiting_while_another_reads_a_flood_of_small
 async def test_pieces_are_put_together_in_linear_time() -> None:
     """Each piece copied what there was: 60,000 pieces took minutes."""
     pieces = ChatPieces()
-    text = "x" * 400
+    text = "x" * 60
     spelt: dict[str, Any] = {
         "content": text,
         "tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": text}}],

@@ -7,7 +7,10 @@ import random
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from headway.trace import redaction
 from headway.trace.redaction import REDACTED, redactor
 
 KEY = "Zq9x-Very.Secret/Value+1"
@@ -127,3 +130,47 @@ def test_opaque_text_of_a_model_stays() -> None:
     for _ in range(20):
         opaque = base64.urlsafe_b64encode(numbers.randbytes(100_000)).decode()
         assert redactor([KEY])(opaque) == opaque
+
+
+PIECES = st.sampled_from(
+    [
+        *("sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t", "AKIAIOSFODNN7EXAMPLE", "https://ada:s3cretWord-9@host/p", "Bearer "),
+        *("-----BEGIN RSA PRIVATE KEY-----", "MIIEogIBAAKCAQEA", "-----END RSA PRIVATE KEY-----", "Proc-Type: 4,ENC"),
+        *(
+            "sk-",
+            "glpat-",
+            "word",
+            " ",
+            "\n",
+            "\\n",
+            '"',
+            ".",
+            "1",
+            "a" * 30,
+            "Ab3dEf6hIj9kLm2nOp5qRs8t",
+            "eyJhbGciOiJIUzI1",
+        ),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(PIECES, max_size=60), stretch=st.integers(700, 900))
+def test_a_text_is_searched_in_stretches_as_if_at_once(
+    monkeypatch: pytest.MonkeyPatch, parts: list[str], stretch: int
+) -> None:
+    text = "".join(parts)
+    whole = redactor([])(text)
+    with monkeypatch.context() as patched:
+        patched.setattr(redaction, "STRETCH", stretch)
+        patched.setattr(redaction, "OVERLAP", 600)  # longer than any secret here
+        patched.setattr(redaction, "_UNSURE", 200)
+        assert redactor([])(text) == whole
+
+
+@pytest.mark.parametrize("at", [-70_000, -33, -20, -3, 0, 5])
+def test_a_secret_at_the_border_of_two_stretches_vanishes(at: int) -> None:
+    secret = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t"
+    before = "x " * ((redaction.STRETCH + at) // 2)
+    text = f"{before}{secret} {'y ' * redaction.STRETCH}"
+    assert redactor([])(text) == text.replace(secret, REDACTED)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -15,6 +16,13 @@ LOCAL_KEYWORDS = frozenset(
     {"title", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "pattern"}
 )
 """Servers differ in these; they are checked here and not sent."""
+
+
+MOST_VALUES = 10_000
+"""Values of one call: 100 tasks with 90 paths each."""
+
+LENIENT_CHARS = 256 << 10
+"""Characters of arguments that are read although they are not quite JSON."""
 
 
 class Arguments(BaseModel):
@@ -43,8 +51,10 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         ToolError: With one line for each field that is not right.
     """
     try:
-        value = json.loads(raw or "{}")
-        value = whole(json.loads(value) if isinstance(value, str) else value)
+        value = _json(raw or "{}")
+        value = _json(value) if isinstance(value, str) else value
+        _refuse_many(name, value)
+        value = whole(value)
     except ValueError as error:
         raise ToolError(f"the arguments of {name} are not JSON: {error}\n{_expected(name, arguments)}") from error
     except RecursionError as error:
@@ -61,6 +71,37 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
         raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(name, arguments)}") from error
+
+
+def _json(text: str) -> Any:
+    """A text as JSON. The faster parser comes first; Python's own also takes what is not quite JSON, such as NaN.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deep.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if len(text) > LENIENT_CHARS:
+            raise
+    return json.loads(text)
+
+
+def _refuse_many(name: str, value: Any) -> None:
+    """Return when a value holds no more values than a call needs. Without recursion.
+
+    Raises:
+        ToolError: It holds more: to say what is wrong with each would take seconds.
+    """
+    count, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict | list):
+            count += len(each)
+            if count > MOST_VALUES:
+                raise ToolError(f"the arguments of {name} hold more than {MOST_VALUES:,} values: send less at a time")
+            left += each.values() if isinstance(each, dict) else each
 
 
 def whole(value: Any) -> Any:

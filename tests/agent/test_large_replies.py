@@ -1,0 +1,139 @@
+"""The largest reply that is taken keeps no other agent waiting, whatever it holds: each piece that handles one."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from headway.agent import guards
+from headway.agent.spoken import MOST_CHARS, spoken_calls
+from headway.agent.tools.planning import PLANNER_TOOLS
+from headway.agent.tools.schema import arguments_of
+from headway.agent.tools.working import WORKER_TOOLS
+from headway.domain.errors import ToolError
+from headway.domain.events import Event
+from headway.domain.ids import AgentId, RunName
+from headway.model.adapter import Profile
+from headway.model.chat import ChatAdapter
+from headway.model.failures import Circumstance
+from headway.model.reading import MAX_MENDED_BYTES, MAX_PARTS, MAX_VALUES, MAX_WHOLE_BYTES, Unreadable, json_in
+from headway.model.responses import ResponsesAdapter
+from headway.model.turn import AssistantTurn
+from headway.trace.blobs import Blobs, plain
+from headway.trace.lines import encode
+from headway.trace.redaction import redactor
+from tests.held import held
+
+HELD_MS = 50.0
+TOTAL_MS = 600.0
+"""In a thread: others wait a turn of the interpreter at a time."""
+
+SIZE = MAX_WHOLE_BYTES - 4_096
+REDACT = redactor(["Zq9x-Very.Secret/Value+1"])
+AT = Circumstance("http://x", "", "m", "KEY", "URL")
+CHAT, RESPONSES = ChatAdapter(Profile(), AT), ResponsesAdapter(Profile(), AT)
+
+SHAPES = (
+    "sk-.",
+    "glpat-a",
+    "://a:",
+    "Bearer ",
+    "eyJaaaaaaaaaa.",
+    "ghp_",
+    "sk-aaaaaaaa1aaaaaaaaaaaaaaaa ",
+    "://sk- earer ",
+)
+KEY = "-----BEGIN RSA PRIVATE KEY-----\n"
+TEXTS = {
+    **{shape: shape * (SIZE // len(shape)) for shape in SHAPES},
+    "keys": KEY * (SIZE // len(KEY)),
+    "one long key": KEY + "MIIE0123456789ab\n" * (SIZE // 17),
+    "headers of a key": KEY + "Proc-Type: " * (SIZE // 11),
+    "one long token": "sk-" + "a1" * (SIZE // 2 - 10),
+    "line ends": "\n" * (SIZE // 2),
+    "words": "word " * (SIZE // 5),
+    "four bytes": "\U0001f600" * (SIZE // 4),
+}
+LISTS = "[" + "[]," * (MAX_VALUES // 2 - 10) + "[]]"
+WRONG_TASKS = '{"tasks":[' + "{}," * 9_000 + "{}]}"
+KEYS = json.dumps({f"k{n}": 1 for n in range(MAX_VALUES - 10)})
+
+
+def event(data: dict[str, Any]) -> Event:
+    agent, run = AgentId("run/root-00000000"), RunName("run")
+    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "planner"}
+    return Event.model_validate({"ts": 1.0, "seq": 1, "lease": 1, "type": "llm.response", "data": data, **where})
+
+
+def chat_reply(arguments: Any, content: Any = None) -> dict[str, Any]:
+    call = {"id": "c", "type": "function", "function": {"name": "write_file", "arguments": arguments}}
+    message = {"role": "assistant", "content": content, "tool_calls": [call]}
+    return {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+
+
+def response(arguments: Any) -> dict[str, Any]:
+    return {"output": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": arguments}]}
+
+
+def written(text: str) -> str:
+    return orjson.dumps({"path": "a", "content": text}).decode()
+
+
+BODIES = {
+    "a long text": b'{"a":"' + b"x" * SIZE + b'"}',
+    "escapes": b'{"a":"' + b"\\n" * (SIZE // 2) + b'"}',
+    "escapes of letters": b'{"a":"' + b"\\u00e9" * (SIZE // 6) + b'"}',
+    "halves of pairs": b'{"a":"' + b"\\ud800" * (MAX_MENDED_BYTES // 6 - 10) + b'"}',
+    "more halves of pairs": b'{"a":"' + b"\\ud800" * (SIZE // 6) + b'"}',
+    "no UTF-8": b'{"a":"' + b"\xff" * SIZE + b'"}',
+    "lists": LISTS.encode(),
+    "keys": KEYS.encode(),
+    "numbers": b"[" + b"1.2345678901234567e-300," * (SIZE // 24) + b"1]",
+    "parts": b"[" + b"[]," * (MAX_PARTS // 2) + b"[]]",
+}
+CALLS: dict[str, Callable[[], object]] = {
+    **{f"redact {name}": lambda text=text: REDACT(text) for name, text in TEXTS.items()},  # type: ignore[misc]
+    **{f"read {name}": lambda body=body: json_in(body) for name, body in BODIES.items()},  # type: ignore[misc]
+    "decode pairs": lambda: CHAT.decode(chat_reply('{"a":"' + "\\ud83d\\ude00" * (SIZE // 24) + '"}')),
+    "decode line ends": lambda: CHAT.decode(chat_reply(written("\n" * (SIZE // 4)))),
+    "decode lists": lambda: CHAT.decode(chat_reply(LISTS)),
+    "decode line ends of the other API": lambda: RESPONSES.decode(response(written("\n" * (SIZE // 4)))),
+    "encode line ends": lambda: CHAT.encode(AssistantTurn((chat_reply(written("\n" * (SIZE // 4))),))),
+    "arguments of line ends": lambda: arguments_of(WORKER_TOOLS, "write_file", written("\n" * (SIZE // 2))),
+    "arguments of lists": lambda: arguments_of(WORKER_TOOLS, "write_file", LISTS),
+    "arguments of keys": lambda: arguments_of(WORKER_TOOLS, "write_file", KEYS),
+    "arguments of wrong tasks": lambda: arguments_of(
+        PLANNER_TOOLS, "spawn_tasks", '{"tasks":[' + "{}," * 9_000 + "{}]}"
+    ),
+    "key of keys": lambda: guards.call_key("f", KEYS),
+    "plain parts": lambda: plain([[] for _ in range(MAX_PARTS)], REDACT),
+    "spoken fences": lambda: spoken_calls("```\n" * (MOST_CHARS // 4), ["grep"]),
+    "spoken functions": lambda: spoken_calls("<function=a><parameter=a></parameter></function>" * 2_000, ["grep"]),
+    "spoken tags": lambda: spoken_calls("<tool></tool>" * (MOST_CHARS // 13), ["grep"]),
+    "spoken beginnings of tags": lambda: spoken_calls("<" * MOST_CHARS, ["grep"]),
+    "spoken objects": lambda: spoken_calls("{}\n" * (MOST_CHARS // 3), ["grep"]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_no_reply_keeps_the_other_agents_waiting(call: Callable[[], object]) -> None:
+    def done() -> None:
+        with suppress(ToolError, Unreadable):
+            call()
+
+    found = held(done)
+    if found.longest >= HELD_MS / 2:  # a page that has to be fetched is no property of the work
+        found = held(done)
+    assert found.longest < HELD_MS
+    assert found.total < TOTAL_MS
+
+
+def test_a_long_text_is_written_without_holding_the_lock(tmp_path: Path) -> None:
+    blobs, text = Blobs(tmp_path), "\n" * (SIZE // 2)
+    data = {"text": text, "calls": [{"arguments": text}], "items": [{"a": [text]}]}
+    assert held(lambda: encode(event(data), blobs)).longest < HELD_MS
+    assert len(encode(event(data), blobs)) < 1_000
