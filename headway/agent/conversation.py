@@ -154,8 +154,8 @@ class Conversation:
         if reply is None or reply.data.get(HANDOVER):
             return []
         answered = {event.data["call_id"] for event in self.results}
-        calls = [call for call in reply.data["calls"] if call["id"] not in answered]
-        return [self._calls.get(call["id"]) or _call_of(call) for call in calls]
+        left = (call for call in reply.data["calls"] if call["id"] not in answered)
+        return [self._calls.get(call["id"]) or _call_of(call) for call in left]
 
     def garbled(self, call: ToolCall) -> bool:
         """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
@@ -267,12 +267,8 @@ class Conversation:
         request = question.request
         told: dict[str, Any] = {"prompt": fingerprint(request.system), "prompts": self._prompts}
         reserve = self._reserve_for(question)
-        told |= {
-            "items": len(request.items),
-            "tools": len(request.tools),
-            "bytes": self.nbytes,
-            "reserved": noted(reserve),
-        }
+        told |= {"items": len(request.items), "tools": len(request.tools), "bytes": self.nbytes}
+        told["reserved"] = noted(reserve)
         chosen = question.chosen
         if chosen.hourly is None or chosen.price is None:
             return await self._sent(question, told, reserve, beat)
@@ -320,10 +316,10 @@ class Conversation:
 
     def _note_reply(self, question: Question, reply: Turn) -> Event:
         """Take a reply in. In a thread, because a reply of megabytes takes its time."""
-        if question.request.tool_choice != "none":
-            reply = with_spoken_calls(reply, [tool.name for tool in question.request.tools])
-        self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         request, settled = question.request, Meter(question.chosen.price).settle(reply)
+        if request.tool_choice != "none":
+            reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
+        self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(
             "llm.response",
