@@ -50,7 +50,6 @@ from headway.domain.ids import RunName
 from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.workspaces import Workspaces
-from headway.model.endpoint import Endpoint
 from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.cgroup import Cages
 from headway.sandbox.crew import Crew
@@ -174,16 +173,11 @@ class Workshop:
         )
         preflight = Preflight(self.models, self.checker(), self.workspaces)
         given_to_it = (self.store, self.hubs, self.models, self.prompts)
-        return RunDesk(*given_to_it, machine=machine, worst_call=worst_call, preflight=preflight)
+        return RunDesk(*given_to_it, machine=machine, preflight=preflight)
 
     def checker(self) -> Checker:
         """Proves commits."""
         return Checker(self.store, self.hubs, self.workspaces, self.sandbox)
-
-
-def worst_call(endpoint: Endpoint) -> int:
-    """Tokens of the largest call that is made at an endpoint: the longest conversation, and a reply."""
-    return min(int(COMPACT_AT * endpoint.window), COMPACT_TOKENS) + endpoint.max_output
 
 
 async def look_at_models(models: Models) -> None:

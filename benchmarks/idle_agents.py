@@ -14,7 +14,7 @@ from activities.pulse import Beat
 from activities.repository import Repository
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
-from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.budget import UNLIMITED, Amount, Sizes
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.refs import Ref
@@ -49,7 +49,7 @@ class IdlePlanner:
 
     async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
         beat("plans")
-        wanted = order.context.task_tokens - (order.turn - 1) * 100
+        wanted = order.context.sizes.task.tokens - (order.turn - 1) * 100
         if wanted <= 0:
             said = Finish(status=HandoffStatus.DONE, seq=order.from_seq + 1, summary="done")
             return TurnOutcome(
@@ -94,9 +94,8 @@ class IdleDesk:
             incarnation=order.incarnation,
             spec=Ref(log=AgentId(order.run), seq=1),
             base=Oid(HOLD) if order.spec["repo"] == HOLD else BASE,
-            worst_call=1,
+            sizes=Sizes(task_call=Amount(tokens=1), task=Amount(tokens=tasks, tasks=1, micro_usd=UNLIMITED)),
             open_tasks=1000,
-            task_tokens=tasks,
             attributes=attributes,
         )
         budget = Amount(tokens=UNLIMITED, tasks=UNLIMITED)

@@ -41,7 +41,7 @@ async def start_child(state: PlannerState, key: ChildKey) -> bool:
                 title=child.title,
                 scope=text,
                 depth=state.depth + 1,
-                books=nothing_lent(granted, state.context.worst, state.context.task),
+                books=nothing_lent(granted, state.context.sizes, state.context.sizes.planner_call),
                 control=state.control,
                 control_told=state.control.version,
             )

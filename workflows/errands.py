@@ -12,7 +12,7 @@ from headway.domain.ids import ChildKey, child_id, key_below
 from headway.domain.planning import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
 from headway.domain.turn import ChildKind
-from headway.domain.work import Ask, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
+from headway.domain.work import Ask, CallBack, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
 from workflows import effects, here, messages, options
 from workflows.children import start_child
 from workflows.effects import Failed
@@ -58,17 +58,21 @@ class Errands:
         """Everything that is due, until nothing is."""
         while True:
             self.stirred = False
-            # First who can start, then who never will: what was just given back may serve somebody.
             gave_back = not self.thinking and self.state.give_back()
             open_for_more = self.state.closing is None and not self.state.held and self.state.lends
+            # First who is at work and asks for more, so that what has begun can end; then who can start; then who never
+            # will: what was just given back may serve somebody.
+            answers = self.state.books.answers() if self.state.lends else ()
             starts = self.state.books.to_start() if open_for_more else ()
+            gave_back = self.state.give_spare() or gave_back
             for key in self._to_drop():
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
-            for answer in self.state.books.answers() if self.state.lends else ():
+            for answer in answers:
                 grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
                 await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
             await self._tell_control()
+            await self._call_back()
             await self._ask_parent(gave_back=gave_back)
             await self.tell_digest()
             if any(adopted):
@@ -91,6 +95,12 @@ class Errands:
         control, ids = self.state.control, [child_id(self.state.me, key) for key in keys]
         if control.version:
             await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
+
+    async def _call_back(self) -> None:
+        """Have sub-planners give back what they do not need, where others wait for budget."""
+        keys, lack = self.state.to_call_back()
+        for key in keys:
+            await messages.tell(child_id(self.state.me, key), messages.CALL_BACK, CallBack(lack=lack))
 
     async def _ask_parent(self, *, gave_back: bool) -> None:
         state, before = self.state, self.asked_with
@@ -136,6 +146,7 @@ class Errands:
     async def audit(self) -> None:
         """Look for children, and a parent, that closed without a word."""
         self.state.last_heard = here.now()
+        self.state.books.call_again()
         self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
         await self.tell_digest(due=True)  # that it cannot be told is how a closed run is noticed
         started = [(key, child) for key, child in self.state.books.children.items() if child.lent is not None]

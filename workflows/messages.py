@@ -18,7 +18,8 @@ T = TypeVar("T")
 GONE = "ExternalWorkflowExecutionNotFound"
 RETRY_EVERY = timedelta(seconds=5)
 
-HANDOFF, ASK, GRANT, DIGEST, CONTROL = "handoff", "ask", "grant", "digest", "control"
+HANDOFF, ASK, GRANT, CALL_BACK = "handoff", "ask", "grant", "call_back"
+DIGEST, CONTROL = "digest", "control"
 
 
 async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:

@@ -85,9 +85,12 @@ def proving(caller: Caller, summary: str) -> ActivityOptions:
     return _options(caller, summary, AGENT_QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
 
 
-def working(caller: Caller, summary: str, priority: int) -> ActivityOptions:
-    """A worker. A cancelled one is waited for, or its `Task` would close while the agent still writes."""
-    key = max(1, min(5, WORKING - priority))
+def working(caller: Caller, summary: str, priority: int, *, resumed: bool) -> ActivityOptions:
+    """A worker. A cancelled one is waited for, or its `Task` would close while the agent still writes.
+
+    One that was suspended comes before those that have not begun: what has begun is to end.
+    """
+    key = max(1, min(5, WORKING - priority - resumed))
     return _options(caller, summary, AGENT_QUEUE, key, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
 
 

@@ -21,7 +21,7 @@ from headway.domain.ids import ChildKey, child_id, is_adopted, key_below
 from headway.domain.planning import Ending, PlannerState
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
-from headway.domain.work import Ask, Grant, StoredHandoff, StoreHandoff
+from headway.domain.work import Ask, CallBack, Grant, StoredHandoff, StoreHandoff
 from workflows import effects, here, messages, options
 from workflows.effects import Failed
 from workflows.errands import Errands
@@ -79,6 +79,13 @@ class Planner:
         self.state.signals += 1
         self.state.take_grant(grant)
         self.errands.asked_with = None
+        self.errands.stirred = True
+
+    @workflow.signal
+    def call_back(self, call: CallBack) -> None:
+        """The parent is short, and wants what is not needed here."""
+        self.state.signals += 1
+        self.state.called = call.lack
         self.errands.stirred = True
 
     @workflow.signal

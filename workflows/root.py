@@ -42,7 +42,7 @@ class Root:
                 title=prepared.title,
                 scope=prepared.scope,
                 depth=1,
-                books=nothing_lent(granted, context.worst, context.task),
+                books=nothing_lent(granted, context.sizes, context.sizes.root_call),
                 steers=list(messages_to_it),
                 control=self.state.book.control,
                 control_told=self.state.book.control.version,

@@ -44,6 +44,7 @@ class Task:
         self.order = order
         self.slice = Slice.first(order.grant, order.control.recall)
         self.attempt = 1
+        self.resumed = False
         self.control_record = order.control
         self.parked_until = 0.0
         self.blind_s = options.HELD_AGAIN.total_seconds()
@@ -98,9 +99,10 @@ class Task:
             outcome = await effects.attempt(
                 Work.run_worker,
                 self._work_order(),
-                options.working(self.caller, self.order.title, self.order.priority),
+                options.working(self.caller, self.order.title, self.order.priority, resumed=self.resumed),
             )
             messages.heed_cancel()
+            self.resumed = isinstance(outcome, WorkerSuspended)
             news = isinstance(outcome, WorkerSuspended) and self._learn(outcome.control)
             match outcome:
                 case Failed():

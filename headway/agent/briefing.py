@@ -119,7 +119,7 @@ class Briefing:
             check=self._check(newest_verdict(self.store, self.order.context.run), pinned),
             tokens=_amount(balance.tokens),
             tasks=_amount(balance.tasks),
-            usd=self._dollars(balance),
+            usd=self._dollars(balance) + (self.prompts.text("messages/more_budget") if self.order.more else ""),
             spawnable=self.order.spawnable,
             delegate="yes" if self.order.may_delegate else "no",
             concerns=self._shared(merged(reported_in(line))),

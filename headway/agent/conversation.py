@@ -110,9 +110,7 @@ class Conversation:
         self._system = system
         self._prompts = prompts
         self._tools = tools
-        self._head_bytes = len(system.encode()) + sum(
-            len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools
-        )
+        self._head_bytes = head_bytes(system, tools)
         self._begin(max(epoch, log.epoch))
         for event in log.replay(self.epoch):
             self._take(event)
@@ -386,6 +384,11 @@ class Conversation:
         events = self.events
         start = next((at for at in range(len(events) - 1, -1, -1) if events[at].type == RESPONSE), -1)
         return events[start + 1 :]
+
+
+def head_bytes(system: str, tools: Sequence[ToolSchema]) -> int:
+    """Bytes of a request before its first message."""
+    return len(system.encode()) + sum(len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools)
 
 
 def _call_of(noted: Mapping[str, Any]) -> ToolCall:

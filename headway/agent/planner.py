@@ -337,6 +337,7 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
         recovered=tuple(found[:room]),
         finish=_finish(results) if decision is Decision.FINISH else None,
         need=need or Amount(),
+        call=missing(Amount(), turn.compaction.reserve, Amount(), dollars=turn.order.context.bounds_dollars),
         why=why,
         board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
         pinned=turn.desk.pinned,

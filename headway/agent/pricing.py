@@ -14,32 +14,33 @@ DOLLARS = ("usd", "task_usd", "usd_per_hour")
 
 @dataclass(frozen=True)
 class Pricing:
-    """What the models of a run cost at most.
+    """Whether the models of a run have prices.
 
     Attributes:
-        worst: Micro-dollars of the largest call; 0 where a model has no price, so that dollars bound nothing.
+        bounded: Each of them has one, so that limits in dollars can be kept.
         unpriced: The fields of the input that would set the missing prices.
         notes: What a reader of the run should know of it.
     """
 
-    worst: int
+    bounded: bool
     unpriced: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def usd(self, limit: float | Literal["none"]) -> int:
         """A limit in micro-dollars, where it can be kept."""
-        return micro(limit) if self.worst else UNLIMITED
+        return micro(limit) if self.bounded else UNLIMITED
 
 
-def pricing_of(models: Mapping[str, tuple[str, int | None]], spec: RunSpec) -> Pricing:
-    """What the models of a run cost at most: by role their name, and the micro-dollars of its largest call.
+def pricing_of(models: Mapping[str, tuple[str, bool]], spec: RunSpec) -> Pricing:
+    """Whether the limits in dollars of a run can be kept. `models` says of each role the model's name and if it has a
+    price.
 
     Raises:
         UserError: A limit in dollars was set, and a model has no price.
     """
-    missing = {role: name for role, (name, worst) in models.items() if worst is None}
+    missing = {role: name for role, (name, priced) in models.items() if not priced}
     if not missing:
-        return Pricing(worst=max(1, *(worst for _, worst in models.values() if worst is not None)))
+        return Pricing(bounded=True)
     fields = tuple(f"models.{role}.price" for role in missing)
     asked = [
         f"limits.{name}"
@@ -53,4 +54,4 @@ def pricing_of(models: Mapping[str, tuple[str, int | None]], spec: RunSpec) -> P
             f"Set {' and '.join(fields)}, or name the model in the file of HEADWAY_PRICES; or limit the tokens alone.",
         )
     note = f"the model {names} has no known price: the run is bounded by its tokens and not in dollars"
-    return Pricing(worst=0, unpriced=fields, notes=(note,))
+    return Pricing(bounded=False, unpriced=fields, notes=(note,))

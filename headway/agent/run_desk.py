@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.agent.conversation import Beat
+from headway.agent.first_calls import sizes_of
 from headway.agent.handoffs import spent_below
 from headway.agent.models import ROLES, Chosen, ModelRole, Models
 from headway.agent.preflight import Preflight
@@ -13,11 +14,12 @@ from headway.agent.pricing import Pricing, pricing_of
 from headway.agent.prompts import Prompts
 from headway.agent.verdicts import note_verdict
 from headway.agent.walling import check_policy
-from headway.domain.budget import Amount, Bill, Ceiling
+from headway.domain.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
+from headway.domain.limits import workable
 from headway.domain.refs import Ref
 from headway.domain.run import (
     Note,
@@ -36,7 +38,6 @@ from headway.domain.spec import Commit, RunSpec, finite, parse_spec
 from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.git.warmth import withheld_note
-from headway.model.endpoint import Endpoint
 from headway.system.files import write_whole
 from headway.trace.log_store import LogStore
 from headway.trace.progress import progress_in
@@ -78,7 +79,6 @@ class RunDesk:
         prompts: Prompts,
         *,
         machine: Machine,
-        worst_call: Callable[[Endpoint], int],
         preflight: Preflight,
     ) -> None:
         self._preflight = preflight
@@ -87,7 +87,6 @@ class RunDesk:
         self._models = models
         self._prompts = prompts
         self._machine = machine
-        self._worst_call = worst_call
 
     async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
         """Make the run's hub and log, or find them as an earlier attempt made them.
@@ -116,6 +115,7 @@ class RunDesk:
         probe = await (self._models.probe(spec) if begun else self._preflight.models(spec))
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
         pricing = self._pricing(chosen, spec)
+        sizes = await asyncio.to_thread(self._sizes, spec, facts, hub, chosen, pricing)
         tried = None if begun else await self._preflight.commands(order.run, spec, facts.base, beat)
         # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
         # user alone.
@@ -134,7 +134,7 @@ class RunDesk:
         notes += await asyncio.to_thread(hub.not_taken)
         notes += tried.notes if tried is not None else ()
         return PreparedRun(
-            context=self._context(order, resolved, facts, start, attributes=attributes, chosen=chosen, pricing=pricing),
+            context=self._context(order, resolved, facts, start, attributes=attributes, sizes=sizes, pricing=pricing),
             scope=text,
             title=in_history(spec.instructions.partition("\n")[0]),
             budget=Amount(
@@ -160,18 +160,22 @@ class RunDesk:
         return [f"policy.network is '{policy}', but no command reaches out on this machine: {why}"]
 
     def _pricing(self, chosen: Roles, spec: RunSpec) -> Pricing:
-        """What the models of a run cost.
+        """Whether the models of a run have prices.
 
         Raises:
             UserError: A limit in dollars cannot be kept.
         """
-        costs: dict[str, tuple[str, int | None]] = {}
-        for role, each in chosen.items():
-            endpoint = each.model.endpoint
-            given = self._worst_call(endpoint) - endpoint.max_output
-            worst = None if each.price is None else each.price.worst(given, endpoint.max_output)
-            costs[role] = each.name, worst
-        return pricing_of(costs, spec)
+        return pricing_of({role: (each.name, each.price is not None) for role, each in chosen.items()}, spec)
+
+    def _sizes(self, spec: RunSpec, facts: HubFacts, hub: Hub, chosen: Roles, pricing: Pricing) -> Sizes:
+        """How large slices of the budget are.
+
+        Raises:
+            UserError: With the run's limits it cannot work.
+        """
+        roles = {"planner": chosen["planner"], "worker": chosen["worker"]}
+        sizes = sizes_of(spec, facts.base, hub, self._prompts, **roles)
+        return workable(spec.limits, sizes if pricing.bounded else sizes.unpriced, dollars=pricing.bounded)
 
     def _context(
         self,
@@ -181,7 +185,7 @@ class RunDesk:
         start: Ref,
         *,
         attributes: tuple[str, ...],
-        chosen: Roles,
+        sizes: Sizes,
         pricing: Pricing,
     ) -> RunContext:
         limits = spec.limits
@@ -191,13 +195,11 @@ class RunDesk:
             spec=start,
             base=facts.base,
             deadline=None if limits.hours == "none" else order.started_at + limits.hours * 3600,
-            worst_call=max(self._worst_call(each.model.endpoint) for each in chosen.values()),
+            sizes=sizes,
+            bounds_dollars=pricing.bounded,
             depth=limits.depth,
             open_tasks=limits.open_tasks,
             attempts=limits.attempts,
-            task_tokens=min(finite(limits.task_tokens), finite(limits.tokens)),
-            worst_usd=pricing.worst,
-            task_usd=min(pricing.usd(limits.task_usd), pricing.usd(limits.usd)),
             attributes=tuple(name for name in OUR_ATTRIBUTES if name in attributes),
             has_check=spec.check is not None,
             heartbeat_s=self._machine.heartbeat_s,

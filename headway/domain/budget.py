@@ -1,8 +1,10 @@
 """Budgets flow down in slices and remainders flow up: the arithmetic, which is deterministic and stands in history.
 
 A planner's purse holds what its parent granted. It lends slices to its children, books what they used up when they hand
-off, and asks its own parent when it runs short. Grants are always told as totals so far, so that a message that comes
-twice, or after a reset, changes nothing.
+off, asks its own parent when it runs short, and gives back what it does not need when its parent runs short. A slice
+has the size that calls have now, not the largest that a conversation could ever make: with that a tree of three levels
+starves on the default limits. Grants are always told as totals so far, so that a message that comes twice, or after a
+reset, changes nothing.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,8 +14,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 UNLIMITED = 10**15
 """Stands for a limit written as "none"; larger than anything a run can use."""
 
-RESERVED_CALLS = 20
-"""A planner keeps at least this many of its own worst-case model calls back from its children."""
+CALLS = 3
+"""Model calls, at the size that they have now, that a first slice pays and that a planner keeps for itself."""
+
+TURN_CALLS = 10
+"""Model calls, at their present size, that one planning turn may make before it asks for more, where there is so much.
+
+It is the turn's alone while the turn is at work: what is free beyond it may go to children meanwhile.
+"""
 
 MICRO = 1_000_000
 """Micro-dollars of a dollar. Dollars are whole numbers of these: fractions would differ from machine to machine."""
@@ -56,6 +64,18 @@ class Amount(BaseModel):
     def least(self, other: "Amount") -> "Amount":
         """The smaller of each part, never below zero."""
         return _of(max(0, min(a, b)) for a, b in zip(_parts(self), _parts(other), strict=True))
+
+    def times(self, count: int) -> "Amount":
+        """Each part so many times."""
+        return _of(count * part for part in _parts(self))
+
+    def shared(self, count: int) -> "Amount":
+        """Each part divided by `count`, rounded down."""
+        return _of(part // max(1, count) for part in _parts(self))
+
+    def where(self, other: "Amount") -> "Amount":
+        """The parts of this amount that `other` has as well, and nothing else."""
+        return _of(a if b > 0 else 0 for a, b in zip(_parts(self), _parts(other), strict=True))
 
     @property
     def usd(self) -> float | None:
@@ -141,6 +161,84 @@ def _bound(number: int) -> int | Literal["none"]:
     return number if number < UNLIMITED else "none"
 
 
+class Sizes(BaseModel):
+    """How large calls are when agents of a run begin, and how much one task may use up.
+
+    Attributes:
+        task_call: The first call of a task: its first request and the longest reply. Without dollars where they bound
+            nothing.
+        planner_call: The same of a sub-planner.
+        root_call: The same of the root planner, which is told the user's instructions.
+        task: All that one task may use up.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    task_call: Pair = Amount(tokens=20_000)
+    planner_call: Pair = Amount(tokens=20_000)
+    root_call: Pair = Amount(tokens=20_000)
+    task: Pair = Amount(tokens=2_000_000, tasks=1, micro_usd=UNLIMITED)
+
+    @property
+    def unpriced(self) -> "Sizes":
+        """The same where dollars bound nothing."""
+        calls = {name: getattr(self, name) for name in ("task_call", "planner_call", "root_call")}
+        return self.model_copy(update={name: call.model_copy(update={"micro_usd": 0}) for name, call in calls.items()})
+
+    @property
+    def least_task(self) -> Amount:
+        """With less a task cannot work: a call, and the last word."""
+        return self.task_call.times(2)
+
+    @property
+    def least_run(self) -> Amount:
+        """With less a run cannot work: the root planner's first turn, its reserve, and a task."""
+        return self.root_call.times(2 * CALLS) + self.first_task
+
+    @property
+    def least_tree(self) -> Amount:
+        """The same with a sub-planner between."""
+        return self.least_run + self.planner_call.times(2 * CALLS)
+
+    @property
+    def first_task(self) -> Amount:
+        """The first slice of a task."""
+        return self.task_call.times(CALLS).least(self.task).model_copy(update={"tasks": 1})
+
+    @property
+    def first_planner(self) -> Amount:
+        """The first slice of a sub-planner. It asks for what its children need once it knows them."""
+        return self.planner_call.times(CALLS).model_copy(update={"tasks": 1})
+
+    @property
+    def next_planner(self) -> Amount:
+        """With so much a planner can go on: its reserve is whole again, and one child starts."""
+        return self.first_planner + self.first_task
+
+    def next_task(self, need: Amount, lent: Amount, lendable: Amount, claimants: int) -> Amount | None:
+        """The next slice of a task that holds `lent` and needs at least `need` more; None beyond its limit.
+
+        A quarter of its part of what can be lent, because a task that asks seldom keeps its slot. At least two more
+        calls than it needs, at most a tenth of its limit; where there is less, what there is, if that is enough.
+        """
+        part = lendable.shared(4 * claimants)
+        usual = self._next(need, lent, self.task.shared(10).least(part))
+        return None if usual is None else usual.least(lendable).most(need)
+
+    def wanted_task(self, need: Amount, lent: Amount) -> Amount | None:
+        """What a planner without means asks its own parent for, to grant it to such a task; None beyond its limit.
+
+        With less than a usual slice it would have to ask again for every call.
+        """
+        return self._next(need, lent, self.task.shared(10))
+
+    def _next(self, need: Amount, lent: Amount, usual: Amount) -> Amount | None:
+        room = self.task - lent
+        if room.tokens < need.tokens or room.micro_usd < need.micro_usd:
+            return None
+        return usual.most(need + self.task_call.times(CALLS - 1)).least(room).where(need)
+
+
 class Purse(BaseModel):
     """What one planner may still use, and what it lent.
 
@@ -149,12 +247,16 @@ class Purse(BaseModel):
         own: What the planner's own turns used up.
         below: What closed children used up, with everything below them.
         lent: What open children hold.
+        call: The planner's own next model call, at the size that it has now.
+        aside: What the turn that is at work may use up.
     """
 
     granted: Amount
     own: Amount = Amount()
     below: Amount = Amount()
     lent: Amount = Amount()
+    call: Pair = Amount()
+    aside: Pair = Amount()
 
     @property
     def spent(self) -> Amount:
@@ -171,55 +273,27 @@ class Purse(BaseModel):
         """The balance, where there is one: after a reset or a lower limit a part of it may be overdrawn."""
         return self.balance.most(Amount()).model_copy(update={"unpriced": 0})
 
-    def reserve(self, worst: Amount) -> Amount:
-        """What is never lent: a tenth, at least twenty worst-case calls, but at most half of the grant.
+    @property
+    def reserve(self) -> Amount:
+        """What is never lent: a tenth of the grant, at least three calls, and all that the turn at work may use up."""
+        tenth = self.granted.shared(10).model_copy(update={"tasks": 0, "unpriced": 0})
+        return tenth.most(self.call.times(CALLS)).most(self.aside)
 
-        The last bound keeps a purse that is smaller than forty calls usable at all.
-        """
-        return Amount(
-            tokens=_reserve(self.granted.tokens, worst.tokens),
-            micro_usd=_reserve(self.granted.micro_usd, worst.micro_usd),
-        )
-
-    def lendable(self, worst: Amount) -> Amount:
+    @property
+    def lendable(self) -> Amount:
         """What children may still get."""
-        return (self.free - self.reserve(worst)).most(Amount())
+        return (self.free - self.reserve).most(Amount())
 
+    def turn(self) -> Amount:
+        """What a turn that begins now may use up; only the reserve where there is no more, and never what is lent."""
+        return self.free.least(self.reserve.most(self.call.times(TURN_CALLS))).model_copy(update={"tasks": 0})
 
-def _reserve(granted: int, worst: int) -> int:
-    return min(max(granted // 10, RESERVED_CALLS * worst), granted // 2)
-
-
-def task_slice(task: Amount, worst: Amount) -> Amount:
-    """The slice of a task: a tenth of `limits.task_*`, at least two worst-case calls, at most all of it.
-
-    Dividing equally fails: of 100 tasks of one spawn 71 could not make two calls.
-    """
-    return Amount(tokens=_slice(task.tokens, worst.tokens), tasks=1, micro_usd=_slice(task.micro_usd, worst.micro_usd))
-
-
-def _slice(limit: int, worst: int) -> int:
-    # No limit has no tenth: a slice of that size would fit into no purse.
-    tenth = limit // 10 if limit < UNLIMITED else 0
-    return min(max(tenth, 2 * worst), limit)
-
-
-def planner_slice(lendable: Amount, worst: Amount) -> Amount:
-    """The first slice of a sub-planner: a tenth of what its parent can lend.
-
-    At least twice its own reserve, so that half of it can go to tasks, and at least one task; never more than there is.
-    Of dollars not more than a third for that reason: a call at its worst costs so much that the first sub-planner would
-    take all.
-    """
-    twice = 2 * RESERVED_CALLS
-    wanted = Amount(
-        tokens=max(lendable.tokens // 10, twice * worst.tokens),
-        tasks=max(lendable.tasks // 10, 1),
-        micro_usd=max(lendable.micro_usd // 10, min(twice * worst.micro_usd, lendable.micro_usd // 3)),
-    )
-    return wanted.least(lendable)
-
-
-def least_planner_slice(granted: Amount, worst: Amount) -> Amount:
-    """With less than this a sub-planner is not started: four worst-case calls; of dollars at most a twentieth."""
-    return Amount(tokens=4 * worst.tokens, tasks=1, micro_usd=min(4 * worst.micro_usd, granted.micro_usd // 20))
+    def lacking(self, wanted: Amount) -> Amount:
+        """What would have to be granted for `wanted` to be lendable. The reserve grows with the grant."""
+        short = (wanted - self.lendable).most(Amount())
+        apart = self.balance - wanted
+        by_calls = self.call.times(CALLS).most(self.aside) - apart
+        # balance + x - (granted + x) / 10 >= wanted
+        by_tenth = _of(-(-10 * (part + 1) // 9) for part in _parts(self.granted.shared(10) - apart))
+        grown = by_calls.most(by_tenth).most(short).where(short)
+        return grown.model_copy(update={"tasks": max(0, -apart.tasks) if short.tasks else 0, "unpriced": 0})

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 
 from headway.domain.budget import MICRO, Bill, Ceiling, Purse
+from headway.domain.ids import ChildKey
+from headway.domain.limits import waits_words
+from headway.domain.outstanding import Outstanding
 from headway.domain.planning import PlannerState
 from headway.domain.printable import for_markdown, for_terminal
 from headway.domain.run_status import notes
@@ -16,7 +19,7 @@ def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = (
     purse, books = state.books.purse, state.books
     counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
     rows = [
-        f"- `{key}` {for_markdown(child.title)} ({'asked' if child.lent is None else 'open'})"
+        f"- `{key}` {for_markdown(child.title)} ({_stands(books, key)})"
         for key, child in list(books.children.items())[:SHOWN]
     ]
     if len(books.children) > SHOWN:
@@ -25,7 +28,7 @@ def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = (
         f"**{for_markdown(state.title)}** · {doing} · turn {state.turn} · level {state.depth}",
         f"**Handoffs taken:** {counts}",
         "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
-        _budget(purse),
+        _budget(purse, dollars=state.context.bounds_dollars),
         *(f"**Note:** {for_markdown(trouble)}" for trouble in troubles),
     ]
     if state.closing is not None:
@@ -35,10 +38,17 @@ def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = (
     return "\n\n".join(parts)
 
 
-def _budget(purse: Purse) -> str:
+def _stands(books: Outstanding, key: ChildKey) -> str:
+    child, missing = books.children[key], books.waits_for(key)
+    if missing:
+        return f"waits for budget: {waits_words(missing, books.lendable)}"
+    return "asked" if child.lent is None else "open"
+
+
+def _budget(purse: Purse, *, dollars: bool) -> str:
     tokens = f"{purse.spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
     granted = Ceiling.of(purse.granted).usd
-    of = "" if granted == "none" else f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent"
+    of = "" if granted == "none" or not dollars else f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent"
     tasks = f"{purse.spent.tasks:,} of {purse.granted.tasks:,} tasks"
     return f"**Budget:** {tokens}; {tasks}; {Bill.of(purse.spent).dollars}{of}"
 

@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling
+from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling, Sizes
 from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.parking import clock_words, date_words
 from headway.domain.run import PreparedRun
+from headway.domain.spec import Limits, finite
 
 
 def micro(usd: float | Literal["none"]) -> int:
@@ -40,6 +41,50 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
     )
 
 
+def workable(limits: Limits, sizes: Sizes, *, dollars: bool) -> Sizes:
+    """The sizes with what one task may use up, which is at least what it can work with where no one said less.
+
+    Raises:
+        UserError: With these limits no run, or no task, can work. It names the least with which it can.
+    """
+    granted = Amount(tokens=finite(limits.tokens), micro_usd=micro(limits.usd) if dollars else UNLIMITED)
+    unbounded = sizes.model_copy(update={"task": Amount(tokens=UNLIMITED, micro_usd=UNLIMITED)})
+    least, tree = unbounded.least_run, unbounded.least_tree
+    _refuse_below("tokens", granted.tokens, least.tokens, f"{_up(tree.tokens, 'tokens')} with sub-planners")
+    _refuse_below("usd", granted.micro_usd, least.micro_usd, f"{_up(tree.micro_usd, 'usd')} with sub-planners")
+    said = limits.model_fields_set
+    task = Amount(tokens=finite(limits.task_tokens), micro_usd=micro(limits.task_usd) if dollars else UNLIMITED)
+    needed, why = sizes.least_task, "one call and a last word"
+    if "task_tokens" in said:
+        _refuse_below("task_tokens", task.tokens, needed.tokens, why)
+    if "task_usd" in said:
+        _refuse_below("task_usd", task.micro_usd, needed.micro_usd, why)
+    task = task.most(needed).least(granted).model_copy(update={"tasks": 1})
+    return sizes.model_copy(update={"task": task})
+
+
+def _refuse_below(name: str, limit: int, least: int, more: str) -> None:
+    if limit >= least:
+        return
+    unit = "usd" if name.endswith("usd") else "tokens"
+    said = f"{limit:,} tokens" if unit == "tokens" else f"${limit / MICRO:,.2f}"
+    raise UserError(
+        f"limits.{name}: {said} is too little to work with: the least is {_up(least, unit)} ({more}). A model call "
+        "sets its request and the longest reply aside before it is made.",
+        f"Set limits.{name} to {_up(least, unit, bare=True)} or more; HEADWAY_MAX_OUTPUT makes the longest reply "
+        "shorter.",
+    )
+
+
+def _up(amount: int, unit: str, *, bare: bool = False) -> str:
+    """A least amount, rounded up so that it is enough as it stands."""
+    if unit == "tokens":
+        number = _rounded(amount, 1_000)
+        return str(number) if bare else f"{number:,} tokens"
+    dollars = f"{_rounded(amount, MICRO // 100) / MICRO:.2f}"
+    return dollars if bare else f"${dollars}"
+
+
 def in_words(
     granted: Amount, used: Amount, deadline: float | Literal["none"] | None, per_hour: int | None = None
 ) -> str:
@@ -62,12 +107,37 @@ def per_hour_words(per_hour: int) -> str:
 
 
 def more_of(run: RunName, need: Amount, granted: Amount) -> str:
-    """The command that doubles what a run has too little of."""
+    """The command that raises what a run has too little of by what is missing, and at least to twice the limit."""
+    wanted = granted + need.most(granted)
     parts = ["headway limits", run]
-    parts += [f"--tokens {2 * granted.tokens}"] if need.tokens else []
-    parts += [f"--tasks {2 * granted.tasks}"] if need.tasks else []
-    parts += [f"--usd {2 * granted.micro_usd / MICRO:.2f}"] if need.micro_usd else []
+    parts += [f"--tokens {_rounded(wanted.tokens, 1_000)}"] if need.tokens > 0 else []
+    parts += [f"--tasks {wanted.tasks}"] if need.tasks > 0 else []
+    parts += [f"--usd {_rounded(wanted.micro_usd, MICRO // 100) / MICRO:.2f}"] if need.micro_usd > 0 else []
     return " ".join(parts)
+
+
+def any_short(amount: Amount) -> bool:
+    """Whether something of this is missing: parts that are left over do not count."""
+    return amount.tokens > 0 or amount.tasks > 0 or amount.micro_usd > 0
+
+
+def short_words(amount: Amount, of: Amount | None = None) -> str:
+    """An amount in words: the parts that are there, or those that are in `of`."""
+    of = of or amount
+    parts = [f"{amount.tokens:,} tokens"] if of.tokens > 0 else []
+    parts += ["1 task" if amount.tasks == 1 else f"{amount.tasks:,} tasks"] if of.tasks > 0 else []
+    parts += [f"${_rounded(amount.micro_usd, MICRO // 100) / MICRO:,.2f}"] if of.micro_usd > 0 else []
+    return ", ".join(parts) or "nothing"
+
+
+def waits_words(missing: Amount, free: Amount) -> str:
+    """What a child waits for, and how much of it its planner has."""
+    return f"needs {short_words(missing)}, its planner has {short_words(free, missing)} free" if missing else ""
+
+
+def _rounded(number: int, step: int) -> int:
+    """Rounded up, so that what is named is enough."""
+    return -(-number // step) * step
 
 
 def _number(limit: int | Literal["none"]) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from headway.domain.budget import Amount, Pair, Purse, least_planner_slice, planner_slice, task_slice
+from headway.domain.budget import Amount, Pair, Purse, Sizes
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, is_adopted, key_of, place_of
 from headway.domain.turn import ChildKind, Spawned
@@ -27,6 +27,7 @@ class Child(BaseModel):
         recovered: It was asked for in a past that a reset took back: it may be at work, and its place may belong
             to another child now.
         told: Twice its `Ask.cut`, and 1 where a sub-planner waits and nothing goes on below it either.
+        called: A sub-planner was asked to give back what it does not need, and has not answered.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -41,6 +42,7 @@ class Child(BaseModel):
     cancelled: bool = Field(default=False, alias="c")
     recovered: bool = Field(default=False, alias="r")
     told: int = Field(default=0, alias="x")
+    called: bool = Field(default=False, alias="b")
 
     @property
     def cut(self) -> int:
@@ -84,8 +86,7 @@ class Outstanding(BaseModel):
     """The children and the purse.
 
     Attributes:
-        worst: What the largest model call may use up. Without dollars where they bound nothing.
-        task: What one task may use up in all.
+        sizes: How large slices are.
         received: A bit per (turn, index) of the children whose handoff was taken in.
         settled: Every child of a turn before this one was received, unless it is still outstanding.
         foreign: Children of another past that handed off, by their whole key: their place says nothing here.
@@ -94,8 +95,7 @@ class Outstanding(BaseModel):
     """
 
     purse: Purse
-    worst: Pair
-    task: Pair
+    sizes: Sizes
     children: dict[ChildKey, Child] = {}
     received: dict[int, int] = {}
     settled: int = 0
@@ -108,7 +108,7 @@ class Outstanding(BaseModel):
     @property
     def lendable(self) -> Amount:
         """What children may still get."""
-        return self.purse.lendable(self.worst)
+        return self.purse.lendable
 
     @property
     def stuck(self) -> bool:
@@ -183,17 +183,18 @@ class Outstanding(BaseModel):
 
         With a higher `cut` it holds less than it was lent, because it gave back what it does not need.
         """
-        key, granted, need, cut, stuck = ask.child, ask.granted, ask.need, ask.cut, ask.stuck
+        key, granted, need, cut = ask.child, ask.granted, ask.need, ask.cut
         if key not in self.children and self._has_lost_its_planner(key):
             self.adopt(Orphan(key=key, kind=ChildKind.TASK, title=key_of(AgentId(key)), held=granted))
         child = self.children.get(key)
         if child is None:
             if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:
                 # It asks only once. A turn after the reset asks for this child, or takes it over, and answers it then.
-                self.early[key] = (granted, need, cut, stuck)
+                self.early[key] = (granted, need, cut, ask.stuck)
             return
         held = child.lent or Amount()
-        waits = int(stuck and child.kind is ChildKind.PLANNER)
+        waits = int(ask.stuck and child.kind is ChildKind.PLANNER)
+        child.called = False
         if cut > child.cut or (cut == child.cut and granted.covers(held)):
             # Who gives back may need nothing; who needs nothing otherwise wants to be told again what it holds.
             child.need = need if need or cut == child.cut else None
@@ -218,17 +219,15 @@ class Outstanding(BaseModel):
         return tuple(told)
 
     def to_start(self) -> tuple[ChildKey, ...]:
-        """Lend a first slice to every child that waits for one and can have it, oldest first."""
+        """Lend a first slice to every child that waits for one and can have it, oldest first.
+
+        One that cannot have it keeps none behind it from starting.
+        """
         due: list[ChildKey] = []
-        hopeless = self.no_more and not self._working
         for key, child in self.children.items():
-            if child.lent is not None or child.cancelled:
+            part = self._first_slice(child.kind)
+            if child.lent is not None or child.cancelled or not self.lendable.covers(part):
                 continue
-            part, lendable = self._first_slice(child.kind), self.lendable
-            if not lendable.covers(part):
-                if hopeless:
-                    continue
-                break  # oldest first: a smaller one behind it must not starve it, as long as it may still get its own
             child.lent = part
             self.purse.lent += part
             due.append(key)
@@ -241,7 +240,7 @@ class Outstanding(BaseModel):
             key
             for key, child in self.children.items()
             if child.lent is None
-            and (closing or child.cancelled or (stuck and not lendable.covers(self._least_slice(child.kind))))
+            and (closing or child.cancelled or (stuck and not lendable.covers(self._first_slice(child.kind))))
         )
 
     def answers(self, *, but: ChildKey | None = None) -> tuple[Answer, ...]:
@@ -256,8 +255,6 @@ class Outstanding(BaseModel):
             if child.need is None or child.lent is None or key == but:
                 continue
             more = self._next_slice(child)
-            if more is not None and (self.stuck or (self.no_more and child.kind is ChildKind.PLANNER)):
-                more = self._useful_part(more, child)
             if more is None or self.lendable.covers(more):
                 told.append(self._answer(key, child, more))
         started = [(key, child) for key, child in self.children.items() if child.lent is not None and key != but]
@@ -265,16 +262,42 @@ class Outstanding(BaseModel):
             told.append(self._answer(*started[0], None))
         return tuple(told)
 
+    def to_call_back(self, *, for_parent: bool) -> tuple[ChildKey, ...]:
+        """Sub-planners that are to give back what they do not need, each until it answers.
+
+        They are called when a child here waits for more than can be lent, or, with `for_parent`, when the parent is
+        short and there is nothing here to give it.
+        """
+        if not for_parent and not self.anything_waits:
+            return ()
+        called = []
+        for key, child in self.children.items():
+            idle = child.lent is not None and child.need is None and not child.called and not child.cancelled
+            if idle and child.kind is ChildKind.PLANNER:
+                child.called = True
+                called.append(key)
+        return tuple(called)
+
+    def call_again(self) -> None:
+        """Forget which sub-planners were asked to give back: a reset may have taken back that one heard of it."""
+        for child in self.children.values():
+            child.called = False
+
     def shortfall(self) -> Amount:
         """What is missing for everything that waits to go on."""
-        wanted = Amount()
-        for child in self.children.values():
-            if child.lent is None and not child.cancelled:
-                wanted += self._least_slice(child.kind)
-            elif child.need is not None:
-                wanted += self._next_slice(child) or Amount()
-        lendable = self.lendable
-        return (wanted - lendable).most(Amount())
+        wanted = sum((self._wanted_by(child) for child in self.children.values()), Amount())
+        return self.purse.lacking(wanted) if wanted else Amount()
+
+    def least_shortfall(self) -> Amount:
+        """What is missing for the child that waits for the least to go on."""
+        waiting = [self._least_of(child) for child in self.children.values() if self._wanted_by(child)]
+        return min((self.purse.lacking(each) for each in waiting), key=_size, default=Amount())
+
+    def waits_for(self, key: ChildKey) -> Amount:
+        """What a child waits for and does not get now, of what is short; nothing where it does not wait."""
+        child = self.children[key]
+        needed = self._least_of(child) if self._wanted_by(child) else Amount()
+        return needed.where(needed - self.lendable)
 
     def settled_before(self, turn: int) -> "Outstanding":
         """The books without a bit for each child of earlier turns: what is not outstanding came in.
@@ -299,34 +322,29 @@ class Outstanding(BaseModel):
         return Answer(child=key, total=total, final=more is None, cut=child.cut)
 
     def _first_slice(self, kind: ChildKind) -> Amount:
-        least = self._least_slice(kind)
-        return least if kind is ChildKind.TASK else planner_slice(self.lendable, self.worst).most(least)
+        return self.sizes.first_task if kind is ChildKind.TASK else self.sizes.first_planner
 
-    def _least_slice(self, kind: ChildKind) -> Amount:
-        if kind is ChildKind.TASK:
-            return task_slice(self.task, self.worst)
-        return least_planner_slice(self.purse.granted, self.worst)
+    def _wanted_by(self, child: Child) -> Amount:
+        """All that a child waits for; nothing where it does not wait, or will never start."""
+        if child.lent is None:
+            return Amount() if child.cancelled else self._first_slice(child.kind)
+        if not child.need or child.kind is ChildKind.PLANNER:
+            return child.need or Amount()
+        return self.sizes.wanted_task(child.need, child.lent) or Amount()
+
+    def _least_of(self, child: Child) -> Amount:
+        """With so much a child that waits goes on."""
+        return least_part(child, self.sizes) if child.need else self._wanted_by(child)
 
     def _next_slice(self, child: Child) -> Amount | None:
         need, lent = child.need or Amount(), child.lent or Amount()
         if not need:
             return Amount()
-        if child.kind is ChildKind.PLANNER:
-            return planner_slice(self.lendable, self.worst).most(need)
-        usual, room = task_slice(self.task, self.worst), self.task - lent
-        if room.tokens < need.tokens or room.micro_usd < need.micro_usd:
-            return None
-        return Amount(
-            tokens=min(max(usual.tokens, need.tokens), room.tokens) if need.tokens else 0,
-            micro_usd=min(max(usual.micro_usd, need.micro_usd), room.micro_usd) if need.micro_usd else 0,
-        )
-
-    def _useful_part(self, more: Amount, child: Child) -> Amount:
-        """As much of a slice as there is, if the child can do anything with it; all of it otherwise."""
-        part, two, enough = more.least(self.lendable), self.worst + self.worst, child.need or Amount()
-        if child.kind is ChildKind.PLANNER:
-            enough = enough.least(Amount(tokens=two.tokens, tasks=1, micro_usd=two.micro_usd))
-        return part if part and part.covers(enough) else more
+        if child.kind is ChildKind.TASK:
+            return self.sizes.next_task(need, lent, self.lendable, len(self.children))
+        # Its part of what there is, so that one with many children does not take all from the others that ask.
+        asking = sum(1 for other in self.children.values() if other.need)
+        return need.least(self.lendable.shared(asking).most(self.sizes.next_planner))
 
     def _mark_received(self, key: ChildKey, *, recovered: bool) -> None:
         place = place_of(key)
@@ -346,6 +364,16 @@ class Outstanding(BaseModel):
         return turn < self.settled or bool(self.received.get(turn, 0) & (1 << index))
 
 
-def nothing_lent(granted: Amount, worst: Amount, task: Amount) -> Outstanding:
-    """The books of a planner that has just been given its first slice."""
-    return Outstanding(purse=Purse(granted=granted), worst=worst, task=task)
+def nothing_lent(granted: Amount, sizes: Sizes, call: Amount | None = None) -> Outstanding:
+    """The books of a planner that has just been given its first slice; `call` is the size of its first call."""
+    return Outstanding(purse=Purse(granted=granted, call=call or Amount()), sizes=sizes)
+
+
+def least_part(child: Child, sizes: Sizes) -> Amount:
+    """With so much of what it needs a child goes on: a task with all of it, a planner with enough for one child."""
+    need = child.need or Amount()
+    return need if child.kind is ChildKind.TASK else need.least(sizes.next_planner)
+
+
+def _size(amount: Amount) -> tuple[int, int, int]:
+    return amount.tokens, amount.micro_usd, amount.tasks

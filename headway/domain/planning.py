@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Pair
+from headway.domain.budget import CALLS, Amount, Pair
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, key_of
@@ -29,8 +29,10 @@ BATCH_SECONDS = 20.0
 """A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
 IDLE_WAITS = 3
 FRESH_EPOCHS = 3
-CUTS = 1_000
-"""A child that gives back at a recall says so with this number times the recall's, and how often it did since."""
+CUTS = 100_000
+"""A planner that gives back says so with this number times the recall's, and how often it did since."""
+WORTH_GIVING = 4
+"""What is given back is at least this part of what the parent lacks."""
 SIGNALS_PER_RUN = 5_000
 """The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
 
@@ -50,6 +52,7 @@ class PlannerState(BaseModel):
         seq: Last sequence number of the planner's log that its history knows.
         rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
         need: What the interrupted turn's next model call would need.
+        called: The parent is short of so much, and wants what is not needed here; None once it was given.
         cut: How often it gave back what it does not need, see `Ask.cut`.
         returning: It gives back what is free until its parent answers, because a limit was lowered.
         closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
@@ -85,6 +88,7 @@ class PlannerState(BaseModel):
     fresh: bool = False
     closing: Ending | None = None
     need: Pair = Amount()
+    called: Pair | None = None
     cut: int = 0
     returning: bool = False
     first_waiting: float | None = None
@@ -173,6 +177,8 @@ class PlannerState(BaseModel):
     def next_turn(self, run_id: str, final: Final | None = None) -> PlanTurn:
         """The argument of the turn that is due; `run_id` is the workflow run's: a reset asks under a new key."""
         purse, free = self.books.purse, self.books.purse.free
+        purse.aside = Amount()
+        purse.aside = purse.turn()
         # Kept over continue-as-new: an interrupted turn must come back to its own place in the log.
         self.turn_key = self.turn_key or f"{run_id}/{self.turn}"
         spawnable = min(
@@ -193,8 +199,9 @@ class PlannerState(BaseModel):
             depth=self.depth,
             inbox=tuple(self.inbox[:HANDOFFS_PER_TURN]),
             steers=tuple(self.steers),
-            allowance=purse.own + free,
+            allowance=purse.own + purse.aside,
             balance=free,
+            more=self.depth > 1 and not self.books.no_more,
             spawnable=max(0, spawnable),
             may_delegate=self.depth < self.context.depth and len(self.books.children) < MAX_OUTSTANDING,
             fresh=self.fresh,
@@ -207,9 +214,13 @@ class PlannerState(BaseModel):
     def take_turn(self, asked: PlanTurn, outcome: TurnOutcome, now: float) -> tuple[ChildKey, ...]:
         """Book a turn's decisions. Returns the started children that are to be cancelled."""
         purse = self.books.purse
-        purse.own = purse.own.most(outcome.own)
+        purse.own, purse.aside = purse.own.most(outcome.own), Amount()
+        need, left = outcome.need, (asked.allowance - outcome.own).most(Amount())
+        if need and left.covers(need):
+            need += left.where(need)  # with what it had it would say the same again, at once
+        purse.call = (outcome.call or purse.call).most(need)
         if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
-            self.need, self.parked_until = outcome.need, outcome.until
+            self.need, self.parked_until = need, outcome.until
             return ()
         self.turn += 1
         self.turn_key, self.guard = "", None
@@ -287,7 +298,13 @@ class PlannerState(BaseModel):
         """What to ask the parent for; zero when nothing waits for it."""
         if self.books.no_more or self.closing is not None:
             return Amount()
-        return self.books.shortfall() + self.need
+        return self.books.shortfall().most(self._lacking_calls(CALLS))
+
+    def _lacking_calls(self, calls: int) -> Amount:
+        """What is missing for so many calls of the interrupted turn; nothing where none is, or where it can go on."""
+        if self.books.purse.free.covers(self.need):
+            return Amount()
+        return (self.need.times(calls) - self.books.purse.free).most(Amount()).where(self.need)
 
     def ask(self, *, busy: bool) -> Ask:
         """What is due to the parent: what is missing here, or nothing. `busy`: a turn is at work, or due.
@@ -298,7 +315,13 @@ class PlannerState(BaseModel):
         stuck, need = self.books.stuck and not busy, self.shortfall()
         if self.depth == 1 and not stuck:
             need = Amount()
-        return Ask(child=key_of(self.me), granted=self.books.purse.granted, need=need, stuck=stuck, cut=self.cut)
+        return Ask(
+            child=key_of(self.me),
+            granted=self.books.purse.granted,
+            need=need,
+            stuck=stuck,
+            cut=self.cut,
+        )
 
     @property
     def lends(self) -> bool:
@@ -317,6 +340,27 @@ class PlannerState(BaseModel):
         self.books.purse.granted -= free
         self.cut = cut
         return True
+
+    def give_spare(self) -> bool:
+        """Give the parent, which is short, what nothing here waits for or needs soon. True when there was something.
+
+        So little that it helps the parent nowhere is kept: each time costs two messages.
+        """
+        spare, lack = self.books.purse.lendable, self.called
+        waits = self.books.anything_waits or self.need or self.returning or self.books.no_more
+        cut = max(self.cut, self.control.recall * CUTS) + 1
+        if lack is None or waits or not spare.times(WORTH_GIVING).covers(lack) or cut % CUTS == 0:
+            return False
+        self.books.purse.granted -= spare
+        self.cut, self.called = cut, None
+        return True
+
+    def to_call_back(self) -> tuple[tuple[ChildKey, ...], Amount]:
+        """Sub-planners that are to give back what they do not need, and what is missing here or above."""
+        lack = self.books.least_shortfall() or self.called or Amount()
+        if not lack or self.books.no_more:
+            return (), lack
+        return self.books.to_call_back(for_parent=self.called is not None), lack
 
     def continue_due(self, *, suggested: bool) -> bool:
         """Whether the history is long enough to be closed at the next quiet moment."""

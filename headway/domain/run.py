@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from headway.domain.budget import MICRO, UNLIMITED, Amount, Bill, Ceiling
+from headway.domain.budget import MICRO, Amount, Bill, Ceiling, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Incarnation, Oid, RunName
@@ -20,9 +20,8 @@ class RunContext(BaseModel):
         spec: Where the run's validated `RunSpec` lies.
         base: The commit the run started from.
         deadline: When `limits.hours` ends, in seconds since the epoch; None without such a limit.
-        worst_call: Tokens of the largest model call that the provider profile allows.
-        worst_usd: What that call costs at most, in micro-dollars; 0 where dollars bound nothing.
-        task_tokens, task_usd: What one task may use up; micro-dollars.
+        sizes: How large first calls are, and what one task may use up.
+        bounds_dollars: Whether every model of the run has a price, so that a limit in dollars can be kept.
         usd_per_hour: What calls may cost in any hour, on each machine for itself, where that was changed since the run
             began; micro-dollars.
         hold_s: How long a run whose limit is reached waits for its user.
@@ -40,14 +39,12 @@ class RunContext(BaseModel):
     incarnation: Incarnation
     spec: Ref
     base: Oid
+    sizes: Sizes = Sizes()
     deadline: float | None = None
-    worst_call: int = 40_000
+    bounds_dollars: bool = False
     depth: int = 4
     open_tasks: int = 100
     attempts: int = 2
-    task_tokens: int = 2_000_000
-    worst_usd: int = 0
-    task_usd: int = UNLIMITED
     usd_per_hour: int | None = None
     hold_s: float = 72 * 3600.0
     attributes: tuple[str, ...] = ()
@@ -57,16 +54,6 @@ class RunContext(BaseModel):
     continue_after: int = 500
     again_s: float = 60.0
 
-    @property
-    def worst(self) -> Amount:
-        """What the largest model call may use up."""
-        return Amount(tokens=self.worst_call, micro_usd=self.worst_usd)
-
-    @property
-    def task(self) -> Amount:
-        """What one task may use up."""
-        return Amount(tokens=self.task_tokens, tasks=1, micro_usd=self.task_usd)
-
     def in_force(self, spec: RunSpec) -> RunSpec:
         """The run's input, with what its user changed since."""
         if self.usd_per_hour is None:
@@ -74,11 +61,6 @@ class RunContext(BaseModel):
         # A limit that was lifted stays a number, which nothing reaches, so that it is told that nobody waits any more.
         limits = {"usd_per_hour": self.usd_per_hour / MICRO}
         return spec.model_copy(update={"limits": spec.limits.model_copy(update=limits)})
-
-    @property
-    def bounds_dollars(self) -> bool:
-        """Whether every model of the run has a price, so that a limit in dollars can be kept."""
-        return self.worst_usd > 0
 
 
 class PrepareRun(BaseModel):

@@ -1,7 +1,8 @@
 """The status of a run, for people and other programs: its notes, and the answer of the query `status`."""
 
 from headway.domain.budget import Amount, Bill, Ceiling
-from headway.domain.limits import more_of
+from headway.domain.limits import more_of, short_words
+from headway.domain.outstanding import least_part
 from headway.domain.running import RunState
 
 
@@ -20,9 +21,12 @@ def attention(state: RunState) -> tuple[str, ...]:
     if state.root is not None and state.adopted:
         own += (f"{len(state.adopted)} agents below a closed planner still work: the run ends after them",)
     if state.phase == "hold" and state.books is not None and state.root_key and state.prepared is not None:
-        need = state.books.children[state.root_key].need or Amount()
+        root = state.books.children[state.root_key]
+        need = root.need or Amount()
         raises = more_of(state.prepared.context.run, need, state.books.purse.granted)
-        own += (f"the run holds, because its limit is reached; `{raises}` lets it go on",)
+        least = short_words(least_part(root, state.context.sizes))
+        waits = f"{short_words(need)} more is needed, {least} for the next agent alone"
+        own += (f"on hold: the limit is used up or set aside, and all agents wait: {waits}; `{raises}` raises it",)
     return own
 
 

@@ -10,8 +10,8 @@ from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Re
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
-from headway.domain.limits import changed, in_words, micro
-from headway.domain.outstanding import Answer, Child, Outstanding, nothing_lent
+from headway.domain.limits import any_short, changed, in_words, micro, short_words
+from headway.domain.outstanding import Answer, Child, Outstanding, least_part, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.quiet import Quiet
@@ -90,7 +90,7 @@ class RunState(BaseModel):
         context = prepared.context
         self.prepared = prepared
         self.branch, self.trunk = f"headway/{context.run}/main", context.base
-        self.books = nothing_lent(prepared.budget, context.worst, context.task)
+        self.books = nothing_lent(prepared.budget, context.sizes)
         self.last_heard = self.published_at = self.started_at = now
         return self._lend_to_root()
 
@@ -279,8 +279,18 @@ class RunState(BaseModel):
         ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
         per_hour = None if order.usd_per_hour is None else micro(order.usd_per_hour)
         said = in_words(purse.granted, used, ends, self.book.control.usd_per_hour if per_hour is None else per_hour)
+        said += self._still_short()
         lowered = not wanted.covers(before)
         return self.book.set_limits(order, said, lowered=lowered, deadline=deadline, usd_per_hour=per_hour)
+
+    def _still_short(self) -> str:
+        """What to say where the agents wait for more than the new limits leave."""
+        root = self.root_key
+        if self.books is None or root is None:
+            return ""
+        child, free = self.books.children[root], self.books.purse.free
+        least = least_part(child, self.context.sizes) - free
+        return f"; that does not help yet: {short_words(least)} more is needed" if any_short(least) else ""
 
     @property
     def used(self) -> Amount:

@@ -4,7 +4,6 @@ from pydantic import BaseModel
 
 from headway.domain.budget import Amount
 from headway.domain.ids import ChildKey
-from headway.domain.planning import CUTS
 from headway.domain.work import Ask, Grant
 
 
@@ -24,7 +23,7 @@ class Slice(BaseModel):
     @classmethod
     def first(cls, total: Amount, recall: int) -> "Slice":
         """What a task begins with: of an earlier recall it has nothing to give back."""
-        return cls(total=total, cut=recall * CUTS)
+        return cls(total=total, cut=recall)
 
     def take(self, grant: Grant) -> None:
         """Book what was granted."""
@@ -39,13 +38,13 @@ class Slice(BaseModel):
 
         Who gets no more keeps what is left: he would wait for it in vain.
         """
-        return not self.final and recall * CUTS > self.cut
+        return not self.final and recall > self.cut
 
     def give_back(self, spent: Amount | None, recall: int) -> bool:
         """Keep what was used up, if this recall asks for the rest and it is known. True when it was given back."""
         if spent is None or not self.owes(recall):
             return False
-        self.total, self.cut = spent.most(Amount(tasks=1)).model_copy(update={"unpriced": 0}), recall * CUTS
+        self.total, self.cut = spent.most(Amount(tasks=1)).model_copy(update={"unpriced": 0}), recall
         return True
 
     def ask(self, key: ChildKey, need: Amount) -> Ask:

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Bill
 from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.limits import waits_words
 from headway.domain.outstanding import Child
 from headway.domain.planning import PlannerState
 from headway.domain.turn import ChildKind
@@ -15,7 +16,11 @@ DIGEST_BYTES = 8_000
 
 
 class TreeNode(BaseModel):
-    """One agent: what it is about, how it stands, and what is below it."""
+    """One agent: what it is about, how it stands, and what is below it.
+
+    Attributes:
+        why: Why it stands so, in words, where there is something to say.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,6 +29,7 @@ class TreeNode(BaseModel):
     kind: str
     title: str
     state: str
+    why: str = ""
     counts: dict[str, int] = Field(default_factory=dict)
     spent: Bill = Bill()
     children: tuple["TreeNode", ...] = ()
@@ -32,7 +38,7 @@ class TreeNode(BaseModel):
 
 def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode]) -> TreeNode:
     """A planner with its children: what is open first, then what closed last. `below` are sub-planners' digests."""
-    nodes = [below.get(key) or _child_node(state.me, key, child) for key, child in state.books.children.items()]
+    nodes = [_child_node(state, key, child, below.get(key)) for key, child in state.books.children.items()]
     for closed in reversed(state.books.recent):
         known = below.get(closed.key)
         kind = "planner" if closed.kind is ChildKind.PLANNER else "task"
@@ -76,7 +82,12 @@ def _size(node: TreeNode) -> int:
     return len(node.model_dump_json().encode())
 
 
-def _child_node(parent: AgentId, key: ChildKey, child: Child) -> TreeNode:
+def _child_node(state: PlannerState, key: ChildKey, child: Child, known: TreeNode | None) -> TreeNode:
+    missing = state.books.waits_for(key)
+    why = waits_words(missing, state.books.lendable)
+    waits = missing or child.need is not None
+    stands = "waits for budget" if waits else "asked" if child.lent is None else "open"
+    if known is not None:
+        return known.model_copy(update={"state": stands, "why": why}) if missing else known
     kind = "planner" if child.kind is ChildKind.PLANNER else "task"
-    state = "asked" if child.lent is None else "waits for budget" if child.need is not None else "open"
-    return TreeNode(id=child_id(parent, key), key=key, kind=kind, title=child.title, state=state)
+    return TreeNode(id=child_id(state.me, key), key=key, kind=kind, title=child.title, state=stands, why=why)

@@ -40,6 +40,8 @@ class PlanTurn(BaseModel):
         inbox: Handoffs that this turn takes in, oldest first.
         steers: Messages of the user to this planner.
         allowance: What the planner's turns may use up in all, over its whole life.
+        balance: What the planner holds and neither used up nor lent.
+        more: The planner's parent lends more when that is used up.
         renewed, amendments: As in `WorkOrder`.
         spawnable: Tasks that it may still ask for now, after every cap.
         may_delegate: Whether a sub-planner may be spawned (`limits.depth`).
@@ -61,6 +63,7 @@ class PlanTurn(BaseModel):
     steers: tuple[Ref, ...] = ()
     allowance: Amount
     balance: Amount
+    more: bool = False
     spawnable: int
     may_delegate: bool
     fresh: bool = False
@@ -124,6 +127,7 @@ class TurnOutcome(BaseModel):
         recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
             in `spawned` at most 100: the rest comes with the next turns.
         need: What the next model call would need, after `out_of_budget`.
+        call: What the planner's next model call may use up, at the size that it has now.
         until: When a turn that was `suspended` for its model is worth another try, in seconds since the epoch.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.
@@ -142,6 +146,7 @@ class TurnOutcome(BaseModel):
     recovered: tuple[Spawned, ...] = ()
     finish: Finish | None = None
     need: Amount = Amount()
+    call: Amount = Amount()
     until: float = 0.0
     why: str = ""
     board: str = ""

@@ -48,7 +48,7 @@ class Elsewhere:
         machine = Machine("plain", ())
         preflight = Preflight(models, self.checker, self._places)
         given = (self.store, hubs, models, prompts)
-        self.desk = RunDesk(*given, machine=machine, worst_call=lambda _: 1, preflight=preflight)
+        self.desk = RunDesk(*given, machine=machine, preflight=preflight)
 
     def _hub(self, run: RunName) -> Hub:
         return Hub(self.store.run_folder(run) / "hub.git")

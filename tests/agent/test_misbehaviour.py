@@ -13,7 +13,7 @@ from headway.agent import guards
 from headway.agent.tools.examples import EXAMPLES
 from headway.agent.tools.planning import PLANNER_TOOLS
 from headway.agent.tools.working import WORKER_TOOLS
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Sizes
 from headway.domain.events import Event, EventType
 from headway.domain.handoff import MODEL_STATUSES, HandoffStatus
 from headway.domain.ids import AgentId, RunName
@@ -214,7 +214,7 @@ async def live(stage: Stage) -> tuple[Ending, PlannerState]:
         title="All",
         scope=stage.scope,
         depth=1,
-        books=nothing_lent(Amount(tokens=PLANNED, tasks=6), Amount(tokens=40_000), Amount(tokens=40_000)),
+        books=nothing_lent(Amount(tokens=PLANNED, tasks=6), Sizes()),
     )
     now, turns = 0.0, 0
     while (ending := state.ending()) is None:

@@ -7,17 +7,17 @@ from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
 from headway.domain.spec import Limits, RunSpec
 
-PRICED: dict[str, tuple[str, int | None]] = {"planner": ("big", 2_500_000), "worker": ("small", 100_000)}
-UNPRICED = PRICED | {"worker": ("own", None), "fixer": ("own", None)}
+PRICED = {"planner": ("big", True), "worker": ("small", True)}
+UNPRICED = PRICED | {"worker": ("own", False), "fixer": ("own", False)}
 
 
 def spec(**limits: object) -> RunSpec:
     return RunSpec(repo="/r", instructions="Do it.", limits=Limits.model_validate(limits))
 
 
-def test_the_dearest_call_of_all_models_is_the_worst() -> None:
+def test_where_each_model_has_a_price_limits_in_dollars_can_be_kept() -> None:
     pricing = pricing_of(PRICED, spec())
-    assert pricing.worst == 2_500_000
+    assert pricing.bounded
     assert pricing.usd(20.0) == 20_000_000
     assert pricing.notes == pricing.unpriced == ()
 
@@ -35,7 +35,7 @@ def test_a_limit_in_dollars_that_nobody_can_keep_is_refused_and_the_message_name
 @pytest.mark.parametrize("limits", [{}, {"usd": "none", "usd_per_hour": "none"}])
 def test_a_default_in_dollars_gives_way_to_the_limit_on_tokens(limits: dict[str, object]) -> None:
     pricing = pricing_of(UNPRICED, spec(**limits))
-    assert pricing.worst == 0
+    assert not pricing.bounded
     assert pricing.usd(20.0) == UNLIMITED
     assert pricing.unpriced == ("models.worker.price", "models.fixer.price")
     assert "bounded by its tokens" in pricing.notes[0]

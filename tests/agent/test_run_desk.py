@@ -80,7 +80,7 @@ def desk(stage: Stage, models: Models | None = None) -> RunDesk:
 
     preflight = Preflight(models, Checker(store, hubs, places, PlainSandbox()), places, again_s=0.01)
     given = (store, hubs, models, Prompts.load())
-    return RunDesk(*given, machine=machine, worst_call=lambda _: 1, preflight=preflight)
+    return RunDesk(*given, machine=machine, preflight=preflight)
 
 
 def quiet(_: str) -> None:

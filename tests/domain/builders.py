@@ -2,7 +2,7 @@
 
 from pydantic_core import to_json
 
-from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.budget import UNLIMITED, Amount, Sizes
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_key, root_planner_id
 from headway.domain.outstanding import Outstanding, nothing_lent
@@ -17,12 +17,12 @@ INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")
 ROOT = root_planner_id(RUN, INCARNATION)
 COMMIT = Oid("c" * 40)
 NOW = 1_760_000_000.0
-WORST_CALL = 1_000
+CALL = 1_000
 TASK_TOKENS = 50_000
-WORST = Amount(tokens=WORST_CALL)
 TASK = Amount(tokens=TASK_TOKENS, tasks=1, micro_usd=UNLIMITED)
-SLICE = 5_000
-"""The first slice of a task under these two."""
+SIZES = Sizes(task_call=Amount(tokens=CALL), planner_call=Amount(tokens=CALL), root_call=Amount(tokens=CALL), task=TASK)
+SLICE = 3_000
+"""The first slice of a task, or of a sub-planner, with calls of this size."""
 
 
 def context(**changes: object) -> RunContext:
@@ -32,15 +32,14 @@ def context(**changes: object) -> RunContext:
         incarnation=INCARNATION,
         spec=Ref(log=AgentId(RUN), seq=1),
         base=COMMIT,
-        worst_call=WORST_CALL,
-        task_tokens=TASK_TOKENS,
+        sizes=SIZES,
     )
     return facts.model_copy(update=changes)
 
 
 def books(tokens: int = 1_000_000, tasks: int = 100) -> Outstanding:
     """The books of a planner that was granted so much."""
-    return nothing_lent(Amount(tokens=tokens, tasks=tasks), WORST, TASK)
+    return nothing_lent(Amount(tokens=tokens, tasks=tasks), SIZES, SIZES.root_call)
 
 
 def planner(tokens: int = 1_000_000, tasks: int = 100, **changes: object) -> PlannerState:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal
 
 from headway.agent.usage import missing
-from headway.domain.budget import Amount
+from headway.domain.budget import Amount, Sizes
 from headway.domain.control import Control, SetLimits
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of, parent_of
@@ -19,15 +19,17 @@ from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
 from headway.domain.slice import Slice
 from headway.domain.turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import Ask, Grant
-from tests.domain.builders import NOW, RUN, WORST_CALL, outcome, prepared, spawned
+from headway.domain.work import Ask, CallBack, Grant
+from tests.domain.builders import CALL, NOW, RUN, outcome, prepared, spawned
 
-WORST_USD = 300
+CALL_USD = 300
+GROWTH = (1, 1, 1, 2, 5)
+"""How much larger than its first call an agent's next one may be."""
 
 CANCEL: Literal["cancel"] = "cancel"
 """Temporal's own message: end."""
 
-Message = HandoffNotice | Ask | Grant | Control | Literal["cancel"]
+Message = HandoffNotice | Ask | Grant | CallBack | Control | Literal["cancel"]
 ENDS = [HandoffStatus.DONE] * 4 + [HandoffStatus.PARTIAL, HandoffStatus.FAILED, HandoffStatus.BLOCKED]
 
 
@@ -82,6 +84,8 @@ class Fleet:
         fuel: int,
         hopeful: float = 1.0,
         changes: int = 0,
+        task_tokens: int = 50_000,
+        task_usd: int = 1_000_000,
         **facts: object,
     ) -> None:
         self.random = random
@@ -96,7 +100,10 @@ class Fleet:
         self.run = RunState()
         start = prepared(tokens, tasks)
         self.highest = start.budget.model_copy(update={"micro_usd": usd})
-        context = start.context.model_copy(update={"worst_usd": WORST_USD, **facts})
+        call = Amount(tokens=CALL, micro_usd=CALL_USD)
+        task = Amount(tokens=task_tokens, tasks=1, micro_usd=task_usd)
+        sizes = Sizes(task_call=call, planner_call=call, root_call=call, task=task)
+        context = start.context.model_copy(update={"bounds_dollars": True, "sizes": sizes, **facts})
         start = start.model_copy(update={"context": context, "budget": self.highest})
         self.context = context
         self.allowed, self.total = self.highest, Amount()
@@ -263,6 +270,8 @@ class Fleet:
             case Grant():
                 state.take_grant(message)
                 planner.asked_with, planner.stirred = None, True
+            case CallBack(lack=lack):
+                state.called, planner.stirred = lack, True
             case Control():
                 state.take_control(message)
                 planner.stirred = True
@@ -272,20 +281,29 @@ class Fleet:
     # Workers
 
     def _work(self, worker: WorkerSim) -> None:
-        worst = Amount(tokens=WORST_CALL, micro_usd=WORST_USD)
+        call = self._call()
         if worker.slice.give_back(worker.used, worker.recall):
             worker.need = Amount(tokens=1, micro_usd=1)
             self._ask(worker)
         elif worker.used.tokens >= worker.appetite:
             self._hand_off(worker, self.random.choice(ENDS))
-        elif not (need := missing(worker.used, worst, worker.slice.total, dollars=True)):
-            usd = self.random.randint(0, WORST_USD)
-            worker.used += self._use(Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=usd), worker.recall)
+        elif not (need := missing(worker.used, call, worker.slice.total, dollars=True)):
+            # Who gets no more gives nothing back either: it is a part of one call.
+            worker.used += self._use(self._cost(call), -1 if worker.slice.final else worker.recall)
         elif worker.slice.final:
             self._hand_off(worker, HandoffStatus.PARTIAL)
         else:
             worker.need = need
             self._ask(worker)
+
+    def _call(self) -> Amount:
+        """The worst case of an agent's next call."""
+        return Amount(tokens=CALL, micro_usd=CALL_USD).times(self.random.choice(GROWTH))
+
+    def _cost(self, call: Amount) -> Amount:
+        """What a call really costs."""
+        share = self.random.choice((0.05, 0.5, 1))
+        return Amount(tokens=max(1, int(call.tokens * share)), micro_usd=int(call.micro_usd * share))
 
     def _ask(self, worker: WorkerSim) -> None:
         worker.waits = True
@@ -305,7 +323,7 @@ class Fleet:
             title=title,
             scope=self.run.prepared.scope if self.run.prepared else prepared().scope,
             depth=depth,
-            books=nothing_lent(granted, self.context.worst, self.context.task),
+            books=nothing_lent(granted, self.context.sizes, self.context.sizes.planner_call),
             control=control,
         )
         self.planners[me] = PlannerSim(state, control_told=control.version)
@@ -334,14 +352,15 @@ class Fleet:
     def _errands(self, planner: PlannerSim) -> None:
         state, planner.stirred = planner.state, False
         gave_back = planner.thinking is None and state.give_back()
+        answers = state.books.answers() if state.lends else ()
         starts = state.books.to_start() if state.closing is None and state.lends else ()
+        gave_back = state.give_spare() or gave_back
         for key in state.books.to_drop(closing=state.closing is not None):
             dropped = HandoffNotice(child=key, status=HandoffStatus.CANCELLED, seq=0)
             assert state.take_handoff(dropped, self.now)
             planner.told.append(key)
         for key in starts:
             self._start(state, key)
-        answers = state.books.answers() if state.lends else ()
         for answer in answers:
             grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
             self._send(state.me, child_id(state.me, answer.child), grant)
@@ -350,6 +369,9 @@ class Fleet:
             for key, child in state.books.children.items():
                 if child.lent is not None:
                     self._send(state.me, child_id(state.me, key), state.control)
+        keys, lack = state.to_call_back()
+        for key in keys:
+            self._send(state.me, child_id(state.me, key), CallBack(lack=lack))
         self._ask_parent(planner, gave_back=gave_back)
         self.check(planner)
 
@@ -379,13 +401,15 @@ class Fleet:
         order, state = planner.thinking, planner.state
         assert order is not None
         planner.thinking = None
-        used = state.books.purse.own
-        cost = Amount(tokens=self.random.randint(1, WORST_CALL), micro_usd=self.random.randint(0, WORST_USD))
-        if missing(used, cost, order.allowance, dollars=True):
-            told = outcome(state, Decision.OUT_OF_BUDGET, own=used, need=cost)
+        used, call = state.books.purse.own, self._call()
+        recall = state.control.recall if order.renewed == state.control.renewed else -1
+        calls = self.random.choice((1, 1, 3, 30))  # as many as a turn may make, while children are lent to
+        while calls and not missing(used, call, order.allowance, dollars=True):
+            calls, used, call = calls - 1, used + self._use(self._cost(call), recall), self._call()
+        if calls:
+            told = outcome(state, Decision.OUT_OF_BUDGET, own=used, need=call, call=call)
         else:
-            recall = state.control.recall if order.renewed == state.control.renewed else -1
-            told = self._decision(order, state).model_copy(update={"own": used + self._use(cost, recall)})
+            told = self._decision(order, state).model_copy(update={"own": used, "call": call})
         planner.asked += [child.key for child in told.spawned]
         for key in state.take_turn(order, told, self.now):
             self._send(state.me, child_id(state.me, key), CANCEL)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.budget import RESERVED_CALLS, UNLIMITED, Amount, Purse, planner_slice, task_slice
+from headway.domain.budget import CALLS, TURN_CALLS, UNLIMITED, Amount, Purse, Sizes
 
 numbers = st.integers(0, 10**9)
 amounts = st.builds(Amount, tokens=numbers, tasks=st.integers(0, 1000), micro_usd=numbers)
@@ -21,57 +21,98 @@ def test_an_amount_covers_another_when_every_part_does(a: Amount, b: Amount) -> 
     assert a.covers(b) == (a.most(b) == a)
 
 
+def sizes(task_tokens: int = 2_000_000, call: int = 20_000) -> Sizes:
+    one = Amount(tokens=call, micro_usd=call)
+    task = Amount(tokens=task_tokens, tasks=1, micro_usd=task_tokens)
+    return Sizes(task_call=one, planner_call=one, root_call=one, task=task)
+
+
+def even(tokens: int, tasks: int = 0) -> Amount:
+    """The same number of tokens and micro-dollars."""
+    return Amount(tokens=tokens, tasks=tasks, micro_usd=tokens)
+
+
 @pytest.mark.parametrize(
-    ("task_tokens", "worst_call", "tokens"),
+    ("task_tokens", "tokens"),
     [
-        pytest.param(2_000_000, 40_000, 200_000, id="a tenth"),
-        pytest.param(2_000_000, 216_000, 432_000, id="at least two worst-case calls"),
-        pytest.param(300_000, 216_000, 300_000, id="at most all of it"),
-        pytest.param(UNLIMITED, 40_000, 80_000, id="no limit has no tenth"),
+        pytest.param(2_000_000, 60_000, id="three calls at the size that they have"),
+        pytest.param(50_000, 50_000, id="at most all of it"),
+        pytest.param(UNLIMITED, 60_000, id="also without a limit"),
     ],
 )
-def test_the_slice_of_a_task(task_tokens: int, worst_call: int, tokens: int) -> None:
-    task = Amount(tokens=task_tokens, micro_usd=task_tokens)
-    worst = Amount(tokens=worst_call, micro_usd=worst_call)
-    assert task_slice(task, worst) == Amount(tokens=tokens, tasks=1, micro_usd=tokens)
+def test_the_first_slice_of_a_task(task_tokens: int, tokens: int) -> None:
+    assert sizes(task_tokens).first_task == even(tokens, tasks=1)
 
 
 @pytest.mark.parametrize(
-    ("granted", "worst_call", "reserve"),
+    ("lendable", "claimants", "need", "more"),
+    [
+        pytest.param(100_000_000, 5, 1_000, 200_000, id="a tenth of its limit where there is plenty"),
+        pytest.param(4_000_000, 10, 1_000, 100_000, id="a quarter of its part"),
+        pytest.param(4_000_000, 1_000, 1_000, 41_000, id="at least two calls more than it needs"),
+        pytest.param(30_000, 10, 1_000, 30_000, id="what there is, where there is less"),
+        pytest.param(500, 10, 1_000, 1_000, id="never less than it needs"),
+        pytest.param(4_000_000, 10, 1_990_000, None, id="nothing beyond its limit"),
+    ],
+)
+def test_the_next_slice_of_a_task(lendable: int, claimants: int, need: int, more: int | None) -> None:
+    found = sizes().next_task(even(need), even(60_000, tasks=1), even(lendable), claimants)
+    assert found == (None if more is None else even(more))
+
+
+@pytest.mark.parametrize(
+    ("granted", "call", "reserve"),
     [
         pytest.param(20_000_000, 40_000, 2_000_000, id="a tenth"),
-        pytest.param(2_000_000, 40_000, 800_000, id="at least twenty worst-case calls"),
-        pytest.param(1_000_000, 40_000, 500_000, id="at most half"),
-        pytest.param(0, 40_000, 0, id="of nothing"),
+        pytest.param(900_000, 40_000, 120_000, id="at least three calls at their present size"),
+        pytest.param(60_000, 40_000, 120_000, id="more than there is"),
+        pytest.param(0, 0, 0, id="of nothing"),
     ],
 )
-def test_a_planner_keeps_a_reserve_back_for_its_own_turns(granted: int, worst_call: int, reserve: int) -> None:
-    purse = Purse(granted=Amount(tokens=granted, micro_usd=granted))
-    worst = Amount(tokens=worst_call, micro_usd=worst_call)
-    assert purse.reserve(worst) == Amount(tokens=reserve, micro_usd=reserve)
-    assert purse.lendable(worst) == Amount(tokens=granted - reserve, micro_usd=granted - reserve)
+def test_a_planner_keeps_a_reserve_back_for_its_own_turns(granted: int, call: int, reserve: int) -> None:
+    purse = Purse(granted=even(granted), call=even(call))
+    assert purse.reserve == even(reserve)
+    assert purse.lendable == even(max(0, granted - reserve))
 
 
-@given(granted=amounts, own=amounts, below=amounts, lent=amounts, worst_call=calls)
+@given(granted=amounts, own=amounts, below=amounts, lent=amounts, call=calls)
 def test_what_can_be_lent_is_never_more_than_what_is_left(
-    granted: Amount, own: Amount, below: Amount, lent: Amount, worst_call: Amount
+    granted: Amount, own: Amount, below: Amount, lent: Amount, call: Amount
 ) -> None:
-    purse = Purse(granted=granted, own=own, below=below, lent=lent)
-    lendable = purse.lendable(worst_call)
-    assert purse.balance.most(Amount()).covers(lendable)
-    assert lendable.covers(Amount())
+    purse = Purse(granted=granted, own=own, below=below, lent=lent, call=call)
+    assert purse.balance.most(Amount()).covers(purse.lendable)
+    assert purse.lendable.covers(Amount())
     assert purse.granted == purse.own + purse.below + purse.lent + purse.balance
 
 
-@given(lendable=amounts, worst_call=calls)
-def test_a_sub_planner_s_slice_fits_into_what_can_be_lent(lendable: Amount, worst_call: Amount) -> None:
-    part = planner_slice(lendable, worst_call)
-    assert lendable.covers(part)
-    assert part.tokens >= min(lendable.tokens, 2 * RESERVED_CALLS * worst_call.tokens)
-    assert part.tasks >= min(lendable.tasks, 1)
+@given(granted=amounts, own=amounts, lent=amounts, call=calls)
+def test_a_turn_and_the_children_that_start_meanwhile_fit_into_what_is_free(
+    granted: Amount, own: Amount, lent: Amount, call: Amount
+) -> None:
+    purse = Purse(granted=granted, own=own, lent=lent, call=call)
+    purse.aside = purse.turn()
+    assert purse.free.covers(purse.aside + purse.lendable)
+    enough = call.times(TURN_CALLS).most(granted.shared(10))
+    assert (
+        purse.aside.covers(enough.model_copy(update={"tasks": 0}))
+        or purse.lendable.tokens == 0
+        or (purse.lendable.micro_usd == 0)
+    )
 
 
-@given(granted=st.integers(0, 10**9), worst_call=calls)
-def test_a_sub_planner_can_lend_half_of_a_full_first_slice(granted: int, worst_call: Amount) -> None:
-    part = planner_slice(Amount(tokens=granted, tasks=10), worst_call)
-    assert Purse(granted=part).lendable(worst_call).tokens >= part.tokens // 2
+@given(
+    purse=st.builds(Purse, granted=amounts, own=amounts, lent=amounts, call=calls, aside=calls),
+    wanted=amounts,
+)
+def test_what_is_lacking_is_enough_once_it_is_granted(purse: Purse, wanted: Amount) -> None:
+    lack = purse.lacking(wanted)
+    assert lack.covers(Amount())
+    assert purse.model_copy(update={"granted": purse.granted + lack}).lendable.covers(wanted)
+    assert bool(lack) != purse.lendable.covers(wanted)
+
+
+def test_the_least_run_pays_a_turn_the_reserve_and_a_task() -> None:
+    known = sizes()
+    purse = Purse(granted=known.least_run, call=known.root_call)
+    purse.own = known.root_call.times(CALLS)
+    assert purse.lendable.covers(known.first_task)

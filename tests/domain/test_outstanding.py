@@ -1,20 +1,22 @@
 import pytest
 
-from headway.domain.budget import RESERVED_CALLS, UNLIMITED, Amount
+from headway.domain.budget import CALLS, UNLIMITED, Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
 from headway.domain.outstanding import MAX_FOREIGN, RECENT, Answer, Outstanding, nothing_lent
 from headway.domain.turn import ChildKind, Spawned
-from tests.domain.builders import SLICE, TASK, TASK_TOKENS, WORST, WORST_CALL, an_ask, books, notice, spawned
+from tests.domain.builders import CALL, SIZES, SLICE, TASK, TASK_TOKENS, an_ask, books, notice, spawned
 
-SUB_PLANNER_LEAST = 4 * WORST_CALL
+NEXT = TASK_TOKENS // 10
+"""The next slice of a task where there is plenty."""
 
 
 def with_lendable(tokens: int, tasks: int = 100, task_tokens: int = TASK_TOKENS) -> Outstanding:
     """Books that can lend exactly so much, beside the planner's own reserve."""
-    for granted in (2 * tokens, tokens + RESERVED_CALLS * WORST_CALL, tokens * 10 // 9):
-        made = nothing_lent(Amount(tokens=granted, tasks=tasks), WORST, TASK.model_copy(update={"tokens": task_tokens}))
-        if made.purse.lendable(WORST).tokens == tokens:
+    sizes = SIZES.model_copy(update={"task": TASK.model_copy(update={"tokens": task_tokens})})
+    for granted in (tokens + CALLS * CALL, tokens * 10 // 9):
+        made = nothing_lent(Amount(tokens=granted, tasks=tasks), sizes, SIZES.root_call)
+        if made.lendable.tokens == tokens:
             return made
     raise AssertionError(tokens)
 
@@ -42,21 +44,15 @@ def test_what_the_purse_allows_starts_oldest_first_and_the_rest_waits() -> None:
     assert made.purse.lent == Amount(tokens=2 * SLICE, tasks=2)
 
 
-def test_a_smaller_child_does_not_overtake_an_older_one_that_waits() -> None:
-    made = with_lendable(SUB_PLANNER_LEAST, task_tokens=WORST_CALL)
-    first = asked(made, spawned(1, 0))
-    assert made.to_start() == tuple(first)
-    asked(made, spawned(1, 1, kind=ChildKind.PLANNER), spawned(1, 2))
-    assert made.to_start() == ()
-
-
-def test_when_the_older_one_can_never_start_the_smaller_one_does() -> None:
-    made = with_lendable(SUB_PLANNER_LEAST - 1, task_tokens=WORST_CALL)
-    made.no_more = True
+@pytest.mark.parametrize("no_more", [False, True])
+def test_one_that_cannot_start_keeps_none_behind_it_from_starting(*, no_more: bool) -> None:
+    made = with_lendable(SLICE - 1, task_tokens=CALL)
+    made.no_more = no_more
     big, small = asked(made, spawned(1, 0, kind=ChildKind.PLANNER), spawned(1, 1))
     assert made.to_start() == (small,)
+    assert (made.waits_for(big), made.waits_for(small)) == (Amount(tokens=SLICE), Amount())
     made.take(notice(small))
-    assert made.to_drop(closing=False) == (big,)
+    assert made.to_drop(closing=False) == ((big,) if no_more else ())
 
 
 def test_every_task_counts_against_the_tasks_that_were_granted() -> None:
@@ -67,7 +63,7 @@ def test_every_task_counts_against_the_tasks_that_were_granted() -> None:
 
 
 def test_a_task_without_a_token_limit_can_start() -> None:
-    made = with_lendable(2 * WORST_CALL, task_tokens=UNLIMITED)
+    made = with_lendable(SLICE, task_tokens=UNLIMITED)
     keys = asked(made, spawned(1, 0))
     assert made.to_start() == tuple(keys)
 
@@ -110,9 +106,9 @@ def test_a_child_that_asks_gets_its_next_slice() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
-    assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
     assert made.answers() == ()
-    assert made.purse.lent == Amount(tokens=2 * SLICE, tasks=1)
+    assert made.purse.lent == Amount(tokens=SLICE + NEXT, tasks=1)
 
 
 def test_a_child_that_needs_more_than_a_slice_gets_what_it_needs() -> None:
@@ -120,7 +116,7 @@ def test_a_child_that_needs_more_than_a_slice_gets_what_it_needs() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=3 * SLICE)))
-    assert made.answers() == (Answer(child=key, total=Amount(tokens=4 * SLICE, tasks=1)),)
+    assert made.answers() == (Answer(child=key, total=Amount(tokens=4 * SLICE + 2 * CALL, tasks=1)),)
 
 
 def test_a_task_gets_up_to_its_own_limit_and_then_the_last_word() -> None:
@@ -142,7 +138,7 @@ def test_an_ask_that_comes_twice_is_answered_with_the_same_total() -> None:
     made.to_start()
     for _ in range(2):
         made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
-        assert made.answers() == (Answer(child=key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+        assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
 
 
 def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
@@ -152,9 +148,9 @@ def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
     made.take_ask(an_ask(first, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     assert made.answers() == ()
     assert made.anything_waits
-    assert made.shortfall() == Amount(tokens=SLICE)
+    assert made.shortfall() == Amount(tokens=NEXT), "a usual slice, not a call"
     made.take(notice(second, tokens=0))
-    assert made.answers() == (Answer(child=first, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.answers() == (Answer(child=first, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
     assert not made.anything_waits
 
 
@@ -182,11 +178,11 @@ def test_nobody_is_refused_in_the_breath_in_which_another_is_served() -> None:
     held = Amount(tokens=SLICE, tasks=1)
     made.take_ask(an_ask(first, held, Amount(tokens=2 * SLICE)))
     made.take_ask(an_ask(second, held, Amount(tokens=10)))
-    assert made.answers() == (Answer(child=second, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.answers() == (Answer(child=second, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
 
 
-def test_a_sub_planner_that_waits_is_asked_for_with_its_own_least_slice() -> None:
-    made = with_lendable(SUB_PLANNER_LEAST - 1, task_tokens=WORST_CALL)
+def test_a_sub_planner_that_waits_is_asked_for_with_its_first_slice() -> None:
+    made = with_lendable(SLICE - 1)
     asked(made, spawned(1, 0, kind=ChildKind.PLANNER))
     assert made.to_start() == ()
     assert made.shortfall() == Amount(tokens=1)
@@ -287,7 +283,7 @@ def test_what_an_adopted_child_says_it_holds_is_booked_even_beyond_the_purse() -
     made.take_ask(an_ask(child.key, Amount(tokens=9 * SLICE, tasks=1), Amount(tokens=10)))
     assert made.purse.lent == Amount(tokens=9 * SLICE, tasks=1)
     assert made.purse.balance.tokens < 0
-    assert made.purse.lendable(WORST).tokens == 0
+    assert made.lendable.tokens == 0
     assert made.to_start() == ()
 
 
@@ -306,7 +302,7 @@ def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> N
     assert made.answers() == ()
     asked(made, child)
     assert made.purse.lent == held
-    assert made.answers() == (Answer(child=child.key, total=Amount(tokens=2 * SLICE, tasks=1)),)
+    assert made.answers() == (Answer(child=child.key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
     assert made.early == {}
 
 

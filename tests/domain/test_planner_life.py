@@ -14,7 +14,7 @@ from headway.domain.outstanding import Answer
 from headway.domain.planning import IDLE_WAITS, PlannerState
 from headway.domain.turn import ChildKind, Decision, Final, Finish, Spawned
 from headway.domain.work import Grant
-from tests.domain.builders import NOW, TASK_TOKENS, WORST_CALL, an_ask, notice, outcome, planner, spawned
+from tests.domain.builders import CALL, NOW, TASK_TOKENS, an_ask, notice, outcome, planner, spawned
 
 NOTHING = Amount()
 
@@ -101,7 +101,7 @@ class PlannerLife(RuleBasedStateMachine):
             recovered=tuple(child for child in lost if child.key not in keys),
             cancelled=tuple(key for i, key in enumerate(state.books.children) if i in cancels),
             finish=Finish(status=status, seq=1, summary="") if decision is Decision.FINISH else None,
-            own=order.allowance.least(state.books.purse.own + Amount(tokens=WORST_CALL // 2)),
+            own=order.allowance.least(state.books.purse.own + Amount(tokens=CALL // 2)),
         )
         for child in [*told.recovered, *new]:
             self.asked += [] if child.key in self.asked else [child.key]
@@ -111,7 +111,7 @@ class PlannerLife(RuleBasedStateMachine):
                 self._hand_off(key, HandoffStatus.CANCELLED, 0)
 
     @precondition(lambda self: self.thinks)
-    @rule(need=st.integers(1, WORST_CALL))
+    @rule(need=st.integers(1, CALL))
     def runs_out_of_budget(self, need: int) -> None:
         order = self.state.next_turn("run")
         self.state.take_turn(
@@ -152,7 +152,7 @@ class PlannerLife(RuleBasedStateMachine):
         assert self.state == before
 
     @precondition(lambda self: self.may_ask)
-    @rule(data=st.data(), need=st.integers(1, WORST_CALL))
+    @rule(data=st.data(), need=st.integers(1, CALL))
     def a_child_asks(self, data: st.DataObject, need: int) -> None:
         self._ask(data.draw(st.sampled_from(self.may_ask)), Amount(tokens=need))
 
@@ -166,7 +166,7 @@ class PlannerLife(RuleBasedStateMachine):
     @rule()
     def all_children_ask(self) -> None:
         for key in self.may_ask:
-            self._ask(key, Amount(tokens=WORST_CALL))
+            self._ask(key, Amount(tokens=CALL))
 
     @rule(
         more=st.sampled_from((0, 1_000, 20_000)), tasks=st.integers(0, 5), final=st.sampled_from((False, False, True))
@@ -244,7 +244,8 @@ class PlannerLife(RuleBasedStateMachine):
         if state.wake_at(self.now) is None:
             assert state.books.children or state.need
         if state.need and not state.books.children:
-            assert state.shortfall() != NOTHING or state.books.no_more
+            goes_on = state.books.purse.free.covers(state.need)
+            assert goes_on or state.shortfall() != NOTHING or state.books.no_more
         assert state.idle_waits <= IDLE_WAITS
 
     @invariant()
@@ -343,10 +344,7 @@ class PlannerLife(RuleBasedStateMachine):
             answer
             for answer in answers
             if answer.final
-            and (
-                self.real[answer.child].spawned.kind is ChildKind.PLANNER
-                or answer.total.tokens + WORST_CALL <= TASK_TOKENS
-            )
+            and (self.real[answer.child].spawned.kind is ChildKind.PLANNER or answer.total.tokens + CALL <= TASK_TOKENS)
         ]
         if poor:
             assert len(answers) == 1

@@ -17,10 +17,10 @@ from headway.domain.refs import Ref
 from headway.domain.turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
 from headway.domain.work import Grant
 from tests.domain.builders import (
+    CALL,
     COMMIT,
     NOW,
     SLICE,
-    WORST_CALL,
     an_ask,
     context,
     finishing,
@@ -244,13 +244,19 @@ def test_only_above_the_deepest_level_may_a_planner_delegate(depth: int, *, may:
     assert planner(depth=depth).next_turn("run").may_delegate is may
 
 
-def test_a_planner_s_own_turns_may_use_the_reserve_too() -> None:
+def test_a_planner_s_own_turns_may_use_the_reserve_too_and_ten_calls_where_there_are_so_many() -> None:
     state = planner(tokens=40_000)
     take(state, outcome(state, Decision.WAIT, *(spawned(1, index) for index in range(9)), own=Amount(tokens=500)))
     state.books.to_start()
     order = state.next_turn("run")
-    assert order.allowance.tokens == 40_000 - state.books.purse.lent.tokens
-    assert order.balance.tokens == order.allowance.tokens - 500
+    assert order.balance.tokens == 40_000 - 9 * SLICE - 500
+    assert order.allowance.tokens == 500 + 10 * CALL
+    for index in range(9):
+        state.books.ask_for(spawned(2, index))
+    assert state.books.to_start() == (), "what the turn may use is nobody else's while it is at work"
+    take(state, outcome(state, Decision.WAIT, own=Amount(tokens=600)))
+    assert len(state.books.to_start()) == 2
+    assert state.next_turn("run").allowance.tokens == 40_000 - 11 * SLICE, "the reserve, and what is left"
 
 
 def test_a_turn_s_own_tokens_are_a_total_so_that_a_retry_counts_once() -> None:
@@ -404,8 +410,12 @@ def test_a_planner_asks_its_parent_for_what_its_children_and_its_own_turn_need()
     take(state, outcome(state, Decision.WAIT, spawned(1, 0), spawned(1, 1)))
     state.books.to_start()
     assert state.shortfall() == Amount(tokens=SLICE)
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=70)))
-    assert state.shortfall() == Amount(tokens=SLICE + 70)
+    need = Amount(tokens=2 * CALL)
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=need, call=need))
+    assert state.shortfall() == Amount(tokens=SLICE + 3 * CALL), "the reserve has grown with the conversation"
+    alone = planner(tokens=CALL)
+    take(alone, outcome(alone, Decision.OUT_OF_BUDGET, need=need, call=need))
+    assert alone.shortfall() == Amount(tokens=5 * CALL), "three calls, of which half a one is here"
 
 
 def test_a_grant_is_a_total_so_that_it_counts_once_in_any_order() -> None:
@@ -417,7 +427,7 @@ def test_a_grant_is_a_total_so_that_it_counts_once_in_any_order() -> None:
 
 def test_a_turn_goes_on_when_enough_was_granted_or_given_back() -> None:
     state = planner(tokens=1000)
-    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=WORST_CALL * 2)))
+    take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=CALL * 2)))
     state.take_grant(Grant(total=Amount(tokens=1500), final=False))
     state.tick(NOW)
     assert state.wake_at(NOW) is None

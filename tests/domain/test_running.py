@@ -79,7 +79,8 @@ def test_at_its_limit_a_run_holds_and_says_what_lets_it_go_on() -> None:
     state, _ = holding()
     assert (state.phase, state.overdue) == ("hold", NOW + 5 + 72 * 3600)
     assert notes(state)[-1] == (
-        "the run holds, because its limit is reached; `headway limits demo --tokens 2000000` lets it go on"
+        "on hold: the limit is used up or set aside, and all agents wait: 10 tokens more is needed, 10 tokens for the "
+        "next agent alone; `headway limits demo --tokens 2000000` raises it"
     )
     assert status(state)["waits_until"] == state.overdue
     assert "headway limits demo" in run_details(state)
@@ -169,7 +170,7 @@ def test_hours_count_from_the_start_of_the_run_and_go_with_the_control_record() 
 def test_dollars_an_hour_go_with_the_control_record_and_take_nothing_back() -> None:
     state, _ = begun()
     assert state.prepared is not None
-    context = state.prepared.context.model_copy(update={"worst_usd": 1})
+    context = state.prepared.context.model_copy(update={"bounds_dollars": True})
     state.prepared = state.prepared.model_copy(update={"context": context})
     assert state.book.control.in_force(context).in_force(SPEC) is SPEC, "nothing was changed"
     said = state.set_limits(SetLimits(request="1", usd_per_hour=2.5))
@@ -304,7 +305,7 @@ def test_a_planner_shows_its_children_its_budget_and_its_notes() -> None:
     assert "**Outstanding (15):**" in shown
     assert f"- `{asked[0].key}` task 1.0 (open)" in shown
     assert "- and 3 more" in shown
-    assert "1,234 of 1,000,000 tokens used, 75,000 lent" in shown
+    assert "1,234 of 1,000,000 tokens used, 45,000 lent" in shown
     assert shown.endswith("**Scratchpad:**\n\n# Plan")
 
 

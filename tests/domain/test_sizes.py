@@ -1,9 +1,11 @@
 """How large things may get on Temporal's wire: the caps are ours, because beyond the server's a workflow hangs."""
 
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 
-from headway.domain.budget import UNLIMITED, Amount, Purse
+from headway.domain.budget import UNLIMITED, Amount, Purse, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
@@ -62,9 +64,12 @@ CONTEXT = RunContext(
     spec=Ref(log=AgentId(RUN), seq=1),
     base=COMMIT,
     deadline=NOW + 86_399.123456,
-    worst_call=216_000,
-    worst_usd=2_570_000,
-    task_tokens=UNLIMITED,
+    sizes=Sizes(
+        task_call=Amount(tokens=216_000, micro_usd=2_570_000),
+        planner_call=Amount(tokens=216_000, micro_usd=2_570_000),
+        root_call=Amount(tokens=216_000, micro_usd=2_570_000),
+        task=Amount(tokens=UNLIMITED, tasks=1, micro_usd=UNLIMITED),
+    ),
     attributes=("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth"),
     has_check=True,
 )
@@ -84,6 +89,9 @@ def child(title: str = TITLES["English"], **changes: object) -> Child:
     return full.model_copy(update=changes)
 
 
+PLANNER: dict[str, Any] = {"kind": ChildKind.PLANNER, "item": 0, "priority": 0}
+
+
 def notice(index: int) -> HandoffNotice:
     spent = Amount(tokens=TOKENS, tasks=1000, micro_usd=USD, unpriced=TOKENS)
     return HandoffNotice(child=key(index), status=HandoffStatus.NOT_NEEDED, seq=123_456, spent=spent)
@@ -100,8 +108,7 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         depth=4,
         books=Outstanding(
             purse=Purse(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, lent=EVERYTHING),
-            worst=CONTEXT.worst,
-            task=CONTEXT.task,
+            sizes=CONTEXT.sizes,
             children={key(index): child(title) for index in range(count)},
             received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),
             foreign=[key(index, 8000) for index in range(MAX_FOREIGN)],
@@ -124,10 +131,11 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         pytest.param(child(), id="asking"),
         pytest.param(child(lent=None, need=None), id="waiting"),
         pytest.param(child(need=None, cancelled=True), id="cancelled"),
-        pytest.param(child(kind=ChildKind.PLANNER, item=0, priority=0), id="a sub-planner that asks"),
+        pytest.param(child(**PLANNER), id="a sub-planner that asks"),
+        pytest.param(child(**PLANNER, need=None, called=True), id="a sub-planner that is to give back"),
         pytest.param(child(recovered=True, need=None), id="recovered"),
         pytest.param(child(told=2 * 4_000), id="asking after a recall"),
-        pytest.param(child(kind=ChildKind.PLANNER, item=0, priority=0, told=2 * 4_123 + 1), id="stuck"),
+        pytest.param(child(**PLANNER, told=2 * 400_123 + 1), id="stuck"),
     ],
 )
 def test_an_outstanding_child_takes_160_bytes(entry: Child) -> None:

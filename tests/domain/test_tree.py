@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.domain.budget import Amount, Bill
+from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.planning import PlannerState
@@ -38,13 +39,35 @@ def test_a_planner_shows_what_is_open_first_and_then_what_closed_last() -> None:
 
 
 def test_a_child_shows_how_it_stands() -> None:
-    state = planner(tokens=4 * SLICE)
+    state = planner(tokens=3 * SLICE)
     asked = [spawned(1, index) for index in range(3)]
     take(state, outcome(state, Decision.WAIT, *asked))
     first, second = state.books.to_start()
     state.books.take_ask(an_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
-    shown = {child.key: child.state for child in planner_node(state, "waits", {}).children}
-    assert shown == {first: "open", second: "waits for budget", asked[2].key: "asked"}
+    nodes = planner_node(state, "waits", {}).children
+    third, waits = asked[2].key, "waits for budget"
+    assert {node.key: node.state for node in nodes} == {first: "open", second: waits, third: waits}
+    assert {node.key: node.why for node in nodes} == {
+        first: "",
+        second: "needs 10 tokens, its planner has 0 tokens free",
+        third: "needs 3,000 tokens, its planner has 0 tokens free",
+    }
+    shown = f"`{third}` task 1.2 (waits for budget: needs 3,000 tokens, its planner has 0 tokens free)"
+    assert shown in planner_details(state, "waits")
+
+
+def test_a_sub_planner_that_waits_for_budget_is_shown_so_whatever_it_told_last() -> None:
+    state, asked = planner(tokens=3 * SLICE), spawned(1, 0, kind=ChildKind.PLANNER)
+    take(state, outcome(state, Decision.WAIT, asked))
+    (key,) = state.books.to_start()
+    held = state.books.children[key].lent
+    assert held is not None
+    told = TreeNode(id=child_id(ROOT, key), key=key, kind="planner", title="p", state="waits")
+    assert planner_node(state, "waits", {key: told}).children == (told,)
+    state.books.take_ask(an_ask(key, held, Amount(tokens=10**12)))
+    (shown,) = planner_node(state, "waits", {key: told}).children
+    assert shown.state == "waits for budget"
+    assert shown.why == "needs 6,000 tokens, its planner has 3,000 tokens free"
 
 
 def test_what_a_sub_planner_told_is_shown_below_it_and_its_end_beside() -> None:

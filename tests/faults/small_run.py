@@ -107,7 +107,7 @@ class Run:
         preflight = Preflight(stage.chosen, checker, lambda _: stage.places)
         desk = RunDesk(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
-            machine=Machine("plain", ()), worst_call=lambda _: 1, preflight=preflight,
+            machine=Machine("plain", ()), preflight=preflight,
         )  # fmt: skip
         order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
         prepared = await self.ask("prepare", lambda: desk.prepare(order, (), lambda _: None))

@@ -17,7 +17,7 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.handoffs import Handoffs
 from activities.temporal_service import TemporalService
-from headway.domain.budget import UNLIMITED, Amount, Bill
+from headway.domain.budget import UNLIMITED, Amount, Bill, Sizes
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
@@ -55,6 +55,10 @@ Turn = Callable[[PlanTurn], Awaitable[TurnOutcome]]
 Work = Callable[[WorkOrder], Awaitable[WorkerDone | WorkerSuspended]]
 
 BASE = Oid("a" * 40)
+SLICE = 150_000
+"""The first slice of a task."""
+PLAN = Amount(tokens=1_000)
+SIZES = Sizes(task_call=Amount(tokens=SLICE // 3), planner_call=PLAN, root_call=PLAN)
 
 
 def outcome(order: PlanTurn, decision: Decision, **more: Any) -> TurnOutcome:
@@ -193,7 +197,7 @@ class Script:
             spec=Ref(log=AgentId(order.run), seq=1),
             base=BASE,
             has_check="check" in order.spec,
-            worst_call=1000,
+            sizes=SIZES,
             heartbeat_s=5,
             again_s=0.2,
         ).model_copy(update=self.context_update)

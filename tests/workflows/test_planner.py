@@ -60,7 +60,7 @@ async def test_a_worker_gets_its_next_slice_when_it_asks(script: Script) -> None
 
     script.plan, script.work = plan, work
     report = await (await script.start()).result()
-    assert [order.granted.tokens for order in script.orders] == [200_000, 400_000, 600_000]
+    assert [order.granted.tokens for order in script.orders] == [150_000, 350_000, 550_000, 750_000]
     assert report["spent"]["tokens"] >= 590_000
 
 

@@ -1,0 +1,45 @@
+"""How large the first model calls of a run's agents are, which is what their slices of the budget begin with.
+
+An agent reserves the same for its first call. Texts that are not known yet, such as a task's, count with a usual size:
+an agent that was asked with more asks for more at once.
+"""
+
+from collections.abc import Sequence
+
+from headway.agent.conversation import head_bytes
+from headway.agent.guidance import guidance
+from headway.agent.models import Chosen
+from headway.agent.policy import policy_text
+from headway.agent.prompts import Prompts
+from headway.agent.tools.planning import PLANNER_SCHEMAS
+from headway.agent.tools.working import TOOLSETS
+from headway.agent.usage import Meter
+from headway.domain.budget import Amount, Sizes
+from headway.domain.ids import Oid
+from headway.domain.spec import RunSpec
+from headway.git.hub import Hub
+from headway.model.adapter import ToolSchema
+
+ASKED_BYTES = 8 * 1024
+"""The text of a task or a scope, with the message around it."""
+FACTS_BYTES = 4 * 1024
+"""The facts that open a planner's turn."""
+
+
+def sizes_of(spec: RunSpec, base: Oid, hub: Hub, prompts: Prompts, *, planner: Chosen, worker: Chosen) -> Sizes:
+    """The sizes of first calls in a run that begins at the commit `base`. Without a limit for tasks."""
+    policy = len(policy_text(spec, prompts).encode())
+    guided = len(guidance(hub, base, (), prompts).encode())
+    asked, told = ASKED_BYTES + policy, FACTS_BYTES + policy + len(spec.instructions.encode())
+    return Sizes(
+        task_call=_call(worker, prompts.render("worker"), TOOLSETS[worker.edit].schemas, asked + guided),
+        planner_call=_call(planner, prompts.render("planner_sub"), PLANNER_SCHEMAS, asked + FACTS_BYTES),
+        root_call=_call(planner, prompts.render("planner_root"), PLANNER_SCHEMAS, told),
+        task=Amount(),
+    )
+
+
+def _call(chosen: Chosen, system: str, tools: Sequence[ToolSchema], nbytes: int) -> Amount:
+    made = chosen.model.endpoint.max_output
+    given = chosen.model.worst_call(head_bytes(system, tools) + nbytes, chosen.name) - made
+    return Meter(chosen.price).reserve(given, made).model_copy(update={"unpriced": 0})

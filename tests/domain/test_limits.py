@@ -1,0 +1,86 @@
+"""Limits that cannot work are refused with the least that works, and what raises them really helps."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.domain.budget import MICRO, UNLIMITED, Amount, Sizes
+from headway.domain.errors import UserError
+from headway.domain.limits import more_of, short_words, workable
+from headway.domain.spec import Limits
+from tests.domain.builders import RUN
+
+FIELDS = ("tokens", "usd", "task_tokens", "task_usd")
+calls = st.builds(Amount, tokens=st.integers(1, 300_000), micro_usd=st.integers(0, 3 * MICRO))
+
+
+def named(error: UserError) -> tuple[str, float]:
+    """The field and the number that a refusal says to set."""
+    found = re.search(r"Set limits\.(\w+) to ([0-9.]+) or more", error.remedy)
+    assert found
+    return found[1], float(found[2])
+
+
+@settings(deadline=None)
+@given(task=calls, planner=calls, root=calls, data=st.data(), dollars=st.booleans())
+def test_at_the_number_that_a_refusal_names_the_run_works(
+    task: Amount, planner: Amount, root: Amount, data: st.DataObject, *, dollars: bool
+) -> None:
+    sizes = Sizes(task_call=task, planner_call=planner, root_call=root)
+    limits: dict[str, float] = {}
+    for name in FIELDS:
+        whole = name.endswith("tokens")
+        said = st.integers(1, 2_000_000) if whole else st.floats(0.01, 20)
+        if data.draw(st.booleans(), label=name):
+            limits[name] = data.draw(said, label=name)
+    for _ in range(len(FIELDS) + 1):
+        try:
+            found = workable(Limits.model_validate(limits), sizes, dollars=dollars)
+        except UserError as error:
+            name, least = named(error)
+            assert least > limits.get(name, 0)
+            limits[name] = int(least) if name.endswith("tokens") else least
+        else:
+            break
+    else:
+        raise AssertionError(limits)
+    assert found.task.covers(sizes.least_task.model_copy(update={"micro_usd": 0}))
+    assert Amount(tokens=int(limits.get("tokens", UNLIMITED))).tokens >= found.least_run.tokens
+
+
+def test_a_limit_that_is_too_little_is_refused_with_what_sets_it() -> None:
+    with pytest.raises(UserError) as refused:
+        workable(Limits(tokens=120_000), Sizes(), dollars=False)
+    assert refused.value.message.startswith(
+        "limits.tokens: 120,000 tokens is too little to work with: the least is 180,000 tokens "
+        "(300,000 tokens with sub-planners)."
+    )
+    assert named(refused.value) == ("tokens", 180_000)
+
+
+def test_a_default_for_tasks_gives_way_where_a_call_costs_more() -> None:
+    dear = Amount(tokens=20_000, micro_usd=3 * MICRO // 2)
+    sizes = Sizes(task_call=dear, planner_call=dear, root_call=dear)
+    assert workable(Limits(), sizes, dollars=True).task.micro_usd == 3 * MICRO
+    with pytest.raises(UserError, match=r"limits\.task_usd"):
+        workable(Limits(task_usd=2.0), sizes, dollars=True)
+
+
+@given(need=calls, tasks=st.integers(0, 9), granted=calls)
+def test_what_raises_a_limit_is_at_least_what_is_missing(need: Amount, tasks: int, granted: Amount) -> None:
+    need = need.model_copy(update={"tasks": tasks})
+    command = more_of(RUN, need, granted)
+    said = dict(zip(command.split()[3::2], command.split()[4::2], strict=True))
+    assert int(said["--tokens"]) >= granted.tokens + max(need.tokens, granted.tokens)
+    assert int(said.get("--tasks", tasks)) >= tasks
+    assert ("--tasks" in said) == bool(tasks)
+    assert round(float(said.get("--usd", 10**9)) * MICRO) >= granted.micro_usd + need.micro_usd
+
+
+def test_amounts_are_told_without_the_parts_that_are_not_there() -> None:
+    assert short_words(Amount(tokens=42_768, tasks=1)) == "42,768 tokens, 1 task"
+    assert short_words(Amount(micro_usd=1)) == "$0.01"
+    assert short_words(Amount(), Amount(tokens=5)) == "0 tokens"
+    assert short_words(Amount()) == "nothing"
