@@ -3,14 +3,15 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from headway.sandbox.memory_files import unmapped_kb
+
 _PROC = Path("/proc")
-_IN_MEMORY = ("/dev/shm", "/run")  # noqa: S108  # looked at, not written
 _ROUNDS = 20
 
 
@@ -59,7 +60,7 @@ def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
         for raw, mark in wanted.items():
             if raw in environment:
                 found[mark].add(pid)
-    return {mark: Use(sum(map(_memory_kb, pids)) + _files_kb(pids), len(pids)) for mark, pids in found.items()}
+    return {mark: Use(sum(map(_memory_kb, pids)) + unmapped_kb(pids), len(pids)) for mark, pids in found.items()}
 
 
 def unlinked_mb(leader: int, mark: str, *folders: Path) -> float:
@@ -83,34 +84,12 @@ def unlinked_mb(leader: int, mark: str, *folders: Path) -> float:
 
 
 def _memory_kb(pid: int) -> int:
-    """Its proportional share: of a page that n processes map, a n-th. Shared memory and memfds are part of it."""
+    """Its proportional share: of a page that n processes map, a n-th. Mapped files in memory are part of it."""
     with contextlib.suppress(OSError):
         for line in (_PROC / str(pid) / "smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1])
     return 0
-
-
-def _files_kb(pids: Iterable[int]) -> int:
-    """Files in memory: what lies in /dev/shm and /run of the namespaces of these processes, each file system once."""
-    ours = {_device(place) for place in _IN_MEMORY}
-    used: dict[int, int] = {}
-    for pid in pids:
-        for place in _IN_MEMORY:
-            with contextlib.suppress(OSError):
-                inside = Path(f"{_PROC}/{pid}/root{place}")
-                device = inside.stat().st_dev
-                if device not in ours and device not in used:
-                    disk = os.statvfs(inside)
-                    used[device] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024
-    return sum(used.values())
-
-
-def _device(place: str) -> int | None:
-    try:
-        return Path(place).stat().st_dev
-    except OSError:
-        return None
 
 
 def _kill(pids: list[int]) -> None:

@@ -52,7 +52,7 @@ class Launch:
 
 WATCHED = (
     "memory: a watchdog looks once a second, so that a quick hog can still press the machine",
-    "buffers: memory in sockets and pipes is not counted",
+    "buffers: memory in sockets, pipes and detached System V segments is not counted",
     "forks: a watchdog looks once a second, so that a quick bomb can still press the machine",
 )
 """What is not enforced without control groups, at the levels that wall in."""
