@@ -11,7 +11,17 @@ from pathlib import Path
 
 from headway.domain.errors import UserError
 
-_READ = ("HEAD", "config", "config.worktree", "packed-refs", "shallow", "commondir", "gitdir", "reftable")
+_READ = (
+    "HEAD",
+    "config",
+    "config.worktree",
+    "packed-refs",
+    "shallow",
+    "commondir",
+    "gitdir",
+    "reftable",
+    "info/grafts",
+)
 _WALKED = ("objects", "refs")
 _LARGEST = 65_536
 

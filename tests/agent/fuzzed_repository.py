@@ -1,10 +1,13 @@
 """Works on odd repositories for a time, in a process of its own whose memory is measured.
 
-`python -m tests.agent.fuzzed_repository SEED SECONDS LARGE`; the last line of its output is what it found, as JSON.
+`python -m tests.agent.fuzzed_repository small NUMBER ...` works on these repositories;
+`python -m tests.agent.fuzzed_repository large NUMBER for SECONDS` on those from a number on. Each number draws one.
+The last line of its output is what it found, as JSON.
 """
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -15,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -169,17 +173,17 @@ async def again(act: Any, met: Counter[str]) -> Any:
     raise AssertionError(f"failed {TRIES} times: {last}") from last
 
 
-def main(seed: int, seconds: float, *, large: bool) -> dict[str, Any]:
-    """Work on one repository after the other until the time is over."""
-    ends, count, met = time.monotonic() + seconds, 0, Counter[str]()
+def main(numbers: Iterable[int], *, large: bool) -> dict[str, Any]:
+    """Work on one repository after the other."""
+    count, met = 0, Counter[str]()
     slowest, maker = 0.0, ProcessPoolExecutor(1, get_context("fork"))  # before any thread begins
-    while time.monotonic() < ends or not count:
+    for number in numbers:
         room = Path(tempfile.mkdtemp(prefix="odd-"))
-        begun, drawn = time.monotonic(), seed * 1_000_000 + count
+        begun = time.monotonic()
         try:
-            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", drawn, maker, large=large), HANG_S))
+            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", number, maker, large=large), HANG_S))
         except BaseException as error:
-            raise AssertionError(f"seed {drawn}: {type(error).__name__}: {error}") from error
+            raise AssertionError(f"number {number}: {type(error).__name__}: {error}") from error
         finally:
             overlay.unmount_below(room)
             subprocess.run(["rm", "-rf", room], check=False)  # deeper than Python goes
@@ -192,5 +196,18 @@ def main(seed: int, seconds: float, *, large: bool) -> dict[str, Any]:
     return {"repositories": count, "peak_mb": peak, "slowest_s": round(slowest, 1), "met": dict(met)}
 
 
+def numbers_of(words: list[str]) -> Iterator[int]:
+    """Those that are named, or all from one on until a time is over."""
+    if "for" not in words:
+        yield from map(int, words)
+        return
+    first, _, seconds = words
+    ends = time.monotonic() + float(seconds)
+    for number in itertools.count(int(first)):
+        yield number
+        if time.monotonic() > ends:
+            return
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), float(sys.argv[2]), large=sys.argv[3] == "large")))
+    print(json.dumps(main(numbers_of(sys.argv[2:]), large=sys.argv[1] == "large")))

@@ -149,6 +149,30 @@ def test_a_folder_that_is_made_of_another_repository_is_refused(
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("info/grafts", "info/exclude", "info/attributes", "info/sparse-checkout", "index", "FETCH_HEAD", "logs/HEAD"),
+        *("logs/refs/heads/main", "hooks/pre-push", "objects/info/commit-graph", "objects/info/alternates"),
+    ],
+)
+def test_at_a_pipe_git_does_not_wait(
+    hub: Hub, source: Path, private: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, or git has no use for it; but a run's start would wait two minutes for each question to git."""
+    monkeypatch.setattr("headway.git.source._ASK_S", 20.0)
+    monkeypatch.setattr("headway.git.source._FETCH_S", 20.0)
+    (source / ".git" / name).parent.mkdir(parents=True, exist_ok=True)
+    _pipe(name)(source, private)
+    refused = ""
+    try:
+        hub.prepare(str(source), None)
+    except UserError as error:
+        refused = error.message
+    assert not refused or "is a link out of the repository, or no file" in refused
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("circle", [False, True])
 def test_what_a_repository_borrows_serves_its_history_only(hub: Hub, source: Path, private: Path, circle: bool) -> None:
     lines = f"../objects\n{source}/.git/objects/../objects\n" if circle else f"{private}/.git/objects\n"
