@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 from headway.cli.child import Child
 from headway.cli.ports import holder, is_free
 from headway.cli.service_settings import ServiceSettings, parse_duration
-from headway.cli.temporal_cli import TemporalCli, minor_of
+from headway.cli.temporal_cli import SETTINGS, TemporalCli, minor_of
 from headway.domain.errors import UserError
 from headway.system.files import write_whole
 from headway.system.silence import Patience
@@ -60,7 +60,7 @@ class Service:
             )
         self._check_ports()
         self._claim_database()
-        argv = (str(self.cli.path.absolute()), "server", "start-dev", *self.settings.flags(database.name))
+        argv = (str(self.cli.path.absolute()), "server", "start-dev", *SETTINGS, *self.settings.flags(database.name))
         return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent)
 
     async def ready(

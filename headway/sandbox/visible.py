@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.system.places import is_folder, is_there
 from headway.system.user import user_home
 
 SYSTEM = (
@@ -69,7 +70,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
     """
     home = home or user_home()
     shown = [Path(place) for place in SYSTEM if os.path.lexists(place)]
-    shown += [home / place for place in TOOLCHAINS if _is_there(home / place)]
+    shown += [home / place for place in TOOLCHAINS if is_there(home / place)]
     secret = [place.resolve() for place in private]
     homes = _homes(env, home)
     roots = list(_on_path(env, home, homes))
@@ -85,7 +86,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
     ]
     hidden += Path("/var/lib/dpkg").glob("lock*")  # a lock taken on it would stop the package manager of the machine
     hidden += [found for pattern in _TOOLS_CREDENTIALS for found in home.glob(pattern)]
-    return Visible(tuple(shown), tuple(place for place in hidden if _is_there(place) and _lies_in(place, shown)))
+    return Visible(tuple(shown), tuple(place for place in hidden if is_there(place) and _lies_in(place, shown)))
 
 
 def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> str:
@@ -110,7 +111,7 @@ def _on_path(env: Mapping[str, str], home: Path, homes: Iterable[Path]) -> Itera
     """The install roots of tools on PATH: what `bin` lies in, or the folder itself where that is nobody's own."""
     for text in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
         entry = Path(text)
-        if not entry.is_absolute() or not _is_folder(entry):
+        if not entry.is_absolute() or not is_folder(entry):
             continue
         root = entry.parent if entry.name in {"bin", "sbin", "shims", "Scripts"} else entry
         common = root in {Path("/"), home / ".local", home / ".cargo", home / "go"}
@@ -154,17 +155,6 @@ def _not_for_all(folders: Iterable[Path]) -> Iterator[Path]:
                     yield Path(entry.path)
             elif stat.S_ISDIR(status.st_mode):
                 todo.append(Path(entry.path))
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:  # in a folder that this user may not enter, and no command of this user either
-        return False
-
-
-def _is_folder(place: Path) -> bool:
-    return _is_there(place) and place.is_dir()
 
 
 def _lies_in(place: Path, shown: Iterable[Path]) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from headway.domain.finding import Finding
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
 from tests.cli.test_app import ROOT, headway
+from tests.ordinary_user import as_ordinary_user, give, python_for
 
 
 @pytest.fixture
@@ -44,6 +46,37 @@ def test_what_does_not_work_is_told_with_its_remedy_by_exit_code_1(home: Path) -
     assert done.returncode == 1
     assert "!!  model: No model endpoint" in done.stdout
     assert "headway demo" in done.stdout
+
+
+@pytest.fixture
+def users_folder() -> "Iterator[Path]":
+    """A folder of an ordinary user; those of pytest lie in one that is private to root."""
+    with tempfile.TemporaryDirectory() as made:
+        for place in (Path(made), Path(made, "home"), Path(made, "state")):
+            place.mkdir(exist_ok=True)
+            give(place)
+        Path(made, "home").chmod(0)
+        yield Path(made)
+        Path(made, "home").chmod(0o700)
+
+
+def test_a_closed_home_is_one_message_and_nothing_where_the_state_is_elsewhere(users_folder: Path, url: str) -> None:
+    """Of a service account, or of a network that is not there; root enters every folder, so an ordinary user tries."""
+    program = [python_for(users_folder), "-m", "headway.cli.app"]
+    env = {"HOME": str(users_folder / "home"), "OPENAI_BASE_URL": url}
+    env |= {"HEADWAY_PLANNER_MODEL": "any", "HEADWAY_WORKER_MODEL": "any"}
+    for command in ("doctor", "up"):
+        done = as_ordinary_user(users_folder, [*program, command], **env)
+        assert (done.returncode, done.stdout) == (2, "")
+        said, remedy = done.stderr.splitlines()
+        assert said.endswith(
+            f"cannot make the state folder {users_folder}/home/.local/state/headway: Permission denied"
+        )
+        assert remedy == "Set HEADWAY_HOME to a folder that you may write to."
+    elsewhere = str(users_folder / "state")
+    done = as_ordinary_user(users_folder, [*program, "doctor", "--json"], HEADWAY_HOME=elsewhere, **env)
+    assert done.stderr == ""
+    assert {"sandbox", "state folder", "temporal"} <= {each["topic"] for each in json.loads(done.stdout)}
 
 
 def test_a_finding_is_a_line_and_one_for_what_to_do() -> None:

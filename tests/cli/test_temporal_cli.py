@@ -32,6 +32,16 @@ def test_the_real_one_is_found_and_tells_its_version() -> None:
     assert cli.minor == "1.9"
 
 
+def test_settings_of_its_user_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses any call where it cannot read them: they are broken, or in a home that is closed."""
+    settings = tmp_path / ".config/temporalio/temporal.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("{")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert find_cli(CliVersions()).minor == "1.9"
+
+
 def test_it_is_found_on_the_path(bare_interpreter: Path, tmp_path: Path) -> None:
     there = stand_in(tmp_path / "elsewhere", "1.10.2")
 

@@ -1,0 +1,19 @@
+"""Looks at places of the user's machine that this process may not be allowed to look at.
+
+pathlib raises for a path in a folder that may not be entered, such as a closed home.
+"""
+
+from pathlib import Path
+
+
+def is_there(place: Path) -> bool:
+    """Whether it exists and may be looked at."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
+
+
+def is_folder(place: Path) -> bool:
+    """Whether it is a folder that may be looked at."""
+    return is_there(place) and place.is_dir()
