@@ -88,7 +88,7 @@ async def test_hundreds_at_once_each_get_their_own_answer() -> None:
             said = (await request_on(reader)).partition(b"\r\n\r\n")[2]
             writer.write(http(said))
 
-    async with asking(echo, idle_s=600.0) as (at, client):
+    async with asking(echo, idle_s=600.0, timeout_s=600.0) as (at, client):
         for _ in range(2):
             asked = (post(client, b'{"n":%d}' % number, f"agent-{number}") for number in range(300))
             assert [reply.body for reply in await asyncio.gather(*asked)] == [{"n": number} for number in range(300)]
