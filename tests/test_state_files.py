@@ -25,6 +25,7 @@ OTHER: dict[str, str] = {
     "headway/agent/beneath.py:replace_at": "an agent's own file, below folders that it may move meanwhile",
     "headway/agent/holding.py:alone": _LOCK,
     "headway/cli/child.py:_append_to": "what a child prints, appended by the child itself",
+    "headway/cli/child.py:keep_small": "the same, set aside",
     "headway/cli/child.py:_open_log": "what a child prints, appended by the child itself",
     "headway/cli/leash.py:_watch": "/dev/null",
     "headway/cli/streams.py:prepare_streams": "/dev/null",

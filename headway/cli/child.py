@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from headway.system import heartbeat
 POLL_S = 0.1
 
 KEEP_LOG_BYTES = 20 * 1024 * 1024
-"""A log larger than this at a start is set aside as `<name>.log.1`, in place of the one set aside before."""
+"""A log larger than this is set aside as `<name>.log.1`, in place of the one set aside before."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,21 @@ def _open_log(path: Path) -> int:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
+def keep_small(log: Path) -> None:
+    """Set a large log aside, also while its process writes: a copy takes its content, and the file goes on empty.
+
+    The process only appends, so it goes on at the new end. A line that it writes between the two steps is lost. On a
+    full disk the log stays as it is until there is room.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > KEEP_LOG_BYTES:
+            aside = log.with_name(log.name + ".1")
+            aside.unlink(missing_ok=True)
+            shutil.copyfile(log, aside)
+            os.truncate(log, 0)
+
+
 def _append_to(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > KEEP_LOG_BYTES:
-            path.replace(path.with_name(path.name + ".1"))
+    keep_small(path)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

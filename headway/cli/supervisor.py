@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headway.cli.child import POLL_S, Child, Started, start_child, tail
+from headway.cli.child import POLL_S, Child, Started, keep_small, start_child, tail
 from headway.cli.child_event import ChildEvent, how_it_ended
 from headway.cli.supervisor_state import ChildState, SupervisorState, claim, write_state
 from headway.domain.errors import UserError
@@ -39,6 +39,7 @@ class Timing:
         silent_s: Silence, in which it could have answered, after which a child with a heartbeat is killed.
         quiet_s: Silence after which a child's threads are looked at.
         look_s: Time between two looks at a silent child.
+        log_s: Time between two looks at the size of a child's log.
     """
 
     first_wait_s: float = 0.5
@@ -47,6 +48,7 @@ class Timing:
     silent_s: float = 30.0
     quiet_s: float = QUIET_S
     look_s: float = 1.0
+    log_s: float = 10.0
 
 
 class Supervisor:
@@ -266,10 +268,13 @@ class Supervisor:
     async def _end_of(self, started: Started) -> int:
         """Wait for a child's end and return its exit code. A child that does not answer is killed."""
         silence = Silence(time.monotonic(), self._timing.quiet_s)
-        looked, told = 0.0, False
+        looked, measured, told = 0.0, time.monotonic(), False
         while (code := started.process.poll()) is None:
             await self._pause(POLL_S)
             now = time.monotonic()
+            if now - measured >= self._timing.log_s:
+                measured = now
+                keep_small(self.log(started.child.name))
             if said := started.heard():
                 silence.heard(now)
                 told = False

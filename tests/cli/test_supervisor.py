@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from headway.cli import child as children
 from headway.cli.child import Child
 from headway.cli.child_event import ChildEvent
-from headway.cli.supervisor import Supervisor
+from headway.cli.supervisor import Supervisor, Timing
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
 
@@ -177,8 +178,9 @@ async def test_one_home_has_one_supervisor(home: Path) -> None:
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
+from headway.cli import child as children
 from headway.cli.child import Child
-from headway.cli.supervisor import Supervisor
+from headway.cli.supervisor import Supervisor, Timing
 
 async def main():
     async with Supervisor(Path(sys.argv[1]), leash=sys.argv[2]) as supervisor:
@@ -248,3 +250,20 @@ def _line(process: psutil.Process) -> str:
         return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+async def test_the_log_of_a_child_that_never_ends_is_bounded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "KEEP_LOG_BYTES", 100_000)
+    script = "import sys, time\nn = 0\nwhile True:\n print(n, 'x' * 200, flush=True)\n n += 1\n time.sleep(0.0002)"
+    async with Supervisor(home, timing=Timing(log_s=0.05)) as supervisor:
+        await supervisor.start(Child("talker", (sys.executable, "-c", script)))
+        log = supervisor.log("talker")
+        aside = log.with_name("talker.log.1")
+        await until(aside.exists)
+        first = aside.stat().st_ino
+        await until(lambda: aside.exists() and aside.stat().st_ino != first)
+        assert log.stat().st_size + aside.stat().st_size < 50 * 100_000
+        numbers = [int(line.split()[0]) for line in aside.read_text().splitlines()[1:-1]]
+        assert numbers == sorted(numbers)
+        newest = numbers[-1]
+        await until(lambda: any(int(line.split()[0]) > newest for line in log.read_text().splitlines()[1:-1]))
