@@ -1,0 +1,94 @@
+"""After ten thousand landings by one process on one hub, neither the process nor the hub has grown with their number.
+
+The long form is `python -m tests.long tests/growth`.
+"""
+
+import itertools
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.landing_ground import Ready, generate
+from headway.domain.ids import Oid
+from headway.git import turns, upkeep
+from headway.git.hub import Hub
+from headway.git.spool import Queued
+from headway.git.turns import turns_of
+from tests.git.ground import held
+from tests.growth.state import Bounds, Process, files_in, growth
+
+SUBMITTERS = 8
+
+
+def land(hub: Hub, work: list[list[Queued]]) -> None:
+    """Land everything, in one thread for each list."""
+    failed: list[object] = []
+
+    def submit(share: list[Queued]) -> None:
+        try:
+            with turns_of(hub, held, synced=False) as queue:
+                for queued in share:
+                    verdict = queue.submit(queued, lambda: None)
+                    if verdict.state != "landed":
+                        failed.append(verdict)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            failed.append(error)
+
+    threads = [threading.Thread(target=submit, args=(share,)) for share in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed[:3]
+
+
+def batch(ready: Ready, start: int, number: int) -> list[list[Queued]]:
+    """Changes of so many files, which are in the hub when this returns."""
+    each = range(SUBMITTERS)
+    work = [list(itertools.islice(ready.disjoint(start + me, SUBMITTERS), number // SUBMITTERS)) for me in each]
+    ready.flush()
+    return work
+
+
+@pytest.mark.parametrize(
+    ("number", "blocks"),
+    [pytest.param(160, 30.0, id="short"), pytest.param(10_000, 1.0, id="10,000", marks=[pytest.mark.long])],
+)
+@pytest.mark.timeout(1_800)
+def test_landings_leave_nothing_in_their_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, blocks: float
+) -> None:
+    monkeypatch.setattr(upkeep, "SHORTEST_S", 1.0)
+    source = generate(tmp_path / "source.git", 10)
+    hub = Hub(tmp_path / "run" / "hub.git")
+    base = hub.prepare(str(source), None).base
+    step = min(500, number // 2)
+    ready = Ready(hub, base)
+
+    def round_of(count: int, at: int) -> None:
+        for start in range(0, count, step):
+            land(hub, batch(ready, (at + start) * SUBMITTERS, step))
+        ready.reader.close()
+
+    round_of(step, 0)
+    settle(hub, base)
+    turns._turns.close()  # what is remembered of trees has its own bound
+    before = Process.look(tmp_path)
+    round_of(number, step)
+    settle(hub, base)
+    turns._turns.close()
+    assert growth(before, Process.look(tmp_path), number, Bounds(blocks=blocks, megabytes=30 / number)) == []
+    files = files_in(hub.folder)
+    assert files["objects/pack/pack-#.pack"] <= 2 * upkeep.LANDINGS, "packed now and then"
+    assert {name: count for name, count in files.items() if name.startswith("refs/")} == {"refs/heads/main": 1}
+    assert [name for name in files if name.startswith("landing/")] == []
+    assert int(hub.repo.run("rev-list", "--count", f"{base}..refs/heads/main").text) == number + step
+
+
+def settle(hub: Hub, base: Oid) -> None:
+    """Return when no packing goes on."""
+    for process in upkeep._running:
+        process.wait(300)
+    upkeep._running.clear()
+    assert hub.tip() != base
