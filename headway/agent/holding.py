@@ -40,7 +40,7 @@ async def alone(workspace: Workspace, log: AgentLog, patience_s: float = PATIENC
     try:
         while not _taken(handle):
             log.check()
-            watch.look(_holder(handle))
+            watch.look(lambda: _holder(handle))
             await asyncio.sleep(TRY_EVERY_S)
         log.check()
         _note_holder(handle)

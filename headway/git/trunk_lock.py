@@ -37,7 +37,7 @@ class TrunkLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._watch.look(_holder(_note(os.pread(self._fd, 4096, 0))))
+            self._watch.look(lambda: _holder(_note(os.pread(self._fd, 4096, 0))))
             return False
         self._watch = self._watch_anew()
         try:

@@ -7,6 +7,7 @@ would keep all others waiting until it is continued.
 import logging
 import signal
 import time
+from collections.abc import Callable
 
 from headway.system.process import Process
 
@@ -25,12 +26,16 @@ class StoppedHolder:
         self._seen: Process | None = None
         self._since = self._looked = -patience_s
 
-    def look(self, holder: Process | None) -> None:
-        """Kill `holder` when it has been found stopped at every look for ten seconds. Cheap enough for every try."""
+    def look(self, read_holder: Callable[[], Process | None]) -> None:
+        """Kill the holder when it has been found stopped at every look for ten seconds.
+
+        Cheap enough for every try: `read_holder` is called four times a second.
+        """
         now = time.monotonic()
         if now - self._looked < min(_LOOK_EVERY_S, self._patience_s / 4):
             return
         gap, self._looked = now - self._looked, now
+        holder = read_holder()
         if holder is None or not holder.stopped or holder == Process.own():
             self._seen = None
         elif holder != self._seen or gap > self._patience_s / 2:
