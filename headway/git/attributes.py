@@ -16,6 +16,7 @@ from headway.domain.ids import Oid
 from headway.git.changes import with_nul
 from headway.git.objects import Reader, entry, is_folder, split
 from headway.git.repo import Repo
+from headway.git.splice import Change
 from headway.system.files import delete
 
 RULES_FILE = b".gitattributes"
@@ -40,19 +41,27 @@ class MergeRules:
     drivers: frozenset[bytes]
 
     @classmethod
-    def read(cls, reader: Reader, ours: Oid, theirs: Oid) -> "MergeRules | None":
+    def read(
+        cls, reader: Reader, ours: Oid, theirs: Oid, changes: Sequence[Change] | None = None
+    ) -> "MergeRules | None":
         """The rules of a merge whose common ancestor is the parent of `theirs`; None where no rule is about merging.
+
+        With `changes`, the differences between `theirs` and its parent, no tree of `theirs` is read.
 
         Raises:
             MissingObject: The hub lacks a part of them.
         """
         tree, parents = reader.commit(theirs)
-        base = reader.commit(parents[0])[0] if parents else None
+        base, ours_tree = reader.commit(parents[0])[0] if parents else None, reader.commit(ours)[0]
         files: dict[bytes, bytes] = {}
         named: set[bytes] = set()
         found = False
-        for folder, sides in _differing(reader, (base, reader.commit(ours)[0], tree)):
-            texts = [_text(reader, side.get(RULES_FILE)) for side in sides[1:]]
+        if changes is None or base is None:
+            lines = _lines(reader, (base, ours_tree, tree))
+        else:
+            lines = _lines_after(reader, base, ours_tree, changes)
+        for folder, (_, *sides) in lines:
+            texts = [_text(reader, line) for line in sides]
             for text in texts:
                 if text is not None:
                     # Only the file at the top may define macros, and it is always read.
@@ -133,7 +142,11 @@ def _split(paths: Sequence[str]) -> Iterator[list[bytes]]:
 
 def _line_at(reader: Reader, tree: Oid, folder: bytes) -> bytes | None:
     stands = reader.entry(tree, b"%s/%s" % (folder, RULES_FILE) if folder else RULES_FILE)
-    return None if stands is None else entry(stands[0].encode(), RULES_FILE, bytes.fromhex(stands[1]))
+    return None if stands is None else _line(stands)
+
+
+def _line(side: tuple[str, Oid]) -> bytes:
+    return entry(side[0].encode(), RULES_FILE, bytes.fromhex(side[1]))
 
 
 def _refusing(name: bytes) -> bytes:
@@ -176,10 +189,38 @@ def _text(reader: Reader, line: bytes | None) -> bytes | None:
     return reader.content(split(line)[1], LARGEST)
 
 
-_Sides = tuple[Mapping[bytes, bytes], ...]
+_Lines = tuple[bytes | None, ...]
+"""The entry of a folder's `.gitattributes` in each of several trees."""
 
 
-def _differing(reader: Reader, trees: tuple[Oid | None, ...]) -> Iterator[tuple[bytes, _Sides]]:
+def _lines(reader: Reader, trees: tuple[Oid | None, ...]) -> Iterator[tuple[bytes, _Lines]]:
+    """The top and every folder that is not the same in all trees, each with its lines."""
+    return ((folder, tuple(side.get(RULES_FILE) for side in sides)) for folder, sides in _differing(reader, trees))
+
+
+def _lines_after(reader: Reader, base: Oid, ours: Oid, changes: Sequence[Change]) -> Iterator[tuple[bytes, _Lines]]:
+    """The same for `base`, `ours`, and the tree that `changes` make of `base`."""
+    before = dict(_lines(reader, (base, ours)))
+    new: dict[bytes, bytes | None] = {}
+    folders = set(before)
+    for change in changes:
+        folder, _, name = change.path.rpartition(b"/")
+        if name == RULES_FILE:
+            new[folder] = None if change.new is None else _line(change.new)
+        while folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition(b"/")[0]
+    for folder in folders:
+        lines = before.get(folder)
+        if lines is None:
+            line = _line_at(reader, base, folder)
+            lines = (line, line)
+        yield folder, (*lines, new.get(folder, lines[0]))
+
+
+def _differing(
+    reader: Reader, trees: tuple[Oid | None, ...]
+) -> Iterator[tuple[bytes, tuple[Mapping[bytes, bytes], ...]]]:
     """The top and every folder that is not the same in all trees, each with its entries by tree."""
     todo: list[tuple[bytes, tuple[Oid | None, ...]]] = [(b"", trees)]
     while todo:

@@ -93,7 +93,6 @@ class Folding:
         self.scratch = Scratch(hub.repo, self.pack, self.reader)
         self.splice = Splice(self.reader, lambda body: self.pack.add("tree", body))
         self.wasted = 0
-        self._trees: tuple[Oid, Oid] | None = None
         self._no_merge_before = 0.0
 
     def fold(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
@@ -154,7 +153,7 @@ class Folding:
         tip = read_ref(self.hub.folder, TRUNK)
         assert tip is not None
         self.ledger.catch_up(tip)
-        batch = _Batch(tip, tip, self._tree_of(tip))
+        batch = _Batch(tip, tip, self.reader.commit(tip)[0])
         until = time.monotonic() + LONGEST_S
         dead: dict[str, bool] = {client: False}
         for place in places:
@@ -226,6 +225,7 @@ class Folding:
             return Verdict("nothing", batch.tip)
         text = commit_text(tree, (batch.tip,), queued.author, queued.message)
         commit = self.pack.add("commit", text)
+        self.reader.remember_commit(commit, tree, (batch.tip,))
         batch.tip, batch.tree = commit, tree
         batch.marks.append(Mark(commit, queued.task, queued.mark))
         batch.landing.append(queued)
@@ -237,7 +237,7 @@ class Folding:
             return Verdict("uneven", batch.tip)
         side = self.pack.add("commit", commit_text(queued.tree, (queued.base,), NOBODY, "submission\n"))
         try:
-            merged = self.scratch.merge(batch.tip, side)
+            merged = self.scratch.merge(batch.tip, side, queued.changes)
         except GitError as error:
             if not error.exhausted:
                 raise
@@ -261,7 +261,6 @@ class Folding:
 
         if not swap(self.hub.folder, TRUNK, batch.tip, batch.start, left=left, check=check, synced=self.synced):
             return False
-        self._trees = (batch.tip, batch.tree)
         try:
             self.ledger.add(batch.marks, batch.tip)
         except sqlite3.Error as error:
@@ -298,9 +297,3 @@ class Folding:
             _log.warning("client %s cannot be answered: %s", client, error)
             return False
         return True
-
-    def _tree_of(self, tip: Oid) -> Oid:
-        if self._trees is None or self._trees[0] != tip:
-            head = self.reader.read(tip).partition(b"\n")[0]
-            self._trees = (tip, Oid(head.removeprefix(b"tree ").decode()))
-        return self._trees[1]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,15 +53,25 @@ class Merged:
     conflicts: tuple[Conflict, ...]
 
 
-def merge_commits(repo: Repo, reader: Reader, ours: Oid, theirs: Oid, *, wall_s: float, cpu_s: int) -> Merged:
+def merge_commits(
+    repo: Repo,
+    reader: Reader,
+    ours: Oid,
+    theirs: Oid,
+    *,
+    wall_s: float,
+    cpu_s: int,
+    changes: Sequence[Change] | None = None,
+) -> Merged:
     """Merge `theirs`, a commit on an ancestor of `ours`, by the attributes that our side gives its files.
 
-    `reader` knows all their objects. A merge driver of the repository is never run: its files conflict.
+    `reader` knows all their objects. `changes`, if given, are what `theirs` changes in its parent. A merge driver of
+    the repository is never run: its files conflict.
 
     Raises:
         GitError: It failed, or took longer than `wall_s` seconds or `cpu_s` seconds of processor time (`exhausted`).
     """
-    rules = MergeRules.read(reader, ours, theirs)
+    rules = MergeRules.read(reader, ours, theirs, changes)
     if rules is None:
         return _merged(repo, ours, theirs, wall_s, cpu_s)
     with rules.followed(repo) as ruled:

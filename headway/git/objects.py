@@ -14,6 +14,8 @@ SHA1_DIGITS = 40
 _ENTRIES_KEPT = 300_000
 _COMMITS_KEPT = 1_000
 _CHUNK = 1 << 16
+_SMALL = 16 << 10
+_SMALL_KEPT = 200
 
 Tree = Mapping[bytes, bytes]
 """The entries of a tree by name, in git's order, each as the bytes that stand for it in the object."""
@@ -69,7 +71,8 @@ def in_order(entries: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 class Reader:
     """Reads through `git cat-file --batch`, which is started at the first read and ends with `close`.
 
-    Trees are remembered: a batch of landings reads the same folders again and again. Not safe for threads.
+    Trees and small files are remembered: a batch of landings reads the same folders and rules again and again. Not safe
+    for threads.
 
     `pending` are objects that are not in the hub yet, by raw id, each as kind and content.
     """
@@ -80,6 +83,7 @@ class Reader:
         self._git: subprocess.Popen[bytes] | None = None
         self._trees: dict[Oid, Tree] = {}
         self._commits: dict[Oid, tuple[Oid, tuple[Oid, ...]]] = {}
+        self._small: dict[Oid, bytes] = {}
         self._kept = 0
 
     def read(self, oid: Oid, most: int | None = None) -> bytes:
@@ -148,11 +152,17 @@ class Reader:
         Raises:
             MissingObject: There is no such object.
         """
-        new = self._pending.get(bytes.fromhex(oid))
-        try:
-            body = self.read(oid, most) if new is None else new[1]
-        except TooLarge:
-            return None
+        body = self._small.get(oid)
+        if body is None:
+            new = self._pending.get(bytes.fromhex(oid))
+            try:
+                body = self.read(oid, most) if new is None else new[1]
+            except TooLarge:
+                return None
+            if len(body) <= _SMALL:
+                if len(self._small) >= _SMALL_KEPT:
+                    self._small.clear()
+                self._small[oid] = body
         return body if len(body) <= most else None
 
     def commit(self, oid: Oid) -> tuple[Oid, tuple[Oid, ...]]:
@@ -167,9 +177,7 @@ class Reader:
             head = (self.read(oid) if new is None else new[1]).partition(b"\n\n")[0].split(b"\n")
             parents = (line.removeprefix(b"parent ") for line in head if line.startswith(b"parent "))
             found = Oid(head[0].removeprefix(b"tree ").decode()), tuple(Oid(parent.decode()) for parent in parents)
-            if len(self._commits) >= _COMMITS_KEPT:
-                self._commits.clear()
-            self._commits[oid] = found
+            self.remember_commit(oid, *found)
         return found
 
     def tree(self, oid: Oid) -> Tree:
@@ -199,6 +207,12 @@ class Reader:
             self._kept = 0
         self._trees[oid] = tree
         self._kept += len(tree)
+
+    def remember_commit(self, oid: Oid, tree: Oid, parents: tuple[Oid, ...]) -> None:
+        """Have a commit at hand that is about to be written."""
+        if len(self._commits) >= _COMMITS_KEPT:
+            self._commits.clear()
+        self._commits[oid] = (tree, parents)
 
     def close(self) -> None:
         """End git. The next read starts it again."""

@@ -7,6 +7,7 @@ wrote is taken into the batch's pack.
 import os
 import shutil
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from headway.git.merging import Merged, merge_commits
 from headway.git.objects import Reader, parsed
 from headway.git.pack import Pack
 from headway.git.repo import Repo
+from headway.git.splice import Change
 
 LONGEST_S = 0.25
 """All landings wait for a merge under the trunk's lock. Its submitter makes a slower one without the lock."""
@@ -34,8 +36,10 @@ class Scratch:
         self._folder: Path | None = None
         self._taken: set[Path] = set()
 
-    def merge(self, ours: Oid, theirs: Oid) -> Merged:
+    def merge(self, ours: Oid, theirs: Oid, changes: Sequence[Change]) -> Merged:
         """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack.
+
+        `changes` are what `theirs` changes in its parent.
 
         Raises:
             GitError: It took too long, or failed.
@@ -43,7 +47,13 @@ class Scratch:
         folder = self._folder or self._make()
         self._pack.show(folder / "pack")
         merged = merge_commits(
-            replace(self._repo, written=folder), self._reader, ours, theirs, wall_s=LONGEST_S, cpu_s=_LONGEST_CPU_S
+            replace(self._repo, written=folder),
+            self._reader,
+            ours,
+            theirs,
+            wall_s=LONGEST_S,
+            cpu_s=_LONGEST_CPU_S,
+            changes=changes,
         )
         for path in folder.glob("[0-9a-f][0-9a-f]/*"):
             if path not in self._taken:

@@ -1,13 +1,23 @@
 """A merge follows the `.gitattributes` of the trunk, as plain `git merge` does where the trunk is checked out."""
 
 import random
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from headway.domain.ids import Oid
+from headway.git.attributes import MergeRules
+from headway.git.changes import entries
 from headway.git.landing import Conflicted, Landed
-from headway.git.merging import UNMERGED
+from headway.git.merging import UNMERGED, Merged
+from headway.git.objects import Reader
+from headway.git.repo import Repo
+from headway.git.scratch import Scratch
+from headway.git.splice import Change, changes_of
 from tests.git.ground import Ground, git, make_repository, write
 
 Files = dict[str, str | bytes | None]
@@ -54,7 +64,8 @@ def _drawn(seed: int) -> _History:
         for name in rng.sample(FILES, 4):
             side[name] = _edited(rng, str(base[name]))
         if rng.random() < 0.3:
-            side[rng.choice(("", "sub/")) + ".gitattributes"] = _rules(rng)
+            name = rng.choice(("", "sub/")) + ".gitattributes"
+            side[name] = None if name in base and rng.random() < 0.3 else _rules(rng)
         if rng.random() < 0.3:
             side["moved/e.txt"], side["sub/deep/e.txt"] = None, side.get("moved/e.txt", base["moved/e.txt"])
         sides.append(side)
@@ -74,6 +85,62 @@ def _plain_merge(place: Path, history: _History) -> tuple[dict[str, str], set[st
     git(repo, "-c", "merge.directoryRenames=false", "merge", "--quiet", "--no-edit", "theirs", check=False)
     unmerged = {name for name in git(repo, "diff", "-z", "--name-only", "--diff-filter=U").split("\0") if name}
     return {} if unmerged else _files_at(repo, "HEAD"), unmerged
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_the_changes_of_their_side_tell_the_same_rules_as_its_trees(tmp_path: Path, seed: int) -> None:
+    drawn = _drawn(seed)
+    # Each side brings drivers of its own, so that no file can stand in for another one.
+    sides = {"base": drawn.base, "ours": drawn.ours, "theirs": drawn.theirs}
+    named = [
+        {
+            name: text.replace("merge=", f"merge={side}-") if isinstance(text, str) else text
+            for name, text in files.items()
+        }
+        for side, files in sides.items()
+    ]
+    _plain_merge(tmp_path / "plain", _History(*named))
+    repo = Repo(tmp_path / "plain/.git")
+    ours, theirs, base = (repo.resolve(name) for name in ("main@{1}", "theirs", "theirs~1"))
+    if git(tmp_path / "plain", "diff", "--name-only", "--diff-filter=U"):
+        ours = repo.resolve("main")
+    assert ours is not None
+    assert theirs is not None
+    assert base is not None
+    changes = changes_of(entries(repo, base, theirs))
+    with closing(Reader(repo, {})) as reader, closing(Reader(repo, {})) as other:
+        assert MergeRules.read(reader, ours, theirs) == MergeRules.read(other, ours, theirs, changes)
+
+
+def test_an_answer_to_a_conflict_reads_no_rules_again(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = Ground.prepare(tmp_path / "state", source)
+    write(ground.open(0).path, {".gitattributes": "*.lock merge=binary\n"})
+    assert isinstance(ground.land(ground.open(0)), Landed)
+    rivals = [ground.open(number) for number in range(1, 5)]
+    for rival in rivals:
+        write(rival.path, {"new.txt": f"{rival.task}\n"})
+    assert isinstance(ground.land(rivals[0]), Landed)
+    started: list[str] = []
+    start, merge = Repo.start, Scratch.merge
+
+    def counted(self: Repo, *args: str) -> "subprocess.Popen[bytes]":
+        started.append("read")
+        return start(self, *args)
+
+    def merged(self: Scratch, ours: Oid, theirs: Oid, changes: Sequence[Change]) -> Merged:
+        started.clear()
+        result = merge(self, ours, theirs, changes)
+        started.append("merged")
+        return result
+
+    monkeypatch.setattr(Repo, "start", counted)
+    monkeypatch.setattr(Scratch, "merge", merged)
+    assert isinstance(ground.land(rivals[1]), Conflicted)
+    for rival in rivals[2:]:
+        assert isinstance(ground.land(rival), Conflicted)
+        assert "read" not in started[: started.index("merged")]
 
 
 def _files_at(repo: Path, rev: str) -> dict[str, str]:
