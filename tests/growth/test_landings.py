@@ -43,11 +43,12 @@ def land(hub: Hub, work: list[list[Queued]]) -> None:
     assert not failed, failed[:3]
 
 
-def batch(ready: Ready, start: int, number: int) -> list[list[Queued]]:
+def batch(hub: Hub, base: Oid, start: int, number: int) -> list[list[Queued]]:
     """Changes of so many files, which are in the hub when this returns."""
-    each = range(SUBMITTERS)
+    ready, each = Ready(hub, base), range(SUBMITTERS)
     work = [list(itertools.islice(ready.disjoint(start + me, SUBMITTERS), number // SUBMITTERS)) for me in each]
     ready.flush()
+    ready.reader.close()
     return work
 
 
@@ -64,12 +65,10 @@ def test_landings_leave_nothing_in_their_process(
     hub = Hub(tmp_path / "run" / "hub.git")
     base = hub.prepare(str(source), None).base
     step = min(500, number // 2)
-    ready = Ready(hub, base)
 
     def round_of(count: int, at: int) -> None:
         for start in range(0, count, step):
-            land(hub, batch(ready, (at + start) * SUBMITTERS, step))
-        ready.reader.close()
+            land(hub, batch(hub, base, (at + start) * SUBMITTERS, step))
 
     round_of(step, 0)
     settle(hub, base)
