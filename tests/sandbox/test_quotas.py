@@ -24,6 +24,7 @@ from tests.system.disks import Disk
 
 QUOTA_MB = 40
 DISK_MB = 400
+LEVELS = 1_200
 
 DEEP = """
 import os
@@ -134,10 +135,11 @@ async def test_services_can_write_while_a_command_fills_the_disk(disk: Path) -> 
 
 
 def test_a_tree_is_walked_whatever_its_depth_and_holds_few_descriptors(tmp_path: Path) -> None:
+    """Deeper than Python recurses, and than a path may be long."""
     at = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(3_000):
-        os.mkdir("d", dir_fd=at)
-        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+    for _ in range(LEVELS):
+        os.mkdir("deep", dir_fd=at)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=at)
         os.close(at)
         at = inner
     os.close(os.open("last", os.O_CREAT, dir_fd=at))
@@ -147,9 +149,9 @@ def test_a_tree_is_walked_whatever_its_depth_and_holds_few_descriptors(tmp_path:
         if number % 100 == 0:
             most = max(most, len(descriptors() - before))
         last = found
-    assert (last.parts[-1], len(last.parts)) == ("last", 3_001)
+    assert (last.parts[-1], len(last.parts)) == ("last", LEVELS + 1)
     assert most < 200, "descriptors that the walk holds at once"
-    os.system(f"rm -rf {tmp_path}/d")  # rmtree recurses
+    os.system(f"rm -rf {tmp_path}/deep")  # rmtree recurses
 
 
 def test_a_tree_that_would_take_every_descriptor_counts_as_over(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.sandbox.escape.conftest import WALLED, at
 
 WITHIN_S = 20.0
 HOST = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from headway.sandbox.cgroup import Cages
 from headway.sandbox import network as networks
@@ -24,13 +24,14 @@ from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
-from headway.sandbox.visible import visible
+from headway.sandbox.visible import SYSTEM, Visible
 from headway.sandbox.walls import Walls
 pin, state, line, network = sys.argv[1:]
 workspace = Path(state) / "mine"
 workspace.mkdir()
-# Without the trials, which have been made by the tests: they would take most of the time.
-level = Bubblewrap(visible((Path(state),)), programs()[0], networks.helper() or "")
+# Without the trials and the search for what is private, which would take most of the time.
+seen = Visible(tuple(filter(os.path.lexists, map(Path, SYSTEM))), ())
+level = Bubblewrap(seen, programs()[0], networks.helper() or "")
 sandbox = LocalSandbox(level, Resources(Cages.detect() if pin.endswith("cgroup") else None), pin)
 asyncio.run(sandbox.run(Command(line, workspace, 600.0, Walls("a", workspace, network=bool(network)))))
 """
