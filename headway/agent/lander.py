@@ -70,10 +70,14 @@ class Lander:
         outcome = await in_thread(Landing(self.hub, holds).land, self.workspace, submission, talk.log.check)
         answer = self._told(talk, outcome)
         left = await in_thread(self.workspace.in_submodules)
-        if not left:
-            return answer
-        more = self.prompts.render("answers/in_submodules", paths=_listed(left, ", "))
-        return replace(answer, text=f"{answer.text}\n{more}")
+        if left:
+            more = self.prompts.render("answers/in_submodules", paths=_listed(left, ", "))
+            answer = replace(answer, text=f"{answer.text}\n{more}")
+        caches = await in_thread(self.workspace.caches)
+        if caches:
+            more = self.prompts.render("answers/left_out", paths=_listed(caches, ", "))
+            answer = replace(answer, text=f"{answer.text}\n{more}")
+        return answer
 
     def _breaches(self, submission: Submission) -> list[Breach]:
         """Forbidden dependencies that the change would add."""

@@ -17,6 +17,7 @@ from headway.git.attributes import RULES_FILE
 from headway.git.changes import REGULAR, SUBMODULE, changed_paths, entries, shown, with_nul
 from headway.git.repo import Answer, GitError, Repo
 from headway.git.rules_files import patiently
+from headway.git.tool_caches import below, caches_among, indexed_below
 from headway.git.written import as_written, write_again
 
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
@@ -35,6 +36,7 @@ class Scan:
         files: `tree` with the changes that `setup` made and the agent did not touch: all files as they are.
         nested: Folders with a repository of their own, which are no part of this one; see `Changes`.
         unreadable: Files that git cannot take; see `Changes`.
+        caches: Folders of language tools that are left out as ignored ones are.
         normal: The tree that the index holds, when it is not `files`. It has git's normal form of the files that git
             itself calls modified although their bytes are those of a checkout.
     """
@@ -44,6 +46,7 @@ class Scan:
     nested: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     normal: Oid | None = None
+    caches: tuple[str, ...] = ()
 
 
 def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Scan:
@@ -61,7 +64,11 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
     if not only:
         refresh(tree)
     top = os.fsencode(tree.work_tree or Path())
-    gone, kept, nested = _sorted_out(top, differing(tree, only), never)
+    listed = differing(tree, only)
+    caches = caches_among(tree, base, top, (line[2:] for line in listed.split(b"\0") if line[:1] == b"?"))
+    gone, kept, nested = _sorted_out(top, listed, never, caches)
+    stale = indexed_below(tree, caches)
+    gone, kept = gone | stale, kept - stale
     replaced, repositories = _replaced_by_folders(tree, top, kept)
     gone, kept, nested = gone | replaced, kept - replaced, tuple(sorted({*nested, *repositories}))
     before = _index_before(tree, top, gone, kept)
@@ -70,7 +77,8 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
     unreadable = take_in(tree, kept)
     normal = _tree_of_index(tree)
     files = normal if before is None else _without_conversions(tree, base, normal, before)
-    return Scan(files, files, nested, unreadable, normal if files != normal else None)
+    names = tuple(sorted(shown(os.fsdecode(folder)) for folder in caches))
+    return Scan(files, files, nested, unreadable, normal if files != normal else None, names)
 
 
 def _index_before(tree: Repo, top: bytes, gone: set[bytes], kept: set[bytes]) -> Path | None:
@@ -241,7 +249,9 @@ def _is_folder(place: bytes) -> bool:
         return False
 
 
-def _sorted_out(top: bytes, listed: bytes, never: str) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:
+def _sorted_out(
+    top: bytes, listed: bytes, never: str, caches: frozenset[bytes]
+) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:
     gone: set[bytes] = set()
     kept: set[bytes] = set()
     nested: set[bytes] = set()
@@ -249,6 +259,8 @@ def _sorted_out(top: bytes, listed: bytes, never: str) -> tuple[set[bytes], set[
     for line in filter(None, listed.split(b"\0")):
         tag, path = line[:1], line[2:]
         if path == own or path.startswith(own + b"/"):
+            continue
+        if tag == b"?" and caches and below(path, caches):
             continue
         if tag == b"?" and path.endswith(b"/"):
             nested.add(path)

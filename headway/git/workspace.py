@@ -77,6 +77,11 @@ class Workspace:
         """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
         return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)
 
+    def caches(self) -> tuple[str, ...]:
+        """Folders of language tools here: what is new in them is no change, and cannot land."""
+        with self.held():
+            return self.scan().caches
+
     def is_dirty(self) -> bool:
         """Whether the agent changed anything."""
         with self.held():

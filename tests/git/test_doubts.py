@@ -11,7 +11,7 @@ from tests.git.ground import Ground, git, write
     [
         ({"core": b"\x7fELF\0\0"}, ("core",), "binary"),
         ({"dump.sql": "x" * 1_000_001}, ("dump.sql",), "over 1 MB"),
-        ({f"node_modules/m{n}/index.js": f"{n}\n" for n in range(201)}, ("node_modules",), "201 new files"),
+        ({f"modules/m{n}/index.js": f"{n}\n" for n in range(201)}, ("modules",), "201 new files"),
         ({"README.md": "grown\n" * 200_000}, ("README.md",), "over 1 MB"),
     ],
     ids=["binary", "large", "many", "grown"],

@@ -1,0 +1,15 @@
+"""A worker is told which folders of tools were left out of its landing."""
+
+from headway.domain.handoff import HandoffStatus
+from tests.agent.stage import Stage, finish, step, use
+
+
+async def test_a_worker_is_told_what_was_left_out_of_its_landing(stage: Stage) -> None:
+    compiled = "mkdir -p src/__pycache__ && head -c 99 /dev/zero > src/__pycache__/m.pyc && echo x=1 > src/m.py"
+    stage.serve(
+        tasks={"Write": [step(use("shell", command=compiled)), step(use("land", message="Write it")), finish("Done.")]}
+    )
+    done, _ = await stage.done(stage.task("Write"))
+    assert done.status is HandoffStatus.DONE
+    (answer,) = [event for event in stage.store.read(stage.task("Write").me) if event.data.get("landing") == "landed"]
+    assert "Left out, because a tool made it and not you: src/__pycache__." in answer.data["text"]
