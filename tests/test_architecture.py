@@ -281,6 +281,7 @@ WALL_CLOCK = {
     "activities/parking.py": "times for people, that the gates tell",
     "headway/agent/check.py": "the date of a verdict",
     "headway/cli/connect.py": "a poller of another machine, of which only its service's clock tells",
+    "headway/cli/holding.py": "whether a deadline that a person gives is over",
     "headway/cli/rm.py": "which executions began before the command, by the service's clock",
     "headway/cli/run.py": "a name for people",
     "headway/cli/status.py": "a duration for people",

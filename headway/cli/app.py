@@ -2,10 +2,11 @@
 
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+import headway
 from headway.cli.amend import amend
 from headway.cli.cancel import cancel
 from headway.cli.check import check
@@ -34,36 +35,73 @@ from headway.system.search_path import complete_search_path
 USER_ERROR = 2
 INTERRUPTED = 130
 
+DOCUMENTS = "Documents: README.md, and docs/ beside it: operations.md (reference), instructions.md, rehearsal.md."
+
 app = typer.Typer(
     name="headway",
     help="Run a tree of LLM agents on one git repository, and lose nothing to a crash.",
+    epilog=DOCUMENTS,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS: tuple[Callable[..., None], ...] = (
-    demo,
-    up,
-    down,
-    check,
-    doctor,
-    run,
-    status,
-    pause,
-    resume,
-    limits,
-    amend,
-    reset,
-    cancel,
-    continue_,
-    rm,
-    gc,
-    replay,
-    worker,
-    rehearse,
-)
-for command in COMMANDS:
-    app.command(command.__name__.rstrip("_"))(command)
+GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Try and prepare": (demo, doctor, check),
+    "Service": (up, down, worker),
+    "Runs": (run, status, continue_, rm, gc),
+    "Steer a run that goes on": (pause, resume, limits, amend, reset, cancel),
+    "Look back, and rehearse": (replay, rehearse),
+}
+EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
+    demo: ("headway demo", "headway demo --stay"),
+    doctor: ("headway doctor", "headway doctor --json"),
+    check: ("headway check instructions.md", "headway check instructions.md --input more.json"),
+    up: ("headway up --detach", "headway up --agents 16"),
+    down: ("headway down",),
+    worker: ("headway worker", "headway worker --only agents --agents 16"),
+    run: (
+        "headway run ~/src/project @instructions.md --name first --check 'make test'",
+        "headway run https://example.org/project.git 'Port the tests to pytest.' --detach",
+        "headway run --input input.json --name second",
+    ),
+    status: (
+        "headway status",
+        "headway status first --watch",
+        "headway status first --json",
+        "headway status first --exit-status",
+    ),
+    continue_: ("headway continue first", "headway continue first 'Now the documents.' --as docs"),
+    rm: ("headway rm first", "headway rm first --yes"),
+    gc: ("headway gc", "headway gc --yes"),
+    pause: ("headway pause first --why lunch", "headway pause first 1.3", "headway pause first 1.0/2.4 --now"),
+    resume: ("headway resume first", "headway resume first 1.3"),
+    limits: ("headway limits first --tokens 40M", "headway limits first --usd 30 --hours 48"),
+    amend: ("headway amend first 'Leave the old endpoint alone.'", "headway amend first @more.md"),
+    reset: ("headway reset first", "headway reset first --planner 1.0 --turn 3"),
+    cancel: ("headway cancel first --why 'wrong branch'",),
+    replay: ("headway replay first", "headway replay first --decisions"),
+    rehearse: ("headway rehearse playbook.yaml --port 9000", "headway rehearse --generate tasks=40,levels=3"),
+}
+for group, commands in GROUPS.items():
+    for command in commands:
+        examples = "\n\n".join(("Examples:", *EXAMPLES[command]))
+        app.command(command.__name__.rstrip("_"), rich_help_panel=group, epilog=examples)(command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"headway {headway.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Run a tree of LLM agents on one git repository, and lose nothing to a crash."""
 
 
 def main() -> NoReturn:

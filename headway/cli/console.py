@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+PIPED_COLUMNS = 100_000
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print a line.
 
@@ -34,4 +37,7 @@ def open_console() -> "Console":
             for piece in super().render(*args, **options):
                 yield piece if piece.control else Segment(for_terminal(piece.text), piece.style)
 
-    return SafeConsole()
+    console = SafeConsole()
+    if not console.is_terminal:
+        console.width = PIPED_COLUMNS  # what is piped is read by programs and copied by people: nothing is wrapped
+    return console

@@ -23,6 +23,9 @@ _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's folder and say where it is.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Leave everything up at the end, to look around, until Enter.")
+    ] = False,
 ) -> None:
     """Show a whole run in about a minute, without key or network.
 
@@ -35,7 +38,7 @@ def demo(
     # What failed is kept, because its logs say why.
     code = 1
     try:
-        code = run_async(_demo(folder))
+        code = run_async(_demo(folder, stay=stay))
     except KeyboardInterrupt:
         code = 0
         raise
@@ -45,12 +48,12 @@ def demo(
     raise typer.Exit(code)
 
 
-async def _demo(folder: Path) -> int:
+async def _demo(folder: Path, *, stay: bool) -> int:
     from headway.cli.demo_show import Show
 
     # The commands of the sample call python3, which may be nowhere but beside this interpreter.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    return await Show(folder, open_console()).play()
+    return await Show(folder, open_console(), stay=stay).play()
 
 
 def _end_as_by_ctrl_c() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ WITHIN_S = 300.0
 class Show:
     """One demo in one folder, with its own state, service and ports."""
 
-    def __init__(self, folder: Path, console: Console) -> None:
+    def __init__(self, folder: Path, console: Console, *, stay: bool = False) -> None:
+        self.stay = stay
         self.folder = folder
         self.home = folder / "home"
         self.console = console
@@ -65,6 +67,8 @@ class Show:
             async with Supervisor(self.home, on_event=self._on_event) as supervisor:
                 try:
                     ending, last = await self._run(supervisor, rehearsal.url, repository)
+                    if self.stay:
+                        await self._wait_for_enter(supervisor)
                 except KeyboardInterrupt:
                     self._tell("interrupted: the demo's processes are stopped and its folder is removed")
                     raise
@@ -177,6 +181,28 @@ class Show:
             raise
         self._out(out.decode(errors="replace").strip())
         return process.returncode == 0
+
+    async def _wait_for_enter(self, supervisor: Supervisor) -> None:
+        """Leave service and processes up until the user presses Enter or Ctrl-C, or standard input ends."""
+        facts = supervisor.facts
+        self._head("Look around; everything of the demo is still up")
+        self._out(f"  Web UI  {facts.get('ui', 'none')}")
+        self._out(f"  export HEADWAY_HOME={self.home}")
+        self._out(f"  headway status {NAME} --all")
+        self._out(f"  headway replay {NAME} --decisions")
+        self._out(f"  less {self.home}/runs/{NAME}/report.md")
+        self._out("Press Enter to end the demo.")
+        pressed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        reader = threading.Thread(
+            target=lambda: (sys.stdin.readline(), loop.call_soon_threadsafe(pressed.set)), daemon=True
+        )
+        reader.start()
+        stopped = asyncio.create_task(supervisor.wait())
+        entered = asyncio.create_task(pressed.wait())
+        await asyncio.wait({stopped, entered}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopped, entered):
+            task.cancel()
 
     def _tell(self, line: str) -> None:
         self.view.say(line)

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import socket
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,7 @@ async def order_of_run(home: Path, verb: Verb, name: str, words: str, **order: A
         raise UserError("; ".join(_refusal(each) for each in error.errors())) from error
     client = await connect(target_of(home))
     run = await _open_run(client, home, name, f"`headway continue {name}` starts a new run on what it landed.")
+    await _refuse_the_past(client, run, order.get("hours"))
     return await _tell(client, run, verb, words, order)
 
 
@@ -89,6 +91,23 @@ async def _target(client: Client, home: Path, run: KnownRun, agent: str | None, 
     if described is not None and described.close_time is not None and verb == "pause":
         raise UserError(f"The agent {short_id(target)} has ended already.", "There is nothing to pause.")
     return target
+
+
+async def _refuse_the_past(client: Client, run: KnownRun, hours: float | str | None) -> None:
+    """Refuse a deadline that is over: the run would end at once.
+
+    Raises:
+        UserError: It is.
+    """
+    described = await describe(client, run.name)
+    if described is None or not isinstance(hours, float):
+        return
+    passed = (datetime.now(UTC) - described.start_time).total_seconds() / 3600
+    if hours <= passed:
+        raise UserError(
+            f"--hours: {hours:g} hours from the start of the run are over; {passed:.2f} have passed.",
+            f"Give more, or end the run with `headway cancel {run.name}`.",
+        )
 
 
 def _refusal(error: ErrorDetails) -> str:

@@ -9,6 +9,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 
+UNITS = {"K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 NONE = "'none' for no limit"
 
 
@@ -46,10 +47,12 @@ def _whole(option: str, text: str | None) -> int | str | None:
 def _number(option: str, text: str | None) -> float | str | None:
     if text is None or text == "none":
         return text
+    plain = text.strip().replace(",", "").replace("_", "")
+    unit = UNITS.get(plain[-1:].upper(), 1)
     try:
-        value = float(text.replace(",", "").replace("_", ""))
+        value = float(plain if unit == 1 else plain[:-1]) * unit
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise UserError(f"{option}: '{text}' is not a number above 0, nor 'none'.")
+        raise UserError(f"{option}: '{text}' is not a number above 0 (such as 40M or 500k), nor 'none'.")
     return value

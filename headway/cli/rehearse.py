@@ -1,5 +1,6 @@
 """`headway rehearse`: serves a playbook as an OpenAI-compatible model server."""
 
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ def rehearse(
     """
     from headway.rehearsal.host import Rehearsal
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor ends it so, and wants its report too
     with Rehearsal(_served(playbook, generate), port) as rehearsal:
         try:
             _announce(rehearsal.playbook.name, rehearsal.playbook.model, rehearsal.url)

@@ -1,9 +1,13 @@
 """What `headway run` says when a run has ended."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 
 from headway.cli.ending import Ending
+from headway.cli.result import result_lines
+from headway.cli.words import counted
 from headway.domain.run import RunReport, taking_home
 
 STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
@@ -16,20 +20,22 @@ MEANINGS = {
 }
 
 
-def print_ending(console: Console, name: str, ending: Ending) -> None:
-    """The end of a run, in a few lines."""
+def print_ending(console: Console, name: str, ending: Ending, home: Path | None = None) -> None:
+    """The end of a run, in a few lines; with its state folder, also what to do with what it made."""
     if ending.report is None:
         console.print(f"[bold red]{name}: {ending.state}[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)
         return
     report = ending.report
     style = STYLES.get(report.outcome, "bold red")
+    fails = report.check is not None and report.check.ran and not report.check.passed
+    unproven = "; the check fails" if fails else ""
     unpublished = "; what landed is not in your repository" if report.problem else ""
-    console.print(f"[{style}]{name}: {MEANINGS[report.outcome]}{unpublished}[/]", highlight=False)
-    for line in _lines(report):
+    console.print(f"[{style}]{name}: {MEANINGS[report.outcome]}{unproven}{unpublished}[/]", highlight=False)
+    for line in _lines(report, home):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
-def _lines(report: RunReport) -> list[str]:
+def _lines(report: RunReport, home: Path | None) -> list[str]:
     lines = [report.summary, ""] if report.summary else []
     lines += _branch(report)
     if report.check is not None:
@@ -37,8 +43,10 @@ def _lines(report: RunReport) -> list[str]:
         lines += [f"          {line}" for line in report.check.failing.splitlines()]
     if report.handoffs:
         lines.append("handoffs  " + ", ".join(f"{count} {status}" for status, count in report.handoffs.items()))
-    lines.append(f"spent     {report.spent.tokens:,} tokens, {report.spent.tasks} tasks, {report.spent.dollars}")
-    if report.report:
+    spent = report.spent
+    lines.append(f"spent     {counted(spent.tokens, 'token')}, {counted(spent.tasks, 'task')}, {spent.dollars}")
+    lines += result_lines(home, report) if home is not None else []
+    if report.report and home is not None:
         lines.append(f"report    {report.report}")
     if report.rehearsal:
         lines.append("This was a rehearsal: a script played the model.")
@@ -48,12 +56,12 @@ def _lines(report: RunReport) -> list[str]:
 def _branch(report: RunReport) -> list[str]:
     if not report.branch:
         return ["branch    none: nothing landed"]
-    counted = "uncounted" if report.commits is None else f"{report.commits}"
+    commits = "uncounted commits" if report.commits is None else counted(report.commits, "commit")
     if not report.problem:
-        return [f"branch    {report.branch} at {report.trunk[:12]}, {counted} commits"]
+        return [f"branch    {report.branch} at {report.trunk[:12]}, {commits}"]
     stands = "is not there" if report.stands is None else f"stands at {report.stands[:12]}, without all that landed"
     return [
         f"branch    {report.branch} {stands}: {report.problem}",
-        f"          {counted} commits up to {report.trunk[:12]} are in the run's own repository; take them with",
+        f"          {commits} up to {report.trunk[:12]} are in the run's own repository; take them with",
         f"          {taking_home(report)}",
     ]

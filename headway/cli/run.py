@@ -75,7 +75,7 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     except asyncio.CancelledError:
         say(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
-    print_ending(console, name, ending)
+    print_ending(console, name, ending, home)
     return ending.exit_code
 
 

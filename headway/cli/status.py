@@ -14,7 +14,6 @@ from headway.domain.ids import RunName
 from headway.system.disk import shortage_of_disk
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from temporalio.client import Client, WorkflowExecution
 
     from headway.cli.ending import Ending
@@ -136,7 +135,7 @@ async def _watch(client: "Client", home: Path, name: RunName) -> int:
     console = open_console()
     with open_view(console) as view:
         ending = await follow(client, name, home, view)
-    print_ending(console, name, ending)
+    print_ending(console, name, ending, home)
     return ending.exit_code
 
 
@@ -153,22 +152,21 @@ async def _show(client: "Client", home: Path, name: RunName, *, everything: bool
     if as_json:
         say(orjson.dumps(_as_json(look, ending), option=orjson.OPT_INDENT_2).decode())
     else:
-        await _print(client, open_console(), look, ending, everything=everything)
+        await _print(client, home, look, ending, everything=everything)
     return _code(look, ending)
 
 
-async def _print(
-    client: "Client", console: "Console", look: "Look", ending: "Ending | None", *, everything: bool
-) -> None:
+async def _print(client: "Client", home: Path, look: "Look", ending: "Ending | None", *, everything: bool) -> None:
     from headway.cli.report import print_ending
     from headway.cli.screen import screen
     from headway.cli.visibility import tree_from_visibility
 
+    console = open_console()
     if not look.status and look.preparation is None and not look.figures.agents and ending is None:
         console.print("The run did not answer; showing Temporal's list only.", style="yellow", soft_wrap=True)
         look = look_with(look, await tree_from_visibility(client, look.name))
     if ending is not None and not everything:
-        print_ending(console, look.name, ending)
+        print_ending(console, look.name, ending, home)
         return
     fits = console.is_terminal and not everything
     size = console.size
@@ -178,7 +176,7 @@ async def _print(
         for note in look.status.get("notes", ()):
             console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     if ending is not None:
-        print_ending(console, look.name, ending)
+        print_ending(console, look.name, ending, home)
 
 
 def look_with(look: "Look", tree: Any) -> "Look":

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from headway.cli.needs import need_git, need_model
 from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from headway.cli.supervisor_state import SupervisorState
 
 TOLD_EVERY_S = 150.0
 LOG = "up.log"
@@ -61,8 +64,14 @@ async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
     from headway.cli.service_settings import find_settings, load_settings
     from headway.cli.supervisor import Supervisor
 
+    begun: set[str] = set()
+
     def tell(event: ChildEvent) -> None:
-        if event.what not in {"started", "stopped"}:
+        again = event.what == "started" and event.name in begun
+        begun.add(event.name)
+        if again:
+            _tell(f"{event.name} was started again (process {event.pid}).", err=True)
+        elif event.what not in {"started", "stopped"}:
             _tell(str(event), err=True)
 
     settings = load_settings(find_settings(config))
@@ -93,8 +102,15 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
     from headway.cli.child import tail
     from headway.cli.supervisor_state import read_state
 
+    if (running := read_state(home)) is not None and "ready" in running.facts:
+        say(f"Already up (process {running.pid}); this call changes nothing of it.")
+        _say_ready(home, running)
+        return
     logs = home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{logs}: cannot be made: {error.strerror}", "Make room, or allow it.") from error
     log = logs / LOG
     sys.stdout.flush()
     sys.stderr.flush()
@@ -108,11 +124,7 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
             raise UserError(f"It did not start. {log} ends with:\n{tail(log)}")
         state = read_state(home)
         if state is not None and state.pid == child and "ready" in state.facts:
-            say(f"Temporal   {state.facts['address']}")
-            ui = state.facts.get("ui", "none")
-            for line in _ready(home, None if ui == "none" else ui):
-                say(line)
-            say("Stop it with `headway down`.")
+            _say_ready(home, state)
             return
         if time.monotonic() >= told_at:
             told_at += TOLD_EVERY_S
@@ -120,9 +132,17 @@ def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
         time.sleep(0.1)
 
 
+def _say_ready(home: Path, state: "SupervisorState") -> None:
+    say(f"Temporal   {state.facts['address']}")
+    ui = state.facts.get("ui", "none")
+    for line in _ready(home, None if ui == "none" else ui):
+        say(line)
+    say("Stop it with `headway down`.")
+
+
 def _in_background(log: Path, home: Path, config: Path | None, asked: _Asked) -> None:
     os.setsid()
-    null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for new, old in ((null, 0), (out, 1), (out, 2)):
         os.dup2(new, old)
     code = 0

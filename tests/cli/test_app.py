@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from headway import __version__
+from headway.cli.app import EXAMPLES, GROUPS
+from headway.cli.console import open_console
+from headway.cli.limits import _whole
 from headway.cli.ports import free_ports
 from headway.cli.run import start
 from headway.cli.service_settings import ServiceSettings
@@ -45,6 +49,46 @@ def test_help_names_every_command(home: Path) -> None:
 
     assert done.returncode == 0
     assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_the_conventions_of_a_command_line(home: Path) -> None:
+    assert headway(home, "--version").stdout == f"headway {__version__}\n"
+    short, long = headway(home, "-h"), headway(home, "--help")
+    assert (short.returncode, short.stdout) == (0, long.stdout)
+    assert all(group in long.stdout for group in GROUPS)
+    for command in (command for group in GROUPS.values() for command in group):
+        name = command.__name__.rstrip("_")
+        assert EXAMPLES[command]
+        assert all(example.startswith(f"headway {name}") for example in EXAMPLES[command])
+    shown = headway(home, "pause", "-h").stdout
+    assert "headway pause first 1.3" in shown
+    assert "--show-completion" in short.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("40M", 40_000_000), ("1.5k", 1500), ("40_000_000", 40_000_000), ("7", 7)]
+)
+def test_a_limit_may_be_given_in_thousands_and_millions(text: str, tokens: int) -> None:
+    assert _whole("--tokens", text) == tokens
+
+
+@pytest.mark.parametrize("text", ["M", "-1", "0", "1.5", "many", "1e999", ""])
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--tokens"):
+        _whole("--tokens", text)
+
+
+async def test_a_deadline_that_is_over_is_refused(home: Path, client: Client) -> None:
+    await start(client, RunName("late"), {"repo": "/x", "instructions": "Do it."})
+
+    assert "are over" in told(headway(home, "limits", "late", "--hours", "0.0000001"))
+    assert "must not be empty" in told(headway(home, "amend", "late", ""))
+
+
+def test_what_is_piped_is_not_wrapped() -> None:
+    target = open_console()
+    assert not target.is_terminal
+    assert target.width > 10_000
 
 
 def test_run_without_a_key_says_what_to_set_and_mentions_the_rehearsal(home: Path, settings: ServiceSettings) -> None:

@@ -1,0 +1,95 @@
+"""What a run's user takes home: what landed by task, how to review and merge it, what did not land, time and cost."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from headway.cli.commits import Commit, hub_of, landed
+from headway.cli.short_ids import short_id
+from headway.cli.words import counted, lasting, short
+from headway.domain.errors import HeadwayError
+from headway.domain.figures import Figures, RunFigures
+from headway.domain.ids import AgentId
+from headway.domain.run import RunReport, taking_home
+from headway.git.hub import Hub
+from headway.git.source import local_path
+from headway.git.unlanded import unlanded
+from headway.trace.figures import figures_of
+
+TASKS_NAMED = 10
+REFS_NAMED = 5
+ROLES = {"planner": "planners", "worker": "workers", "fixer": "fixers"}
+
+
+def result_lines(home: Path, report: RunReport) -> list[str]:
+    """The result in labelled lines, as far as the run's hub and logs are on this machine."""
+    figures = figures_of(home / "runs" / report.run / "logs", report.run)
+    lines = list(_cost(figures))
+    hub = Hub(hub_of(home, report.run))
+    if not hub.folder.is_dir():
+        return lines
+    with suppress(HeadwayError, OSError):  # git cannot be started, or the hub is broken: the report says the rest
+        lines = [*_landed(hub, home, report, figures), *_commands(hub, report), *_left(hub, figures), *lines]
+    return lines
+
+
+def _landed(hub: Hub, home: Path, report: RunReport, figures: RunFigures) -> Iterator[str]:
+    commits = landed(home, report.run)
+    if not commits:
+        return
+    by_task: dict[AgentId, list[Commit]] = {}
+    for commit in commits:
+        by_task.setdefault(commit.task, []).append(commit)
+    changed = hub.repo.run("diff", "--shortstat", hub.facts().base, report.trunk).text.strip()
+    yield f"landed    {counted(len(commits), 'commit')} by {counted(len(by_task), 'task')}: {changed}"
+    for task, its in list(by_task.items())[:TASKS_NAMED]:
+        known = figures.agents.get(task)
+        title = f"{short_id(task)} {known.title}" if known is not None and known.title else short_id(task) or "no task"
+        yield f"          {title}: {', '.join(commit.short for commit in its)}"
+    if len(by_task) > TASKS_NAMED:
+        yield f"          and {counted(len(by_task) - TASKS_NAMED, 'more task')}"
+
+
+def _commands(hub: Hub, report: RunReport) -> Iterator[str]:
+    """How to review and merge, in the user's own repository."""
+    if not report.branch:
+        return
+    facts, path = hub.facts(), local_path(hub.address())
+    if report.problem:
+        at, branch = "", str(report.run)
+        yield f"fetch     {taking_home(report)}"
+    elif path is None:
+        at, branch = "", "FETCH_HEAD"
+        yield f"fetch     git fetch {shlex.quote(facts.source)} {report.branch}"
+    else:
+        at, branch = f"-C {shlex.quote(str(path))} ", report.branch
+    yield f"review    git {at}log -p {facts.base[:12]}..{branch}"
+    yield f"merge     git {at}merge {branch}"
+
+
+def _left(hub: Hub, figures: RunFigures) -> Iterator[str]:
+    """What did not land, each with the command that brings it as a branch."""
+    left = unlanded(hub)
+    for kept in left[:REFS_NAMED]:
+        known = figures.agents.get(kept.task)
+        name = f"{short_id(kept.task)} {known.title if known is not None else ''}".rstrip()
+        branch = f"refs/heads/wip/{short_id(kept.task)}"
+        fetch = shlex.join(["git", "fetch", str(hub.folder), f"{kept.ref}:{branch}"])
+        yield f"unlanded  {name}: {counted(len(kept.paths), 'file')}; {fetch}"
+    if len(left) > REFS_NAMED:
+        more = counted(len(left) - REFS_NAMED, "more task")
+        yield f"unlanded  and {more}"
+
+
+def _cost(figures: RunFigures) -> Iterator[str]:
+    parts = [f"{ROLES[role]} {_price(part)}" for role, part in sorted(figures.by_role.items()) if role in ROLES]
+    if parts:
+        yield f"cost      {', '.join(parts)}"
+    if figures.began_at and figures.ended_at:
+        yield f"took      {lasting(figures.ended_at - figures.began_at)}"
+
+
+def _price(part: Figures) -> str:
+    usd, tokens = part.spent.usd, f"{short(part.spent.tokens)} tokens"
+    return f"${usd:,.2f} ({tokens})" if usd is not None else tokens
