@@ -52,6 +52,7 @@ OTHER: dict[str, str] = {
     "headway/git/private_git.py:stand_on": _INDEX,
     "headway/git/refs.py:swap": "a ref, by git's own lock file: synced, then named, then its folder is synced",
     "headway/git/scan.py:_index_before": _INDEX,
+    "headway/git/scan.py:_without_conversions": _INDEX,
     "headway/git/source.py:_bring_commit": "a part of a new hub, which is synced as a whole before it gets its name",
     "headway/git/source.py:bring": "the same",
     "headway/git/spool.py:is_dead": _LOCK,
@@ -75,6 +76,7 @@ OTHER: dict[str, str] = {
 """What writes in another way than `write_whole`, each with the reason."""
 
 UNSYNCED: dict[str, str] = {
+    "headway/git/checkout.py:fill": _LAYER,
     "headway/git/growth.py:growth": "a sum that is made again from the trunk where it is missing or torn",
     "headway/git/warmth.py:note_withheld": "a note for the user, written again at the next setup",
     "headway/agent/elsewhere.py:tell": "costs a note on overlapping tasks",

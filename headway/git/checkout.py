@@ -16,7 +16,7 @@ from headway.git.rules_files import patiently
 from headway.git.scan import Scan, scan
 from headway.git.upper import EVERYTHING, changed_names
 from headway.git.written import catch_up, renew
-from headway.system.files import delete
+from headway.system.files import delete, write_whole
 
 _ONE_BY_ONE = 200
 """Names up to which git is asked for each; for more it looks at all files, which costs the same then."""
@@ -75,6 +75,7 @@ class LooseFiles:
         self.home = home
         self.path = home / "files"
         self._checked_out = home / CHECKED_OUT
+        self._tree = home / f"{CHECKED_OUT}-tree"
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
         """Write them all, over what is left of another workspace, if anything is."""
@@ -87,7 +88,9 @@ class LooseFiles:
         repo.run("read-tree", "--reset", "-u", tree)
         if before is not None:
             renew(repo, before, tree)
+        self._tree.unlink(missing_ok=True)
         shutil.copy2(repo.index, self._checked_out)
+        write_whole(self._tree, tree.encode(), synced=False)
         return False
 
     def ready(self) -> bool:
@@ -99,8 +102,16 @@ class LooseFiles:
         assert repo.index is not None
         self._settle(repo)
         shutil.copy2(self._checked_out, repo.index)
-        patiently(repo, "read-tree", "-i", "-m", base)
+        if base != self._stands():
+            patiently(repo, "read-tree", "-i", "-m", base)
         return scan(repo, base, IGNORED_FOLDER)
+
+    def _stands(self) -> str:
+        """The tree that was checked out; empty where no note of it is."""
+        try:
+            return self._tree.read_text()
+        except FileNotFoundError:
+            return ""
 
     def _settle(self, repo: Repo) -> None:
         """Have the index be older than no file: git reads each file again that is as young as its index.

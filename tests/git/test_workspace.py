@@ -6,6 +6,7 @@ import pytest
 
 from headway.domain.errors import LeaseLost
 from headway.git.landing import Landed
+from headway.git.repo import Answer, Repo
 from headway.git.snapshot import snapshot
 from headway.git.standing import load_owner, store_owner
 from headway.git.workspace import NotSaved, Workspace
@@ -257,3 +258,26 @@ def test_a_repository_in_a_folder_that_is_on_the_trunk_no_longer_is_told(ground:
         git(workspace.path / "src", "init", "--quiet")
         write(workspace.path, {"src/app.py": "again\n"})
         assert (workspace.changes().nested, workspace.changes().paths) == (("src",), ())
+
+
+def test_the_index_is_brought_to_the_base_only_where_it_is_elsewhere(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ground.open(1), ground.open(2)
+    asked: list[tuple[str, ...]] = []
+    run = Repo.run
+
+    def noted(self: Repo, *args: str, **more: object) -> Answer:
+        asked.append(args)
+        return run(self, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Repo, "run", noted)
+    write(first.path, {"a.txt": "a\n"})
+    write(second.path, {"b.txt": "b\n"})
+    assert second.changes().added == ("b.txt",)
+    assert not [args for args in asked if args[0] == "read-tree"]
+    assert isinstance(ground.land(first), Landed)
+    assert isinstance(ground.land(second), Landed)
+    asked.clear()
+    assert second.changes().paths == ()
+    assert [args[:3] for args in asked if args[0] == "read-tree"] == [("read-tree", "-i", "-m")]
