@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,10 @@ from headway.system.process import is_open
 LANDINGS = 500
 LONGEST_S = 1800.0
 SHORTEST_S = 30.0
+
+_MEMORY = {"pack.windowMemory": "256m", "core.bigFileThreshold": "64m"}
+"""Bounds while objects are packed. Each thread of git holds ten at once to find what they have in common, and an agent
+may have written files of any size. Those over 64 MB are packed by themselves."""
 
 _LOOSE_REFS = 1_000
 _DEBRIS_S = 3600.0
@@ -69,7 +74,8 @@ def tidy(hub: Path) -> bool:
         repo = Repo(hub, keep=(handle,))
         _clear_debris(hub)
         _keep_folders(hub)
-        repo.run("repack", "-d", "-l", "-q", "--geometric=2", "--no-write-bitmap-index")
+        packing = replace(repo, settings=tuple(_MEMORY.items()))
+        packing.run("repack", "-d", "-l", "-q", "--geometric=2", "--no-write-bitmap-index")
         repo.run("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress")
         if sum(len(names) for _, _, names in os.walk(hub / "refs")) > _LOOSE_REFS:
             repo.run("pack-refs", "--all")
