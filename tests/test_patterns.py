@@ -24,9 +24,9 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.git.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
     "headway.git.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
     "headway.git.warmth._INPUTS": (4 * KB, "a path"),
-    "headway.model.concession.": (2 * KB, "an error's words, which failures.py cuts"),
-    "headway.model.failures.": (2 * KB, "an error's words, which failures.py cuts"),
-    "headway.model.resets.": (64 * KB, "a header, which the HTTP client bounds"),
+    "headway.model.concession.": (10_000, "an error's words, cut by MAX_WORDS_READ of failures.py"),
+    "headway.model.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
+    "headway.model.resets.": (100 * KB, "a header, which the HTTP client bounds, and MAX_VALUE cuts to 64 characters"),
     "headway.sandbox.cage:": (KB, "an agent's id"),
     "headway.sandbox.output._TERMINAL_CODES": (256 * KB, "the part of an output that is kept"),
 }

@@ -148,7 +148,9 @@ class Server:
             self.delays.append(began - self.replied[agent])
         await asyncio.sleep(self.think_s * (0.5 + (hash(agent) % 100 + self.asked % 100) / 200))
         step = int(headers.get(b"x-headway-step", b"0"))
-        call = FINISH if step >= self.steps else shell(f"echo {step}")
+        # Another call each time: guards end an agent that goes in circles.
+        look = ("read_file", {"path": "README.md", "limit": step + 1})
+        call = FINISH if step >= self.steps else look
         body = orjson.dumps(chat(f"{step} " + "I look at the next part. " * 10, call))
         await _send(send, body)
         self.replied[agent] = time.monotonic()

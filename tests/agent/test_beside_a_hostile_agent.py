@@ -72,7 +72,7 @@ def test_who_prints_what_stopped_a_machine_holds_up_no_thread() -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("attacks", [len(PRINTS), len(ATTACKS)], ids=["the 400 characters", "everything"])
 def test_three_hundred_agents_notice_nothing_of_a_hostile_one(attacks: int) -> None:
-    found, without = fleets(["hostile", "honest"], agents=300, steps=20, think_s=6.0, attacks=attacks)
+    found, without = fleets(["hostile", "honest"], agents=300, steps=15, think_s=8.0, attacks=attacks)
     assert found["ends"] == without["ends"] == {"done": 300}
     assert found["hostile"], "it has handed off as well"
     assert found["hostile_calls"] > attacks

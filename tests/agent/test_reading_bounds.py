@@ -14,20 +14,28 @@ import pytest
 from headway.git.hub import Hub
 from tests.git.ground import git, make_repository
 
-SIZE = 24 << 20
+MB = 1 << 20
+SIZE = 24 * MB
 MEMORY_MB = 100
 ANSWER_CHARS = 70_000
 
 CHILD = """
 import resource, sys
 from pathlib import Path
+from headway.agent.apart import Apart, Replacement
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
 from headway.agent.files import Files
+from headway.agent.guidance import guidance
+from headway.agent.patch import parse_patch
+from headway.agent.patching import Patching
+from headway.agent.prompts import Prompts
 from headway.agent.search import hits_text
 from headway.domain.errors import ToolError
 from headway.git.hub import Hub
+from headway.system.bounded import unheld
 place = Path(sys.argv[1])
-files, hub = Files(place / "source"), Hub(place / "hub.git")
+files, hub, apart = Files(place / "source"), Hub(place / "hub.git"), Apart(unheld, seconds=2.0)
+MANY = "\\n".join(["*** Begin Patch", *(f"*** Delete File: large/{n}" for n in range(20)), "*** End Patch"])
 def peak():
     # Not `ru_maxrss`, which a process takes over from the one that forked it.
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) // 1024
@@ -48,6 +56,10 @@ CALLS = {
     "read of many lines": "files.read('rows.csv', 2_000_000, 10)",
     "read of nothing but line ends": "files.read('ends', 1, 2000)",
     "read of one line": "files.read('line')",
+    "edit of nothing but line ends": "apart.change(files.raw('ends'), Replacement('zz\\nyy', 'x'), 1).shown",
+    "edit of every letter": "apart.change(b'a' * 40_000, Replacement('a', 'b' * 30_000, True), 1).shown",
+    "patch of many large files": "Patching(files, parse_patch(MANY), 'x', apart).drafted()",
+    "guidance": "guidance(hub, hub.tip(), ['deep/' * 2_000_000, *['a/b'] * 200_000], Prompts.load())",
     "hub: search": "hits_text(hub.grep('HEAD', 'x'))",
     "hub: search of one line": "hits_text(hub.grep('HEAD', 'aaa'))",
     "hub: read of many lines": "excerpt(hub.read_file('HEAD', 'rows.csv'), 'rows.csv', 5, 10)",
@@ -67,6 +79,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "rows.csv").write_bytes(b"x,1,2,3\n" * (SIZE // 8))
     (source / "line").write_bytes(b"a" * SIZE)
     (source / "ends").write_bytes(b"\n" * (8 << 20))
+    (source / "AGENTS.md").write_bytes(b"Use tabs.\n" * (SIZE // 10))
+    (source / "large").mkdir()
+    for number in range(20):
+        (source / "large" / str(number)).write_bytes(b"ab\n" * (7 * MB // 3))
     (source / "many").mkdir()
     for number in range(3_000):
         (source / "many" / f"{number}{'n' * 240}").touch()
@@ -76,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         os.chdir("d" * 250)
     Path("f").write_text("deep\n" * 50_000)
     os.chdir(place)
-    git(source, "add", "--all", ":!d*")
+    git(source, "add", "--all", ":!d*", ":!large")
     (place / "message").write_text("word " * 200_000)
     git(source, "commit", "--quiet", f"--file={place / 'message'}")
     Hub(place / "hub.git").prepare(str(source), None)
