@@ -351,7 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             children = worker_children(options.agents, skip_runs=options.skip_run, allow_weak=weak)
             supervise(settings.home, children, on_event=_show)
     except UserError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the one message
+        print(f"headway: {error}", file=sys.stderr)  # noqa: T201 - the one message
         return 2
     return 0
 

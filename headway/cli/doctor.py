@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,11 +59,14 @@ async def look(home: Path) -> tuple[Finding, ...]:
     from headway.sandbox.gates import Gates
     from headway.sandbox.tree import Quota
 
+    wanted = os.environ.get(AGENTS, "").strip()
+    agents = int(wanted) if wanted.isdecimal() else USUAL_AGENTS
+    if (unwritable := unwritable_home(home)) is not None:
+        # The trials of the other rooms write there.
+        return unwritable, *open_files.findings(agents), *await asyncio.to_thread(tools)
     cages = await asyncio.to_thread(cgroup.Cages.detect)
     walls = await asyncio.to_thread(_walls, home, cages)
     gates = Gates(home / "gates", os.cpu_count() or 1)
-    wanted = os.environ.get(AGENTS, "").strip()
-    agents = int(wanted) if wanted.isdecimal() else USUAL_AGENTS
     return (
         *walls,
         *(cages.findings() if cages else cgroup.lacking()),
@@ -108,6 +112,17 @@ def tools() -> Iterator[Finding]:
         yield Finding(topic="temporal", state="broken", says=error.message, remedy=error.remedy)
     else:
         yield Finding(topic="temporal", state="good", says=f"temporal {cli.version} at {cli.path}")
+
+
+def unwritable_home(home: Path) -> Finding | None:
+    """Why nothing can be written in the state folder; None where it can."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".trial-", dir=home):
+            return None
+    except OSError as error:
+        says = f"{home} cannot be written to: {error.strerror}"
+        remedy = "Make room there or allow writing, or set HEADWAY_HOME to another folder."
+        return Finding(topic="state folder", state="broken", says=says, remedy=remedy)
 
 
 def state_folder(home: Path) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import typer
 from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
+from headway.cli.words import counted
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
 
@@ -49,7 +50,9 @@ async def _gc(home: Path, *, yes: bool) -> int:
                 say(f"            stays: {why}")
     if not count:
         say("There is nothing to reclaim.")
-    elif not yes:
+    elif yes:
+        say(f"Reclaimed {count - stays} of {counted(count, 'leftover')}.")
+    else:
         say("Nothing was removed. This removes it, and keeps what did not land: headway gc --yes")
     return 1 if stays else 0
 

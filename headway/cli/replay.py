@@ -72,7 +72,7 @@ async def _all_histories(home: Path, places: "list[Path | str]") -> AsyncIterato
             yield read_history(place)
             continue
         client = client or await connect(target_of(home))
-        executions = await _executions(client, place)
+        executions = await _executions(client, await _full_id(client, home, str(place)))
         async for history in fetch_histories(client, executions):
             yield history
 
@@ -101,6 +101,18 @@ def _known(what: str) -> str:
             "`headway status` lists the runs, `headway status NAME` the agents of one.",
         )
     return what
+
+
+async def _full_id(client: "Client", home: Path, what: str) -> str:
+    """The workflow id that NAME/1.3 means; a run's name, and whatever the service knows so, stay as they are."""
+    from headway.cli.agents import find_agent
+    from headway.cli.known_run import describe, find_run
+
+    name, slash, agent = what.partition("/")
+    if not slash or await describe(client, what) is not None:
+        return what
+    run = await find_run(client, name)
+    return await find_agent(client, home, run, agent) if run is not None else what
 
 
 async def _executions(client: "Client", what: str) -> list["WorkflowExecution"]:

@@ -51,7 +51,7 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
     await _refuse_open(client, found)
     if found.run is not None:
         await need_own_run(client, home, name)
-    for line in _shown(home, found):
+    for line in _shown(home, found, await _how_it_ended(client, found)):
         say(line)
     if not yes:
         say(f"Nothing was removed. This removes it: headway rm {name} --yes")
@@ -125,10 +125,18 @@ async def _until_gone(client: "Client", found: "Footprint") -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _shown(home: Path, found: "Footprint") -> Iterator[str]:
+async def _how_it_ended(client: "Client", found: "Footprint") -> str:
+    """How the run ended, in the word that `headway run` and `headway status` use."""
+    from headway.cli.ending import ending_of
+
+    if found.run is None:
+        return "unknown to the service"
+    return (await ending_of(client, found.name)).outcome if found.run.status == "completed" else found.run.status
+
+
+def _shown(home: Path, found: "Footprint", how: str) -> Iterator[str]:
     from headway.cli.footprint import readable
 
-    how = found.run.status if found.run is not None else "unknown to the service"
     yield f"run         {found.name}, {how}"
     if found.repository is not None:
         yield from _repository(found.repository)

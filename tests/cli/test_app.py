@@ -177,7 +177,8 @@ def test_down_with_nothing_up_says_so(home: Path) -> None:
     assert "Nothing is running" in headway(home, "down").stdout
 
 
-def test_rehearse_serves_a_playbook_until_it_is_interrupted(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_rehearse_serves_a_playbook_until_it_is_interrupted(home: Path, tmp_path: Path, number: signal.Signals) -> None:
     playbook = tmp_path / "playbook.yaml"
     playbook.write_text(
         textwrap.dedent(
@@ -194,7 +195,7 @@ def test_rehearse_serves_a_playbook_until_it_is_interrupted(home: Path, tmp_path
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         said = "".join(process.stdout.readline() for _ in range(4))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate()
 
     assert f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in said

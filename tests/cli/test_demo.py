@@ -93,7 +93,7 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
                 in headway("run", str(repository), "Again.", "--name", "first", **env).stderr
             )
             listed = headway("status", **env).stdout
-            assert re.search(r"first +done", listed)
+            assert re.search(r"^first .* done$", listed, re.MULTILINE)
             shown = headway("status", "first", **env).stdout
             assert re.search(r"1\.5 Add lines to the command line: [0-9a-f]{7}", shown)
             assert f"git -C {repository} merge headway/first/main" in shown

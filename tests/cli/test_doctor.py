@@ -103,3 +103,19 @@ def test_a_worker_process_without_walls_starts_only_when_that_is_allowed(home: P
     assert "filesystem: a command reads and writes whatever this user may" in done.stderr
     assert done.stderr.endswith("Or accept that with --allow-weak-sandbox.\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a read-only folder")
+def test_a_state_folder_that_is_read_only_is_a_finding_and_no_traceback(tmp_path: Path) -> None:
+    home = tmp_path / "read-only"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m,mode=700", "tmpfs", str(home)], check=True)
+    try:
+        done = headway(home, "doctor")
+        up = headway(home, "up", "--detach", OPENAI_API_KEY="k")
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr + up.stderr
+    assert f"!!  state folder: {home} cannot be written to: Read-only file system" in done.stdout
+    assert (up.returncode, "cannot be made: Read-only file system" in up.stderr) == (2, True)
