@@ -1,7 +1,8 @@
-"""Long strings lie beside the logs, under the hash of their content: a log stays quick to read and to search."""
+"""Long strings lie beside the logs, compressed, under the hash of their content: a log stays quick to read."""
 
 import hashlib
 import math
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ folder."""
 
 MARK = "$blob"
 """The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
+
+_GZIP = 31
+"""What zlib calls the format of gzip: `zcat` shows a blob."""
+
+_QUICK = 1
+"""The level of compression: 2.5 times smaller for 0.1 ms a blob of source text; level 6 gains another tenth."""
 
 _MARK_BYTES = orjson.dumps(MARK)
 _INT_RANGE = range(-(2**63), 2**64)
@@ -51,7 +58,8 @@ class Blobs:
         if there:  # renamed by another process, which may not have synced the folder yet
             sync_folder(path.parent)
         else:
-            write_whole(path, content, synced=True, mode=PRIVATE_FILE)
+            packer = zlib.compressobj(_QUICK, wbits=_GZIP)
+            write_whole(path, packer.compress(content) + packer.flush(), synced=True, mode=PRIVATE_FILE)
         if len(self._synced) >= NAMES_KEPT:
             self._synced.clear()
         self._synced.add(short)
@@ -61,17 +69,17 @@ class Blobs:
         """The text of that name.
 
         Raises:
-            UserError: The file is gone.
+            UserError: The file is gone, or damaged.
         """
         try:
-            return self._path(name).read_bytes().decode()
-        except FileNotFoundError:
+            return zlib.decompress(self._path(name).read_bytes(), wbits=_GZIP).decode()
+        except (FileNotFoundError, zlib.error):
             raise UserError(
                 f"{self._path(name)}: a part of the log is missing", "Restore this file from a backup of HEADWAY_HOME."
             ) from None
 
     def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name
+        return self._folder / name[:2] / f"{name}.gz"
 
     def outsource(self, value: Any, *, inline: bool = False) -> Any:
         """`value` with every long string replaced by the place holder of a blob; `inline` leaves them where they are.

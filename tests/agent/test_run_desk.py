@@ -28,6 +28,7 @@ from headway.sandbox.plain import PlainSandbox
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from tests.agent.stage import ROOT, Stage, finish, git, step, use
+from tests.trace.steps import content_of
 
 PASSWORD = "plum-Tree@9orchard"
 QUOTED = "plum-Tree%409orchard"
@@ -101,7 +102,7 @@ async def test_a_password_in_the_repositorys_address_lies_in_one_file_that_only_
     assert "plum" not in prepared.model_dump_json()
     assert [note for note in prepared.notes if "cannot publish" in note], "the server takes no push"
     runs = stage.folder / "state" / "runs"
-    holding = [path for path in runs.rglob("*") if path.is_file() and b"plum" in path.read_bytes()]
+    holding = [path for path in runs.rglob("*") if path.is_file() and b"plum" in content_of(path)]
     assert [path.name for path in holding] == ["headway.json"]
     assert holding[0].stat().st_mode & 0o777 == 0o600
 

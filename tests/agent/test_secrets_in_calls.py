@@ -6,6 +6,7 @@ from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from tests.agent.stage import Stage, finish, step, use
 from tests.agent.test_resume import killed_at
+from tests.trace.steps import content_of
 
 KEYLIKE = "ghp_" + "a1B2" * 9
 OURS = "our-own-key-0123456789"
@@ -20,7 +21,7 @@ def guarded(stage: Stage) -> Stage:
 def in_the_log(stage: Stage, text: str) -> bool:
     folder = stage.folder / "state" / "runs" / "tidy-up"
     files = [path for part in ("logs", "blobs") for path in (folder / part).rglob("*") if path.is_file()]
-    return any(text in path.read_text() for path in files)
+    return any(text in content_of(path).decode() for path in files)
 
 
 async def test_a_file_gets_what_the_model_wrote_and_the_log_does_not(guarded: Stage) -> None:

@@ -42,7 +42,7 @@ def files_of_a_run(shape: Shape) -> dict[str, int]:
     )
     return dict.fromkeys(once.split(), 1) | {
         "logs/root-#/#.#-#.jsonl": shape.tasks,
-        "blobs/#/#": 2 * shape.tasks,
+        "blobs/#/#.gz": 2 * shape.tasks,
         # Until packing, which begins after 500 landings: a pack for each batch, and what agents wrote.
         "hub.git/objects/pack/pack-#.idx": landings + 2,
         "hub.git/objects/pack/pack-#.pack": landings + 2,

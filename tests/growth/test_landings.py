@@ -64,7 +64,7 @@ def test_landings_leave_nothing_in_their_process(
     source = generate(tmp_path / "source.git", 10)
     hub = Hub(tmp_path / "run" / "hub.git")
     base = hub.prepare(str(source), None).base
-    step = min(500, number // 2)
+    step = 400 if number > 400 else number // 2
 
     def round_of(count: int, at: int) -> None:
         for start in range(0, count, step):

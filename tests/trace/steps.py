@@ -1,5 +1,6 @@
 """What the tests of logs do again and again."""
 
+import gzip
 from pathlib import Path
 
 from headway.domain.ids import AgentId, RunName
@@ -17,6 +18,12 @@ def say(log: AgentLog, text: str, *, sync: bool = False) -> int:
 
 def file_of(store: LogStore, agent: AgentId) -> Path:
     return store.run_folder(RUN) / "logs" / f"{agent.partition('/')[2] or 'run'}.jsonl"
+
+
+def content_of(path: Path) -> bytes:
+    """What a file of the state folder says, compressed or not."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def texts(store: LogStore, agent: AgentId, upto: int | None = None) -> list[str]:
