@@ -68,7 +68,7 @@ def test_a_full_disk_that_counts_as_a_bug_is_caught(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_reply_that_is_thrown_away_is_caught(tmp_path: Path) -> None:
     told = small_run(tmp_path, "--planted", "reply", limit_s=600)
-    assert [each for each in told["problems"] if each.startswith("bought")] != []
+    assert [each for each in told["problems"] if "bought" in each] != []
 
 
 @pytest.mark.long
