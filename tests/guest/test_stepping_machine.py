@@ -1,0 +1,59 @@
+"""The clock of a whole machine steps, Temporal's server with it, while a run works there.
+
+`python -m tests.long tests/guest -s` shows what the guest says. A planted fault is a file of the checkout that reads
+otherwise in the guest.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.guest.console import Step
+from tests.guest.inside import STEPS
+from tests.guest.kernel import Lacking
+from tests.guest.machines import boot
+
+WITHIN_S = 1_700.0
+STEADY = Path("headway/system/steady.py")
+
+
+def booted(folder: Path, changed: dict[str, str]) -> tuple[int, list[str]]:
+    """The exit code of the guest's program, and its lines."""
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    try:
+        return boot(folder, changed, WITHIN_S, tell), lines
+    except Lacking as lacking:
+        pytest.skip(str(lacking))
+
+
+def steps(lines: list[str]) -> list[Step]:
+    return [step for line in lines if (step := Step.read(line)) is not None]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(WITHIN_S + 300)
+def test_a_run_goes_on_while_the_clock_of_the_machine_steps(tmp_path: Path) -> None:
+    code, lines = booted(tmp_path, {})
+    made = steps(lines)
+    assert [step.offset_s for step in made] == [offset for offset, _ in STEPS], (
+        "the run was over before all steps were made"
+    )
+    assert [step for step in made if not step.applied] == []
+    assert code == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(WITHIN_S + 300)
+def test_a_steady_clock_that_is_the_wall_clock_is_caught(tmp_path: Path) -> None:
+    right = STEADY.read_text()
+    planted = right.replace("return time.clock_gettime(_CLOCK)", "return time.time()")
+    assert planted != right
+    code, lines = booted(tmp_path, {str(STEADY): planted})
+    assert any("headway up is ready" in line for line in lines), "it failed for another reason"
+    assert steps(lines)
+    assert code != 0
