@@ -15,10 +15,14 @@ from headway.git.pack import Pack
 from headway.git.repo import GitError, Repo
 from headway.git.splice import Change, Splice
 
-_LABELS = {b"<<<<<<< ": b"trunk", b"||||||| ": b"before both", b">>>>>>> ": b"your change"}
-_MARKER = re.compile(rb"[\r\n](?:<<<<<<< trunk|\|\|\|\|\|\|\| before both|>>>>>>> your change)[\r\n]")
-_MARKER_BYTES = 32
-"""More than the longest of them has."""
+_LABELS = {b"<": b"trunk", b"|": b"before both", b">": b"your change"}
+_WRITTEN = re.compile(rb"(<{7,}|\|{7,}|>{7,}) [0-9a-f]{7,64}(?::[^\r\n]*)?([\r\n]*)")
+"""A marker as merge-tree writes it: seven characters, or more for a conflict within a conflict; then the id of a
+commit, and the path where the sides have different ones."""
+
+_MARKER = re.compile(rb"[\r\n](?:<{7,} trunk|\|{7,} before both|>{7,} your change)[\r\n]")
+_MARKER_BYTES = 64
+"""More than a marker has that git writes."""
 
 LARGEST_LABELLED = 8 << 20
 """Bytes up to which a file gets markers. Of a larger one that conflicts, the trunk's version stays."""
@@ -148,12 +152,8 @@ def with_labels(repo: Repo, merged: Merged, ours: Oid) -> Merged:
 
 
 def _named(line: bytes) -> bytes:
-    # Only what merge-tree wrote itself: the marker and the full id of a commit, or nothing for the base.
-    marker, rest = line[:8], line[8:].rstrip(b"\r\n")
-    if marker not in _LABELS or len(rest.split(b":")[0]) < 7 or rest[:7].strip(b"0123456789abcdef"):  # noqa: PLR2004
-        return line
-    ending = line[8 + len(rest) :]
-    return marker + _LABELS[marker] + ending
+    found = _WRITTEN.fullmatch(line)
+    return line if found is None else b"%s %s%s" % (found[1], _LABELS[found[1][:1]], found[2])
 
 
 def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:

@@ -27,10 +27,10 @@ from headway.git.landing import Conflicted, Landed, LandingOutcome, NothingToLan
 from headway.git.snapshot import snapshot
 from tests.git.edits import NAMES, change_first_line, edit, random_path, seed_files
 from tests.git.ground import Ground, allowed
-from tests.git.judge import GITLINK, Judge, Merge, Seen, ask, file_at, text_of
+from tests.git.judge import GITLINK, MARKER, Judge, Merge, Seen, ask, file_at, text_of
 
 BATCH = 25
-MARKERS = (b"<<<<<<< trunk", b"||||||| before both", b">>>>>>> your change")
+CONFLICT = b"<<<<<<< trunk"
 
 
 class Differs(AssertionError):
@@ -248,7 +248,7 @@ class History:
             whole = self.judge.merge(base, tip, seen.tree)
             _same("conflicts", _plain(outcome.paths), _plain(map(shown, merge.conflicts)))
             self._arrived(whole, seen.tree)
-            self.conflicted |= set(whole.conflicts) | set(merge.conflicts)
+            self.conflicted |= {self._own_name(path) for path in (*whole.conflicts, *merge.conflicts)}
         else:
             if merge.tree == tip:
                 _same("landing", outcome, NothingToLand(self.ground.hub.tip()))
@@ -258,7 +258,7 @@ class History:
             self._same_tree("trunk", now, merge.tree)
             rest = self.judge.merge(lands, now, seen.tree)
             self._arrived(rest, seen.tree)
-            self.conflicted |= set(rest.conflicts)
+            self.conflicted |= {self._own_name(path) for path in rest.conflicts}
 
     def _moved(self, before: str, name: str) -> bool:
         """Whether a file of this name differs between the files then and the commit now."""
@@ -273,8 +273,19 @@ class History:
                 self._same_but_for_rules(before, self._told(seen.tree), self._told(merge.tree))
             return
         for path, there in merge.conflicts.items():
-            if there is not None and MARKERS[0] in there[1]:
-                _same(f"markers in {path}", file_at(self.workspace.path / path), there)
+            if there is not None and CONFLICT in there[1]:
+                _same(f"markers in {path}", file_at(self.workspace.path / self._own_name(path)), there)
+
+    def _own_name(self, path: str) -> str:
+        """The name here of a path that conflicts.
+
+        Git names a file that it moves aside by a commit, and the judge's commit is another one.
+        """
+        name, aside, _ = path.partition("~")
+        folder, _, last = name.rpartition("/")
+        place = self.workspace.path / folder
+        found = [each for each in place.iterdir() if each.name.startswith(f"{last}~")] if aside else []
+        return str(found[0].relative_to(self.workspace.path)) if len(found) == 1 else path
 
     def _same_but_for_rules(self, before: str, now: dict[str, list[str]], then: dict[str, list[str]]) -> None:
         keys = now.keys() | then.keys()
@@ -293,7 +304,7 @@ class History:
         found = []
         for path in sorted(self.conflicted):
             body = ask(self.judge.folder, "cat-file", "blob", f"{tree}:{path}", ok=(0, 128))
-            if not {*MARKERS}.isdisjoint(body.splitlines()):
+            if any(map(MARKER.fullmatch, body.splitlines())):
                 found.append(path)
         return found
 

@@ -20,10 +20,11 @@ ENVIRONMENT = {
 }
 MERGE = ("-c", "merge.conflictStyle=zdiff3", "-c", "merge.directoryRenames=false", "merge", "--quiet", "--no-ff")
 LABELS = (
-    (re.compile(rb"^<<<<<<< HEAD(?=\r?$)", re.MULTILINE), b"<<<<<<< trunk"),
-    (re.compile(rb"^\|\|\|\|\|\|\| [0-9a-f]{7,40}(?=\r?$)", re.MULTILINE), b"||||||| before both"),
-    (re.compile(rb"^>>>>>>> [0-9a-f]{40}(?=\r?$)", re.MULTILINE), b">>>>>>> your change"),
+    (re.compile(rb"^(<{7,}) HEAD(?::[^\r\n]*)?(?=\r?$)", re.MULTILINE), rb"\1 trunk"),
+    (re.compile(rb"^(\|{7,}) [0-9a-f]{7,40}(?::[^\r\n]*)?(?=\r?$)", re.MULTILINE), rb"\1 before both"),
+    (re.compile(rb"^(>{7,}) [0-9a-f]{40}(?::[^\r\n]*)?(?=\r?$)", re.MULTILINE), rb"\1 your change"),
 )
+MARKER = re.compile(rb"<{7,} trunk|\|{7,} before both|>{7,} your change")
 GITLINK = "160000"
 
 File = tuple[str, bytes]

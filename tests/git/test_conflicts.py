@@ -5,6 +5,7 @@ import os
 import pytest
 
 from headway.git.landing import Conflicted, Landed, Refused
+from headway.git.merging import _has_marker, _named
 from headway.git.snapshot import newest
 from headway.git.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, git, write
@@ -212,3 +213,22 @@ def test_markers_in_a_name_that_is_no_utf8_do_not_land(ground: Ground) -> None:
     write(again.path, {name: "one\nBOTH\nthree\n"})
     assert isinstance(ground.land(again, paths=("caf\\xe9.txt",)), Landed)
     assert ground.on_trunk(name) == b"one\nBOTH\nthree\n"
+
+
+ID = b"0123456789abcdef" * 2 + b"01234567"
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        (b"<<<<<<< " + ID, b"<<<<<<< trunk"),
+        (b"<<<<<<<< " + ID + b":caf\xe9/a", b"<<<<<<<< trunk"),
+        (b"|||||||| 9da5732:out/kept.log", b"|||||||| before both"),
+        (b">>>>>>>>> " + ID + b":d/y z", b">>>>>>>>> your change"),
+        *((text, text) for text in (b"<<<<<< " + ID, b"<<<<<<< a note", b">>>>>>> ", b"=======", ID)),
+    ],
+)
+def test_markers_within_markers_say_whose_part_each_is_and_are_known_again(written: bytes, label: bytes) -> None:
+    for ending in (b"", b"\n", b"\r\n"):
+        assert _named(written + ending) == label + ending
+    assert _has_marker([b"text\n" + label + b"\r\n"]) == (written != label)
