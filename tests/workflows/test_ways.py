@@ -178,3 +178,23 @@ async def test_a_parked_planner_too(watch: tuple[ControlWatch, Machine]) -> None
     assert (found.decision, found.seq) == (Decision.SUSPENDED, 4)
     assert found.until == pytest.approx(NOW + 900, abs=60)
     assert len(machine.told) == 1
+
+
+async def test_a_step_of_the_wall_clock_neither_delays_nor_hastens_what_is_told() -> None:
+    machine, wall = Machine(), [1_000_000.0]
+    steady = [0.0]
+    ways = machine.ways(lambda: wall[0] + steady[0])
+
+    def look() -> None:
+        """The gates give moments of a clock that is never set by the wall clock as it stands now."""
+        machine.gates = [parking(since=wall[0], until=wall[0] + 20)]
+
+    for moment, step in ((5.0, 86_400.0), (10.0, -2 * 86_400.0), (25.0, 3_600.0)):
+        steady[0], wall[0] = moment, wall[0] + step
+        look()
+        await ways.tell(RUN)
+        assert machine.told == []
+    steady[0], wall[0] = 31.0, wall[0] - 86_400.0
+    look()
+    await ways.tell(RUN)
+    assert len(machine.told) == 1
