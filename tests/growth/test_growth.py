@@ -72,6 +72,7 @@ async def grown(one: Life, shape: Shape, runs: int, bounds: Bounds) -> list[str]
     return found
 
 
+@pytest.mark.timeout(600)
 async def test_a_few_runs_leave_nothing_in_their_process_and_a_leak_would_be_seen(tmp_path: Path) -> None:
     shape = Shape(tasks=2, landings=2)
     async with life(tmp_path, shape) as one:
