@@ -18,6 +18,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from headway.cli.local_site import start_service
 from headway.cli.ports import free_ports
@@ -130,6 +131,7 @@ class Life:
     repository: Path
     client: Client
     workshop: Workshop
+    workflows: Worker
     count: int = 0
     seconds: float = 0.0
     ends: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -158,8 +160,11 @@ class Life:
         return f"life-{number:05}-{number % MODELS:04}"
 
     async def look(self) -> Process:
-        """The process once it rests: its number of descriptors is the same for a second."""
-        steady, before, until = 0, -1, time.monotonic() + 20
+        """The process once it rests: no workflow is cached, and its number of descriptors is the same for a second."""
+        steady, before, until = 0, -1, time.monotonic() + 60
+        cached = self.workflows._workflow_worker
+        while cached is not None and cached._running_workflows and time.monotonic() < until:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.1)
         while steady < 5 and time.monotonic() < until:
             now = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a quick count
             steady, before = (steady + 1 if now == before else 0), now
@@ -196,10 +201,8 @@ async def life(folder: Path, shape: Shape) -> AsyncIterator[Life]:
         env = {"HEADWAY_HOME": str(home), "OPENAI_BASE_URL": url, "PATH": os.environ["PATH"]}
         workshop = await asyncio.to_thread(Workshop, Settings.read(env, 8))
         stack.callback(workshop.resources.close)
-        for worker in (
-            workflow_worker(site.client),
-            planning_worker(site.client, workshop),
-            agent_worker(site.client, workshop),
-        ):
+        workflows = workflow_worker(site.client)
+        others = planning_worker(site.client, workshop), agent_worker(site.client, workshop)
+        for worker in (workflows, *others):
             await stack.enter_async_context(worker)
-        yield Life(home, repository, site.client, workshop)
+        yield Life(home, repository, site.client, workshop, workflows)
