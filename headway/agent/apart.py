@@ -5,6 +5,7 @@ megabytes. So only small texts are handled here. Larger ones go to a process of 
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ SECONDS = 20.0
 MOST_BYTES = 64 << 20
 ERROR_CHARS = 300
 _ROOT = str(Path(__file__).parent.parent.parent)
-_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from headway.agent.apart import main; main()"
+_CHILD = "import sys; sys.path.append(sys.argv[1]); from headway.agent.apart import main; main()"
+_KEPT = ("PATH", "LD_LIBRARY_PATH")
+"""Variables without which Python may not start; no other one is passed on."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,10 @@ class Apart:
         """What a process of its own makes of it: what it says, and a text."""
         argv = (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CHILD, _ROOT)
         head = json.dumps(asked).encode() + b"\n"
+        env = {name: os.environ[name] for name in _KEPT if name in os.environ}
         with self.within() as within:
             bounds = bounded_by(within, self.seconds)
-            said = read_from(argv, bounds=bounds, most=MOST_BYTES, env={}, cwd="/", given=(head, content))
+            said = read_from(argv, bounds=bounds, most=MOST_BYTES, env=env, cwd="/", given=(head, content))
         refuse_unfinished(said, bounds, "the change", less="change less of it", smaller="change less of it")
         return _read(said)
 
