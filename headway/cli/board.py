@@ -203,12 +203,12 @@ def _what(
     held = control.hold_on(agent) if control is not None else None
     if held is not None:
         return "waiting", f"paused{f': {held.why}' if held.why else ''}", now - held.at
+    state = node.state if node is not None else "starts"
+    if state.startswith("waits for budget"):
+        why = node.why if node is not None else ""
+        return "waiting", _line(f"{state}: {why}" if why else state), None
     if known is None or known.now.doing == "starts":
-        state = node.state if node is not None else "starts"
-        group: Group = "waiting" if state.startswith("waits") else "queued"
-        return group, WORDS.get(state, _line(state)), None
-    if node is not None and node.state.startswith("waits for budget"):
-        return "waiting", _line(node.state), None
+        return "queued", WORDS.get(state, _line(state)), None
     return _at_work(known, node, now)
 
 

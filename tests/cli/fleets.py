@@ -51,16 +51,15 @@ def look_at_fleet(home: Path, count: int) -> Look:
         log.append("turn.start", {})
         call(log, "spawn_tasks", "{}")
         log.append("turn.end", {})
-    states = {}
+    states, whys = {}, {}
     for index in range(count):
         states[index] = "asked" if index >= count - count // 3 else "open"
+        if index == count - 1:
+            states[index], whys[index] = "waits for budget", "needs $0.55, its planner has $0.15 free"
         if states[index] == "open":
             with store.open(agent(index), role="worker", task=agent(index)) as log:
                 states[index] = _play(log, index, count)
-    nodes = tuple(
-        TreeNode(id=agent(index), key=agent(index).rpartition("/")[2], kind="task", title=f"Task {index}", state=state)
-        for index, state in states.items()
-    )
+    nodes = tuple(_node(index, state, whys.get(index, "")) for index, state in states.items())
     tree = TreeNode(
         id=ROOT, key=ChildKey("root-0a1b2c3d"), kind="planner", title="Tidy up", state="waits", children=nodes,
         counts={"done": count // 5, "open": count - count // 5},
@@ -73,6 +72,11 @@ def look_at_fleet(home: Path, count: int) -> Look:
     control = Control(version=1, paused={agent(5): Hold(who="ada", why="lunch", at=time.time())})
     figures = figures_of(store.run_folder(RUN) / "logs", RUN).model_copy(update={"began_at": time.time() - 120})
     return Look(RUN, status, tree, commits, control, figures)
+
+
+def _node(index: int, state: str, why: str) -> TreeNode:
+    key = ChildKey(agent(index).rpartition("/")[2])
+    return TreeNode(id=agent(index), key=key, kind="task", title=f"Task {index}", state=state, why=why)
 
 
 def _play(log: AgentLog, index: int, count: int) -> str:

@@ -45,6 +45,9 @@ def test_a_screen_of_80x24_answers_the_questions_of_the_first_minute(count: int,
     # What is it doing?
     assert re.search(r"1\.\d+ Task \d+: running `pytest -q` \d:\d\d \$0\.01", found["now"])
     assert re.search(r"and \d+ more agents at work or waiting", found["now"])
+    assert ", 1 waiting for budget, 1 waiting, " in found["agents"]
+    whole = shown(look_at_fleet(tmp_path, count), 200, None)
+    assert f"Task {count - 1}: waits for budget: needs $0.55, its planner has $0.15 free" in whole
     # What is stuck, and why?
     assert "parked since 10:00: agents wait for model 'm'" in found["stuck"]
     assert "1.5 is paused by ada: lunch; `headway resume fleet 1.5` resumes it" in found["stuck"]
@@ -56,7 +59,7 @@ def test_a_screen_of_80x24_answers_the_questions_of_the_first_minute(count: int,
     assert found["conflicts"] == "1 open (1.0), 1 in all"
     assert re.match(r"\d+(\.\d)? commits a minute, \S+ tokens a minute, \$[\d,.]+ an hour", found["rate"])
     assert re.match(rf"{count + 1}: \d+ working, ", found["agents"])
-    assert "attempt 2" in shown(look_at_fleet(tmp_path, count), height=None)
+    assert "attempt 2" in whole
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 15), (120, 40), (20, 8), (200, 10)])
