@@ -54,5 +54,5 @@ def _number(option: str, text: str | None) -> float | str | None:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise UserError(f"{option}: '{text}' is not a number above 0 (such as 40M or 500k), nor 'none'.")
+        raise UserError(f"{option}: '{text}' is not a number above 0, nor 'none'; 40M and 500k are numbers.")
     return value

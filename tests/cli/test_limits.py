@@ -67,6 +67,7 @@ async def test_a_hold_that_nobody_ends_ends_the_run_with_what_there_is(hungry: S
 
 
 async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Client) -> None:
+    (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
 
     async def plan(order: PlanTurn) -> TurnOutcome:
