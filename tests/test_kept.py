@@ -30,6 +30,7 @@ BOUNDS: dict[str, str] = {
     "headway/agent/models.py:Models._found": _CODE,
     "headway/agent/prompts.py:Prompts._templates": _CODE,
     "headway/git/objects.py:Reader._commits": "1,000 commits, of one of the hubs that are kept",
+    "headway/git/objects.py:Reader._small": "200 objects of 16 kB, of one of the hubs that are kept",
     "headway/git/objects.py:Reader._trees": "300,000 entries, of one of the hubs that are kept",
     "headway/git/refs.py:_sights": "1,000 lock files",
     "headway/git/turns.py:Turns._waiting": f"{_AT_WORK}: landings",
