@@ -93,7 +93,7 @@ async def test_one_page_between_answers_is_tried_again_and_the_second_in_a_row_c
             with pytest.raises(TransientError, match="this is not the API") as passing:
                 await model.answer(request(model))
             assert not isinstance(passing.value, Refused)
-        with pytest.raises(Refused, match="Mend OPENAI_BASE_URL"):
+        with pytest.raises(Refused, match="Correct OPENAI_BASE_URL"):
             await model.answer(request(model))
 
 
