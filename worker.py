@@ -30,6 +30,7 @@ from activities.slots import agent_tuner
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
 from headway.agent.check import Checker
+from headway.agent.folders import RunFolders
 from headway.agent.handoffs import HandoffDesk
 from headway.agent.model_settings import ModelSettings
 from headway.agent.models import Models
@@ -59,6 +60,7 @@ from headway.sandbox.levels import Levels
 from headway.sandbox.resources import Resources
 from headway.sandbox.tree import Quota
 from headway.system.heartbeat import Heartbeat
+from headway.system.latest import Latest
 from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
 from headway.system.signals import on_end_asked
@@ -66,6 +68,7 @@ from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
 from workflows.replay import WORKFLOWS, replayer, sandbox
+from workflows.true_figures import TrueFigures
 
 COMPACT_AT = 0.75
 COMPACT_TOKENS = 200_000
@@ -204,14 +207,16 @@ def workflow_code() -> str:
     return hash_of(WORKFLOW_CODE)
 
 
-def workflow_worker(client: Client) -> Worker:
+def workflow_worker(client: Client, home: Path) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
+    folders = Latest(RunFolders(LogStore(home).run_folder).look)
     return Worker(
         client,
         build_id=workflow_code(),
         task_queue=QUEUE,
         workflows=WORKFLOWS,
         workflow_runner=sandbox(),
+        interceptors=[TrueFigures(folders.get)],
         max_concurrent_workflow_tasks=10,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=30),
@@ -239,6 +244,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
             repository.write_note,
             repository.write_amendment,
             repository.write_report,
+            repository.measure_spent,
             WorkEnds(workshop.worker_agent()).end_worker,
         ],
         max_concurrent_activities=PLANNING_SLOTS,
@@ -299,7 +305,7 @@ async def work(
         case "workflows":
             keep_bytecode(settings.home / "bytecode")
             await check_upgrade(client, settings.home, workflow_code(), replayer, skip=skip_runs, tell=_show)
-            worker = workflow_worker(client)
+            worker = workflow_worker(client, settings.home)
         case "planning":
             assert workshop is not None
             worker = planning_worker(client, workshop)

@@ -6,9 +6,11 @@ from temporalio import activity
 
 from activities.handoffs import Service
 from activities.pulse import Beat, pulse, told_to_temporal
+from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    MeasureSpent,
     Note,
     PreparedRun,
     PrepareRun,
@@ -32,6 +34,8 @@ class RunDesk(Protocol):
     async def amendment(self, order: WriteAmendment) -> Ref: ...
 
     async def report(self, order: WriteReport) -> RunReport: ...
+
+    async def spent(self, order: MeasureSpent) -> Amount: ...
 
 
 class Checker(Protocol):
@@ -77,6 +81,13 @@ class Repository:
         """Store an amendment's text, once for each request, so that history carries where it lies."""
         async with pulse():
             return await self._desk.amendment(order)
+
+    @activity.defn
+    @told_to_temporal
+    async def measure_spent(self, order: MeasureSpent) -> Amount:
+        """Sum what all agents of a run used up until now, by their logs."""
+        async with pulse():
+            return await self._desk.spent(order)
 
     @activity.defn
     @told_to_temporal

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -19,6 +20,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    MeasureSpent,
     Note,
     Outcome,
     PreparedRun,
@@ -107,6 +109,9 @@ class IdleDesk:
     async def amendment(self, order: WriteAmendment) -> Ref:
         return Ref(log=AgentId(order.run), seq=0)
 
+    async def spent(self, order: MeasureSpent) -> Amount:
+        return Amount()
+
     async def publish(self, order: Publish) -> Published:
         return Published(trunk=BASE, branch="none")
 
@@ -137,7 +142,7 @@ def worker(role: str, client: Client) -> Worker:
     service = TemporalService(client)
     control = ControlWatch(service)
     if role == "workflows":
-        return workflow_worker(client)
+        return workflow_worker(client, Path("nowhere"))
     if role == "agents":
         return Worker(
             client,

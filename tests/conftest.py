@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from headway.git import overlay
+
+settings.register_profile("headway", deadline=None)
+settings.load_profile("headway")
+"""How long an example takes says how busy the machine is, and nothing of what is tested."""
 
 
 @pytest.fixture(autouse=True)

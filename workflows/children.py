@@ -24,6 +24,10 @@ from workflows import options
 RUN = SearchAttributeKey.for_keyword("HeadwayRun")
 ROLE = SearchAttributeKey.for_keyword("HeadwayRole")
 DEPTH = SearchAttributeKey.for_int("HeadwayDepth")
+STATE = SearchAttributeKey.for_keyword("HeadwayState")
+
+STARTED = "running"
+"""The state with which a workflow begins."""
 
 Attributes = list[SearchAttributePair[Any]]
 
@@ -81,11 +85,22 @@ async def _start(kind: str, order: TaskOrder | PlannerState, attributes: Attribu
     return False
 
 
+def tell_state(context: RunContext, told: str, now: str) -> str:
+    """Set the search attribute by which lists show how a workflow stands, if that changed. Returns what it says now.
+
+    It changes with states only: each change is an event of the history.
+    """
+    if now != told and STATE.name in context.attributes:
+        workflow.upsert_search_attributes([STATE.value_set(now)])
+    return now
+
+
 def known_attributes(context: RunContext, role: str, depth: int) -> Attributes:
     """Only what the service knows: an unregistered attribute would leave the workflow RUNNING for ever."""
     ours: Attributes = [
         SearchAttributePair(RUN, str(context.run)),
         SearchAttributePair(ROLE, role),
         SearchAttributePair(DEPTH, depth),
+        SearchAttributePair(STATE, STARTED),
     ]
     return [pair for pair in ours if pair.key.name in context.attributes]

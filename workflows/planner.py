@@ -23,6 +23,7 @@ from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
 from headway.domain.work import Ask, CallBack, Grant, StoredHandoff, StoreHandoff
 from workflows import effects, here, messages, options
+from workflows.children import tell_state
 from workflows.effects import Failed
 from workflows.errands import Errands
 
@@ -304,4 +305,6 @@ class Planner:
 
     def _show(self, doing: str) -> None:
         self.errands.doing = doing
+        stands = doing if doing in set(HandoffStatus) else self.state.stands(here.now())
+        self.state.listed_as = tell_state(self.state.context, self.state.listed_as, stands)
         workflow.set_current_details(planner_details(self.state, doing, self.errands.troubles.values()))

@@ -14,7 +14,7 @@ from headway.domain.ids import ChildKey
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
-from headway.domain.run import Note, WriteAmendment
+from headway.domain.run import MeasureSpent, Note, WriteAmendment
 from headway.domain.running import RunState
 from headway.domain.turn import ChildKind
 from headway.domain.work import DescribeChildren, Grant
@@ -66,11 +66,20 @@ class Root:
             if isinstance(order, Amend):
                 await self._amend(order)
             else:
+                await self._measure()
                 try:
                     self.state.set_limits(order)
                 except UserError as error:
                     self.state.book.refuse(order.request, str(error))
             del self.state.asked[0]
+
+    async def _measure(self) -> None:
+        """Learn what was used up until now: agents at work have not told yet, and a new limit goes by it."""
+        context = self.state.context
+        order = MeasureSpent(run=context.run, incarnation=context.incarnation)
+        measured = await effects.attempt(Repository.measure_spent, order, self._housekeeping("what is used up"))
+        if not isinstance(measured, Failed):
+            self.state.measured = self.state.measured.most(measured)
 
     async def _amend(self, order: Amend) -> None:
         text = WriteAmendment(run=self.state.context.run, **order.model_dump())

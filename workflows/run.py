@@ -21,7 +21,7 @@ from headway.domain.spec import parse_spec
 from headway.domain.tree import TreeNode
 from headway.domain.work import Ask
 from workflows import effects, here, messages, options
-from workflows.children import known_attributes
+from workflows.children import known_attributes, tell_state
 from workflows.delivery import Delivery
 from workflows.effects import Failed
 from workflows.root import Root
@@ -353,6 +353,8 @@ class Run:
 
     def _show(self) -> None:
         workflow.set_current_details(run_details(self.state))
+        if self.state.prepared is not None:
+            self.state.listed_as = tell_state(self.state.context, self.state.listed_as, self.state.stands)
 
 
 def _refused(error: UserError) -> ApplicationError:

@@ -15,7 +15,9 @@ from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, key_below
+from headway.domain.limits import short_words
 from headway.domain.parking import clock_words
+from headway.domain.printable import for_markdown
 from headway.domain.slice import Slice
 from headway.domain.work import (
     EndStatus,
@@ -29,6 +31,7 @@ from headway.domain.work import (
     WorkOrder,
 )
 from workflows import effects, messages, options
+from workflows.children import STARTED, tell_state
 from workflows.effects import Failed
 
 END_TRIES = 2
@@ -45,6 +48,7 @@ class Task:
         self.slice = Slice.first(order.grant, order.control.recall)
         self.attempt = 1
         self.resumed = False
+        self.listed_as = STARTED
         self.control_record = order.control
         self.parked_until = 0.0
         self.blind_s = options.HELD_AGAIN.total_seconds()
@@ -96,6 +100,7 @@ class Task:
             if not await self._may_work():
                 why = "the run's hours ended while the task was paused"
                 return await messages.to_the_end(self._end(HandoffStatus.PARTIAL, why))
+            self._stand("running")
             outcome = await effects.attempt(
                 Work.run_worker,
                 self._work_order(),
@@ -135,7 +140,8 @@ class Task:
 
     async def _may_work(self) -> bool:
         """Wait while the task is held. False when the run's hours end before it is let go."""
-        while self.control_record.hold_on(self.order.me) is not None:
+        while (hold := self.control_record.hold_on(self.order.me)) is not None:
+            self._stand("paused", hold.why)
             deadline = self._deadline
             left = None if deadline is None else deadline - workflow.now().timestamp()
             if left is not None and left <= 0:
@@ -158,10 +164,9 @@ class Task:
         now, deadline = workflow.now().timestamp(), self._deadline
         until = until if deadline is None else min(until, deadline)
         self.parked_until = until
-        self._show(f"parked: the model refuses calls; next try at {clock_words(until)}")
+        self._stand("parked", f"the model refuses calls; next try at {clock_words(until)}")
         await self._until_other_control(max(1.0, until - now))
         self.parked_until = 0.0
-        self._show("")
 
     def _work_order(self) -> WorkOrder:
         order, control = self.order, self.control_record
@@ -180,6 +185,7 @@ class Task:
     async def _ask(self, outcome: WorkerSuspended) -> None:
         need = outcome.need or Amount(tokens=1, micro_usd=int(self.order.context.bounds_dollars))
         again, held = self.order.context.audit_s, self.slice.model_copy()
+        self._stand("waits for budget", f"needs {short_words(need)}")
         while self.slice == held:
             # What is used up does not change while it waits: at a recall it gives back the rest, and asks anew.
             self.slice.give_back(outcome.spent, self.control_record.recall)
@@ -211,7 +217,7 @@ class Task:
             if not isinstance(done, Failed):
                 return done
             kept_from = done.why
-            self._show(f"ending the worker failed, which is tried again: {kept_from}")
+            self._stand("ending", f"keeping its work failed, which is tried again: {kept_from}")
         return await self._store(status, f"{why}; what it had not landed could not be kept: {kept_from}")
 
     async def _store(self, status: EndStatus, why: str) -> WorkerDone:
@@ -229,15 +235,18 @@ class Task:
             order,
             options.housekeeping(self.caller, f"handoff: {status}"),
             again_s=self.order.context.again_s,
-            tell=lambda why: self._show(f"storing the handoff failed, which is tried again: {why}"),
+            tell=lambda why: self._stand("ending", f"storing the handoff failed, which is tried again: {why}"),
         )
         return WorkerDone(ref=stored.ref, status=stored.status, summary=stored.summary, spent=stored.spent)
 
-    @staticmethod
-    def _show(what: str) -> None:
-        workflow.set_current_details(what)
+    def _stand(self, state: str, why: str = "") -> None:
+        """Show how the task stands. States only: each change is an event of the history."""
+        attempt = f"attempt {self.attempt} of {self.order.context.attempts}"
+        workflow.set_current_details(f"**{state}**{f': {for_markdown(why)}' if why else ''} · {attempt}")
+        self.listed_as = tell_state(self.order.context, self.listed_as, state)
 
     async def _deliver(self, done: WorkerDone) -> None:
+        self._stand(done.status, done.summary[: effects.WHY_CHARS])
         notice = partial(HandoffNotice, status=done.status, seq=done.ref.seq, spent=done.spent)
         # A closed run takes no handoff; the stored one is found by a reader of the run's logs.
         await self._tell_above(messages.HANDOFF, lambda key: notice(child=key))

@@ -22,6 +22,7 @@ from headway.domain.ids import AgentId, RunName
 from headway.domain.limits import workable
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    MeasureSpent,
     Note,
     PreparedRun,
     PrepareRun,
@@ -39,6 +40,7 @@ from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.git.warmth import withheld_note
 from headway.system.files import write_whole
+from headway.trace.figures import figures_of
 from headway.trace.log_store import LogStore
 from headway.trace.progress import progress_in
 from headway.trace.report import Facts, render_report
@@ -260,6 +262,12 @@ class RunDesk:
             same = (e for e in log.line if e.type == "policy" and e.data.get("amendment") == order.request)
             event = next(same, None) or log.append("policy", data, sync=True)
             return Ref(log=AgentId(order.run), seq=event.seq)
+
+    async def spent(self, order: MeasureSpent) -> Amount:
+        """What all agents used up until now, by their logs."""
+        await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
+        found = await asyncio.to_thread(figures_of, self._store.run_folder(order.run) / "logs", order.run)
+        return found.total.spent
 
     async def report(self, order: WriteReport) -> RunReport:
         """Count what landed, write the report file, and say where it lies."""

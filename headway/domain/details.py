@@ -1,21 +1,30 @@
 """What the Web UI shows of a workflow as its current details: Markdown, short."""
 
 from collections.abc import Iterable
+from typing import Literal
 
-from headway.domain.budget import MICRO, Bill, Ceiling, Purse
+from headway.domain.budget import MICRO, Amount, Bill, Ceiling, Purse
+from headway.domain.figures import RunFigures, Seen
 from headway.domain.ids import ChildKey
 from headway.domain.limits import waits_words
 from headway.domain.outstanding import Outstanding
 from headway.domain.planning import PlannerState
 from headway.domain.printable import for_markdown, for_terminal
+from headway.domain.run import RunContext
 from headway.domain.run_status import notes
 from headway.domain.running import RunState
+from headway.domain.tree import priced
 
 SHOWN = 12
 
 
-def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = ()) -> str:
-    """Scope, scratchpad, what is outstanding, budget, and what failed for good and is tried again."""
+def planner_details(
+    state: PlannerState, doing: str, troubles: Iterable[str] = (), figures: RunFigures | None = None
+) -> str:
+    """Scope, scratchpad, what is outstanding, budget, and what failed for good and is tried again.
+
+    `figures` are those of the run until now, where its folder is there.
+    """
     purse, books = state.books.purse, state.books
     counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
     rows = [
@@ -28,7 +37,7 @@ def planner_details(state: PlannerState, doing: str, troubles: Iterable[str] = (
         f"**{for_markdown(state.title)}** · {doing} · turn {state.turn} · level {state.depth}",
         f"**Handoffs taken:** {counts}",
         "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
-        _budget(purse, dollars=state.context.bounds_dollars),
+        _budget(purse, figures.total_of(state.me).spent if figures else purse.spent, state.context),
         *(f"**Note:** {for_markdown(trouble)}" for trouble in troubles),
     ]
     if state.closing is not None:
@@ -45,31 +54,43 @@ def _stands(books: Outstanding, key: ChildKey) -> str:
     return "asked" if child.lent is None else "open"
 
 
-def _budget(purse: Purse, *, dollars: bool) -> str:
-    tokens = f"{purse.spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
+def _budget(purse: Purse, spent: Amount, context: RunContext) -> str:
+    tokens = f"{spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
     granted = Ceiling.of(purse.granted).usd
-    of = "" if granted == "none" or not dollars else f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent"
-    tasks = f"{purse.spent.tasks:,} of {purse.granted.tasks:,} tasks"
-    return f"**Budget:** {tokens}; {tasks}; {Bill.of(purse.spent).dollars}{of}"
+    bounded = granted != "none" and context.bounds_dollars
+    of = f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent" if bounded else ""
+    tasks = f"{spent.tasks:,} of {purse.granted.tasks:,} tasks"
+    return f"**Budget:** {tokens}; {tasks}; {priced(Bill.of(spent), context).dollars}{of}"
 
 
-def _used(state: RunState) -> str:
-    used, ceiling = Bill.of(state.used), Ceiling.of(state.granted) if state.granted else None
-    said = f"**Used:** {used.tokens:,} tokens, {used.tasks:,} tasks, {used.dollars}"
-    return said + (f", of {ceiling.tokens} tokens, {ceiling.tasks} tasks, {ceiling.usd} dollars" if ceiling else "")
+def _used(state: RunState, seen: Seen | None) -> str:
+    used = state.used if seen is None else seen.figures.total.spent
+    bill = priced(Bill.of(used), state.context)
+    landed = "" if seen is None else f", {seen.figures.total.commits:,} commits landed"
+    said = f"**Used:** {bill.tokens:,} tokens, {bill.tasks:,} tasks, {bill.dollars}{landed}"
+    if state.granted is None:
+        return said
+    ceiling = Ceiling.of(state.granted)
+    usd = "no limit in dollars" if ceiling.usd == "none" or not state.context.bounds_dollars else f"${ceiling.usd:,.2f}"
+    return f"{said}, of {_number(ceiling.tokens)} tokens, {_number(ceiling.tasks)} tasks, {usd}"
 
 
-def run_details(state: RunState) -> str:
-    """Phase, repository, trunk, and what a reader should know."""
+def _number(limit: int | Literal["none"]) -> str:
+    return "any number of" if limit == "none" else f"{limit:,}"
+
+
+def run_details(state: RunState, seen: Seen | None = None) -> str:
+    """Phase, repository, trunk, and what a reader should know; `seen` is what the run's folder shows now."""
     prepared = state.prepared
     if prepared is None:
         return f"**{state.phase}**"
+    trunk = (seen.trunk if seen else None) or state.trunk or prepared.context.base
     parts = [
-        f"**{for_markdown(prepared.title)}** · {state.phase}",
+        f"**{for_markdown(prepared.title)}** · {state.stands}",
         f"**Repository:** {prepared.repo}, from {prepared.context.base[:12]}",
-        f"**Branch:** {state.branch}, trunk {(state.trunk or prepared.context.base)[:12]}",
+        f"**Branch:** {state.branch}, trunk {trunk[:12]}",
         f"**Sandbox:** {prepared.level}",
-        _used(state),
+        _used(state, seen),
         *(f"**Note:** {for_markdown(note)}" for note in notes(state)),
     ]
     if prepared.rehearsal:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.budget import Amount
 from headway.domain.events import Role
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, RunName, parent_of
+from headway.domain.ids import AgentId, Incarnation, Oid, RunName, parent_of
 
 
 class Figures(BaseModel):
@@ -144,6 +144,21 @@ class RunFigures(BaseModel):
             return self.agents[agent].total
         below = f"{agent}/"
         return total([each.own for name, each in self.agents.items() if name.startswith(below)])
+
+
+class Seen(BaseModel):
+    """A run as its folder shows it now.
+
+    Attributes:
+        incarnation: The start of the run that the folder belongs to.
+        trunk: Where the trunk stands.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    incarnation: Incarnation
+    figures: RunFigures
+    trunk: Oid | None = None
 
 
 def total(figures: "list[Figures]") -> Figures:

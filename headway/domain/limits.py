@@ -49,9 +49,11 @@ def workable(limits: Limits, sizes: Sizes, *, dollars: bool) -> Sizes:
     """
     granted = Amount(tokens=finite(limits.tokens), micro_usd=micro(limits.usd) if dollars else UNLIMITED)
     unbounded = sizes.model_copy(update={"task": Amount(tokens=UNLIMITED, micro_usd=UNLIMITED)})
-    least, tree = unbounded.least_run, unbounded.least_tree
-    _refuse_below("tokens", granted.tokens, least.tokens, f"{_up(tree.tokens, 'tokens')} with sub-planners")
-    _refuse_below("usd", granted.micro_usd, least.micro_usd, f"{_up(tree.micro_usd, 'usd')} with sub-planners")
+    flat, deep = unbounded.least_run, limits.depth > 1
+    least = unbounded.least_tree if deep else flat
+    alone = "with limits.depth at 1, which is without sub-planners" if deep else "without sub-planners"
+    _refuse_below("tokens", granted.tokens, least.tokens, f"{_up(flat.tokens, 'tokens')} {alone}")
+    _refuse_below("usd", granted.micro_usd, least.micro_usd, f"{_up(flat.micro_usd, 'usd')} {alone}")
     said = limits.model_fields_set
     task = Amount(tokens=finite(limits.task_tokens), micro_usd=micro(limits.task_usd) if dollars else UNLIMITED)
     needed, why = sizes.least_task, "one call and a last word"

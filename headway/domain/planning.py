@@ -58,6 +58,7 @@ class PlannerState(BaseModel):
         closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
         control: What the user holds back, as the parent last told; `control_told` is the version the children know.
         parked_until: No turn before this: the model refuses everybody until then.
+        listed_as: How lists show it, see `stands`.
         final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
         guard: What the turn that shows it is asked with; kept until that turn is taken, so that the check runs once.
     """
@@ -98,6 +99,7 @@ class PlannerState(BaseModel):
     control: Control = Control()
     control_told: int = 0
     parked_until: float = 0.0
+    listed_as: str = "running"
 
     def take_handoff(self, notice: HandoffNotice, now: float) -> bool:
         """Book a handoff for the next turn. False when it came before."""
@@ -144,6 +146,14 @@ class PlannerState(BaseModel):
     def held(self) -> bool:
         """Whether this planner may start neither a turn nor a child."""
         return self.control.hold_on(self.me) is not None
+
+    def stands(self, now: float) -> str:
+        """How the planner stands, for lists: what keeps it from going on, if anything does."""
+        if self.held:
+            return "paused"
+        if self.parked_until > now:
+            return "parked"
+        return "waits for budget" if self.need else "running"
 
     @property
     def deadline(self) -> float | None:

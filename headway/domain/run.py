@@ -226,6 +226,15 @@ class WriteReport(BaseModel):
         )
 
 
+class MeasureSpent(BaseModel):
+    """Argument of the activity that sums what a run used up until now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunName
+    incarnation: Incarnation
+
+
 class Publish(BaseModel):
     """Argument of the activity that puts the trunk on the user's repository as `headway/<run>/main`."""
 

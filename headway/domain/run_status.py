@@ -1,9 +1,11 @@
 """The status of a run, for people and other programs: its notes, and the answer of the query `status`."""
 
 from headway.domain.budget import Amount, Bill, Ceiling
+from headway.domain.figures import Seen
 from headway.domain.limits import more_of, short_words
 from headway.domain.outstanding import least_part
 from headway.domain.running import RunState
+from headway.domain.tree import priced
 
 
 def notes(state: RunState) -> tuple[str, ...]:
@@ -30,20 +32,24 @@ def attention(state: RunState) -> tuple[str, ...]:
     return own
 
 
-def status(state: RunState) -> dict[str, object]:
-    """The answer of the query `status`."""
+def status(state: RunState, seen: Seen | None = None) -> dict[str, object]:
+    """The answer of the query `status`; `seen` is what the run's folder shows now, where it is there."""
     prepared, tree = state.prepared, state.tree
+    used = state.used if seen is None else seen.figures.total.spent
     return {
         "run": prepared.context.run if prepared else None,
         "phase": state.phase,
+        "stands": state.stands,
+        "paused": [{"target": target, **hold.model_dump()} for target, hold in state.book.control.paused.items()],
         "outcome": state.outcome,
         "planner": {"state": tree.state, "title": tree.title} if tree else None,
         "counts": dict(tree.counts) if tree else {},
-        "spent": Bill.of(state.used).model_dump(),
+        "spent": (priced(Bill.of(used), prepared.context) if prepared else Bill()).model_dump(),
+        "commits": None if seen is None else seen.figures.total.commits,
         "granted": Ceiling.of(state.granted).model_dump() if state.granted else None,
         "waits_until": state.overdue if state.phase in {"hold", "needs_attention"} else None,
         "amendments": len(state.book.control.amendments),
-        "trunk": state.trunk,
+        "trunk": (seen.trunk if seen else None) or state.trunk,
         "branch": state.branch,
         "parked": [parking.model_dump() for parking in state.parkings if parking.parked],
         "went_on": max((parking.since for parking in state.parkings if not parking.parked), default=None),

@@ -46,6 +46,8 @@ class RunState(BaseModel):
         unpublished: The last publication failed before it could say where the trunk stands.
         adopted_spent: What agents used up that handed off to the run because the root planner is closed.
         audited_at: When it was last looked up what became of the adopted agents.
+        measured: What the agents' logs summed to, when its user last changed the limits.
+        listed_as: How lists show it, see `stands`.
         troubles: What failed for good and is tried again, in words, by what it is about; and the last refused signal.
     """
 
@@ -78,6 +80,8 @@ class RunState(BaseModel):
     troubles: dict[str, str] = {}
     adopted_spent: Pair = Amount()
     audited_at: float = 0.0
+    measured: Pair = Amount()
+    listed_as: str = "running"
 
     @property
     def context(self) -> RunContext:
@@ -295,8 +299,21 @@ class RunState(BaseModel):
     @property
     def used(self) -> Amount:
         """All that the run is known to have used up."""
-        spent = self.books.purse.spent if self.books else Amount()
+        spent = (self.books.purse.spent if self.books else Amount()).most(self.measured)
         return spent.most(self.tree.spent.amount) if self.tree and self.root is None else spent
+
+    @property
+    def stands(self) -> str:
+        """How the run stands, in a word or two: a phase alone would hide that it waits for its user."""
+        if self.outcome is not None:
+            return self.outcome
+        if self.phase != "running" or self.prepared is None:
+            return self.phase.replace("_", " ")
+        if self.book.control.hold_on(AgentId(self.prepared.context.run)) is not None:
+            return "paused"
+        if any(parking.parked for parking in self.parkings):
+            return "parked"
+        return "stalled" if self.stalled else "running"
 
     @property
     def granted(self) -> Amount | None:

@@ -3,10 +3,12 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.budget import Bill
+from headway.domain.figures import RunFigures
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.limits import waits_words
 from headway.domain.outstanding import Child
 from headway.domain.planning import PlannerState
+from headway.domain.run import RunContext
 from headway.domain.turn import ChildKind
 
 NODES_PER_PLANNER = 60
@@ -20,6 +22,8 @@ class TreeNode(BaseModel):
 
     Attributes:
         why: Why it stands so, in words, where there is something to say.
+        spent: Of the agent and everything below it.
+        commits: Landed by it and everything below it, where the run's folder was there to tell.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +36,7 @@ class TreeNode(BaseModel):
     why: str = ""
     counts: dict[str, int] = Field(default_factory=dict)
     spent: Bill = Bill()
+    commits: int = 0
     children: tuple["TreeNode", ...] = ()
     more: int = 0
 
@@ -46,6 +51,7 @@ def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode
             id=child_id(state.me, closed.key), key=closed.key, kind=kind, title=closed.title, state=closed.status
         )
         nodes.append(known.model_copy(update={"state": closed.status.value}) if known else fresh)
+    spent = sum((below[key].spent.amount for key in state.books.children if key in below), state.books.purse.spent)
     total = sum(state.books.tally.values()) + len(state.books.children)
     shown = nodes[:NODES_PER_PLANNER]
     return TreeNode(
@@ -55,9 +61,28 @@ def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode
         title=state.title,
         state=doing,
         counts={**state.books.tally, "open": len(state.books.children)},
-        spent=Bill.of(state.books.purse.spent),
+        spent=priced(Bill.of(spent), state.context),
         children=tuple(shown),
         more=max(0, total - len(shown)),
+    )
+
+
+def priced(bill: Bill, context: RunContext) -> Bill:
+    """A bill without a price where a model of the run has none: before its first call it would say that all is free."""
+    return bill if context.bounds_dollars else bill.model_copy(update={"usd": None})
+
+
+def filled(node: TreeNode, figures: RunFigures) -> TreeNode:
+    """The tree with what each agent used up and landed until now, by the logs."""
+    own = figures.total_of(node.id)
+    unpriced = own.spent.micro_usd == 0 and node.spent.usd is None
+    bill = Bill.of(own.spent)
+    return node.model_copy(
+        update={
+            "spent": bill.model_copy(update={"usd": None}) if unpriced else bill,
+            "commits": own.commits,
+            "children": tuple(filled(child, figures) for child in node.children),
+        }
     )
 
 

@@ -54,18 +54,19 @@ def test_a_limit_that_is_too_little_is_refused_with_what_sets_it() -> None:
     with pytest.raises(UserError) as refused:
         workable(Limits(tokens=120_000), Sizes(), dollars=False)
     assert refused.value.message.startswith(
-        "limits.tokens: 120,000 tokens is too little to work with: the least is 180,000 tokens "
-        "(300,000 tokens with sub-planners)."
+        "limits.tokens: 120,000 tokens is too little to work with: the least is 300,000 tokens "
+        "(180,000 tokens with limits.depth at 1, which is without sub-planners)."
     )
-    assert named(refused.value) == ("tokens", 180_000)
+    assert named(refused.value) == ("tokens", 300_000)
+    assert workable(Limits(tokens=180_000, depth=1), Sizes(), dollars=False).task.tokens == 180_000
 
 
 def test_a_default_for_tasks_gives_way_where_a_call_costs_more() -> None:
     dear = Amount(tokens=20_000, micro_usd=3 * MICRO // 2)
     sizes = Sizes(task_call=dear, planner_call=dear, root_call=dear)
-    assert workable(Limits(), sizes, dollars=True).task.micro_usd == 3 * MICRO
+    assert workable(Limits(depth=1), sizes, dollars=True).task.micro_usd == 3 * MICRO
     with pytest.raises(UserError, match=r"limits\.task_usd"):
-        workable(Limits(task_usd=2.0), sizes, dollars=True)
+        workable(Limits(depth=1, task_usd=2.0), sizes, dollars=True)
 
 
 @given(need=calls, tasks=st.integers(0, 9), granted=calls)

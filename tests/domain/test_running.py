@@ -2,11 +2,13 @@ import pytest
 
 from headway.domain.budget import MICRO, UNLIMITED, Amount, Bill
 from headway.domain.check import CheckVerdict
-from headway.domain.control import SetLimits
+from headway.domain.control import Pause, Resume, SetLimits
 from headway.domain.details import planner_details, run_details
 from headway.domain.errors import UserError
+from headway.domain.figures import Figures, RunFigures, Seen
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, child_id, key_of
+from headway.domain.ids import AgentId, ChildKey, Oid, child_id, key_of
+from headway.domain.parking import Parking
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.run import Outcome, Published, outcome_of
 from headway.domain.run_status import notes, status
@@ -15,7 +17,20 @@ from headway.domain.spec import RunSpec
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision
 from headway.domain.work import Grant
-from tests.domain.builders import COMMIT, NOW, ROOT, RUN, an_ask, notice, outcome, planner, prepared, spawned, take
+from tests.domain.builders import (
+    COMMIT,
+    INCARNATION,
+    NOW,
+    ROOT,
+    RUN,
+    an_ask,
+    notice,
+    outcome,
+    planner,
+    prepared,
+    spawned,
+    take,
+)
 
 PASSED = CheckVerdict(commit=COMMIT, passed=True, why="passed")
 FAILED = CheckVerdict(commit=COMMIT, passed=False, why="exit code 1")
@@ -200,7 +215,7 @@ def test_the_root_planner_s_first_word_counts() -> None:
     state.take_handoff(handed(root))
     state.take_handoff(handed(root, HandoffStatus.FAILED))
     assert state.root == handed(root)
-    assert status(state)["spent"] == {"tokens": 700, "tasks": 1, "usd": 0.0}
+    assert status(state)["spent"] == {"tokens": 700, "tasks": 1, "usd": None}, "no model of this run has a price"
 
 
 def test_a_handoff_before_the_run_began_is_left_to_the_audit() -> None:
@@ -313,3 +328,44 @@ def test_a_closing_planner_says_why() -> None:
     state = planner()
     state.close(HandoffStatus.PARTIAL, "the budget is used up")
     assert "**Closing:** partial · the budget is used up" in planner_details(state, "waits")
+
+
+def test_lists_show_what_keeps_a_run_from_going_on() -> None:
+    assert RunState().stands == "preparing"
+    state, _ = begun()
+    assert state.stands == "running"
+    state.book.pause(Pause(request="p", target=AgentId(RUN), why="lunch"), NOW)
+    assert state.stands == "paused"
+    state.book.resume(Resume(request="r", target=AgentId(RUN)))
+    parking = Parking(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 60)
+    state.take_parking(parking)
+    assert state.stands == "parked"
+    state.take_parking(parking.model_copy(update={"parked": False, "generation": 2}))
+    state.phase = "needs_attention"
+    assert state.stands == "needs attention"
+    state.outcome = "partial"
+    assert state.stands == "partial"
+
+
+def test_a_new_limit_goes_by_what_the_logs_summed_to() -> None:
+    state, _ = begun()
+    state.measured = Amount(tokens=52_296, tasks=3)
+    said = state.set_limits(SetLimits(request="1", tokens=1))
+    assert "may use 52,296 tokens" in said
+    assert "used up so far: 52,296 tokens, 3 tasks" in said
+    assert state.granted == Amount(tokens=52_296, tasks=100)
+
+
+def test_the_folder_of_a_run_tells_more_than_its_history() -> None:
+    state, _ = begun()
+    figures = RunFigures(
+        run=RUN, at=NOW, total=Figures(spent=Amount(tokens=1_208_241, tasks=60, unpriced=9), commits=7)
+    )
+    seen = Seen(incarnation=INCARNATION, figures=figures, trunk=Oid("d" * 40))
+    said = status(state, seen)
+    assert said["spent"] == {"tokens": 1_208_241, "tasks": 60, "usd": None}
+    assert (said["commits"], said["trunk"]) == (7, "d" * 40)
+    shown = run_details(state, seen)
+    assert "1,208,241 tokens, 60 tasks, unpriced, 7 commits landed, of 1,000,000 tokens, 100 tasks" in shown
+    assert "no limit in dollars" in shown
+    assert "dddddddddddd" in shown

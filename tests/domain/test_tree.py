@@ -4,13 +4,14 @@ from hypothesis import strategies as st
 
 from headway.domain.budget import Amount, Bill
 from headway.domain.details import planner_details
+from headway.domain.figures import AgentFigures, Figures, RunFigures, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
 from headway.domain.planning import PlannerState
 from headway.domain.task import in_history
-from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, planner_node, within
+from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, filled, planner_node, within
 from headway.domain.turn import ChildKind, Decision
-from tests.domain.builders import NOW, ROOT, SLICE, an_ask, notice, outcome, planner, spawned, take, wire
+from tests.domain.builders import NOW, ROOT, RUN, SLICE, an_ask, notice, outcome, planner, spawned, take, wire
 
 
 def busy(count: int, kind: ChildKind = ChildKind.TASK) -> tuple[PlannerState, list[ChildKey]]:
@@ -35,7 +36,7 @@ def test_a_planner_shows_what_is_open_first_and_then_what_closed_last() -> None:
     ]
     assert (node.id, node.key, node.state, node.more) == (ROOT, key_of(ROOT), "waits", 0)
     assert node.counts == {"done": 1, "failed": 1, "open": 2}
-    assert node.spent == Bill(tokens=1400, tasks=2, usd=0.0)
+    assert node.spent == Bill(tokens=1400, tasks=2, usd=None)
 
 
 def test_a_child_shows_how_it_stands() -> None:
@@ -147,3 +148,26 @@ def test_grandchildren_are_counted_before_a_child_is_left_out() -> None:
 def test_a_digest_without_room_names_the_planner_alone(limit: int) -> None:
     node = planner_node(busy(3)[0], "waits", {})
     assert (within(node, limit).children, within(node, limit).more) == ((), 3)
+
+
+def test_a_planner_counts_what_its_open_sub_planners_told_too() -> None:
+    state, (key,) = busy(1, ChildKind.PLANNER)
+    told = TreeNode(
+        id=child_id(ROOT, key), key=key, kind="planner", title="p", state="waits", spent=Bill(tokens=500, tasks=2)
+    )
+    before = planner_node(state, "waits", {}).spent.tokens
+    assert planner_node(state, "waits", {key: told}).spent.tokens == before + 500
+    state.take_handoff(notice(key, tokens=700, tasks=2), 0.0)
+    assert planner_node(state, "waits", {key: told}).spent.tokens == before + 700, "counted once when it has handed off"
+
+
+def test_each_agent_of_a_tree_shows_its_own_sum_by_the_logs() -> None:
+    state, (key,) = busy(1)
+    me = child_id(ROOT, key)
+    own = {
+        agent: AgentFigures(agent=agent, role="worker", own=Figures(spent=Amount(tokens=tokens), commits=1))
+        for agent, tokens in ((ROOT, 5), (me, 70))
+    }
+    shown = filled(planner_node(state, "waits", {}), RunFigures(run=RUN, at=0.0, agents=with_totals(own)))
+    assert (shown.spent.tokens, shown.commits) == (75, 2)
+    assert (shown.children[0].spent.tokens, shown.children[0].commits) == (70, 1)

@@ -1,16 +1,17 @@
 """Budgets on the real machine: default limits fill the slots of a tree, and a small limit is refused or told truly."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
-from tests.end_to_end.site import machine
+from tests.end_to_end.site import Machine, machine
 
 PRICES = {"planner": {"price": {"input": 2, "output": 10}}, "worker": {"price": {"input": 0.5, "output": 2}}}
 SMALL = Shape(tasks=24, levels=3, subplanners=2, hot=0.1, files=1, commands=2, command_s=1.0, latency_ms=600)
@@ -47,3 +48,45 @@ async def test_a_tree_of_three_levels_keeps_the_slots_busy_at_default_limits(
         report = await ended
     assert report["outcome"] == "done_unproven"
     assert sum(seen) / len(seen) >= 0.9 * slots, seen
+
+
+async def refused(site: Machine, name: str, **limits: Any) -> str:
+    """Why a run with these limits is refused."""
+    run = await site.start(name, limits=limits)
+    with pytest.raises(WorkflowFailureError) as failure:
+        await asyncio.wait_for(run.result(), 60)
+    return str(failure.value.cause)
+
+
+@pytest.mark.timeout(240)
+async def test_a_small_limit_is_refused_with_the_number_that_works_and_each_remedy_of_a_hold_helps(
+    home: Path, small_repository: Path
+) -> None:
+    async with machine(home, small_repository, generate(DEEP)) as site:
+        said = await refused(site, "small", tokens=120_000)
+        least = re.search(r"Set limits\.tokens to (\d+) or more", said)
+        assert least, said
+        run = await site.start("small", limits={"tokens": int(least[1])})
+        ended, followed = asyncio.ensure_future(run.result()), list[str]()
+        while not ended.done():
+            status = await run.query("status")
+            if status["phase"] == "hold":
+                said = status["attention"][-1]
+                told = re.search(r"on hold: .* more is needed, .*`headway limits small --tokens (\d+)`", said)
+                assert told, status["attention"]
+                before, raised = await at_models(site), {"request": told[1], "tokens": int(told[1])}
+                assert "does not help" not in await run.execute_update("set_limits", raised)
+                async with asyncio.timeout(60):
+                    while await at_models(site) == before:  # noqa: ASYNC110 - another call is made
+                        await asyncio.sleep(0.1)
+                followed.append(told[1])
+                assert len(followed) < 6, followed
+            await asyncio.sleep(0.2)
+        report = await ended
+        assert report["outcome"] in {"done_unproven", "partial"}
+        assert report["handoffs"].get("done", 0) >= DEEP.tasks
+
+
+async def at_models(site: Machine) -> int:
+    """Calls that the model's server was asked for."""
+    return int(site.rehearsal.report()["requests"])

@@ -23,6 +23,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.refs import Ref
 from headway.domain.run import (
+    MeasureSpent,
     Note,
     PreparedRun,
     PrepareRun,
@@ -174,6 +175,7 @@ class Script:
                 self.write_note,
                 self.write_amendment,
                 self.write_report,
+                self.measure_spent,
                 self.end_worker,
             ],
         )
@@ -302,6 +304,10 @@ class Script:
         self.checks.append(order)
         await self.checking.wait()
         return CheckVerdict(commit=BASE, passed=self.passes, why="passed" if self.passes else "exit code 1")
+
+    @activity.defn(name="measure_spent")
+    async def measure_spent(self, order: MeasureSpent) -> Amount:
+        return sum(self.used.values(), Amount())
 
     @activity.defn(name="write_report")
     async def write_report(self, order: WriteReport) -> RunReport:

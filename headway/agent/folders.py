@@ -1,0 +1,43 @@
+"""Runs as their folders show them now, for queries: figures from the logs, and the trunk."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from headway.domain.errors import HeadwayError
+from headway.domain.figures import Seen
+from headway.domain.ids import Incarnation, RunName
+from headway.git.hub import Hub
+from headway.trace.figures import FiguresReader
+
+RUNS_KEPT = 8
+"""Runs of which it is remembered how far their logs were read."""
+
+
+class RunFolders:
+    """Reads the folders of runs. For one thread.
+
+    Args:
+        folder: Where everything of a run lies.
+    """
+
+    def __init__(self, folder: Callable[[RunName], Path]) -> None:
+        self._folder = folder
+        self._readers: OrderedDict[RunName, FiguresReader] = OrderedDict()
+
+    def look(self, run: RunName) -> Seen | None:
+        """What the folder shows; None where there is none."""
+        folder = self._folder(run)
+        try:
+            incarnation = Incarnation((folder / "incarnation").read_text(encoding="utf-8").strip())
+        except FileNotFoundError:
+            return None
+        reader = self._readers.setdefault(run, FiguresReader(folder / "logs", run))
+        self._readers.move_to_end(run)
+        while len(self._readers) > RUNS_KEPT:
+            self._readers.popitem(last=False)
+        try:
+            trunk = Hub(folder / "hub.git").tip()
+        except HeadwayError:
+            trunk = None  # it is being prepared
+        return Seen(incarnation=incarnation, figures=reader.look(), trunk=trunk)

@@ -1,0 +1,74 @@
+"""Answers queries with what a run's folder shows at that moment: history hears of spending only now and then.
+
+Queries are no part of history, so that a replay is the same with it and without. Where the folder is not on this
+machine, queries are answered by what the workflows know.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.worker import (
+    HandleQueryInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from headway.domain.details import planner_details, run_details
+from headway.domain.figures import Seen
+from headway.domain.ids import RunName, run_of
+from headway.domain.run_status import status
+from headway.domain.tree import TreeNode, filled
+from workflows import here
+
+SEEN = "headway_seen"
+DETAILS = "__temporal_workflow_metadata"
+"""The query by which the Web UI and `temporal workflow metadata` read the current details."""
+
+
+class TrueFigures(Interceptor):
+    """Given to the worker of workflows.
+
+    Args:
+        seen: What the folder of a run shows; None where there is none. It must answer within half a second.
+    """
+
+    def __init__(self, seen: Callable[[RunName], Seen | None]) -> None:
+        self._seen = seen
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002 - the SDK's own name
+    ) -> type[WorkflowInboundInterceptor]:
+        """The part that stands in each workflow's sandbox."""
+        input.unsafe_extern_functions[SEEN] = self._seen
+        return _Queries
+
+
+class _Queries(WorkflowInboundInterceptor):
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - the SDK's own name
+        answer = await super().handle_query(input)
+        if input.query not in {"status", "tree", DETAILS}:
+            return answer
+        seen: Seen | None = workflow.extern_functions()[SEEN](run_of(here.me()))
+        return answer if seen is None else _filled(workflow.instance(), input.query, answer, seen)
+
+
+def _filled(running: Any, query: str, answer: Any, seen: Seen) -> Any:
+    kind = workflow.info().workflow_type
+    if kind == "Run" and workflow.info().first_execution_run_id != seen.incarnation:
+        return answer  # another start of the same name has the folder now
+    if kind == "Planner" and here.me() not in seen.figures.agents:
+        return answer
+    match kind, query:
+        case (("Planner" | "Run"), "tree"):
+            return filled(answer, seen.figures) if isinstance(answer, TreeNode) else answer
+        case "Run", "status":
+            return status(running.state, seen)
+        case "Run", _:
+            answer.current_details = run_details(running.state, seen)
+        case "Planner", "__temporal_workflow_metadata":
+            at = running.errands
+            answer.current_details = planner_details(running.state, at.doing, at.troubles.values(), seen.figures)
+    return answer
