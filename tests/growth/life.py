@@ -201,7 +201,7 @@ async def life(folder: Path, shape: Shape) -> AsyncIterator[Life]:
         env = {"HEADWAY_HOME": str(home), "OPENAI_BASE_URL": url, "PATH": os.environ["PATH"]}
         workshop = await asyncio.to_thread(Workshop, Settings.read(env, 8))
         stack.callback(workshop.resources.close)
-        workflows = workflow_worker(site.client)
+        workflows = workflow_worker(site.client, home)
         others = planning_worker(site.client, workshop), agent_worker(site.client, workshop)
         for worker in (workflows, *others):
             await stack.enter_async_context(worker)
