@@ -305,6 +305,6 @@ class Planner:
 
     def _show(self, doing: str) -> None:
         self.errands.doing = doing
-        stands = doing if doing in set(HandoffStatus) else self.state.stands(here.now())
+        stands = doing if doing in tuple(HandoffStatus) else self.state.stands(here.now())
         self.state.listed_as = tell_state(self.state.context, self.state.listed_as, stands)
         workflow.set_current_details(planner_details(self.state, doing, self.errands.troubles.values()))
