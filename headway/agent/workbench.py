@@ -38,6 +38,7 @@ from headway.model.turn import ToolCall
 from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
 from headway.system.bounded import Within, unheld
+from headway.system.shortage import waited_for
 
 WITHDRAWN = "withdrawn"
 """Takes back the note that a call is being run."""
@@ -214,10 +215,11 @@ class Workbench:
         limit = min(asked.timeout_s or self.command_seconds, self.command_seconds)
         command = Command(line=asked.command, cwd=cwd, timeout_s=limit, walls=self.walls, home=home)
         try:
-            output = files.output_file(begun.seq)
+            with waited_for("no file can be made for the output of a command"):
+                output = files.output_file(begun.seq)
             result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         except TransientError:
-            # It has not begun, for example because the disk is full: it runs when the agent goes on.
+            # It has not begun, for example because the disk is full. It runs when the agent goes on.
             noted = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
             self.talk.note("tool.call", noted | {WITHDRAWN: True})
             raise

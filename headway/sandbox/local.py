@@ -1,7 +1,7 @@
 """Runs commands: bounds their time and output, cleans up after them, and leaves the walls to a level."""
 
 import asyncio
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from headway.sandbox.output import Capture
 from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
 from headway.sandbox.watchdog import DiskEnd, Watch
-from headway.system.shortage import raise_if_short
+from headway.system.shortage import raise_if_short, waited_for
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
 PIPE_GRACE_S = 1.0
 """How long a finished command's background processes may still write; then they are killed."""
+NOT_STARTED = "the command could not be started"
 
 
 class LocalSandbox:
@@ -56,12 +57,16 @@ class LocalSandbox:
 
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:
         """Run a command to its end; see `Sandbox.run`."""
-        with closing(Capture(full_output, command.redact)) as capture:
+        with waited_for(NOT_STARTED):
+            capture = Capture(full_output, command.redact)
+        with closing(capture):
             return await self._run(command, capture)
 
     async def _run(self, command: Command, capture: Capture) -> CommandResult:
-        async with self._resources.around(command) as held:
-            launch, job = _start(self._level, command, capture, held.preamble)
+        async with AsyncExitStack() as stack:
+            with waited_for(NOT_STARTED):
+                held = await stack.enter_async_context(self._resources.around(command))
+                launch, job = _start(self._level, command, capture, held.preamble)
             watch = held.started(job.pid, job.mark)
             try:
                 killed_for = await _until_over(job, watch, command.timeout_s)
@@ -116,7 +121,7 @@ def _start(level: Level, command: Command, capture: Capture, preamble: str) -> t
         return launch, Job(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
     except OSError as error:
         launch.stands()
-        raise_if_short(error, "the command could not be started")
+        raise_if_short(error, NOT_STARTED)
         raise ToolError(f"The command could not be started: {error.strerror}. Long text belongs in a file.") from error
 
 

@@ -1,11 +1,18 @@
 """A command that had not begun when the machine ran short runs when the agent goes on; the model hears of nothing."""
 
+import errno
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from headway.agent.files import Files
 from headway.domain.errors import Shortage
+from headway.sandbox.job import Job
+from headway.sandbox.output import Capture
 from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
 from tests.agent.stage import Stage, finish, step, use
 
@@ -24,6 +31,32 @@ async def test_a_command_that_had_not_begun_is_run_again(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(PlainSandbox, "run", run)
     for _ in range(2):
+        with pytest.raises(Shortage):
+            await stage.work(order)
+    done, _ = await stage.done(order)
+    assert done.status == "done"
+    assert stage.on_trunk("ran.txt") == "1\n"
+    assert not [text for text in stage.texts(order.me, "tool.result") if "interrupted" in text]
+    await stage.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EMFILE, errno.ENOSPC])
+@pytest.mark.parametrize(
+    "where", [(Files, "output_file"), (Capture, "__init__"), (Resources, "around"), (Job, "__init__")]
+)
+async def test_it_runs_later_wherever_the_machine_ran_short(
+    where: tuple[type, str], number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    calls = [step(use("shell", command="echo 1 >> ran.txt")), step(use("land", message="x")), finish()]
+    stage.serve(tasks={"Write a file": calls})
+    order = stage.task()
+
+    def short(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, short)
         with pytest.raises(Shortage):
             await stage.work(order)
     done, _ = await stage.done(order)
