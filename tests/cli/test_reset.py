@@ -132,7 +132,7 @@ async def test_what_is_not_there_is_told_with_what_is(home: Path, script: Script
     assert "has no agent 'elsewhere/root'" in elsewhere
     task = script.orders[0].me
     no_planner = (await headway(home, "reset", "tidy-up", "--planner", task)).refusal
-    assert f"'{task}' is no planner of run 'tidy-up'.\nAt work are:\n  root-" in no_planner
+    assert f"'{task}' is no planner of run 'tidy-up'.\nAt work are:\n  root\n" in no_planner
     no_turn = (await headway(home, "reset", "tidy-up", "--turn", "9")).refusal
     assert f"{root} has no turn 9" in no_turn
     assert "It has the turns 1 to 2." in no_turn
