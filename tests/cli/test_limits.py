@@ -75,7 +75,7 @@ async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Cl
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         """As an agent does at its next step, when the control record is newer than what it was asked with."""
-        if order.granted.tokens == 200_000:
+        if order.granted.tokens == 150_000:
             while order.renewed == (await run.query("control", result_type=Control)).renewed:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
             return WorkerSuspended(why="paused", spent=Amount(tokens=50_000, tasks=1))
@@ -85,12 +85,12 @@ async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Cl
     async with script.working():
         run = await script.start()
         await script.until_asked(1)
-        assert script.orders[0].granted.tokens == 200_000
+        assert script.orders[0].granted.tokens == 150_000
         said = await headway(home, "limits", "tidy-up", "--tokens", "50000")
         assert said.out.startswith("the run may use 50,000 tokens")
         await asyncio.wait_for(script.until_phase(run, "hold"), 30)
         assert (await run.query("status"))["granted"]["tokens"] == 50_000
-        assert {order.granted.tokens for order in script.orders} == {200_000}, "nothing was granted again"
+        assert {order.granted.tokens for order in script.orders} == {150_000}, "nothing was granted again"
         await headway(home, "limits", "tidy-up", "--tokens", "115000")
         report = await asyncio.wait_for(run.result(), 60)
     assert report["outcome"] == "done"
