@@ -23,8 +23,8 @@ are no UTF-8."""
 MAX_DEPTH = 100
 """Levels of arrays and objects in a reply; orjson writes 254 of them."""
 
-MAX_VALUES = 150_000
-"""Values in a reply, counted by brackets and commas, also those within strings: at most 40 MB in memory."""
+MAX_VALUES = 100_000
+"""Values in a reply, counted by brackets and commas, also those within strings: at most 25 MB in memory."""
 
 MAX_PARTS = 20_000
 """Values in a reply outside of strings."""

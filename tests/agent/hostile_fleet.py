@@ -159,8 +159,10 @@ class Server:
         number, self.hostile = self.hostile, self.hostile + 1
         if number < len(self.attacks):
             return orjson.dumps(chat("", self.attacks[number]))
-        if number < len(self.attacks) + len(self.bodies):
-            return self.bodies[number - len(self.attacks)]
+        # Between two that cannot be used one that can: three in a row would end the attempt.
+        at, usable = divmod(number - len(self.attacks), 2)
+        if at < len(self.bodies):
+            return orjson.dumps(chat("", ("list_dir", {"depth": 1 + at % 3}))) if usable else self.bodies[at]
         return orjson.dumps(chat("", FINISH))
 
 

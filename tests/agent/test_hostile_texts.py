@@ -95,16 +95,12 @@ def most(kind: str, piece: str, end: str = "") -> list[Callable[[], object]]:
 
 PARSES = {
     "py: statements": most("py", "a;"),
-    "py: calls": most("py", "f()\n"),
     "py: decorators": most("py", "@a\n"),
     "py: strings with values": most("py", "f'{a}'"),
-    "py: an error at the end": most("py", "a\n", "("),
     "py: brackets": most("py", "(" * 199 + ")" * 199 + "\n"),
     "json: lists": most("json", "[],"),
-    "json: digits": most("json", "9"),
     "toml: a key of many parts": most("toml", "a.", "a=1"),
     "toml: tables": most("toml", "[a]\n"),
-    "toml: nested": most("toml", "[", "1"),
 }
 WORDS = {
     "concerns": lambda: points_of("a\n" * 10_000),
