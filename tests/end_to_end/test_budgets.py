@@ -9,6 +9,9 @@ import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
+from headway.agent.children import asked_in
+from headway.domain.ids import RunName
+from headway.domain.turn import ChildKind
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
 from tests.end_to_end.site import Machine, machine
@@ -30,6 +33,13 @@ async def slots_taken(client: Client) -> tuple[int, int]:
     return busy, busy + len(found) - len(open_ones)
 
 
+def tasks_asked(site: Machine) -> int:
+    """Tasks that the planners of the run have asked for, whether they were started or wait for budget."""
+    agents = site.store.agents(RunName("tree"))
+    asked = (asked_in(site.store.stream(agent)).values() for agent in agents)
+    return sum(each.spawned.kind is ChildKind.TASK for found in asked for each in found)
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("models", [pytest.param(PRICES, id="priced"), pytest.param({}, id="unpriced")])
 @pytest.mark.parametrize(
@@ -42,10 +52,13 @@ async def test_a_tree_of_three_levels_keeps_the_slots_busy_at_default_limits(
         run = await site.start("tree", models=models)
         ended, seen, out = asyncio.ensure_future(run.result()), list[int](), 0
         while out < 0.9 * shape.tasks and not ended.done():
+            asked = await asyncio.to_thread(tasks_asked, site)
             busy, out = await slots_taken(site.client)
-            seen += [busy] if out else []
+            # While planners have asked for fewer tasks than there are slots, no budget could fill them.
+            seen += [busy] if asked - (out - busy) >= slots else []
             await asyncio.sleep(0.25)
         report = await ended
+    assert len(seen) > shape.tasks / slots
     assert report["outcome"] == "done_unproven"
     assert sum(seen) / len(seen) >= 0.9 * slots, seen
 
