@@ -122,17 +122,23 @@ def seen(top: Path, *leave_out: str) -> dict[str, str]:
     return found
 
 
-async def work_on(folder: Path, seed: int, maker: ProcessPoolExecutor, *, large: bool) -> tuple[str, Counter[str]]:
+def made(folder: Path, seed: int, maker: ProcessPoolExecutor, *, large: bool) -> list[str]:
+    """Make a repository and what lies outside of it; its paths."""
+    outside = folder / "outside"
+    outside.mkdir(parents=True)
+    (outside / "kept").write_text("kept\n")
+    kinds, paths = maker.submit(make, folder / "source", outside, seed, large).result()
+    print(seed, *kinds, file=sys.stderr, flush=True)
+    return paths
+
+
+async def work_on(folder: Path, seed: int, paths: list[str]) -> tuple[str, Counter[str]]:
     """Have agents work on one repository. How it ended, and what passed on the way.
 
     Raises:
         AssertionError: A rule is broken.
     """
     outside, source = folder / "outside", folder / "source"
-    outside.mkdir(parents=True)
-    (outside / "kept").write_text("kept\n")
-    kinds, paths = maker.submit(make, source, outside, seed, large).result()
-    print(seed, *kinds, file=sys.stderr, flush=True)
     # Publishing adds objects and one branch.
     mine = (".git/objects", ".git/refs/heads/headway")
     before = seen(outside), seen(source, *mine)
@@ -181,7 +187,8 @@ def main(numbers: Iterable[int], *, large: bool) -> dict[str, Any]:
         room = Path(tempfile.mkdtemp(prefix="odd-"))
         begun = time.monotonic()
         try:
-            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", number, maker, large=large), HANG_S))
+            paths = made(room / "run", number, maker, large=large)  # its time is none of the engine's
+            how, passed = asyncio.run(asyncio.wait_for(work_on(room / "run", number, paths), HANG_S))
         except BaseException as error:
             raise AssertionError(f"number {number}: {type(error).__name__}: {error}") from error
         finally:

@@ -47,9 +47,9 @@ class OddRepository:
         self.kinds = tuple(self.draw.sample(sorted(KINDS), self.draw.randint(1, 5)))
         for kind in self.kinds:
             KINDS[kind](self)
-        self.tip = ""
+        self.tip, tree = "", self._tree(self._files)
         for message in self._messages:
-            self.tip = self._commit(self._tree(self._files), self.tip, message)
+            self.tip = self._commit(tree, self.tip, message)
         self._ref("refs/heads/main", self.tip)
         for late in self._late:
             late(self.tip)
