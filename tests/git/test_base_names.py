@@ -50,3 +50,14 @@ def test_an_odd_path_that_can_be_laid_out_is_no_reason(tmp_path: Path, parts: tu
     source = make_repository(tmp_path / "source", {"README.md": "hello\n"})
     with_path(source, *parts)
     assert Hub(tmp_path / "hub.git").prepare(str(source), None).base
+
+
+def test_rules_that_no_git_can_read_are_named(tmp_path: Path) -> None:
+    source = make_repository(tmp_path / "source", {"README.md": "hello\n", "src/.gitignore": "x\n" * 100_000})
+    assert Hub(tmp_path / "first.git").prepare(str(source), None).base
+    (source / ".gitattributes").write_bytes(b"\n" * (17 << 20))
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "--message=Rules")
+    with pytest.raises(UserError, match=r"more than 16 MB, \.gitattributes 17 MB"):
+        Hub(tmp_path / "hub.git").prepare(str(source), None)
+    assert not (tmp_path / "hub.git").exists()
