@@ -41,9 +41,14 @@ def tasks_asked(site: Machine) -> int:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("models", [pytest.param(PRICES, id="priced"), pytest.param({}, id="unpriced")])
 @pytest.mark.parametrize(
-    ("shape", "slots"), [pytest.param(SMALL, 6, id="small"), pytest.param(TREE, 16, marks=pytest.mark.long, id="tree")]
+    ("models", "shape", "slots"),
+    [
+        pytest.param({}, SMALL, 6, id="small-unpriced"),
+        pytest.param(PRICES, SMALL, 6, marks=pytest.mark.long, id="small-priced"),
+        pytest.param({}, TREE, 16, marks=pytest.mark.long, id="tree-unpriced"),
+        pytest.param(PRICES, TREE, 16, marks=pytest.mark.long, id="tree-priced"),
+    ],
 )
 async def test_a_tree_of_three_levels_keeps_the_slots_busy_at_default_limits(
     home: Path, small_repository: Path, shape: Shape, slots: int, models: dict[str, Any]
