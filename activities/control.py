@@ -26,11 +26,11 @@ class ControlSource(Protocol):
     """Where a run's control record is asked for."""
 
     async def control(self, run: RunName) -> Control | None:
-        """The record, or None when nobody answers now, or the run is closed."""
+        """The record; None when the run is closed, or no worker process answers the query now."""
         ...
 
     async def has_ended(self, run: RunName) -> bool:
-        """Whether the run is closed; False when the service does not tell now, or has no record of it."""
+        """True when the run is closed; False while it is open or unknown, or the service cannot be asked."""
         ...
 
     async def cancel(self, agent: AgentId) -> None:

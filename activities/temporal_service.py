@@ -53,7 +53,7 @@ class TemporalService:
         return found
 
     async def has_ended(self, run: RunName) -> bool:
-        """Whether a run is closed; False when the service does not tell now, or has no record of it."""
+        """True when a run is closed; False while it is open or unknown, or the service cannot be asked."""
         try:
             return await self.closed_as(AgentId(run)) not in {None, "unknown"}
         except TransientError:

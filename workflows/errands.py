@@ -61,7 +61,7 @@ class Errands:
             gave_back = not self.thinking and self.state.give_back()
             open_for_more = self.state.closing is None and not self.state.held and self.state.lends
             # First who is at work and asks for more, so that what has begun can end; then who can start; then who never
-            # will: what was just given back may serve somebody.
+            # will: the amount that was just given back may serve another child.
             answers = self.state.books.answers() if self.state.lends else ()
             starts = self.state.books.to_start() if open_for_more else ()
             gave_back = self.state.give_spare() or gave_back

@@ -31,7 +31,7 @@ class TrueFigures(Interceptor):
     """Given to the worker of workflows.
 
     Args:
-        seen: What the folder of a run shows; None where there is none. It must answer within half a second.
+        seen: Reads the figures in a run's folder; None when there is no folder. It must answer within half a second.
     """
 
     def __init__(self, seen: Callable[[RunName], Seen | None]) -> None:

@@ -68,7 +68,7 @@ class Apart:
     """Edits and parses for one agent.
 
     Attributes:
-        within: What a process may use that does it.
+        within: Bounds of the process that does the work.
         seconds: Time that it may take.
     """
 
@@ -80,7 +80,7 @@ class Apart:
 
         Args:
             raw: The content; bytes that are no UTF-8 stay as they are.
-            change: What changes.
+            change: The replacement, or the hunks of a patch.
             pieces: Changed pieces that are shown.
 
         Raises:
@@ -95,7 +95,7 @@ class Apart:
         return Made(made, answer["shown"], answer["how"])
 
     def first_error(self, path: str, text: str) -> str:
-        """What a parser says first of a file, with its line; empty where it says nothing, or cannot say it in time."""
+        """The first syntax error of a file, with its line; empty when none is found in time."""
         most = PARSED_HERE.get(kind_of(path))
         if len(text) > MAX_CHARS or most is None:
             return ""
@@ -109,7 +109,7 @@ class Apart:
         return cut(str(answer["error"]), ERROR_CHARS)
 
     def _ask(self, asked: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-        """What a process of its own makes of it: what it says, and a text."""
+        """The answer of a separate process, and the content that it made."""
         argv = (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CHILD, _ROOT)
         head = json.dumps(asked).encode() + b"\n"
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}

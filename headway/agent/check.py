@@ -53,7 +53,7 @@ class Proof:
 
     Attributes:
         obstacle: Why they can prove no commit as they are given, in words; empty where they can.
-        remedy: What the user can do about it.
+        remedy: The user's next step, in one sentence.
     """
 
     verdict: CheckVerdict

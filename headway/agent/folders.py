@@ -26,7 +26,7 @@ class RunFolders:
         self._readers: OrderedDict[RunName, FiguresReader] = OrderedDict()
 
     def look(self, run: RunName) -> Seen | None:
-        """What the folder shows; None where there is none."""
+        """The figures in the run's folder; None when this machine has no such folder."""
         folder = self._folder(run)
         try:
             incarnation = Incarnation((folder / "incarnation").read_text(encoding="utf-8").strip())

@@ -30,7 +30,7 @@ class Rung:
     """A way in which two lines count as the same.
 
     Attributes:
-        same: What is compared of a line.
+        same: The part of a line that is compared.
         reindent: Lines may stand at another indentation, and what is put in is indented as the text is.
     """
 
@@ -116,7 +116,7 @@ class LineIndex:
 
 
 class Budget:
-    """Lines that one change may look at, so that its time is bounded whatever it says."""
+    """Number of lines that one change may look at. It bounds the time of every change."""
 
     def __init__(self, lines: int) -> None:
         self._left = lines

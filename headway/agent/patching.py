@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Done:
-    """What was done to one file, for the model; `made` where its content changed."""
+    """The change of one file, as the model is told. `made` is set when its content changed."""
 
     section: Section
     made: Made | None = None

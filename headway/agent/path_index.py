@@ -18,8 +18,8 @@ class _Folder:
     """A place of the tree.
 
     Attributes:
-        here: What names this place.
-        below: What names this place or one below it.
+        here: Items that name this path.
+        below: Items that name this path or one below it.
     """
 
     folders: "dict[str, _Folder]" = field(default_factory=dict)

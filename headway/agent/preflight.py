@@ -1,4 +1,4 @@
-"""What is tried before a run begins: its models, and `setup` and `check` on its base. A refusal costs nothing."""
+"""Trials before a run begins: its models, and `setup` and `check` on its base. A refusal costs nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ AGAIN_S = 2.0
 
 @dataclass(frozen=True)
 class Tried:
-    """What `setup` and `check` did on the base of a run that may begin."""
+    """Results of `setup` and `check` on the base of a run that may begin."""
 
     proof: Proof
     notes: tuple[str, ...] = ()

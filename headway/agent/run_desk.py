@@ -264,7 +264,7 @@ class RunDesk:
             return Ref(log=AgentId(order.run), seq=event.seq)
 
     async def spent(self, order: MeasureSpent) -> Amount:
-        """What all agents used up until now, by their logs."""
+        """The sum of what all agents used up until now, from their logs."""
         await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
         found = await asyncio.to_thread(figures_of, self._store.run_folder(order.run) / "logs", order.run)
         return found.total.spent

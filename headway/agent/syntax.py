@@ -15,7 +15,7 @@ def kind_of(path: str) -> str:
 
 
 def first_error(path: str, text: str) -> str:
-    """What a parser says first, with its line; empty where it says nothing, or there is no cheap parser.
+    """The first syntax error, with its line. Empty when there is none, or no cheap parser for this kind of file.
 
     Takes up to 3 s of processor time for `MAX_CHARS` characters of a hostile text, and most parsers hold the
     interpreter's lock all the time; see `apart`.

@@ -1,4 +1,4 @@
-"""What an agent used up, by its log (`headway.trace.paid`), and what its next call may use up."""
+"""An agent's usage by its log (`headway.trace.paid`), and the worst case of its next call."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -129,7 +129,7 @@ class Workbench:
 
     @cached_property
     def apart(self) -> Apart:
-        """What edits and parses texts of any size."""
+        """Edits and parses texts of any size."""
         return Apart(self.within)
 
     def _begin(self, call: ToolCall, **data: object) -> Event:

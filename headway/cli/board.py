@@ -1,4 +1,4 @@
-"""What a run is at, as people are shown it: pure, from one look."""
+"""The state of a run as its user is shown it. Pure: made from one look."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from headway.domain.ids import AgentId
 from headway.domain.tree import TreeNode
 
 Group = Literal["stuck", "busy", "waiting", "queued", "resting", "ended"]
-"""What an agent is at; `waiting`: for a budget, or because it is paused; `resting`: a planner between its turns."""
+"""An agent's activity. `waiting`: for a budget, or because it is paused; `resting`: a planner between its turns."""
 
 ENDED = frozenset(HandoffStatus)
 WELL = frozenset({"done", "not_needed"})
@@ -54,9 +54,9 @@ class Row:
     """One agent.
 
     Attributes:
-        words: What it is at, or how it ended and why, in one line without the time.
+        words: Its activity, or its ending and the reason, in one line without the time.
         since_s: Seconds since that began; None where it is not known.
-        usd: What it and all below it cost, in words; empty where nothing is known.
+        usd: The cost of it and of all agents below it, in words; empty when unknown.
     """
 
     agent: AgentId
@@ -90,7 +90,7 @@ class Board:
         name: The run's.
         state: Its state in a few words, with the reason where it waits.
         elapsed_s: Seconds since it began, to its end; None where nothing tells.
-        attention: What its user should look at now, a line each.
+        attention: Matters that its user should look at now, a line each.
         rows: Its agents, those that are stuck first and those that ended last.
         unseen: Open agents of which nothing but their number is known.
     """
@@ -109,7 +109,7 @@ class Board:
 
 
 def board_of(look: Look) -> Board:
-    """What there is to show of a look, at the time of its figures."""
+    """Everything that one look shows, at the time of its figures."""
     now = look.figures.at
     nodes = {node.id: node for node, _ in walk(look.tree)} if look.tree is not None else {}
     known = look.figures.agents
@@ -260,7 +260,7 @@ VERBS = {
 
 
 def _unseen(nodes: dict[AgentId, TreeNode], rows: list[Row]) -> int:
-    """Open agents that the planners count and nobody names."""
+    """Open agents that planners count and no log or tree names."""
     counted = sum(node.counts.get("open", 0) for node in nodes.values())
     named = sum(row.group != "ended" for row in rows if row.agent.count("/") > 1)
     return max(0, counted - named)

@@ -44,7 +44,7 @@ class Landings:
         self._known: list[Commit] = []
 
     def all(self) -> tuple[Commit, ...]:
-        """What the run landed so far, oldest first."""
+        """Commits that the run landed so far, oldest first."""
         if not self._hub.is_dir():
             return tuple(self._known)
         news = _log(self._hub, self._run, self._known[-1].oid if self._known else None)

@@ -30,7 +30,7 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """What `headway run` ends with."""
+        """The exit code of `headway run`."""
         return EXIT_CODES[self.report.outcome] if self.report else 1
 
     @property

@@ -24,7 +24,7 @@ class Preparation:
     """The activity that prepares a run.
 
     Attributes:
-        doing: What it is at, in a few words.
+        doing: The step under way, in a few words.
         failure: Why its newest try failed, in words; empty where none did.
         tries: Tries so far.
     """

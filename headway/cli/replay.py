@@ -104,7 +104,7 @@ def _known(what: str) -> str:
 
 
 async def _full_id(client: "Client", home: Path, what: str) -> str:
-    """The workflow id that NAME/1.3 means; a run's name, and whatever the service knows so, stay as they are."""
+    """The workflow id of an agent written as NAME/1.3. Names of runs and ids that the service knows stay."""
     from headway.cli.agents import find_agent
     from headway.cli.known_run import describe, find_run
 

@@ -1,4 +1,4 @@
-"""What a run's user takes home: what landed by task, how to review and merge it, what did not land, time and cost."""
+"""The result of a run: commits by task, commands to review and merge them, what did not land, time and cost."""
 
 import shlex
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def _commands(hub: Hub, report: RunReport) -> Iterator[str]:
 
 
 def _left(hub: Hub, figures: RunFigures) -> Iterator[str]:
-    """What did not land, each with the command that brings it as a branch."""
+    """Work that did not land, each with the command that fetches it as a branch."""
     left = unlanded(hub)
     for kept in left[:REFS_NAMED]:
         known = figures.agents.get(kept.task)

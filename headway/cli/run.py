@@ -80,7 +80,7 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
 
 
 async def _opening(client: "Client", name: RunName) -> list[str]:
-    """What a run that has just begun may use, and what its user should know of it."""
+    """The limits of a run that has just begun, and the notes for its user."""
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError
 

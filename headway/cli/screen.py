@@ -39,7 +39,7 @@ class Section:
     Attributes:
         rows: All of it, the most important first.
         least: Lines that it keeps while others give way.
-        noun: What is counted where lines are left out; empty where only the first ones are of interest.
+        noun: Word for lines that are left out and counted; empty when only the first lines matter.
     """
 
     label: str
@@ -119,7 +119,7 @@ def _cost(look: Look) -> str:
 
 
 def _bill(look: Look) -> Bill:
-    """What the whole run used up: by the logs, or by its own word where those lie on another machine."""
+    """Usage of the whole run, from the logs; from the workflow when the logs lie on another machine."""
     told = Bill.model_validate(look.status.get("spent") or {})
     if look.tree is not None and look.tree.spent.tokens > told.tokens:
         told = look.tree.spent
@@ -172,7 +172,7 @@ def _agents(board: Board) -> str:
 
 
 def _events(look: Look) -> list[str]:
-    """What happened last, the newest first."""
+    """The last events, newest first."""
     happened = [(event.at, each, event) for each in look.figures.agents.values() for event in each.events]
     happened.sort(key=lambda one: -one[0])
     clocks = (time.strftime("%H:%M:%S", time.localtime(at)) for at, _, _ in happened)

@@ -33,8 +33,8 @@ class Look:
     Attributes:
         status: Its answer to the query `status`; empty where it does not answer.
         control: Its control record; None where it does not answer.
-        figures: What its agents used up and achieved, by their logs on this machine.
-        preparation: What its preparation is at, or why it fails; None once it is prepared.
+        figures: Usage and results of its agents, from their logs on this machine.
+        preparation: The step of its preparation, or the reason why it fails; None once it is prepared.
         problem: Why something of this look is missing, in words.
     """
 

@@ -33,7 +33,7 @@ def lasting(seconds: float) -> str:
 
 
 def used_of(spent: Bill, granted: Ceiling | None) -> str:
-    """What is used up, of what is allowed: "12.3k of 20.0M tokens, $0.20 of $20.00"."""
+    """Usage beside its limit: "12.3k of 20.0M tokens, $0.20 of $20.00"."""
     tokens = f"{short(spent.tokens)}" + ("" if granted is None or granted.tokens == "none" else _of(granted.tokens))
     limit = "none" if granted is None else granted.usd
     if not spent.tokens and limit == "none":
@@ -43,7 +43,7 @@ def used_of(spent: Bill, granted: Ceiling | None) -> str:
 
 
 def allowed(granted: Ceiling) -> str:
-    """What a run may use: "20,000,000 tokens, 1,000 tasks, $20.00"."""
+    """The limits of a run: "20,000,000 tokens, 1,000 tasks, $20.00"."""
     tokens = "any number of tokens" if granted.tokens == "none" else counted(granted.tokens, "token")
     tasks = "any number of tasks" if granted.tasks == "none" else counted(granted.tasks, "task")
     return f"{tokens}, {tasks}, {'no limit in dollars' if granted.usd == 'none' else f'${granted.usd:,.2f}'}"

@@ -226,7 +226,7 @@ class Sizes(BaseModel):
         return None if usual is None else usual.least(lendable).most(need)
 
     def wanted_task(self, need: Amount, lent: Amount) -> Amount | None:
-        """What a planner without means asks its own parent for, to grant it to such a task; None beyond its limit.
+        """The amount that a planner without means asks its parent for, for such a task; None beyond its limit.
 
         With less than a usual slice it would have to ask again for every call.
         """
@@ -248,7 +248,7 @@ class Purse(BaseModel):
         below: What closed children used up, with everything below them.
         lent: What open children hold.
         call: The planner's own next model call, at the size that it has now.
-        aside: What the turn that is at work may use up.
+        aside: The part that the present turn may use up.
     """
 
     granted: Amount
@@ -275,7 +275,7 @@ class Purse(BaseModel):
 
     @property
     def reserve(self) -> Amount:
-        """What is never lent: a tenth of the grant, at least three calls, and all that the turn at work may use up."""
+        """The part that is never lent: a tenth of the grant, at least three calls, and the present turn's part."""
         tenth = self.granted.shared(10).model_copy(update={"tasks": 0, "unpriced": 0})
         return tenth.most(self.call.times(CALLS)).most(self.aside)
 
@@ -285,11 +285,11 @@ class Purse(BaseModel):
         return (self.free - self.reserve).most(Amount())
 
     def turn(self) -> Amount:
-        """What a turn that begins now may use up; only the reserve where there is no more, and never what is lent."""
+        """The amount that a turn which begins now may use up: the free part, at most ten calls or the reserve."""
         return self.free.least(self.reserve.most(self.call.times(TURN_CALLS))).model_copy(update={"tasks": 0})
 
     def lacking(self, wanted: Amount) -> Amount:
-        """What would have to be granted for `wanted` to be lendable. The reserve grows with the grant."""
+        """The grant that is missing before `wanted` can be lent. The reserve grows with the grant."""
         short = (wanted - self.lendable).most(Amount())
         apart = self.balance - wanted
         by_calls = self.call.times(CALLS).most(self.aside) - apart

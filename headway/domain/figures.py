@@ -11,12 +11,12 @@ from headway.domain.ids import AgentId, Incarnation, Oid, RunName, parent_of
 
 
 class Figures(BaseModel):
-    """What one agent, or several together, used up and achieved.
+    """Usage and results of one agent, or of several together.
 
     Attributes:
-        spent: What is paid: every answered model call at its price, and every call that was cut off at the amount that
-            was reserved for it, because the server may have done the work. `spent.tasks` counts the worker tasks that
-            began, `spent.micro_usd` millionths of a dollar, `spent.unpriced` the tokens without a known price.
+        spent: The paid amount: every answered model call at its price, and every call that was cut off at the amount
+            that was reserved for it, because the server may have done the work. `spent.tasks` counts the worker tasks
+            that began, `spent.micro_usd` millionths of a dollar, `spent.unpriced` the tokens without a known price.
         reserved: The worst case of the model calls that are under way now, one for each agent at most. An answer
             moves what it really cost from here to `spent`.
         calls: Model calls that were answered.
@@ -46,7 +46,7 @@ class Figures(BaseModel):
 
 
 class Now(BaseModel):
-    """What an agent is at, by the newest events of its log.
+    """The present activity of an agent, from the newest events of its log.
 
     Attributes:
         doing: `starts`: it has a log and nothing else yet. `thinks`: a model call is under way. `runs`: a tool call is
@@ -95,7 +95,7 @@ class AgentFigures(BaseModel):
         status: How it handed off; None while it has not, or while another attempt follows.
         began_at, last_at: When its log began and its newest event, in seconds since the epoch.
         last_commit_at: When it last landed, in seconds since the epoch; 0 when it never did.
-        events: What happened to it last, oldest first.
+        events: Its last events, oldest first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -137,7 +137,7 @@ class RunFigures(BaseModel):
     ended_at: float = 0.0
 
     def total_of(self, agent: AgentId) -> Figures:
-        """What an agent and everything below it used up and achieved; nothing where none of them has a log."""
+        """Usage and results of an agent and everything below it; nothing when none of them has a log."""
         if agent == AgentId(self.run):
             return self.total
         if agent in self.agents:

@@ -133,7 +133,7 @@ def short_words(amount: Amount, of: Amount | None = None) -> str:
 
 
 def waits_words(missing: Amount, free: Amount) -> str:
-    """What a child waits for, and how much of it its planner has."""
+    """The amount that a child waits for, and its planner's part of it."""
     return f"needs {short_words(missing)}, its planner has {short_words(free, missing)} free" if missing else ""
 
 

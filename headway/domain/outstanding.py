@@ -289,12 +289,12 @@ class Outstanding(BaseModel):
         return self.purse.lacking(wanted) if wanted else Amount()
 
     def least_shortfall(self) -> Amount:
-        """What is missing for the child that waits for the least to go on."""
+        """The least amount with which one waiting child can go on."""
         waiting = [self._least_of(child) for child in self.children.values() if self._wanted_by(child)]
         return min((self.purse.lacking(each) for each in waiting), key=_size, default=Amount())
 
     def waits_for(self, key: ChildKey) -> Amount:
-        """What a child waits for and does not get now, of what is short; nothing where it does not wait."""
+        """The amount that a child waits for, in the units that are short; nothing when it does not wait."""
         child = self.children[key]
         needed = self._least_of(child) if self._wanted_by(child) else Amount()
         return needed.where(needed - self.lendable)

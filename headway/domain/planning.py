@@ -32,7 +32,7 @@ FRESH_EPOCHS = 3
 CUTS = 100_000
 """A planner that gives back says so with this number times the recall's, and how often it did since."""
 WORTH_GIVING = 4
-"""What is given back is at least this part of what the parent lacks."""
+"""Amounts that are given back times this number cover what the parent lacks."""
 SIGNALS_PER_RUN = 5_000
 """The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
 
@@ -311,7 +311,7 @@ class PlannerState(BaseModel):
         return self.books.shortfall().most(self._lacking_calls(CALLS))
 
     def _lacking_calls(self, calls: int) -> Amount:
-        """What is missing for so many calls of the interrupted turn; nothing where none is, or where it can go on."""
+        """The amount missing for so many calls of the interrupted turn; nothing when there is none, or it can go on."""
         if self.books.purse.free.covers(self.need):
             return Amount()
         return (self.need.times(calls) - self.books.purse.free).most(Amount()).where(self.need)

@@ -14,7 +14,7 @@ def notes(state: RunState) -> tuple[str, ...]:
 
 
 def attention(state: RunState) -> tuple[str, ...]:
-    """What its user should look at now."""
+    """Matters that its user should look at now."""
     own = tuple(filter(None, (state.publish_problem, state.publish_told, *state.troubles.values())))
     if state.phase == "needs_attention":
         own += ("the root planner failed: see its handoff, then `headway resume`, `reset` or `cancel`",)

@@ -46,7 +46,7 @@ class RunState(BaseModel):
         unpublished: The last publication failed before it could say where the trunk stands.
         adopted_spent: What agents used up that handed off to the run because the root planner is closed.
         audited_at: When it was last looked up what became of the adopted agents.
-        measured: What the agents' logs summed to, when its user last changed the limits.
+        measured: The sum of the agents' logs when its user last changed the limits.
         listed_as: How lists show it, see `stands`.
         troubles: What failed for good and is tried again, in words, by what it is about; and the last refused signal.
     """
@@ -288,7 +288,7 @@ class RunState(BaseModel):
         return self.book.set_limits(order, said, lowered=lowered, deadline=deadline, usd_per_hour=per_hour)
 
     def _still_short(self) -> str:
-        """What to say where the agents wait for more than the new limits leave."""
+        """A warning when agents wait for more than the new limits leave."""
         root = self.root_key
         if self.books is None or root is None:
             return ""

@@ -40,7 +40,7 @@ class PlanTurn(BaseModel):
         inbox: Handoffs that this turn takes in, oldest first.
         steers: Messages of the user to this planner.
         allowance: What the planner's turns may use up in all, over its whole life.
-        balance: What the planner holds and neither used up nor lent.
+        balance: The part of the planner's grant that is neither used up nor lent.
         more: The planner's parent lends more when that is used up.
         renewed, amendments: As in `WorkOrder`.
         spawnable: Tasks that it may still ask for now, after every cap.
@@ -127,7 +127,7 @@ class TurnOutcome(BaseModel):
         recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
             in `spawned` at most 100: the rest comes with the next turns.
         need: What the next model call would need, after `out_of_budget`.
-        call: What the planner's next model call may use up, at the size that it has now.
+        call: The worst case of the planner's next model call, at its present size.
         until: When a turn that was `suspended` for its model is worth another try, in seconds since the epoch.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.

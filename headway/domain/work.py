@@ -143,7 +143,7 @@ class Ask(BaseModel):
 
     Attributes:
         granted: The total that the child has, so that an ask that comes twice is answered once.
-        need: What is missing: for a task's next model call; for all that waits at a planner.
+        need: The missing amount: for a task's next model call; for all that waits at a planner.
         stuck: Nothing goes on below the child either, until it gets more.
         cut: How often it gave back. What was granted before the parent heard of the last time is void: it went to a
             child that held more.
@@ -182,7 +182,7 @@ class CallBack(BaseModel):
     """Signal of a planner to a sub-planner: give back what you do not need, because others wait for budget.
 
     Attributes:
-        lack: What is missing for one of those.
+        lack: The missing amount for one of those.
     """
 
     model_config = ConfigDict(frozen=True)

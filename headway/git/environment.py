@@ -57,7 +57,7 @@ _REPOSITORY_VARIABLES = (
 
 
 def hermetic_environment() -> dict[str, str]:
-    """The environment of a call that trusts nobody's configuration."""
+    """The environment of a call that reads no configuration of a user or a repository."""
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
     env |= {
         "GIT_ATTR_NOSYSTEM": "1",
@@ -82,7 +82,7 @@ def hermetic_environment() -> dict[str, str]:
 def user_environment() -> dict[str, str]:
     """The environment of a fetch or a publish: the user's own, so that their credentials and proxies work.
 
-    Nothing in it can ask a question, because nobody is there to answer.
+    Git and ssh ask no question: no user is there to answer.
     """
     env = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
     return env | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}

@@ -103,7 +103,7 @@ class Hub:
             raise HeadwayError(f"there is no hub at {self.folder}; it has to be prepared first") from None
 
     def not_taken(self) -> tuple[str, ...]:
-        """What of the user's checkout is not part of the run, in words: changes that are not committed."""
+        """Uncommitted changes of the user's checkout, in words. They are no part of the run."""
         path = local_path(self.address())
         return uncommitted(path) if path is not None else ()
 

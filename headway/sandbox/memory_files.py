@@ -20,7 +20,7 @@ _HEADER_FIELDS = 5
 def unmapped_kb(pids: Iterable[int]) -> int:
     """Size of the files in memory that these processes hold, without the parts that they map.
 
-    Each file counts once, whatever the number of its holders. A memfd that only a message on its way through a socket
+    Each file counts once for all its holders. A memfd that only a message on its way through a socket
     holds, or only a thread with descriptors of its own, is not found.
     """
     every = tuple(pids)

@@ -177,7 +177,7 @@ def read_from(
 
 
 class _Input:
-    """What a program still has to be given, through a pipe that is never waited for."""
+    """Input that a program has not read yet. Writes to its pipe never block."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", given: Sequence[bytes]) -> None:
         self.pipe = process.stdin

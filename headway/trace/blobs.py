@@ -23,7 +23,7 @@ MARK = "$blob"
 """The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
 
 _GZIP = 31
-"""What zlib calls the format of gzip: `zcat` shows a blob."""
+"""zlib's `wbits` for the format of gzip: `zcat` shows a blob."""
 
 _QUICK = 1
 """The level of compression: 2.5 times smaller for 0.1 ms a blob of source text; level 6 gains another tenth."""

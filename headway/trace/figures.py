@@ -120,7 +120,7 @@ class _Log:
 
 
 class _Fold:
-    """What one log tells, one event at a time."""
+    """The figures of one log, folded one event at a time."""
 
     def __init__(self) -> None:
         self.children: dict[ChildKey, str] = {}
@@ -177,7 +177,7 @@ class _Fold:
         )
 
     def take(self, event: Event) -> None:
-        """Take in the next event, of whatever branch of the log."""
+        """Take in the next event, from any branch of the log."""
         self.began_at = self.began_at or event.ts
         self._role, self._last_at = event.role, event.ts
         self._active_s += work_ms(event) / 1000

@@ -1,8 +1,8 @@
-"""What an agent paid for, folded from its log one event at a time. A fork of the log gives nothing back.
+"""The amount that an agent paid, folded from its log one event at a time. A fork of the log gives nothing back.
 
 Before a call its worst case is reserved, which is noted with the request. The answer settles it. A call that was cut
-off, by a connection or by the end of the process, counts as reserved: the server may have been at work to the end, and
-whoever counted less could go beyond the limit with every kill.
+off, by a connection or by the end of the process, counts as reserved: the server may have been at work to the end. With
+a smaller count a run could exceed its limit at every kill.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class Paid:
     """All model calls of an agent, in the order of its log, those that a fork abandoned included.
 
     Attributes:
-        settled: What answered calls and calls that were cut off used up, without tasks.
+        settled: Usage of calls that were answered or cut off, without tasks.
         reserved: The worst case of the call that is under way.
         calls: How many were answered.
     """

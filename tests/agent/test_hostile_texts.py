@@ -7,7 +7,6 @@ Each piece meets the text that is worst for it. Memory is looked at in `test_rea
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
@@ -20,10 +19,7 @@ from headway.agent.path_index import PathIndex
 from headway.agent.syntax import MAX_CHARS
 from headway.domain.errors import ToolError
 from headway.system.bounded import unheld
-from tests.held import held
-
-HELD_MS = 50.0
-"""Longest time in which no other thread may run."""
+from tests.held import assert_held_briefly
 
 TOTAL_MS = 250.0
 """Processor time of a call in this process. Beside it, others wait a turn at a time."""
@@ -116,15 +112,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_no_text_keeps_the_other_agents_waiting(call: Callable[[], object]) -> None:
-    def told() -> None:
-        with suppress(ToolError):
-            call()
-
-    found = held(told)
-    if found.longest >= HELD_MS / 2:  # a page that has to be fetched is no property of the work
-        found = held(told)
-    assert found.longest < HELD_MS
-    assert found.total < TOTAL_MS
+    assert_held_briefly(call, TOTAL_MS, ToolError)
 
 
 def test_a_large_file_is_edited_as_a_small_one() -> None:
