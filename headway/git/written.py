@@ -78,7 +78,8 @@ def write_again(repo: Repo, paths: Collection[bytes]) -> None:
 
 def _written_since(repo: Repo) -> set[bytes]:
     """Files whose stat data are not those of the index."""
-    return set(repo.run("diff-files", "-z", "--name-only").out.split(b"\0")) - {b""}
+    # Without the option an agent's `.gitmodules` could have git start another one inside a submodule.
+    return set(repo.run("diff-files", "-z", "--name-only", "--ignore-submodules=dirty").out.split(b"\0")) - {b""}
 
 
 def renew(repo: Repo, old: Oid, new: Oid, leave: Collection[bytes] = ()) -> None:

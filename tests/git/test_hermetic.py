@@ -11,6 +11,7 @@ import pytest
 
 from headway.git import repo, rules_files
 from headway.git.environment import user_environment
+from headway.git.ladder import Rung
 from headway.git.landing import Landed, Refused
 from headway.git.repo import GitError, Repo, run_git
 from headway.git.snapshot import snapshot
@@ -65,22 +66,34 @@ def test_nothing_that_is_configured_elsewhere_runs(ground: Ground, tmp_path: Pat
     assert not sprung.exists()
 
 
-def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path, rung: Rung) -> None:
     trap, sprung = _trap(tmp_path)
     inner = make_repository(tmp_path / "inner", {"x": "x\n"})
-    source = make_repository(tmp_path / "source", {"y": "y\n"})
+    source = make_repository(tmp_path / "source", {"y": "y\n", "old.txt": "a\r\nb\r\n"})
+    write(source, {".gitattributes": "*.txt text\n"})
+    git(source, "add", ".gitattributes")
     git(source, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "vendor/inner")
     git(source, "commit", "--quiet", "--message=With a submodule")
-    ground = Ground.prepare(tmp_path / "state", source)
-    workspace = ground.open()
+    ground = Ground.prepare(tmp_path / "state", source, rung)
+    rival, workspace = ground.open(1), ground.open()
     git(workspace.path, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
     populated = workspace.path / "vendor/inner"
     git(populated, "config", "core.fsmonitor", str(trap))
     git(populated, "config", "filter.evil.clean", str(trap))
-    write(populated, {".gitattributes": "* filter=evil\n", "x": "changed\n"})
+    # Of the size of before, so that git has to read it, through the filter.
+    write(populated, {".gitattributes": "* filter=evil\n", "x": "y\n"})
     write(workspace.path, {"z": "z\n"})
     assert workspace.changes().paths == ("z",)
     assert isinstance(ground.land(workspace), Landed)
+    # Settings of the agent ask every git to look into the submodule, also where it writes files of another form anew.
+    asks = (workspace.path / ".gitmodules").read_text() + "\tignore = none\n"
+    write(workspace.path, {".gitmodules": asks})
+    os.utime(workspace.path / "old.txt")
+    write(rival.path, {"old.txt": "a\nb\n"})
+    assert isinstance(ground.land(rival), Landed)
+    assert isinstance(ground.land(workspace), Landed)
+    assert (workspace.path / "old.txt").read_bytes() == b"a\nb\n"
     assert snapshot(ground.hub, workspace, workspace.task, allowed) is None
     assert not sprung.exists()
 
