@@ -15,6 +15,7 @@ from headway.git.layers import flatten
 from headway.git.made import Made
 from headway.git.repo import Repo
 from headway.git.scan import Scan, differing, refresh, scan
+from headway.git.tool_caches import below
 from headway.git.warmth import SetupDone, setup_key
 from headway.git.written import catch_up
 from headway.system.boot import boot_id
@@ -155,9 +156,8 @@ class Build:
         try:
             seen = self._repo(at)
             refresh(seen)
-            names = (line[2:] for line in differing(seen).split(b"\0") if line)
-            own = IGNORED_FOLDER.encode()
-            stray = sorted({name.rstrip(b"/") for name in names if name != own and not name.startswith(own + b"/")})
+            own = frozenset({IGNORED_FOLDER.encode()})
+            stray = sorted({name.rstrip(b"/") for name in set().union(*differing(seen)) if not below(name, own)})
             found = Scan(self.tree, self.tree)
             if stray:
                 index = Path(shutil.copy2(made / "index", look / "index"))

@@ -8,7 +8,7 @@ committed with CRLF before `.gitattributes` called it text.
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from headway.git.written import as_written, write_again
 _NOT_THE_FILE = ("index.lock", "new index file", "write error", "loose object")
 """Parts of git's errors when it adds a file, which mean that the repository, and not the file, is at fault."""
 _NO_OBJECT = "invalid object"
+_TAKE = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
 _REFUSED_NAME = "Ignoring path"
 """Git's message, with exit code 0, for a name such as `git~1`, which means the git directory on another system."""
 
@@ -53,7 +54,8 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
     """Read the work tree into the index of `tree`, and write it as a tree object.
 
     The index holds the tree `base` at first, with stat data only for files that are as a checkout wrote them; those are
-    not read. No process starts inside a submodule or a nested repository, because the agent controls its configuration.
+    not read. All others are read once, by the rules that lie in the work tree, and get their stat data. No process
+    starts inside a submodule or a nested repository, because the agent controls its configuration.
 
     Args:
         tree: The hub with the work tree and the index.
@@ -61,20 +63,20 @@ def scan(tree: Repo, base: Oid, never: str, only: Collection[bytes] = ()) -> Sca
         never: The folder at the top that belongs to the harness.
         only: If given, the names below which the work tree may differ from the index. Only these are read.
     """
-    if not only:
-        refresh(tree)
     top = os.fsencode(tree.work_tree or Path())
-    listed = differing(tree, only)
-    caches = caches_among(tree, base, top, (line[2:] for line in listed.split(b"\0") if line[:1] == b"?"))
-    gone, kept, nested = _sorted_out(top, listed, never, caches)
+    tracked, untracked = differing(tree, only)
+    caches = caches_among(tree, base, top, untracked)
+    gone, kept, nested = _sorted_out(top, tracked, untracked, never, caches)
     stale = indexed_below(tree, caches)
     gone, kept = gone | stale, kept - stale
     replaced, repositories = _replaced_by_folders(tree, top, kept)
     gone, kept, nested = gone | replaced, kept - replaced, tuple(sorted({*nested, *repositories}))
     before = _index_before(tree, top, gone, kept)
-    if gone:
-        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(gone))
-    unreadable = take_in(tree, kept)
+    # Where git finds no file with rules it takes those of the index, and a link's target for rules when that is there.
+    links = {path for path in kept if path.rpartition(b"/")[2] == RULES_FILE and _is(stat.S_ISLNK, top, path)}
+    if gone or links:
+        tree.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(gone | links))
+    unreadable = (*take_in(tree, kept - links), *take_in(tree, links))
     normal = _tree_of_index(tree)
     files = normal if before is None else _without_conversions(tree, base, normal, before)
     names = tuple(sorted(shown(os.fsdecode(folder)) for folder in caches))
@@ -185,16 +187,21 @@ def refresh(tree: Repo) -> None:
     patiently(tree, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
 
-def differing(tree: Repo, only: Collection[bytes] = ()) -> bytes:
-    """The names that differ between index and work tree, as `git ls-files -t -z` lists them.
+def differing(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:
+    """The tracked names that may differ between index and work tree, by stat data alone; and the untracked names.
 
-    With `only`, the list also holds names below it that do not differ. Asked for differences alone, git would look at
-    every file of the work tree.
+    With `only`, the tracked names are all below it. Asked for differences, git would look at every file of the work
+    tree. The untracked name of a folder with a repository of its own ends with a slash.
     """
+    others = ("ls-files", "-z", "-t", "--others", "--exclude-standard")
+    if not only:
+        # No file is read for it, so it does not matter which rules are in force yet.
+        said = patiently(tree, "diff-files", "-z", "--name-only", "--ignore-submodules=dirty").out
+        listed = patiently(tree, *others).out
+        return set(filter(None, said.split(b"\0"))), {line[2:] for line in listed.split(b"\0") if line}
     names = [os.fsdecode(name) for name in _topmost(only)]
-    tracked = ("--cached",) if only else ("--modified", "--deleted")
-    listing = ("ls-files", "-z", "-t", *tracked, "--others", "--exclude-standard")
-    return patiently(tree, *listing, "--", *names).out
+    lines = patiently(tree, *others, "--cached", "--", *names).out.split(b"\0")
+    return {line[2:] for line in lines if line[:1] == b"H"}, {line[2:] for line in lines if line[:1] == b"?"}
 
 
 def _topmost(names: Collection[bytes]) -> list[bytes]:
@@ -208,30 +215,34 @@ def _topmost(names: Collection[bytes]) -> list[bytes]:
 
 def take_in(tree: Repo, paths: set[bytes]) -> tuple[str, ...]:
     """Put files into the index. Returns those that git refuses."""
-    take = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-    if not paths:
+    if not paths or _all_taken(patiently(tree, *_TAKE, stdin=with_nul(paths), ok=None)):
         return ()
-    whole = patiently(tree, *take, stdin=with_nul(paths), ok=None)
-    if whole.code == 0 and _REFUSED_NAME not in whole.err:
-        return ()
-    refused = []
-    for path in sorted(paths):
-        try:
-            said = tree.run(*take, stdin=path + b"\0", ok=None)
-        except GitError as error:
-            if not error.starved:
-                raise
-            said = Answer(error.code, b"", error.err)
-        if any(words in said.err for words in _NOT_THE_FILE):
-            raise GitError(take, said.code, said.err)
-        if said.code or _REFUSED_NAME in said.err:
-            refused.append(shown(os.fsdecode(path)))
-    return tuple(refused)
+    return tuple(shown(os.fsdecode(path)) for path in _refused_among(tree, sorted(paths)))
+
+
+def _refused_among(tree: Repo, paths: list[bytes]) -> list[bytes]:
+    """Those of `paths` that git refuses, found by halves: with one of them it takes none."""
+    try:
+        said = tree.run(*_TAKE, stdin=with_nul(paths), ok=None)
+    except GitError as error:
+        if not error.starved:
+            raise
+        said = Answer(error.code, b"", error.err)
+    if any(words in said.err for words in _NOT_THE_FILE):
+        raise GitError(_TAKE, said.code, said.err)
+    if _all_taken(said):
+        return []
+    half = len(paths) // 2
+    return [each for some in (paths[:half], paths[half:]) for each in _refused_among(tree, some)] if half else paths
+
+
+def _all_taken(said: Answer) -> bool:
+    return said.code == 0 and _REFUSED_NAME not in said.err
 
 
 def _replaced_by_folders(tree: Repo, top: bytes, kept: set[bytes]) -> tuple[set[bytes], set[str]]:
     """Tracked files that are folders now, and which of those are repositories. Submodules, always folders, are out."""
-    folders = {path for path in kept if _is_folder(os.path.join(top, path))}  # noqa: PTH118 - bytes
+    folders = {path for path in kept if _is(stat.S_ISDIR, top, path)}
     if not folders:
         return set(), set()
     names = [os.fsdecode(path) for path in sorted(folders)]
@@ -242,34 +253,23 @@ def _replaced_by_folders(tree: Repo, top: bytes, kept: set[bytes]) -> tuple[set[
     return files, {shown(os.fsdecode(path)) for path in inside}
 
 
-def _is_folder(place: bytes) -> bool:
+def _is(kind: Callable[[int], bool], top: bytes, path: bytes) -> bool:
     try:
-        return stat.S_ISDIR(os.lstat(place).st_mode)
+        return kind(os.lstat(os.path.join(top, path)).st_mode)  # noqa: PTH118 - bytes, which Path does not take
     except OSError:
         return False
 
 
 def _sorted_out(
-    top: bytes, listed: bytes, never: str, caches: frozenset[bytes]
+    top: bytes, tracked: set[bytes], untracked: set[bytes], never: str, caches: frozenset[bytes]
 ) -> tuple[set[bytes], set[bytes], tuple[str, ...]]:
-    gone: set[bytes] = set()
-    kept: set[bytes] = set()
-    nested: set[bytes] = set()
-    own = never.encode()
-    for line in filter(None, listed.split(b"\0")):
-        tag, path = line[:1], line[2:]
-        if path == own or path.startswith(own + b"/"):
-            continue
-        if tag == b"?" and caches and below(path, caches):
-            continue
-        if tag == b"?" and path.endswith(b"/"):
-            nested.add(path)
-        elif tag == b"R" or (tag in {b"C", b"H"} and not _stands(top, path)):
-            gone.add(path)
-        else:
-            kept.add(path)
+    own = frozenset({never.encode()})
+    tracked = {path for path in tracked if not below(path, own)}
+    untracked = {path for path in untracked if not below(path, own | caches)}
+    gone = {path for path in tracked if not _stands(top, path)}
+    nested = {path for path in untracked if path.endswith(b"/")}
     names = (shown(os.fsdecode(path)).removesuffix("/") for path in nested)
-    return gone, kept - gone, tuple(sorted(names))
+    return gone, (tracked | untracked) - gone - nested, tuple(sorted(names))
 
 
 def _stands(top: bytes, path: bytes) -> bool:

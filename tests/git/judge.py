@@ -26,6 +26,7 @@ LABELS = (
 )
 MARKER = re.compile(rb"<{7,} trunk|\|{7,} before both|>{7,} your change")
 GITLINK = "160000"
+RULES = ".gitattributes"
 
 File = tuple[str, bytes]
 """`x` or `-` by its mode, `l` for a link; and its bytes, or where it points."""
@@ -66,6 +67,12 @@ def wipe(top: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def _named(name: str, top: Path) -> list[Path]:
+    """All entries of this name outside of the git directory."""
+    found = (Path(place, name) for place, below, names in os.walk(top) if name in {*below, *names})
+    return [place for place in found if ".git" not in place.relative_to(top).parent.parts]
 
 
 def copy(source: Path, into: Path) -> None:
@@ -139,10 +146,11 @@ class Judge:
         nested |= {p for p in tracked if (self.folder / p / ".git").exists() and not (self.folder / p).is_symlink()}
         for name in nested:
             shutil.rmtree(self.folder / name)
-        # Deletions first: in the same step git still follows a `.gitattributes` that is deleted, in the next no more.
-        gone = ask(self.folder, "ls-files", "-z", "--deleted")
-        ask(self.folder, "update-index", "-z", "--force-remove", "--stdin", stdin=gone)
-        ask(self.folder, "add", "--all", ".")
+        # In a folder of which the commit holds files git sees no repository, though it would when they are taken out.
+        for place in _named(".git", self.folder):
+            if not any(place.is_relative_to(self.folder / link) for link in links | {".git"}):
+                shutil.rmtree(place)
+        self._add_all(pristine)
         tree = self._without_own_bytes(base, pristine)
         return Seen(
             base,
@@ -151,6 +159,34 @@ class Judge:
             tuple(sorted(nested)),
             pristine,
         )
+
+    def _add_all(self, pristine: dict[str, File]) -> None:
+        """`git add --all`, in steps by which rules that went or came have gone or come for all files.
+
+        In one step git follows a `.gitattributes` that is deleted for the files that it meets first, and takes what a
+        new link of that name points to for rules of the files that it meets later.
+        """
+        rules = {str(place.relative_to(self.folder)): file_at(place) for place in _named(RULES, self.folder)}
+        links = {
+            path: found for path, found in rules.items() if found and found[0] == "l" and pristine.get(path) != found
+        }
+        taken = [path for path in links if path in pristine or not self._ignores(path)]
+        gone = self._listed("ls-files", "-z", "--deleted")
+        gone += [path for path in rules if path in pristine and (path in links or rules[path] is None)]
+        self._update("--force-remove", gone)
+        for path in links:
+            (self.folder / path).unlink()
+        ask(self.folder, "add", "--all", ".")
+        for path, (_, target) in links.items():
+            (self.folder / path).symlink_to(os.fsdecode(target))
+        self._update("--add", taken)
+
+    def _ignores(self, path: str) -> bool:
+        return bool(ask(self.folder, "check-ignore", "--", path, ok=(0, 1)))
+
+    def _update(self, how: str, paths: list[str]) -> None:
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        ask(self.folder, "update-index", how, "-z", "--stdin", stdin=names)
 
     def differing(self, old: str, new: str) -> dict[str, tuple[str, list[str]]]:
         """Path -> status and raw facts."""

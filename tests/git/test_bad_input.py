@@ -11,6 +11,7 @@ import pytest
 from headway.domain.errors import HeadwayError
 from headway.git import overlay
 from headway.git.landing import Landed, Refused
+from headway.git.repo import Answer, Repo
 from headway.git.snapshot import newest, snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
 
@@ -65,6 +66,23 @@ def test_a_name_that_is_no_utf_8_lands_and_comes_back(ground: Ground) -> None:
     assert (other.path / name).read_text() == "bytes\n"
     (other.path / name).unlink()
     assert other.changes().deleted == ("caf\\xe9.txt",)
+
+
+def test_a_name_that_git_refuses_is_found_among_many_by_halves(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = ground.open(1)
+    names = [f"new/{number}" for number in range(500)]
+    write(workspace.path, dict.fromkeys([*names, "git~1", "new/git~1"], "x\n"))
+    asked: list[str] = []
+    run = Repo.run
+
+    def counted(self: Repo, *args: str, **more: object) -> Answer:
+        asked.append(args[0])
+        return run(self, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Repo, "run", counted)
+    changes = workspace.changes()
+    assert (changes.added, changes.unreadable) == (tuple(sorted(names)), ("git~1", "new/git~1"))
+    assert asked.count("update-index") < 50
 
 
 def test_a_rename_in_case_only_is_a_rename(ground: Ground) -> None:
