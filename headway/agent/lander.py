@@ -73,9 +73,8 @@ class Lander:
         if left:
             more = self.prompts.render("answers/in_submodules", paths=_listed(left, ", "))
             answer = replace(answer, text=f"{answer.text}\n{more}")
-        caches = await in_thread(self.workspace.caches)
-        if caches:
-            more = self.prompts.render("answers/left_out", paths=_listed(caches, ", "))
+        if self.workspace.caches:
+            more = self.prompts.render("answers/left_out", paths=_listed(self.workspace.caches, ", "))
             answer = replace(answer, text=f"{answer.text}\n{more}")
         return answer
 

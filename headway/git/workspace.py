@@ -41,6 +41,8 @@ class Workspace:
         rebuilt: The files took the place of ones that a crash of the machine made doubtful; `rebuilt_from` is the
             snapshot they come from, or None when there was none. Stays set for the life of the workspace.
         first_base: The trunk commit on which the files stood at first.
+        caches: Folders of language tools that the newest scan left out: what is new in them is no change, and cannot
+            land. Empty before the first scan.
     """
 
     def __init__(self, home: Path, hub: Hub, owner: Owner, checkout: Checkout) -> None:
@@ -54,6 +56,7 @@ class Workspace:
         self.rebuilt = owner.rebuilt
         self.rebuilt_from = owner.rebuilt_from
         self.first_base = owner.base
+        self.caches: tuple[str, ...] = ()
         self.tree = Repo(hub.folder, self.path, home / "index")
 
     @property
@@ -76,11 +79,6 @@ class Workspace:
     def in_submodules(self) -> tuple[str, ...]:
         """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
         return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)
-
-    def caches(self) -> tuple[str, ...]:
-        """Folders of language tools here: what is new in them is no change, and cannot land."""
-        with self.held():
-            return self.scan().caches
 
     def is_dirty(self) -> bool:
         """Whether the agent changed anything."""
@@ -117,7 +115,9 @@ class Workspace:
     def scan(self) -> Scan:
         """The files as trees in the hub. Needs `held`, as everything below does."""
         base = self.hub.repo.tree_of(self.base)
-        return without(self.hub.repo, base, self._look(base), self.made())
+        found = self._look(base)
+        self.caches = found.caches
+        return without(self.hub.repo, base, found, self.made())
 
     def _look(self, base: Oid) -> Scan:
         for _ in range(_LOOKS):
