@@ -11,7 +11,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from headway.cli.app import app
+from headway.cli.app import application
 from headway.cli.service_settings import find_settings, load_settings
 from headway.domain.spec import RunSpec
 
@@ -79,7 +79,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 @every_document
 def test_every_command_and_option_exists(document: Path) -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
     unknown = []
     for code in code_in(document.read_text()):
         for name, rest in COMMAND.findall(code):

@@ -16,7 +16,6 @@ from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
 from headway.system.boot import boot_id
@@ -67,6 +66,8 @@ def target_of(home: Path) -> Target:
     state = read_state(home)
     if state is not None and "address" in state.facts:
         return Target(state.facts["address"], state.facts.get("namespace", namespace), named=False, config={})
+    from headway.cli.service_settings import find_settings, load_settings
+
     settings = load_settings(find_settings())
     return Target(settings.address, profile.namespace or settings.namespace.name, named=False, config={})
 

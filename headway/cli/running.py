@@ -1,6 +1,5 @@
 """Runs the asynchronous part of a command, and turns what the service refuses into words for the user."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -15,6 +14,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         UserError: Also for whatever the Temporal service refused.
     """
+    import asyncio
+
     from temporalio.service import RPCError
 
     try:

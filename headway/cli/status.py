@@ -33,20 +33,13 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run until it ends or Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
     exit_status: Annotated[
-        bool, typer.Option("--exit-status", help="End with a code that tells the run's state; see below.")
+        bool, typer.Option("--exit-status", help="End with a code that tells the run's state; see above.")
     ] = False,
 ) -> None:
     """List the runs, or show one run: what it is at, what is stuck, what it cost, what landed.
 
     On a terminal it fits the screen. With --exit-status it ends as `headway run` would for a run that has ended, with 5
     while the run goes on, and with 6 while it waits for you: on hold, paused, parked, stalled, needs attention.
-
-    Examples:
-      headway status
-
-      headway status first --watch
-
-      headway status first --json | jq .attention
     """
     code = run_async(_status(home_from(), name, everything=everything, watch=watch, as_json=as_json))
     raise typer.Exit(code if exit_status else 0)

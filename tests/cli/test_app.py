@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from typer.testing import CliRunner
 
 from headway import __version__
-from headway.cli.app import EXAMPLES, GROUPS
+from headway.cli.app import EXAMPLES, GROUPS, application
 from headway.cli.console import open_console
 from headway.cli.limits import _whole
 from headway.cli.ports import free_ports
@@ -56,10 +57,12 @@ def test_the_conventions_of_a_command_line(home: Path) -> None:
     short, long = headway(home, "-h"), headway(home, "--help")
     assert (short.returncode, short.stdout) == (0, long.stdout)
     assert all(group in long.stdout for group in GROUPS)
-    for command in (command for group in GROUPS.values() for command in group):
-        name = command.__name__.rstrip("_")
-        assert EXAMPLES[command]
-        assert all(example.startswith(f"headway {name}") for example in EXAMPLES[command])
+    for name in (name for names in GROUPS.values() for name in names):
+        assert EXAMPLES[name]
+        assert all(example.startswith(f"headway {name}") for example in EXAMPLES[name])
+        help_of = CliRunner().invoke(application([name]), [name, "-h"])
+        assert (help_of.exit_code, "--help" in help_of.output, "<bool>" in help_of.output) == (0, True, False)
+    assert "<bool>" not in long.stdout
     shown = headway(home, "pause", "-h").stdout
     assert "headway pause first 1.3" in shown
     assert "--show-completion" in short.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headway.cli.app import app
+from headway.cli.app import application
 from headway.domain.errors import UserError
 from headway.domain.instructions import lacks
 from headway.domain.spec import RunSpec
@@ -85,7 +85,7 @@ def test_what_the_policy_and_the_check_say_counts() -> None:
 
 
 def command(*arguments: str, stdin: str | None = None) -> str:
-    said = CliRunner().invoke(app, ["check", *arguments], input=stdin)
+    said = CliRunner().invoke(application(), ["check", *arguments], input=stdin)
     if said.exception is not None and not isinstance(said.exception, SystemExit):
         raise said.exception
     assert said.exit_code == 0
