@@ -6,12 +6,13 @@ from typing import Literal
 
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
-from headway.cli.words import counted, lasting
+from headway.cli.words import lasting
 from headway.domain.control import Control
 from headway.domain.figures import AgentFigures, Now
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
 from headway.domain.tree import TreeNode
+from headway.domain.words import counted
 
 Group = Literal["stuck", "busy", "waiting", "queued", "resting", "ended"]
 """An agent's activity. `waiting`: for a budget, or because it is paused; `resting`: a planner between its turns."""

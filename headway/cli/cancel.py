@@ -12,6 +12,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.words import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -98,7 +99,7 @@ async def _closed(client: "Client", run: "KnownRun") -> UserError:
     if not left:
         return UserError(f"The run '{run.name}' is closed already: {run.status}.", "There is nothing to cancel.")
     return UserError(
-        f"The run '{run.name}' is closed already ({run.status}), but {len(left)} of its agents are still up.",
+        f"The run '{run.name}' is closed already ({run.status}). Still up: {counted(len(left), 'agent')}.",
         f"They end by themselves; this ends them now: {hammer(run.name, 'cancel')}",
     )
 
@@ -106,7 +107,7 @@ async def _closed(client: "Client", run: "KnownRun") -> UserError:
 def _tell_left(name: RunName, left: list[str]) -> None:
     from headway.cli.known_run import hammer
 
-    say(f"{len(left)} of {name} are still up:")
+    say(f"Still up: {counted(len(left), 'workflow')} of {name}:")
     for agent in left[:NAMED]:
         say(f"  {agent}")
     if len(left) > NAMED:

@@ -11,6 +11,7 @@ from headway.cli.run_input import read_stdin, read_text, said
 from headway.domain.errors import UserError
 from headway.domain.instructions import Lack, lacks
 from headway.domain.spec import RunSpec, parse_spec
+from headway.domain.words import counted
 
 PAGE = "docs/instructions.md explains each."
 
@@ -32,7 +33,7 @@ def check(
     found = lacks(spec, whole=whole)
     for lack in found:
         say(_shown(lack))
-    say(f"{len(found)} warnings. {PAGE}" if found else "No warnings.")
+    say(f"{counted(len(found), 'warning')}. {PAGE}" if found else "No warnings.")
 
 
 def _shown(lack: Lack) -> str:

@@ -12,6 +12,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import Oid, RunName, run_name_problem
+from headway.domain.words import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -76,7 +77,7 @@ async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
     left = await left_open(client, run.name)
     if left:
         raise UserError(
-            f"The run '{run.name}' is closed ({run.status}), but {len(left)} of its agents are still up.",
+            f"The run '{run.name}' is closed ({run.status}). Still up: {counted(len(left), 'agent')}.",
             f"They end by themselves; this ends them now: {hammer(run.name, 'cancel')}",
         )
 

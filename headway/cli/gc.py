@@ -10,9 +10,9 @@ import typer
 from headway.cli.console import say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
-from headway.cli.words import counted
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
+from headway.domain.words import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -27,9 +27,10 @@ def gc(
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Reclaim it; without it, it is only shown.")] = False,
 ) -> None:
-    """Find copies of the repository, mounts and warm layers that nobody needs any more.
+    """Find copies of the repository, mounts and cached checkouts that no task needs any more.
 
-    What a task did not land is kept on its ref first. Nothing of a task that is not over is touched.
+    Without --yes it only shows them. What a task did not land is kept on its ref first. Nothing of a task that has not
+    ended is touched.
     """
     raise typer.Exit(run_async(_gc(home_from(), yes=yes)))
 
@@ -53,7 +54,8 @@ async def _gc(home: Path, *, yes: bool) -> int:
     elif yes:
         say(f"Reclaimed {count - stays} of {counted(count, 'leftover')}.")
     else:
-        say("Nothing was removed. This removes it, and keeps what did not land: headway gc --yes")
+        what = f"the {counted(count, 'leftover')}"
+        say(f"Nothing was removed. This removes {what}, and keeps what did not land: headway gc --yes")
     return 1 if stays else 0
 
 

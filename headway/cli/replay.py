@@ -11,6 +11,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, run_name_problem, run_of
+from headway.domain.words import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowHistory
@@ -136,6 +137,6 @@ def _sum_up(found: list["Replayed"]) -> int:
     if bad:
         say(f"{bad} of {len(found)} do not replay with this code.")
         return MISMATCH
-    count = f" in {len(found)} histories" if len(found) > 1 else ""
+    count = f" in {counted(len(found), 'history', 'histories')}" if len(found) > 1 else ""
     say(f"replays deterministically: {sum(one.events for one in found):,} events{count}")
     return 0

@@ -7,8 +7,8 @@ from rich.markup import escape
 
 from headway.cli.ending import Ending
 from headway.cli.result import result_lines
-from headway.cli.words import counted
 from headway.domain.run import RunReport, taking_home
+from headway.domain.words import counted
 
 STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
 MEANINGS = {

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from headway.cli.commits import Commit, hub_of, landed
 from headway.cli.short_ids import short_id
-from headway.cli.words import counted, lasting, short
+from headway.cli.words import lasting, short
 from headway.domain.errors import HeadwayError
 from headway.domain.figures import Figures, RunFigures
 from headway.domain.ids import AgentId
 from headway.domain.run import RunReport, taking_home
+from headway.domain.words import counted
 from headway.git.hub import Hub
-from headway.git.source import local_path
+from headway.git.source import LocalSource, local_path
 from headway.git.unlanded import unlanded
 from headway.trace.figures import figures_of
 
@@ -52,20 +53,26 @@ def _landed(hub: Hub, home: Path, report: RunReport, figures: RunFigures) -> Ite
 
 
 def _commands(hub: Hub, report: RunReport) -> Iterator[str]:
-    """How to review and merge, in the user's own repository."""
+    """How to review and merge, in the user's own repository, or in a checkout of one that has none itself."""
     if not report.branch:
         return
     facts, path = hub.facts(), local_path(hub.address())
     if report.problem:
         at, branch = "", str(report.run)
         yield f"fetch     {taking_home(report)}"
-    elif path is None:
+    elif path is None or _is_bare(path):
         at, branch = "", "FETCH_HEAD"
         yield f"fetch     git fetch {shlex.quote(facts.source)} {report.branch}"
     else:
         at, branch = f"-C {shlex.quote(str(path))} ", report.branch
     yield f"review    git {at}log -p {facts.base[:12]}..{branch}"
     yield f"merge     git {at}merge {branch}"
+
+
+def _is_bare(repository: Path) -> bool:
+    with suppress(HeadwayError):  # it is gone: the commands say so themselves
+        return LocalSource.find(repository).is_bare
+    return False
 
 
 def _left(hub: Hub, figures: RunFigures) -> Iterator[str]:

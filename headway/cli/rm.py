@@ -14,6 +14,7 @@ from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.words import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -67,7 +68,7 @@ async def _refuse_open(client: "Client", found: "Footprint") -> None:
     left = await left_open(client, found.name)
     if left:
         raise UserError(
-            f"{len(left)} agents of run '{found.name}' are still up.",
+            f"Still up: {counted(len(left), 'agent')} of run '{found.name}'.",
             f"They end by themselves; this ends them now: {hammer(found.name)}",
         )
 
@@ -115,8 +116,9 @@ async def _until_gone(client: "Client", found: "Footprint") -> None:
         if not left and await describe(client, found.name) is None:
             return
         if time.monotonic() >= until:
+            more = counted(len(left), "execution")
             raise UserError(
-                f"The service still lists {len(left)} executions of '{found.name}', which it was asked to delete.",
+                f"The service still lists {more} of '{found.name}', which it was asked to delete.",
                 f"Nothing is broken: run `headway rm {found.name} --yes` again to remove the rest.",
             )
         # Its list may have been behind when it was asked first. What was started since is not ours to remove.
@@ -141,11 +143,11 @@ def _shown(home: Path, found: "Footprint", how: str) -> Iterator[str]:
     if found.repository is not None:
         yield from _repository(found.repository)
     for folder in found.folders:
-        files = f"{folder.files} file{'' if folder.files == 1 else 's'}"
+        files = counted(folder.files, "file")
         yield f"folder      {home / 'runs' / found.name}: {folder.name}, {files}, {readable(folder.size)}"
     for rest in found.rests:
         yield f"folder      {rest}: the rest of a removal that was cut short"
-    yield f"histories   {len(found.histories)} workflow executions on the service"
+    yield f"histories   {counted(len(found.histories), 'workflow execution')} on the service"
 
 
 def _repository(repository: "Repository") -> Iterator[str]:
@@ -159,7 +161,8 @@ def _repository(repository: "Repository") -> Iterator[str]:
         more = f" and {len(kept.paths) - PATHS_NAMED} more" if len(kept.paths) > PATHS_NAMED else ""
         yield f"unlanded    {kept.ref}: {', '.join(kept.paths[:PATHS_NAMED])}{more}"
     if len(repository.unlanded) > NAMED:
-        yield f"unlanded    and {len(repository.unlanded) - NAMED} more refs with work that is not on the trunk"
+        more = counted(len(repository.unlanded) - NAMED, "more ref")
+        yield f"unlanded    and {more} with work that is not on the trunk"
 
 
 def _branch(repository: "Repository", branch: "Branch") -> str:

@@ -9,10 +9,11 @@ from rich.text import Text
 from headway.cli.board import RATE_S, WELL, Board, Row, board_of
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
-from headway.cli.words import counted, lasting, short, used_of
+from headway.cli.words import lasting, short, used_of
 from headway.domain.budget import Bill, Ceiling
 from headway.domain.figures import Figures, Happened
 from headway.domain.printable import one_line
+from headway.domain.words import counted
 
 LABEL = 11
 """Columns of the labels."""

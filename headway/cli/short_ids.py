@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
+from headway.domain.words import counted
 
 ROOT = "root"
 NAMED = 20
@@ -59,7 +60,9 @@ def one_of(given: str, run: RunName, found: list[AgentId], titles: Mapping[Agent
         )
     lines = "".join(f"\n  {agent.removeprefix(f'{run}/')}  {titles.get(agent, '')}".rstrip() for agent in found[:NAMED])
     more = f"\n  and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    raise UserError(f"'{given}' means {len(found)} agents of run '{run}':{lines}{more}", "Give one of these ids.")
+    raise UserError(
+        f"'{given}' means {counted(len(found), 'agent')} of run '{run}':{lines}{more}", "Give one of these ids."
+    )
 
 
 def _is_short(given: str, agent: AgentId) -> bool:

@@ -1,15 +1,11 @@
-"""Numbers as people read them: counted nouns, tokens, dollars, durations."""
+"""Numbers as people read them: tokens, dollars, durations."""
 
 from headway.domain.budget import Bill, Ceiling
+from headway.domain.words import limit_words
 
 _ROUNDS_UP = 0.9995
 """From this part of a unit on, three digits would round to a thousand of the smaller one."""
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: "1 commit", "2,300 commits"."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def short(count: int) -> str:
@@ -44,8 +40,7 @@ def used_of(spent: Bill, granted: Ceiling | None) -> str:
 
 def allowed(granted: Ceiling) -> str:
     """The limits of a run: "20,000,000 tokens, 1,000 tasks, $20.00"."""
-    tokens = "any number of tokens" if granted.tokens == "none" else counted(granted.tokens, "token")
-    tasks = "any number of tasks" if granted.tasks == "none" else counted(granted.tasks, "task")
+    tokens, tasks = limit_words(granted.tokens, "token"), limit_words(granted.tasks, "task")
     return f"{tokens}, {tasks}, {'no limit in dollars' if granted.usd == 'none' else f'${granted.usd:,.2f}'}"
 
 

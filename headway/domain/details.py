@@ -1,7 +1,6 @@
 """What the Web UI shows of a workflow as its current details: Markdown, short."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from headway.domain.budget import MICRO, Amount, Bill, Ceiling, Purse
 from headway.domain.figures import RunFigures, Seen
@@ -14,6 +13,7 @@ from headway.domain.run import RunContext
 from headway.domain.run_status import notes
 from headway.domain.running import RunState
 from headway.domain.tree import priced
+from headway.domain.words import counted, limit_words
 
 SHOWN = 12
 
@@ -59,24 +59,20 @@ def _budget(purse: Purse, spent: Amount, context: RunContext) -> str:
     granted = Ceiling.of(purse.granted).usd
     bounded = granted != "none" and context.bounds_dollars
     of = f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent" if bounded else ""
-    tasks = f"{spent.tasks:,} of {purse.granted.tasks:,} tasks"
+    tasks = f"{spent.tasks:,} of {counted(purse.granted.tasks, 'task')}"
     return f"**Budget:** {tokens}; {tasks}; {priced(Bill.of(spent), context).dollars}{of}"
 
 
 def _used(state: RunState, seen: Seen | None) -> str:
     used = state.used if seen is None else seen.figures.total.spent
     bill = priced(Bill.of(used), state.context)
-    landed = "" if seen is None else f", {seen.figures.total.commits:,} commits landed"
-    said = f"**Used:** {bill.tokens:,} tokens, {bill.tasks:,} tasks, {bill.dollars}{landed}"
+    landed = "" if seen is None else f", {counted(seen.figures.total.commits, 'commit')} landed"
+    said = f"**Used:** {counted(bill.tokens, 'token')}, {counted(bill.tasks, 'task')}, {bill.dollars}{landed}"
     if state.granted is None:
         return said
     ceiling = Ceiling.of(state.granted)
     usd = "no limit in dollars" if ceiling.usd == "none" or not state.context.bounds_dollars else f"${ceiling.usd:,.2f}"
-    return f"{said}, of {_number(ceiling.tokens)} tokens, {_number(ceiling.tasks)} tasks, {usd}"
-
-
-def _number(limit: int | Literal["none"]) -> str:
-    return "any number of" if limit == "none" else f"{limit:,}"
+    return f"{said}, of {limit_words(ceiling.tokens, 'token')}, {limit_words(ceiling.tasks, 'task')}, {usd}"
 
 
 def run_details(state: RunState, seen: Seen | None = None) -> str:

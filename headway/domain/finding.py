@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from headway.domain.words import sentence
+
 FindingState = Literal["good", "lacking", "broken"]
 """As it should be; works, but less well or less safely than it could; does not work until somebody acts."""
 
@@ -23,3 +25,8 @@ class Finding(BaseModel):
     state: FindingState
     says: str
     remedy: str = ""
+
+    @property
+    def words(self) -> str:
+        """What was found and what to do about it, in one line."""
+        return f"{sentence(self.says)} {self.remedy}".rstrip()

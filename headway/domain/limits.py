@@ -9,6 +9,7 @@ from headway.domain.ids import RunName
 from headway.domain.parking import clock_words, date_words
 from headway.domain.run import PreparedRun
 from headway.domain.spec import Limits, finite
+from headway.domain.words import counted, limit_words
 
 
 def micro(usd: float | Literal["none"]) -> int:
@@ -69,7 +70,7 @@ def _refuse_below(name: str, limit: int, least: int, more: str) -> None:
     if limit >= least:
         return
     unit = "usd" if name.endswith("usd") else "tokens"
-    said = f"{limit:,} tokens" if unit == "tokens" else f"${limit / MICRO:,.2f}"
+    said = counted(limit, "token") if unit == "tokens" else f"${limit / MICRO:,.2f}"
     raise UserError(
         f"limits.{name}: {said} is too little to work with: the least is {_up(least, unit)} ({more}). A model call "
         "sets its request and the longest reply aside before it is made.",
@@ -82,7 +83,7 @@ def _up(amount: int, unit: str, *, bare: bool = False) -> str:
     """A least amount, rounded up so that it is enough as it stands."""
     if unit == "tokens":
         number = _rounded(amount, 1_000)
-        return str(number) if bare else f"{number:,} tokens"
+        return str(number) if bare else counted(number, "token")
     dollars = f"{_rounded(amount, MICRO // 100) / MICRO:.2f}"
     return dollars if bare else f"${dollars}"
 
@@ -94,12 +95,12 @@ def in_words(
     ceiling = Ceiling.of(granted)
     ends = f"until {date_words(deadline)} {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
-    tokens, tasks = ("any number of" if limit == "none" else f"{limit:,}" for limit in (ceiling.tokens, ceiling.tasks))
+    tokens, tasks = limit_words(ceiling.tokens, "token"), limit_words(ceiling.tasks, "task")
     spent = "unpriced" if used.usd is None else f"{used.usd:,.2f} dollars"
     hourly = "" if per_hour is None else f" ({per_hour_words(per_hour)})"
     return (
-        f"the run may use {tokens} tokens, {tasks} tasks, {usd} dollars{hourly}, {ends}; "
-        f"used up so far: {used.tokens:,} tokens, {used.tasks:,} tasks, {spent}"
+        f"the run may use {tokens}, {tasks}, {usd} dollars{hourly}, {ends}; "
+        f"used up so far: {counted(used.tokens, 'token')}, {counted(used.tasks, 'task')}, {spent}"
     )
 
 
@@ -126,8 +127,8 @@ def any_short(amount: Amount) -> bool:
 def short_words(amount: Amount, of: Amount | None = None) -> str:
     """An amount in words: the parts that are there, or those that are in `of`."""
     of = of or amount
-    parts = [f"{amount.tokens:,} tokens"] if of.tokens > 0 else []
-    parts += ["1 task" if amount.tasks == 1 else f"{amount.tasks:,} tasks"] if of.tasks > 0 else []
+    parts = [counted(amount.tokens, "token")] if of.tokens > 0 else []
+    parts += [counted(amount.tasks, "task")] if of.tasks > 0 else []
     parts += [f"${_rounded(amount.micro_usd, MICRO // 100) / MICRO:,.2f}"] if of.micro_usd > 0 else []
     return ", ".join(parts) or "nothing"
 

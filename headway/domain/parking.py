@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.finding import Finding
+from headway.domain.words import sentence
 
 MAX_WHY_CHARS = 600
 KEPT = 20
@@ -44,7 +45,7 @@ class Parking(BaseModel):
         if not self.model:
             return f"the run {self.why} on machine {self.endpoint}, goes on at {clock_words(self.until)}"
         times = f"since {clock_words(self.since)}, next try {clock_words(self.until)}"
-        return f"parked {times}: agents wait for model '{self.model}': {self.why}. {self.remedy}".rstrip()
+        return f"parked {times}: agents wait for model '{self.model}': {sentence(self.why)} {self.remedy}".rstrip()
 
     @property
     def finding(self) -> Finding:

@@ -6,6 +6,7 @@ from headway.domain.limits import more_of, short_words
 from headway.domain.outstanding import least_part
 from headway.domain.running import RunState
 from headway.domain.tree import priced
+from headway.domain.words import counted
 
 
 def notes(state: RunState) -> tuple[str, ...]:
@@ -21,7 +22,9 @@ def attention(state: RunState) -> tuple[str, ...]:
     own += tuple(parking.words for parking in state.parkings if parking.parked)
     own += (state.quiet.words,) if state.stalled else ()
     if state.root is not None and state.adopted:
-        own += (f"{len(state.adopted)} agents below a closed planner still work: the run ends after them",)
+        own += (
+            f"{counted(len(state.adopted), 'agent')} still at work below a closed planner: the run ends after that",
+        )
     if state.phase == "hold" and state.books is not None and state.root_key and state.prepared is not None:
         root = state.books.children[state.root_key]
         need = root.need or Amount()

@@ -95,17 +95,23 @@ class LocalSource:
         """What a push goes to."""
         return str(self.folder)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has no checkout, in which a command such as `git merge` could work."""
+        return _ask(self.folder, "rev-parse", "--is-bare-repository").text == "true"
+
     def start(self, base: str | None) -> Start:
         """The commit that `base` names here; by default where HEAD stands."""
         head = self._resolve("HEAD^{commit}")
         if base is None and head is not None:
             return Start(head, self._branch_of_head())
         if base is None:
-            bare = _ask(self.folder, "rev-parse", "--is-bare-repository").text == "true"
             first = f"git -C {self.folder} commit --allow-empty -m 'First commit'"
             raise UserError(
                 f"repo: {self.folder} has no commit to start from",
-                "Push a commit to it first, or name a 'base'." if bare else f"Commit first: {first}, or name a 'base'.",
+                "Push a commit to it first, or name a 'base'."
+                if self.is_bare
+                else f"Commit first: {first}, or name a 'base'.",
             )
         for name, branch in ((f"refs/heads/{base}", base), (base, None)):
             found = self._resolve(f"{name}^{{commit}}")

@@ -37,7 +37,7 @@ class Probe:
     Attributes:
         models: Names that it serves, in its own order.
         rehearsal: Whether it is scripted; people are told whenever it is.
-        findings: What was looked at; the first one is whether it answers at all.
+        findings: What was looked at. A good one says that it answers, and stands where nothing is broken.
         refusal: The one of them that only the user can remove; None where agents may come through.
     """
 
@@ -55,7 +55,7 @@ class Probe:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of a run should know, a line each."""
-        return tuple(f"{each.says}. {each.remedy}".strip() for each in self.findings if each.state != "good")
+        return tuple(each.words for each in self.findings if each.state != "good")
 
 
 async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True) -> Probe:
@@ -89,6 +89,9 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
         told = [lack for name in served if deep and (lack := await _tools(model, name))]
         refusal = refusal or next((each for each in told if each.state == "broken"), None)
         findings += told
+    if any(each.state == "broken" for each in findings):
+        # It answers and does not work: "ok" beside that would contradict it.
+        findings = [each for each in findings if each.state != "good"]
     return Probe(tuple(names), rehearsal, tuple(findings), refusal)
 
 

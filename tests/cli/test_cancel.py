@@ -58,6 +58,10 @@ async def test_cancel_ends_the_whole_tree_and_says_when_it_is_down(home: Path, s
 
     again = await headway(home, "cancel", "tidy-up")
     assert "is closed already: cancelled" in again.refusal
+    for command in (("status",), ("status", "tidy-up"), ("rm", "tidy-up")):
+        shown = (await headway(home, *command)).out
+        assert "cancelled" in shown
+        assert "canceled" not in shown.lower()
 
 
 async def test_what_is_not_down_in_time_is_named_with_the_operators_command(home: Path, script: Script) -> None:
@@ -79,7 +83,7 @@ async def test_a_run_whose_agents_outlive_it_is_told_with_the_way_to_end_them(ho
 
     message = (await headway(home, "cancel", "tidy-up")).refusal
 
-    assert "closed already (terminated), but 9 of its agents are still up" in message
+    assert "closed already (terminated). Still up: 9 agents." in message
     assert "temporal workflow cancel --query" in message
 
 

@@ -11,8 +11,10 @@ from temporalio.client import Client
 from headway.cli.decisions import Decisions
 from headway.cli.history import read_history
 from headway.cli.service_settings import find_settings, load_settings
+from headway.cli.short_ids import short_id
 from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
+from headway.domain.ids import AgentId
 from tests.cli.command import headway
 from tests.replay.recordings import FOLDER, kept
 from tests.replay.scenarios import Stage, levels
@@ -107,11 +109,21 @@ async def test_a_run_on_the_service_replays_with_everything_in_it(home: Path, cl
     assert f"\n{root}\n  turn 1" in one.out
     assert "spawned sub-planner" in one.out
 
+    task = await headway(home, "replay", f"{stage.name}/{short_id(tasks_of(said.out)[0])}")
+    assert (task.code, task.out.splitlines()[0].split()[0]) == (0, tasks_of(said.out)[0])
+    unknown = await headway(home, "replay", f"{stage.name}/9.9")
+    assert f"The run '{stage.name}' has no agent '9.9'." in unknown.refusal
+
     shown = await _by_the_stock_cli(client, root)
     path = tmp_path / "shown.json.gz"
     path.write_bytes(gzip.compress(shown))
     assert read_history(path).workflow_id == root
     assert (await headway(home, "replay", str(path))).code == 0
+
+
+def tasks_of(listed: str) -> list[AgentId]:
+    """The tasks in the lines of a replay."""
+    return [AgentId(line.split()[0]) for line in listed.splitlines() if " Task " in line]
 
 
 async def _by_the_stock_cli(client: Client, workflow: str) -> bytes:

@@ -60,6 +60,20 @@ def test_the_commands_of_a_result_review_merge_and_fetch(home: Path, tmp_path: P
     assert git(repository, "show", "wip/1.3:half.txt") == "half"
 
 
+def test_the_result_in_a_bare_repository_is_merged_in_a_checkout_of_it(
+    home: Path, tmp_path: Path, ground: Ground
+) -> None:
+    checkout, bare = tmp_path / "my repository", tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(checkout), str(bare))
+    served = Ground.prepare(home / "runs" / "served", bare)
+    served.land(changed(served, 1))
+    assert not served.hub.publish("headway/served/main").problem
+    told = commands(result_lines(home, report_of(served, run="served", branch="headway/served/main")))
+    for label in ("fetch", "review", "merge"):
+        subprocess.run(told[label], capture_output=True, check=True, cwd=checkout)
+    assert (checkout / "own" / "1.txt").is_file()
+
+
 def test_what_is_not_published_is_fetched_first(home: Path, tmp_path: Path, ground: Ground) -> None:
     ground.land(changed(ground, 1))
     told = commands(result_lines(home, report_of(ground, problem="no pushes on Friday")))

@@ -25,12 +25,14 @@ AT_ONCE_S = 10
 def bad(tmp_path: Path, small_repository: Path) -> dict[str, tuple[dict[str, Any], str, str]]:
     """Inputs, each with what is said of it and what to do about it."""
     usable = {"repo": str(small_repository), "instructions": "Write."}
-    plain, empty = tmp_path / "plain", tmp_path / "empty"
+    plain, empty, bare = tmp_path / "plain", tmp_path / "empty", tmp_path / "bare.git"
     plain.mkdir()
     git("init", "--quiet", str(empty))
+    git("init", "--quiet", "--bare", str(bare))
     return {
         "plain": ({"repo": str(plain)}, f"repo: {plain} is not a git repository", f"git -C {plain} init"),
         "empty": ({"repo": str(empty)}, f"repo: {empty} has no commit to start from", "Commit first: git -C"),
+        "bare": ({"repo": str(bare)}, f"repo: {bare} has no commit to start from", "Push a commit to it first"),
         "base": (
             {"repo": str(small_repository), "base": "no-such-branch"},
             f"base: {small_repository} has no branch, tag or commit 'no-such-branch'",
@@ -94,13 +96,20 @@ async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
 
 
 @pytest.mark.timeout(120)
-async def test_a_start_that_was_refused_does_not_use_up_the_name(home: Path, small_repository: Path) -> None:
-    async with machine(home, small_repository, flat("again", 1)) as site:
+async def test_a_start_that_was_refused_does_not_use_up_the_name(
+    home: Path, small_repository: Path, tmp_path: Path
+) -> None:
+    """On a bare repository, which has no checkout to merge in and is published to like any other."""
+    bare = tmp_path / "bare.git"
+    git("clone", "--quiet", "--bare", str(small_repository), str(bare))
+    async with machine(home, bare, flat("again", 1)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
-        given = ("run", str(small_repository), "Write.", "--name", "again")
+        given = ("run", str(bare), "Write.", "--name", "again")
         assert (await headway(home, *given, "--base", "mian", **env)).refusal
         shown = await headway(home, *given, "--base", "main", "--check", "true", **env)
         assert shown.code == 0, shown
+        assert f"fetch     git fetch {bare} headway/again/main\n" in shown.out
+        assert git("-C", str(bare), "rev-parse", "headway/again/main").strip() == site.hub("again").tip()
         once_more = await headway(home, *given, **env)
         assert "a run named 'again' is there already" in once_more.refusal
 

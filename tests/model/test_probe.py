@@ -45,6 +45,7 @@ LACKING: dict[str, tuple[dict[str, Answer], list[str]]] = {
         VLLM | {"/v1/chat/completions": problem(NO_PARSER)},
         ["--enable-auto-tool-choice --tool-call-parser NAME"],
     ),
+    "a list whose model is nowhere": (VLLM | {"/v1/chat/completions": problem("no such model", 404)}, ["404"]),
     "vLLM with a short window": (
         VLLM | {"/v1/models": served(owned_by="vllm", max_model_len=65536)},
         ["HEADWAY_WINDOW says 128,000. Set HEADWAY_WINDOW=65536, or raise it: `vllm serve --max-model-len"],
@@ -96,8 +97,10 @@ async def test_what_is_lacking_is_told_with_its_remedy(
     answers: dict[str, Answer], told: list[str], server: Server, model_of: Callable[..., Model]
 ) -> None:
     serve(server, answers)
-    notes = (await probe(model_of())).notes
+    found = await probe(model_of())
+    notes = found.notes
     assert len(notes) == len(told), notes
+    assert not {"good", "broken"} <= {each.state for each in found.findings}, "one server is not both"
     for note, part in zip(notes, told, strict=True):
         assert part in note
 
