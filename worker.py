@@ -64,6 +64,7 @@ from headway.system.latest import Latest
 from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
 from headway.system.signals import on_end_asked
+from headway.system.timed_lines import time_lines
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
@@ -186,7 +187,7 @@ class Workshop:
 async def look_at_models(models: Models) -> None:
     """Say in the log what the models' servers lack, before an agent finds out."""
     for finding in (await models.probe()).findings:
-        _show(f"{finding.topic}: {finding.state}: {finding.says}. {finding.remedy}".rstrip())
+        _show(f"{finding.topic}: {finding.state}: {finding.words}")
 
 
 def _resources(settings: Settings) -> Resources:
@@ -346,6 +347,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_files.allow()
     complete_search_path()
     heartbeat = Heartbeat.of(os.environ)
+    if heartbeat.is_heard:
+        time_lines()  # a supervisor started this process: its output is a log
     try:
         settings = Settings.read(os.environ, options.agents, allow_weak=options.allow_weak_sandbox)
         _show(Prompts.load(settings.prompts).told)

@@ -16,6 +16,7 @@ from headway.cli.needs import need_git, need_model
 from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
+from headway.system.timed_lines import time_lines
 
 if TYPE_CHECKING:
     from headway.cli.supervisor_state import SupervisorState
@@ -145,6 +146,7 @@ def _in_background(log: Path, home: Path, config: Path | None, asked: _Asked) ->
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for new, old in ((null, 0), (out, 1), (out, 2)):
         os.dup2(new, old)
+    time_lines()
     code = 0
     try:
         run_async(_serve(home, config, asked))

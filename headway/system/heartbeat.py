@@ -42,6 +42,11 @@ class Heartbeat:
         os.set_blocking(fd, False)
         return cls(fd)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether a supervisor started this process and listens."""
+        return self._fd is not None
+
     async def __aenter__(self) -> Self:
         if self._fd is not None:
             self._beating = asyncio.create_task(self._beat(), name="heartbeat")

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -349,10 +350,13 @@ def test_a_worker_process_beats_before_there_is_a_service(role: str, home: Path)
         "HEADWAY_WORKER_MODEL": "m",
     }
     argv = [sys.executable, str(ROOT / "worker.py"), "--only", role, "--allow-weak-sandbox"]
-    with subprocess.Popen(argv, env=env, pass_fds=[theirs], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as it:
+    with subprocess.Popen(argv, env=env, pass_fds=[theirs], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as it:
         os.close(theirs)
         assert [os.read(ours, 1) for _ in range(2)] == [heartbeat.BEAT] * 2
+        assert it.stdout is not None
+        said = it.stdout.readline().decode()
         it.kill()
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w", said), said
     os.close(ours)
 
 
