@@ -8,11 +8,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from headway.domain import tool_names
 from headway.domain.errors import UserError
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.generator import NAME, generate
 from headway.rehearsal.latency import Lognormal
-from headway.rehearsal.playbook import ELSE, PlannerScript, Playbook, Step, TaskScript, Tokens, ToolUse
+from headway.rehearsal.playbook import ELSE, PlannerScript, Playbook, Script, Step, TaskScript, Tokens, ToolUse
 from headway.rehearsal.shape import Shape
 
 GENERATE = "generate"
@@ -52,7 +53,7 @@ def parse_playbook(text: str, where: str = "playbook") -> Playbook:
     """
     raw = _yaml(text, where)
     if not isinstance(raw, dict) or GENERATE not in raw:
-        return _checked(Playbook, raw, where)
+        return _with_known_tools(_checked(Playbook, raw, where), where)
     shape = _checked(Shape, raw[GENERATE], f"{where}: {GENERATE}")
     own = {"name": NAME} | {name: value for name, value in raw.items() if name != GENERATE}
     beside = sorted(set(own) - {"name", "model", "faults"})
@@ -63,6 +64,41 @@ def parse_playbook(text: str, where: str = "playbook") -> Playbook:
         )
     frame = _checked(Playbook, own, where)
     return generate(shape, name=frame.name, model=frame.model, faults=frame.faults)
+
+
+def _with_known_tools(playbook: Playbook, where: str) -> Playbook:
+    """The playbook itself.
+
+    Raises:
+        UserError: A step calls a tool that its agent is not offered; every such call on a line of its own.
+    """
+    scripts: list[tuple[str, Script, frozenset[str]]] = []
+    scripts += [(f"planners[{at}]", each, tool_names.PLANNER) for at, each in enumerate(playbook.planners)]
+    scripts += [(f"tasks[{at}]", each, tool_names.WORKER) for at, each in enumerate(playbook.tasks)]
+    lines = [
+        f"{where}: {place}.calls[{number}]: {_misnamed(name, offered)}"
+        for place, script, offered in scripts
+        for number, step in enumerate(script.calls)
+        for name in _unknown(step, offered)
+    ]
+    if lines:
+        raise UserError("\n".join(lines), "A tool that no agent has is scripted as the fault `unknown_tool`.")
+    return playbook
+
+
+def _misnamed(name: str, offered: frozenset[str]) -> str:
+    role, other = ("planner", "worker") if offered == tool_names.PLANNER else ("worker", "planner")
+    if name in tool_names.PLANNER | tool_names.WORKER:
+        return f"'{name}' is a tool of a {other}, not of a {role}"
+    near = difflib.get_close_matches(name, offered, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"it may be one of {', '.join(sorted(offered))}"
+    return f"'{name}' is not a tool of a {role}; {hint}"
+
+
+def _unknown(step: Step, offered: frozenset[str]) -> list[str]:
+    """Tools that a reply calls, or its `else`, and that are not offered."""
+    names = [use.name for use in step.tools if use.name not in offered]
+    return names + (_unknown(step.otherwise, offered) if step.otherwise is not None else [])
 
 
 def parse_shape(text: str, where: str = "shape") -> Shape:

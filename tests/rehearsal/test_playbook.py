@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent.tools.planning import PLANNER_TOOLS
+from headway.agent.tools.working import TOOLSETS
+from headway.domain import tool_names
 from headway.domain.errors import UserError
 from headway.rehearsal.playbook import Playbook, Tokens, ToolUse
 from headway.rehearsal.reading import parse_playbook, read_playbook
@@ -77,6 +80,24 @@ def test_a_playbook_reads_as_written() -> None:
         ),
         ("{name: x, tasks: [{title: a, values: {A: b}, calls: []}]}", "values"),
         ("{name: x, latency_ms: fast}", "latency_ms"),
+        (
+            "{name: x, planners: [{scope: root, calls: [{text: a}, {tools: [{spwan_tasks: {tasks: []}}]}]}]}",
+            "p: planners[0].calls[1]: 'spwan_tasks' is not a tool of a planner; did you mean 'spawn_tasks'?",
+        ),
+        (
+            "{name: x, tasks: [{title: a, calls: [{tools: [{wait: }, {grepp: }]}]}]}",
+            (
+                "p: tasks[0].calls[0]: 'wait' is a tool of a planner, not of a worker\n"
+                "p: tasks[0].calls[0]: 'grepp' is not a tool of a worker; did you mean 'grep'?"
+            ),
+        ),
+        (
+            (
+                "{name: x, tasks: [{title: a, calls: "
+                "[{text: a, if_last_answer_contains: b, else: {tools: [{browse: {url: x}}]}}]}]}"
+            ),
+            "'browse' is not a tool of a worker; it may be one of apply_patch, edit_file, ",
+        ),
         ("{name: 'a\\nb'}", "name"),
         ("[1]", "p: "),
         ("a: b: c", "p: is no YAML"),
@@ -99,3 +120,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_playbook(tmp_path / "none.yaml")
     (tmp_path / "some.yaml").write_text("name: some")
     assert read_playbook(tmp_path / "some.yaml") == Playbook(name="some")
+
+
+def test_the_tools_of_a_playbook_are_those_that_agents_are_offered() -> None:
+    assert set(PLANNER_TOOLS) == tool_names.PLANNER
+    assert {name for toolset in TOOLSETS.values() for name in toolset.tools} == tool_names.WORKER
