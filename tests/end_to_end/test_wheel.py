@@ -6,6 +6,7 @@ import sys
 import sysconfig
 import time
 import venv
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ import pytest
 
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
-from tests.end_to_end.wheel import INTO_THE_WHEEL, WITHIN_S, say
+from tests.end_to_end.wheel import INTO_THE_WHEEL, ROOT, WITHIN_S, say
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,15 @@ def test_what_is_imported_and_read_comes_from_the_wheel(place: Path, tmp_path: P
     found = say(place / "bin" / "python", "-c", program, cwd=tmp_path, env=environment(place)).split()
     assert len(found) == len(INTO_THE_WHEEL)
     assert [path for path in found if not Path(path).is_relative_to(place)] == []
+
+
+def test_the_wheel_names_its_licence_and_holds_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as held:
+        (metadata,) = (name for name in held.namelist() if name.endswith(".dist-info/METADATA"))
+        assert "\nLicense-Expression: Apache-2.0\n" in held.read(metadata).decode()
+        licence = held.read(metadata.replace("METADATA", "licenses/LICENSE"))
+    assert licence == (ROOT / "LICENSE").read_bytes()
+    assert b"Apache License" in licence
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INTO_THE_WHEEL = ("headway", "workflows", "activities", "prompts", "worker.py", "temporal-dev.yaml")
-INTO_THE_BUILD = (*INTO_THE_WHEEL, "pyproject.toml", "README.md")
+INTO_THE_BUILD = (*INTO_THE_WHEEL, "pyproject.toml", "README.md", "LICENSE")
 WITHIN_S = 120.0
 
 
@@ -39,4 +39,4 @@ def _isolation() -> tuple[str, ...]:
         major, minor = (int(part) for part in importlib.metadata.version("setuptools").split(".")[:2])
     except importlib.metadata.PackageNotFoundError:
         return ()
-    return ("--no-build-isolation",) if (major, minor) >= (70, 1) else ()
+    return ("--no-build-isolation",) if (major, minor) >= (77, 0) else ()
