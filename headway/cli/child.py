@@ -32,6 +32,7 @@ class Child:
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
         umask: Mode bits that its files never have; -1 leaves the supervisor's.
         cwd: Where it runs; the supervisor's own folder where nothing is said.
+        logs_on_stderr: Its standard output is a banner without times, and stays out of its log.
         heartbeat: It beats, as `headway.system.heartbeat` does; one that falls silent is killed and started again.
     """
 
@@ -42,6 +43,7 @@ class Child:
     stop_s: float = 40.0
     umask: int = -1
     heartbeat: bool = False
+    logs_on_stderr: bool = False
     cwd: Path | None = None
 
 
@@ -131,7 +133,7 @@ def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Starte
             process = subprocess.Popen(
                 [*launcher, *child.argv],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.DEVNULL if child.logs_on_stderr else log,
                 stderr=log,
                 env=env,
                 start_new_session=True,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -184,13 +185,9 @@ class Show:
 
     async def _wait_for_enter(self, supervisor: Supervisor) -> None:
         """Leave service and processes up until the user presses Enter or Ctrl-C, or standard input ends."""
-        facts = supervisor.facts
         self._head("Look around; everything of the demo is still up")
-        self._out(f"  Web UI  {facts.get('ui', 'none')}")
-        self._out(f"  export HEADWAY_HOME={self.home}")
-        self._out(f"  headway status {NAME} --all")
-        self._out(f"  headway replay {NAME} --decisions")
-        self._out(f"  less {self.home}/runs/{NAME}/report.md")
+        for line in self._offered(supervisor.facts):
+            self._out(f"  {line}")
         self._out("Press Enter to end the demo.")
         pressed = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -203,6 +200,19 @@ class Show:
         await asyncio.wait({stopped, entered}, return_when=asyncio.FIRST_COMPLETED)
         for task in (stopped, entered):
             task.cancel()
+
+    def _offered(self, facts: dict[str, str]) -> list[str]:
+        """Commands that show what the demo made, for another terminal: this one's environment may name a service."""
+        named = sorted(name for name in os.environ if name.startswith("TEMPORAL_"))
+        home = shlex.quote(str(self.home))
+        return [
+            f"Web UI  {facts.get('ui', 'none')}",
+            *([f"unset {' '.join(named)}"] if named else []),
+            f"export HEADWAY_HOME={home} TEMPORAL_ADDRESS={facts['address']}",
+            f"headway status {NAME} --all",
+            f"headway replay {NAME} --decisions",
+            f"less {home}/runs/{NAME}/report.md",
+        ]
 
     def _tell(self, line: str) -> None:
         self.view.say(line)

@@ -61,7 +61,7 @@ class Service:
         self._check_ports()
         self._claim_database()
         argv = (str(self.cli.path.absolute()), "server", "start-dev", *SETTINGS, *self.settings.flags(database.name))
-        return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent)
+        return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent, logs_on_stderr=True)
 
     async def ready(
         self, problem: Callable[[], str | None] = lambda: None, processes: Callable[[], Iterable[int]] = tuple

@@ -13,6 +13,7 @@ from temporalio.client import Client
 from typer.testing import CliRunner
 
 from headway import __version__
+from headway.cli import status
 from headway.cli.app import EXAMPLES, GROUPS, application
 from headway.cli.console import open_console
 from headway.cli.limits import _whole
@@ -109,6 +110,18 @@ def test_run_without_a_service_says_headway_up(home: Path, settings: ServiceSett
     assert "headway up" in message
 
 
+@pytest.mark.parametrize("command", [["-m", "headway.cli.app", "worker"], [str(ROOT / "worker.py")]])
+def test_a_worker_process_is_refused_in_the_same_words(
+    command: list[str], home: Path, settings: ServiceSettings
+) -> None:
+    env = {"PYTHONPATH": str(ROOT), "HEADWAY_HOME": str(home), "TEMPORAL_ADDRESS": settings.address}
+    argv = [sys.executable, *command]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, env=os.environ | env | {"OPENAI_API_KEY": "k"}
+    )
+    assert told(done).startswith(f"headway: No Temporal service answers at {settings.address}")
+
+
 def test_run_with_bad_input_says_so_before_anything_else(home: Path) -> None:
     assert "repo: /no/such/place is not there" in told(headway(home, "run", "/no/such/place", "Do it."))
     assert "--name: 'no good' must be" in told(headway(home, "run", str(ROOT), "Do it.", "--name", "no good"))
@@ -137,6 +150,22 @@ async def test_status_lists_the_runs(home: Path, client: Client) -> None:
     while "first" not in listed:  # the list is eventually consistent
         listed = headway(home, "status").stdout
     assert "running" in listed
+
+
+async def test_a_list_that_is_not_whole_says_so(
+    home: Path, client: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "RUNS_SHOWN", 2)
+    for count in range(1, 4):
+        await start(client, RunName(f"run-{count}"), {"repo": "/x", "instructions": "Do it."})
+    listed: list[str] = []
+    while not any(line.startswith("There are more") for line in listed):  # the list is eventually consistent
+        await status._list(client, home, everything=False, as_json=False)
+        listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == 1 + 2 + 1
+    assert listed[-1] == "There are more than 2; `headway status --all` lists them."
+    await status._list(client, home, everything=True, as_json=False)
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 3
 
 
 async def test_status_answers_from_temporals_list_alone_and_says_so(home: Path, client: Client) -> None:

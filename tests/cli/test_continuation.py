@@ -1,10 +1,12 @@
 """The input of a continuation: what is carried over, quoted, bounded, and never piled up."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.cli.continuation import CARRIED_BYTES, Earlier, continued_input, next_names, own_words, with_section
@@ -110,3 +112,10 @@ def test_a_continuation_of_a_continuation_says_the_users_words_once() -> None:
 )
 def test_the_next_name_counts_on(name: str, instructions: str, names: list[str]) -> None:
     assert list(next_names(RunName(name), instructions))[:2] == names
+
+
+def test_no_property_depends_on_how_busy_the_machine_is() -> None:
+    assert settings.default.deadline is None
+    sources = {path: path.read_text() for path in Path(__file__).parents[1].rglob("*.py") if path != Path(__file__)}
+    own = re.compile(r"settings\([^)]*deadline=(?!None)")
+    assert [path.name for path, text in sources.items() if "from hypothesis" in text and own.search(text)] == []

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.reading import read_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
+TIME = re.compile(r"(time=)?20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 HEADWAY = [sys.executable, "-m", "headway.cli.app"]
 
 
@@ -35,12 +37,39 @@ def headway(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(180)
-def test_the_demo_survives_the_kill_and_ends_with_passing_tests(tmp_path: Path) -> None:
-    done = headway("demo", TMPDIR=str(tmp_path), TEMPORAL_ADDRESS="far.example.org:7233", OPENAI_API_KEY="sk-mine")
+def until(process: "subprocess.Popen[str]", moment: str) -> str:
+    """Everything that a process prints, to the line that holds these words."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if moment in line:
+            break
+    return said
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    out = done.stdout
+
+@pytest.mark.timeout(180)
+def test_the_demo_survives_the_kill_stays_to_be_looked_at_and_ends_with_passing_tests(tmp_path: Path) -> None:
+    env = environment(TMPDIR=str(tmp_path), TEMPORAL_ADDRESS="far.example.org:7233", OPENAI_API_KEY="sk-mine")
+    argv = [*HEADWAY, "demo", "--stay"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(argv, text=True, env=env, **pipes) as demo:  # type: ignore[call-overload]
+        out = until(demo, "Press Enter")
+        _, _, offered = out.partition("everything of the demo is still up\n")
+        page, *commands = [line.strip() for line in offered.splitlines() if line.startswith("  ")]
+        with urllib.request.urlopen(page.split()[-1]) as web:
+            assert web.status == 200
+        script = "\n".join(command.replace("less ", "cat ") for command in commands)
+        around = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, env=env, check=False)
+        demo.send_signal(signal.SIGINT)
+        out += demo.stdout.read()
+
+    assert around.returncode == 0, around
+    assert re.search(r"^demo: done, and the check passes on the trunk$", around.stdout, re.MULTILINE), around.stdout
+    assert "replays deterministically" in around.stdout
+    assert "# Run demo" in around.stdout
+    assert demo.returncode == 0, out
+    assert "Traceback" not in out
     assert "REHEARSAL" in out
     killed = re.search(r"kill -9 (\d+)", out)
     assert killed
@@ -70,6 +99,9 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
             "HEADWAY_PLANNER_MODEL": "rehearsal",
             "HEADWAY_WORKER_MODEL": "rehearsal",
         }
+        told_before = home / "logs" / "up.log"
+        told_before.parent.mkdir()
+        told_before.write_text("2026-01-01 00:00:00 of an earlier one\n")
         try:
             up = headway("up", "--detach", "--config", str(config), "--agents", "8", **env)
             assert up.returncode == 0, up.stderr
@@ -82,6 +114,9 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
             again = headway("up", "--detach", "--config", str(config), **env)
             assert again.returncode == 0
             assert f"Already up (process {state.pid})" in again.stdout
+            own = told_before.read_text().splitlines()
+            assert own[0].endswith("of an earlier one")
+            assert own[-1].endswith("Ready. Start a run with `headway run REPO INSTRUCTIONS`.")
 
             run = headway("run", str(repository), "Make it useful.", "--name", "first", "--check", CHECK, **env)
             assert run.returncode == 0, run.stdout + run.stderr
@@ -102,6 +137,10 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
             down = headway("down", **env)
 
     assert "Stopped." in down.stdout
+    logs = {log.name: log.read_text().splitlines() for log in (home / "logs").iterdir()}
+    assert set(logs) == {f"{name}.log" for name in ("up", "temporal", "workflows", "planning", "agents")}
+    untimed = [line for lines in logs.values() for line in lines if not TIME.match(line)]
+    assert not untimed
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
@@ -121,11 +160,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, moment: str, 
         [*HEADWAY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
     ) as demo:
         assert demo.stdout is not None
-        said = ""
-        for line in demo.stdout:
-            said += line
-            if moment in line:
-                break
+        said = until(demo, moment)
         demo.send_signal(number)
         said += demo.stdout.read()
 
