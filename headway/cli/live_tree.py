@@ -20,7 +20,7 @@ TRIES = 4
 """A workflow task fails once or twice also in good health, for instance when a signal comes in at its end."""
 
 
-async def ask(client: Client, workflow: str, query: str) -> Any:
+async def ask(client: Client, workflow: str, query: str, within_s: float = ANSWER_S) -> Any:
     """A workflow's answer to a query.
 
     Raises:
@@ -29,7 +29,7 @@ async def ask(client: Client, workflow: str, query: str) -> Any:
         WorkflowQueryFailedError: When the workflow cannot answer.
     """
     # The SDK would try again for longer than anybody watches.
-    async with asyncio.timeout(ANSWER_S):
+    async with asyncio.timeout(within_s):
         return await client.get_workflow_handle(workflow).query(query)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAMED = 20
 PARKED = "needs_attention"
+DECISION_S = 20.0
+"""Seconds that the run has for the answer on which a reset depends: a look may do without one, a reset cannot."""
 
 
 def reset(
@@ -95,7 +97,7 @@ async def _is_parked(client: "Client", run: "KnownRun") -> bool:
     from headway.cli.live_tree import ask
 
     try:
-        status = await ask(client, run.name, "status")
+        status = await ask(client, run.name, "status", DECISION_S)
     except (TimeoutError, RPCError, WorkflowQueryFailedError) as error:
         raise UserError(
             f"The root planner of '{run.name}' has handed up, and the run does not say what it waits for: {error}",
