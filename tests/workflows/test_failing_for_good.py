@@ -255,3 +255,23 @@ async def test_a_cancelled_run_ends_and_reports_though_nothing_can_be_stored_or_
         assert (await run.describe()).status is WorkflowExecutionStatus.CANCELED
         assert len(script.stored) == 4, "two planners and two workers"
         assert set(handed_up(script).values()) == {HandoffStatus.CANCELLED}
+
+
+async def test_a_limit_is_set_though_what_is_used_cannot_be_measured(client: Client, name: str) -> None:
+    """It goes by what agents have told."""
+    faults, release = FailsForGood("measure_spent"), asyncio.Event()
+
+    async def work(order: WorkOrder) -> WorkerDone:
+        await release.wait()
+        return worker_done(order)
+
+    async with playing(client, name, faults) as script:
+        script.work = work
+        run = await script.start()
+        await script.until_asked(2)
+        await run.execute_update("set_limits", {"request": "1", "tasks": 77})
+        assert faults.failed > 0
+        assert (await run.query("status"))["granted"]["tasks"] == 77
+        release.set()
+        assert (await ended(run))["outcome"] == "done"
+        await prove_no_workflow_failed(script)
