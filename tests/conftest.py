@@ -1,24 +1,44 @@
-"""For every room: workspaces may be mounts, and none stays behind, however a test went."""
+"""For every room: what a test leaves in the file system, in mounts and as its working folder is taken back."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from headway.git import overlay
+from headway.system.files import delete
 
 settings.register_profile("headway", deadline=None)
 settings.load_profile("headway")
 """How long an example takes says how busy the machine is, and nothing of what is tested."""
 
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
 
 @pytest.fixture(autouse=True)
-def _unmounted(request: pytest.FixtureRequest) -> Iterator[None]:
+def _taken_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Workspaces may be mounts, and agents make folders deeper than pytest can delete.
+
+    The folder of a failed test stays.
+    """
     folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    at = Path.cwd()
     yield
+    os.chdir(at)
     if folder is not None:
         overlay.unmount_below(folder)
+        if not request.node.stash.get(_FAILED, False):
+            delete(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
