@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import random
-import resource
 import stat
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from tests.agent.odd_repositories import make
 from tests.agent.scripted_model import ScriptedModel, replies, reply
 from tests.agent.stage import RUN, Stage
 from tests.model.servers import Answer
+from tests.peak import own_peak_mb
 
 BRANCH = f"headway/{RUN}/main"
 TRIES = 3
@@ -199,8 +199,7 @@ def main(numbers: Iterable[int], *, large: bool) -> dict[str, Any]:
         slowest = max(slowest, time.monotonic() - begun)
         count += 1
     maker.shutdown()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return {"repositories": count, "peak_mb": peak, "slowest_s": round(slowest, 1), "met": dict(met)}
+    return {"repositories": count, "peak_mb": own_peak_mb(), "slowest_s": round(slowest, 1), "met": dict(met)}
 
 
 def numbers_of(words: list[str]) -> Iterator[int]:

@@ -22,6 +22,8 @@ from typing import Any
 import orjson
 import uvicorn
 
+from tests.peak import own_peak_mb
+
 EVIL = "-----BEGIN RSA PRIVATE KEY-----\n" + "Proc-Type: " * 34
 MB = 1 << 20
 FINISH = ("finish", {"status": "done", "summary": "Read."})
@@ -236,7 +238,7 @@ async def fleet(url: str, agents: int, *, hostile: bool) -> dict[str, Any]:
                 return str(outcome.status)
 
         gc.freeze()  # as worker.py does
-        before, waits = _peak_mb(), Waits()
+        before, waits = own_peak_mb(), Waits()
         watching = asyncio.create_task(waits.watch())
         honest = [asyncio.create_task(done(order)) for order in orders]
         against = asyncio.create_task(done(enemy)) if hostile else None
@@ -248,15 +250,10 @@ async def fleet(url: str, agents: int, *, hostile: bool) -> dict[str, Any]:
             "ends": {end: ends.count(end) for end in set(ends)},
             "hostile": end,
             "mb_before": before,
-            "mb_peak": _peak_mb(),
+            "mb_peak": own_peak_mb(),
             "thread_ms": round(waits.thread_ms, 1),
             "loop_ms": round(waits.loop_ms, 1),
         }
-
-
-def _peak_mb() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) >> 10
 
 
 def main(arguments: list[str]) -> None:

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -21,13 +22,14 @@ MEMORY_MB = 500
 DELAY_S = 0.1
 HELD_MS = 100.0
 FLEET = (sys.executable, "-m", "tests.agent.hostile_fleet")
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
 def model(steps: int, think_s: float, attacks: int) -> Iterator[str]:
     """The address of a model."""
     command = [*FLEET, "serve", str(steps), str(think_s), str(attacks)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
@@ -41,7 +43,7 @@ def fleets(kinds: Sequence[str], agents: int, steps: int, think_s: float, attack
         urls = [stack.enter_context(model(steps, think_s, attacks)) for _ in kinds]
         running = [
             stack.enter_context(
-                subprocess.Popen([*FLEET, "fleet", url, str(agents), kind], stdout=subprocess.PIPE, text=True)
+                subprocess.Popen([*FLEET, "fleet", url, str(agents), kind], cwd=ROOT, stdout=subprocess.PIPE, text=True)
             )
             for url, kind in zip(urls, kinds, strict=True)
         ]
