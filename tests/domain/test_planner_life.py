@@ -353,4 +353,4 @@ class PlannerLife(RuleBasedStateMachine):
 
 
 TestPlannerLife = PlannerLife.TestCase
-TestPlannerLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPlannerLife.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

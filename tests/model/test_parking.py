@@ -92,6 +92,7 @@ def _fleet(url: str, folder: Path, numbers: range, line: Connection) -> None:
             refusal("rate", **{"retry-after-ms": "50"}),
             refusal("rate", **{"retry-after-ms": "50"}),
             id="a reset too early",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             refusal("quota", **{"retry-after-ms": str(int(OUTAGE_S * 1000))}),

@@ -40,7 +40,7 @@ def timeouts(history: WorkflowHistory) -> set[int]:
 @pytest.mark.parametrize(
     ("tasks", "within_s"),
     [
-        pytest.param(300, 100, id="300"),
+        pytest.param(200, 100, id="200"),
         pytest.param(10_000, 3000, id="10,000", marks=[pytest.mark.long, pytest.mark.timeout(3100)]),
     ],
 )
@@ -56,7 +56,7 @@ async def test_tasks_through_one_planner_keep_every_history_bounded(
         return outcome(order, Decision.WAIT, spawned=spawn(order, *(f"task {index}" for index in range(100))))
 
     script.plan = plan
-    script.context_update = {"task_tokens": 10_000, "continue_after": 500 if tasks > 1000 else 150}
+    script.context_update = {"task_tokens": 10_000, "continue_after": 500 if tasks > 1000 else 100}
     script.budget = script.budget.model_copy(update={"tasks": tasks, "tokens": 10**10})
     report = await asyncio.wait_for((await script.start()).result(), within_s)
     taken = Counter(notice.child for turn in script.turns for notice in turn.inbox)

@@ -135,7 +135,7 @@ async def test_finish_with_open_children_rests_and_every_later_handoff_wakes_the
     assert report["spent"]["tasks"] == 2
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(10, marks=pytest.mark.long)])
 async def test_handoffs_wait_while_a_turn_is_long_and_come_a_hundred_at_a_time(
     cached_script: Script, rounds: int
 ) -> None:
