@@ -14,6 +14,7 @@ from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import AgentId, RunName, run_of
 from headway.domain.turn import Decision, TurnOutcome
 from headway.domain.work import WorkerSuspended
+from headway.system.tasks import until_ended
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ class ControlWatch:
                 result = suspended
             except asyncio.CancelledError:
                 task.cancel()
-                await asyncio.wait({task})
+                await until_ended(task)
                 raise
             except Parked:
                 await self._tell(run_of(agent))  # the round may end with this agent

@@ -70,7 +70,7 @@ async def start_planner(state: PlannerState) -> bool:
 async def _start(kind: str, order: TaskOrder | PlannerState, attributes: Attributes) -> bool:
     try:
         # ABANDON, because continue-as-new counts as a close, and the default would terminate the child then.
-        await workflow.start_child_workflow(
+        started = await workflow.start_child_workflow(
             kind,
             order,
             id=order.me,
@@ -82,7 +82,14 @@ async def _start(kind: str, order: TaskOrder | PlannerState, attributes: Attribu
         )
     except WorkflowAlreadyStartedError:
         return True
+    started.add_done_callback(_retrieve)
     return False
+
+
+def _retrieve(child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
+    """Take the error of a child that closed: its handoff came by signal, and an error left alone fills the log."""
+    if not child.cancelled():
+        child.exception()
 
 
 def tell_state(context: RunContext, told: str, now: str) -> str:

@@ -77,7 +77,10 @@ def heed_cancel() -> None:
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Finish `work` even when this workflow is cancelled meanwhile; the cancellation is raised afterwards."""
+    """Finish `work` even when this workflow is cancelled meanwhile; the cancellation is raised afterwards.
+
+    An error of `work` is raised in its place: it is ours, and must not be lost.
+    """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -85,6 +88,7 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
+    result = task.result()
     if cancelled is not None:
         raise cancelled
-    return task.result()
+    return result

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from headway.git.workspace import Workspace
 from headway.system.process import Process
 from headway.system.stopped import PATIENCE_S, StoppedHolder
+from headway.system.tasks import until_ended
 from headway.trace.agent_log import AgentLog
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ async def while_held(log: AgentLog, work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not task.done():
             task.cancel()
-            await asyncio.wait({task})
+            await until_ended(task)
 
 
 def _note_holder(handle: int) -> None:

@@ -6,6 +6,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from headway.system.tasks import until_ended
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,7 +23,5 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # looked at, so that it is not reported as forgotten
+        await until_ended(running)
         raise

@@ -16,6 +16,7 @@ from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
 from headway.sandbox.watchdog import DiskEnd, Watch
 from headway.system.shortage import raise_if_short, waited_for
+from headway.system.tasks import until_ended
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
 PIPE_GRACE_S = 1.0
@@ -80,7 +81,7 @@ class LocalSandbox:
             try:
                 ended, disk = await asyncio.shield(settling)
             except asyncio.CancelledError:
-                await asyncio.wait({settling})
+                await until_ended(settling)
                 launch.stands()
                 raise
             if not launch.stands() and killed_for is None and ended.exit_code != 0:

@@ -12,6 +12,7 @@ from headway.agent.holding import alone, while_held
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from tests.agent.stage import Stage
+from tests.loops import Loops
 
 ROOT = Path(__file__).resolve().parents[2]
 ME = AgentId("r1/root-00000000/1.0-00000000")
@@ -43,6 +44,22 @@ async def test_a_newer_holder_stops_the_work_and_comes_in_after_its_end(stage: S
     with pytest.raises(LeaseLost):
         await holding
     assert seen == ["old ends", "new begins"]
+
+
+async def test_an_error_of_work_that_a_newer_holder_stops_is_not_reported_to_the_loop(stage: Stage) -> None:
+    old = stage.store.open(ME, role="worker")
+
+    async def command() -> None:
+        try:
+            stage.store.open(ME, role="worker").close()
+            await asyncio.Event().wait()
+        finally:
+            raise OSError(28, "No space left on device")
+
+    with Loops().watched():
+        with pytest.raises(LeaseLost):
+            await while_held(old, command())
+        await asyncio.sleep(0)
 
 
 async def test_an_older_holder_does_not_come_in_any_more(stage: Stage) -> None:

@@ -133,6 +133,8 @@ async def machine(
             }
             await start_workers(supervisor, site, agents, ours)
             yield Machine(home, site.client, rehearsal, repository, supervisor, site.ui_url)
+    for log in (home / "logs").glob("*.log"):
+        assert "never retrieved" not in log.read_text(errors="replace"), f"{log} tells of a task that no code awaits"
     left = [p for p in psutil.Process().children(recursive=True) if str(home) in " ".join(_cmdline(p))]
     assert not left, f"left running: {left}"
 

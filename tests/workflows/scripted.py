@@ -46,6 +46,7 @@ from headway.domain.work import (
     WorkerSuspended,
     WorkOrder,
 )
+from tests.loops import Loops
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner
 from workflows.replay import sandbox
@@ -158,14 +159,15 @@ class Script:
 
     @contextlib.asynccontextmanager
     async def working(self, *, cached: int = 0, agents: int = 200) -> AsyncIterator[None]:
-        """The worker processes: workflows, planning, agents."""
+        """The worker processes: workflows, planning, agents. Their loops may report nothing."""
+        loops = Loops()
         planning = Worker(
             self.client,
             task_queue=QUEUE,
             workflows=[Run, Planner, Task],
             workflow_runner=sandbox(),
             max_cached_workflows=cached,
-            interceptors=self.faults,
+            interceptors=[*self.faults, loops],
             activities=[
                 self.prepare_run,
                 self.plan_turn,
@@ -186,8 +188,9 @@ class Script:
             max_concurrent_activities=agents,
             interceptors=self.faults,
         )
-        async with planning, working:
-            yield
+        with loops.watched():
+            async with planning, working:
+                yield
 
     # Activities
 

@@ -1,6 +1,7 @@
 """Pause, resume, and a run that needs its user. On the real server."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -130,3 +131,27 @@ async def test_a_cancelled_subtree_of_a_parked_run_can_still_be_ended(script: Sc
     with pytest.raises(Exception, match="Workflow execution failed"):
         await asyncio.wait_for(run.result(), 60)
     assert script.stored[script.turns[0].me].status is HandoffStatus.FAILED
+
+
+async def test_a_cancelled_child_leaves_no_exception_behind_in_its_planner(cached_script: Script) -> None:
+    """A child's handle is a task of its own, whose error is for no one: how the child ended comes by signal."""
+    script = cached_script
+
+    async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
+        await asyncio.Event().wait()
+        return worker_done(order)
+
+    async def plan(turn: PlanTurn) -> TurnOutcome:
+        gc.collect()  # a task tells of its exception when it goes, unless its workflow has left the cache before
+        match turn.turn:
+            case 1:
+                return outcome(turn, Decision.GO_ON, spawned=spawn(turn, "waits"))
+            case 2:
+                await script.until_asked(1)
+                return outcome(turn, Decision.WAIT, cancelled=tuple(each.key for each in script.spawned[turn.me]))
+        return finish(turn)
+
+    script.plan, script.work = plan, work
+    report = await asyncio.wait_for((await script.start()).result(), 60)
+    assert report["outcome"] == "done"
+    assert list(script.handed.values()) == [HandoffStatus.CANCELLED]

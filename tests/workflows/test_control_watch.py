@@ -13,6 +13,7 @@ from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import AgentId, RunName
 from headway.domain.parking import Parking
 from headway.domain.work import WorkerSuspended
+from tests.loops import Loops
 
 RUN, AGENT = RunName("r"), AgentId("r/root-1/1.0-2")
 PAUSED = Control(version=1, paused={AgentId("r"): Hold(who="", why="lunch", at=0.0)})
@@ -130,3 +131,24 @@ async def test_the_end_of_a_run_ends_its_agents(deaf: bool) -> None:
     world.ended = True
     await asyncio.wait_for(work, 10)
     assert world.cancelled == [AGENT]
+
+
+async def test_an_error_in_the_clean_up_of_a_cancelled_agent_is_not_reported_to_the_loop() -> None:
+    began = asyncio.Event()
+
+    async def work(step: Beat) -> WorkerSuspended:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise TransientError("its log cannot be synced")
+
+    with Loops().watched():
+        watch = ControlWatch(World(), every_s=0.01)
+        held = asyncio.create_task(watch.held_to(AGENT, lambda _: None, work, SUSPENDED))
+        await began.wait()
+        held.cancel()
+        await asyncio.wait({held})
+        assert held.cancelled()
+        del held, watch
+        await asyncio.sleep(0)
