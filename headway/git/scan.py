@@ -195,8 +195,9 @@ def differing(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set
     """
     others = ("ls-files", "-z", "-t", "--others", "--exclude-standard")
     if not only:
-        # No file is read for it, so it does not matter which rules are in force yet.
-        said = patiently(tree, "diff-files", "-z", "--name-only", "--ignore-submodules=dirty").out
+        # No file is read for it, so it does not matter which rules are in force yet. Threads would only cost.
+        alone = tree.configured("core.preloadIndex", "false")
+        said = patiently(alone, "diff-files", "-z", "--name-only", "--ignore-submodules=dirty").out
         listed = patiently(tree, *others).out
         return set(filter(None, said.split(b"\0"))), {line[2:] for line in listed.split(b"\0") if line}
     names = [os.fsdecode(name) for name in _topmost(only)]
