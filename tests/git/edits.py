@@ -68,7 +68,7 @@ def edit(rng: Random, top: Path, *, nested: bool) -> tuple[str, ...]:
     kinds = {
         "write": 6, "change": 6, "remove": 5, "move": 4, "mode": 2, "link": 1, "rules": 3, "attributes": 2, "touch": 1,
         "again": 1, "remake": 2, "folder": 2, "submodule": 1,
-    } | ({"nested": 0.6, "unnest": 0.6} if nested else {})  # fmt: skip
+    } | ({"nested": 1, "unnest": 1} if nested else {})  # fmt: skip
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
     name, other = _there(rng, top), random_path(rng)
     folder = rng.choice(FOLDERS)
@@ -116,7 +116,9 @@ def _do(rng: Random, top: Path, kind: str, target: Path, other: Path) -> None:  
             _remove(target)
             _write(target / rng.choice(("a", "crlf.txt")), _body(rng, "\n"))
         case "nested":
-            folder = target if target.is_dir() and target != top else other
+            folder = target if target != top and (target.is_dir() or rng.random() < 0.5) else other
+            if not folder.is_dir() or folder.is_symlink():
+                _remove(folder)
             folder.mkdir(parents=True, exist_ok=True)
             subprocess.run(["git", "init", "--quiet"], cwd=folder, env=ENVIRONMENT, check=True)
             if rng.random() < 0.5:

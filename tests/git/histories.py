@@ -143,7 +143,8 @@ class History:
     def clash(self) -> None:
         """Another one changes the same line; half of the times the agent lands the markers, or tries to."""
         known = ask(self.judge.folder, "ls-tree", "-r", "-z", "--name-only", self.workspace.base).split(b"\0")
-        path = os.fsdecode(self.rng.choice(known[:-1]))
+        odd = [name for name in known[:-1] if shown(os.fsdecode(name)) != os.fsdecode(name)]
+        path = os.fsdecode(self.rng.choice(odd if odd and self.rng.random() < 0.3 else known[:-1]))
         self.batch.steps.append(ascii(path))
         if change_first_line(self.workspace.path / path, b"of the agent"):
             self.touched.add(path)

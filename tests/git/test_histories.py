@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from headway.git import checkout, landing, scan, splice, workspace
 from headway.git.changes import shown
 from headway.git.checkout import LooseFiles
 from headway.git.ladder import Rung, overlay_trouble
-from headway.git.merging import Merged, marked
+from headway.git.merging import Merged
 from headway.git.repo import Repo
 from headway.git.splice import Change
 from tests.git.ground import RUNGS
@@ -110,8 +110,10 @@ def _rules_move_alone(patch: pytest.MonkeyPatch) -> None:
 
 
 def _markers_by_shown_names(patch: pytest.MonkeyPatch) -> None:
+    new = landing._open_conflicts
+
     def old(repo: Repo, merged: Merged, earlier: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted({*(shown(each.path) for each in merged.conflicts), *marked(repo, merged.tree, earlier)}))
+        return tuple(map(shown, new(repo, merged, earlier)))
 
     patch.setattr(landing, "_open_conflicts", old)
 
@@ -130,6 +132,17 @@ def _nested_in_a_file_place(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scan, "_replaced_by_folders", lambda *_: (set(), set()))
 
 
+def _gone_rules_are_followed(patch: pytest.MonkeyPatch) -> None:
+    once = scan.differing
+
+    def after_a_refresh(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:
+        if not only:
+            scan.refresh(tree)
+        return once(tree, only)
+
+    patch.setattr(scan, "differing", after_a_refresh)
+
+
 FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
     "a file that landed since the layers were built can be deleted unseen": ("overlay", _recent_files_unseen),
     "an earlier scan decides about a later one": ("clone", _index_is_kept),
@@ -138,6 +151,7 @@ FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
     "markers are looked for under the name as it is shown": ("clone", _markers_by_shown_names),
     "a file that one side moved and the other took away lands": ("clone", _both_took_it_away),
     "a repository in the place of a file is told of nowhere": ("clone", _nested_in_a_file_place),
+    "files are read by rules that are gone": ("clone", _gone_rules_are_followed),
 }
 
 
