@@ -61,7 +61,10 @@ async def before_turn(site: Machine, agent: AgentId, turn: int) -> int:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("same", [True, False], ids=["the same answer", "another answer"])
+@pytest.mark.parametrize(
+    "same",
+    [pytest.param(True, id="the same answer", marks=pytest.mark.long), pytest.param(False, id="another answer")],
+)
 async def test_a_reset_root_planner_does_no_task_twice_and_drops_none(
     home: Path, small_repository: Path, *, same: bool
 ) -> None:

@@ -128,11 +128,11 @@ async def test_an_audit_that_fails_is_tried_again(client: Client, name: str) -> 
 
 
 async def test_a_handoff_is_stored_however_often_that_fails(client: Client, name: str) -> None:
-    faults = FailsForGood("store_handoff", most=7)
+    faults = FailsForGood("store_handoff", most=5)
     async with playing(client, name, faults) as script:
         assert (await ended(await script.start()))["outcome"] == "done"
         await prove_no_workflow_failed(script)
-        assert faults.failed == 7
+        assert faults.failed == 5
         assert set(handed_up(script).values()) == {HandoffStatus.DONE}
 
 
