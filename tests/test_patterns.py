@@ -26,6 +26,7 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.git.warmth._INPUTS": (4 * KB, "a path"),
     "headway.model.concession.": (10_000, "an error's words, cut by MAX_WORDS_READ of failures.py"),
     "headway.model.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
+    "headway.model.reading._HALVES": (170 * KB, "each is spelt in six bytes, of MAX_LOOSE_BYTES of a reply"),
     "headway.model.resets.": (100 * KB, "a header, which the HTTP client bounds, and MAX_VALUE cuts to 64 characters"),
     "headway.sandbox.cage:": (KB, "an agent's id"),
     "headway.sandbox.output._TERMINAL_CODES": (256 * KB, "the part of an output that is kept"),

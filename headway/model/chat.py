@@ -10,7 +10,7 @@ from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.chat_stream import ChatPieces
 from headway.model.concession import stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
-from headway.model.reading import MAX_CALLS, arguments_in, call_id, count_in, name_in, sendable, text_in
+from headway.model.reading import MAX_CALLS, call_id, calls_in, count_in, name_in, sendable, text_in
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -116,12 +116,13 @@ class ChatAdapter:
         )
 
     def _choice(self, response: dict[str, Any]) -> dict[str, Any]:
-        choices = response.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if error := response.get("error") or (choice.get("error") if isinstance(choice, dict) else None):
+        listed = response.get("choices")
+        choices = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        if error := response.get("error") or next((each["error"] for each in choices if each.get("error")), None):
             raise failure_of_body(error, self._at)
-        if not isinstance(choice, dict):
-            raise Unusable(f"{self._at.address}: the answer holds no choice")
+        if not choices:
+            raise Unusable(f"{self._at.address}: the answer holds no choice, or no end")
+        choice = choices[0] if len(choices) == 1 else _one_of(choices)
         if choice.get("finish_reason") == "error":
             raise TransientError(f"{self._at.address}: the model's server broke off", cut_off=True)
         return choice
@@ -154,17 +155,33 @@ def _calls(message: dict[str, Any]) -> tuple[list[ToolCall], list[dict[str, Any]
         function = entry.get("function") if isinstance(entry, dict) else None
         if not isinstance(function, dict):
             continue
-        arguments = arguments_in(function.get("arguments"))
-        id_ = call_id(entry.get("id"), taken)
         name = name_in(function.get("name"))
-        calls.append(ToolCall(id=id_, name=name, arguments=arguments))
         # Everything that the server sent with a call stays, such as a gateway's thought signatures.
         kept = {key: value for key, value in entry.items() if key not in {"index", "id", "type", "function"}}
-        sent = {"name": name, "arguments": sendable(arguments)}
-        raw.append({"id": id_, "type": "function", "function": sent, **kept})
-        if len(calls) > MAX_CALLS:
-            break
+        for arguments in calls_in(function.get("arguments")):
+            id_ = call_id(entry.get("id"), taken)
+            calls.append(ToolCall(id=id_, name=name, arguments=arguments))
+            sent = {"name": name, "arguments": sendable(arguments)}
+            raw.append({"id": id_, "type": "function", "function": sent, **kept})
+            if len(calls) > MAX_CALLS:
+                return calls, raw
     return calls, raw
+
+
+def _one_of(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several choices as one reply. One was asked for; some gateways send the text in one and the calls in another."""
+    messages = [each["message"] for each in choices if isinstance(each.get("message"), dict)]
+    whole: dict[str, Any] = {name: value for message in messages for name, value in message.items() if value}
+    for name in ("content", "refusal", *REASONING_FIELDS):
+        if texts := [text for message in messages if (text := text_in(message.get(name)))]:
+            whole[name] = "".join(texts)
+    for name in ("tool_calls", "reasoning_details"):
+        lists = [message[name] for message in messages if isinstance(message.get(name), list)]
+        if lists:
+            whole[name] = [entry for each in lists for entry in each]
+    reasons = [each.get("finish_reason") for each in choices]
+    worst = next((reason for reason in ("error", "length", "content_filter") if reason in reasons), None)
+    return {"message": whole, "finish_reason": worst or next(filter(None, reasons), None)}
 
 
 def _stop(reason: Any, calls: list[ToolCall], refusal: str, text: str) -> Stop:

@@ -1,125 +1,128 @@
 """A Chat Completions answer put together from its pieces, as if it had come whole."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+from headway.model.chat_calls import CallPieces
+from headway.model.reading import (
+    MAX_LOOSE_BYTES,
+    MAX_VALUES,
+    MAX_WHOLE_BYTES,
+    Unreadable,
+    piece_in,
+    text_in,
+    whole_texts,
+)
 
-from headway.model.reading import MAX_CALLS, MAX_VALUES, MAX_WHOLE_BYTES, Unreadable, json_in
+MAX_CHOICES = 8
+"""Choices of one answer. One is asked for; some gateways send the text in one and the calls in another."""
 
 _JOINED = ("content", "refusal", "reasoning_content", "reasoning")
 
 
-@dataclass
-class _Call:
-    """A tool call that is being put together. Pieces are joined at the end: to add to a long text copies all of it."""
-
-    id: Any = None
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
-    rest: dict[str, Any] = field(default_factory=dict)
-
-    def take(self, piece: dict[str, Any]) -> int:
-        """Add a piece, and return the number of characters that it adds to the arguments."""
-        function = piece.get("function")
-        function = function if isinstance(function, dict) else {}
-        name, arguments = function.get("name"), function.get("arguments")
-        self.name = self.name or (name if isinstance(name, str) else "")
-        text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-        if arguments is not None:
-            self.arguments.append(text)
-        self.id = piece.get("id") or self.id
-        self.rest |= {key: value for key, value in piece.items() if key not in {"index", "id", "function"} and value}
-        return len(text)
-
-    @property
-    def whole(self) -> dict[str, Any]:
-        given = {} if self.id is None else {"id": self.id}
-        return self.rest | given | {"function": {"name": self.name, "arguments": "".join(self.arguments)}}
-
-
 class ChatPieces:
-    """Takes the chunks of one answer in order. What they leave out stays out; what they say twice stays once."""
+    """Takes the chunks of one answer in order. What they leave out stays out; what they say twice stays once.
+
+    A chunk that cannot be read makes the answer unreadable: without it, what the others say could be another thing.
+    """
 
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
-        self._texts: dict[str, list[str]] = {}
-        self._details: list[Any] = []
-        self._calls: list[_Call] = []
-        self._places: dict[int, _Call] = {}
-        self._reason: Any = None
-        self._begun = False
+        self._texts: dict[int, dict[str, list[str]]] = {}
+        self._details: dict[int, list[Any]] = {}
+        self._calls = CallPieces()
+        self._reasons: dict[int, Any] = {}
         self._values = 0
         self._chars = 0
+        self._loose = 0
 
     def take(self, data: bytes) -> bool:
         """One chunk; True when it was the last word.
 
         Raises:
-            Unreadable: It is no JSON, or goes beyond what a reply may hold.
+            Unreadable: It is no JSON, or no chunk, or goes beyond what a reply may hold.
         """
-        chunk = json_in(data)
+        chunk, is_loose = piece_in(data)
+        self._loose += len(data) if is_loose else 0
+        if self._loose > MAX_LOOSE_BYTES:
+            raise Unreadable(f"more than {MAX_LOOSE_BYTES >> 20} MB of the answer are no JSON")
         if not isinstance(chunk, dict):
-            return False
+            raise _unreadable(data)
         self._top |= {name: chunk[name] for name in ("id", "model", "usage", "error") if chunk.get(name)}
         if chunk.get("error"):
             return True
-        choices = chunk.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if isinstance(choice, dict):
-            self._begun = True
-            self._reason = choice.get("finish_reason") or self._reason
+        for place, choice in enumerate(_dicts_in(chunk.get("choices"), data)):
             if choice.get("error"):
                 self._top["error"] = choice["error"]
                 return True
-            delta = choice.get("delta") or choice.get("message")
-            if isinstance(delta, dict):
-                self._add(delta, data)
-                self._refuse_long()
+            index = choice.get("index")
+            self._take_choice(index if isinstance(index, int) else place, choice, data)
         return False
 
     @property
     def whole(self) -> dict[str, Any]:
         """The answer; without a choice when its end is missing, which makes it none."""
         if "error" in self._top:
-            return self._top
-        if not self._begun or self._reason is None:
-            return self._top | {"choices": []}
-        message: dict[str, Any] = {name: "".join(texts) for name, texts in self._texts.items()}
-        message |= {"reasoning_details": self._details} if self._details else {}
-        message |= {"tool_calls": [call.whole for call in self._calls]} if self._calls else {}
-        return self._top | {"choices": [{"message": message, "finish_reason": self._reason}]}
+            whole = self._top
+        elif not self._reasons or None in self._reasons.values():
+            whole = self._top | {"choices": []}
+        else:
+            whole = self._top | {"choices": [self._choice(index) for index in sorted(self._reasons)]}
+        fixed: dict[str, Any] = whole_texts(whole)
+        return fixed
 
-    def _add(self, delta: dict[str, Any], data: bytes) -> None:
-        for name in _JOINED:
-            if isinstance(text := delta.get(name), str):
-                self._texts.setdefault(name, []).append(text)
-                self._chars += len(text)
-        details = delta.get("reasoning_details")
-        if isinstance(details, list) and details:
+    def _choice(self, index: int) -> dict[str, Any]:
+        texts, details, calls = self._texts.get(index, {}), self._details.get(index), self._calls.of(index)
+        message: dict[str, Any] = {name: "".join(parts) for name, parts in texts.items()}
+        message |= {"reasoning_details": details} if details else {}
+        message |= {"tool_calls": calls} if calls else {}
+        return {"message": message, "finish_reason": self._reasons[index]}
+
+    def _take_choice(self, index: int, choice: dict[str, Any], data: bytes) -> None:
+        self._reasons[index] = choice.get("finish_reason") or self._reasons.get(index)
+        if len(self._reasons) > MAX_CHOICES:
+            raise Unreadable(f"the answer holds more than {MAX_CHOICES} choices")
+        delta = choice.get("delta") or choice.get("message")
+        if not delta:
+            return
+        if not isinstance(delta, dict):
+            raise _unreadable(data)
+        self._take_texts(index, delta, data)
+        details = _dicts_in(delta.get("reasoning_details"), data)
+        if details:
             self._values += data.count(b"[") + data.count(b"{") + data.count(b",")
             if self._values > MAX_VALUES:
                 raise Unreadable(f"the answer holds more than {MAX_VALUES:,} values")
-            self._details += details
+            self._details.setdefault(index, []).extend(details)
             self._chars += len(data)
-        calls = delta.get("tool_calls")
-        for piece in calls if isinstance(calls, list) else []:
-            # One more than is taken, by which the reply is known as too long.
-            if isinstance(piece, dict) and len(self._calls) <= MAX_CALLS:
-                self._chars += self._call_of(piece).take(piece)
-
-    def _refuse_long(self) -> None:
+        self._chars += self._calls.take(_dicts_in(_calls_in(delta), data), index)
         if self._chars > MAX_WHOLE_BYTES:
             raise Unreadable(f"the answer says more than {MAX_WHOLE_BYTES >> 20} MB")
 
-    def _call_of(self, piece: dict[str, Any]) -> _Call:
-        index, id_ = piece.get("index"), piece.get("id")
-        known = self._places.get(index) if isinstance(index, int) else (self._calls[-1] if self._calls else None)
-        # Some servers number every call 0, and some number none: a new id is a new call.
-        if known is not None and not (id_ and known.id and id_ != known.id):
-            return known
-        call = _Call()
-        self._calls.append(call)
-        if isinstance(index, int):
-            self._places[index] = call
-        return call
+    def _take_texts(self, index: int, delta: dict[str, Any], data: bytes) -> None:
+        for name in _JOINED:
+            given = delta.get(name)
+            if given is None:
+                continue
+            if not isinstance(given, str | list):
+                raise _unreadable(data)
+            text = text_in(given)
+            self._texts.setdefault(index, {}).setdefault(name, []).append(text)
+            self._chars += len(text)
+
+
+def _calls_in(delta: dict[str, Any]) -> Any:
+    """The pieces of calls in a delta; the older form has one call, without a number."""
+    older = delta.get("function_call")
+    return delta.get("tool_calls") or ([{"index": 0, "function": older}] if older else None)
+
+
+def _dicts_in(value: Any, data: bytes) -> list[dict[str, Any]]:
+    """Objects of a list. Nothing, and a single object in place of a list, are read as well."""
+    listed = value if isinstance(value, list) else [value] if value else []
+    if not all(isinstance(each, dict) for each in listed):
+        raise _unreadable(data)
+    return listed
+
+
+def _unreadable(data: bytes) -> Unreadable:
+    return Unreadable(f"a piece of the answer makes no sense: {data[:120].decode(errors='replace')}")

@@ -23,7 +23,7 @@ from headway.model.endpoint import Endpoint
 from headway.model.failures import Circumstance, failure_of, failure_of_reading, not_the_api
 from headway.model.reading import Unreadable, json_in
 from headway.model.reply_bounds import bound
-from headway.model.stream import is_stream, read_events
+from headway.model.stream import holds_events, is_stream, read_events
 
 # The client takes half a second to load. Processes that call no model (workflows, the supervisor) never load it.
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class HttpClient:
                 response: httpx2.Response = await client.post(
                     self._root + path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
                 )
-                if is_stream(response):
+                if is_stream(response) or holds_events(await response.aread()):
                     await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
                     # Streams repeat themselves; tokens are estimated from the size of the whole.
                     return Said(pieces.whole, len(orjson.dumps(pieces.whole)), response.headers)

@@ -4,6 +4,7 @@ A reply is bounded in bytes before it is read. Bytes alone bound neither memory 
 nor the depth at which Python and orjson give up.
 """
 
+import json
 import re
 import uuid
 from typing import Any
@@ -17,8 +18,10 @@ MAX_WHOLE_BYTES = 4 << 20
 once, and the interpreter's lock is held until then. 128,000 tokens are less than 2 MB."""
 
 MAX_MENDED_BYTES = 128 << 10
-"""Bytes of a reply that is read although it is no JSON as it stands, because of halves of surrogate pairs or bytes that
-are no UTF-8."""
+"""Bytes of a reply, or of a piece of one, that is read although it is no JSON as it stands: see `piece_in`."""
+
+MAX_LOOSE_BYTES = 1 << 20
+"""Bytes of all pieces of a reply that are no JSON as they stand."""
 
 MAX_DEPTH = 100
 """Levels of arrays and objects in a reply; orjson writes 254 of them."""
@@ -44,6 +47,12 @@ _ESCAPE = re.compile(
 )
 """Each escape of a JSON text, whole pairs of surrogates first."""
 
+_HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs, but for those by which Python spells bytes that are no UTF-8."""
+
+_GLUED = re.compile(r"\}\s*+\{")
+
+_LENIENT = json.JSONDecoder(strict=False)
 
 _TOO_MANY = f"the answer holds more than {MAX_VALUES:,} values"
 
@@ -53,25 +62,79 @@ class Unreadable(Exception):
 
 
 def json_in(data: bytes) -> Any:
-    """A reply, or one event of it, as JSON.
+    """A reply, or an event that stands for itself, as JSON.
 
     Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD.
 
     Raises:
         Unreadable: It is no JSON, or too large, or nested too deeply, or holds too many values.
     """
+    value, is_loose = _read(data)
+    return whole_texts(value) if is_loose else value
+
+
+def piece_in(data: bytes) -> tuple[Any, bool]:
+    """A piece of a reply as JSON, and whether it was none as it stands. Its texts may begin or end within a character.
+
+    Servers cut their texts at tokens, which are bytes or halves of surrogate pairs. What is left of a character at such
+    a cut stays in the text as surrogates; `whole_texts` makes one character of it once the pieces are joined. `NaN` and
+    line breaks within strings are read as well: some servers write them, and they have one meaning.
+
+    Raises:
+        Unreadable: As `json_in`.
+    """
+    return _read(data)
+
+
+def _read(data: bytes) -> tuple[Any, bool]:
+    """Some JSON, and whether its texts may hold surrogates."""
     if len(data) > MAX_WHOLE_BYTES:
         raise Unreadable(f"the answer says more than {MAX_WHOLE_BYTES >> 20} MB")
     if data.count(b"[") + data.count(b"{") + data.count(b",") > MAX_VALUES:
         raise Unreadable(_TOO_MANY)
+    is_loose = False
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        value = parsed(data.decode(errors="replace")) if len(data) <= MAX_MENDED_BYTES else None
-        if value is None and data.strip() != b"null":
-            raise Unreadable(f"no JSON: {data[:120].decode(errors='replace')}") from None
+        value, is_loose = _read_loosely(data), True
     _refuse_beyond(value)
-    return value
+    return value, is_loose
+
+
+def _read_loosely(data: bytes) -> Any:
+    failure = Unreadable(f"no JSON: {data[:120].decode(errors='replace')}")
+    if len(data) > MAX_MENDED_BYTES:
+        raise failure
+    try:
+        return _LENIENT.decode(data.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        pass
+    raise failure
+
+
+def whole_texts(value: Any) -> Any:
+    """A value whose texts hold no surrogates: halves that belong together become a character, others U+FFFD.
+
+    `value` is at most `MAX_DEPTH` levels deep, and a few more.
+    """
+    match value:
+        case str():
+            return _whole_text(value)
+        case list():
+            return [whole_texts(inner) for inner in value]
+        case dict():
+            return {whole_texts(name): whole_texts(inner) for name, inner in value.items()}
+        case _:
+            return value
+
+
+def _whole_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        return _HALVES.sub("\ufffd", paired).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text
 
 
 def text_in(value: Any) -> str:
@@ -113,6 +176,34 @@ def arguments_in(value: Any) -> str:
     value = mended(value)
     inner = parsed(value)
     return inner if isinstance(inner, str) and isinstance(parsed(inner), dict) else value
+
+
+def calls_in(value: Any) -> list[str]:
+    """Tool arguments as texts, one for each call of the same tool: some servers glue the objects of several into one.
+
+    The same object twice in a row is one: some servers repeat the whole of what they sent in pieces.
+
+    Raises:
+        Unreadable: They hold too many values.
+    """
+    text = arguments_in(value)
+    if _GLUED.search(text) is None or parsed(text) is not None:
+        return [text]
+    objects: list[str] = []
+    at = 0
+    try:
+        while at < len(text) and len(objects) <= MAX_CALLS:
+            found, end = _LENIENT.raw_decode(text, at)
+            if not isinstance(found, dict):
+                return [text]
+            if not objects or objects[-1] != text[at:end]:
+                objects.append(text[at:end])
+            at = end
+            while text[at : at + 1].isspace():
+                at += 1
+    except (ValueError, RecursionError):
+        return [text]
+    return objects
 
 
 def sendable(arguments: str) -> str:

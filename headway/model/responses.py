@@ -10,7 +10,17 @@ from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.concession import IN_MESSAGES, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
 from headway.model.failures import Circumstance, Unusable, failure_of_body
-from headway.model.reading import MAX_CALLS, arguments_in, call_id, count_in, json_in, name_in, sendable, text_in
+from headway.model.reading import (
+    MAX_CALLS,
+    Unreadable,
+    arguments_in,
+    call_id,
+    count_in,
+    json_in,
+    name_in,
+    sendable,
+    text_in,
+)
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -27,7 +37,12 @@ from headway.model.turn import (
 )
 
 MAX_CACHE_KEY = 64
-_ENDS = (b"response.completed", b"response.incomplete", b"response.failed", b"error")
+MAX_ITEMS = 1000
+"""Items of one reply."""
+
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_ITEM_BEGUN, _ITEM = "response.output_item.added", "response.output_item.done"
+_TOLD = tuple(name.encode() for name in (*_ENDS, _ITEM_BEGUN, _ITEM, "error"))
 
 
 class ResponsesAdapter:
@@ -120,18 +135,24 @@ class ResponsesAdapter:
 
 
 class ResponsePieces:
-    """An answer in pieces: the last event holds all of it."""
+    """An answer in pieces: the last event holds all of it; at some servers all but the items, which came before it."""
 
     def __init__(self) -> None:
         self._whole: dict[str, Any] = {}
+        self._begun: set[int] = set()
+        self._items: dict[int, dict[str, Any]] = {}
 
     def take(self, data: bytes) -> bool:
-        """One event; nearly all of them are letters of what comes whole at the end, and are not parsed."""
-        if not any(name in data for name in _ENDS):
+        """One event; nearly all of them are letters of what comes whole later, and are not parsed.
+
+        Raises:
+            Unreadable: It is no JSON, or goes beyond what a reply may hold.
+        """
+        if not any(name in data for name in _TOLD):
             return False
         event = json_in(data)
         kind = event.get("type") if isinstance(event, dict) else None
-        if kind in {"response.completed", "response.incomplete", "response.failed"}:
+        if kind in _ENDS:
             response = event.get("response")
             self._whole = response if isinstance(response, dict) else {}
             return True
@@ -139,12 +160,27 @@ class ResponsePieces:
             # OpenAI's own puts the words beside the type, gateways below `error`.
             self._whole = {"error": event.get("error") or event}
             return True
+        if kind in {_ITEM_BEGUN, _ITEM}:
+            self._take_item(event, is_whole=kind == _ITEM)
         return False
+
+    def _take_item(self, event: dict[str, Any], *, is_whole: bool) -> None:
+        index, item = event.get("output_index"), event.get("item")
+        index = index if isinstance(index, int) else len(self._items)
+        self._begun.add(index)
+        if is_whole and isinstance(item, dict):
+            self._items[index] = item
+        if len(self._begun) > MAX_ITEMS:
+            raise Unreadable(f"the answer holds more than {MAX_ITEMS:,} items")
 
     @property
     def whole(self) -> dict[str, Any]:
-        """The answer; empty when its end is missing."""
-        return self._whole
+        """The answer; without output when its end or one of its items is missing."""
+        if self._whole.get("error") or self._whole.get("output") or not self._begun:
+            return self._whole
+        if self._begun - self._items.keys() and self._whole.get("status") != "incomplete":
+            return {name: value for name, value in self._whole.items() if name != "output"}
+        return self._whole and self._whole | {"output": [self._items[index] for index in sorted(self._items)]}
 
 
 def cache_key(agent: AgentId) -> str:

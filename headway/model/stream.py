@@ -15,6 +15,8 @@ EVENT_STREAM = "text/event-stream"
 BYTES_A_TURN = 64 << 10
 """Bytes of events after which the reader yields to other agents: to parse them takes time as well."""
 
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
 Take = Callable[[bytes], bool]
 """Takes the data of one event; True when nothing more is needed."""
 
@@ -22,6 +24,11 @@ Take = Callable[[bytes], bool]
 def is_stream(response: httpx2.Response) -> bool:
     """Whether it comes in pieces: a server that streams nothing answers in one, and refusals always do."""
     return bool(response.headers.get("content-type", "").lower().startswith(EVENT_STREAM))
+
+
+def holds_events(content: bytes) -> bool:
+    """Whether a body is a stream that was sent as another type. No JSON and no page begins like this."""
+    return content[:64].lstrip().startswith(_FIELDS)
 
 
 async def read_events(response: httpx2.Response, take: Take, stall_s: float, address: str) -> None:
@@ -47,6 +54,10 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
                     event.append(line[5:].strip())
                     unread += len(line)
                     limit.reschedule(clock.time() + stall_s)
+                elif line.startswith(b"{"):
+                    # No field: some gateways put an error between the events as it is.
+                    if _ends([line], take):
+                        return
                 elif not line and event:
                     if _ends(event, take):
                         return
@@ -64,7 +75,7 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
 
 
 def _ends(event: list[bytes], take: Take) -> bool:
-    data = b"".join(event)
+    data = b"\n".join(event)
     return bool(data) and (data == DONE or take(data))
 
 

@@ -41,6 +41,8 @@ class Answer:
     def content(self) -> bytes:
         if self.events is not None:
             return b"".join(event_of(event) for event in self.events)
+        if isinstance(self.body, bytes):
+            return self.body
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
 
 

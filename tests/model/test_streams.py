@@ -10,7 +10,7 @@ from headway.model.adapter import Request
 from headway.model.client import Model
 from headway.model.failures import ContextOverflow, Refused
 from headway.model.turn import Reasoning, Text, ToolCall, Turn, Usage
-from tests.model.servers import Answer, Server
+from tests.model.servers import Answer, Server, event_of
 
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
 SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
@@ -106,6 +106,127 @@ CHATS: dict[str, tuple[list[Any], tuple[Any, ...], str]] = {
         "length",
     ),
 }
+
+
+A = '{"path": "a"}'
+B = '{"path": "b"}'
+C = '{"path": "c"}'
+THREE = (("write", A), ("write", B), ("write", C))
+
+
+def beside(*calls: dict[str, Any]) -> dict[str, Any]:
+    """Calls of one chunk."""
+    return piece(tool_calls=[{"function": each} for each in calls])
+
+
+NAN = '{"choices": [{"logprobs": NaN, "delta": {"tool_calls": [{"index": 0, "function": {"name": "write"}}]}}]}'
+CALLS: dict[str, tuple[list[Any], tuple[tuple[str, str], ...]]] = {
+    "all number 0, ids empty": ([call(0, each, id="", name="write") for each in (A, B, C)], THREE),
+    "no number, no id": ([call(None, each, name="write") for each in (A, B, C)], THREE),
+    "one chunk, no number, no id": ([beside(*({"name": "write", "arguments": each} for each in (A, B, C)))], THREE),
+    "glued": ([call(0, A, id="x", name="write"), call(0, B + "\n"), call(0, C)], THREE),
+    "the whole once more at the end": ([call(0, A[:5], id="x", name="write"), call(0, A[5:]), call(0, A)], THREE[:1]),
+    "a new id for each piece": ([call(0, A[:5], id="x", name="write"), call(0, A[5:], id="y")], THREE[:1]),
+    "the name at each piece": ([call(0, A[:5], id="x", name="write"), call(0, A[5:], name="write")], THREE[:1]),
+    "the name in pieces": ([call(0, id="x", name="wr"), call(0, name="ite"), call(0, A)], THREE[:1]),
+    "the id late": ([call(0, A[:5], name="write"), call(0, A[5:], id="x")], THREE[:1]),
+    "no number, pieces of two calls mixed": (
+        [
+            call(None, A[:5], id="x", name="write"),
+            call(None, B[:5], id="y", name="write"),
+            call(None, A[5:], id="x"),
+            call(None, B[5:], id="y"),
+        ],
+        THREE[:2],
+    ),
+    "the older form": (
+        [piece(function_call={"name": "write", "arguments": A[:5]}), piece(function_call={"arguments": A[5:]})],
+        THREE[:1],
+    ),
+    "braces in a text": ([call(0, '{"path": "}{"}', id="x", name="write")], (("write", '{"path": "}{"}'),)),
+    "not a number beside it": (
+        [NAN, call(0, A)],
+        THREE[:1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("events", "calls"), CALLS.values(), ids=CALLS)
+async def test_calls_are_put_together_however_they_are_numbered(
+    events: list[Any], calls: tuple[tuple[str, str], ...], ask: Ask
+) -> None:
+    turn = await ask(*events, piece("tool_calls"), "[DONE]")
+    assert tuple((each.name, each.arguments) for each in turn.calls) == calls
+    assert len({each.id for each in turn.calls}) == len(calls)
+
+
+async def test_text_and_calls_may_come_in_two_choices(ask: Ask) -> None:
+    second = call(0, A, id="x", name="write")["choices"][0] | {"index": 1}
+    ends = [
+        {"index": index, "delta": {}, "finish_reason": reason} for index, reason in enumerate(["stop", "tool_calls"])
+    ]
+    turn = await ask(piece(content="Now."), {"choices": [second]}, {"choices": ends}, "[DONE]")
+    assert (turn.text, [each.name for each in turn.calls], turn.stop) == ("Now.", ["write"], "tool")
+
+
+async def test_text_and_calls_may_come_in_two_whole_choices(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    made = {"tool_calls": [{"id": "x", "function": {"name": "write", "arguments": A}}]}
+    said = [{"message": {"content": "Now."}, "finish_reason": "stop"}, {"message": made, "finish_reason": "tool_calls"}]
+    server.answer = Answer({"choices": said})
+    turn = await model_of().answer(request_)
+    assert (turn.text, [each.name for each in turn.calls], turn.stop) == ("Now.", ["write"], "tool")
+
+
+async def test_parts_of_text_are_text(ask: Ask) -> None:
+    parts = piece(content=[{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}])
+    assert (await ask(parts, piece("stop"), "[DONE]")).text == "Hello"
+
+
+async def test_a_stream_that_calls_itself_plain_text_is_a_stream(
+    server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    said = b"".join(event_of(each) for each in (piece(content="Hello"), piece("stop"), "[DONE]"))
+    server.answer = Answer(said, headers={"content-type": "text/plain"})
+    for stream in ("on", "off"):
+        assert (await model_of(HEADWAY_STREAM=stream).answer(request_)).text == "Hello"
+
+
+UNREADABLE = {
+    "cut": '{"choices": [{"delta": {"content": "a',
+    "a text": '"Hello"',
+    "nothing": "null",
+    "a delta that is a text": '{"choices": [{"delta": "Hello"}]}',
+    "choices that are a text": '{"choices": "Hello"}',
+    "a text that is a number": '{"choices": [{"delta": {"content": 5}}]}',
+    "a call that is a text": '{"choices": [{"delta": {"tool_calls": ["write"]}}]}',
+}
+
+
+@pytest.mark.parametrize("bad", UNREADABLE.values(), ids=UNREADABLE)
+async def test_a_piece_that_cannot_be_read_is_never_left_out(bad: str, ask: Ask) -> None:
+    with pytest.raises(TransientError) as failure:
+        await ask(call(0, A, id="x", name="write"), bad, piece("tool_calls"), "[DONE]")
+    assert failure.value.cut_off
+
+
+async def test_an_error_between_the_events_is_an_error(ask: Ask) -> None:
+    with pytest.raises(Refused, match="slow down"):
+        await ask(piece(content="Hel"), ': x\n\n{"error": {"message": "slow down", "code": 429}}\n\n', piece("stop"))
+
+
+async def test_items_that_the_last_event_leaves_out_are_those_that_came_before(ask: Ask) -> None:
+    done = [
+        {"type": "response.output_item.done", "output_index": at, "item": item}
+        for at, item in enumerate([THOUGHT, SAID])
+    ]
+    ends = {"type": "response.completed", "response": WHOLE | {"output": []}}
+    turn = await ask(*BEGUN, *done, ends, api="responses")
+    assert (turn.raw, turn.stop) == ((THOUGHT, SAID), "text")
+    begun = {"type": "response.output_item.added", "output_index": 2, "item": THOUGHT}
+    with pytest.raises(TransientError, match="no output"):
+        await ask(*BEGUN, *done, begun, ends, api="responses")
 
 
 @pytest.mark.parametrize(("events", "items", "stop"), CHATS.values(), ids=CHATS)
