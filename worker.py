@@ -21,6 +21,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.control import ControlWatch
+from activities.failure_lines import tell_failures
 from activities.handoffs import Handoffs
 from activities.parking import Ways
 from activities.planning import Planning
@@ -296,6 +297,7 @@ async def work(
         UserError: Commands cannot be walled in here, and that was not allowed; or the workflows' code does not fit
             what is open, in other runs than those in `skip_runs`.
     """
+    tell_failures()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * settings.agents)))
     # Before it waits for a service: where commands cannot be walled in, it says so at once. Apart from the event loop,
@@ -319,7 +321,7 @@ async def work(
     stop = asyncio.Event()
     on_end_asked(loop, stop.set)
     async with worker:
-        _show(f"{role}: at work")
+        _show(f"{role}: ready")
         at_work()
         await stop.wait()
     if workshop is not None:

@@ -11,7 +11,7 @@ from string import Template
 from headway.domain.errors import UserError
 
 FOLDER_VARIABLE = "HEADWAY_PROMPTS"
-"""Names a folder of the user's own prompts, which go before those of the same name that Headway ships."""
+"""Names a folder of the user's own prompts, which override those of the same name that Headway ships."""
 
 
 class PromptError(Exception):

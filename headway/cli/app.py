@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "headway run ~/src/project @instructions.md --name first --check 'make test'",
         "headway run https://example.org/project.git 'Port the tests to pytest.' --detach",
         "headway run --input input.json --name second",
+        "headway run ~/src/project @instructions.md --detach --quiet",
     ),
     "status": (
         "headway status",

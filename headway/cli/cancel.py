@@ -93,23 +93,23 @@ async def _cancel_each(client: "Client", agents: list[str]) -> None:
 
 
 async def _closed(client: "Client", run: "KnownRun") -> UserError:
-    from headway.cli.known_run import hammer, left_open
+    from headway.cli.known_run import end_by_hand, left_open
 
     left = await left_open(client, run.name)
     if not left:
         return UserError(f"The run '{run.name}' is closed already: {run.status}.", "There is nothing to cancel.")
     return UserError(
         f"The run '{run.name}' is closed already ({run.status}). Still up: {counted(len(left), 'agent')}.",
-        f"They end by themselves; this ends them now: {hammer(run.name, 'cancel')}",
+        f"They end by themselves; this ends them now: {end_by_hand(run.name, 'cancel')}",
     )
 
 
 def _tell_left(name: RunName, left: list[str]) -> None:
-    from headway.cli.known_run import hammer
+    from headway.cli.known_run import end_by_hand
 
     say(f"Still up: {counted(len(left), 'workflow')} of {name}:")
     for agent in left[:NAMED]:
         say(f"  {agent}")
     if len(left) > NAMED:
         say(f"  and {len(left) - NAMED} more")
-    say(f"They may still end by themselves. What ends them at once, with what they have not kept: {hammer(name)}")
+    say(f"They may still end by themselves. What ends them at once, with what they have not kept: {end_by_hand(name)}")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 PIPED_COLUMNS = 100_000
+QUIET = "Print the result alone: how the run ended, or with --detach its name."
+"""What `--quiet` does."""
 
 
 def say(text: str, *, err: bool = False) -> None:

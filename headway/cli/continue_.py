@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headway.cli.console import say
+from headway.cli.console import QUIET, say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import TransientError, UserError
@@ -31,15 +31,18 @@ def continue_(
     *,
     as_name: Annotated[str | None, typer.Option("--as", help="Name of the new run; default: NAME-2 and so on.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help=QUIET)] = False,
 ) -> None:
     """Start a new run on what an ended one has landed, with its notes, open concerns and unfinished tasks.
 
     Limits, policy and models stay. Ends like `headway run`.
     """
-    raise typer.Exit(run_async(_continue(home_from(), name, instructions, as_name, detach=detach)))
+    raise typer.Exit(run_async(_continue(home_from(), name, instructions, as_name, detach=detach, quiet=quiet)))
 
 
-async def _continue(home: Path, name: str, instructions: str | None, as_name: str | None, *, detach: bool) -> int:
+async def _continue(
+    home: Path, name: str, instructions: str | None, as_name: str | None, *, detach: bool, quiet: bool
+) -> int:
     from headway.cli.commits import hub_of
     from headway.cli.connect import connect, target_of
     from headway.cli.continuation import Earlier, continued_input
@@ -60,12 +63,13 @@ async def _continue(home: Path, name: str, instructions: str | None, as_name: st
     raw = continued_input(earlier, hub.address(), base, said(instructions) if instructions is not None else None)
     parse_spec(raw)
     chosen = _given(home, as_name) if as_name is not None else await _free(client, home, earlier, there)
-    say(f"{name} goes on as {chosen}, from {base} of {hub.facts().source}.")
-    return await start_and_follow(home, chosen, raw, detach=detach)
+    if not quiet:
+        say(f"{name} continues as {chosen}, from {base} of {hub.facts().source}.")
+    return await start_and_follow(home, chosen, raw, detach=detach, quiet=quiet)
 
 
 async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
-    from headway.cli.known_run import hammer, left_open
+    from headway.cli.known_run import end_by_hand, left_open
 
     if run is None:
         return
@@ -78,7 +82,7 @@ async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
     if left:
         raise UserError(
             f"The run '{run.name}' is closed ({run.status}). Still up: {counted(len(left), 'agent')}.",
-            f"They end by themselves; this ends them now: {hammer(run.name, 'cancel')}",
+            f"They end by themselves; this ends them now: {end_by_hand(run.name, 'cancel')}",
         )
 
 

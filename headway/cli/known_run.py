@@ -89,7 +89,7 @@ async def need_own_run(client: Client, home: Path, name: str) -> KnownRun:
         raise UserError(
             f"The run '{name}' does not live in {home}: its files lie in another state folder, or were removed.",
             f"Set HEADWAY_HOME to its own. The service at {client.service_client.config.target_host} knows it, and "
-            f"may be another user's; by hand: {hammer(run.name, 'terminate')}",
+            f"may be another user's; by hand: {end_by_hand(run.name, 'terminate')}",
         )
     return run
 
@@ -171,7 +171,7 @@ async def delete_histories(client: Client, found: Iterable[WorkflowExecution]) -
     await asyncio.gather(*(delete(execution) for execution in found))
 
 
-def hammer(run: RunName, verb: str = "terminate") -> str:
+def end_by_hand(run: RunName, verb: str = "terminate") -> str:
     """The operator's command for what does not end by itself."""
     return f"temporal workflow {verb} --query \"RootWorkflowId='{run}' AND ExecutionStatus='Running'\""
 

@@ -142,7 +142,7 @@ def _shown(planner: AgentId, turn: "TakenTurn", known: list[int]) -> list[str]:
 def _decided(turn: "TakenTurn") -> list[str]:
     outcome = turn.outcome
     if outcome is None:
-        return ["nothing yet: it is at work"]
+        return ["nothing yet: it is still running"]
     said = str(outcome.decision)
     if outcome.finish is not None:
         said += f" as {outcome.finish.status}: {outcome.finish.summary.partition(chr(10))[0][:200]}"

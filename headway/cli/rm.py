@@ -61,7 +61,7 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
 
 
 async def _refuse_open(client: "Client", found: "Footprint") -> None:
-    from headway.cli.known_run import hammer, left_open
+    from headway.cli.known_run import end_by_hand, left_open
 
     if found.run is not None and found.run.is_open:
         raise UserError(f"The run '{found.name}' has not ended.", f"End it first with `headway cancel {found.name}`.")
@@ -69,7 +69,7 @@ async def _refuse_open(client: "Client", found: "Footprint") -> None:
     if left:
         raise UserError(
             f"Still up: {counted(len(left), 'agent')} of run '{found.name}'.",
-            f"They end by themselves; this ends them now: {hammer(found.name)}",
+            f"They end by themselves; this ends them now: {end_by_hand(found.name)}",
         )
 
 

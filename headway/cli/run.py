@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.console import open_console, say
+from headway.cli.console import QUIET, open_console, say
 from headway.cli.home import home_from
 from headway.cli.needs import need_model
 from headway.cli.run_input import compose, name_for
@@ -36,6 +36,7 @@ def run(
         Path | None, typer.Option("--input", help="JSON file with more of the input: limits, policy, models.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help=QUIET)] = False,
 ) -> None:
     """Start a run on a repository and show it. Ctrl-C leaves it running.
 
@@ -44,36 +45,48 @@ def run(
     given = {"repo": repo, "instructions": instructions, "base": base, "check": check, "setup": setup}
     raw = compose(input_file, given)
     chosen = name_for(raw, name, datetime.now().astimezone())
-    raise typer.Exit(run_async(start_and_follow(home_from(), chosen, raw, detach=detach)))
+    raise typer.Exit(run_async(start_and_follow(home_from(), chosen, raw, detach=detach, quiet=quiet)))
 
 
-async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool) -> int:
+async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, detach: bool, quiet: bool) -> int:
     """Start a run and show it until it ends, or return once it is prepared; the exit code of the command.
+
+    A quiet start prints the result alone: how the run ended, or, detached, its name.
 
     Raises:
         UserError: It cannot be started.
     """
     import asyncio
 
+    from headway.cli.ending import ending_of
     from headway.cli.preparing import DETACHED_WAITS_S, until_prepared
     from headway.cli.report import print_ending
     from headway.cli.views import open_view
     from headway.cli.watch import follow
+
+    def tell(line: str) -> None:
+        if not quiet:
+            say(line)
 
     console = open_console()
     client = await ready_client(home)
     await start(client, name, raw)
     try:
         patience = DETACHED_WAITS_S if detach else float("inf")
-        prepared = await until_prepared(client, name, lambda line: say(f"{name}: {line}"), patience_s=patience)
+        prepared = await until_prepared(client, name, lambda line: tell(f"{name}: {line}"), patience_s=patience)
         for line in await _opening(client, name) if prepared else [f"{name} is still being prepared."]:
-            say(line)
+            tell(line)
         if detach:
+            if quiet:
+                say(name)
             return 0
-        with open_view(console) as view:
-            ending = await follow(client, name, home, view)
+        if quiet:
+            ending = await ending_of(client, name)
+        else:
+            with open_view(console) as view:
+                ending = await follow(client, name, home, view)
     except asyncio.CancelledError:
-        say(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
+        tell(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
     print_ending(console, name, ending, home)
     return ending.exit_code

@@ -96,7 +96,7 @@ def _sections(board: Board, look: Look, width: int) -> list[Section]:
     now = [_row(row, width) for row in board.of("busy", "waiting", "queued", "resting")]
     return [
         Section("stuck", stuck, 4, "of them"),
-        Section("now", now, 6, "agents at work or waiting"),
+        Section("now", now, 6, "agents working or waiting"),
         Section("ended", ended, 2, "agents that ended"),
         Section("events", events, 3, ""),
     ]

@@ -73,7 +73,7 @@ def _refuse_below(name: str, limit: int, least: int, more: str) -> None:
     said = counted(limit, "token") if unit == "tokens" else f"${limit / MICRO:,.2f}"
     raise UserError(
         f"limits.{name}: {said} is too little to work with: the least is {_up(least, unit)} ({more}). A model call "
-        "sets its request and the longest reply aside before it is made.",
+        "reserves its request and the longest reply before it is made.",
         f"Set limits.{name} to {_up(least, unit, bare=True)} or more; HEADWAY_MAX_OUTPUT makes the longest reply "
         "shorter.",
     )

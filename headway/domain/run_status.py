@@ -31,7 +31,7 @@ def attention(state: RunState) -> tuple[str, ...]:
         raises = more_of(state.prepared.context.run, need, state.books.purse.granted)
         least = short_words(least_part(root, state.context.sizes))
         waits = f"{short_words(need)} more is needed, {least} for the next agent alone"
-        own += (f"on hold: the limit is used up or set aside, and all agents wait: {waits}; `{raises}` raises it",)
+        own += (f"on hold: the limit is used up or reserved, and all agents wait: {waits}; `{raises}` raises it",)
     return own
 
 

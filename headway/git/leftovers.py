@@ -18,7 +18,7 @@ from headway.git.standing import Owner, load_owner
 from headway.git.workspaces import Workspaces
 from headway.system.files import delete
 
-Kind = Literal["workspace", "check", "set aside", "rest", "generation", "pool"]
+Kind = Literal["workspace", "check", "stale", "rest", "generation", "pool"]
 
 _CHECK = "check-"
 _STEP_LOCK = "work.lock"
@@ -69,7 +69,7 @@ def reclaim(places: Workspaces, left: Leftover) -> str:
             case "generation":
                 with places.generations.alone():
                     discard(left.place)
-            case "check" | "set aside" | "rest" | "pool":
+            case "check" | "stale" | "rest" | "pool":
                 unmount_below(left.place)
                 with suppress(FileNotFoundError):
                     upper = left.place.with_name(f".{left.place.name}.upper")
@@ -84,13 +84,13 @@ def _home(home: Path, has_ended: Callable[[AgentId], bool], *, run_ended: bool) 
     owner = load_owner(home)
     if owner is None:
         # A crash of the machine took the note. Its task, if it goes on, sets the files aside; nothing else needs them.
-        return Leftover("set aside", home) if run_ended and not _is_held(home / _STEP_LOCK) else None
+        return Leftover("stale", home) if run_ended and not _is_held(home / _STEP_LOCK) else None
     if key_of(owner.task).startswith(_CHECK):
         at_work = owner.process is not None and owner.process.alive
         return None if at_work else Leftover("check", home, owner)
     if not has_ended(owner.task) or _is_held(home / _STEP_LOCK):
         return None
-    return Leftover("set aside" if _STALE.fullmatch(home.name) else "workspace", home, owner)
+    return Leftover("stale" if _STALE.fullmatch(home.name) else "workspace", home, owner)
 
 
 def _rests(folder: Path) -> Iterator[Leftover]:

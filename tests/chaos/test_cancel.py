@@ -52,6 +52,8 @@ async def cancel_tree(home: Path, repository: Path, fleet: Fleet, *, agents: int
             await run.result()
         assert (await run.describe()).status is WorkflowExecutionStatus.CANCELED
         prove_cancelled(site, "cancel", fleet)
+    for log in (home / "logs").iterdir():
+        assert "never retrieved" not in log.read_text(), "a cancel is no fault of the program"
 
 
 @pytest.mark.timeout(120)

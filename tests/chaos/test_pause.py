@@ -27,7 +27,7 @@ async def polled_again(site: Machine, before: dict[str, int | None]) -> None:
     """Return when the killed processes are up again, their sandbox is tried out, and the run's workflow answers."""
     await until(lambda: all(site.supervisor.pid(name) not in {None, pid} for name, pid in before.items()))
     said = {role: site.home / "logs" / f"{role}.log" for role in ROLES}
-    await until(lambda: all(log.read_text().count(f"{role}: at work") == 2 for role, log in said.items()))
+    await until(lambda: all(log.read_text().count(f"{role}: ready") == 2 for role, log in said.items()))
     async with asyncio.timeout(60):
         while True:
             try:

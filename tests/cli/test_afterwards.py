@@ -147,7 +147,7 @@ async def test_a_run_goes_on_where_another_ended(home: Path, repository: Path) -
         said = await headway(home, "continue", "held", "--detach", **env)
 
         assert said.code == 0, said
-        assert "held goes on as held-2, from headway/held/main" in said.out
+        assert "held continues as held-2, from headway/held/main" in said.out
         second = site.client.get_workflow_handle("held-2")
         await asyncio.wait_for(second.result(), 60)
         spec = next(event for event in site.store.read(AgentId("held-2")) if event.type == "run.start").data["spec"]
@@ -168,7 +168,7 @@ async def test_a_run_goes_on_where_another_ended(home: Path, repository: Path) -
 
         followed = await headway(home, "continue", "held-2", "Do the rest.", "--as", "third", **env)
         assert followed.code == 4, followed
-        assert "held-2 goes on as third" in followed.out
+        assert "held-2 continues as third" in followed.out
         assert "third: partial" in followed.out
         assert (
             "--as: there was a run named 'third'"
@@ -192,8 +192,10 @@ async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repositor
 
         trunk = site.hub("slow").tip()
         git("-C", str(repository), "branch", "-m", "headway/slow/main", "mine")
-        merged = await headway(home, "continue", "slow", "--detach", **env)
-        assert f"from {trunk}" in merged.out, "the commit is there, under another name"
+        merged = await headway(home, "continue", "slow", "--detach", "--quiet", **env)
+        assert merged.out == "slow-2\n"
+        input_of = next(event for event in site.store.read(AgentId("slow-2")) if event.type == "run.start")
+        assert input_of.data["spec"]["base"] == trunk, "the commit is there, under another name"
         await asyncio.wait_for(site.client.get_workflow_handle("slow-2").result(), 60)
         git("-C", str(repository), "branch", "headway/slow/main", "main")
         git("-C", str(repository), "branch", "-D", "mine")

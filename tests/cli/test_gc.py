@@ -26,7 +26,7 @@ async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: P
     shown = await headway(home, "gc")
     assert shown.code == 0, shown
     assert [line.split()[:2] for line in shown.out.splitlines()[:-1]] == [
-        ["set", "aside"], ["rest", str(leftovers[1])], ["rest", str(leftovers[3])]
+        ["stale", str(leftovers[0])], ["rest", str(leftovers[1])], ["rest", str(leftovers[3])]
     ]  # fmt: skip
     assert "Nothing was removed. This removes the 3 leftovers" in shown.out
     assert all(place.exists() for place in leftovers)

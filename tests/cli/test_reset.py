@@ -65,7 +65,7 @@ async def test_the_last_turn_of_the_root_planner_is_taken_anew(home: Path, scrip
     assert "Give --yes" in shown.refusal
     assert f"planner   {root}" in shown.out
     assert "turn      3, asked" in shown.out
-    assert "nothing yet: it is at work" in shown.out
+    assert "nothing yet: it is still running" in shown.out
     assert len(rounds.keys(3)) == 1
 
     said = await headway(home, "reset", "tidy-up", "--yes", "--why", "another idea")

@@ -17,17 +17,7 @@ from headway.cli.watch import Look
 from headway.domain.control import Control, Hold
 from headway.domain.ids import AgentId
 from tests.cli.fleets import RUN, look_at_fleet
-
-
-def labelled(text: str) -> dict[str, str]:
-    """The text below each label: a word at the beginning of a line, and the indented lines after it."""
-    found: dict[str, str] = {}
-    label = ""
-    for line in text.splitlines():
-        begun = re.match(r"([a-z]+) {2,}(.*)", line)
-        label = begun[1] if begun else label
-        found[label] = f"{found.get(label, '')}\n{begun[2] if begun else line.strip()}".strip()
-    return found
+from tests.cli.terminal import labelled
 
 
 def shown(look: Look, width: int = 80, height: int | None = 24) -> str:
@@ -44,7 +34,7 @@ def test_a_screen_of_80x24_answers_the_questions_of_the_first_minute(count: int,
     found = labelled(text)
     # What is it doing?
     assert re.search(r"1\.\d+ Task \d+: running `pytest -q` \d:\d\d \$0\.01", found["now"])
-    assert re.search(r"and \d+ more agents at work or waiting", found["now"])
+    assert re.search(r"and \d+ more agents working or waiting", found["now"])
     assert ", 1 waiting for budget, 1 waiting, " in found["agents"]
     whole = shown(look_at_fleet(tmp_path, count), 200, None)
     assert f"Task {count - 1}: waits for budget: needs $0.55, its planner has $0.15 free" in whole

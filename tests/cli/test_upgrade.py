@@ -210,7 +210,7 @@ async def test_a_worker_process_refuses_to_start_and_starts_with_skip_run(
     assert refused.returncode == 2, out
     assert "halfway: halfway/root-" in out.decode()
     assert "Traceback" not in out.decode()
-    assert "at work" not in out.decode()
+    assert ": ready" not in out.decode()
     root = client.get_workflow_handle(open_run.turns[0].me)
     assert not any(
         event.HasField("workflow_task_failed_event_attributes") for event in (await root.fetch_history()).events
@@ -221,9 +221,9 @@ async def test_a_worker_process_refuses_to_start_and_starts_with_skip_run(
     lines = []
     while line := (await started.stdout.readline()).decode().strip():
         lines.append(line)
-        if line == "workflows: at work":
+        if line == "workflows: ready":
             break
-    assert lines[-1] == "workflows: at work", lines
+    assert lines[-1] == "workflows: ready", lines
     assert any(line.startswith("halfway was not checked") for line in lines)
     started.terminate()
     assert await asyncio.wait_for(started.wait(), 60) == 0

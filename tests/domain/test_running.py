@@ -94,7 +94,7 @@ def test_at_its_limit_a_run_holds_and_says_what_lets_it_go_on() -> None:
     state, _ = holding()
     assert (state.phase, state.overdue) == ("hold", NOW + 5 + 72 * 3600)
     assert notes(state)[-1] == (
-        "on hold: the limit is used up or set aside, and all agents wait: 10 tokens more is needed, 10 tokens for the "
+        "on hold: the limit is used up or reserved, and all agents wait: 10 tokens more is needed, 10 tokens for the "
         "next agent alone; `headway limits demo --tokens 2000000` raises it"
     )
     assert status(state)["waits_until"] == state.overdue

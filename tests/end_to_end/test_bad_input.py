@@ -93,6 +93,9 @@ async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
         assert "there is a branch 'headway'" in await refused(site, "taken")
         git("-C", str(small_repository), "branch", "-D", "headway")
         assert site.rehearsal.report()["requests"] == 0
+    log = (home / "logs" / "planning.log").read_text()
+    assert "Traceback" not in log, "what its user corrects is no fault of the program"
+    assert all(f" prepare_run of {name}, try 1: UserError: {said}" in log for name, (_, said, _) in bad.items())
 
 
 @pytest.mark.timeout(120)
@@ -106,8 +109,9 @@ async def test_a_start_that_was_refused_does_not_use_up_the_name(
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         given = ("run", str(bare), "Write.", "--name", "again")
         assert (await headway(home, *given, "--base", "mian", **env)).refusal
-        shown = await headway(home, *given, "--base", "main", "--check", "true", **env)
+        shown = await headway(home, *given, "--base", "main", "--check", "true", "--quiet", **env)
         assert shown.code == 0, shown
+        assert shown.out.startswith("again: done, and the check passes on the trunk\n"), "quiet: the result alone"
         assert f"fetch     git fetch {bare} headway/again/main\n" in shown.out
         assert git("-C", str(bare), "rev-parse", "headway/again/main").strip() == site.hub("again").tip()
         once_more = await headway(home, *given, **env)

@@ -68,7 +68,7 @@ async def test_agents_that_spend_as_fast_as_they_can_stay_within_the_limit_in_tw
         known = site.supervisor._running["agents"].child
         await site.supervisor.start(dataclasses.replace(known, name="agents-2"))
         second = site.home / "logs" / "agents-2.log"
-        while not second.exists() or "at work" not in second.read_text():  # noqa: ASYNC110 - another process tells
+        while not second.exists() or ": ready" not in second.read_text():  # noqa: ASYNC110 - another process tells
             await asyncio.sleep(0.05)
         run = await site.start("spend", limits=limits, models=models)
         async with asyncio.timeout(400):

@@ -85,7 +85,7 @@ def test_what_was_set_aside_after_a_crash_goes_with_its_task(ground: Ground) -> 
     store_owner(workspace.home, owner.model_copy(update={"boot_id": "an earlier boot"}))
     ground.open(1, lease=2)
     assert _sweep(ground) == []
-    assert sorted(_sweep(ground, 1)) == ["set aside", "workspace"]
+    assert sorted(_sweep(ground, 1)) == ["stale", "workspace"]
 
 
 def test_the_rests_of_killed_processes_are_found(ground: Ground) -> None:
