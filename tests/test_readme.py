@@ -77,6 +77,16 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert [step for step in words if step in wanted] == wanted
 
 
+def test_what_the_stock_cli_does_as_well_is_shown() -> None:
+    named = re.search(r"The stock CLI does (.+?) and (\w+) as well\.", OPERATIONS)
+    assert named
+    block = next(block for _, block in FENCED.findall(OPERATIONS[named.end() :]))
+    shown = re.findall(r"--name (\w+)|workflow (cancel)", block)
+    assert [a or b for a, b in shown] == [
+        "set_limits" if w == "limits" else w for w in [*named[1].split(", "), named[2]]
+    ]
+
+
 @every_document
 def test_every_command_and_option_exists(document: Path) -> None:
     commands = typer.main.get_command(application()).commands  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
-from headway.cli.words import lasting
+from headway.cli.words import lasting, short
 from headway.domain.control import Control
 from headway.domain.figures import AgentFigures, Now
 from headway.domain.handoff import HandoffStatus
@@ -19,6 +19,8 @@ Group = Literal["stuck", "busy", "waiting", "queued", "resting", "ended"]
 
 ENDED = frozenset(HandoffStatus)
 WELL = frozenset({"done", "not_needed"})
+WORST = ("failed", "blocked", "cancelled", "partial")
+"""Endings that a screen tells first, in this order."""
 ROUNDS = 3
 """Landings of one change that may conflict, before its worker hands off."""
 QUIET_S = 600.0
@@ -69,6 +71,11 @@ class Row:
     usd: str = ""
 
     @property
+    def status(self) -> str:
+        """How it ended, in a word; empty while it is open."""
+        return self.words.partition(":")[0] if self.group == "ended" else ""
+
+    @property
     def tail(self) -> str:
         """For how long, and the cost."""
         since = f" {lasting(self.since_s)}" if self.since_s is not None else ""
@@ -116,7 +123,14 @@ def board_of(look: Look) -> Board:
     known = look.figures.agents
     rows = [_row(agent, nodes.get(agent), known.get(agent), look, now) for agent in {**nodes, **known}]
     order: dict[Group, int] = {"stuck": 0, "busy": 1, "waiting": 2, "queued": 3, "resting": 4, "ended": 5}
-    rows.sort(key=lambda row: (order[row.group], row.group != "busy" or row.kind != "planner", -(row.since_s or 0.0)))
+    rows.sort(
+        key=lambda row: (
+            order[row.group],
+            row.group != "busy" or row.kind != "planner",
+            WORST.index(row.status) if row.status in WORST else len(WORST),
+            -(row.since_s or 0.0),
+        )
+    )
     began, ended = look.figures.began_at, look.figures.ended_at
     return Board(
         name=look.name,
@@ -185,7 +199,7 @@ def _row(agent: AgentId, node: TreeNode | None, known: AgentFigures | None, look
     usd = ""
     if known is not None and known.total.spent.tokens:
         price = known.total.spent.usd
-        usd = f"${price:,.2f}" if price is not None else f"{known.total.spent.tokens:,} tokens"
+        usd = f"${price:,.2f}" if price is not None else f"{short(known.total.spent.tokens)} tokens"
     group, words, since = _what(agent, node, known, look.control, now)
     return Row(agent, title, "planner" if planner else "task", group, words, since, usd)
 
@@ -269,18 +283,19 @@ def _unseen(nodes: dict[AgentId, TreeNode], rows: list[Row]) -> int:
 
 def _counts(rows: list[Row]) -> dict[str, int]:
     """How many agents are in which state, in words; planners and tasks together."""
-    counts = {"working": 0, "stuck": 0, "waiting for budget": 0, "waiting": 0, "queued": 0, "resting": 0}
+    counts = {"working": 0, "stuck": 0, "queued": 0, "paused": 0, "waiting for budget": 0, "resting": 0}
     ended: dict[str, int] = {}
     for row in rows:
         match row.group:
             case "ended":
-                status = row.words.partition(":")[0]
-                ended[status] = ended.get(status, 0) + 1
+                ended[row.status] = ended.get(row.status, 0) + 1
             case "busy":
                 counts["working"] += 1
             case "waiting" if row.words.startswith("waits for budget"):
                 counts["waiting for budget"] += 1
-            case "stuck" | "waiting" | "queued" | "resting":
+            case "waiting":
+                counts["paused"] += 1
+            case "stuck" | "queued" | "resting":
                 counts[row.group] += 1
     return {name: count for name, count in {**counts, **ended}.items() if count}
 

@@ -61,7 +61,8 @@ class Show:
 
     async def play(self) -> int:
         """The whole demo; its exit code: 0 when everything came out as it should."""
-        self.console.print(f"[bold magenta]{REHEARSAL}.[/]", highlight=False)
+        if not self.console.is_terminal:  # there, the view itself shows it, all the time
+            self.console.print(f"{REHEARSAL}.", highlight=False)
         repository = await asyncio.to_thread(make_sample, self.folder / "repository")
         self._tell(f"sample repository: {repository}")
         with Rehearsal(PLAYBOOK) as rehearsal:

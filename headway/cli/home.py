@@ -11,13 +11,15 @@ from headway.domain.errors import UserError
 
 VARIABLE = "HEADWAY_HOME"
 _OTHERS = 0o077
+_OURS = frozenset({"runs", "supervisor.lock"})
+"""One of these is in each state folder that was ever used."""
 
 
 def home_from(env: Mapping[str, str] | None = None) -> Path:
     """The state folder that `env` (default: this process's environment) asks for, made if it is not there.
 
     Raises:
-        UserError: When it cannot be made, is no folder, or is open to other users and cannot be closed.
+        UserError: When it cannot be made, is no folder, or is open to other users and cannot or must not be closed.
     """
     env = os.environ if env is None else env
     given = env.get(VARIABLE)
@@ -43,9 +45,16 @@ def _close(home: Path) -> None:
     """Keep other users of the machine out: it holds keys in addresses, instructions, and all that agents read.
 
     Raises:
-        UserError: It is open to others and cannot be closed.
+        UserError: It is open to others and cannot be closed, or should not be: it holds files of something else, such
+            as a system folder or a home that was named by mistake.
     """
     if home.stat().st_mode & _OTHERS:
+        held = {place.name for place in home.iterdir()} - {"lost+found"}
+        if held and not held & _OURS:
+            raise UserError(
+                f"{VARIABLE}: {home} is open to other users and holds files that are not Headway's.",
+                f"Set {VARIABLE} to a folder of its own, such as {home / 'headway'}; it is made and closed to others.",
+            )
         with suppress(OSError):
             home.chmod(0o700)
         if (mode := stat.S_IMODE(home.stat().st_mode)) & _OTHERS:

@@ -130,7 +130,7 @@ def _bill(look: Look) -> Bill:
 
 def _price(part: Figures) -> str:
     usd = part.spent.usd
-    return f"${usd:,.2f}" if usd is not None else f"{short(part.spent.tokens)} tokens"
+    return f"${usd:,.2f}" if usd is not None else short(part.spent.tokens)
 
 
 def _rate(look: Look, board: Board, now: float) -> str:
@@ -196,8 +196,7 @@ def _told(event: Happened, title: str) -> str:
 
 
 def _row(row: Row, width: int) -> Text:
-    status = row.words.partition(":")[0] if row.group == "ended" else row.group
-    return Text(one_line(row.label(width)), style=STYLES.get(status, ""))
+    return Text(one_line(row.label(width)), style=STYLES.get(row.status or row.group, ""))
 
 
 def _labelled(label: str, text: Text) -> Text:

@@ -40,17 +40,18 @@ async def on_terminal(
                 said += (await asyncio.to_thread(os.read, ours, 1 << 16)).decode(errors="replace")
             except OSError:  # its last writer is gone
                 break
-            if until(picture(said)) and not seen:
-                seen = picture(said)
-                process.send_signal(signal.SIGINT)
+            for whole in pictures(said)[-2:-1]:  # the last one may still be under way
+                if until(whole) and not seen:
+                    seen = whole
+                    process.send_signal(signal.SIGINT)
         await process.wait()
     os.close(ours)
-    return seen or picture(said)
+    return seen or pictures(said)[-1]
 
 
-def picture(said: str) -> str:
-    """What stands there after the last redrawing."""
-    return ESCAPES.sub("", ERASES.split(said)[-1]).replace("\r", "")
+def pictures(said: str) -> list[str]:
+    """What stood there after each redrawing."""
+    return [ESCAPES.sub("", part).replace("\r", "") for part in ERASES.split(said)]
 
 
 def labelled(text: str) -> dict[str, str]:

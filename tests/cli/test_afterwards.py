@@ -184,7 +184,8 @@ async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repositor
             assert "There is no run named 'nobody'" in (await headway(home, command, "nobody", **env)).refusal
 
         run = await site.start("slow")
-        assert (await headway(home, "pause", "slow", **env)).code == 0  # so that it cannot end meanwhile
+        # At once, so that it cannot end meanwhile: a command takes its time on a busy machine.
+        await run.execute_update("pause", {"request": "hold", "target": "slow"})
         assert "'slow' has not ended yet" in (await headway(home, "continue", "slow", **env)).refusal
         assert "headway cancel slow" in (await headway(home, "rm", "slow", "--yes", **env)).refusal
         assert (await headway(home, "resume", "slow", **env)).code == 0

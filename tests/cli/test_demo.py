@@ -48,6 +48,12 @@ def until(process: "subprocess.Popen[str]", moment: str) -> str:
     return said
 
 
+def outline(line: str) -> str:
+    """A line without what differs from one time to the next: times, numbers, commits, and what an agent is at."""
+    line = re.sub(r"^\d\d:\d\d ", "", line).partition("': ")[0]
+    return re.sub(r"\b[0-9a-f]{7,12}\b|\d+", "N", line)
+
+
 @pytest.mark.timeout(180)
 def test_the_demo_survives_the_kill_stays_to_be_looked_at_and_ends_with_passing_tests(tmp_path: Path) -> None:
     env = environment(TMPDIR=str(tmp_path), TEMPORAL_ADDRESS="far.example.org:7233", OPENAI_API_KEY="sk-mine")
@@ -81,6 +87,10 @@ def test_the_demo_survives_the_kill_stays_to_be_looked_at_and_ends_with_passing_
     assert "conflict on textstats/cli.py: back to 'Add lines to the command line'" in out
     assert "Ran 15 tests" in out
     assert not list(tmp_path.iterdir()), "the demo leaves nothing behind"
+    shown = {outline(line) for line in out.splitlines()}
+    _, _, block = (ROOT / "README.md").read_text().partition(".venv/bin/headway demo\n")
+    promised = [line for line in block.partition("```")[0].splitlines() if line != "…"]
+    assert [line for line in promised if outline(line) not in shown] == [], "the README shows what is printed"
 
 
 @pytest.mark.timeout(180)

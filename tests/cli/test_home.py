@@ -41,6 +41,26 @@ def test_a_folder_that_others_can_enter_is_closed(tmp_path: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("held", ["ada", "etc", ".profile"])
+def test_a_folder_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path, held: str) -> None:
+    """HEADWAY_HOME=/home as root closed the homes of all users."""
+    shared = tmp_path / "home"
+    (shared / held).mkdir(parents=True)
+    shared.chmod(0o755)
+    with pytest.raises(UserError, match="holds files that are not Headway's"):
+        home_from({"HEADWAY_HOME": str(shared)})
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("held", ["runs", "supervisor.lock", "lost+found"])
+def test_a_state_folder_that_was_opened_to_others_is_closed_again(tmp_path: Path, held: str) -> None:
+    home = tmp_path / "state"
+    (home / held).mkdir(parents=True)
+    home.chmod(0o755)
+    home_from({"HEADWAY_HOME": str(home)})
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
 def test_a_folder_that_cannot_be_closed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "state"
     home.mkdir()

@@ -16,7 +16,7 @@ from headway.cli.views import LiveView
 from headway.cli.watch import Look
 from headway.domain.control import Control, Hold
 from headway.domain.ids import AgentId
-from tests.cli.fleets import RUN, look_at_fleet
+from tests.cli.fleets import RUN, agent, look_at_fleet
 from tests.cli.terminal import labelled
 
 
@@ -35,7 +35,7 @@ def test_a_screen_of_80x24_answers_the_questions_of_the_first_minute(count: int,
     # What is it doing?
     assert re.search(r"1\.\d+ Task \d+: running `pytest -q` \d:\d\d \$0\.01", found["now"])
     assert re.search(r"and \d+ more agents working or waiting", found["now"])
-    assert ", 1 waiting for budget, 1 waiting, " in found["agents"]
+    assert ", 1 paused, 1 waiting for budget" in found["agents"]
     whole = shown(look_at_fleet(tmp_path, count), 200, None)
     assert f"Task {count - 1}: waits for budget: needs $0.55, its planner has $0.15 free" in whole
     # What is stuck, and why?
@@ -64,6 +64,20 @@ def test_the_live_view_fits_its_terminal(width: int, height: int, tmp_path: Path
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).strip("\r\n").splitlines()
     assert 3 < len(lines) < height + (height <= 8)
     assert max(map(cell_len, lines)) <= width
+
+
+def test_the_worst_endings_are_told_first(tmp_path: Path) -> None:
+    """Of three hundred agents two lines are left for those that ended: partial work must not hide a failure there."""
+    look = look_at_fleet(tmp_path, 6)
+    assert look.tree is not None
+    ends = ("partial", "done", "partial", "cancelled", "failed", "blocked")
+    nodes = tuple(
+        node.model_copy(update={"id": agent(90 + at), "state": state, "title": state})
+        for at, (node, state) in enumerate(zip(look.tree.children, ends, strict=True))
+    )
+    bare = Look(RUN, {"phase": "running"}, look.tree.model_copy(update={"children": nodes}))
+    rows = [row.status for row in board_of(bare).of("ended")]
+    assert rows == ["failed", "blocked", "cancelled", "partial", "partial", "done"]
 
 
 def test_wide_characters_are_counted_as_wide(tmp_path: Path) -> None:

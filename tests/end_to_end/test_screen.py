@@ -64,14 +64,15 @@ async def test_three_hundred_agents_are_one_screen_that_answers_and_is_true(home
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         limits = {"tokens": 200_000_000, "usd": 200}
         run = await site.start(NAME, models=PRICES, limits=limits)
-        while (now := await asyncio.to_thread(known, site))["commits"] < 40 or not now["conflicts"]:  # noqa: ASYNC110 - of other processes
+        await site.until_requests(1)
+        while (now := await asyncio.to_thread(known, site))["commits"] < 40 or not now["conflicts"]:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(1)
         assert (await headway(home, "pause", NAME, "1.0", "--why", "lunch", **env)).code == 0
         while "failed" not in {said.report.status for each in site.handoffs(NAME).values() for said in each}:  # noqa: ASYNC110
             await asyncio.sleep(1)
-        for arguments in (("status", NAME), ("status", NAME, "--watch")):
+        for more in ((), ("--watch",)):
             before = await asyncio.to_thread(known, site)
-            text = await on_terminal(home, env, *arguments, until=lambda seen: "events" in seen)
+            text = await on_terminal(home, env, "status", NAME, *more, until=lambda seen: "events" in seen)
             print(text)
             assert_tells(text, before, await asyncio.to_thread(known, site))
         await headway(home, "resume", NAME, "1.0", **env)

@@ -61,9 +61,9 @@ async def test_the_stock_cli_starts_a_run_reads_it_and_gets_its_result(home: Pat
             "OPENAI_BASE_URL": rehearsal.url,
             "HEADWAY_HEARTBEAT_S": "5",
         }
-        async with process(temporal, *server, log=home / "server.log"):
+        async with process(temporal, *server, log=home.parent / "server.log"):
             await until_healthy(temporal, *address)
-            async with process(sys.executable, str(ROOT / "worker.py"), log=home / "worker.log", env=env):
+            async with process(sys.executable, str(ROOT / "worker.py"), log=home.parent / "worker.log", env=env):
                 raw = json.dumps({"repo": str(large_repository), "instructions": "Write the files."})
                 start = ("--type", "Run", "--task-queue", "headway", "--workflow-id", "r1", "--input", raw)
                 await say(temporal, "workflow", "start", *start, *address)
