@@ -61,7 +61,7 @@ async def test_all_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
             while await asyncio.to_thread(landed, site) < count:  # noqa: ASYNC110 - commits of other processes
                 await asyncio.sleep(0.2)
         assert handed(site) == 0
-        await assert_one_screen(site)
+        await assert_one_screen(site, count)
         # Nobody is told before all have handed off: on a slow machine that takes longer than a planner gathers for.
         flows = psutil.Process(site.supervisor.pid("workflows"))
         flows.suspend()
@@ -82,15 +82,15 @@ async def test_all_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
         assert max(await sizes(site, root)) <= LARGEST
 
 
-async def assert_one_screen(site: Machine) -> None:
-    """A terminal of 80x24 tells what a hundred agents with long titles are at. The long form has three hundred."""
+async def assert_one_screen(site: Machine, count: int) -> None:
+    """A terminal of 80x24 tells what so many agents with long titles are at. The long form has three hundred."""
     env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
     text = await on_terminal(site.home, env, "status", "hundred")
     assert len(text.splitlines()) <= 24
     assert max(map(len, text.splitlines())) <= 80
     found = labelled(text)
-    assert re.match(rf"{COUNT} commits by {COUNT} tasks, newest \d+:\d\d ago: ", found["landed"])
-    assert re.match(rf"{COUNT + 1}: {COUNT} working, 1 \w+", found["agents"])
+    assert re.match(rf"{count} commits by {count} tasks, newest \d+:\d\d ago: ", found["landed"])
+    assert re.match(rf"{count + 1}: {count} working, 1 \w+", found["agents"])
     at_work = r"^1\.\d+ Write part \d+ of many m.*: running `while \[ .*\d:\d\d \S+ tokens$"
     assert re.search(at_work, found["now"], re.MULTILINE), found["now"]
     assert re.search(r"^and \d+ more agents working or waiting$", found["now"], re.MULTILINE)
