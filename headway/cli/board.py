@@ -86,7 +86,7 @@ class Row:
         name = short_id(self.agent)
         title = f"planner: {self.title}" if self.kind == "planner" else self.title
         room = max(_LEAST_ROOM, width - len(name) - len(self.tail) - 3)
-        title = _cut(title, max(room // 3, room - len(self.words)))
+        title = _cut(title, max(room // 2, room - len(self.words)))
         return f"{name} {title}: {_cut(self.words, room - len(title))}{self.tail}"
 
 

@@ -91,7 +91,7 @@ async def assert_one_screen(site: Machine, count: int) -> None:
     found = labelled(text)
     assert re.match(rf"{count} commits by {count} tasks, newest \d+:\d\d ago: ", found["landed"])
     assert re.match(rf"{count + 1}: {count} working, 1 \w+", found["agents"])
-    at_work = r"^1\.\d+ Write part \d+ of many m.*: running `while \[ .*\d:\d\d \S+ tokens$"
+    at_work = r"^1\.\d+ Write part \d+ of many.*: running `while \[ .*\d:\d\d \S+ tokens$"
     assert re.search(at_work, found["now"], re.MULTILINE), found["now"]
     assert re.search(r"^and \d+ more agents working or waiting$", found["now"], re.MULTILINE)
     assert (found["stuck"], found["conflicts"]) == ("nothing", "none")
