@@ -35,6 +35,7 @@ OTHER: dict[str, str] = {
     "headway/git/attributes.py:_write": "the same",
     "headway/git/building.py:_check_out": _INDEX,
     "headway/git/building.py:_index": _INDEX,
+    "headway/git/checkout.py:_bring": _INDEX,
     "headway/git/checkout.py:_settle": _INDEX,
     "headway/git/checkout.py:fill": _INDEX,
     "headway/git/checkout.py:index": _INDEX,
@@ -76,6 +77,7 @@ OTHER: dict[str, str] = {
 """What writes in another way than `write_whole`, each with the reason."""
 
 UNSYNCED: dict[str, str] = {
+    "headway/git/checkout.py:_bring": _LAYER,
     "headway/git/checkout.py:fill": _LAYER,
     "headway/git/growth.py:growth": "a sum that is made again from the trunk where it is missing or torn",
     "headway/git/warmth.py:note_withheld": "a note for the user, written again at the next setup",

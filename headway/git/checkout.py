@@ -22,7 +22,7 @@ _ONE_BY_ONE = 200
 """Names up to which git is asked for each; for more it looks at all files, which costs the same then."""
 
 CHECKED_OUT = "checked-out"
-"""The index of loose files as they were checked out, in the folder of their workspace."""
+"""The index of loose files, in the folder of their workspace. It knows those by stat data that a checkout wrote."""
 
 _VERSION_ENDS = 8
 _SETTLED = 4
@@ -34,7 +34,7 @@ _NEVER = frozenset({b".git", IGNORED_FOLDER.encode()})
 class Checkout(Protocol):
     """The files of a workspace, at `path`. `repo` is the hub with these files and an index for the time of the call.
 
-    The index that knows files by stat data is written where they are checked out, and never by a scan.
+    The index that knows files by stat data gets those where files are checked out, and never by a scan.
     """
 
     @property
@@ -101,13 +101,23 @@ class LooseFiles:
         """By looking at every file."""
         assert repo.index is not None
         self._settle(repo)
+        self._bring(repo, base)
         shutil.copy2(self._checked_out, repo.index)
-        if base != self._stands():
-            patiently(repo, "read-tree", "-i", "-m", base)
         return scan(repo, base, IGNORED_FOLDER)
 
+    def _bring(self, repo: Repo, base: Oid) -> None:
+        """Have the index of the checkout hold `base`. Files that are another content there lose their stat data."""
+        if base == self._stands():
+            return
+        assert repo.index is not None
+        shutil.copy2(self._checked_out, repo.index)
+        patiently(repo, "read-tree", "-i", "-m", base)
+        self._tree.unlink(missing_ok=True)
+        repo.index.replace(self._checked_out)
+        write_whole(self._tree, base.encode(), synced=False)
+
     def _stands(self) -> str:
-        """The tree that was checked out; empty where no note of it is."""
+        """The tree in the index of the checkout; empty where no note of it is."""
         try:
             return self._tree.read_text()
         except FileNotFoundError:

@@ -279,5 +279,7 @@ def test_the_index_is_brought_to_the_base_only_where_it_is_elsewhere(
     assert isinstance(ground.land(first), Landed)
     assert isinstance(ground.land(second), Landed)
     asked.clear()
-    assert second.changes().paths == ()
-    assert [args[:3] for args in asked if args[0] == "read-tree"] == [("read-tree", "-i", "-m")]
+    for _ in range(2):
+        assert second.changes().paths == ()
+    brought = [args[:3] for args in asked if args[0] == "read-tree"]
+    assert brought == [("read-tree", "-i", "-m")] * (1 if ground.workspaces.level == "clone" else 2)
