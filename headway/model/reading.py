@@ -41,11 +41,12 @@ MAX_COUNT = 10**8
 MAX_NAME = 200
 """Characters of a name or id that a server gives."""
 
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+_SURROGATE = re.compile(
+    r"(?P<slashes>\\(?<!\\\\)(?:\\\\)*+)u[dD]"
+    r"(?:[89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>[89a-fA-F][0-9a-fA-F]{2}))"
 )
-"""Each escape of a JSON text, whole pairs of surrogates first."""
+"""Each pair of surrogates, or half of one, that a JSON text escapes. Of the backslashes before it the last one begins
+the escape, and each two before that are one character."""
 
 _HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 """Halves of surrogate pairs, but for those by which Python spells bytes that are no UTF-8."""
@@ -221,7 +222,7 @@ def mended(text: str) -> str:
     """A JSON text in which escaped halves of surrogate pairs are U+FFFD: a cut emoji leaves one."""
     if "\\ud" not in text and "\\uD" not in text:
         return text
-    return _ESCAPE.sub(lambda found: "\\ufffd" if found["half"] else found[0], text)
+    return _SURROGATE.sub(lambda found: f"{found['slashes']}ufffd" if found["half"] else found[0], text)
 
 
 def parsed(text: str) -> Any:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from headway.domain.errors import TransientError
@@ -354,6 +356,30 @@ async def test_half_a_surrogate_pair_is_a_replacement_character(text: str, meant
     assert json.loads(mended(text)) == meant
     turn = await ask(answering(http(json.dumps(chat(call(0, f'{{"path":{text}}}'))).encode())))
     assert json.loads(turn.calls[0].arguments) == {"path": meant}
+
+
+ESCAPES = (
+    r"\\",
+    r"\n",
+    r"\"",
+    r"\ud83d",
+    r"\uDe00",
+    r"\udbff",
+    r"\uD800",
+    r"\uDFFF",
+    r"\u0041",
+    "ud83d",
+    "u",
+    "d",
+    "8",
+    "a",
+)
+
+
+@given(st.lists(st.sampled_from(ESCAPES), max_size=12))
+def test_mending_changes_nothing_but_halves(pieces: list[str]) -> None:
+    text = f'"{"".join(pieces)}"'
+    assert json.loads(mended(text)) == re.sub("[\ud800-\udfff]", "\ufffd", json.loads(text))
 
 
 def test_levels_are_counted() -> None:
