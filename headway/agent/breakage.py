@@ -10,7 +10,6 @@ from itertools import takewhile
 
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.excerpt import cut
-from headway.agent.guards import call_key
 from headway.agent.prompts import Prompts
 from headway.domain.errors import HeadwayError, Shortage, ToolError
 from headway.domain.events import Event
@@ -61,9 +60,10 @@ def answer_to(error: Exception, prompts: Prompts) -> Answer:
 
 def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts) -> Answer | None:
     """The answer to a call that is not made again, because it broke too often."""
-    key = call_key(call.name, call.arguments)
-    results = (event.data for event in talk.events if event.type == "tool.result")
-    broke = sum(1 for data in results if BROKE in data and data.get("key") == key)
+    key = talk.key_of(call)
+    # Most calls are new, and are then known not to have broken without a look at hundreds of events.
+    made = talk.events if talk.made[key] >= BREAKS else ()
+    broke = sum(1 for event in made if event.data.get("key") == key and BROKE in event.data)
     cut_off = 0 if call.name in SAFE_TO_REPEAT else _resumed(talk, call)
     if max(broke, cut_off) < BREAKS:
         return None

@@ -126,6 +126,7 @@ class Conversation:
         self._gauge = _Gauge()
         self._fresh = 0
         self._calls: dict[str, ToolCall] = {}
+        self._keys: dict[ToolCall, str] = {}
 
     def begin_epoch(self, data: Mapping[str, Any]) -> None:
         """Close the conversation and begin an empty one; `data` is what the log says of it."""
@@ -154,6 +155,12 @@ class Conversation:
         answered = {event.data["call_id"] for event in self.results}
         left = (call for call in reply.data["calls"] if call["id"] not in answered)
         return [self._calls.get(call["id"]) or _call_of(call) for call in left]
+
+    def key_of(self, call: ToolCall) -> str:
+        """The call's name among those that were made; see `guards.call_key`. Worked out once for each call."""
+        if call not in self._keys:
+            self._keys[call] = guards.call_key(call.name, call.arguments)
+        return self._keys[call]
 
     def garbled(self, call: ToolCall) -> bool:
         """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
@@ -222,7 +229,7 @@ class Conversation:
         data |= {name: True for name, value in flags.items() if value}
         if answer.compared is not None:
             data |= {
-                "key": guards.call_key(call.name, call.arguments),
+                "key": self.key_of(call),
                 "digest": guards.digest(answer.compared or answer.text),
             }
         return self.note("tool.result", data, dur_ms=answer.dur_ms)
@@ -231,7 +238,7 @@ class Conversation:
         """The answer to a call that is not run: its reply was cut or filtered, or it was repeated too often."""
         if self.reply is not None and guards.is_idle(self.reply):
             return Answer(prompts.render("answers/not_run"), error=True, compared=None)
-        if guards.is_refused(self.events, guards.call_key(call.name, call.arguments), self.made):
+        if guards.is_refused(self.events, self.key_of(call), self.made):
             text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
             return Answer(text, error=True, refused=True)
         if self.garbled(call):
@@ -287,7 +294,6 @@ class Conversation:
         self.log.reserve(room_for_reply(request.max_output))
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
-            question.chosen.model.serve(run_of(self.log.agent), request.model)
             reply = await question.chosen.model.answer(request, beat)
         except HeadwayError as error:
             failure = self.misses.judged(error)
@@ -318,6 +324,7 @@ class Conversation:
         if request.tool_choice != "none":
             reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
+        self._keys = {}
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(
             "llm.response",

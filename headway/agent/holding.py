@@ -25,6 +25,8 @@ LOCK = "work.lock"
 LOOK_EVERY_S = 0.5
 """How often a command's holder looks whether it still is one."""
 TRY_EVERY_S = 0.1
+NOTE_BYTES = 4096
+"""More than any note of a holder takes."""
 
 
 @asynccontextmanager
@@ -73,13 +75,14 @@ def _note_holder(handle: int) -> None:
     """Note the holder of the lock. On a full disk the note is missing, and the lock works without it."""
     note = Process.own().model_dump_json().encode()
     with suppress(OSError):
-        os.pwrite(handle, note, 0)
-        os.ftruncate(handle, len(note))
+        if os.pread(handle, NOTE_BYTES, 0) != note:
+            os.pwrite(handle, note, 0)
+            os.ftruncate(handle, len(note))
 
 
 def _holder(handle: int) -> Process | None:
     try:
-        return Process.model_validate_json(os.pread(handle, 4096, 0))
+        return Process.model_validate_json(os.pread(handle, NOTE_BYTES, 0))
     except (OSError, ValidationError):
         return None
 

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
-from headway.domain.ids import AgentId, RunName
+from headway.domain.ids import AgentId, run_of
 from headway.model.adapter import Request, WireAdapter
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
@@ -53,7 +53,8 @@ class Model:
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         self._answered = False
-        at = self.at("")
+        names = endpoint.names
+        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", names.key, names.url)
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
 
@@ -70,8 +71,12 @@ class Model:
             Parked: The wait is longer than an agent should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `failures`.
         """
-        with self._gate(request.model) as gate:
-            return await (self._agreed(request, None) if gate is None else self._passed(gate, request, beat))
+        if self._gates is None:
+            return await self._agreed(request, None)
+        with self._gates.using(self._at.address, request.model, self._at.secret) as gate:
+            # A run is told when a model refuses calls that it calls here, and of no other.
+            gate.runs.add(run_of(request.agent))
+            return await self._passed(gate, request, beat)
 
     async def _passed(self, gate: Gate, request: Request, beat: Beat) -> Turn:
         """One reply, through the gate as often as the server refuses."""
@@ -157,18 +162,7 @@ class Model:
 
     def at(self, model: str) -> Circumstance:
         """What a failure's message tells of this endpoint."""
-        known = self.endpoint
-        return Circumstance(known.shown, known.secret, model, known.names.key, known.names.url)
-
-    def serve(self, run: RunName, model: str) -> None:
-        """Note that a run calls a model here: it is told when that model refuses calls, and of no other."""
-        with self._gate(model) as gate:
-            if gate is not None:
-                gate.runs.add(run)
-
-    def _gate(self, model: str) -> AbstractContextManager[Gate | None]:
-        at = self.at(model)
-        return nullcontext() if self._gates is None else self._gates.using(at.address, model, at.secret)
+        return replace(self._at, model=model)
 
     async def _agreed(self, request: Request, gate: Gate | None) -> Turn:
         """One reply, after leaving out what the server minds; each thing once, so that this ends."""

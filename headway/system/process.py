@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -43,12 +44,10 @@ class Process(BaseModel):
         seen = look(pid)
         return cls(pid=pid, start=seen.start, boot=boot_id()) if seen is not None else None
 
-    @classmethod
-    def own(cls) -> Self:
-        """The calling process."""
-        found = cls.of(os.getpid())
-        assert found is not None, "a process that runs is listed"
-        return found
+    @staticmethod
+    def own() -> "Process":
+        """The calling process. Cheap: it is looked up once."""
+        return _own()
 
     @property
     def state(self) -> str:
@@ -101,6 +100,17 @@ class Seen:
     start: int
     session: int
     cpu_s: float
+
+
+@cache
+def _own() -> Process:
+    # Not looked up again: /proc/PID/stat sums up every thread, and a worker process has hundreds.
+    found = Process.of(os.getpid())
+    assert found is not None, "a process that runs is listed"
+    return found
+
+
+os.register_at_fork(after_in_child=_own.cache_clear)
 
 
 def look(pid: int) -> Seen | None:

@@ -37,7 +37,7 @@ def test_a_step_of_the_clock_changes_no_identity(step: int, monkeypatch: pytest.
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: real + step)
     assert psutil.Process().create_time() == pytest.approx(by_the_clock + step, abs=0.1), "the step is one"
     assert noted.alive
-    assert Process.own() == noted
+    assert Process.of(os.getpid()) == noted
 
 
 def test_a_zombie_and_a_process_that_is_gone_are_not_alive() -> None:
