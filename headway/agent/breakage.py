@@ -33,7 +33,7 @@ AT = "broke_at"
 RESUMED = "resumed"
 PASSED = "passed"
 """An attempt ended for what waiting mends: the call that it was at was not cut off with its process."""
-_NO_PROGRESS = frozenset({"agent.lease", "llm.request", "llm.retry"})
+_NO_PROGRESS = frozenset({"agent.lease", "llm.request", "llm.retry", "resource.wait"})
 SAFE_TO_REPEAT = frozenset({"land", "shell"})
 """Tools that know by themselves what a call did that was cut off."""
 

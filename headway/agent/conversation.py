@@ -20,6 +20,7 @@ from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event, EventType
 from headway.domain.ids import run_of
 from headway.model.adapter import Request, ToolSchema
+from headway.model.gate import ASKS
 from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
@@ -278,7 +279,8 @@ class Conversation:
         if chosen.hourly is None or chosen.price is None:
             return await self._sent(question, told, reserve, beat)
         # Before the request is noted: what is noted without an answer counts as paid.
-        async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, beat) as bought:
+        waits = self._noting("the dollars of this hour", beat)
+        async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, waits) as bought:
             before = self.paid.amount.micro_usd
             try:
                 reply = await self._sent(question, told, reserve, beat)
@@ -294,7 +296,7 @@ class Conversation:
         self.log.reserve(room_for_reply(request.max_output))
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
-            reply = await question.chosen.model.answer(request, beat)
+            reply = await question.chosen.model.answer(request, self._noting("the model server", beat))
         except HeadwayError as error:
             failure = self.misses.judged(error)
             cut_off = isinstance(error, TransientError) and error.cut_off
@@ -303,6 +305,19 @@ class Conversation:
             self.paid = self.paid.plus(reserve if cut_off else Amount())
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
+
+    def _noting(self, resource: str, beat: Beat) -> Beat:
+        """A beat that notes when a call begins to wait, and when the wait is over: a person is shown it."""
+        waits = False
+
+        def noting(why: str) -> None:
+            nonlocal waits
+            if waits != (why != ASKS):
+                waits = not waits
+                self.note("resource.wait", {"resource": resource, "why": why} if waits else {"over": True})
+            beat(why)
+
+        return noting
 
     def request(self, only: Collection[str] | None = None) -> Request:
         """The conversation so far, as a request that offers all tools, or only some."""

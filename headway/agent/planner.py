@@ -38,6 +38,7 @@ from headway.domain.turn import (
 )
 from headway.git.hub import Hub
 from headway.model.failures import ContextOverflow, FatalModelError
+from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.system.bounded import Reading, by_limits
 from headway.trace.agent_log import AgentLog
@@ -168,7 +169,7 @@ class PlannerAgent:
             if missing(paid, reserve, order.allowance, dollars=dollars):
                 need = missing(Amount(), reserve, Amount(), dollars=dollars)
                 return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
-            beat("asks the model")
+            beat(ASKS)
             try:
                 await turn.compaction.ask(beat)
             except (ContextOverflow, FatalModelError) as error:

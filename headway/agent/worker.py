@@ -34,6 +34,7 @@ from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.model.failures import ContextOverflow, FatalModelError, NoUsableReply
+from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
@@ -236,7 +237,7 @@ class WorkerAgent:
             await self._keep(job, beat)
             if not talk.handing_over:
                 self._remind(job)
-            beat("asks the model")
+            beat(ASKS)
             try:
                 talk.turn += 1
                 await job.compaction.ask(beat)

@@ -15,7 +15,8 @@ from headway.domain.tree import TreeNode
 from headway.domain.words import counted
 
 Group = Literal["stuck", "busy", "waiting", "queued", "resting", "ended"]
-"""An agent's activity. `waiting`: for a budget, or because it is paused; `resting`: a planner between its turns."""
+"""An agent's activity. `waiting`: for a budget, for the model server, or because it is paused; `resting`: a planner
+between its turns."""
 
 ENDED = frozenset(HandoffStatus)
 WELL = frozenset({"done", "not_needed"})
@@ -234,6 +235,8 @@ def _at_work(known: AgentFigures, node: TreeNode | None, now: float) -> tuple[Gr
         state = WORDS.get(node.state, node.state) if node is not None else ""
         rests = bool(count) and state in {"waits", "", "planning"}
         return "resting", f"waiting for {counted(count, 'agent')}" if rests else _line(state) or "waiting", since
+    if at.doing == "waits":
+        return "waiting", f"waits for {at.what}", since
     parts = [f"attempt {known.attempt}"] if known.attempt > 1 else []
     parts += [f"conflict {at.conflicts} of {ROUNDS}"] if at.conflicts else []
     parts += [f"{at.failed_calls} model calls failed ({at.why})"] if at.failed_calls else []
@@ -252,7 +255,7 @@ def _doing(at: Now, planner: bool) -> str:
             return "landing" if tool == "land" else f"{verb} `{what}`" if what else verb
         case "starts":
             return "starting"
-        case "works" | "rests" | "ended":
+        case "works" | "waits" | "rests" | "ended":
             return "between two steps"
 
 

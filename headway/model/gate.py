@@ -27,6 +27,9 @@ BEAT_EVERY_S = 1.0
 LONGEST_PAUSE_S = 900.0
 """An agent that gave up its slot because the waits went on and on comes back at the latest after this."""
 
+ASKS = "asks the model"
+"""Told to a beat when a wait is over."""
+
 Beat = Callable[[str], None]
 """Told at each step of a wait what is waited for; raises when the one who waits is to stop."""
 
@@ -65,15 +68,18 @@ class Gate:
 
     @asynccontextmanager
     async def permit(self, beat: Beat) -> AsyncIterator[Permit]:
-        """Leave to make one call; waits for it.
+        """Leave to make one call; waits for it, and tells the beat `ASKS` when a wait is over.
 
         Raises:
             Parked: It would take longer than an agent should hold its slot for.
             HeldBack: By the beat.
         """
         flow = self.file.flow()
-        permit = Permit(flow.generation) if flow.free and not self._queue else await self._wait(beat)
+        waits = not flow.free or bool(self._queue)
+        permit = await self._wait(beat) if waits else Permit(flow.generation)
         try:
+            if waits:
+                beat(ASKS)
             yield permit
         finally:
             if permit.handle is not None:

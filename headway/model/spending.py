@@ -285,11 +285,11 @@ class Spending:
             found = await asyncio.to_thread(self._set_aside, run, amount, limit, now)
             if isinstance(found, Aside):
                 return found
+            beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             if max(found - now, now - began) > self._patience_s:
                 until = max(found, now + self._patience_s)
                 await asyncio.to_thread(self._park, run, until, limit, now)
                 raise Parked(f"{words_of(limit)}, goes on at {clock_words(self._wall(until))}", until - now)
-            beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             await asyncio.sleep(BEAT_EVERY_S * self._hour_s / HOUR_S)
 
 

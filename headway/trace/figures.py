@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from headway.domain.errors import HeldBack, Parked
 from headway.domain.events import Event, Role
 from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
 from headway.domain.handoff import HandoffStatus
@@ -22,6 +23,7 @@ from headway.trace.paid import Paid
 WHAT_CHARS = 200
 EVENTS_KEPT = 6
 """Events of one agent that are remembered to be shown."""
+THE_SERVER = "the model server"
 TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "id")
 """Arguments of tool calls by which a person knows what goes on, the most telling first."""
 
@@ -135,6 +137,7 @@ class _Fold:
         self._last_at = self._landed_at = self._since = 0.0
         self._status: HandoffStatus | None = None
         self._doing, self._what = "starts", ""
+        self._model = ""
         self._calls: dict[str, str] = {}
         self._failed, self._why, self._conflicts = 0, "", 0
         self._conflicted = 0
@@ -227,12 +230,8 @@ class _Fold:
     def _take_now(self, event: Event) -> None:
         before = self._doing, self._what
         match event.type:
-            case "llm.request":
-                self._doing, self._what = "thinks", _line(event.data.get("model"))
-                self._since = event.ts
-            case "llm.retry":
-                self._failed, self._why = self._failed + 1, _line(event.data.get("why"))
-                self._doing, self._what = "works", ""
+            case "llm.request" | "resource.wait" | "llm.retry":
+                self._take_model_call(event)
             case "llm.response":
                 self._failed, self._why = 0, ""
                 self._calls = {str(call.get("id")): _call(call) for call in event.data.get("calls", ())}
@@ -249,8 +248,26 @@ class _Fold:
             case "handoff":
                 report = event.data.get("handoff", {}).get("report", {})
                 self._doing, self._what = "ended", _line(report.get("summary"))
-        if before != (self._doing, self._what):
+        waits_on = before[0] == self._doing == "waits"
+        if before != (self._doing, self._what) and not waits_on:
             self._since = event.ts
+
+    def _take_model_call(self, event: Event) -> None:
+        """A call that has no answer, at least yet. One that only waited did not fail."""
+        data, kind = event.data, event.data.get("kind")
+        if event.type == "llm.request":
+            self._doing, self._what = "thinks", _line(data.get("model"))
+            self._model, self._since = self._what, event.ts
+        elif event.type == "resource.wait":
+            over = bool(data.get("over"))
+            waits_for = _line(f"{data.get('resource')}: {data.get('why')}")
+            self._doing, self._what = ("thinks", self._model) if over else ("waits", waits_for)
+        elif kind == Parked.__name__:  # its activity has ended, and begins anew when the way may be free
+            self._doing, self._what = "waits", _line(f"{THE_SERVER}: {data.get('why')}")
+        else:
+            self._doing, self._what = "works", ""
+            if kind != HeldBack.__name__:
+                self._failed, self._why = self._failed + 1, _line(data.get("why"))
 
     def _next_call(self) -> None:
         self._doing, self._what = ("runs", next(iter(self._calls.values()))) if self._calls else ("works", "")
