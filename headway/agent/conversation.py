@@ -127,7 +127,7 @@ class Conversation:
         self._gauge = _Gauge()
         self._fresh = 0
         self._calls: dict[str, ToolCall] = {}
-        self._keys: dict[ToolCall, str] = {}
+        self._keyed: tuple[ToolCall, str] | None = None
 
     def begin_epoch(self, data: Mapping[str, Any]) -> None:
         """Close the conversation and begin an empty one; `data` is what the log says of it."""
@@ -158,10 +158,10 @@ class Conversation:
         return [self._calls.get(call["id"]) or _call_of(call) for call in left]
 
     def key_of(self, call: ToolCall) -> str:
-        """The call's name among those that were made; see `guards.call_key`. Worked out once for each call."""
-        if call not in self._keys:
-            self._keys[call] = guards.call_key(call.name, call.arguments)
-        return self._keys[call]
+        """The call's name among those that were made; see `guards.call_key`. Worked out once for the call at hand."""
+        if self._keyed is None or self._keyed[0] is not call:
+            self._keyed = call, guards.call_key(call.name, call.arguments)
+        return self._keyed[1]
 
     def garbled(self, call: ToolCall) -> bool:
         """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
@@ -339,7 +339,6 @@ class Conversation:
         if request.tool_choice != "none":
             reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
-        self._keys = {}
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(
             "llm.response",

@@ -162,7 +162,9 @@ class Model:
 
     def at(self, model: str) -> Circumstance:
         """What a failure's message tells of this endpoint."""
-        return replace(self._at, model=model)
+        if model != self._at.model:
+            self._at = replace(self._at, model=model)
+        return self._at
 
     async def _agreed(self, request: Request, gate: Gate | None) -> Turn:
         """One reply, after leaving out what the server minds; each thing once, so that this ends."""
