@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from headway.agent.children import Asked, asked_in, recovered_in, told_in
 from headway.agent.concerns import Concern, merged, points_of, reported_in, sameness
-from headway.agent.conversation import newest_scratchpad
 from headway.agent.excerpt import cut
 from headway.agent.handoff_text import brief
 from headway.agent.path_index import overlap
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
+from headway.agent.scratchpad import newest_scratchpad
 from headway.agent.verdicts import newest_verdict
 from headway.domain.budget import MICRO, UNLIMITED, Amount
 from headway.domain.check import CheckVerdict

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from headway.domain.events import Event
-from headway.model.adapter import WireAdapter
+from headway.model.adapter import ToolSchema, WireAdapter
 from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
 
 HANDOVER = "handover"
@@ -59,6 +59,11 @@ class Context:
     def _after_the_last(self) -> list[bytes]:
         """The one user message that asks for the note."""
         return self.items[-1:]
+
+
+def head_bytes(system: str, tools: Sequence[ToolSchema]) -> int:
+    """Bytes of a request before its first message."""
+    return len(system.encode()) + sum(len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools)
 
 
 def message_of(event: Event) -> Message | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NewType
 
 from headway.agent import guards
-from headway.agent.context import HANDOVER, Context
+from headway.agent.context import HANDOVER, Context, head_bytes
 from headway.agent.excerpt import ANSWER_CHARS, cut_middle
 from headway.agent.kept_reply import kept, room_for_reply
 from headway.agent.misses import Misses, final_kind
@@ -15,12 +15,12 @@ from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
 from headway.agent.spoken import with_spoken_calls
 from headway.agent.usage import Meter, Usage, noted
+from headway.agent.waits import noting_waits
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event, EventType
 from headway.domain.ids import run_of
 from headway.model.adapter import Request, ToolSchema
-from headway.model.gate import ASKS
 from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
 from headway.trace.fold import Spell
@@ -279,7 +279,7 @@ class Conversation:
         if chosen.hourly is None or chosen.price is None:
             return await self._sent(question, told, reserve, beat)
         # Before the request is noted: what is noted without an answer counts as paid.
-        waits = self._noting("the dollars of this hour", beat)
+        waits = noting_waits(beat, "the dollars of this hour", self.note)
         async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, waits) as bought:
             before = self.paid.amount.micro_usd
             try:
@@ -296,7 +296,7 @@ class Conversation:
         self.log.reserve(room_for_reply(request.max_output))
         self.note("llm.request", {"step": request.step, "model": request.model, **told})
         try:
-            reply = await question.chosen.model.answer(request, self._noting("the model server", beat))
+            reply = await question.chosen.model.answer(request, noting_waits(beat, "the model server", self.note))
         except HeadwayError as error:
             failure = self.misses.judged(error)
             cut_off = isinstance(error, TransientError) and error.cut_off
@@ -305,19 +305,6 @@ class Conversation:
             self.paid = self.paid.plus(reserve if cut_off else Amount())
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
-
-    def _noting(self, resource: str, beat: Beat) -> Beat:
-        """A beat that notes when a call begins to wait, and when the wait is over: a person is shown it."""
-        waits = False
-
-        def noting(why: str) -> None:
-            nonlocal waits
-            if waits != (why != ASKS):
-                waits = not waits
-                self.note("resource.wait", {"resource": resource, "why": why} if waits else {"over": True})
-            beat(why)
-
-        return noting
 
     def request(self, only: Collection[str] | None = None) -> Request:
         """The conversation so far, as a request that offers all tools, or only some."""
@@ -407,15 +394,5 @@ class Conversation:
         return events[start + 1 :]
 
 
-def head_bytes(system: str, tools: Sequence[ToolSchema]) -> int:
-    """Bytes of a request before its first message."""
-    return len(system.encode()) + sum(len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools)
-
-
 def _call_of(noted: Mapping[str, Any]) -> ToolCall:
     return ToolCall(**{field: noted[field] for field in ("id", "name", "arguments", "form") if field in noted})
-
-
-def newest_scratchpad(events: Sequence[Event]) -> str:
-    """An agent's notes as it last wrote them; empty before that."""
-    return next((event.data["content"] for event in reversed(events) if event.type == "scratchpad"), "")

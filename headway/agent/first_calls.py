@@ -6,7 +6,7 @@ an agent that was asked with more asks for more at once.
 
 from collections.abc import Sequence
 
-from headway.agent.conversation import head_bytes
+from headway.agent.context import head_bytes
 from headway.agent.guidance import guidance
 from headway.agent.models import Chosen
 from headway.agent.policy import policy_text

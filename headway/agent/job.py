@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from headway.agent.assignment import Assignment
 from headway.agent.breakage import passes
 from headway.agent.compaction import Compaction
-from headway.agent.conversation import Conversation, newest_scratchpad
+from headway.agent.conversation import Conversation
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, work_facts
 from headway.agent.handoffs import append_handoff, made_by_harness, spent_by
 from headway.agent.prompts import Prompts
+from headway.agent.scratchpad import newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.workbench import Workbench
 from headway.domain.errors import AgentStopped, LeaseLost, ToolError

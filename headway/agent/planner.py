@@ -9,14 +9,14 @@ from headway.agent.amendments import Amendments
 from headway.agent.briefing import Briefing
 from headway.agent.children import asked_in, to_recover, told_in
 from headway.agent.compaction import Compaction
-from headway.agent.conversation import Beat, Conversation, newest_scratchpad
+from headway.agent.conversation import Beat, Conversation
 from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
-from headway.agent.scratchpad import is_stale
+from headway.agent.scratchpad import is_stale, newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.tools.planning import PLANNER_SCHEMAS
 from headway.agent.usage import missing, usage_of

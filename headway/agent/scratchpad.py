@@ -39,3 +39,8 @@ def is_stale(line: Sequence[Event], turn: int) -> bool:
             at, since = event.seq, event.turn
     told = sum(len(event.data.get("inbox", ())) for event in line if event.type == "message" and event.seq > at)
     return turn - since >= STALE_TURNS or told >= STALE_HANDOFFS
+
+
+def newest_scratchpad(events: Sequence[Event]) -> str:
+    """An agent's notes as it last wrote them; empty before that."""
+    return next((event.data["content"] for event in reversed(events) if event.type == "scratchpad"), "")
