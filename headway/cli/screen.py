@@ -10,7 +10,7 @@ from headway.cli.board import RATE_S, WELL, Board, Row, board_of
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
 from headway.cli.words import lasting, short, used_of
-from headway.domain.budget import Bill, Ceiling
+from headway.domain.budget import Ceiling
 from headway.domain.figures import Figures, Happened
 from headway.domain.printable import one_line
 from headway.domain.words import counted
@@ -115,17 +115,8 @@ def _shared(wanted: list[tuple[int, int]], room: int) -> list[int]:
 def _cost(look: Look) -> str:
     granted = Ceiling.model_validate(look.status["granted"]) if look.status.get("granted") else None
     by_role = [f"{ROLES[role]} {_price(part)}" for role, part in sorted(look.figures.by_role.items()) if role in ROLES]
-    said = used_of(_bill(look), granted)
+    said = used_of(look.spent, granted)
     return said + (f" ({', '.join(by_role)})" if len(by_role) > 1 else "")
-
-
-def _bill(look: Look) -> Bill:
-    """Usage of the whole run, from the logs; from the workflow when the logs lie on another machine."""
-    told = Bill.model_validate(look.status.get("spent") or {})
-    if look.tree is not None and look.tree.spent.tokens > told.tokens:
-        told = look.tree.spent
-    own = Bill.of(look.figures.total.spent)
-    return own if own.tokens >= told.tokens else told
 
 
 def _price(part: Figures) -> str:
@@ -140,7 +131,7 @@ def _rate(look: Look, board: Board, now: float) -> str:
     until = look.figures.ended_at or now
     span = min(RATE_S, elapsed)
     newest = sum(commit.at >= until - span for commit in look.commits)
-    bill = _bill(look)
+    bill = look.spent
     parts = [f"{60 * newest / span:.1f} commits a minute"]
     parts += [f"{short(int(60 * bill.tokens / elapsed))} tokens a minute"]
     parts += [f"${3600 * bill.usd / elapsed:,.2f} an hour"] if bill.usd is not None else []

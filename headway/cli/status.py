@@ -143,7 +143,7 @@ async def _show(client: "Client", home: Path, name: RunName, *, everything: bool
     look = await Watcher(client, name, home).look(answers=await has_worker(client))
     ending = None if run.is_open else await ending_of(client, name)
     if as_json:
-        say(orjson.dumps(_as_json(look, ending), option=orjson.OPT_INDENT_2).decode())
+        say(orjson.dumps(json_of(look, ending), option=orjson.OPT_INDENT_2).decode())
     else:
         await _print(client, home, look, ending, everything=everything)
     return _code(look, ending)
@@ -187,7 +187,7 @@ def _code(look: "Look", ending: "Ending | None") -> int:
     return WAITS_FOR_USER if waits_for_user(look) else GOES_ON
 
 
-def _as_json(look: "Look", ending: "Ending | None") -> dict[str, Any]:
+def json_of(look: "Look", ending: "Ending | None") -> dict[str, Any]:
     from headway.cli.board import board_of
 
     board = board_of(look)
@@ -206,7 +206,8 @@ def _as_json(look: "Look", ending: "Ending | None") -> dict[str, Any]:
         "commits": [
             {"oid": each.oid, "subject": each.subject, "task": each.task, "at": each.at} for each in look.commits
         ],
-        "status": look.status,
+        # Its own answer to the query may be some seconds old; the logs are not.
+        "status": look.status | ({"spent": look.spent.model_dump()} if look.status else {}),
         "report": ending.report.model_dump(mode="json") if ending is not None and ending.report is not None else None,
         "failure": ending.failure if ending is not None else "",
     }

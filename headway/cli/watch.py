@@ -14,6 +14,7 @@ from headway.cli.ending import Ending, ending_of
 from headway.cli.known_run import describe
 from headway.cli.live_tree import ask, failing, live_tree, root_failing
 from headway.cli.preparing import QUEUED, Preparation, preparation_of
+from headway.domain.budget import Bill
 from headway.domain.control import Control
 from headway.domain.figures import RunFigures
 from headway.domain.ids import RunName
@@ -46,6 +47,15 @@ class Look:
     figures: RunFigures = field(default_factory=lambda: RunFigures(run=RunName(""), at=0.0))
     preparation: Preparation | None = None
     problem: str = ""
+
+    @property
+    def spent(self) -> Bill:
+        """Usage of the whole run, from the logs; from the workflow when the logs lie on another machine."""
+        told = Bill.model_validate(self.status.get("spent") or {})
+        if self.tree is not None and self.tree.spent.tokens > told.tokens:
+            told = self.tree.spent
+        own = Bill.of(self.figures.total.spent)
+        return own if own.tokens > told.tokens else told
 
 
 class View(Protocol):
