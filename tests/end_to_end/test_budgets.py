@@ -1,7 +1,9 @@
 """Budgets on the real machine: default limits fill the slots of a tree, and a small limit is refused or told truly."""
 
 import asyncio
+import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from headway.domain.ids import RunName
 from headway.domain.turn import ChildKind
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
+from tests.cli.command import headway
 from tests.end_to_end.site import Machine, machine
 
 PRICES = {"planner": {"price": {"input": 2, "output": 10}}, "worker": {"price": {"input": 0.5, "output": 2}}}
 SMALL = Shape(tasks=24, levels=3, subplanners=2, hot=0.1, files=1, commands=2, command_s=1.0, latency_ms=600)
 TREE = Shape(tasks=60, levels=3, subplanners=4, hot=0.1, files=1, commands=2, command_s=1.0, latency_ms=2500)
-DEEP = Shape(tasks=6, levels=2, subplanners=2, files=1, latency_ms=100)
+DEEP = Shape(tasks=6, levels=2, subplanners=2, files=1, latency_ms=100, tokens_in=9_000)
 
 
 async def slots_taken(client: Client) -> tuple[int, int]:
@@ -87,22 +90,29 @@ async def test_a_small_limit_is_refused_with_the_number_that_works_and_each_reme
         run = await site.start("small", limits={"tokens": int(least[1])})
         ended, followed = asyncio.ensure_future(run.result()), list[str]()
         while not ended.done():
-            status = await run.query("status")
-            if status["phase"] == "hold":
-                said = status["attention"][-1]
-                told = re.search(r"on hold: .* more is needed, .*`headway limits small --tokens (\d+)`", said)
-                assert told, status["attention"]
-                before, raised = await at_models(site), {"request": told[1], "tokens": int(told[1])}
-                assert "does not help" not in await run.execute_update("set_limits", raised)
+            shown = json.loads((await headway(home, "status", "small", "--json")).out)
+            if shown["state"].startswith("on hold"):
+                before = await at_models(site)
+                followed.append(await follow(home, shown["attention"]))
                 async with asyncio.timeout(60):
-                    while await at_models(site) == before:  # noqa: ASYNC110 - another call is made
+                    while await at_models(site) == before and not ended.done():  # noqa: ASYNC110 - a call is made
                         await asyncio.sleep(0.1)
-                followed.append(told[1])
                 assert len(followed) < 6, followed
             await asyncio.sleep(0.2)
         report = await ended
+        assert followed, "this run needs more than the least"
         assert report["outcome"] in {"done_unproven", "partial"}
         assert report["handoffs"].get("done", 0) >= DEEP.tasks
+
+
+async def follow(home: Path, attention: list[str]) -> str:
+    """Give the command that a run on hold names, as it stands there."""
+    told = re.search(r"on hold: .* more is needed, .*`(headway [^`]+)`", " ".join(attention))
+    assert told, attention
+    said = await headway(home, *shlex.split(told[1])[1:])
+    assert said.code == 0, said
+    assert "does not help" not in said.out
+    return told[1]
 
 
 async def at_models(site: Machine) -> int:
