@@ -33,7 +33,7 @@ from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrde
 from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
-from headway.model.failures import ContextOverflow, FatalModelError, NoUsableReply
+from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
@@ -243,8 +243,8 @@ class WorkerAgent:
                 await job.compaction.ask(beat)
             except FatalModelError as error:
                 if not job.compaction.shrinks(fatal=True):
-                    again = isinstance(error, NoUsableReply)
-                    raise Stopped(HandoffStatus.FAILED, str(error), retry=again) from error
+                    # Another attempt has a new conversation, which does not hold what was refused.
+                    raise Stopped(HandoffStatus.FAILED, str(error), retry=True) from error
             except ContextOverflow as error:
                 if not job.compaction.shrinks():
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error

@@ -26,10 +26,14 @@ from headway.model.gate import Beat, Gate, Gates
 from headway.model.http_client import HttpClient, Said
 from headway.model.reading import MAX_NAME, Unreadable, name_in
 from headway.model.responses import ResponsesAdapter
-from headway.model.turn import Message, Turn, Usage
+from headway.model.turn import Message, Turn, Usage, UserMessage
 from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
+SMALL_OUTPUT = 512
+"""Tokens of the reply by which a server shows that it answers."""
+_SMALL = UserMessage("Answer with the word ready.")
+
 DECODED_AT_ONCE = 64 << 10
 """Bytes of a reply that is decoded on the event loop."""
 
@@ -52,7 +56,7 @@ class Model:
         self._gates = gates
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
-        self._answered = False
+        self._answered, self._strayed = False, False
         names = endpoint.names
         self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", names.key, names.url)
         responses = endpoint.api == "responses"
@@ -91,8 +95,8 @@ class Model:
                 except (ContextOverflow, FatalModelError):
                     await gate.answered(permit)
                     raise
-                except TransientError:
-                    await gate.failed(permit)
+                except TransientError as error:
+                    await gate.failed(permit, error)
                     raise
                 else:
                     await gate.answered(permit)
@@ -171,16 +175,43 @@ class Model:
         without = self._without(request.model, gate)
         given_in: list[str] = []
         while True:
+            failure: HeadwayError
             try:
                 turn = await self._once(request, without)
+            except Refused as refusal:
+                failure = (
+                    await self._concerning(request, without, refusal)
+                    if refusal.kind == "key" and refusal.is_doubtful
+                    else refusal
+                )
             except Unsupported as error:
                 name = conceded(error, self.adapter.sent(request, without))
                 if name is None:
                     raise
                 self._concede(request.model, gate, name, str(error))
                 without, given_in = without | {name}, [*given_in, name]
+                continue
             else:
                 return turn.model_copy(update={"conceded": tuple(given_in)}) if given_in else turn
+            raise failure  # outside of the clauses: its context would repeat the server's words
+
+    async def _concerning(self, request: Request, without: frozenset[str], refusal: Refused) -> HeadwayError:
+        """What a refusal is about: this request, where the server answers another one of the same model."""
+        told = FatalModelError(f"{refusal.why}\nThe server answers other requests, so it refuses what this one says.")
+        small = Request(
+            model=request.model,
+            system="You answer.",
+            items=(self.encode(_SMALL),),
+            agent=request.agent,
+            max_output=SMALL_OUTPUT,
+        )
+        try:
+            await self._once(small, without)
+        except (ContextOverflow, FatalModelError):
+            return told
+        except TransientError:
+            return refusal
+        return told
 
     async def _once(self, request: Request, without: frozenset[str]) -> Turn:
         body, at = self.adapter.body(request, without), self.at(request.model)
@@ -190,7 +221,7 @@ class Model:
         # Others go on while a large reply is taken apart.
         large = said.nbytes > DECODED_AT_ONCE
         turn = await asyncio.to_thread(self._decoded, said, at) if large else self._decoded(said, at)
-        self._answered = True
+        self._strayed = False
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
             "request_id": name_in(said.headers.get("x-request-id")),
@@ -202,16 +233,18 @@ class Model:
     async def _posted(self, body: bytes, headers: dict[str, str], at: Circumstance) -> Said:
         """The server's answer.
 
-        After an answer of the API, one page or redirect of a gateway says nothing of the address: it is a failure like
-        others. The second one in a row is a refusal, which closes the way to this address for every agent.
+        After an answer of the API, one page or redirect of a gateway says nothing of the address, and one 405 never
+        does: it is a failure like others. The second one in a row is a refusal, which closes the way to this address
+        for every agent.
         """
         try:
             return await self.http.post(self.adapter.path, body, headers, at, self.adapter.pieces())
         except Refused as refusal:
-            if refusal.kind != "address" or not self._answered:
+            may_pass = refusal.kind == "address" and (self._answered or refusal.is_doubtful)
+            if not may_pass or self._strayed:
                 raise
             failure = TransientError(refusal.why, cut_off=refusal.cut_off)
-        self._answered = False
+        self._answered, self._strayed = False, True
         raise failure  # outside of the clause: its context would repeat the server's words
 
     def _decoded(self, said: Said, at: Circumstance) -> Turn:

@@ -1,11 +1,12 @@
-"""Every way in which a model call fails, and who reacts: one table.
+"""Every way in which a model call fails, and who reacts. What a server says is judged by the table of `refusals`.
 
 TransientError    the activity is tried again; with a delay where the server or the table names one
+  Failing         the same, with waits that grow; the fleet is parked when it lasts
   Unusable        the same, but only `UNUSABLE_AT_MOST` times in a row: waiting does not change what a server answers
   Refused         the fleet is parked: too many calls, no quota left, or what only the user can correct (key, address,
                   model name, flags of the server). No task fails for it.
 ContextOverflow   the agent compacts its conversation
-FatalModelError   the agent hands off as failed
+FatalModelError   the attempt has failed; another one has a new conversation
   NoUsableReply   the attempt has failed; another one may do better
   Unsupported     first the parameter that the server does not take is left out, for this model on this machine
 """
@@ -15,25 +16,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-import orjson
 
 from headway.domain.errors import HeadwayError, TransientError
-from headway.model.editing import PATCH_TOOL
 from headway.model.flow import Kind
-from headway.model.reading import Unreadable
+from headway.model.reading import Unreadable, json_in
+from headway.model.refusals import MAX_SERVER_WORDS, MAX_WORDS_READ, UNTOLD, Told, plain, told_in
 from headway.model.reply_bounds import Encoded, TooLarge
-from headway.model.resets import reset_in
 
 # Loaded with the first exchange; see there.
 if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError, OpenAIError
+    from openai import APIConnectionError, OpenAIError
 
 PARK_S = 60.0
 """Seconds between two tries of what only the user can set right, where nobody else counts."""
-
-MAX_SERVER_WORDS = 500
-MAX_WORDS_READ = 10_000
-"""Characters of a server's words that are searched: each pattern looks at up to 80 of them at every one."""
 
 UNUSABLE_AT_MOST = 3
 """Replies in a row that an agent cannot use. After the last one it hands off."""
@@ -43,23 +38,9 @@ NO_TOOLS = (
     "--jinja; Ollama and gateways: take a model that has tools."
 )
 
-_OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
-_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
-_OVERFLOW_WORDS = re.compile(
-    r"maximum (context|model) length|context[^.]{0,60}exceed|exceed[^.]{0,60}context|prompt (is )?too long"
-    r"|input token count[^.]{0,40}exceeds|input is too long|too large for model|request too large"
-    r"|reduce the length of the (messages|input|prompt)",
-    re.IGNORECASE,
-)
-_BROKEN_MODEL = re.compile(
-    r"model\b.{0,80}\b(not found|does not exist|not a valid model)|not a valid model", re.IGNORECASE | re.DOTALL
-)
-_NO_TOOLS = re.compile(
-    r"--enable-auto-tool-choice|--tool-call-parser|requires --jinja|does not support (tools|function)"
-    r"|support tool use|tools? (is|are) not supported",
-    re.IGNORECASE,
-)
-_OTHER_API = re.compile(r"/v1/responses", re.IGNORECASE)
+THOUGHTS = "reasoning items"
+"""The reasoning of earlier replies, as something of a request that a server may not take."""
+
 _KEYLIKE = re.compile(r"\b(sk|rk|pk|gsk|xai|key)-[A-Za-z0-9_*.\-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
 _MIN_SECRET = 6
 _ERRORS = 400
@@ -109,15 +90,29 @@ class Unusable(TransientError):
         super().__init__(message, cut_off=True)
 
 
+class Failing(TransientError):
+    """The server failed, and not the request: an error of its own, of which nothing says when it passes."""
+
+
 class Refused(TransientError):
     """The server would refuse every other agent too.
 
     Attributes:
+        is_doubtful: It may refuse this request alone, or this once; another request tells.
         reset_s: Seconds until the server says that it will not; None where it does not say.
         remedy: What the user can do.
     """
 
-    def __init__(self, kind: Kind, told: str, remedy: str, reset_s: float | None, *, cut_off: bool = False) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        told: str,
+        remedy: str,
+        reset_s: float | None,
+        *,
+        cut_off: bool = False,
+        is_doubtful: bool = False,
+    ) -> None:
         by_table = None if kind == "rate" else PARK_S
         delay_s = by_table if reset_s is None else reset_s
         super().__init__(f"{told}\n{remedy}" if remedy else told, delay_s, cut_off=cut_off)
@@ -125,6 +120,7 @@ class Refused(TransientError):
         self.why = told
         self.remedy = remedy
         self.reset_s = reset_s
+        self.is_doubtful = is_doubtful
 
 
 Failure = TransientError | ContextOverflow | FatalModelError
@@ -178,8 +174,9 @@ def failure_of(error: "OpenAIError", at: Circumstance) -> Failure:
         case APIStatusError() if error.status_code < _ERRORS:
             return redirected(error.status_code, error.response.headers.get("location", ""), at)
         case APIStatusError():
-            words = _words_of(error.body, error.message)
-            return failure_of_status(error.status_code, error, words, at, reset_in(error.response.headers))
+            # The client reads a body that is a list as none.
+            body = error.body if error.body is not None else _json_of(error.response)
+            return failure_of_told(told_in(error.status_code, body, error.response.headers, error.message), at)
         case APIError():
             return TransientError(f"{at.address}: {at.clean(error.message)}")
         case _:
@@ -212,10 +209,11 @@ def redirected(status: int, location: str, at: Circumstance) -> Refused:
     return Refused("address", f"{at.address}: redirects to {to} ({status}), which is not followed", remedy, None)
 
 
-def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False) -> Refused:
+def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False, is_doubtful: bool = False) -> Refused:
     """Another program than a model's server answers at this address."""
     told = f"{at.address}: {what}: this is not the API of a model's server"
-    return Refused("address", told, f"Correct {at.url_name}, which mostly ends in /v1.", None, cut_off=cut_off)
+    remedy = f"Correct {at.url_name}, which mostly ends in /v1."
+    return Refused("address", told, remedy, None, cut_off=cut_off, is_doubtful=is_doubtful)
 
 
 def _was_sent(error: "APIConnectionError") -> bool:
@@ -224,50 +222,48 @@ def _was_sent(error: "APIConnectionError") -> bool:
 
 
 def failure_of_body(error: Any, at: Circumstance) -> Failure:
-    """The reaction to an error object that came with status 200, as gateways and failed responses send it."""
-    fields = error if isinstance(error, dict) else {"message": str(error)}
-    code = fields.get("code")
-    status = code if isinstance(code, int) else {"server_error": 500, "rate_limit_exceeded": 429}.get(_plain(code), 400)
-    known = _Named(_plain(code), _plain(fields.get("type")), _plain(fields.get("param")))
-    return failure_of_status(status, known, _words_of(fields, _plain(code)), at, None)
+    """The reaction to an error that came with status 200, as gateways and failed responses send it."""
+    code = plain(error.get("code")) if isinstance(error, dict) else ""
+    return failure_of_told(told_in(UNTOLD, error, {}, code), at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    code: str | None
-    type: str | None
-    param: str | None
-
-
-def failure_of_status(
-    status: int, error: "APIStatusError | _Named", words: str, at: Circumstance, delay: float | None
-) -> Failure:
-    """The table over statuses, codes and the words of servers that send no code."""
-    words = words[:MAX_WORDS_READ]
-    names = {_plain(error.code), _plain(error.type)}
-    said = at.clean(words)
-    told = f"{at.address}: {status}: {said}"
-    if names & _QUOTA_CODES or status == 402:  # noqa: PLR2004
-        return Refused("quota", told, "The account has no quota left; raise it. Nothing fails: agents wait.", delay)
-    if names & _OVERFLOW_CODES or (400 <= status <= 500 and _OVERFLOW_WORDS.search(words)) or status == 413:  # noqa: PLR2004
-        return ContextOverflow(told)
-    if status in {401, 403}:
-        return Refused("key", told, at.key_remedy, None)
-    # A tool of the API that a server lacks is offered as a function from then on: that is no reason to wait.
-    if status >= 400 and _NO_TOOLS.search(words) and PATCH_TOOL not in words:  # noqa: PLR2004
-        return Refused("tools", told, NO_TOOLS, None)
-    if status == 400 and _OTHER_API.search(words):  # noqa: PLR2004
-        return Refused("tools", told, "Set HEADWAY_API=responses and start the worker process again.", None)
-    if status == 405:  # noqa: PLR2004
-        return not_the_api("takes no POST (405)", at)
-    if status == 404 or "model_not_found" in names or (status == 400 and _BROKEN_MODEL.search(words)):  # noqa: PLR2004
-        return Refused("model", told, _no_such_model(at), None)
-    if status == 429:  # noqa: PLR2004
-        return Refused("rate", told, "", delay)
-    if status in {408, 409} or status >= 500:  # noqa: PLR2004
-        return TransientError(told, delay)
-    param = at.clean(_plain(error.param))
-    return Unsupported(f"{told} (parameter {param})" if param else told, param, words)
+def failure_of_told(told: Told, at: Circumstance) -> Failure:  # noqa: C901, PLR0912 - a case for each kind
+    """The reaction to what a server says."""
+    said = f"{at.address}: {told.status or 'an error'}: {at.clean(told.words)}"
+    match told.kind:
+        case "quota":
+            remedy = "The account has no quota left; raise it. Nothing fails: agents wait."
+            return Refused("quota", said, remedy, told.reset_s)
+        case "overflow":
+            return ContextOverflow(said)
+        case "blocked":
+            return FatalModelError(said)
+        case "chance":
+            return Unusable(said)
+        case "thoughts":
+            return Unsupported(said, THOUGHTS, told.words)
+        case "key":
+            return Refused("key", said, at.key_remedy, None)
+        case "key or request":
+            return Refused("key", said, at.key_remedy, None, is_doubtful=True)
+        case "tools":
+            return Refused("tools", said, NO_TOOLS, None)
+        case "api":
+            return Refused("tools", said, "Set HEADWAY_API=responses and start the worker process again.", None)
+        case "no api":
+            what = "takes no POST (405)" if told.status else at.clean(told.words)
+            return not_the_api(what, at, is_doubtful=told.status > 0)
+        case "model":
+            return Refused("model", said, _no_such_model(at), None)
+        case "rate":
+            return Refused("rate", said, "", told.reset_s)
+        case "failing":
+            return Failing(said, told.reset_s)
+        case "passing":
+            return TransientError(said, told.reset_s)
+        case "request":
+            param = at.clean(told.param)
+            return Unsupported(f"{said} (parameter {param})" if param else said, param, told.words)
 
 
 def _no_such_model(at: Circumstance) -> str:
@@ -277,23 +273,12 @@ def _no_such_model(at: Circumstance) -> str:
     )
 
 
-def _plain(value: object) -> str:
-    """A word or number of a server; empty where it sends a structure in its place."""
-    return str(value)[:MAX_SERVER_WORDS] if isinstance(value, str | int | float) and value else ""
-
-
 def _nobody_there(error: "APIConnectionError") -> bool:
     return isinstance(error.__cause__, httpx2.ConnectError)
 
 
-def _words_of(body: object, otherwise: str) -> str:
-    message = body.get("message") if isinstance(body, dict) else None
-    if isinstance(message, str) and message:
-        return message
-    if isinstance(body, str) and body:
-        return body
-    # Servers built on pydantic put a list of what they mind below `detail`, others something of their own.
+def _json_of(response: httpx2.Response) -> Any:
     try:
-        return orjson.dumps(body).decode() if isinstance(body, dict) and body else otherwise
-    except orjson.JSONEncodeError:  # nested too deeply, or half a surrogate pair
-        return otherwise
+        return json_in(response.content)
+    except (Unreadable, httpx2.HTTPError):
+        return None

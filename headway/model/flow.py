@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["rate", "quota", "key", "address", "model", "tools", "unreachable"]
+Kind = Literal["rate", "quota", "key", "address", "model", "tools", "unreachable", "failing"]
 """Why a server refuses: too many calls now; nothing left to spend; who asks; it is not the API; what is asked for; what
-it was started without; it is not there."""
+it was started without; it is not there; it fails, call after call."""
 
 PROBES = 3
 """Calls that may be wasted to find out that the way is still closed, of a quarter of an hour."""
@@ -35,6 +35,7 @@ _WAITS: dict[Kind, tuple[float, ...]] = {
     "model": (60,),
     "tools": (60,),
     "unreachable": (2, 5, 10, 20, 30),
+    "failing": (5, 10, 30, 60, 300),
 }
 """Seconds from a refusal to the next try, where the server names no later reset; by refusals in a row. Of a quarter of
 an hour without quota, three tries are wasted at most."""

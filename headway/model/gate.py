@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.domain.errors import Parked
+from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import RunName
 from headway.domain.parking import MAX_WHY_CHARS, Parking
-from headway.model.failures import Refused
+from headway.model.failures import Failing, Refused
 from headway.model.flow import Flow
 from headway.model.gate_file import GateFile
 from headway.system.cache import BoundedCache
@@ -24,6 +24,11 @@ GATES_KEPT = 8
 """Gates that a process keeps open while no agent at work here uses their models: six descriptors each."""
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 1.0
+FAILING_CALLS = 5
+FAILING_S = 10.0
+"""A server that fails so many calls in a row, over so many seconds, is not asked by every agent any more. One that
+fails for a moment is."""
+FAILING_REMEDY = "It answers with errors of its own: look at its log. Agents go on once it answers a call."
 LONGEST_PAUSE_S = 900.0
 """An agent that gave up its slot because the waits went on and on comes back at the latest after this."""
 
@@ -65,6 +70,8 @@ class Gate:
         self._pace = pace
         self._queue: deque[asyncio.Event] = deque()
         self.runs: set[RunName] = set()
+        self._failures = 0
+        self._failing_since = 0.0
 
     @asynccontextmanager
     async def permit(self, beat: Beat) -> AsyncIterator[Permit]:
@@ -104,14 +111,26 @@ class Gate:
 
         await asyncio.to_thread(self.file.change, step)
 
-    async def failed(self, permit: Permit) -> None:
-        """The call got no answer."""
-        if self.file.flow().closed:
+    async def failed(self, permit: Permit, error: TransientError) -> None:
+        """The call got no answer. A server that fails call after call is asked ever more rarely."""
+        flow = self.file.flow()
+        if isinstance(error, Failing) and (self._fails() or (flow.closed and flow.kind == "failing")):
+            await self.refused(permit, Refused("failing", str(error), FAILING_REMEDY, error.delay_s))
+        elif flow.closed:
             now = steady()
             await asyncio.to_thread(self.file.change, lambda flow: flow.failed(permit.generation, now, self._pace))
 
+    def _fails(self) -> bool:
+        """Count a failure, and tell whether it is the last of many."""
+        now = steady()
+        if self._failures == 0:
+            self._failing_since = now
+        self._failures += 1
+        return self._failures >= FAILING_CALLS and now - self._failing_since >= FAILING_S * self._pace
+
     async def answered(self, permit: Permit) -> None:
         """The server answered, whatever it said."""
+        self._failures = 0
         # What left while nothing was counted has no handle, and a refusal since then knows more than its answer.
         if permit.handle is not None and not self.file.flow().free:
             now = steady()

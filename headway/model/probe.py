@@ -97,7 +97,7 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
 
 def _lasting(error: HeadwayError) -> bool:
     """Whether a refusal ends only when the user acts: too many calls and a quota pass."""
-    return isinstance(error, Refused) and error.kind not in {"rate", "quota"}
+    return isinstance(error, Refused) and error.kind not in {"rate", "quota", "failing"}
 
 
 async def _first_refused(model: Model, names: tuple[str, ...]) -> Finding | None:

@@ -64,7 +64,7 @@ async def test_the_hours_and_the_minutes_end_the_work(tmp_path: Path) -> None:
         ([Step(stop="empty", repeat=3)], HandoffStatus.FAILED, True, "empty"),
         ([Step(stop="refusal", text="No.", repeat=2)], HandoffStatus.FAILED, True, "refused"),
         ([step(use("shell", command="echo same"), repeat=7)], HandoffStatus.FAILED, True, "stalled"),
-        ([WRITE], HandoffStatus.FAILED, False, "has no call 2"),
+        ([WRITE], HandoffStatus.FAILED, True, "has no call 2"),
     ],
     ids=["mute", "empty", "refused", "stalled", "fatal"],
 )

@@ -12,7 +12,7 @@ from headway.domain.errors import TransientError
 from headway.model.adapter import Request
 from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
-from headway.model.failures import PARK_S, ContextOverflow, FatalModelError
+from headway.model.failures import PARK_S, ContextOverflow, FatalModelError, Refused
 from headway.model.resets import reset_in
 from tests.model.conftest import SECRET, Ask
 from tests.model.servers import Answer, Server
@@ -35,9 +35,62 @@ OVERFLOWS = [
     (400, problem("The input token count (200000) exceeds the maximum number of tokens allowed (100000).")),
     (429, problem("Request too large for gpt on tokens per min (TPM): Limit 30000, Requested 45000", type="tokens")),
     (413, "<html>413 Request Entity Too Large</html>"),
+    # xAI
+    (400, {"code": "invalid-argument", "error": "This model's maximum prompt length is 131072 but the request has 9."}),
+    # LM Studio, with 400, with 200, and of another version
+    (400, {"error": "Trying to keep the first 5000 tokens when context the overflows. The context length is only 4."}),
+    (200, {"error": "The number of tokens to keep from the initial prompt is greater than the context length."}),
+    (400, problem("Reached context length of 4096 tokens with model qwen, the policy is stopAtLimit.")),
+    # Kimi, GLM, Qwen
+    (400, problem("Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)")),
+    (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),
+    (400, problem("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]")),
+    # Together, SGLang, TGI
+    (422, problem("The input (24571 tokens) is longer than the model's context length (8192 tokens).")),
+    (400, {"object": "error", "message": "Requested token count exceeds the model's maximum context length of 32768."}),
+    (422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096.", "error_type": "v"}),
+    (422, {"error": "Input validation error: `inputs` must have less than 1024 tokens. Given: 1101"}),
+    # GitHub Copilot, Poolside, DeepInfra, Cohere, MiniMax, Mistral, Fireworks
+    (400, problem("prompt token count of 152345 exceeds the limit of 128000", code="model_max_prompt_tokens_exceeded")),
+    (400, problem("Input length exceeds the maximum allowed input length of 131,072 tokens")),
+    (400, problem("Requested input length 40001 exceeds maximum input length 32768")),
+    (400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 8000."}),
+    (400, problem("invalid params, context window exceeds limit (2013)", type="bad_request_error")),
+    (400, {"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}),
+    (400, problem("The prompt is too long: 138000, model maximum context length: 131071")),
+    # Gemini, whose errors are lists
+    (
+        400,
+        [{"error": {"code": 400, "message": "The input token count (11) exceeds the maximum number of tokens (10)."}}],
+    ),
+    # OpenRouter, in the words of the server behind it
+    (
+        400,
+        problem("Provider returned error", metadata={"raw": "the context length was exceeded", "provider_name": "x"}),
+    ),
 ]
 
+DETAILS = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
+
 TRANSIENTS: list[tuple[Answer, float | None]] = [
+    *((Answer(problem("a relay lost it"), status), None) for status in (421, 425, 499, 520, 530)),
+    # Errors in a 200, of which nothing else is known
+    (Answer(problem("Our servers are overloaded.", code="server_is_overloaded"), 200), None),
+    (Answer(problem("The server had an error", type="server_error"), 200), None),
+    (Answer(problem("litellm.InternalServerError", code="500"), 200), None),
+    (Answer(problem("litellm.Timeout", code="503"), 200), None),
+    (Answer(problem("slow", code="429"), 200), None),
+    (Answer(problem("slow", code="too_many_requests"), 200), None),
+    (Answer(problem("busy", type="overloaded_error"), 200), None),
+    (Answer({"error": "upstream connect error"}, 200), None),
+    # A generation that came to nothing
+    (Answer(problem("Failed to call a function.", code="tool_use_failed", failed_generation="<f"), 400), None),
+    # Resets by the body, the words, and a gateway's header
+    (Answer([{"error": {"code": 429, "message": "You exceeded your current quota", "details": DETAILS}}], 429), 34.0),
+    (Answer(problem("Rate limit reached. Please try again in 1m30.5s."), 429), 90.5),
+    (Answer(problem("Rate limit is exceeded. Try again in 6 seconds."), 429), 6.0),
+    (Answer(problem("slow, type=throttling_error", type="throttling_error", code="429"), 429), None),
+    (Answer(problem("slow"), 429, {"llm_provider-retry-after": "60"}), 60.0),
     (Answer(problem("slow"), 408), None),
     (Answer(problem("busy"), 409), None),
     (Answer(problem("Rate limit reached"), 429), None),
@@ -63,6 +116,8 @@ TRANSIENTS: list[tuple[Answer, float | None]] = [
 ]
 
 PARKED = [
+    (200, "<html><body>Sign in</body></html>", "this is not the API.*\nCorrect OPENAI_BASE_URL"),
+    (200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}, "Correct OPENAI_BASE_URL"),
     (401, problem(f"Incorrect API key provided: {SECRET}."), "OPENAI_API_KEY"),
     (403, problem("Country not supported"), "OPENAI_API_KEY"),
     (429, problem("You exceeded your current quota", type="insufficient_quota", code="insufficient_quota"), "quota"),
@@ -73,8 +128,14 @@ PARKED = [
     (400, problem('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'), "vLLM"),
     (500, problem("tools param requires --jinja flag", code=500, type="server_error"), "llama.cpp"),
     (400, problem("registry.ollama.ai/library/old:latest does not support tools"), "Ollama"),
-    (200, "<html><body>Sign in</body></html>", "this is not the API.*\nCorrect OPENAI_BASE_URL"),
-    (405, "<html>Method Not Allowed</html>", "takes no POST"),
+    (
+        400,
+        problem("/chat: Invalid model name passed in model=nosuch. Call `/v1/models`.", code="400"),
+        "HEADWAY_WORKER_M",
+    ),
+    (400, problem("No connected db.", type="no_db_connection", code="400"), "OPENAI_API_KEY"),
+    (400, [{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}], "OPENAI_API_KEY"),
+    (429, problem("litellm.RateLimitError: You exceeded your current quota", type="throttling_error"), "quota left"),
     (400, problem("Function tools with reasoning_effort are not supported. Use /v1/responses."), "HEADWAY_API=resp"),
 ]
 
@@ -82,6 +143,10 @@ FATALS = [
     (400, problem("Unsupported value: 'max'", param="reasoning.effort", code="unsupported_value"), "reasoning.effort"),
     (422, {"detail": [{"msg": "field required"}]}, "422"),
     (400, problem("x" * 10_000), "xxx…"),
+    (400, problem("The response was filtered", code="content_filter"), "filtered"),
+    (403, problem("Your input was flagged for violence.", metadata={"reasons": ["violence"]}), "flagged"),
+    (200, problem("Invalid type for 'input[3]'", code="invalid_type"), "Invalid type"),
+    (451, problem("for legal reasons"), "451"),
 ]
 
 
@@ -109,6 +174,19 @@ async def test_what_only_the_user_can_mend_waits_and_says_how(
         await ask(Answer(body, status))
     assert caught.value.delay_s == PARK_S
     assert server.url in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ["<html>Method Not Allowed</html>", {"detail": "Method Not Allowed"}])
+async def test_an_address_that_takes_no_post_is_wrong_from_the_second_on(
+    body: Any, server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    server.answer = Answer(body, 405)
+    model = model_of()
+    for failure in (TransientError, Refused):
+        with pytest.raises(TransientError, match="takes no POST") as caught:
+            await model.answer(request_)
+        assert type(caught.value) is failure
+    assert caught.value.delay_s == PARK_S
 
 
 @pytest.mark.parametrize(("status", "body", "told"), FATALS)

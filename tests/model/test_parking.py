@@ -5,6 +5,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from headway.domain.ids import AgentId
 from headway.model.adapter import Request
 from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
-from headway.model.failures import ContextOverflow
+from headway.model.failures import ContextOverflow, Failing, FatalModelError
 from headway.model.gate import Gates
+from headway.model.turn import UserMessage
 from tests.model.servers import Answer, Asked, Server
 
 OK = Answer({"model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]})
@@ -169,7 +171,47 @@ async def test_what_only_the_user_can_mend_parks_and_is_told(
                 await model.answer(request_of(number))
             assert caught.value.delay_s > 50
             assert "Set OPENAI_API_KEY" in str(caught.value) or "is not known" in str(caught.value)
-    assert len(server.asked) == 1
+    assert len(server.asked) == (2 if status == 403 else 1), "403 may be about what one agent says: a small call tells"
+
+
+PAGE = "<!doctype html><title>Blocked</title><h1>This request was blocked by a security service</h1>"
+FLAGGED = {"error": {"message": "Your input was flagged.", "code": 403, "metadata": {"reasons": ["violence"]}}}
+
+
+@pytest.mark.parametrize("body", [PAGE, FLAGGED, {"error": {"message": "no"}}], ids=["a page", "moderation", "no word"])
+async def test_a_request_that_is_blocked_for_its_text_holds_nobody(
+    body: Any, server: Server, parked_model: Callable[..., Model]
+) -> None:
+    server.answer = lambda asked: Answer(body, 403) if b"poison" in asked.body else OK
+    async with parked_model() as model:
+        poisoned = replace(request_of(1), items=(model.encode(UserMessage("poison")),))
+        with pytest.raises(FatalModelError) as caught:
+            await model.answer(poisoned)
+        assert "OPENAI_API_KEY" not in str(caught.value)
+        assert (await model.answer(request_of(2))).waited_s == 0
+    assert len(server.asked) == (2 if body is FLAGGED else 3), "the refused one, a small one, and the other agent's"
+
+
+async def test_a_server_that_fails_call_after_call_is_asked_ever_more_rarely(
+    server: Server, parked_model: Callable[..., Model]
+) -> None:
+    server.answer = Answer({"error": {"message": "Jinja Exception"}}, 500)
+    pace = PACE / 2
+    async with parked_model(patience_s=100 * pace, pace=pace) as model:
+        delay_s, told = 0.0, ""
+        while not delay_s:
+            try:
+                await model.answer(request_of(1))
+            except Parked as parked:
+                delay_s, told = parked.delay_s, str(parked)
+            except Failing:
+                await asyncio.sleep(3 * pace)  # as Temporal does
+        assert len(server.asked) < 20
+        assert delay_s > 60 * pace, "minutes"
+        assert "Jinja Exception" in told
+        server.answer = OK
+        await asyncio.sleep(delay_s)
+        assert (await model.answer(request_of(1))).text == "fine"
 
 
 async def test_one_agents_own_failure_holds_nobody(server: Server, parked_model: Callable[..., Model]) -> None:

@@ -1,0 +1,33 @@
+"""Failed calls of one agent, counted from its log."""
+
+from headway.agent.misses import AT_ONCE, PAUSES_S, Misses
+from headway.domain.errors import TransientError
+from headway.domain.events import Event
+from headway.domain.ids import AgentId, RunName
+from headway.model.failures import Failing
+
+
+def retried(kind: str) -> Event:
+    agent, run = AgentId("run/root-00000000"), RunName("run")
+    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "worker"}
+    data = {"kind": kind, "why": "oops", "final": ""}
+    return Event.model_validate({"ts": 1.0, "seq": 1, "lease": 1, "type": "llm.retry", "data": data, **where})
+
+
+def delay_of(misses: Misses, error: TransientError) -> float | None:
+    judged = misses.judged(error)
+    assert isinstance(judged, TransientError)
+    misses.take(retried(type(error).__name__))
+    return judged.delay_s
+
+
+def test_a_request_that_the_server_fails_again_and_again_is_made_ever_more_rarely() -> None:
+    misses = Misses()
+    delays = [delay_of(misses, Failing("oops")) for _ in range(AT_ONCE + len(PAUSES_S) + 2)]
+    assert delays == [None] * AT_ONCE + list(PAUSES_S) + [PAUSES_S[-1]] * 2
+
+
+def test_what_a_server_says_of_its_end_counts_for_more() -> None:
+    misses = Misses(failing=100)
+    assert delay_of(misses, Failing("oops", 5.0)) == 5
+    assert delay_of(misses, TransientError("lost")) is None
