@@ -7,12 +7,13 @@ files, or have it take any amount of memory, which does not count as the agent's
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.git.attributes import LARGEST
 from headway.git.repo import WORK_TREE_MB, Answer, GitError, Repo
-from headway.system.walk import walk
+from headway.system.walk import Place, walk
 
 PATIENCE_S = 600.0
 """Longer than git takes for any honest work tree. An agent can make one that git never finishes reading."""
@@ -78,14 +79,22 @@ def set_aside(top: Path, largest: int | None) -> list[str]:
     renamed = []
     for place in walk(top):
         for name in NAMES.intersection(place.names):
-            found = os.stat(name, dir_fd=place.fd, follow_symlinks=False)
-            if stat.S_ISFIFO(found.st_mode):
-                os.unlink(name, dir_fd=place.fd)
-            elif largest is not None and stat.S_ISREG(found.st_mode) and found.st_size > largest:
-                other = _other_name(name, place.names)
-                os.rename(name, other, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-                renamed.append(f"{place.path}/{other}".removeprefix("/"))
+            # Two of our git processes may be held up at once.
+            with suppress(FileNotFoundError):
+                other = _set_aside(place, name, largest)
+                renamed += [f"{place.path}/{other}".removeprefix("/")] if other else []
     return renamed
+
+
+def _set_aside(place: Place, name: str, largest: int | None) -> str | None:
+    found = os.stat(name, dir_fd=place.fd, follow_symlinks=False)
+    if stat.S_ISFIFO(found.st_mode):
+        os.unlink(name, dir_fd=place.fd)
+    elif largest is not None and stat.S_ISREG(found.st_mode) and found.st_size > largest:
+        other = _other_name(name, place.names)
+        os.rename(name, other, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+        return other
+    return None
 
 
 def _other_name(name: str, taken: Sequence[str]) -> str:
