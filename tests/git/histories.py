@@ -322,7 +322,7 @@ class History:
         )
 
     def _near(self, paths: tuple[str, ...], nested: tuple[str, ...]) -> bool:
-        return any(self._covers(a, b) or self._covers(b, a) for a in paths for b in map(shown, nested))
+        return any(self._covers(a, b) or self._covers(b, a) for a in paths for b in nested)
 
 
 def _plain(paths: object) -> set[str]:
