@@ -221,7 +221,7 @@ class Model:
         # Others go on while a large reply is taken apart.
         large = said.nbytes > DECODED_AT_ONCE
         turn = await asyncio.to_thread(self._decoded, said, at) if large else self._decoded(said, at)
-        self._strayed = False
+        self._answered, self._strayed = True, False
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
             "request_id": name_in(said.headers.get("x-request-id")),
