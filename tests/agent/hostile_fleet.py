@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,12 @@ EVIL = "-----BEGIN RSA PRIVATE KEY-----\n" + "Proc-Type: " * 34
 MB = 1 << 20
 FINISH = ("finish", {"status": "done", "summary": "Read."})
 HOSTILE_TITLE = "Be hostile"
+SECRET = "sk-live-0123456789abcdef"
+SPELL_S = 1.0
+"""Much longer than an honest step."""
+LONGEST_REST_S = 20.0
+HOSTILE_THINK_S = 0.1
+"""A model that is faster than any: what one agent alone takes of a machine is no matter of its words."""
 
 
 def shell(command: str) -> tuple[str, dict[str, Any]]:
@@ -42,11 +47,19 @@ def edit(path: str, old: str, new: str = "x") -> tuple[str, dict[str, Any]]:
     return "edit_file", {"path": path, "old": old, "new": new, "replace_all": True}
 
 
-PRINTS = [shell(f"printf '%s' '{EVIL}'"), write("evil.txt", EVIL), ("read_file", {"path": "evil.txt"})]
-"""The 400 characters that stopped every agent of a machine."""
+WAYS = 3
+"""Calls by which the same text is printed: by a command, by a new file, and out of that file."""
+
+
+def prints(number: int) -> tuple[str, dict[str, Any]]:
+    """The 400 characters that stopped every agent of a machine; each time by another call, which no guard ends."""
+    path = f"evil{number // WAYS}.txt"
+    ways = (shell(f"printf '%s' '{EVIL}' {number}"), write(path, EVIL), ("read_file", {"path": path}))
+    return ways[number % WAYS]
+
 
 ATTACKS: list[tuple[str, dict[str, Any]]] = [
-    *PRINTS,
+    *map(prints, range(WAYS)),
     write("equal", "a\n" * 400_000),
     edit("equal", "a\n" * 100_000 + "b\n"),
     edit("equal", " a\n" * 50_000 + "b\n"),
@@ -110,21 +123,28 @@ def _written(given: Any) -> str:
 class Server:
     """Says to honest agents what a patient model would say, and to the hostile one what hurts.
 
+    A step of an honest agent is measured from its reply to its next request. The hostile agent works for `SPELL_S` and
+    rests for as long. So honest steps that begin beside it and apart from it come in turn, in the same process and on a
+    machine that does the same meanwhile. By their beginning, because a long step meets more of anything. Of the time in
+    which it rests every other second counts for itself: by as much the machine alone makes two samples differ.
+
     Args:
+        agents: Honest agents.
         steps: Steps of an honest agent.
         think_s: Time that a reply takes.
-        attacks: How many attacks there are; 3 are those that print.
+        everything: Whether it tries all attacks once; else it prints until the honest agents have finished.
     """
 
-    def __init__(self, steps: int, think_s: float, attacks: int) -> None:
+    def __init__(self, agents: int, steps: int, think_s: float, *, everything: bool) -> None:
+        self.agents = agents
         self.steps = steps
         self.think_s = think_s
-        self.attacks = ATTACKS[:attacks]
-        self.bodies = bodies() if attacks > len(PRINTS) else []
-        self.replied: dict[bytes, float] = {}
-        self.delays: list[float] = []
-        self.asked = 0
-        self.hostile = 0
+        self.everything = everything
+        self.bodies = bodies() if everything else []
+        self.replied: dict[bytes, tuple[float, str]] = {}
+        self.delays: dict[str, list[float]] = {"beside": [], "apart": [], "again": []}
+        self.asked = self.finished = self.hostile = 0
+        self.works_since: float | None = None
 
     async def app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -138,34 +158,60 @@ class Server:
             more = message.get("more_body", False)
         agent = headers.get(b"x-headway-agent", b"")
         if not agent:
-            delays = sorted(self.delays)
-            told = {"delays": delays, "asked": self.asked, "hostile_calls": self.hostile}
-            await _send(send, orjson.dumps(told))
+            told = {name: sorted(delays) for name, delays in self.delays.items()}
+            await _send(send, orjson.dumps(told | {"asked": self.asked, "hostile_calls": self.hostile}))
             return
         if re.search(rb"/1\.0-", agent):
-            await _send(send, self._hostile_reply())
+            await self._rest(began)
+            reply = self._hostile_reply()
+            if reply == LAST:
+                self.works_since = None
+            await _send(send, reply)
             return
         self.asked += 1
         if agent in self.replied:
-            self.delays.append(began - self.replied[agent])
+            replied, kind = self.replied[agent]
+            self.delays[kind].append(began - replied)
         await asyncio.sleep(self.think_s * (0.5 + (hash(agent) % 100 + self.asked % 100) / 200))
         step = int(headers.get(b"x-headway-step", b"0"))
+        self.finished += step >= self.steps
         # Another call each time: guards end an agent that goes in circles.
         look = ("read_file", {"path": "README.md", "limit": step + 1})
         call = FINISH if step >= self.steps else look
         body = orjson.dumps(chat(f"{step} " + "I look at the next part. " * 10, call))
+        self.replied[agent] = time.monotonic(), self._spell
         await _send(send, body)
-        self.replied[agent] = time.monotonic()
+
+    async def _rest(self, now: float) -> None:
+        """Return when the hostile agent may have its next reply."""
+        if self.works_since is not None and (worked := now - self.works_since) > SPELL_S:
+            self.works_since = None
+            await asyncio.sleep(min(worked, LONGEST_REST_S))
+        await asyncio.sleep(HOSTILE_THINK_S)
+        self.works_since = self.works_since or time.monotonic()
+
+    @property
+    def _spell(self) -> str:
+        """What an honest step that begins now counts for."""
+        if self.works_since is not None:
+            return "beside"
+        return "apart" if int(time.monotonic() / SPELL_S) % 2 else "again"
 
     def _hostile_reply(self) -> bytes:
         number, self.hostile = self.hostile, self.hostile + 1
-        if number < len(self.attacks):
-            return orjson.dumps(chat("", self.attacks[number]))
+        if not self.everything:
+            goes_on = self.finished < self.agents or number < WAYS
+            return orjson.dumps(chat("", prints(number))) if goes_on else LAST
+        if number < len(ATTACKS):
+            return orjson.dumps(chat("", ATTACKS[number]))
         # Between two that cannot be used one that can: three in a row would end the attempt.
-        at, usable = divmod(number - len(self.attacks), 2)
+        at, usable = divmod(number - len(ATTACKS), 2)
         if at < len(self.bodies):
             return orjson.dumps(chat("", ("list_dir", {"depth": 1 + at % 3}))) if usable else self.bodies[at]
-        return orjson.dumps(chat("", FINISH))
+        return LAST
+
+
+LAST = orjson.dumps(chat("", FINISH))
 
 
 async def _send(send: Any, body: bytes) -> None:
@@ -174,13 +220,13 @@ async def _send(send: Any, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def serve(steps: int, think_s: float, attacks: int) -> None:
+def serve(agents: int, steps: int, think_s: float, *, everything: bool) -> None:
     """Serve on any free port, which is told on standard output."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    server = Server(steps, think_s, attacks)
+    server = Server(agents, steps, think_s, everything=everything)
     config = uvicorn.Config(server.app, interface="asgi3", log_level="error", access_log=False, timeout_keep_alive=60)
     uvicorn.Server(config).run(sockets=[listener])
 
@@ -214,15 +260,22 @@ class Waits:
             self._done.set()
 
 
-async def fleet(url: str, agents: int, *, hostile: bool) -> dict[str, Any]:
-    """Run the agents to their ends; what the process took, and how it ended."""
+async def fleet(url: str, agents: int) -> dict[str, Any]:
+    """Run the agents to their ends; what the process took, and how it ended.
+
+    The hostile agent begins, and waits are measured, once every honest one has made its first call: to begin hundreds
+    of agents at once takes more of a machine than all that comes later.
+    """
     from headway.domain.errors import TransientError
     from headway.domain.work import WorkerDone, WorkOrder
+    from headway.model.gate import ASKS
+    from headway.trace.redaction import redactor
     from tests.agent.stage import Stage
 
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=max(32, 2 * agents)))
     with tempfile.TemporaryDirectory(prefix="headway-fleet-") as folder:
-        stage = Stage(Path(folder), limits={"task_tokens": "none", "tokens": "none", "command_seconds": 20})
+        limits = {"task_tokens": "none", "tokens": "none", "command_seconds": 20}
+        stage = Stage(Path(folder), limits=limits, redact=redactor([SECRET]))
         stage.listen_to(url)
         orders = [stage.task(f"Read part {n}", n, kind="investigate") for n in range(1, agents + 1)]
         enemy = stage.task(HOSTILE_TITLE, 0, kind="change")
@@ -239,12 +292,14 @@ async def fleet(url: str, agents: int, *, hostile: bool) -> dict[str, Any]:
 
         gc.freeze()  # as worker.py does
         before, waits = own_peak_mb(), Waits()
-        watching = asyncio.create_task(waits.watch())
         honest = [asyncio.create_task(done(order)) for order in orders]
-        against = asyncio.create_task(done(enemy)) if hostile else None
+        while stage.beats.count(ASKS) < agents:  # noqa: ASYNC110 - the beats of all agents
+            await asyncio.sleep(0.1)
+        watching = asyncio.create_task(waits.watch())
+        against = asyncio.create_task(done(enemy))
         ends = await asyncio.gather(*honest)
         watching.cancel()
-        end = await against if against else ""
+        end = await against
         await stage.close()
         return {
             "ends": {end: ends.count(end) for end in set(ends)},
@@ -257,15 +312,13 @@ async def fleet(url: str, agents: int, *, hostile: bool) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """`serve STEPS THINK_S ATTACKS` or `fleet URL AGENTS HOSTILE`."""
+    """`serve AGENTS STEPS THINK_S prints|everything` or `fleet URL AGENTS`."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    acts: dict[str, Callable[..., None]] = {
-        "serve": lambda steps, think_s, attacks: serve(int(steps), float(think_s), int(attacks)),
-        "fleet": lambda url, agents, hostile: print(
-            json.dumps(asyncio.run(fleet(url, int(agents), hostile=hostile == "hostile")))
-        ),
-    }
-    acts[arguments[0]](*arguments[1:])
+    match arguments:
+        case ["serve", agents, steps, think_s, attacks]:
+            serve(int(agents), int(steps), float(think_s), everything=attacks == "everything")
+        case ["fleet", url, agents]:
+            print(json.dumps(asyncio.run(fleet(url, int(agents)))))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
 from headway.sandbox.plain import PlainSandbox
 from headway.trace.log_store import LogStore
+from headway.trace.redaction import NOTHING_SECRET, Redact
 
 RUN = RunName("tidy-up")
 INCARNATION = Incarnation("0a1b2c3d")
@@ -80,13 +81,14 @@ class Stage:
     files: dict[str, str] = field(default_factory=dict)
     spending: Spending | None = None
     state: Path | None = None
+    redact: Redact = NOTHING_SECRET
 
     def __post_init__(self) -> None:
         source = self.folder / "source"
         if not source.exists():
             self._make(source)
         self.source = source
-        self.store = LogStore(self.state or self.folder / "state")
+        self.store = LogStore(self.state or self.folder / "state", self.redact)
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         self.base = self.hub.prepare(str(source), None).base
