@@ -13,7 +13,7 @@ from headway.model.adapter import Request, WireAdapter
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
 from headway.model.concession import conceded
-from headway.model.endpoint import DEFAULT, Endpoint, is_openai
+from headway.model.endpoint import Endpoint, is_openai
 from headway.model.failures import (
     Circumstance,
     ContextOverflow,
@@ -57,8 +57,7 @@ class Model:
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         self._answered, self._strayed = False, False
-        names = endpoint.names
-        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", names.key, names.url)
+        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", endpoint.names)
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
 
@@ -136,13 +135,9 @@ class Model:
         listed = [] if is_openai(self.endpoint.base_url) else await self.models()
         if listed:
             return listed[0]
-        if self.endpoint.name != DEFAULT:
-            variable = self.endpoint.names["MODEL"]
-            raise UserError(f"No model is named for {self.endpoint.shown}.", f"Set {variable}, or name it in the run.")
         raise UserError(
             f"No model is named for {self.endpoint.shown}.",
-            "Set HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL, "
-            "or models.planner.model and models.worker.model of the run's input.",
+            f"Set {self.endpoint.names.models}, or models.planner.model and models.worker.model of the run's input.",
         )
 
     async def leave(self, agent: AgentId) -> None:

@@ -114,6 +114,12 @@ class Names(BaseModel):
         """The variable of a setting, such as `WINDOW`."""
         return self.prefix + what
 
+    @property
+    def models(self) -> str:
+        """The variables that name the models to ask there."""
+        default = self == Names()
+        return "HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL" if default else self["MODEL"]
+
 
 def names_of(name: str) -> Names:
     """The environment variables of the endpoint of this name."""

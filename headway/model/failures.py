@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from headway.domain.errors import HeadwayError, TransientError
+from headway.model.endpoint import Names
 from headway.model.flow import Kind
 from headway.model.reading import Unreadable, json_in
 from headway.model.refusals import MAX_SERVER_WORDS, MAX_WORDS_READ, UNTOLD, Told, plain, told_in
@@ -134,20 +135,18 @@ class Circumstance:
         address: The endpoint, without credentials.
         secret: Taken out of every text.
         model: The model that was asked, or empty.
-        key_name: The environment variable that holds the key.
-        url_name: The environment variable that holds the address.
+        names: The environment variables that describe the endpoint; a remedy names no other.
     """
 
     address: str
     secret: str = ""
     model: str = ""
-    key_name: str = "OPENAI_API_KEY"
-    url_name: str = "OPENAI_BASE_URL"
+    names: Names = field(default_factory=Names)
 
     @property
     def key_remedy(self) -> str:
         """What to do about a key that is refused."""
-        return f"Set {self.key_name} to a key that this address accepts, and start the worker process again."
+        return f"Set {self.names.key} to a key that this address accepts, and start the worker process again."
 
     def clean(self, text: str) -> str:
         """`text` without secrets, on one line, cut."""
@@ -188,7 +187,7 @@ def failure_of_reading(error: Exception, at: Circumstance) -> Failure:
     why = at.clean(str(error) or type(error).__name__)
     match error:
         case Encoded():
-            remedy = f"Turn compression off at the server or the gateway before it, or correct {at.url_name}."
+            remedy = f"Turn compression off at the server or the gateway before it, or correct {at.names.url}."
             return Refused("address", f"{at.address}: {why}, unasked", remedy, None, cut_off=True)
         case httpx2.RemoteProtocolError() if _NOT_HTTP in str(error):
             return not_the_api("answers something that is not HTTP", at, cut_off=True)
@@ -205,14 +204,14 @@ def failure_of_reading(error: Exception, at: Circumstance) -> Failure:
 def redirected(status: int, location: str, at: Circumstance) -> Refused:
     """No redirect is followed: neither the key nor the conversation goes to an address that the user did not set."""
     to = at.clean(location) or "an address that it does not name"
-    remedy = f"Set {at.url_name} to the address that answers without a redirect, mostly with https:// and /v1."
+    remedy = f"Set {at.names.url} to the address that answers without a redirect, mostly with https:// and /v1."
     return Refused("address", f"{at.address}: redirects to {to} ({status}), which is not followed", remedy, None)
 
 
 def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False, is_doubtful: bool = False) -> Refused:
     """Another program than a model's server answers at this address."""
     told = f"{at.address}: {what}: this is not the API of a model's server"
-    remedy = f"Correct {at.url_name}, which mostly ends in /v1."
+    remedy = f"Correct {at.names.url}, which mostly ends in /v1."
     return Refused("address", told, remedy, None, cut_off=cut_off, is_doubtful=is_doubtful)
 
 
@@ -249,7 +248,7 @@ def failure_of_told(told: Told, at: Circumstance) -> Failure:  # noqa: C901, PLR
         case "tools":
             return Refused("tools", said, NO_TOOLS, None)
         case "api":
-            return Refused("tools", said, "Set HEADWAY_API=responses and start the worker process again.", None)
+            return Refused("tools", said, f"Set {at.names['API']}=responses and start the worker process again.", None)
         case "no api":
             what = "takes no POST (405)" if told.status else at.clean(told.words)
             return not_the_api(what, at, is_doubtful=told.status > 0)
@@ -269,7 +268,7 @@ def failure_of_told(told: Told, at: Circumstance) -> Failure:  # noqa: C901, PLR
 def _no_such_model(at: Circumstance) -> str:
     return (
         f"Model '{at.model}' is not known at this address: set models.planner.model / models.worker.model of the run, "
-        f"or HEADWAY_PLANNER_MODEL / HEADWAY_WORKER_MODEL; or correct {at.url_name}, which mostly ends in /v1."
+        f"or {at.names.models}; or correct {at.names.url}, which mostly ends in /v1."
     )
 
 

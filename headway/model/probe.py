@@ -135,7 +135,7 @@ def _unknown(endpoint: Endpoint, name: str, names: list[str]) -> Finding:
         topic=TOPIC,
         state="broken",
         says=f"{endpoint.shown} does not list model '{name}', but {shown}",
-        remedy="Set HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL, or models.ROLE.model of the run.",
+        remedy=f"Set {endpoint.names.models}, or models.ROLE.model of the run.",
     )
 
 

@@ -1,5 +1,6 @@
 """The failure table, over real HTTP and the real client."""
 
+import re
 import socket
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from headway.domain.errors import TransientError
 from headway.model.adapter import Request
 from headway.model.client import Model
-from headway.model.endpoint import endpoint_from
+from headway.model.endpoint import endpoint_from, named_endpoints
 from headway.model.failures import PARK_S, ContextOverflow, FatalModelError, Refused
 from headway.model.resets import reset_in
 from tests.model.conftest import SECRET, Ask
@@ -174,6 +175,21 @@ async def test_what_only_the_user_can_mend_waits_and_says_how(
         await ask(Answer(body, status))
     assert caught.value.delay_s == PARK_S
     assert server.url in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "body"), [case[:2] for case in PARKED])
+async def test_a_remedy_names_the_variables_of_the_endpoint_that_was_asked(
+    status: int, body: Any, server: Server, request_: Request
+) -> None:
+    """A server that is declared by name has an address, a key, an API and a model of its own."""
+    server.answer = Answer(body, status)
+    env = {"HEADWAY_ENDPOINT_BOX_URL": server.url, "HEADWAY_ENDPOINT_BOX_KEY": SECRET}
+    (endpoint,) = named_endpoints({"OPENAI_API_KEY": SECRET} | env)
+    async with Model(endpoint) as model:
+        with pytest.raises(TransientError) as caught:
+            await model.answer(request_)
+    variables = re.findall(r"\b(?:OPENAI|HEADWAY)_[A-Z_]+\b", str(caught.value))
+    assert [name for name in variables if not name.startswith("HEADWAY_ENDPOINT_BOX_")] == []
 
 
 @pytest.mark.parametrize("body", ["<html>Method Not Allowed</html>", {"detail": "Method Not Allowed"}])
