@@ -28,6 +28,8 @@ SLOW = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "drvfs"}
 """File systems whose locks or speed a run cannot build on."""
 
 LEAST_GIT = (2, 38)
+LEAST_BYTES = 10**9
+"""Free bytes of the state folder's disk, below which even a small run has no room."""
 
 TRIES = 3
 """Tries of a sandbox trial that runs out of time: a person waits for the answer."""
@@ -136,6 +138,10 @@ def state_folder(home: Path) -> Iterator[Finding]:
         remedy = "free some space" if short == "disk" else "delete small files: every file takes an inode"
         says = f"{says}: agents are given out more slowly, commands wait when there is less"
         yield Finding(topic="state folder", state="lacking", says=says, remedy=f"{remedy}, or move HEADWAY_HOME")
+    elif disk.nbytes < LEAST_BYTES:
+        says = f"{says}: too little for a run, whose agents have a copy of the repository each"
+        remedy = "set HEADWAY_HOME to a folder on a larger disk"
+        yield Finding(topic="state folder", state="lacking", says=says, remedy=remedy)
     else:
         yield Finding(topic="state folder", state="good", says=says)
 

@@ -15,6 +15,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NESTED = 500
 _LOOKED_AT = 64
 FILES_PER_MB = 25
+SMALL_MB = 500
+"""A workspace of less is told as lacking."""
 """A quota also bounds the number of files, at an average of 40 KB. The files of ordinary trees are larger than that."""
 
 
@@ -54,6 +56,9 @@ class Quota:
             f"disk quota: {self.mb:,} MB and {self.files:,} files for each workspace, watched four times a second; "
             "one file is held to it by the kernel"
         )
+        if self.mb < SMALL_MB:
+            remedy = "Set HEADWAY_HOME to a folder on a larger disk, or HEADWAY_AGENT_DISK_MB to more."
+            return (Finding(topic="quota", state="lacking", says=f"{says}: little for a build", remedy=remedy),)
         return (Finding(topic="quota", state="good", says=says),)
 
     def holds(self, size: Size) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _GB = 1024**3
+_SHOWN_IN_GB = 10**9
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Disk:
     def shown(self) -> str:
         """Free bytes and inodes, for a message."""
         inodes = "" if self.inodes is None else f", {self.inodes:,} inodes free ({1 - self.inode_share:.0%} used)"
-        return f"{self.nbytes / 1e9:,.1f} GB free ({1 - self.share:.0%} used){inodes}"
+        free = f"{self.nbytes / 1e9:,.1f} GB" if self.nbytes >= _SHOWN_IN_GB else f"{self.nbytes / 1e6:,.0f} MB"
+        return f"{free} free ({1 - self.share:.0%} used){inodes}"
 
 
 def shortage_of_disk(folder: Path) -> str | None:

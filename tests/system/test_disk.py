@@ -1,12 +1,15 @@
 """A disk without inodes is full, however many bytes it has."""
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from headway.cli import doctor
 from headway.sandbox.machine import Bounds, Machine
+from headway.sandbox.tree import Quota
 from headway.system.disk import Disk, DiskBounds, shortage_of_disk
 from tests.system import disks
 
@@ -24,6 +27,23 @@ def test_a_real_disk_without_inodes_holds_commands_and_is_shown(tmp_path: Path) 
         told = shortage_of_disk(disk.at)
         assert told is not None
         assert "short of inodes" in told
+
+
+def test_a_disk_is_as_full_as_df_says(tmp_path: Path) -> None:
+    """Blocks that are kept for root are neither free nor used."""
+    told = subprocess.run(["df", "--output=pcent", str(tmp_path)], capture_output=True, text=True, check=True)
+    used = 100 * (1 - Disk.of(tmp_path).share)
+    assert abs(used - int(told.stdout.split()[-1].rstrip("%"))) <= 1.5, "df rounds up"
+
+
+def test_a_disk_that_is_too_small_for_a_run_is_told(tmp_path: Path) -> None:
+    with disks.Disk(tmp_path, "tmpfs", mb=32) as disk:
+        (finding,) = doctor.state_folder(disk.at)
+        (quota,) = Quota.usual(disk.at).findings()
+    assert (finding.state, quota.state) == ("lacking", "lacking")
+    assert re.search(r"\d+ MB free \(\d+% used\)", finding.says)
+    for each in (finding, quota):
+        assert "larger disk" in each.remedy
 
 
 @pytest.mark.parametrize(
