@@ -233,6 +233,8 @@ class WorkerAgent:
             job.compaction.prepare()
             need = _missing(job)
             if need:
+                # It gives up its slot: without a word of it, its log would show an agent between two steps for hours.
+                talk.note("budget", {"needs": need.model_dump(exclude_defaults=True)})
                 return WorkerSuspended(why="grant", spent=_spent(job), need=need)
             await self._keep(job, beat)
             if not talk.handing_over:

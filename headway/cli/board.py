@@ -225,6 +225,8 @@ def _what(
         return "waiting", _line(f"{state}: {why}" if why else state), None
     if known is None or known.now.doing == "starts":
         return "queued", WORDS.get(state, _line(state)), None
+    if known.now.doing == "queues":
+        return "queued", "queued for its next slot", max(0.0, now - known.now.since)
     return _at_work(known, node, now)
 
 
@@ -255,7 +257,7 @@ def _doing(at: Now, planner: bool) -> str:
             return "landing" if tool == "land" else f"{verb} `{what}`" if what else verb
         case "starts":
             return "starting"
-        case "works" | "waits" | "rests" | "ended":
+        case "works" | "waits" | "queues" | "rests" | "ended":
             return "between two steps"
 
 
@@ -286,7 +288,7 @@ def _unseen(nodes: dict[AgentId, TreeNode], rows: list[Row]) -> int:
 
 def _counts(rows: list[Row]) -> dict[str, int]:
     """How many agents are in which state, in words; planners and tasks together."""
-    counts = {"working": 0, "stuck": 0, "queued": 0, "paused": 0, "waiting for budget": 0, "resting": 0}
+    counts = {"working": 0, "stuck": 0, "queued": 0, "paused": 0, "waiting for budget": 0, "waiting": 0, "resting": 0}
     ended: dict[str, int] = {}
     for row in rows:
         match row.group:
@@ -297,7 +299,7 @@ def _counts(rows: list[Row]) -> dict[str, int]:
             case "waiting" if row.words.startswith("waits for budget"):
                 counts["waiting for budget"] += 1
             case "waiting":
-                counts["paused"] += 1
+                counts["paused" if row.words.startswith("paused") else "waiting"] += 1
             case "stuck" | "queued" | "resting":
                 counts[row.group] += 1
     return {name: count for name, count in {**counts, **ended}.items() if count}

@@ -51,7 +51,8 @@ class Now(BaseModel):
     Attributes:
         doing: `starts`: it has a log and nothing else yet. `thinks`: a model call is under way. `runs`: a tool call is
             under way. `waits`: a model call waits, because the server refused others or the run may spend no more in
-            this hour. `works`: between two steps. `rests`: a planner's turn has ended. `ended`: it handed off.
+            this hour. `queues`: it gave up its slot for more budget. `works`: between two steps. `rests`: a planner's
+            turn has ended. `ended`: it handed off.
         what: The tool and its most telling argument, such as `shell pytest -q`; the model's name while it thinks; what
             it waits for, and why; the first line of the handoff's summary when it has ended. One line.
         since: When that began, in seconds since the epoch.
@@ -61,7 +62,7 @@ class Now(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    doing: Literal["starts", "thinks", "runs", "waits", "works", "rests", "ended"] = "starts"
+    doing: Literal["starts", "thinks", "runs", "waits", "queues", "works", "rests", "ended"] = "starts"
     what: str = ""
     since: float = 0.0
     failed_calls: int = 0

@@ -12,7 +12,7 @@ FatalModelError   the attempt has failed; another one has a new conversation
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx2

@@ -243,6 +243,8 @@ class _Fold:
             case "agent.start" | "turn.start" | "agent.fork":
                 self._calls = {}
                 self._doing, self._what = "works", ""
+            case "budget":
+                self._doing, self._what = "queues", ""
             case "turn.end":
                 self._doing, self._what = "rests", ""
             case "handoff":

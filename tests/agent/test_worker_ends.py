@@ -10,6 +10,7 @@ from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended
 from headway.rehearsal.playbook import Step
+from headway.trace.figures import figures_of
 from tests.agent.stage import Stage, finish, git, say, step, use
 
 TITLE = "Write a file"
@@ -26,6 +27,8 @@ async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) 
     assert isinstance(first, WorkerSuspended)
     assert first.spent is not None
     assert (first.why, first.spent.tokens < 11_500, first.need.tokens > 0) == ("grant", True, True)
+    known = figures_of(stage.store.run_folder(order.context.run) / "logs", order.context.run).agents[order.me]
+    assert (known.now.doing, known.total.calls) == ("queues", 1), "it holds no slot, and is not at work"
     again = await stage.work(order.model_copy(update={"granted": Amount(tokens=11_500, tasks=1) + first.need}))
     assert isinstance(again, WorkerSuspended)
     assert again.spent is not None

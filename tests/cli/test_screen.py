@@ -9,13 +9,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from headway.cli.board import board_of, state_of, waits_for_user
+from headway.cli.board import QUIET_S, board_of, state_of, waits_for_user
 from headway.cli.preparing import Preparation
 from headway.cli.screen import screen
 from headway.cli.views import LiveView
 from headway.cli.watch import Look
 from headway.domain.control import Control, Hold
 from headway.domain.ids import AgentId
+from headway.trace.figures import figures_of
+from headway.trace.log_store import LogStore
 from tests.cli.fleets import RUN, agent, look_at_fleet
 from tests.cli.terminal import labelled
 
@@ -64,6 +66,16 @@ def test_the_live_view_fits_its_terminal(width: int, height: int, tmp_path: Path
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).strip("\r\n").splitlines()
     assert 3 < len(lines) < height + (height <= 8)
     assert max(map(cell_len, lines)) <= width
+
+
+def test_an_agent_that_waits_for_a_slot_is_neither_working_nor_stuck(tmp_path: Path) -> None:
+    look = look_at_fleet(tmp_path, 6)
+    with LogStore(tmp_path).open(agent(0), role="worker", task=agent(0)) as log:
+        log.append("budget", {"needs": {"tokens": 9_000}})
+    figures = figures_of(LogStore(tmp_path).run_folder(RUN) / "logs", RUN)
+    later = figures.model_copy(update={"at": figures.at + 3 * QUIET_S})
+    (row,) = (row for row in board_of(replace(look, figures=later)).rows if row.agent == agent(0))
+    assert (row.group, row.words) == ("queued", "queued for its next slot")
 
 
 def test_the_worst_endings_are_told_first(tmp_path: Path) -> None:
