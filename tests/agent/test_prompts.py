@@ -167,7 +167,7 @@ async def test_each_request_of_a_log_names_the_prompts_that_it_was_made_with(sta
 def test_worker_processes_start_nothing_with_prompts_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "workr.md").write_text("x")
     given = {**os.environ, "HEADWAY_PROMPTS": str(tmp_path), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
-    given |= {"HEADWAY_HOME": str(tmp_path / "home"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    given |= {"HEADWAY_HOME": str(tmp_path / "state"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "worker.py"], cwd=ROOT_FOLDER, env=given, capture_output=True, text=True, check=False
     )
@@ -179,7 +179,7 @@ def test_worker_processes_start_nothing_with_prompts_that_do_not_fit(tmp_path: P
 def test_worker_processes_name_the_prompts_that_are_the_users_own(tmp_path: Path) -> None:
     (tmp_path / "worker.md").write_text("You are Ada.")
     given = {**os.environ, "HEADWAY_PROMPTS": str(tmp_path), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
-    given |= {"HEADWAY_HOME": str(tmp_path / "home"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    given |= {"HEADWAY_HOME": str(tmp_path / "state"), "TEMPORAL_ADDRESS": "127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "worker.py"], cwd=ROOT_FOLDER, env=given, capture_output=True, text=True, check=False
     )
