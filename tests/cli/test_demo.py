@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -143,6 +144,12 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
             assert re.search(r"1\.5 Add lines to the command line: [0-9a-f]{7}", shown)
             assert f"git -C {repository} merge headway/first/main" in shown
             assert "8 commits" in shown
+            killed = state.children["agents"].pid
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            while "agents was started again (process " not in told_before.read_text():
+                time.sleep(0.1)
+            assert f"agents (process {killed}) was killed by signal 9." in told_before.read_text()
         finally:
             down = headway("down", **env)
 
