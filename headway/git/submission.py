@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from headway.domain.errors import ToolError
 from headway.domain.ids import AgentId, Fence, Oid, RunName
-from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries, meant
+from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries, meant, shown
 from headway.git.growth import sizes_of
 from headway.git.merging import binary_paths, with_entries
 from headway.git.repo import Repo
@@ -56,9 +56,9 @@ class Submission:
         return Asked(message=_clean(self.message), paths=self.paths, place=self.place)
 
     def touches(self, path: str) -> bool:
-        """Whether anything of a file or folder is to land."""
+        """Whether anything of a file or folder, which is named as it is shown, is to land."""
         place = PurePosixPath(path)
-        named = [PurePosixPath(each) for each in self.paths or ()]
+        named = [PurePosixPath(shown(each)) for each in self.paths or ()]
         return self.paths is None or any(n in (place, *place.parents) or place in n.parents for n in named)
 
     def mark(self, base: Oid, tree: Oid) -> str:

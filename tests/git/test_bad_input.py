@@ -85,6 +85,19 @@ def test_a_name_that_git_refuses_is_found_among_many_by_halves(ground: Ground, m
     assert asked.count("update-index") < 50
 
 
+@pytest.mark.parametrize("named", [os.fsdecode(b"caf\xe9"), "caf\\xe9"], ids=["bytes", "shown"])
+def test_a_repository_is_refused_however_its_name_is_written(ground: Ground, named: str) -> None:
+    workspace = ground.open(1)
+    place = workspace.path / os.fsdecode(b"caf\xe9")
+    place.write_text("a file\n")
+    assert isinstance(ground.land(workspace), Landed)
+    place.unlink()
+    make_repository(place, {"inside": "x\n"})
+    refused = ground.land(workspace, paths=(named,))
+    assert isinstance(refused, Refused)
+    assert refused.paths == ("caf\\xe9",)
+
+
 def test_a_rename_in_case_only_is_a_rename(ground: Ground) -> None:
     workspace = ground.open(1)
     (workspace.path / "README.md").rename(workspace.path / "readme.md")
