@@ -13,7 +13,7 @@ def amend(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     text: Annotated[str, typer.Argument(help="What is added; @FILE reads it from a file.")],
     *,
-    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Add a text that every planner and worker of the run carries from its next step on."""
     from headway.cli.holding import order_of_run

@@ -26,7 +26,7 @@ NAMED = 20
 def cancel(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     *,
-    why: Annotated[str, typer.Option(help="The reason, for whoever reads the run's history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until everything is down.")] = 180,
 ) -> None:
     """End a run: every agent stops, work that did not land is kept, and what landed is published.
@@ -70,7 +70,7 @@ async def _until_down(client: "Client", name: RunName, why: str, wait_s: float) 
             # It continued as new just then, and a cancel does not go over to the next execution.
             await client.get_workflow_handle(name).cancel(reason=why)
         if not run.is_open:
-            # Nobody above them is left that would pass the cancel on.
+            # No agent above them is left that would pass the cancel on.
             await _cancel_each(client, [agent for agent in up if agent not in told])
             told.update(up)
         if len(up) != shown:

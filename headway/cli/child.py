@@ -149,7 +149,7 @@ def start_child(child: Child, logs: Path, pipe: int | None, at: float) -> Starte
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, for a message about the end of whoever wrote it."""
+    """The last lines of a log, for a message about the end of its process."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 16_384))

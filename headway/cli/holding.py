@@ -144,8 +144,8 @@ async def _refuse_idle(client: Client, run: KnownRun, target: AgentId) -> None:
 def _who() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # nobody's entry in the user database
-        user = "somebody"
+    except (KeyError, OSError):  # the user database has no entry of this user
+        user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
 

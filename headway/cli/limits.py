@@ -21,7 +21,7 @@ def limits(
     usd_per_hour: Annotated[str | None, typer.Option(help=f"Dollars in any hour on each machine, or {NONE}.")] = None,
     tasks: Annotated[str | None, typer.Option(help=f"Worker tasks of the whole run, or {NONE}.")] = None,
     hours: Annotated[str | None, typer.Option(help=f"Hours from the start of the run, or {NONE}.")] = None,
-    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Change what a run may use in all, up or down; a run that holds at its limit goes on when it is raised."""
     from headway.cli.holding import order_of_run

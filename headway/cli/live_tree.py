@@ -34,7 +34,7 @@ async def ask(client: Client, workflow: str, query: str, within_s: float = ANSWE
 
 
 async def live_tree(client: Client, run: RunName) -> TreeNode | None:
-    """The root planner with everything below it; None before it exists, or when nobody answers."""
+    """The root planner with everything below it; None before it exists, or when no worker process answers."""
     root_id = await _root_id(client, run)
     root = await _node(client, root_id) if root_id is not None else None
     return await _grown(client, root, [PLANNERS_ASKED]) if root is not None else None

@@ -16,7 +16,7 @@ def pause(
     ] = None,
     *,
     now: Annotated[bool, typer.Option("--now", help="Kill running commands too; they are logged as such.")] = False,
-    why: Annotated[str, typer.Option(help="The reason, for whoever finds it paused.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; `headway status` shows it.")] = "",
 ) -> None:
     """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
     from headway.cli.holding import tell_run

@@ -30,7 +30,7 @@ def reset(
     *,
     planner: Annotated[str | None, typer.Option(help="A planner, by id or title; default: the root planner.")] = None,
     turn: Annotated[int | None, typer.Option(min=1, help="The turn to take anew; default: its last one.")] = None,
-    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Have a planner plan anew from one of its turns. Nothing that was done is lost.
@@ -49,7 +49,7 @@ async def _reset(home: Path, name: str, given: str | None, wanted: int | None, w
     run = await need_own_run(client, home, name)
     if not run.is_open:
         raise UserError(
-            f"The run '{name}' is closed ({run.status}): nobody would take what its planners hand up.",
+            f"The run '{name}' is closed ({run.status}): no run would take the handoffs of its planners.",
             f"`headway continue {name}` starts a new run on its trunk, with its notes.",
         )
     planner = await _planner(client, home, run, given)

@@ -15,7 +15,7 @@ def resume(
         str | None, typer.Argument(help="A planner or task: its id, such as 1.3, or its title; default: the whole run.")
     ] = None,
     *,
-    why: Annotated[str, typer.Option(help="The reason, for whoever reads the history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Let go on what was paused. A run that needs attention goes on with another root planner."""
     from headway.cli.holding import tell_run

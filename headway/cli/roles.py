@@ -13,7 +13,7 @@ ROLES = ("workflows", "planning", "agents")
 
 AGENTS = "HEADWAY_AGENTS"
 USUAL_AGENTS = 8 * (os.cpu_count() or 1)
-"""Agents at work at once where nobody says otherwise: they mostly wait for their model."""
+"""The default number of agents at once. They mostly wait for their model."""
 
 SKIP_RUN = "After an upgrade: start although this run does not fit; it stands still until the old version is back."
 

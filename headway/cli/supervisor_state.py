@@ -1,4 +1,4 @@
-"""`HEADWAY_HOME/supervisor.json`: who supervises, and which processes, for whoever wants to look, stop or kill one."""
+"""`HEADWAY_HOME/supervisor.json`: the supervisor and its processes, for commands that look at them or stop them."""
 
 import fcntl
 import os

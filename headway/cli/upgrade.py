@@ -1,6 +1,6 @@
 """What a worker process does before it polls when the workflows' code has changed: it replays everything that is open.
 
-A workflow whose history the new code does not repeat would stand still, with nobody told. So the process does not start
+A workflow whose history the new code does not repeat would stand still in silence. So the process does not start
 then, and says which runs it is about.
 """
 
