@@ -28,6 +28,7 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.model.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
     "headway.model.refusals.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
     "headway.model.reading._HALVES": (170 * KB, "each is spelt in six bytes, of MAX_LOOSE_BYTES of a reply"),
+    "headway.model.naming.": (200, "a name, cut by MAX_NAME"),
     "headway.model.resets._IN_WORDS": (10_000, "an error's words, cut by MAX_WORDS_READ"),
     "headway.model.resets:": (64, "a part of these, which _IN_WORDS bounds"),
     "headway.model.resets.": (100 * KB, "a header, which the HTTP client bounds, and MAX_VALUE cuts to 64 characters"),

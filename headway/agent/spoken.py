@@ -20,6 +20,10 @@ MOST_CALLS = 20
 MOST_CHARS = 100_000
 
 _TAG = re.compile("<(tool_call|function_call|tool|function)>")
+_THOUGHTS = tuple(
+    [(f"<{word}>", f"</{word}>") for word in ("think", "thinking", "thought", "reasoning")]
+    + [("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷")]
+)
 _FENCE = "```"
 _FENCED_AS = frozenset({"", "json", "tool_call", "tool_code", "tool"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -51,6 +55,7 @@ def spoken_calls(text: str, tools: Collection[str]) -> list[tuple[str, str]]:
     """Names and arguments of the calls of these tools that a text holds, in order; of the first form that fits."""
     if len(text) > MOST_CHARS:
         return []
+    text = without_thoughts(text)
     forms = (_functions(text), _in_json(_tagged(text)), _in_json(_fenced(text)), _in_json([text]))
     for form in forms:
         calls = [(name, arguments) for name, arguments in form if name in tools]
@@ -59,9 +64,47 @@ def spoken_calls(text: str, tools: Collection[str]) -> list[tuple[str, str]]:
     return []
 
 
+def without_thoughts(text: str) -> str:
+    """A text without what the model thought in it: a call that it drafted there is none.
+
+    A mark counts at the beginning of a line, so that one within a file's content does not. Thoughts that do not end
+    take all that follows; an end without a beginning takes all that came before.
+    """
+    for opening, closing in _THOUGHTS:
+        if opening not in text and closing not in text:
+            continue
+        kept: list[str] = []
+        is_thought = False
+        for line in text.split("\n"):
+            left: str | None = line
+            while left is not None:
+                left, is_thought = _after_marks(left, (opening, closing), kept, is_thought=is_thought)
+        text = "\n".join(kept)
+    return text
+
+
+def _after_marks(line: str, marks: tuple[str, str], kept: list[str], *, is_thought: bool) -> tuple[str | None, bool]:
+    """Take the next part of a line; the rest of it, and whether that is a thought."""
+    opening, closing = marks
+    if is_thought:
+        _, end, rest = line.partition(closing)
+        return (rest, False) if end else (None, True)
+    start = line.lstrip(" \t")
+    if start.startswith(opening):
+        return start.removeprefix(opening), True
+    if start.startswith(closing):
+        kept.clear()
+        return start.removeprefix(closing), False
+    kept.append(line)
+    return None, False
+
+
 def _functions(text: str) -> Iterator[tuple[str, str]]:
     """Calls as `<function=name><parameter=name>value</parameter></function>`."""
     for name, body in _blocks(text, "function", closed=False):
+        if isinstance(given := _parsed(body.strip()), dict):  # Llama's form
+            yield name, orjson.dumps(given).decode()
+            continue
         values = {key: value.removeprefix("\n").removesuffix("\n") for key, value in _blocks(body, "parameter")}
         yield name, orjson.dumps(values).decode()
 

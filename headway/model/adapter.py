@@ -1,6 +1,6 @@
 """The seam between neutral turns and a provider's wire format."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -99,8 +99,8 @@ class WireAdapter(Protocol):
         """For an answer that comes in pieces."""
         ...
 
-    def decode(self, response: dict[str, Any]) -> Turn:
-        """The reply in neutral words.
+    def decode(self, response: dict[str, Any], tools: Collection[str] = ()) -> Turn:
+        """The reply in neutral words. Names close to one of `tools` are taken for it.
 
         Raises:
             TransientError, ContextOverflow, FatalModelError: The reply tells of a failure or makes no sense.

@@ -1,6 +1,6 @@
 """Chat Completions: what vLLM, Ollama, llama.cpp and gateways speak."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import orjson
@@ -10,7 +10,9 @@ from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.chat_stream import ChatPieces
 from headway.model.concession import stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
+from headway.model.naming import meant, sendable_name
 from headway.model.reading import MAX_CALLS, call_id, calls_in, count_in, name_in, sendable, text_in
+from headway.model.reshaping import DEVELOPER, SEVERAL, SHAPES, SYSTEM, reshaped, system_message
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -31,6 +33,11 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _THOUGHTS = frozenset((*REASONING_FIELDS, "reasoning_details"))
+_SHAPES = frozenset(shape.name for shape in SHAPES)
+_BACK = (*REASONING_FIELDS, "reasoning_details")
+
+SILENCE = "(no words)"
+"""Stands for a reply that said nothing: many servers refuse a conversation with an empty message, for good."""
 
 
 class ChatAdapter:
@@ -49,7 +56,7 @@ class ChatAdapter:
             case ToolOutput(id_, text):
                 return orjson.dumps({"role": "tool", "tool_call_id": id_, "content": text})
             case AssistantTurn(raw):
-                return b",".join(orjson.dumps(item) for item in raw)
+                return b",".join(orjson.dumps(_spoken_of(item)) for item in raw)
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields: dict[str, Any] = {"model": request.model}
@@ -68,7 +75,7 @@ class ChatAdapter:
                 "tool_choice": request.tool_choice,
             }
             # On where it is left out, except at llama.cpp.
-            listed["parallel_tool_calls"] = True
+            listed["parallel_tool_calls"] = SEVERAL.name not in without
             kept = {name: value for name, value in listed.items() if name not in without}
             tools = b"," + orjson.dumps(kept)[1:-1]
         items: Iterable[bytes] = filter(None, request.items)
@@ -76,7 +83,10 @@ class ChatAdapter:
             items = (stripped(item, without & _THOUGHTS) for item in items)
         head = b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":['))
         # Joined once: a long conversation is not copied twice for each call.
-        messages = [head + orjson.dumps({"role": "system", "content": request.system}), *items]
+        messages = [system_message(request.system, without), *items]
+        if without & _SHAPES:
+            messages = reshaped(messages, without)
+        messages[0] = head + messages[0]
         messages[-1] += b"]}"
         return b",".join(messages)
 
@@ -86,6 +96,7 @@ class ChatAdapter:
         names |= {"reasoning_effort"} if request.effort is not None else set()
         names |= {"stream", "stream_options"} if self._profile.stream else set()
         names |= {"tool_choice", "parallel_tool_calls"} if request.tools else set()
+        names |= _SHAPES - ({DEVELOPER.name} if SYSTEM.name not in without else set())
         return frozenset(names - without)
 
     def pieces(self) -> ChatPieces:
@@ -96,11 +107,11 @@ class ChatAdapter:
         names = (self._profile.max_tokens, *_LIMITS)
         return next((name for name in names if name not in without), None)
 
-    def decode(self, response: dict[str, Any]) -> Turn:
+    def decode(self, response: dict[str, Any], tools: Collection[str] = ()) -> Turn:
         choice = self._choice(response)
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
-        calls, raw_calls = _calls(message)
+        calls, raw_calls = _calls(message, tools)
         text = text_in(message.get("content"))
         refusal = text_in(message.get("refusal"))
         thoughts = next((text_in(message[name]) for name in REASONING_FIELDS if message.get(name)), "")
@@ -134,7 +145,8 @@ class ChatAdapter:
         if calls:
             raw["tool_calls"] = calls
         if self._profile.echo_reasoning:
-            raw |= {name: message[name] for name in (*REASONING_FIELDS, "reasoning_details") if message.get(name)}
+            # Empty ones too: servers of models that think demand back what they gave.
+            raw |= {name: message[name] for name in _BACK if isinstance(message.get(name), str) or message.get(name)}
         return raw
 
 
@@ -143,7 +155,14 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _calls(message: dict[str, Any]) -> tuple[list[ToolCall], list[dict[str, Any]]]:
+def _spoken_of(item: dict[str, Any]) -> dict[str, Any]:
+    """A message of the model with a word in it, where it has none and no calls."""
+    if item.get("tool_calls") or item.get("refusal") or text_in(item.get("content")).strip():
+        return item
+    return item | {"content": SILENCE}
+
+
+def _calls(message: dict[str, Any], tools: Collection[str]) -> tuple[list[ToolCall], list[dict[str, Any]]]:
     """The calls of a reply, and how they go back; of too many, one more than are taken."""
     found = message.get("tool_calls")
     if not found and isinstance(message.get("function_call"), dict):
@@ -155,13 +174,13 @@ def _calls(message: dict[str, Any]) -> tuple[list[ToolCall], list[dict[str, Any]
         function = entry.get("function") if isinstance(entry, dict) else None
         if not isinstance(function, dict):
             continue
-        name = name_in(function.get("name"))
+        name = meant(name_in(function.get("name")), tools)
         # Everything that the server sent with a call stays, such as a gateway's thought signatures.
         kept = {key: value for key, value in entry.items() if key not in {"index", "id", "type", "function"}}
         for arguments in calls_in(function.get("arguments")):
             id_ = call_id(entry.get("id"), taken)
             calls.append(ToolCall(id=id_, name=name, arguments=arguments))
-            sent = {"name": name, "arguments": sendable(arguments)}
+            sent = {"name": sendable_name(name), "arguments": sendable(arguments)}
             raw.append({"id": id_, "type": "function", "function": sent, **kept})
             if len(calls) > MAX_CALLS:
                 return calls, raw

@@ -9,12 +9,13 @@ from typing import Self
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, run_of
-from headway.model.adapter import Request, WireAdapter
+from headway.model.adapter import NOTHING, Request, WireAdapter
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
 from headway.model.concession import conceded
 from headway.model.endpoint import Endpoint, is_openai
 from headway.model.failures import (
+    THOUGHTS,
     Circumstance,
     ContextOverflow,
     FatalModelError,
@@ -30,6 +31,8 @@ from headway.model.turn import Message, Turn, Usage, UserMessage
 from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
+AGENTS_KEPT = 1000
+"""Agents of which a process remembers that a server cannot read their earlier reasoning."""
 SMALL_OUTPUT = 512
 """Tokens of the reply by which a server shows that it answers."""
 _SMALL = UserMessage("Answer with the word ready.")
@@ -56,6 +59,7 @@ class Model:
         self._gates = gates
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
+        self._unread: BoundedCache[AgentId, frozenset[str]] = BoundedCache(AGENTS_KEPT)
         self._answered, self._strayed = False, False
         self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", endpoint.names)
         responses = endpoint.api == "responses"
@@ -167,7 +171,7 @@ class Model:
 
     async def _agreed(self, request: Request, gate: Gate | None) -> Turn:
         """One reply, after leaving out what the server minds; each thing once, so that this ends."""
-        without = self._without(request.model, gate)
+        without = self._without(request, gate)
         given_in: list[str] = []
         while True:
             failure: HeadwayError
@@ -183,7 +187,7 @@ class Model:
                 name = conceded(error, self.adapter.sent(request, without))
                 if name is None:
                     raise
-                self._concede(request.model, gate, name, str(error))
+                self._concede(request, gate, name, str(error))
                 without, given_in = without | {name}, [*given_in, name]
                 continue
             else:
@@ -215,7 +219,7 @@ class Model:
         said = await self._posted(body, headers, at)
         # Others go on while a large reply is taken apart.
         large = said.nbytes > DECODED_AT_ONCE
-        turn = await asyncio.to_thread(self._decoded, said, at) if large else self._decoded(said, at)
+        turn = await asyncio.to_thread(self._decoded, said, request, at) if large else self._decoded(said, request, at)
         self._answered, self._strayed = True, False
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
@@ -242,22 +246,28 @@ class Model:
         self._answered, self._strayed = False, True
         raise failure  # outside of the clause: its context would repeat the server's words
 
-    def _decoded(self, said: Said, at: Circumstance) -> Turn:
+    def _decoded(self, said: Said, request: Request, at: Circumstance) -> Turn:
         failure: HeadwayError
         try:
-            turn = self.adapter.decode(said.body)
+            turn = self.adapter.decode(said.body, [tool.name for tool in request.tools])
         except Unreadable as error:
             failure = failure_of_reading(error, at)
         else:
             return turn.model_copy(update={"usage": _believed(turn)})
         raise failure
 
-    def _without(self, model: str, gate: Gate | None) -> frozenset[str]:
-        own = self._dropped.get(model) or frozenset()
+    def _without(self, request: Request, gate: Gate | None) -> frozenset[str]:
+        own = (self._dropped.get(request.model) or NOTHING) | (self._unread.get(request.agent) or NOTHING)
         return own if gate is None else own | gate.file.dropped()
 
-    def _concede(self, model: str, gate: Gate | None, name: str, why: str) -> None:
-        self._dropped.put(model, (self._dropped.get(model) or frozenset()) | {name})
+    def _concede(self, request: Request, gate: Gate | None, name: str, why: str) -> None:
+        model, agent = request.model, request.agent
+        if name == THOUGHTS:
+            # Those of this conversation: another key or region wrote them. Of others they may be read.
+            self._unread.put(agent, frozenset({name}))
+            self._tell(f"model {model}: {agent} goes on without its earlier reasoning, which the server refused: {why}")
+            return
+        self._dropped.put(model, (self._dropped.get(model) or NOTHING) | {name})
         if gate is None or gate.file.drop(name, why):
             self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
 

@@ -7,6 +7,7 @@ import orjson
 
 from headway.model.editing import PATCH_TOOL
 from headway.model.failures import Unsupported
+from headway.model.reshaping import refused_shape
 
 IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_content", "phase"})
 """Fields of what a model said earlier; they are sent back with it where nobody minds."""
@@ -26,10 +27,13 @@ _TYPE_OF_A_TOOL = re.compile(r"tools(\[\d+\]|\.\d+)?(\.type)?")
 
 def conceded(error: Unsupported, sent: Iterable[str]) -> str | None:
     """Which of the parameters that were sent the server does not take; None when it says nothing of the kind."""
+    sent = frozenset(sent)
+    if (shape := refused_shape(error.words, sent)) is not None:
+        return shape
     names = sorted(sent, key=len, reverse=True)
     segments = re.split(r"[.\[\]\s]+", error.param)
     for name in names:
-        if name in segments:
+        if name in segments or name == error.param:
             return name
     if PATCH_TOOL in names and _TYPE_OF_A_TOOL.fullmatch(error.param):
         return PATCH_TOOL

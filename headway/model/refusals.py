@@ -163,6 +163,12 @@ RULES: tuple[Rule, ...] = (
         frozenset({UNTOLD}),
         words=_words(r"unexpected endpoint or method"),
     ),
+    Rule(
+        "request",
+        "llama.cpp, of a template that does not take the order of messages",
+        frozenset({500}),
+        words=_words(r"jinja exception|must alternate"),
+    ),
     Rule("model", "OpenAI, Azure", names=_names("model_not_found DeploymentNotFound")),
     Rule("model", "RFC 9110", frozenset({404})),
     Rule(

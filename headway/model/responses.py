@@ -1,6 +1,7 @@
 """Responses: OpenAI's own API. The server keeps nothing; the whole conversation is sent each time."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from headway.domain.ids import AgentId
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.concession import IN_MESSAGES, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
-from headway.model.failures import Circumstance, Unusable, failure_of_body
+from headway.model.failures import THOUGHTS, Circumstance, Unusable, failure_of_body
+from headway.model.naming import meant, sendable_name
 from headway.model.reading import (
     MAX_CALLS,
     Unreadable,
@@ -40,6 +42,7 @@ MAX_CACHE_KEY = 64
 MAX_ITEMS = 1000
 """Items of one reply."""
 
+_REASONING = b'"type":"reasoning"'
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _ITEM_BEGUN, _ITEM = "response.output_item.added", "response.output_item.done"
 _TOLD = tuple(name.encode() for name in (*_ENDS, _ITEM_BEGUN, _ITEM, "error"))
@@ -64,7 +67,7 @@ class ResponsesAdapter:
             case ToolOutput(id_, text):
                 return orjson.dumps({"type": "function_call_output", "call_id": id_, "output": text})
             case AssistantTurn(raw):
-                return b",".join(orjson.dumps(item) for item in raw)
+                return b",".join(orjson.dumps(item) for item in _led_on(raw))
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields = {name: value for name, value in self._options(request).items() if name not in without}
@@ -74,6 +77,8 @@ class ResponsesAdapter:
         items = [item for item in request.items if item]
         if not _knows_patches(request.model, without):
             items = [as_functions(item) for item in items]
+        if lost := {THOUGHTS, "include"} & without:
+            items = [kept for item in items if (kept := _without_thoughts(item, every=THOUGHTS in lost))]
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
         return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(items), b"]}"))
@@ -84,6 +89,7 @@ class ResponsesAdapter:
         knows = _knows_patches(request.model, without)
         names |= {PATCH_TOOL} if knows and any(tool.name == PATCH_TOOL for tool in request.tools) else set()
         names |= IN_MESSAGES if request.items else set()
+        names |= {THOUGHTS} if any(_REASONING in item for item in request.items) else set()
         return frozenset(names - without)
 
     def pieces(self) -> "ResponsePieces":
@@ -104,7 +110,7 @@ class ResponsesAdapter:
             fields |= {"tool_choice": request.tool_choice, "parallel_tool_calls": True}
         return fields
 
-    def decode(self, response: dict[str, Any]) -> Turn:
+    def decode(self, response: dict[str, Any], tools: Collection[str] = ()) -> Turn:
         if response.get("error") or response.get("status") == "failed":
             raise failure_of_body(response.get("error") or {"code": "server_error"}, self._at)
         output = response.get("output")
@@ -117,7 +123,7 @@ class ResponsesAdapter:
         calls = 0
         for entry in output:
             if isinstance(entry, dict):
-                found, kept = _items(entry, taken)
+                found, kept = _items(entry, taken, tools)
                 calls += sum(isinstance(item, ToolCall) for item in found)
                 if calls > MAX_CALLS:
                     break
@@ -200,7 +206,25 @@ def _tool(tool: ToolSchema, model: str, without: frozenset[str]) -> dict[str, An
     return said if "strict" in without else said | {"strict": False}
 
 
-def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str, Any]]:
+def _led_on(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """A reply's items without reasoning that led to nothing: OpenAI refuses it without the item that has to follow."""
+    while raw and raw[-1].get("type") == "reasoning":
+        raw = raw[:-1]
+    return raw
+
+
+def _without_thoughts(item: bytes, *, every: bool) -> bytes:
+    """An item of the conversation without its reasoning; or only without that which the server did not encrypt."""
+    if _REASONING not in item:
+        return item
+    parts = orjson.loads(b"[" + item + b"]")
+    kept = [
+        part for part in parts if part.get("type") != "reasoning" or not (every or not part.get("encrypted_content"))
+    ]
+    return b",".join(map(orjson.dumps, kept))
+
+
+def _items(entry: dict[str, Any], taken: set[str], tools: Collection[str]) -> tuple[list[Item], dict[str, Any]]:
     match entry.get("type"):
         case "message":
             parts = entry.get("content")
@@ -211,10 +235,11 @@ def _items(entry: dict[str, Any], taken: set[str]) -> tuple[list[Item], dict[str
             arguments = arguments_in(entry.get("arguments"))
             id_ = call_id(entry.get("call_id") or entry.get("id"), taken)
             kept = entry
-            sent = sendable(arguments)
-            if entry.get("call_id") != id_ or entry.get("arguments") != sent:
-                kept = entry | {"call_id": id_, "arguments": sent}
-            return [ToolCall(id=id_, name=name_in(entry.get("name")), arguments=arguments)], kept
+            name = meant(name_in(entry.get("name")), tools)
+            sent = {"call_id": id_, "arguments": sendable(arguments), "name": sendable_name(name)}
+            if any(entry.get(field) != value for field, value in sent.items()):
+                kept = entry | sent
+            return [ToolCall(id=id_, name=name, arguments=arguments)], kept
         case "apply_patch_call":
             call, kept = patch_call(entry, taken)
             return [call], kept

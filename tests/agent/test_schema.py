@@ -1,5 +1,6 @@
 """Tool schemas and arguments: what servers are sent, and what a model's words become."""
 
+import json
 from typing import Any
 
 import pytest
@@ -86,3 +87,28 @@ def test_what_is_wrong_is_named(name: str, raw: str, said: str) -> None:
 @pytest.mark.parametrize("raw", ['{"path": "a"}', '{"path": "a", "start": null}', '"{\\"path\\": \\"a\\"}"'])
 def test_null_and_twice_encoded_arguments_are_forgiven(raw: str) -> None:
     assert arguments_of(WORKER_TOOLS, "read_file", raw) == ReadFile(path="a")
+
+
+LISTS = {
+    "a list as text": {"tasks": '[{"title": "One", "intent": "Do it."}]'},
+    "an object as text": {"tasks": ['{"title": "One", "intent": "Do it."}']},
+    "both": {"tasks": '["{\\"title\\": \\"One\\", \\"intent\\": \\"Do it.\\"}"]'},
+    "paths as text": {"tasks": [{"title": "One", "intent": "Do it.", "paths": '["a", "b"]'}]},
+}
+
+
+@pytest.mark.parametrize("given", LISTS.values(), ids=LISTS)
+def test_lists_and_objects_that_come_as_text_are_read(given: dict[str, Any]) -> None:
+    found = arguments_of(PLANNER_TOOLS, "spawn_tasks", json.dumps(given))
+    assert [task.title for task in found.tasks] == ["One"]  # type: ignore[attr-defined]
+
+
+def test_a_text_that_looks_like_a_list_stays_a_text() -> None:
+    found = arguments_of(WORKER_TOOLS, "write_file", json.dumps({"path": "a.json", "content": "[1, 2]"}))
+    assert found.content == "[1, 2]"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("tasks", ["[", "One", "[" * 5000, '["x"]', "[" + "{}," * 20_000 + "{}]"])
+def test_a_text_that_is_no_list_is_told(tasks: str) -> None:
+    with pytest.raises(ToolError, match="spawn_tasks"):
+        arguments_of(PLANNER_TOOLS, "spawn_tasks", json.dumps({"tasks": tasks}))

@@ -119,3 +119,33 @@ async def test_on_responses_such_a_reply_is_words_and_nudged(stage: Stage) -> No
     stage.serve(root=[say('{"name": "wait", "arguments": {}}'), step(use("wait"))])
     await stage.turn("k1")
     assert len(stage.texts(ROOT, "reminder")) == 1
+
+
+def drafted(name: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {{}}}}\n</tool_call>'
+
+
+DRAFTS: dict[str, tuple[str, list[str]]] = {
+    "a draft": (f"<think>\nPerhaps\n{drafted('land')}\nNo.\n</think>\nI look first.", []),
+    "Mistral's marks": (f"[THINK]{drafted('land')}\n[/THINK]\nNo.", []),
+    "another word": (f"<thinking>\n{drafted('land')}\n</thinking>No.", []),
+    "no beginning": (f"Perhaps\n{drafted('land')}\nNo.\n</think>\nI look first.", []),
+    "no end": (f"<think>\nPerhaps\n{drafted('land')}\nor", []),
+    "a draft and a call": (f"<think>\n{drafted('land')} or rather\n</think>\n{drafted('list_dir')}", ["list_dir"]),
+    "thoughts on one line": (f"<think>no</think>{drafted('list_dir')}", ["list_dir"]),
+    "two thoughts": (f"<think>a</think>\n<think>{drafted('land')}</think>\n{drafted('list_dir')}", ["list_dir"]),
+    "a mark within a call": (
+        '<tool_call>{"name": "land", "arguments": {"message": "Take </think> and <think> out"}}</tool_call>',
+        ["land"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "names"), DRAFTS.values(), ids=DRAFTS)
+def test_a_call_that_was_drafted_in_a_thought_is_none(text: str, names: list[str]) -> None:
+    assert [name for name, _ in spoken_calls(text, ["land", "list_dir"])] == names
+
+
+def test_a_function_may_hold_its_arguments_as_an_object() -> None:
+    text = '<function=land>{"message": "Do it"}</function>'
+    assert [(name, json.loads(raw)) for name, raw in spoken_calls(text, ["land"])] == [("land", {"message": "Do it"})]

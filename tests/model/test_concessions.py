@@ -21,6 +21,8 @@ RESPONSE = {"status": "completed", "model": "m", "output": []}
 THOUGHT = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
 CODED = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "gA"}
 
+SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}
+
 
 def error(message: str, status: int = 400, **more: Any) -> Answer:
     return Answer({"error": {"message": message, "param": None} | more}, status)
@@ -91,7 +93,7 @@ async def test_it_is_left_out_after_one_refusal_by_every_process_and_said_once(
     server.answer = answer
     said: list[str] = []
     async with opened(server, tmp_path, api, said) as model:
-        earlier = model.encode(AssistantTurn((THOUGHT if api == "chat" else CODED,)))
+        earlier = model.encode(AssistantTurn((THOUGHT,) if api == "chat" else (CODED, SAID)))
         request = replace(request_, effort="max", items=[earlier])
         first = await model.answer(request)
         assert first.conceded == (name,)

@@ -21,6 +21,9 @@ LOCAL_KEYWORDS = frozenset(
 MOST_VALUES = 10_000
 """Values of one call: 100 tasks with 90 paths each."""
 
+MOST_TEXTS = 3
+"""Levels of lists and objects that come as text within each other."""
+
 LENIENT_CHARS = 256 << 10
 """Characters of arguments that are read although they are not quite JSON."""
 
@@ -66,11 +69,51 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
     # Some models write null for what they leave out.
     given = {key: entry for key, entry in value.items() if entry is not None}
     try:
-        return arguments.model_validate(given)
+        return _validated(name, arguments, given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
         raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(name, arguments)}") from error
+
+
+def _validated(name: str, arguments: type[ArgumentsT], given: dict[str, Any]) -> ArgumentsT:
+    """The arguments. A list or an object that came as its JSON text is read: some models write every value as text.
+
+    Raises:
+        ValidationError: They do not fit.
+        ToolError: They hold too many values.
+    """
+    for _ in range(MOST_TEXTS):
+        try:
+            return arguments.model_validate(given)
+        except ValidationError as error:
+            places = [detail["loc"] for detail in error.errors(include_url=False, include_input=False)[:20]]
+            if not sum(_read_in_place(given, place) for place in places):
+                raise
+            _refuse_many(name, given)
+    return arguments.model_validate(given)
+
+
+def _read_in_place(given: Any, place: tuple[int | str, ...]) -> bool:
+    """Put what a text at a place says in its place, where it is the JSON of a list or an object."""
+    *path, last = place
+    for part in path:
+        if not _holds(given, part):
+            return False
+        given = given[part]
+    if not _holds(given, last) or not isinstance(text := given[last], str) or text.lstrip()[:1] not in {"[", "{"}:
+        return False
+    try:
+        given[last] = whole(_json(text))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _holds(value: Any, part: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and 0 <= part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def _json(text: str) -> Any:
