@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.domain.budget import Amount, Bill
+from headway.domain.budget import UNLIMITED, Amount, Bill, Purse
 from headway.domain.details import planner_details
 from headway.domain.figures import AgentFigures, Figures, RunFigures, with_totals
 from headway.domain.handoff import HandoffStatus
@@ -55,6 +55,19 @@ def test_a_child_shows_how_it_stands() -> None:
     }
     shown = f"`{third}` task 1.2 (waits for budget: needs 3,000 tokens, its planner has 0 tokens free)"
     assert shown in planner_details(state, "waits")
+
+
+def test_a_planner_without_a_limit_in_dollars_shows_no_dollars() -> None:
+    """It was shown as "unpriced of $65,610,000.00, $5,904,900.00 lent": the number that stands for no limit, shared."""
+    state = planner()
+    shown = {}
+    for granted, bounds in ((UNLIMITED // 9, False), (20_000_000, True)):
+        purse = Purse(granted=Amount(tokens=10, tasks=1, micro_usd=granted))
+        books = state.books.model_copy(update={"purse": purse})
+        context = state.context.model_copy(update={"bounds_dollars": bounds})
+        shown[bounds] = planner_details(state.model_copy(update={"books": books, "context": context}), "waits")
+    assert "$" not in shown[False]
+    assert " of $20.00, $0.00 lent" in shown[True]
 
 
 def test_a_sub_planner_that_waits_for_budget_is_shown_so_whatever_it_told_last() -> None:
