@@ -59,8 +59,8 @@ class ModelSettings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every key."""
-        return tuple(each.secret for each in (self.endpoint, *self.others) if each.secret)
+        """Every key, and every value of a header."""
+        return tuple(secret for each in (self.endpoint, *self.others) for secret in each.secrets)
 
     def open(self, home: Path, tell: Callable[[str], None] = lambda _: None) -> Models:
         """The ways to the models, for one process and event loop; `tell` takes the lines for its log."""

@@ -61,7 +61,7 @@ class Model:
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         self._unread: BoundedCache[AgentId, frozenset[str]] = BoundedCache(AGENTS_KEPT)
         self._answered, self._strayed = False, False
-        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", endpoint.names)
+        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", endpoint.names, endpoint.secrets)
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
 
@@ -118,6 +118,13 @@ class Model:
     def worst_call(self, nbytes: int, model: str = "") -> int:
         """Tokens that a call with a request of `nbytes` will hardly exceed, its whole reply included."""
         return self._calibration.bound(nbytes, model) + self.endpoint.max_output
+
+    def left_out(self, model: str) -> dict[str, str]:
+        """What this machine leaves out of requests to a model, each with the words in which its server refused it."""
+        if self._gates is None:
+            return {}
+        with self._gates.using(self._at.address, model, self._at.secret) as gate:
+            return gate.file.refused_parts()
 
     async def models(self) -> list[str]:
         """Names that the endpoint serves, in its own order.

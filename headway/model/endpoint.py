@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from headway.domain.errors import UserError
@@ -27,6 +28,7 @@ DEFAULT = "default"
 """The name of the endpoint that OPENAI_* describes."""
 
 _PREFIX = "HEADWAY_ENDPOINT_"
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NAMED_URL = re.compile(rf"{_PREFIX}([A-Z0-9_]+)_URL")
 
 Api = Literal["responses", "chat"]
@@ -44,6 +46,7 @@ class Endpoint(BaseModel):
         window: Tokens of input and output that a model of this address takes.
         max_output: Most tokens of one reply.
         timeout_s: Longest time that one call may take.
+        headers: Sent with each request, such as the key of a gateway. Their values are secrets.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +62,12 @@ class Endpoint(BaseModel):
     window: int = WINDOW
     max_output: int = MAX_OUTPUT
     timeout_s: float = TIMEOUT_S
+    headers: tuple[tuple[str, SecretStr], ...] = ()
+
+    def at(self, path: str) -> str:
+        """The address of a path below this one, which keeps its query: Azure and some gateways need one."""
+        parts = urlsplit(self.base_url)
+        return parts._replace(path=parts.path.rstrip("/") + path, fragment="").geturl()
 
     @property
     def shown(self) -> str:
@@ -71,6 +80,11 @@ class Endpoint(BaseModel):
         """What must not stand in any text; empty when there is none."""
         key = self.api_key.get_secret_value()
         return "" if key == NO_KEY else key
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All of them: the key, and the values of headers."""
+        return tuple(filter(None, (self.secret, *(value.get_secret_value() for _, value in self.headers))))
 
     @property
     def profile(self) -> Profile:
@@ -99,8 +113,8 @@ class Endpoint(BaseModel):
 class Names(BaseModel):
     """The environment variables of one endpoint.
 
-    Beside address and key HEADWAY_API, HEADWAY_WINDOW, HEADWAY_MAX_OUTPUT, HEADWAY_EDIT, HEADWAY_STREAM and
-    HEADWAY_STALL_S, or the same with the prefix of a named one, such as HEADWAY_ENDPOINT_BOX_URL and
+    Beside address and key HEADWAY_API, HEADWAY_HEADERS, HEADWAY_WINDOW, HEADWAY_MAX_OUTPUT, HEADWAY_EDIT,
+    HEADWAY_STREAM and HEADWAY_STALL_S, or the same with the prefix of a named one, such as HEADWAY_ENDPOINT_BOX_URL and
     HEADWAY_ENDPOINT_BOX_KEY; it has a MODEL as well.
     """
 
@@ -148,7 +162,8 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         raise UserError(f"{names.url}: '{url}' is no address.", "Set one such as http://localhost:8000/v1.")
     if not key.isascii() or len(key.split()) > 1 or not key.isprintable():
         raise UserError(f"{names.key}: holds spaces or characters that no key has.", "Set it to the key alone.")
-    if not key and not is_local(url):
+    headers = _headers(env, names["HEADERS"])
+    if not key and not headers and not is_local(url):
         raise UserError(
             f"{names.key} is not set, and {urlsplit(url).hostname} is not in your own network.",
             f"Set {names.key}; to any word if that server asks for no key.",
@@ -164,6 +179,7 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         stall_s=_number(env, names["STALL_S"], int(STALL_S), "seconds"),
         window=_number(env, names["WINDOW"], OPENAI_WINDOW if is_openai(url) else WINDOW),
         max_output=_number(env, names["MAX_OUTPUT"], MAX_OUTPUT),
+        headers=headers,
     )
 
 
@@ -242,6 +258,22 @@ def _switch(env: Mapping[str, str], name: str) -> bool | None:
             return False
         case other:
             raise UserError(f"{name}: '{other}' is not one of on, off.")
+
+
+def _headers(env: Mapping[str, str], name: str) -> tuple[tuple[str, SecretStr], ...]:
+    """Headers as a JSON object; their values are in no message."""
+    text = env.get(name, "").strip()
+    remedy = 'Set it to a JSON object of texts, such as {"api-key": "..."}.'
+    try:
+        given = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        raise UserError(f"{name} is not JSON.", remedy) from None
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise UserError(f"{name} is not a JSON object of texts.", remedy)
+    for header, value in given.items():
+        if not _HEADER.fullmatch(header) or not value.isascii() or not value.isprintable():
+            raise UserError(f"{name}: '{header[:80]}' has characters that no header has.", remedy)
+    return tuple((header, SecretStr(value)) for header, value in given.items())
 
 
 def _number(env: Mapping[str, str], name: str, default: int, unit: str = "tokens") -> int:

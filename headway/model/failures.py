@@ -133,15 +133,17 @@ class Circumstance:
 
     Attributes:
         address: The endpoint, without credentials.
-        secret: Taken out of every text.
+        secret: The key. It is taken out of every text.
         model: The model that was asked, or empty.
         names: The environment variables that describe the endpoint; a remedy names no other.
+        secrets: All that is taken out.
     """
 
     address: str
     secret: str = ""
     model: str = ""
     names: Names = field(default_factory=Names)
+    secrets: tuple[str, ...] = ()
 
     @property
     def key_remedy(self) -> str:
@@ -150,8 +152,9 @@ class Circumstance:
 
     def clean(self, text: str) -> str:
         """`text` without secrets, on one line, cut."""
-        if len(self.secret) >= _MIN_SECRET:
-            text = text.replace(self.secret, "[key]")
+        for secret in (self.secret, *self.secrets):
+            if len(secret) >= _MIN_SECRET:
+                text = text.replace(secret, "[key]")
         text = " ".join(_KEYLIKE.sub("[key]", text[:MAX_WORDS_READ]).split())
         return text if len(text) <= MAX_SERVER_WORDS else text[: MAX_SERVER_WORDS - 1] + "…"
 

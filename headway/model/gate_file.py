@@ -99,6 +99,13 @@ class GateFile:
             rows = self._reader.execute("SELECT name FROM dropped WHERE at > ? AND at <= ?", (now - FORGET_S, now))
             return frozenset(row[0] for row in rows)
 
+    def refused_parts(self) -> dict[str, str]:
+        """The same, each with the server's words."""
+        known = self.dropped()
+        with _named():
+            rows = self._reader.execute("SELECT name, why FROM dropped ORDER BY at, name").fetchall()
+        return {name: why for name, why in rows if name in known}
+
     def drop(self, name: str, why: str) -> bool:
         """Remember that the server does not take this. False when that was known.
 

@@ -81,11 +81,15 @@ class HttpClient:
         self._idle_s = idle_s
         self._streamed = endpoint.profile.stream
         # Whole addresses: the client takes paths apart and puts them together again at each call.
-        self._root = endpoint.base_url.rstrip("/")
+        self._addresses: dict[str, str] = {}
         # No timeout for reads: `_or_our_error` bounds the time of the whole answer.
         self._factory = _ClientFactory(endpoint, idle_s, httpx2.Timeout(None, connect=connect_s, write=write_s))
         self._first = _first_client(endpoint, self._factory)
         self._omitted = {"X-Stainless-Retry-Count": _omit()}
+        if endpoint.headers and not endpoint.secret:
+            # Some gateways refuse a key of both kinds. A header of this name that the user set stays.
+            own = {name.lower() for name, _ in endpoint.headers}
+            self._omitted |= {} if "authorization" in own else {"Authorization": _omit()}
         # By agent; the client that has been idle longest is first.
         self._idle: dict[str, tuple[AsyncOpenAI, float]] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -103,7 +107,11 @@ class HttpClient:
         async def exchanged() -> Said:
             async with self._client(headers.get("X-Headway-Agent", "")) as client:
                 response: httpx2.Response = await client.post(
-                    self._root + path, content=content, cast_to=httpx2.Response, options=options, stream=self._streamed
+                    self._address(path),
+                    content=content,
+                    cast_to=httpx2.Response,
+                    options=options,
+                    stream=self._streamed,
                 )
                 if is_stream(response) or holds_events(await response.aread()):
                     await read_events(response, pieces.take, self._endpoint.stall_s, at.address)
@@ -122,10 +130,19 @@ class HttpClient:
 
         async def asked() -> Said:
             async with self._client("") as client:
-                response: httpx2.Response = await client.get(path, cast_to=httpx2.Response)
+                response: httpx2.Response = await client.get(
+                    self._address(path), cast_to=httpx2.Response, options={"headers": self._omitted}
+                )
                 return _said(response, response.content, at)
 
         return await _or_our_error(asked(), at, min(within_s, self._endpoint.timeout_s))
+
+    def _address(self, path: str) -> str:
+        if "://" in path:
+            return path
+        if path not in self._addresses:
+            self._addresses[path] = self._endpoint.at(path)
+        return self._addresses[path]
 
     async def leave(self, agent: str) -> None:
         """Close the connections of an agent that makes no more calls for now."""
@@ -216,13 +233,15 @@ def _first_client(endpoint: Endpoint, factory: _ClientFactory) -> "AsyncOpenAI":
     from openai import AsyncOpenAI
 
     key = endpoint.api_key.get_secret_value()
-    left_out = cast("Mapping[str, str]", {f"X-Stainless-{name}": _omit() for name in _STAINLESS})
+    names = [f"X-Stainless-{name}" for name in _STAINLESS]
+    own = {name: value.get_secret_value() for name, value in endpoint.headers}
+    headers = cast("Mapping[str, str]", {name: _omit() for name in names} | own)
     return AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=key,
         max_retries=0,
         http_client=factory.client(),
-        default_headers=left_out,
+        default_headers=headers,
     )
 
 

@@ -24,6 +24,7 @@ TOOL_S = 60.0
 """How long the small call may take: a run does not wait longer for it before it starts."""
 REHEARSAL_HEADER = "x-headway-rehearsal"
 TOPIC = "model"
+WHY_CHARS = 200
 SMALL_WINDOW = 32_000
 """Below this an agent's prompt, tools and a few files fill the window."""
 
@@ -85,10 +86,12 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
         refusal = refusal or await _first_refused(model, unlisted)
     if endpoint.local and not rehearsal:
         served = [name for name in chosen if name in names or not names]
-        findings += await _window(model, said, served)
         told = [lack for name in served if deep and (lack := await _tools(model, name))]
+        # After the small call: Ollama tells the window of a model only once it is loaded.
+        findings += await _window(model, said, served)
         refusal = refusal or next((each for each in told if each.state == "broken"), None)
         findings += told
+    findings += [each for name in chosen for each in _left_out(model, name)]
     if any(each.state == "broken" for each in findings):
         # It answers and does not work: "ok" beside that would contradict it.
         findings = [each for each in findings if each.state != "good"]
@@ -170,6 +173,14 @@ async def _served_window(model: Model, said: Said, name: str) -> tuple[int | Non
         if name in {loaded.get("name"), loaded.get("model")}:
             return _count(loaded.get("context_length")), "OLLAMA_CONTEXT_LENGTH of `ollama serve`"
     return None, ""
+
+
+def _left_out(model: Model, name: str) -> list[Finding]:
+    """What is left out of requests to a model, because its server refused it."""
+    return [
+        Finding(topic=TOPIC, state="lacking", says=f"model '{name}' is asked without {part}: {why[:WHY_CHARS]}")
+        for part, why in model.left_out(name).items()
+    ]
 
 
 async def _tools(model: Model, name: str) -> Finding | None:

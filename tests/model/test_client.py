@@ -126,3 +126,18 @@ async def test_a_request_that_cannot_be_sent_costs_nothing(
         await model_of().answer(replace(request_, agent=AgentId("an\nagent")))
     assert not raised.value.cut_off
     assert not server.asked
+
+
+async def test_headers_of_its_own_go_with_each_request_and_a_query_stays(server: Server, request_: Request) -> None:
+    server.answer = Answer({"error": {"message": "the key abcdefgh is wrong"}}, 401)
+    env = {"OPENAI_BASE_URL": f"{server.url}?api-version=1", "HEADWAY_HEADERS": '{"api-key": "abcdefgh"}'}
+    async with Model(endpoint_from(env)) as model:
+        with pytest.raises(TransientError) as failure:
+            await model.answer(request_)
+        with pytest.raises(TransientError):
+            await model.models()
+    assert "abcdefgh" not in str(failure.value)
+    assert [asked.path for asked in server.asked] == ["/v1/chat/completions?api-version=1", "/v1/models?api-version=1"]
+    for asked in server.asked:
+        assert asked.headers["api-key"] == "abcdefgh"
+        assert "authorization" not in asked.headers

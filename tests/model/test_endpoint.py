@@ -102,3 +102,36 @@ def test_how_files_are_edited_is_set_for_each_endpoint(edit: str) -> None:
     assert [endpoint_from(env, "box").edit_of(name) for name in ("gpt-5.1", "llama")] == [edit, edit]
     assert endpoint_from(env).edit_of("gpt-5.1") == "patch"
     assert endpoint_from(env | {"HEADWAY_EDIT": "replace"}).edit_of("gpt-5.1") == "replace"
+
+
+ADDRESSES = {
+    "http://box/v1": "http://box/v1/chat/completions",
+    "http://box/v1/": "http://box/v1/chat/completions",
+    "http://box/v1?api-version=2025-01-01": "http://box/v1/chat/completions?api-version=2025-01-01",
+    "http://box/v1/?a=1&b=%2F": "http://box/v1/chat/completions?a=1&b=%2F",
+    "http://box": "http://box/chat/completions",
+}
+
+
+@pytest.mark.parametrize(("url", "asked"), ADDRESSES.items())
+def test_a_path_stands_before_the_query(url: str, asked: str) -> None:
+    assert endpoint_from({"OPENAI_BASE_URL": url}).at("/chat/completions") == asked
+
+
+def test_headers_are_a_key_of_their_own_and_as_secret() -> None:
+    env = {
+        "OPENAI_BASE_URL": "https://gate.example.org/v1",
+        "HEADWAY_HEADERS": '{"api-key": "abcdefgh", "x-org": "me"}',
+    }
+    endpoint = endpoint_from(env)
+    assert endpoint.secrets == ("abcdefgh", "me")
+    assert "abcdefgh" not in repr(endpoint) + str(endpoint) + endpoint.model_dump_json()
+    named = {"HEADWAY_ENDPOINT_BOX_URL": "http://box/v1", "HEADWAY_ENDPOINT_BOX_HEADERS": '{"api-key": "abcdefgh"}'}
+    assert endpoint_from(named, "box").secrets == ("abcdefgh",)
+
+
+@pytest.mark.parametrize("headers", ["api-key: abcdefgh", '["abcdefgh"]', '{"a": 1}', '{"a b": "c"}', '{"a": "b\\nc"}'])
+def test_headers_that_are_none_are_refused_without_their_values(headers: str) -> None:
+    with pytest.raises(UserError, match="HEADWAY_HEADERS") as refused:
+        endpoint_from({"OPENAI_BASE_URL": "http://box/v1", "HEADWAY_HEADERS": headers})
+    assert "abcdefgh" not in str(refused.value)

@@ -1,14 +1,19 @@
 """What a server lacks is said before an agent finds out, with the flag that sets it."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headway.domain.finding import Finding
+from headway.model.adapter import Request
 from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
+from headway.model.gate import Gates
 from headway.model.probe import probe
+from headway.model.turn import AssistantTurn
 from tests.model.servers import Answer, Asked, Server
 
 READY = {"message": {"tool_calls": [{"id": "1", "function": {"name": "ready", "arguments": "{}"}}]}}
@@ -134,3 +139,34 @@ async def test_a_server_beyond_the_own_network_is_only_asked_for_its_list(
         found = await probe(model)
     assert found.findings == (Finding(topic="model", state="good", says=f"{server.url} (chat): 1 model"),)
     assert [asked.path for asked in server.asked] == ["/v1/models"]
+
+
+async def test_the_window_of_a_model_that_is_loaded_by_the_small_call_is_seen(
+    server: Server, model_of: Callable[..., Model]
+) -> None:
+    loaded: list[dict[str, Any]] = []
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/v1/chat/completions":
+            loaded.append({"name": "m", "model": "m", "context_length": 4096})
+        return Answer({"models": loaded}) if asked.path == "/api/ps" else OLLAMA[asked.path]
+
+    server.answer = answer
+    assert any("takes 4,096 tokens" in note for note in (await probe(model_of())).notes)
+
+
+async def test_what_is_left_out_of_requests_is_told(server: Server, tmp_path: Path, request_: Request) -> None:
+    refused = problem("'messages.0' : property 'reasoning_content' is unsupported")
+    serve(server, VLLM)
+    gates = Gates(tmp_path)
+    async with Model(endpoint_from({"OPENAI_BASE_URL": server.url}), gates) as model:
+        assert (await probe(model)).notes == ()
+        answers = iter([refused, WORKS])
+        server.answer = lambda _: next(answers)
+        thought = model.encode(AssistantTurn(({"role": "assistant", "content": "x", "reasoning_content": "hm"},)))
+        await model.answer(replace(request_, model="m", items=[thought]))
+        serve(server, VLLM)
+        (note,) = (await probe(model)).notes
+    gates.close()
+    assert "'m' is asked without reasoning_content" in note
+    assert "is unsupported" in note
