@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -132,17 +132,6 @@ def _nested_in_a_file_place(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scan, "_replaced_by_folders", lambda *_: (set(), set()))
 
 
-def _gone_rules_are_followed(patch: pytest.MonkeyPatch) -> None:
-    once = scan.differing
-
-    def after_a_refresh(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:
-        if not only:
-            scan.refresh(tree)
-        return once(tree, only)
-
-    patch.setattr(scan, "differing", after_a_refresh)
-
-
 FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
     "a file that landed since the layers were built can be deleted unseen": ("overlay", _recent_files_unseen),
     "an earlier scan decides about a later one": ("clone", _index_is_kept),
@@ -151,7 +140,6 @@ FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
     "markers are looked for under the name as it is shown": ("clone", _markers_by_shown_names),
     "a file that one side moved and the other took away lands": ("clone", _both_took_it_away),
     "a repository in the place of a file is told of nowhere": ("clone", _nested_in_a_file_place),
-    "files are read by rules that are gone": ("clone", _gone_rules_are_followed),
 }
 
 

@@ -1,13 +1,16 @@
 """Situations that random histories reach seldom, each judged by plain git in a fresh clone."""
 
 import shutil
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pytest
 
+from headway.git import scan
 from headway.git.ladder import Rung
 from headway.git.landing import Landed
+from headway.git.repo import Repo
 from headway.git.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 from tests.git.judge import Judge, Seen
@@ -71,6 +74,8 @@ def _around(place: Path) -> None:
     write(place, {"new": "x\n"})
 
 
+_once = scan._is
+
 FILES: dict[str, Callable[[Path], object]] = {
     "a repository in the place of a file": lambda top: _folder(top / "mine.txt", repository=True),
     "a repository with a commit in the place of a file": lambda top: _repository(top / "mine.txt", {"inside": "x\n"}),
@@ -91,14 +96,14 @@ def _judged(seen: Seen) -> object:
     return seen.tree, seen.changes, seen.nested
 
 
-@pytest.mark.parametrize("rung", RUNGS, indirect=True)
-def test_it_is_seen_as_plain_git_sees_it(tmp_path: Path, rung: Rung) -> None:
+def _compared(place: Path, rung: Rung, situations: Mapping[str, Callable[[Path], object]]) -> tuple[object, object]:
+    """What a scan tells of each situation, and what plain git tells."""
     rules = {".gitattributes": "*.txt text\n", "d/.gitattributes": "*.dat text\n"}
-    source = make_repository(tmp_path / "source", {**dict.fromkeys(NAMES, "x\ny\n"), **rules})
-    ground = Ground.prepare(tmp_path / "state", source, rung)
-    judge = Judge(tmp_path / "judge", ground.hub.folder)
+    source = make_repository(place / "source", {**dict.fromkeys(NAMES, "x\ny\n"), **rules})
+    ground = Ground.prepare(place / "state", source, rung)
+    judge = Judge(place / "judge", ground.hub.folder)
     found, judged = {}, {}
-    for number, (name, change) in enumerate({**RULES, **FILES}.items()):
+    for number, (name, change) in enumerate(situations.items()):
         workspace = ground.open(number)
         if name in RULES:
             write(workspace.path, {**dict.fromkeys(NAMES, CRLF.replace("x", name)), "landed": name})
@@ -109,4 +114,45 @@ def test_it_is_seen_as_plain_git_sees_it(tmp_path: Path, rung: Rung) -> None:
             write(workspace.path, {".gitignore": "*.log\n.gitattributes\n"})
         judged[name] = _judged(judge.look(workspace.base, workspace.path))
         found[name] = _told(workspace)
+    return found, judged
+
+
+@pytest.mark.parametrize("rung", RUNGS, indirect=True)
+def test_it_is_seen_as_plain_git_sees_it(tmp_path: Path, rung: Rung) -> None:
+    found, judged = _compared(tmp_path, rung, {**RULES, **FILES})
     assert found == judged
+
+
+def _gone_rules_are_followed(patch: pytest.MonkeyPatch) -> None:
+    once = scan.differing
+
+    def after_a_refresh(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:
+        if not only:
+            scan.refresh(tree)
+        return once(tree, only)
+
+    patch.setattr(scan, "differing", after_a_refresh)
+
+
+def _links_are_taken_with_the_rest(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scan, "_is", lambda kind, *place: kind is not stat.S_ISLNK and _once(kind, *place))
+
+
+def _repositories_are_not_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scan, "_replaced_by_folders", lambda *_: (set(), set()))
+
+
+FAULTS = {
+    "deleted": _gone_rules_are_followed,
+    "a link that names rules": _links_are_taken_with_the_rest,
+    "a repository in the place of a file": _repositories_are_not_told,
+}
+"""A situation, and a fault of before that it has to show."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("situation", FAULTS)
+def test_a_fault_of_before_is_seen(tmp_path: Path, situation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    FAULTS[situation](monkeypatch)
+    found, judged = _compared(tmp_path, "clone", {situation: {**RULES, **FILES}[situation]})
+    assert found != judged
