@@ -8,7 +8,7 @@ import orjson
 from headway.domain.errors import TransientError
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
 from headway.model.chat_stream import ChatPieces
-from headway.model.concession import stripped
+from headway.model.concession import longest_output, stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
 from headway.model.naming import meant, sendable_name
 from headway.model.reading import MAX_CALLS, call_id, calls_in, count_in, name_in, sendable, text_in
@@ -61,7 +61,7 @@ class ChatAdapter:
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields: dict[str, Any] = {"model": request.model}
         if limit := self._limit(without):
-            fields[limit] = request.max_output
+            fields[limit] = longest_output(request.max_output, without)
         if request.effort is not None and "reasoning_effort" not in without:
             fields["reasoning_effort"] = request.effort
         if self._profile.stream and "stream" not in without:

@@ -12,7 +12,7 @@ from headway.domain.ids import AgentId, run_of
 from headway.model.adapter import NOTHING, Request, WireAdapter
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
-from headway.model.concession import conceded
+from headway.model.concession import conceded, longest_output
 from headway.model.endpoint import Endpoint, is_openai
 from headway.model.failures import (
     THOUGHTS,
@@ -191,7 +191,8 @@ class Model:
                     else refusal
                 )
             except Unsupported as error:
-                name = conceded(error, self.adapter.sent(request, without))
+                output = longest_output(request.max_output, without)
+                name = conceded(error, self.adapter.sent(request, without), output)
                 if name is None:
                     raise
                 self._concede(request, gate, name, str(error))

@@ -25,11 +25,38 @@ _TYPE_OF_A_TOOL = re.compile(r"tools(\[\d+\]|\.\d+)?(\.type)?")
 """Every tool but one is a function, which no server refuses by its type."""
 
 
-def conceded(error: Unsupported, sent: Iterable[str]) -> str | None:
-    """Which of the parameters that were sent the server does not take; None when it says nothing of the kind."""
+_OUTPUT = re.compile(r"max_(?:completion_|output_|new_)?tokens|(?:completion|output) tokens", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{3,7}")
+_LONGER, _TOKENS = "replies of more than ", " tokens"
+LEAST_OUTPUT = 256
+"""Tokens of a reply; a model that takes fewer is none for an agent."""
+
+
+def longest_output(wanted: int, without: frozenset[str]) -> int:
+    """Tokens of the longest reply that a server takes as a limit."""
+    known = (name[len(_LONGER) : -len(_TOKENS)] for name in without if name.startswith(_LONGER))
+    return min(wanted, *(int(number) for number in known), wanted)
+
+
+def _shorter_output(words: str, limit: int) -> str | None:
+    """The limit that a server names where it refuses `limit`: the largest number below it."""
+    if not limit or _OUTPUT.search(words) is None:
+        return None
+    named = [int(number) for number in _NUMBER.findall(words.replace(",", ""))]
+    fitting = [number for number in named if LEAST_OUTPUT <= number < limit]
+    return f"{_LONGER}{max(fitting)}{_TOKENS}" if fitting else None
+
+
+def conceded(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | None:
+    """Which of the parameters that were sent the server does not take; None when it says nothing of the kind.
+
+    `output` is the limit of the reply that was sent.
+    """
     sent = frozenset(sent)
     if (shape := refused_shape(error.words, sent)) is not None:
         return shape
+    if (shorter := _shorter_output(error.words, output)) is not None:
+        return shorter
     names = sorted(sent, key=len, reverse=True)
     segments = re.split(r"[.\[\]\s]+", error.param)
     for name in names:

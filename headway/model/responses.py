@@ -8,7 +8,7 @@ import orjson
 
 from headway.domain.ids import AgentId
 from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
-from headway.model.concession import IN_MESSAGES, stripped
+from headway.model.concession import IN_MESSAGES, longest_output, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
 from headway.model.failures import THOUGHTS, Circumstance, Unusable, failure_of_body
 from headway.model.naming import meant, sendable_name
@@ -71,6 +71,8 @@ class ResponsesAdapter:
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields = {name: value for name, value in self._options(request).items() if name not in without}
+        if "max_output_tokens" in fields:
+            fields["max_output_tokens"] = longest_output(request.max_output, without)
         head = {"model": request.model, "instructions": request.system, **fields}
         if request.tools:
             head["tools"] = [_tool(tool, request.model, without) for tool in request.tools]

@@ -114,6 +114,34 @@ async def test_the_other_name_of_the_limit_takes_its_place(server: Server, tmp_p
     assert server.asked[1].json["max_completion_tokens"] == request_.max_output
 
 
+LIMITS = [
+    "max_tokens is too large: 8192. This model supports at most 4096 completion tokens, whereas you provided 8192.",
+    "max_tokens: 8192 > 4096, which is the maximum allowed number of output tokens for this model",
+    "<400> InvalidParameter: Range of max_tokens should be [1, 4096]",
+    "`max_tokens` must be less than or equal to `4096`, the maximum value for `max_tokens` is below the window",
+    "Invalid max_tokens value, the valid range of max_tokens is [1, 4096]",
+    "max_output_tokens: 8192 is more than the 4,096 that the model takes",
+]
+
+
+@pytest.mark.parametrize("words", LIMITS)
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_limit_of_the_reply_beyond_the_models_own_is_lowered_to_it(
+    api: str, words: str, server: Server, tmp_path: Path, request_: Request
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        limits = [value for name, value in asked.json.items() if name.startswith("max_")]
+        if limits != [4096]:
+            return error(words, param="max_tokens")
+        return Answer(CHAT if api == "chat" else RESPONSE)
+
+    server.answer = answer
+    async with opened(server, tmp_path, api, []) as model:
+        for _ in range(2):
+            await model.answer(replace(request_, max_output=8192))
+    assert len(server.asked) == 3, "it is remembered"
+
+
 async def test_a_server_that_minds_everything_is_not_asked_for_ever(
     server: Server, tmp_path: Path, request_: Request
 ) -> None:
