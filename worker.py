@@ -218,7 +218,7 @@ def workflow_worker(client: Client, home: Path) -> Worker:
         task_queue=QUEUE,
         workflows=WORKFLOWS,
         workflow_runner=sandbox(),
-        interceptors=[TrueFigures(folders.get)],
+        interceptors=[TrueFigures(folders.get, folders.prepare)],
         max_concurrent_workflow_tasks=10,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=30),

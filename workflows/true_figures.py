@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.worker import (
+    ExecuteWorkflowInput,
     HandleQueryInput,
     Interceptor,
     WorkflowInboundInterceptor,
@@ -22,7 +23,7 @@ from headway.domain.run_status import status
 from headway.domain.tree import TreeNode, filled
 from workflows import here
 
-SEEN = "headway_seen"
+SEEN, AHEAD = "headway_seen", "headway_read_ahead"
 DETAILS = "__temporal_workflow_metadata"
 """The query by which the Web UI and `temporal workflow metadata` read the current details."""
 
@@ -32,10 +33,12 @@ class TrueFigures(Interceptor):
 
     Args:
         seen: Reads the figures in a run's folder; None when there is no folder. It must answer within half a second.
+        ahead: Has them read before they are asked for, and returns at once: the first read of a large run takes long.
     """
 
-    def __init__(self, seen: Callable[[RunName], Seen | None]) -> None:
+    def __init__(self, seen: Callable[[RunName], Seen | None], ahead: Callable[[RunName], None]) -> None:
         self._seen = seen
+        self._ahead = ahead
 
     def workflow_interceptor_class(
         self,
@@ -43,10 +46,15 @@ class TrueFigures(Interceptor):
     ) -> type[WorkflowInboundInterceptor]:
         """The part that stands in each workflow's sandbox."""
         input.unsafe_extern_functions[SEEN] = self._seen
+        input.unsafe_extern_functions[AHEAD] = self._ahead
         return _Queries
 
 
 class _Queries(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - the SDK's own name
+        workflow.extern_functions()[AHEAD](run_of(here.me()))
+        return await super().execute_workflow(input)
+
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - the SDK's own name
         answer = await super().handle_query(input)
         if input.query not in {"status", "tree", DETAILS}:

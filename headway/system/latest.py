@@ -44,10 +44,7 @@ class Latest(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """The value, at most `FRESH_S` old where a half second is enough to read it; None where there is none yet."""
         with self._lock:
-            entry = self._known.setdefault(key, _Entry())
-            self._known.move_to_end(key)
-            while len(self._known) > self._keep:
-                self._known.popitem(last=False)
+            entry = self._entry(key)
             if steady() - entry.at < FRESH_S:
                 return entry.value
             if entry.reading is None or entry.reading.done():
@@ -56,6 +53,20 @@ class Latest(Generic[K, V]):
         with contextlib.suppress(TimeoutError):
             reading.exception(WAIT_S)
         return entry.value
+
+    def prepare(self, key: K) -> None:
+        """Begin to read a value that was never read, for a caller to come. Returns at once."""
+        with self._lock:
+            entry = self._entry(key)
+            if entry.reading is None:
+                entry.reading = self._pool.submit(self._refresh, key, entry)
+
+    def _entry(self, key: K) -> _Entry[V]:
+        entry = self._known.setdefault(key, _Entry())
+        self._known.move_to_end(key)
+        while len(self._known) > self._keep:
+            self._known.popitem(last=False)
+        return entry
 
     def _refresh(self, key: K, entry: _Entry[V]) -> None:
         value = self._read(key)

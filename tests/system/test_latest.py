@@ -32,6 +32,26 @@ def test_a_caller_never_waits_longer_than_it_may_and_gets_what_was_read_last(mon
     assert str(known.get("a")).startswith("a ")
 
 
+def test_a_value_that_is_prepared_is_read_once_and_there_when_it_is_asked_for() -> None:
+    go, reads = threading.Event(), list[str]()
+
+    def read(key: str) -> str:
+        reads.append(key)
+        go.wait()
+        return key
+
+    known = Latest(read)
+    known.prepare("a")
+    known.prepare("a")
+    go.set()
+    deadline = time.monotonic() + 30
+    while known.get("a") is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    known.prepare("a")
+    assert known.get("a") == "a"
+    assert reads == ["a"]
+
+
 def test_a_fresh_value_is_given_as_it_is_and_what_fails_is_read_again() -> None:
     reads = list[str]()
 
