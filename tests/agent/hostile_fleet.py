@@ -232,32 +232,47 @@ def serve(agents: int, steps: int, think_s: float, *, everything: bool) -> None:
 
 
 class Waits:
-    """How long threads and the event loop of this process had to wait, in its own processor time."""
+    """How long threads and the event loop of this process had to wait, in its own processor time.
+
+    Full collections of garbage are told apart: they grow with a fleet (70 ms for 200 agents), and come with no text.
+    """
 
     def __init__(self) -> None:
-        self.thread_ms = self.loop_ms = 0.0
-        self.over_ms: list[float] = []
+        self.thread_ms = self.loop_ms = self.collection_ms = 0.0
+        self._collected_s = self._collects_since = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
+    def _collects(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._collects_since = time.process_time()
+            return
+        took = time.process_time() - self._collects_since
+        self._collected_s += took
+        self.collection_ms = max(self.collection_ms, took * 1000)
+
+    def _now(self) -> float:
+        return time.process_time() - self._collected_s
+
     def _look(self) -> None:
-        before = time.process_time()
+        before = self._now()
         while not self._done.is_set():
             time.sleep(0.002)
-            now = time.process_time()
+            now = self._now()
             self.thread_ms, before = max(self.thread_ms, (now - before) * 1000), now
 
     async def watch(self) -> None:
+        gc.callbacks.append(self._collects)
         self._thread.start()
-        before = time.process_time()
+        before = self._now()
         try:
             while True:
                 await asyncio.sleep(0.002)
-                now = time.process_time()
-                gap = (now - before) * 1000
-                self.loop_ms, before = max(self.loop_ms, gap), now
+                now = self._now()
+                self.loop_ms, before = max(self.loop_ms, (now - before) * 1000), now
         finally:
             self._done.set()
+            gc.callbacks.remove(self._collects)
 
 
 async def fleet(url: str, agents: int) -> dict[str, Any]:
@@ -308,6 +323,7 @@ async def fleet(url: str, agents: int) -> dict[str, Any]:
             "mb_peak": own_peak_mb(),
             "thread_ms": round(waits.thread_ms, 1),
             "loop_ms": round(waits.loop_ms, 1),
+            "collection_ms": round(waits.collection_ms, 1),
         }
 
 
