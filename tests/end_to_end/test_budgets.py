@@ -90,9 +90,9 @@ async def test_a_small_limit_is_refused_with_the_number_that_works_and_each_reme
         run = await site.start("small", limits={"tokens": int(least[1])})
         ended, followed = asyncio.ensure_future(run.result()), list[str]()
         while not ended.done():
-            shown = json.loads((await headway(home, "status", "small", "--json")).out)
-            if shown["state"].startswith("on hold"):
+            if (await run.query("status"))["phase"] == "hold":
                 before = await at_models(site)
+                shown = json.loads((await headway(home, "status", "small", "--json")).out)
                 followed.append(await follow(home, shown["attention"]))
                 async with asyncio.timeout(60):
                     while await at_models(site) == before and not ended.done():  # noqa: ASYNC110 - a call is made
