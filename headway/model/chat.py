@@ -157,9 +157,10 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
 
 def _spoken_of(item: dict[str, Any]) -> dict[str, Any]:
     """A message of the model with a word in it, where it has none and no calls."""
-    if item.get("tool_calls") or item.get("refusal") or text_in(item.get("content")).strip():
+    text = text_in(item.get("content"))
+    if item.get("tool_calls") or item.get("refusal") or text.strip():
         return item
-    return item | {"content": SILENCE}
+    return item | {"content": SILENCE + text}
 
 
 def _calls(message: dict[str, Any], tools: Collection[str]) -> tuple[list[ToolCall], list[dict[str, Any]]]:

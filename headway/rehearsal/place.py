@@ -13,7 +13,8 @@ from headway.rehearsal.scripts import Scripts
 
 NONSENSE_WORDS = f"{OWN_WORDS}fault "
 BLANK = " \u2003\u2002\u2003\n"
-"""What a reply that is empty on purpose holds. A server keeps nothing, so a silent reply must still be known again."""
+"""What a reply that is empty on purpose holds. A server keeps nothing, so a silent reply must still be known again,
+also with a word of its client before it."""
 
 _SO_FAR = re.compile(r"\(rehearsal: (?P<steps>\d+) calls so far(?:; handoffs (?P<keys>[^()]*+))?\)")
 
@@ -115,11 +116,11 @@ def _way(step: Step, talk: Conversation) -> Step:
 
 
 def _is_own(turn: Said) -> bool:
-    return turn.text.startswith(OWN_WORDS) or turn.text == BLANK
+    return turn.text.startswith(OWN_WORDS) or turn.text.endswith(BLANK)
 
 
 def _is_nonsense(turn: Said) -> bool:
-    return turn.text.startswith(NONSENSE_WORDS) or turn.text == BLANK
+    return turn.text.startswith(NONSENSE_WORDS) or turn.text.endswith(BLANK)
 
 
 def _before(talk: Conversation) -> tuple[int, frozenset[str]]:
