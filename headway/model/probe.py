@@ -15,7 +15,7 @@ from headway.domain.ids import AgentId
 from headway.model.adapter import Request, ToolSchema
 from headway.model.client import Model, names_in
 from headway.model.endpoint import Endpoint
-from headway.model.failures import NO_TOOLS, Refused
+from headway.model.failures import NO_TOOLS, Refused, failure_of_body
 from headway.model.http_client import Said
 from headway.model.reading import Unreadable
 from headway.model.turn import UserMessage
@@ -69,6 +69,8 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
     try:
         said = await model.http.get("/models", model.at(""))
         names = names_in(said)
+        if not names and said.body.get("error"):  # LM Studio answers so, with 200, to a path that it does not know
+            raise failure_of_body(said.body["error"], model.at(""))
     except HeadwayError as error:
         found = _not_usable(endpoint, error)
         refusal = found if found.state == "broken" and _lasting(error) else None

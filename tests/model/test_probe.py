@@ -81,6 +81,10 @@ LACKING: dict[str, tuple[dict[str, Answer], list[str]]] = {
     ),
     "a wrong key": ({"/v1/models": problem("who are you", 401)}, ["Set OPENAI_API_KEY to a key"]),
     "a wrong path": ({"/v1/models": Answer("404 page not found", 404)}, ["OPENAI_BASE_URL, which mostly ends in /v1"]),
+    "LM Studio without /v1": (
+        {"/v1/models": Answer({"error": "Unexpected endpoint or method. (GET /models)"})},
+        ["Correct OPENAI_BASE_URL, which mostly ends in /v1"],
+    ),
     "a web page": (
         {"/v1/models": Answer("<html>Sign in</html>")},
         ["not the API of a model's server. Correct OPENAI_"],
