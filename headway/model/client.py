@@ -227,7 +227,11 @@ class Model:
         said = await self._posted(body, headers, at)
         # Others go on while a large reply is taken apart.
         large = said.nbytes > DECODED_AT_ONCE
-        turn = await asyncio.to_thread(self._decoded, said, request, at) if large else self._decoded(said, request, at)
+        turn = (
+            await asyncio.to_thread(self._decoded, said, request, at, len(body))
+            if large
+            else self._decoded(said, request, at, len(body))
+        )
         self._answered, self._strayed = True, False
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
@@ -254,14 +258,14 @@ class Model:
         self._answered, self._strayed = False, True
         raise failure  # outside of the clause: its context would repeat the server's words
 
-    def _decoded(self, said: Said, request: Request, at: Circumstance) -> Turn:
+    def _decoded(self, said: Said, request: Request, at: Circumstance, sent: int) -> Turn:
         failure: HeadwayError
         try:
             turn = self.adapter.decode(said.body, [tool.name for tool in request.tools])
         except Unreadable as error:
             failure = failure_of_reading(error, at)
         else:
-            return turn.model_copy(update={"usage": _believed(turn)})
+            return turn.model_copy(update={"usage": _believed(turn, sent)})
         raise failure
 
     def _without(self, request: Request, gate: Gate | None) -> frozenset[str]:
@@ -285,10 +289,16 @@ class Model:
         return max(input_ + output, 1)
 
 
-def _believed(turn: Turn) -> Usage:
-    """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole."""
+def _believed(turn: Turn, sent: int) -> Usage:
+    """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole.
+
+    Some gateways count what the cache held beside the input. A request of `sent` bytes has at most so many tokens.
+    """
     usage = turn.usage
     input_ = usage.input or None
+    beside = (usage.cached or 0) + (usage.written or 0)
+    if input_ is not None and input_ < beside and input_ + beside <= sent:
+        input_ += beside
     output = None if usage.output == 0 and turn.items else usage.output
     parts = {
         "cached": _at_most(usage.cached, input_),

@@ -141,3 +141,20 @@ async def test_headers_of_its_own_go_with_each_request_and_a_query_stays(server:
     for asked in server.asked:
         assert asked.headers["api-key"] == "abcdefgh"
         assert "authorization" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("input_", "cached", "written", "counted"),
+    [(40, 900, 0, 940), (40, 600, 300, 940), (940, 900, 0, 940), (940, 0, 0, 940), (40, 10**6, 0, 40)],
+    ids=["beside", "beside, written too", "within", "none", "more than was sent"],
+)
+async def test_what_a_gateway_counts_beside_the_input_is_input(  # noqa: PLR0917 - fixtures and cases
+    input_: int, cached: int, written: int, counted: int, server: Server, request_: Request
+) -> None:
+    details = {"cached_tokens": cached, "cache_write_tokens": written}
+    usage = {"prompt_tokens": input_, "completion_tokens": 5, "prompt_tokens_details": details}
+    server.answer = Answer(OK | {"usage": usage})
+    async with Model(endpoint_from({"OPENAI_BASE_URL": server.url})) as model:
+        turn = await model.answer(replace(request_, items=[model.encode(UserMessage("x" * 4000))]))
+    assert (turn.usage.input, turn.tokens) == (counted, counted + 5)
+    assert (turn.usage.cached or 0) <= counted
