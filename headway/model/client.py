@@ -121,9 +121,10 @@ class Model:
 
     def left_out(self, model: str) -> dict[str, str]:
         """What this machine leaves out of requests to a model, each with the words in which its server refused it."""
-        if self._gates is None:
+        place = self._at.address, model, self._at.secret
+        if self._gates is None or not self._gates.knows(*place):
             return {}
-        with self._gates.using(self._at.address, model, self._at.secret) as gate:
+        with self._gates.using(*place) as gate:
             return gate.file.refused_parts()
 
     async def models(self) -> list[str]:

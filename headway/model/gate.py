@@ -14,7 +14,7 @@ from headway.domain.ids import RunName
 from headway.domain.parking import MAX_WHY_CHARS, Parking
 from headway.model.failures import Failing, Refused
 from headway.model.flow import Flow
-from headway.model.gate_file import GateFile
+from headway.model.gate_file import GateFile, path_of
 from headway.system.cache import BoundedCache
 from headway.system.steady import steady, wall_of
 
@@ -226,6 +226,10 @@ class Gates:
             return Gate(file, address, model, patience_s=self._patience_s, pace=self._pace)
 
         return self._gates.using((address, model, account), make)
+
+    def knows(self, address: str, model: str, account: str) -> bool:
+        """Whether a model was asked on this machine; its file is made by the first call alone."""
+        return path_of(self._folder, address, model, account).exists()
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """The state of every gate that this run has used here and that has ever closed."""

@@ -51,11 +51,10 @@ class GateFile:
             self._open(folder, address, model, account)
 
     def _open(self, folder: Path, address: str, model: str, account: str) -> None:
-        digest = hashlib.sha256(f"{address}\0{model}\0{account}".encode()).hexdigest()[:24]
+        path = path_of(folder, address, model, account)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._slots = folder / f"{digest}.permits"
+        self._slots = path.with_suffix(".permits")
         self._slots.mkdir(exist_ok=True, mode=0o700)
-        path = folder / f"{digest}.db"
         with _alone(folder):
             # Two processes that make the same file at once would find it locked, however long they would wait.
             self._reader = _opened_or_new(path)
@@ -154,6 +153,12 @@ class GateFile:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+
+
+def path_of(folder: Path, address: str, model: str, account: str = "") -> Path:
+    """The place of a model's file, which is there once the model was asked."""
+    digest = hashlib.sha256(f"{address}\0{model}\0{account}".encode()).hexdigest()[:24]
+    return folder / f"{digest}.db"
 
 
 def parked_in(folder: Path) -> list[tuple[str, str, Flow]]:

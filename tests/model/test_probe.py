@@ -159,12 +159,17 @@ async def test_the_window_of_a_model_that_is_loaded_by_the_small_call_is_seen(
     assert any("takes 4,096 tokens" in note for note in (await probe(model_of())).notes)
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_what_is_left_out_of_requests_is_told(server: Server, tmp_path: Path, request_: Request) -> None:
     refused = problem("'messages.0' : property 'reasoning_content' is unsupported")
     serve(server, VLLM)
     gates = Gates(tmp_path)
     async with Model(endpoint_from({"OPENAI_BASE_URL": server.url}), gates) as model:
         assert (await probe(model)).notes == ()
+        assert not files_in(tmp_path), "a look makes no file"
         answers = iter([refused, WORKS])
         server.answer = lambda _: next(answers)
         thought = model.encode(AssistantTurn(({"role": "assistant", "content": "x", "reasoning_content": "hm"},)))
