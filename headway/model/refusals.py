@@ -137,6 +137,7 @@ RULES: tuple[Rule, ...] = (
             r"without its required (following|'reasoning') item",
         ),
     ),
+    Rule("model", "OpenAI, Azure", names=_names("model_not_found DeploymentNotFound")),
     Rule("key", "all; LiteLLM without a database", names=_names("invalid_api_key no_db_connection API_KEY_INVALID")),
     Rule("key", "RFC 9110", frozenset({401})),
     Rule(
@@ -169,7 +170,6 @@ RULES: tuple[Rule, ...] = (
         frozenset({500}),
         words=_words(r"jinja exception|must alternate"),
     ),
-    Rule("model", "OpenAI, Azure", names=_names("model_not_found DeploymentNotFound")),
     Rule("model", "RFC 9110", frozenset({404})),
     Rule(
         "model",

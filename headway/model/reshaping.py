@@ -7,7 +7,7 @@ conversation itself stays as it is.
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -125,19 +125,20 @@ def _short(id_: str) -> str:
 
 
 def _in_turn(messages: list[bytes]) -> Iterator[bytes]:
-    """Users' messages joined with the one before: a user's, or a tool's answer, which then holds both."""
-    last: dict[str, Any] | None = None
-    for message in messages:
-        if message.startswith(_USER) and last is not None:
-            between = _SAYS if last["role"] == "tool" and _SAYS not in last["content"] else "\n\n"
-            last["content"] += between + orjson.loads(message)["content"]
-            continue
-        if last is not None:
-            yield orjson.dumps(last)
-            last = None
-        if message.startswith((_USER, _TOOL)):
-            last = orjson.loads(message)
-        else:
-            yield message
-    if last is not None:
-        yield orjson.dumps(last)
+    """Users' messages joined with the one before: a user's, or a tool's answer, which then holds both.
+
+    Only those are parsed: a long conversation is rendered for each call.
+    """
+    at = 0
+    while at < len(messages):
+        message = messages[at]
+        at += 1
+        if message.startswith((_USER, _TOOL)) and at < len(messages) and messages[at].startswith(_USER):
+            said = orjson.loads(message)
+            between = _SAYS if said["role"] == "tool" else "\n\n"
+            while at < len(messages) and messages[at].startswith(_USER):
+                said["content"] += between + orjson.loads(messages[at])["content"]
+                between = "\n\n"
+                at += 1
+            message = orjson.dumps(said)
+        yield message

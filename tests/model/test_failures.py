@@ -124,6 +124,7 @@ PARKED = [
     (429, problem("You exceeded your current quota", type="insufficient_quota", code="insufficient_quota"), "quota"),
     (402, problem("Insufficient credits"), "quota"),
     (404, problem("The model `some-model` does not exist", code="model_not_found"), "'some-model'"),
+    (403, problem("Project has no access to the model `some-model`", code="model_not_found"), "'some-model'"),
     (404, "404 page not found", "OPENAI_BASE_URL"),
     (400, problem("some-model is not a valid model ID", code=400), "HEADWAY_WORKER_MODEL"),
     (400, problem('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'), "vLLM"),
