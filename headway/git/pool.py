@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from headway.git.changes import SUBMODULE, with_nul
 from headway.git.checkout import CHECKED_OUT
 from headway.git.repo import GitError, Repo
 from headway.system.boot import boot_id
@@ -64,6 +65,11 @@ def _cleared(home: Path, repo: Repo) -> bool:
         at = repo.at(files, home / CHECKED_OUT)
         # A folder in the place of a tracked file: `clean` takes it for the file and leaves what is in it.
         at.run("checkout-index", "-f", "-q", "-a")
+        # What lies in the folder of a submodule is left alone by `clean` while the index has the submodule.
+        listed = at.run("ls-files", "-s", "-z").out.split(b"\0")
+        links = [line.partition(b"\t")[2] for line in listed if line.startswith(SUBMODULE.encode())]
+        if links:
+            at.run("update-index", "-z", "--force-remove", "--stdin", stdin=with_nul(links))
         at.run("clean", "-ffdxq")
     except (OSError, GitError):
         return False

@@ -1,16 +1,18 @@
 """Workspaces: an agent's own copy, which outlives a kill but is not trusted after another boot."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from headway.domain.errors import LeaseLost
+from headway.git.ladder import Rung
 from headway.git.landing import Landed
 from headway.git.repo import Answer, Repo
 from headway.git.snapshot import snapshot
 from headway.git.standing import load_owner, store_owner
 from headway.git.workspace import NotSaved, Workspace
-from tests.git.ground import RUNGS, Ground, allowed, git, task, write
+from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, task, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
 
@@ -244,6 +246,20 @@ def test_nothing_of_the_workspace_before_is_in_the_next_one(ground: Ground) -> N
     assert isinstance(ground.land(other), Landed)
     again = ground.open(3)
     assert not (again.path / "src/app.py").exists()
+    assert not again.is_dirty()
+
+
+def test_nothing_in_a_submodule_is_in_the_next_workspace(tmp_path: Path, rung: Rung) -> None:
+    source = make_repository(tmp_path / "source", {"a.txt": "a\n"})
+    git(source, "update-index", "--add", "--cacheinfo", f"160000,{'c0ffee' + '0' * 34},vendor/sub")
+    git(source, "commit", "--quiet", "--message=A submodule")
+    ground = Ground.prepare(tmp_path / "state", source, rung)
+    first = ground.open(1)
+    write(first.path, {"vendor/sub/left.txt": "left\n"})
+    make_repository(first.path / "vendor/sub/inner", {"x": "x\n"})
+    ground.workspaces.discard(first)
+    again = ground.open(2)
+    assert list((again.path / "vendor/sub").iterdir()) == []
     assert not again.is_dirty()
 
 
