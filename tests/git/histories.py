@@ -293,12 +293,20 @@ class History:
         if self._moved(before, ".gitignore"):
             # What was ignored before may be seen now, and the other way round.
             keys -= {path for path in now.keys() ^ then.keys() if (now | then)[path][-1] == "A"}
+        # So may be what lies in the folder of a submodule that is none any more.
+        links = [line.split(b"\t")[1] for line in self._listed(before) if line.startswith(GITLINK.encode())]
+        keys -= {
+            path for path in now.keys() - then.keys() if any(self._covers(os.fsdecode(each), path) for each in links)
+        }
         # New rules give a file that was not landed another form; the look itself was judged.
         facts = slice(None) if not self._moved(before, ".gitattributes") else slice(-1, None)
         ours, theirs = (
             [(key, found[key][facts] if key in found else None) for key in sorted(keys)] for found in (now, then)
         )
         _same("files after", ours, theirs)
+
+    def _listed(self, tree: str) -> list[bytes]:
+        return ask(self.judge.folder, "ls-tree", "-r", "-z", tree).split(b"\0")
 
     def _marked(self, tree: str) -> list[str]:
         """Paths that conflicted before and hold markers in what is to land."""
