@@ -51,7 +51,7 @@ async def until_parked(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("tasks", "agents", "blackout"),
     [
-        pytest.param(24, 24, Blackout(after=40, seconds=25, says_when=True), id="24 agents"),
+        pytest.param(24, 24, Blackout(after=40, seconds=33, says_when=True), id="24 agents"),
         pytest.param(300, 300, Blackout(after=450, seconds=55), id="300 agents", marks=pytest.mark.long),
     ],
 )
