@@ -43,6 +43,7 @@ BOUNDS: dict[str, str] = {
     "headway/model/gate.py:Gate._queue": f"{_AT_WORK}: calls",
     "headway/model/gate.py:Gate.runs": f"{_AT_WORK}: runs",
     "headway/model/gate.py:Gates._gates": "8 models, and those that agents at work use",
+    "headway/model/http_client.py:HttpClient._addresses": "the paths of one API",
     "headway/model/http_client.py:HttpClient._closing": "connections that are being closed",
     "headway/model/http_client.py:HttpClient._idle": "agents that made a call in the last 4 s",
     "headway/model/http_client.py:HttpClient._omitted": _CODE,

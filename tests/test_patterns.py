@@ -24,6 +24,10 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.git.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
     "headway.git.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
     "headway.git.warmth._INPUTS": (4 * KB, "a path"),
+    **dict.fromkeys(
+        (f"headway.model.chat.{name}" for name in ("DEVELOPER", "SEVERAL", "SHAPES", "SYSTEM")),
+        (10_000, "of reshaping.py: an error's words, cut by MAX_WORDS_READ"),
+    ),
     "headway.model.concession.": (10_000, "an error's words, cut by MAX_WORDS_READ of failures.py"),
     "headway.model.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
     "headway.model.refusals.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
@@ -40,6 +44,8 @@ SHORTER: dict[str, tuple[int, str]] = {
 MADE_WHILE_RUNNING = {
     "headway/model/concession.py": "a name of ours, escaped, on the words of an error, which are cut",
     "headway/trace/redaction.py": "called as the module is imported: what it makes is found in _SHAPES",
+    "headway/model/refusals.py": "called as the module is imported: what it makes is found in RULES",
+    "headway/model/reshaping.py": "called as the module is imported: what it makes is found in SHAPES",
     "headway/cli/connect.py": "the name of this machine, escaped, on an identity that Temporal bounds",
 }
 """Files that make an expression in a function, each with the reason."""

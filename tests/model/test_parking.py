@@ -188,7 +188,7 @@ async def test_a_request_that_is_blocked_for_its_text_holds_nobody(
         with pytest.raises(FatalModelError) as caught:
             await model.answer(poisoned)
         assert "OPENAI_API_KEY" not in str(caught.value)
-        assert (await model.answer(request_of(2))).waited_s == 0
+        assert (await model.answer(request_of(2))).waited_s < 1, "parked, it would wait for minutes"
     assert len(server.asked) == (2 if body is FLAGGED else 3), "the refused one, a small one, and the other agent's"
 
 
