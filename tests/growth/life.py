@@ -160,12 +160,15 @@ class Life:
         return f"life-{number:05}-{number % MODELS:04}"
 
     async def look(self) -> Process:
-        """The process once it rests: no workflow is cached, and its number of descriptors is the same for a second."""
+        """The process once it rests: no workflow is cached, and its number of descriptors has not changed for 5 s.
+
+        An idle connection to a model's server is closed after 4 s.
+        """
         steady, before, until = 0, -1, time.monotonic() + 60
         cached = self.workflows._workflow_worker
         while cached is not None and cached._running_workflows and time.monotonic() < until:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.1)
-        while steady < 5 and time.monotonic() < until:
+        while steady < 25 and time.monotonic() < until:
             now = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a quick count
             steady, before = (steady + 1 if now == before else 0), now
             await asyncio.sleep(0.2)
