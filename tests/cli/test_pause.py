@@ -80,7 +80,7 @@ async def test_one_agent_can_be_held_by_its_id_with_or_without_the_runs_name(
     held = (await headway(home, "resume", "tidy-up", short)).refusal
     assert f"{short} is not paused itself: something above it is (lunch)." in held
     await headway(home, "resume", "tidy-up")
-    assert "has no agent 'root-1'" in (await headway(home, "pause", "tidy-up", "root-1")).refusal
+    assert "has no agent 'root-x'" in (await headway(home, "pause", "tidy-up", "root-x")).refusal
     assert "There is no run named 'nobody'" in (await headway(home, "pause", "nobody")).refusal
 
     let_go.set()

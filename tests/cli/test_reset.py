@@ -126,8 +126,8 @@ async def test_what_is_not_there_is_told_with_what_is(home: Path, script: Script
     root = await rounds.until_turn(2)
 
     assert "There is no run named 'nobody'" in (await headway(home, "reset", "nobody")).refusal
-    unknown = (await headway(home, "reset", "tidy-up", "--planner", "root-1")).refusal
-    assert "has no agent 'root-1'" in unknown
+    unknown = (await headway(home, "reset", "tidy-up", "--planner", "root-x")).refusal
+    assert "has no agent 'root-x'" in unknown
     elsewhere = (await headway(home, "reset", "tidy-up", "--planner", "elsewhere/root")).refusal
     assert "has no agent 'elsewhere/root'" in elsewhere
     task = script.orders[0].me
