@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -27,13 +28,14 @@ SPELLS = ("beside", "apart", "again")
 LEAST_STEPS = 500
 """Steps of each kind, so that a hundredth of them is no single one."""
 FLEET = (sys.executable, "-m", "tests.agent.hostile_fleet")
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
 def model(agents: int, steps: int, think_s: float, attacks: str) -> Iterator[str]:
     """The address of a model."""
     command = [*FLEET, "serve", str(agents), str(steps), str(think_s), attacks]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
@@ -44,7 +46,8 @@ def model(agents: int, steps: int, think_s: float, attacks: str) -> Iterator[str
 def fleet(agents: int, steps: int, think_s: float, attacks: str) -> dict[str, Any]:
     """What a fleet said at its end, with what its model heard."""
     with model(agents, steps, think_s, attacks) as url:
-        done = subprocess.run([*FLEET, "fleet", url, str(agents)], stdout=subprocess.PIPE, text=True, check=True)
+        command = [*FLEET, "fleet", url, str(agents)]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         with urllib.request.urlopen(f"{url}/stats") as answer:
             heard = json.loads(answer.read())
     found = json.loads(done.stdout) | {name: told for name, told in heard.items() if name not in SPELLS}

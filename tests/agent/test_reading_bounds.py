@@ -86,12 +86,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "many").mkdir()
     for number in range(3_000):
         (source / "many" / f"{number}{'n' * 240}").touch()
+    at = Path.cwd()
     os.chdir(source)
     for _ in range(14):  # a path longer than the system takes at once
         Path("d" * 250).mkdir()
         os.chdir("d" * 250)
     Path("f").write_text("deep\n" * 50_000)
-    os.chdir(place)
+    os.chdir(at)
     git(source, "add", "--all", ":!d*", ":!large")
     (place / "message").write_text("word " * 200_000)
     git(source, "commit", "--quiet", f"--file={place / 'message'}")
