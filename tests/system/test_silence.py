@@ -125,7 +125,9 @@ def test_what_no_process_stands_for_is_waited_for_by_the_clock() -> None:
 
 
 def test_a_real_process_is_seen_with_all_its_threads() -> None:
-    program = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); print(flush=True)"
+    # The kernel counts processor time in hundredths of a second.
+    program = "import threading, time; sum(range(5_000_000)); threading.Thread(target=time.sleep, args=(60,)).start(); "
+    program += "print(flush=True)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
