@@ -95,10 +95,26 @@ async def need_own_run(client: Client, home: Path, name: str) -> KnownRun:
 
 
 async def lives_elsewhere(client: Client, home: Path, run: KnownRun) -> bool:
-    """Whether a run has begun, and nothing of it is in this state folder."""
-    if (home / "runs" / run.name).is_dir():
+    """Returns True when a run has begun, and nothing of it is in this state folder.
+
+    A folder of the same name may be that of another start of the name, also one whose removal was cut short.
+    """
+    from headway.trace.log_store import LogStore
+
+    store = LogStore(home)
+    folder = store.run_folder(run.name)
+    started = {started_in(place) for place in (folder, *store.forgotten(run.name))}
+    if run.incarnation in started or (folder.is_dir() and started_in(folder) is None):
         return False
     return bool(await root_planners(client, run))
+
+
+def started_in(folder: Path) -> Incarnation | None:
+    """The start of a run's name to which a run's folder belongs; None where the folder does not say."""
+    try:
+        return Incarnation((folder / "incarnation").read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
 
 
 async def describe(client: Client, workflow: str) -> WorkflowExecutionDescription | None:

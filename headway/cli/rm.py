@@ -50,7 +50,7 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
     if found.is_empty:
         raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
     await _refuse_open(client, found)
-    if found.run is not None and not found.rests:  # a rest says that the run lived here
+    if found.run is not None:
         await need_own_run(client, home, name)
     for line in _shown(home, found, await _how_it_ended(client, found)):
         say(line)

@@ -91,6 +91,23 @@ async def test_a_half_removed_run_is_removed_by_the_next(home: Path, repository:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("named", ["other", f".gone-{'0' * 32}-other"], ids=["whole", "half removed"])
+async def test_another_start_of_the_name_is_not_removed_with_what_is_left_here(
+    home: Path, repository: Path, tmp_path: Path, named: str
+) -> None:
+    async with machine(home, repository, flat("other", 1)) as site:
+        env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
+        await ended(site, "other")
+        elsewhere = tmp_path / "elsewhere"
+        (elsewhere / "runs" / named).mkdir(parents=True)
+        (elsewhere / "runs" / named / "incarnation").write_text("of an older start\n")
+        before = await listed(site.client, "other")
+        said = await headway(elsewhere, "rm", "other", "--yes", **env)
+        assert "does not live in" in said.refusal
+        assert await listed(site.client, "other") == before > 0
+
+
+@pytest.mark.timeout(240)
 async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(home: Path, repository: Path) -> None:
     async with machine(home, repository, flat("killed", 1)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
