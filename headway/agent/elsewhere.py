@@ -36,7 +36,7 @@ class OpenTasks:
     """Open tasks of other planners, by the paths that they name.
 
     Args:
-        has_ended: Whether a task has handed off since its planner left word of it.
+        has_ended: Tells if a task has handed off since its planner wrote it down.
     """
 
     def __init__(self, tasks: Sequence[OpenTask], has_ended: Callable[[AgentId], bool]) -> None:
@@ -83,7 +83,7 @@ class Elsewhere:
                 yield from _read(path, planner)
 
     def _has_ended(self, agent: AgentId) -> bool:
-        """Whether its log ends with a handoff. After one of an attempt that failed, the next attempt goes on."""
+        """True when its log ends with a handoff. A next attempt writes behind the handoff of one that failed."""
         last = self._store.newest(agent)
         return last is not None and last.type == "handoff"
 

@@ -14,7 +14,7 @@ DOLLARS = ("usd", "task_usd", "usd_per_hour")
 
 @dataclass(frozen=True)
 class Pricing:
-    """Whether the models of a run have prices.
+    """The models of a run that lack a price.
 
     Attributes:
         bounded: Each of them has one, so that limits in dollars can be kept.
@@ -32,8 +32,11 @@ class Pricing:
 
 
 def pricing_of(models: Mapping[str, tuple[str, bool]], spec: RunSpec) -> Pricing:
-    """Whether the limits in dollars of a run can be kept. `models` says of each role the model's name and if it has a
-    price.
+    """Check that the limits in dollars of a run can be kept.
+
+    Args:
+        models: For each role, the name of its model, and True where that has a price.
+        spec: The run's input.
 
     Raises:
         UserError: A limit in dollars was set, and a model has no price.

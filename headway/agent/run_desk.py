@@ -152,7 +152,7 @@ class RunDesk:
         )
 
     def _begun(self, run: RunName) -> bool:
-        """Whether an earlier attempt has begun the run's log; then nothing refuses the start any more."""
+        """True when an earlier attempt has begun the run's log. Nothing refuses the start from then on."""
         return any(event.type == "run.start" for event in self._store.read(AgentId(run)))
 
     def _without_network(self, spec: RunSpec) -> list[str]:
@@ -162,7 +162,7 @@ class RunDesk:
         return [f"policy.network is '{policy}', but no command reaches out on this machine: {why}"]
 
     def _pricing(self, chosen: Roles, spec: RunSpec) -> Pricing:
-        """Whether the models of a run have prices.
+        """The models of a run that lack a price.
 
         Raises:
             UserError: A limit in dollars cannot be kept.

@@ -167,7 +167,7 @@ def state_of(look: Look) -> str:
 
 
 def waits_for_user(look: Look) -> bool:
-    """Whether the run goes on only when its user acts, or should be looked at."""
+    """True when a run needs its user: it is paused, parked, on hold, stalled, or cannot be prepared."""
     status = look.status
     held = look.control is not None and bool(look.control.paused)
     failing = look.preparation is not None and bool(look.preparation.failure)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PIPED_COLUMNS = 100_000
 QUIET = "Print the result alone: how the run ended, or with --detach its name."
-"""What `--quiet` does."""
+"""The help of `--quiet`."""
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -74,7 +74,7 @@ def _places(home: Path, run: RunName) -> "Workspaces":
 
 
 async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Leftover]":
-    """What a run left. Nothing of a run that the service does not know: it may not have ended."""
+    """The leftovers of a run; none while the service does not know the run, because it may still go on."""
     from headway.cli.known_run import describe, find_run
     from headway.git.leftovers import leftovers
     from headway.git.standing import load_owner

@@ -66,7 +66,7 @@ def one_of(given: str, run: RunName, found: list[AgentId], titles: Mapping[Agent
 
 
 def _is_short(given: str, agent: AgentId) -> bool:
-    """Whether each part of the word is that of the agent's id, its hash left out or begun."""
+    """True when each part of `given` is that part of the agent's id, with its hash left out or cut short."""
     _, _, below = agent.partition("/")
     parts, wanted = below.split("/"), given.split("/")
     if len(parts) > 1:
