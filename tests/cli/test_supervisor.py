@@ -21,16 +21,10 @@ from headway.cli.child_event import ChildEvent
 from headway.cli.supervisor import Supervisor, Timing
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
+from tests.gone import alive
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -47,7 +41,7 @@ async def test_a_child_runs_and_its_output_goes_to_its_log(home: Path) -> None:
         await until(lambda: "hello" in supervisor.log("talker").read_text())
         assert supervisor.pid("talker") == pid
 
-    assert gone(pid)
+    assert not alive(pid)
 
 
 async def test_the_process_id_is_the_commands_own(home: Path) -> None:
@@ -138,8 +132,8 @@ async def test_who_does_not_stop_in_time_is_killed_with_what_it_started(home: Pa
         await until(lambda: supervisor.log("stubborn").read_text().strip() != "")
         grandchild = int(supervisor.log("stubborn").read_text())
 
-    assert gone(pid)
-    await until(lambda: gone(grandchild))
+    assert not alive(pid)
+    await until(lambda: not alive(grandchild))
 
 
 async def test_the_state_names_the_living_and_nothing_of_the_environment(home: Path) -> None:
@@ -219,7 +213,7 @@ async def test_children_die_with_a_supervisor_that_is_killed(
     supervisor_process.kill()
     supervisor_process.wait()
 
-    await until(lambda: all(gone(pid) for pid in pids))
+    await until(lambda: all(not alive(pid) for pid in pids))
 
 
 async def test_a_terminated_supervisor_stops_its_children_and_leaves_no_state(
@@ -230,7 +224,7 @@ async def test_a_terminated_supervisor_stops_its_children_and_leaves_no_state(
     supervisor_process.terminate()
 
     assert await asyncio.to_thread(supervisor_process.wait, 20) == 0
-    assert all(gone(pid) for pid in pids)
+    assert all(not alive(pid) for pid in pids)
     assert not (home / "supervisor.json").exists()
 
 

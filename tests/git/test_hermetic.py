@@ -1,12 +1,10 @@
 """No configuration of an agent, a user or a machine runs anything in the harness's own git, or changes what it does."""
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
 import pytest
 
 from headway.git import repo, rules_files
@@ -16,6 +14,7 @@ from headway.git.landing import Landed, Refused
 from headway.git.repo import GitError, Repo, run_git
 from headway.git.snapshot import snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, own_mb, write
+from tests.gone import gone
 
 
 def _trap(folder: Path) -> tuple[Path, Path]:
@@ -209,18 +208,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) 
     with pytest.raises(GitError, match="no answer within 1 s"):
         run_git(["nap"], env=env, timeout_s=1)
     left = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 20
-    while _lives(left):
-        assert time.monotonic() < deadline, "what it started lives on"
-        time.sleep(0.05)
-
-
-def _lives(pid: int) -> bool:
-    # One that is dead may still be there: who adopted it has not waited for it yet.
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert gone(left), "what it started lives on"
 
 
 def test_a_repository_is_named_and_never_searched_for(tmp_path: Path) -> None:

@@ -15,25 +15,12 @@ import pytest
 from headway.sandbox.launcher import _death_signal
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
+from tests.gone import alive, gone
 
 MakeCommand = Callable[..., Command]
 
 
 PATIENCE_S = 10.0
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def gone(pid: int, within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while alive(pid) and time.monotonic() < until:
-        time.sleep(0.005)
-    return not alive(pid)
 
 
 def pid_in(file: Path) -> int:

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from headway.system.bounded import Bounds, read_from
+from tests.gone import gone
 
 MB = 1 << 20
 
@@ -27,7 +27,7 @@ def test_output_is_read_to_a_bound_and_the_program_is_ended(tmp_path: Path) -> N
     argv, bounds = say(f"echo $$ > {tmp_path}/pid; yes; echo never > {tmp_path}/after")
     said = read_from(argv, bounds=bounds, most=MB)
     assert (len(said.out), said.end) == (MB, "cut")
-    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert gone(int((tmp_path / "pid").read_text()))
     assert not (tmp_path / "after").exists()
 
 
@@ -53,8 +53,7 @@ def test_a_program_that_says_nothing_is_ended_after_its_time_with_all_that_it_st
         assert said.end == "late"
         assert time.monotonic() - began < seconds + 30
         seconds *= 2
-    started = int(pid.read_text())
-    assert not psutil.pid_exists(started) or psutil.Process(started).status() == psutil.STATUS_ZOMBIE
+    assert gone(int(pid.read_text()))
 
 
 def test_a_program_that_closes_its_pipes_and_stays_is_late() -> None:
