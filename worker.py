@@ -73,7 +73,6 @@ from workflows.replay import WORKFLOWS, replayer, sandbox
 from workflows.true_figures import TrueFigures
 
 COMPACT_AT = 0.75
-COMPACT_TOKENS = 200_000
 SECRETS = ("TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA")
 PLANNING_SLOTS = 100
 CONNECT_EVERY_S = 2.0

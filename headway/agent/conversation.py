@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NewType
+from typing import Any
 
 from headway.agent import guards
 from headway.agent.context import HANDOVER, Context, head_bytes
@@ -27,9 +27,6 @@ from headway.trace.fold import Spell
 
 Beat = Callable[[str], None]
 """Told at each step what the agent is doing; cheap."""
-
-Prompt = NewType("Prompt", str)
-"""A rendered system prompt."""
 
 TALK = frozenset({"message", "reminder", "llm.response", "tool.result"})
 RESPONSE = "llm.response"

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
@@ -28,7 +27,6 @@ class KnownRun:
     Attributes:
         status: Of its newest execution, in Temporal's words, in lower case.
         cancel_requested: The newest execution was asked to cancel.
-        closed_at: None while it is open.
     """
 
     name: RunName
@@ -36,7 +34,6 @@ class KnownRun:
     status: str
     is_open: bool
     cancel_requested: bool
-    closed_at: datetime | None
 
 
 async def find_run(client: Client, name: str) -> KnownRun | None:
@@ -57,7 +54,6 @@ async def find_run(client: Client, name: str) -> KnownRun | None:
         status=status_word(described.status),
         is_open=described.status is WorkflowExecutionStatus.RUNNING,
         cancel_requested=raw.workflow_extended_info.cancel_requested,
-        closed_at=described.close_time,
     )
 
 

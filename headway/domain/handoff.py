@@ -23,10 +23,6 @@ class HandoffStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-MODEL_STATUSES = (HandoffStatus.DONE, HandoffStatus.PARTIAL, HandoffStatus.BLOCKED, HandoffStatus.NOT_NEEDED)
-"""The statuses that an agent's own `finish` may name."""
-
-
 class HandoffReport(BaseModel):
     """What the agent says of its own work: the model's words, or the harness's where the agent could not speak."""
 

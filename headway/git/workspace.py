@@ -80,12 +80,6 @@ class Workspace:
         """Files that lie in a submodule, a repository of its own: they are no changes, and cannot land."""
         return in_submodules(self.hub.repo, self.hub.rules(), self.base, self.path)
 
-    def is_dirty(self) -> bool:
-        """Whether the agent changed anything."""
-        with self.held():
-            found = self.scan()
-            return bool(found.nested or found.unreadable) or found.tree != self.hub.repo.tree_of(self.base)
-
     @contextmanager
     def held(self) -> Iterator[None]:
         """Have the harness's notes and index of this workspace for oneself; not to be nested.

@@ -15,7 +15,7 @@ from headway.model.turn import PATCH_FORM, ToolCall, ToolOutput
 Edit = Literal["patch", "replace"]
 
 PATCH_TOOL = "apply_patch"
-CALL, OUTPUT = "apply_patch_call", "apply_patch_call_output"
+OUTPUT = "apply_patch_call_output"
 
 _GPT = re.compile(r"(?:.*/)?gpt-([5-9]|1\d)(?:\.(\d+))?(?![\w.])", re.IGNORECASE)
 _FIRST_TRAINED = (5, 1)

@@ -15,7 +15,7 @@ from headway.agent.tools.planning import PLANNER_TOOLS
 from headway.agent.tools.working import WORKER_TOOLS
 from headway.domain.budget import Amount, Sizes
 from headway.domain.events import Event, EventType
-from headway.domain.handoff import MODEL_STATUSES, HandoffStatus
+from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import Ending, PlannerState
@@ -184,7 +184,7 @@ async def test_any_worker_ends_in_exactly_one_true_handoff(stage: Stage, pattern
     (stored,) = [event for event in stage.log(order.me) if event.type == "handoff"]
     handoff = stage.handoff(outcome.ref)
     assert stored.seq == outcome.ref.seq
-    assert handoff.report.status in {*MODEL_STATUSES, FAILED}
+    assert handoff.report.status is not HandoffStatus.CANCELLED
     assert all(stage.hub.is_ancestor(oid, stage.hub.tip()) for oid in handoff.facts.landed)
     assert handoff.report.status is not HandoffStatus.DONE or handoff.facts.landed
     assert rehearsal.report()["requests"] <= TOKENS // LEAST_A_CALL

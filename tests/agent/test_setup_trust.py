@@ -13,6 +13,7 @@ from headway.agent.warming import set_up_files, warmed
 from headway.domain.check import RunCheck
 from headway.domain.ids import AgentId, Fence, Oid
 from headway.domain.spec import RunSpec
+from headway.git.changes import Changes
 from headway.git.ladder import overlay_trouble
 from headway.git.landing import Landed, Landing, Submission
 from headway.git.warmth import SetupDone, withheld_note
@@ -119,7 +120,7 @@ async def test_a_run_that_adds_a_dependency_goes_on(stage: Stage, walled: LocalS
     workspace, done = await opened(stage, spec, walled)
     assert (done.exit_code != 0, done.withheld) == (True, ("network", "policy.setup_env"))
     assert dependency(workspace), "what it made on the base stays"
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, walled)
     order = RunCheck(run=RUN, incarnation=stage.context.incarnation, spec=stage.context.spec, asked_by=AgentId(RUN))
     verdict = await checker.check(order, stage.beats.append)
@@ -163,7 +164,7 @@ async def test_after_a_restart_of_the_machine_the_base_is_set_up_first(
     workspace, done = await opened(stage, spec, walled)
     assert (done.exit_code, dependency(workspace)) == (0, True)
     assert (workspace.path / "README.md").read_text() == "moved on\n"
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
 
 
 class _Killed(BaseException):
@@ -201,7 +202,7 @@ async def test_a_kill_on_the_way_by_the_base_loses_no_commit(
         assert (workspace.path / "README.md").read_text() == "moved on\n"
         assert done.withheld == ("network", "policy.setup_env")
         assert dependency(workspace)
-        assert not workspace.is_dirty()
+        assert workspace.changes() == Changes()
 
 
 POISONED = """echo 'echo "$NPM_TOKEN" > lib/stolen' > "$HOME/.rc"

@@ -8,6 +8,7 @@ import pytest
 
 from headway.agent.warming import warmed
 from headway.domain.spec import RunSpec
+from headway.git.changes import Changes
 from headway.git.ladder import overlay_trouble
 from headway.git.snapshot import newest
 from headway.git.workspaces import Workspaces
@@ -59,7 +60,7 @@ async def test_setup_runs_once_for_all_workspaces_until_a_manifest_changes(
     assert done is not None
     assert (done.exit_code, done.output.split()[0]) == (0, "/workspace")
     assert (one.path / "out.log").read_text() == "built\n"
-    assert not one.is_dirty()
+    assert one.changes() == Changes()
     trunk = git(stage.hub.folder, "rev-parse", "main")
     for path, times in (("README.md", 1), ("package.json", 2)):
         blob = git(stage.hub.folder, "hash-object", "-w", str(stage.source / "package.json"))

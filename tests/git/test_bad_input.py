@@ -10,6 +10,7 @@ import pytest
 
 from headway.domain.errors import HeadwayError
 from headway.git import overlay
+from headway.git.changes import Changes
 from headway.git.landing import Landed, Refused
 from headway.git.repo import Answer, Repo
 from headway.git.snapshot import newest, snapshot
@@ -182,5 +183,5 @@ def test_a_full_disk_loses_nothing_and_the_same_call_works_later(
         assert ground.on_trunk("README.md") == b"changed\n"
     elif step == "snapshot":
         assert newest(ground.hub, workspace.task) == done
-    assert not ground.open(3).is_dirty()
+    assert ground.open(3).changes() == Changes()
     ground.check_whole()

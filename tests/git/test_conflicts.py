@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from headway.git.changes import Changes
 from headway.git.landing import Conflicted, Landed, Refused
 from headway.git.merging import _has_marker, _named
 from headway.git.snapshot import newest
@@ -66,7 +67,7 @@ def test_markers_that_are_left_are_refused_until_they_are_gone(ground: Ground) -
     assert isinstance(ground.land(second), Refused)
     (second.path / APP).write_text("".join(f"line {number}\n" for number in range(7)) + "both lines\n")
     assert isinstance(ground.land(second), Landed)
-    assert not second.is_dirty()
+    assert second.changes() == Changes()
     assert ground.landings() == 2
 
 
@@ -148,7 +149,7 @@ def test_every_kind_of_conflict_is_named_and_can_be_resolved(
     git(second.path, "clean", "--quiet", "-fd")
     write(second.path, {"resolved.txt": "resolved\n"})
     assert isinstance(ground.land(second), Landed)
-    assert not second.is_dirty()
+    assert second.changes() == Changes()
 
 
 def test_what_stays_behind_may_conflict_too_and_is_told(ground: Ground) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.git.changes import Changes
 from headway.git.ladder import Rung
 from headway.git.landing import Landed
 from headway.git.scan import Scan
@@ -38,17 +39,17 @@ def _landed(ground: Ground) -> list[str]:
 
 def test_a_file_whose_normal_form_is_another_one_does_not_land(ground: Ground, rung: Rung) -> None:
     workspace = ground.open()
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     os.utime(workspace.path / "old.txt")
     (workspace.path / "old.txt").write_bytes(CRLF)
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     write(workspace.path, {"a.py": "a = 2\n"})
     (workspace.path / "old.txt").chmod(0o755)
     assert isinstance(ground.land(workspace), Landed)
     assert _landed(ground) == ["a.py", "old.txt"]
     assert ground.on_trunk("old.txt") == CRLF
     other = ground.open(1)
-    assert not other.is_dirty()
+    assert other.changes() == Changes()
     write(other.path, {"old.txt": CRLF.replace(b"line 7\r", b"seven\r")})
     assert isinstance(ground.land(other), Landed)
     assert _landed(ground) == ["old.txt"]
@@ -70,7 +71,7 @@ def test_the_rules_of_the_trunk_reach_files_that_stand_and_files_that_land_besid
     write(two.path, {"mine.txt": "x\ny\r\n"})
     assert isinstance(ground.land(one), Landed)
     assert isinstance(ground.land(two), Landed)
-    assert not two.is_dirty()
+    assert two.changes() == Changes()
     assert (two.path / "new.txt").read_bytes() == b"a\r\nb\r\n"
     assert (two.path / "mine.txt").read_bytes() == b"x\r\ny\r\n"
     three, four = ground.open(3), ground.open(4)
@@ -81,7 +82,7 @@ def test_the_rules_of_the_trunk_reach_files_that_stand_and_files_that_land_besid
     assert isinstance(ground.land(four), Landed)
     write(two.path, {"more.py": "more = 1\n"})
     assert isinstance(ground.land(two), Landed)
-    assert not any(workspace.is_dirty() for workspace in (two, three, four))
+    assert all(workspace.changes() == Changes() for workspace in (two, three, four))
     for workspace in (two, four):
         assert (workspace.path / "new.txt").read_bytes() == b"a\nb\n"
     assert ground.on_trunk("mine.txt") == b"z\n"

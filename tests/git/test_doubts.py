@@ -2,6 +2,7 @@
 
 import pytest
 
+from headway.git.changes import Changes
 from headway.git.landing import Landed, Refused
 from tests.git.ground import Ground, git, write
 
@@ -59,4 +60,4 @@ def test_a_repository_inside_never_lands(ground: Ground, born: bool) -> None:
     assert isinstance(ground.land(workspace, paths=("third/party",)), Refused)
     write(workspace.path, {".gitignore": "third/\n"})
     assert isinstance(ground.land(workspace), Landed)
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.git.changes import Changes
 from headway.git.landing import Landed
 from tests.git.ground import Ground, git, make_repository, write
 
@@ -89,7 +90,7 @@ def test_a_folder_that_became_a_link_or_a_file_and_the_other_way_round(tmp_path:
     assert (other.path / "e").is_symlink()
     assert (other.path / "f" / "y").read_text() == "a folder now\n"
     assert (other.path / "d").read_text() == (other.path / "g").read_text() == "a file now\n"
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
 
 
 def test_submodules_stay_what_they_are(tmp_path: Path) -> None:
@@ -112,6 +113,6 @@ def test_conversions_that_the_repository_asks_for_are_no_changes(tmp_path: Path)
     ground = Ground.prepare(tmp_path / "state", source)
     workspace = ground.open()
     assert (workspace.path / "run.bat").read_bytes() == b"one\r\ntwo\r\n"
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     os.utime(workspace.path / "run.bat", (1, 1))
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()

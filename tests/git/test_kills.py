@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from headway.git import repo
+from headway.git.changes import Changes
 from headway.git.landing import Conflicted, Landed, Submission
 from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
@@ -152,7 +153,7 @@ def test_a_kill_while_a_workspace_is_opened_leaves_no_half_one(ground: Ground) -
 
         killed = _killed(_in_a_process(make))
         again = ground.open(number, lease=2)
-        assert not again.is_dirty()
+        assert again.changes() == Changes()
         assert git(again.path, "status", "--porcelain") == ""
         number += 1
     assert number > 1
@@ -198,4 +199,4 @@ def test_a_git_that_outlives_the_kill_of_its_worker_is_waited_for(ground: Ground
     assert again.is_alive()
     go.touch()
     again.join(60)
-    assert not opened[0].is_dirty()
+    assert opened[0].changes() == Changes()

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from headway.domain.errors import LeaseLost, ToolError
+from headway.git.changes import Changes
 from headway.git.landing import Landed, NothingToLand
 from headway.git.workspace import Workspace
 from tests.git.ground import AUTHOR, Ground, git, write
@@ -12,7 +13,7 @@ from tests.git.ground import AUTHOR, Ground, git, write
 
 def _stands_clean_on(workspace: Workspace, commit: str) -> bool:
     seen = git(workspace.path, "status", "--porcelain"), git(workspace.path, "rev-parse", "HEAD")
-    return seen == ("", commit) and workspace.base == commit and not workspace.is_dirty()
+    return seen == ("", commit) and workspace.base == commit and workspace.changes() == Changes()
 
 
 def test_a_change_becomes_one_commit_with_its_origin(ground: Ground) -> None:
@@ -107,7 +108,7 @@ def test_the_top_as_a_path_is_everything(ground: Ground) -> None:
     workspace = ground.open()
     write(workspace.path, {"new.txt": "new\n"})
     assert isinstance(ground.land(workspace, paths=("./",)), Landed)
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
 
 
 @pytest.mark.parametrize("path", ["nowhere.txt", "noise.log", "/etc/passwd", "../x"])

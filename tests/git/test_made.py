@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from headway.git import overlay
+from headway.git.changes import Changes
 from headway.git.landing import Landed, NothingToLand
 from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
@@ -59,7 +60,7 @@ def test_it_is_told_by_name_and_does_not_land(set_up: Ground) -> None:
     made = workspace.made()
     assert made is not None
     assert made.names(set_up.hub.repo) == tuple(sorted((*NAMES, "dep")))
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     assert set_up.land(workspace) == NothingToLand(set_up.hub.tip())
     assert snapshot(set_up.hub, workspace, workspace.task, allowed) is None
     write(workspace.path, {"one.txt": "x\n"})

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from headway.git.changes import Changes
 from headway.git.landing import Conflicted, Landed
 from headway.git.workspace import Workspace
 from tests.git.ground import Ground, write
@@ -59,7 +60,7 @@ def test_no_landing_is_lost_or_doubled(ground: Ground, tmp_path: Path) -> None:
                 hot.write_text((hot.read_text() if hot.exists() else "") + f"{line}\n")
             outcome = _land_until_landed(ground, workspace, line)
             (acknowledged / outcome.commit).write_text(line)
-            assert not workspace.is_dirty()
+            assert workspace.changes() == Changes()
 
     in_processes(LANDERS, work)
     landed = ground.hub.landed(ground.facts.base)
@@ -79,6 +80,6 @@ def test_no_landing_is_lost_or_doubled(ground: Ground, tmp_path: Path) -> None:
 def test_workspaces_are_made_at_once_without_disturbing_each_other(ground: Ground) -> None:
     def work(index: int) -> None:
         for number in range(4):
-            assert not ground.open(index * 10 + number).is_dirty()
+            assert ground.open(index * 10 + number).changes() == Changes()
 
     in_processes(LANDERS, work)

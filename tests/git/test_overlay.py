@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from headway.domain.ids import Oid
 from headway.git import building, generations, overlay, workspaces
+from headway.git.changes import Changes
 from headway.git.checkout import LayeredFiles
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.ladder import overlay_trouble
@@ -216,7 +217,7 @@ def test_a_workspace_stands_on_the_tip_also_where_its_generation_does_not(layere
     assert (workspace.path / "src/app.py").read_text() == "changed\n"
     assert not (workspace.path / "README.md").exists()
     assert git(workspace.path, "status", "--porcelain") == ""
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     assert workspace.setup_done("make") is not None
     assert workspace.setup_done("make all") is None
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headway.git.changes import Changes
 from headway.git.landing import Landed, NothingToLand
 from headway.git.workspace import Workspace
 from tests.git.ground import Ground, git, make_repository, write
@@ -43,7 +44,7 @@ def test_a_cache_is_left_out_told_and_kept_in_the_workspace(
     assert landed_paths(ground) == {"src/m.py", *files} & SOURCES
     assert all((workspace.path / name).exists() for name in files)
     assert isinstance(ground.land(workspace), NothingToLand)
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
 
 
 def test_a_repository_of_a_package_inside_a_cache_is_no_repository_of_the_agent(ground: Ground) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import LeaseLost
+from headway.git.changes import Changes
 from headway.git.ladder import Rung
 from headway.git.landing import Landed
 from headway.git.repo import Answer, Repo
@@ -31,7 +32,7 @@ def test_a_new_workspace_stands_on_the_tip_of_the_trunk(ground: Ground) -> None:
     workspace = ground.open(2)
     assert workspace.base == ground.hub.tip()
     assert (workspace.path / "new.txt").read_text() == "new\n"
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
     assert not workspace.rebuilt
     assert "/" not in workspace.home.name
 
@@ -67,7 +68,7 @@ def test_a_commit_with_the_files_of_another_is_stood_on_all_the_same(ground: Gro
     workspace = ground.open(2)
     assert workspace.base == same == git(workspace.path, "rev-parse", "HEAD")
     assert git(workspace.path, "status", "--porcelain") == ""
-    assert not workspace.is_dirty()
+    assert workspace.changes() == Changes()
 
 
 def test_changes_are_what_the_files_say_whatever_git_the_agent_ran(ground: Ground) -> None:
@@ -81,7 +82,7 @@ def test_changes_are_what_the_files_say_whatever_git_the_agent_ran(ground: Groun
     assert changes.modified == ("src/app.py",)
     assert changes.deleted == ("README.md",)
     assert changes.paths == ("README.md", "a/b/new.txt", "later.txt", "src/app.py")
-    assert workspace.is_dirty()
+    assert workspace.changes() != Changes()
 
 
 def test_the_harness_s_own_folder_is_never_a_change_even_if_the_agent_wants_it(ground: Ground) -> None:
@@ -109,7 +110,7 @@ def test_one_that_was_killed_while_it_was_made_is_made_anew(ground: Ground) -> N
     workspace.home.rename(workspace.home.with_name(f".{workspace.home.name}.new"))
     (workspace.home.with_name(f".{workspace.home.name}.new") / "owner.json").unlink()
     again = ground.open()
-    assert not again.is_dirty()
+    assert again.changes() == Changes()
     assert not again.rebuilt
     left = {place.name for place in again.home.parent.iterdir() if place.is_dir()}
     assert left - {f".{again.home.name}.upper"} == {again.home.name}
@@ -121,7 +122,7 @@ def test_attempts_have_workspaces_of_their_own(ground: Ground) -> None:
     snapshot(ground.hub, first, first.task, allowed)
     second = ground.open(attempt=2)
     assert second.path != first.path
-    assert not second.is_dirty()
+    assert second.changes() == Changes()
     assert not second.rebuilt
 
 
@@ -172,7 +173,7 @@ def test_after_another_boot_without_a_snapshot_it_starts_from_the_trunk(ground: 
     _boot_again(workspace)
     again = ground.open()
     assert (again.rebuilt, again.rebuilt_from) == (True, None)
-    assert not again.is_dirty()
+    assert again.changes() == Changes()
 
 
 def test_a_snapshot_that_has_landed_since_does_not_come_back(ground: Ground) -> None:
@@ -184,7 +185,7 @@ def test_a_snapshot_that_has_landed_since_does_not_come_back(ground: Ground) -> 
     _boot_again(workspace)
     again = ground.open()
     assert again.base == ground.hub.tip()
-    assert not again.is_dirty()
+    assert again.changes() == Changes()
 
 
 def test_a_workspace_that_is_gone_is_rebuilt_from_its_snapshot(ground: Ground) -> None:
@@ -246,7 +247,7 @@ def test_nothing_of_the_workspace_before_is_in_the_next_one(ground: Ground) -> N
     assert isinstance(ground.land(other), Landed)
     again = ground.open(3)
     assert not (again.path / "src/app.py").exists()
-    assert not again.is_dirty()
+    assert again.changes() == Changes()
 
 
 def test_nothing_in_a_submodule_is_in_the_next_workspace(tmp_path: Path, rung: Rung) -> None:
@@ -260,7 +261,7 @@ def test_nothing_in_a_submodule_is_in_the_next_workspace(tmp_path: Path, rung: R
     ground.workspaces.discard(first)
     again = ground.open(2)
     assert list((again.path / "vendor/sub").iterdir()) == []
-    assert not again.is_dirty()
+    assert again.changes() == Changes()
 
 
 def test_a_repository_in_a_folder_that_is_on_the_trunk_no_longer_is_told(ground: Ground) -> None:

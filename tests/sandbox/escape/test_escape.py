@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId
+from headway.git.changes import Changes
 from headway.sandbox.bubblewrap import Bubblewrap, programs
 from headway.sandbox.level import Launch
 from headway.sandbox.levels import Levels
@@ -313,7 +314,7 @@ async def test_traps_for_the_harnesss_git_do_not_spring(walled: LocalSandbox, tm
     assert result.exit_code == 0, result.output
     (workspace.path / "ran").unlink(missing_ok=True)
     assert "README.md" in workspace.changes().paths
-    assert workspace.is_dirty()
+    assert workspace.changes() != Changes()
     assert not (workspace.path / "ran").exists()
     result = await walled.run(Command("git status; cat ran", workspace.path, 30.0, walls))
     assert "trap.sh" in result.output
