@@ -104,7 +104,7 @@ class Said:
 
     @property
     def starved(self) -> bool:
-        """Whether the program seems to have died of its memory limit: the system reports this in no uniform way."""
+        """True if the program seems to have died of its memory limit. The system reports this in no uniform way."""
         killed = self.end == "itself" and self.code == -signal.SIGKILL
         return killed or (self.code != 0 and "memory" in self.err.lower())
 

@@ -1,4 +1,6 @@
-"""A cache with a bound, for what a process makes once for each run, model or file and would otherwise keep for good."""
+"""A cache with a bound, for values that a process makes once for each run, model or file and would otherwise keep for
+good.
+"""
 
 import threading
 from collections import OrderedDict
@@ -50,7 +52,7 @@ class BoundedCache(Generic[K, V]):
         """The value of `key` for as long as the block runs. `make` makes it if there is none, or none that is valid.
 
         Raises:
-            Exception: What `make` raises; nothing is kept then.
+            Exception: `make` raised it; nothing is kept then.
         """
         while True:
             entry = self._enter(key)
@@ -78,7 +80,7 @@ class BoundedCache(Generic[K, V]):
             return entry.made[0]
 
     def put(self, key: K, value: V) -> None:
-        """Keep `value` in place of what there was."""
+        """Keep `value` in place of the value that was kept."""
         self.drop(key)
         with self._lock:
             self._entries[key] = _Entry(made=[value])
@@ -97,7 +99,7 @@ class BoundedCache(Generic[K, V]):
             return [value for entry in self._entries.values() for value in entry.made]
 
     def trim(self) -> None:
-        """Close what is beyond the bound; to be called also when values are no longer busy."""
+        """Close the values beyond the bound. The owner calls this also when values are no longer busy."""
         with self._lock:
             if len(self._entries) <= self._most:
                 return

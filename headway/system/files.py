@@ -95,7 +95,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, private, each name synced."""
+    """Make `folder` and its missing parents, private, each name synced."""
     if folder.is_dir():
         return
     make_folder(folder.parent)

@@ -44,7 +44,7 @@ class Heartbeat:
 
     @property
     def is_heard(self) -> bool:
-        """Whether a supervisor started this process and listens."""
+        """True if a supervisor started this process and listens."""
         return self._fd is not None
 
     async def __aenter__(self) -> Self:

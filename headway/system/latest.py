@@ -30,7 +30,7 @@ class Latest(Generic[K, V]):
     """The newest value of each of a few keys. Safe for threads.
 
     Args:
-        read: Reads a value; None where there is none. What it raises counts as none read.
+        read: Reads a value; None where there is none. An exception of it counts as none read.
         keep: Keys that are remembered; the one that was asked for longest ago is forgotten.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def is_there(place: Path) -> bool:
-    """Whether it exists and may be looked at."""
+    """True if the place exists and this process may look at it."""
     try:
         return place.exists()
     except OSError:
@@ -15,5 +15,5 @@ def is_there(place: Path) -> bool:
 
 
 def is_folder(place: Path) -> bool:
-    """Whether it is a folder that may be looked at."""
+    """True if the place is a folder and this process may look at it."""
     return is_there(place) and place.is_dir()

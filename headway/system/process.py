@@ -57,12 +57,12 @@ class Process(BaseModel):
 
     @property
     def alive(self) -> bool:
-        """Whether it exists and is not a zombie."""
+        """True if the process exists and is not a zombie."""
         return self.state not in _DEAD | {""}
 
     @property
     def stopped(self) -> bool:
-        """Whether a signal or a debugger stopped it (state T or t): it does nothing until it is continued or killed."""
+        """True if a signal or a debugger stopped it (state T or t). It does nothing until it is continued or killed."""
         return self.state in _STOPPED
 
     def send(self, number: signal.Signals) -> bool:
@@ -125,7 +125,7 @@ def look(pid: int) -> Seen | None:
 
 
 def is_open(path: Path) -> bool:
-    """Whether a process of this user has the file open. Reads every process of the machine: not for an event loop."""
+    """True if a process of this user has the file open. Reads every process of the machine: not for an event loop."""
     wanted = os.path.realpath(path)
     for process in _PROC.glob("[0-9]*/fd"):
         try:

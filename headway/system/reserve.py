@@ -38,7 +38,7 @@ class Reserve:
                 made.unlink(missing_ok=True)
 
     def is_needed(self) -> bool:
-        """Whether less space is free than the reserve occupies."""
+        """True if less space is free than the reserve occupies."""
         return self._free() < self.bytes
 
     def spend(self) -> None:

@@ -62,7 +62,7 @@ class Silence:
         self._heard = self._at = now
 
     def is_due(self, now: float) -> bool:
-        """Whether the silence has lasted long enough to look at the process."""
+        """True if the silence has lasted long enough to look at the process."""
         return now - self._heard >= self._quiet_s
 
     def look(self, now: float, seen: Threads | None) -> None:
@@ -82,9 +82,10 @@ class Silence:
 
 
 class Patience:
-    """Waits for processes that start, such as for a server to answer, as long as they can be held to be at it.
+    """Waits for processes that start, such as for a server to answer, until they have been silent for `limit_s`.
 
-    The time counts as in `Silence`, of the process for which the least counts; all of it while there is none.
+    The time counts as in `Silence`. Of several processes, the one for which the least time counts decides. While there
+    is no process, all time counts.
 
     Args:
         limit_s: Seconds that may count.
@@ -98,13 +99,13 @@ class Patience:
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """They show that they go on: the time counts from now."""
+        """The processes show that they go on: the time counts from now."""
         self._since = self._looked = now
         self._silences: dict[int, Silence] = {}
         self._over = False
 
     def is_over(self, now: float) -> bool:
-        """Whether the time is up. Looks at the processes, at most once a second."""
+        """True if the time is up. Looks at the processes, at most once a second."""
         if now - self._looked >= min(_LOOK_EVERY_S, self._limit_s / 4):
             self._looked = now
             counted = [self._look(pid, now) for pid in self._processes()]
