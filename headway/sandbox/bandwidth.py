@@ -1,4 +1,4 @@
-"""How fast one agent may read and write a disk, where the kernel has a controller for it."""
+"""A limit on the speed at which one agent reads and writes a disk, where the kernel has a controller for it."""
 
 import os
 from contextlib import suppress
@@ -38,7 +38,7 @@ class Bandwidth:
         return None
 
     def files(self, *, v2: bool) -> dict[str, str]:
-        """What to write into which file of a group."""
+        """The text for each file of a group, by the file's name."""
         rate = self.mb_per_s * _MB
         if v2:
             return {"io.max": f"{self.disk} rbps={rate} wbps={rate}"}

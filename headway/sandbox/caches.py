@@ -40,7 +40,7 @@ _PARTS = {
 }
 """Each of these tools locks its cache, or writes its entries whole and renames them, and checks what it reads by hash
 (https://doc.rust-lang.org/cargo/guide/cargo-home.html, https://docs.astral.sh/uv/concepts/cache/,
-https://pkg.go.dev/cmd/go#hdr-Build_and_test_caching). For cargo that is its registry; what is built stays apart."""
+https://pkg.go.dev/cmd/go#hdr-Build_and_test_caching). Cargo shares only its registry; its build outputs stay apart."""
 
 
 def shared_caches(folder: Path, names: Iterable[str]) -> tuple[Cache, ...]:

@@ -1,4 +1,4 @@
-"""A cage: the control group of one agent, and what the kernel counts for it."""
+"""A cage: the control group of one agent, with the kernel's counters for it."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _SLUG_CHARS = 80
 
 @dataclass(frozen=True)
 class Sample:
-    """What the kernel counted for a cage so far.
+    """The kernel's counters for a cage, since the cage was made.
 
     Attributes:
         oom_kills: Processes that it killed because the cage was out of memory.
@@ -54,12 +54,14 @@ class Cage:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """What to put before a command's arguments: goes in, then becomes the command; ends with 125 if it cannot."""
+        """Words before a command's arguments: a shell that enters the cage and becomes the command. It exits with 125
+        if it cannot enter.
+        """
         script = "".join(f"echo 0 >'{door}' && " for door in self.doors)
         return ("sh", "-c", f'{{ {script}:; }} || exit 125; exec "$@"', "sh")
 
     def limit(self, memory_mb: int, pids: int, bandwidth: Bandwidth | None = None) -> None:
-        """Set what its commands may use together."""
+        """Set the limits for all commands of the agent together."""
         v2 = self.where.kind == "v2"
         if (memory := self._folder("memory")) is not None:
             limit_memory(memory, memory_mb * _MB, v2=v2)
@@ -72,7 +74,7 @@ class Cage:
                 write(disk / name, text)
 
     def read(self) -> Sample:
-        """What happened so far. Cheap: a few files of the kernel."""
+        """The counters now. Cheap: a few files of the kernel."""
         v2 = self.where.kind == "v2"
         memory, pids = self._folder("memory"), self._folder("pids")
         peak = _number(memory, "memory.peak" if v2 else "memory.max_usage_in_bytes")
@@ -138,12 +140,12 @@ def slug(agent: str) -> str:
 
 
 def limit_memory(folder: Path, limit: int, *, v2: bool) -> None:
-    """No swap either: an agent that swaps slows everybody."""
+    """Limit the memory of a group, without swap: an agent that swaps slows all others."""
     if v2:
         write(folder / "memory.max", str(limit))
         write(folder / "memory.swap.max", "0")
         return
-    # The limit with swap may never be below the one without, so that the order depends on the direction.
+    # Lowering: first the limit without swap. Raising: first the limit with swap. The kernel refuses the other order.
     for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes"):
         write(folder / name, str(limit))
 

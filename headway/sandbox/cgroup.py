@@ -36,8 +36,8 @@ _RESERVE_MB = 2048
 class Cages:
     """The cages of this process. Safe for threads.
 
-    They lie below `headway/<owner>/`, where the owner names this process, so that whoever starts later can tell the
-    cages of the dead, kill what is in them, and remove them.
+    They lie below `headway/<owner>/`, where the owner names this process. So a later process can tell the cages of dead
+    processes, kill what is in them, and remove them.
     """
 
     def __init__(self, where: Hierarchy, bandwidth: Bandwidth | None = None) -> None:
@@ -114,7 +114,7 @@ class Cages:
                     del self._busy[agent]
 
     def users(self, agent: str) -> int:
-        """How many commands of an agent run."""
+        """Number of the agent's commands that run now."""
         with self._lock:
             return self._busy.get(agent, 0)
 
@@ -137,13 +137,13 @@ class Cages:
             self._cages = {}
             until = time.monotonic() + 1.0
             while self._clear() and time.monotonic() < until:
-                time.sleep(0.005)  # the kernel tells nobody when it lets go of a group
+                time.sleep(0.005)  # no event comes when the kernel releases a group
             for parent in self._parents():
                 removed(parent)
                 removed(parent.parent)  # only the last one can
 
     def sweep(self) -> list[str]:
-        """Kill and remove the cages of processes that are dead. Returns whose they were."""
+        """Kill and remove the cages of dead processes. Returns the owners of the removed cages."""
         swept = set()
         for base in self.where.bases:
             for owner in _folders(base / PARENT):
@@ -153,7 +153,7 @@ class Cages:
         return sorted(swept)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What `headway doctor` says of control groups."""
+        """The findings of `headway doctor` about control groups."""
         have = ", ".join(name for name in WANTED if name in self.limits) or "none"
         says = f"control groups {self.kind} below {self.where.bases[0]}; controllers: {have}"
         if self.kind == "v2" and "favordynmods" not in Path("/proc/self/mounts").read_text(encoding="utf-8"):
@@ -185,7 +185,7 @@ class Cages:
     def _make_parent(self, owner: Path) -> None:
         top = owner.parent
         top.mkdir(exist_ok=True)
-        with contextlib.suppress(OSError):  # who made it first, perhaps as another user, has bounded it
+        with contextlib.suppress(OSError):  # the process that made it, perhaps of another user, has bounded it
             _bound(top, self.where)
         self.where.share(top)
         owner.mkdir(exist_ok=True)
@@ -220,7 +220,7 @@ FASTER = "as root: mount -o remount,favordynmods /sys/fs/cgroup"
 
 
 def lacking() -> tuple[Finding, ...]:
-    """What `headway doctor` says where there are no cages at all."""
+    """The findings of `headway doctor` on a machine without cages."""
     says = "control groups: none that this user may make; a watchdog looks once a second instead"
     return (Finding(topic="control groups", state="lacking", says=says, remedy=REMEDY),)
 

@@ -1,4 +1,4 @@
-"""How many agents a machine carries now: all that were asked for, fewer while it is short of memory or disk."""
+"""Concurrency of a machine: the configured number of agents, fewer while the machine is short of memory or disk."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 from headway.sandbox.machine import Bounds, Machine
 
 STEP_EVERY_S = 5.0
-"""How often the number changes: sinking by half, rising by an eighth of the whole."""
+"""Seconds between two changes of the number. It sinks by half and rises by an eighth of the configured number."""
 
 
 class Crew:
@@ -37,7 +37,9 @@ class Crew:
         self._stepped = clock() - STEP_EVERY_S
 
     def allowed(self) -> int:
-        """How many may work now, at least one. Who works already goes on; a lower number keeps others from starting."""
+        """Number of agents that may run now (>= 1). Lowering it never stops a running agent; it only delays new
+        ones.
+        """
         if self._clock() - self._stepped >= STEP_EVERY_S:
             self._stepped = self._clock()
             if self._look(self._home).full_for_agents(self._bounds):

@@ -1,4 +1,6 @@
-"""The environment of commands: built from a list of what may pass, so that no secret of ours can be forgotten in it."""
+"""The environment of commands: built from a list of allowed variables, so that no secret of ours can be forgotten in
+it.
+"""
 
 import os
 from collections.abc import Mapping
@@ -31,7 +33,8 @@ _TOOLCHAINS = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"}
 """Toolchains that look for themselves under HOME, which is another one for a command."""
 
 MARK = "HEADWAY_COMMAND"
-"""Every process of a command inherits this variable; it tells whose it is, also after it has left the group."""
+"""Every process of a command inherits this variable. It names the command, also for a process that has left the
+group."""
 
 
 def environment(command: Command, home: Path, mark: str, ours: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -49,7 +49,8 @@ class Use:
 
 
 def use_of(leaders: Mapping[str, int]) -> dict[str, Use]:
-    """What commands use, by their marks: what descends from their leaders, and whatever carries their marks.
+    """Resources that commands use, by their marks: the processes that descend from a leader, and all that carry its
+    mark.
 
     Reads every process of the machine: not for an event loop.
     """

@@ -1,4 +1,4 @@
-"""Folders of the harness inside what commands may write."""
+"""Folders of the harness inside folders that commands may write."""
 
 import os
 import stat
@@ -14,11 +14,11 @@ def own_folder(parent: Path, name: str) -> Path:
 def own_folders(parent: Path, below: Path) -> Path:
     """A folder some levels below one that commands may write, each level a real folder.
 
-    It is walked by descriptors, so that no link that a command left is followed: whatever stands in place of a folder
-    goes.
+    It is walked by descriptors, and no link that a command left is followed: a link or file in place of a folder is
+    deleted.
 
     Args:
-        parent: Exists; what leads to it is not a command's to write.
+        parent: Exists; no command may write the path to it.
         below: Relative, without `..`.
     """
     at = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -19,23 +19,23 @@ from headway.sandbox.machine import Bounds, Machine
 from headway.system.shortage import WAIT_S
 
 TRY_EVERY_S = 0.1
-"""How often the first in our line asks for a slot that another process may have given back."""
+"""Seconds between two tries of the first command in our line, for a slot that another process may have given back."""
 
 LOOK_EVERY_S = 1.0
 LONGEST_WAIT_S = 300.0
-"""How long a command waits for a short machine. Then it runs, if memory is short, because its cage bounds it; if the
-disk is, its agent waits on, outside of the process, and no model hears of it."""
+"""Longest wait of a command for a short machine. After it the command runs if memory is short, because its cage bounds
+it. If the disk is short, its agent waits on outside of this process, and no model hears of it."""
 
 DISK = frozenset({"disk", "inodes"})
 
 
 @dataclass(frozen=True)
 class Waited:
-    """What passing took.
+    """The wait of one command at the gates.
 
     Attributes:
         seconds: Until it could start.
-        why: For what, in the order of waiting: "slot", "memory", "disk", "inodes".
+        why: Reasons of the wait, in their order: "slot", "memory", "disk", "inodes".
     """
 
     seconds: float = 0.0
@@ -43,13 +43,13 @@ class Waited:
 
 
 class Gates:
-    """The gates of the machine as one process sees them. To be used in one event loop.
+    """The gates of the machine as one process sees them. For one event loop.
 
     Args:
-        folder: Where the locks lie; the same for all processes of a state folder.
+        folder: Folder of the locks; the same for all processes of a state folder.
         slots: Heavy commands at once on this machine.
-        look: How the machine stands.
-        bounds: From where on it is short.
+        look: Measures the machine.
+        bounds: Bounds at which it counts as short.
         longest_wait_s: See `LONGEST_WAIT_S`.
     """
 
@@ -74,7 +74,7 @@ class Gates:
 
     @contextlib.asynccontextmanager
     async def passed(self, line: str) -> AsyncIterator[Waited]:
-        """Be let through, with a slot if the command is heavy; the slot is given back at the end.
+        """Wait at the gates, for a slot too if the command is heavy; the slot is given back at the end.
 
         Waiting ends at once when the caller is cancelled.
 
@@ -98,7 +98,7 @@ class Gates:
         self._long.note(line, cpu_s)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What `headway doctor` says: how the machine stands, and how many heavy commands run now."""
+        """The findings of `headway doctor` about the state of the machine and the number of heavy commands."""
         machine = self._look(self._nearest())
         short = machine.short_of(self._bounds) or machine.full_for_agents(self._bounds)
         pressure = "not told by this kernel" if machine.pressure is None else f"{machine.pressure:.0f} %"
@@ -113,7 +113,7 @@ class Gates:
         return (Finding(topic="machine", state="lacking", says=f"{says}; short of {short}", remedy=remedy),)
 
     async def _until_not_short(self) -> str | None:
-        """What was waited for, if anything."""
+        """Wait until the machine is not short. Returns the resource that was waited for; None without a wait."""
         short = first = self._short()
         began = time.monotonic()
         while short is not None and time.monotonic() - began < self._longest_wait_s:
@@ -125,7 +125,7 @@ class Gates:
         return first
 
     def _short(self) -> str | None:
-        """One look a second serves everybody."""
+        """The resource that the machine is short of. It is measured once a second for all callers."""
         at, short = self._looked
         if time.monotonic() - at >= LOOK_EVERY_S or at == 0.0:
             short = self._look(self._nearest()).short_of(self._bounds)

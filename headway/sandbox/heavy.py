@@ -1,4 +1,4 @@
-"""Which commands are heavy: builds and tests, of which a machine carries only a few at once."""
+"""Heavy commands: builds and tests, of which a machine carries only a few at once."""
 
 import re
 import shlex
@@ -62,7 +62,7 @@ _BETWEEN = re.compile(r"&&|\|\||[;|&\n(){}]")
 
 
 def is_heavy(line: str) -> bool:
-    """Whether a command line builds or tests, as far as its words tell. Quick, and only a guess: a wrong one waits."""
+    """True if a command line builds or tests, as far as its words tell. Quick, and only a guess: a wrong one waits."""
     return any(_is_heavy(words) for words in map(_words, _BETWEEN.split(line)) if words)
 
 
@@ -100,7 +100,7 @@ class LongRunners:
         self._used.put(_key(line), cpu_s)
 
     def knows(self, line: str) -> bool:
-        """Whether the last one of its kind was heavy."""
+        """True if the last command of its kind was heavy."""
         return (self._used.get(_key(line)) or 0.0) > LONG_CPU_S
 
 

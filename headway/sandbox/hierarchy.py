@@ -47,7 +47,7 @@ class Hierarchy:
 
     @classmethod
     def here(cls, proc: Path = Path("/proc/self")) -> "Hierarchy | None":
-        """What is mounted and writable; None where nothing is."""
+        """The mounted and writable hierarchy; None if there is none."""
         try:
             mounts, own = _mounts(proc / "mountinfo"), _own_groups(proc / "cgroup")
         except OSError:
@@ -89,7 +89,7 @@ def _enable(folder: Path) -> bool:
 
 
 def _make_room(own: Path) -> bool:
-    """Move what is in a group that was delegated to us one level down, since a group with processes has no children."""
+    """Move the processes of a delegated group one level down. A group with processes can have no children."""
     try:
         if own.stat().st_uid != os.geteuid() or not {"memory", "pids"} <= _words(own / "cgroup.controllers"):
             return False
@@ -99,7 +99,7 @@ def _make_room(own: Path) -> bool:
             try:
                 (inner / "cgroup.procs").write_text(pid, encoding="ascii")
             except OSError as error:
-                if error.errno != errno.ESRCH:  # one that ended meanwhile is no matter
+                if error.errno != errno.ESRCH:  # a process may have ended meanwhile
                     raise
     except OSError:
         return False
@@ -122,7 +122,7 @@ def _own_groups(file: Path) -> dict[str, str]:
 
 
 def _mounts(file: Path) -> dict[str, tuple[str, str]]:
-    """Mounted trees: by controller, what of the tree is mounted, and where."""
+    """Mounted trees by controller: the mounted part of the tree, and its mount point."""
     found: dict[str, tuple[str, str]] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")

@@ -19,12 +19,12 @@ _READ_BYTES = 64 * 1024
 _NICENESS = 5
 _POLL_S = 0.02
 _LAST_WAIT_S = 5.0
-"""A killed process is gone at once, unless it hangs in the kernel; nobody waits longer for that."""
+"""Longest wait for the end of a killed process. It ends at once unless it hangs in the kernel."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What the system tells of a command that is over."""
+    """The system's account of a command that is over."""
 
     exit_code: int | None
     cpu_s: float | None
@@ -34,10 +34,10 @@ class Ended:
 class Job:
     """A started command.
 
-    To be made, and used, in the event loop's own thread: the kernel's death signal is tied to the thread that forks.
+    All calls come from the event loop's own thread: the kernel's death signal is tied to the thread that forks.
 
     Args:
-        launch: What to run.
+        launch: The program to start.
         mark: Its name in its environment.
         capture: Takes its output.
         cap: Bytes of output after which `flooded` is set and nothing more is read.
@@ -45,7 +45,7 @@ class Job:
     Attributes:
         mark: Its name in its environment.
         exited: Done when the first process of the command is over; its result is the time, by `time.monotonic`.
-        closed: Done when nobody holds the output any more.
+        closed: Done when no process holds the output any more.
         flooded: Done when the output has gone over the cap.
     """
 
@@ -154,7 +154,7 @@ class Job:
             return Ended(None, None, None)
         try:
             _, status, usage = os.wait4(self._process.pid, 0)
-        except ChildProcessError:  # somebody else's handler took it
+        except ChildProcessError:  # another handler of the program took the status
             self._process.returncode = 0
             return Ended(None, None, None)
         self._process.returncode = os.waitstatus_to_exitcode(status)

@@ -46,7 +46,7 @@ class Keeper:
             self._be_mine()
             self._number += 1
             if self._shell is None:
-                self._start()  # before the command, so that there is no moment in which nobody would end it
+                self._start()  # before the command, so that at no moment a command is without a keeper
             return f"{self._token}.{self._number};"
 
     def add(self, group: int) -> None:
@@ -95,7 +95,7 @@ class Keeper:
             self._start()
 
     def _start(self) -> None:
-        """Also when somebody killed the last one: the new one is told of every group."""
+        """Start the shell and tell it of every group, also after the last shell was killed."""
         self._shell = subprocess.Popen(
             ["sh", "-c", _SCRIPT, "headway-keeper", self._token],
             stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""How a command is started: what its processes may use, and that they do not outlive us."""
+"""Arguments that start a command under resource limits and a death signal, so that its processes do not outlive us."""
 
 import functools
 import os

@@ -1,4 +1,6 @@
-"""One way to put walls around a command. The rest, time and output and cleaning up, is the same at every level."""
+"""The interface of a sandbox level: one way to put walls around a command. Time, output and cleaning up are the same at
+every level.
+"""
 
 import os
 from collections.abc import Mapping
@@ -12,17 +14,17 @@ from headway.sandbox.runner import Command
 
 @dataclass(frozen=True)
 class Launch:
-    """What is started for a command.
+    """The program that is started for a command.
 
     Attributes:
         argv: Its arguments, the walls included.
-        cwd: Where it is started, on the host.
+        cwd: Its working folder, on the host.
         env: Its whole environment.
         fds: Descriptors that it inherits, under the same numbers; ours are closed once it is started.
         places: Folders of the host that the walls show of those that may be mounts. If any is named, the command may be
             started in a namespace of mounts that holds no workspaces but these.
-        status: The end of a pipe on which the walls say that they stand; None where nothing can fail between the start
-            and the command.
+        status: The end of a pipe on which the walls report that they stand; None where nothing can fail between the
+            start and the command.
     """
 
     argv: list[str]
@@ -33,12 +35,12 @@ class Launch:
     places: tuple[Path, ...] = ()
 
     def started(self) -> None:
-        """Let go of what the command has inherited."""
+        """Close the descriptors that the command has inherited."""
         for fd in self.fds:
             os.close(fd)
 
     def stands(self) -> bool:
-        """Whether the walls came to stand; to be asked once, when the command is over."""
+        """True if the walls came to stand. Call it once, when the command is over."""
         if self.status is None:
             return True
         with suppress(BlockingIOError):
@@ -55,16 +57,16 @@ WATCHED = (
     "buffers: memory in sockets, pipes and detached System V segments is not counted",
     "forks: a watchdog looks once a second, so that a quick bomb can still press the machine",
 )
-"""What is not enforced without control groups, at the levels that wall in."""
+"""Limits that the walling levels do not enforce without control groups."""
 
 
 class Level(Protocol):
     """A kind of wall.
 
     Attributes:
-        name: As the run's record and `headway doctor` show it.
-        not_enforced: What it does not hold a command back from, in words.
-        refuses_network: Why a command that may reach out does not, here; empty where it does.
+        name: The name in the run's record and in `headway doctor`.
+        not_enforced: The bounds that it does not enforce, in words.
+        refuses_network: Reason why a command with leave to reach out does not reach out here; empty where it does.
         keeps_processes: Nothing that a command starts can outlive it.
     """
 
@@ -81,16 +83,16 @@ class Level(Protocol):
     def keeps_processes(self) -> bool: ...
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
-        """How a command is started.
+        """The program that starts a command.
 
         Args:
             command: The command.
             home: Its HOME, which exists.
             mark: Its name in its environment.
-            preamble: Words of a shell, to be run before anything else of it: they go into its cage.
+            preamble: Words of a shell that run first: they enter the command's cage.
 
         Raises:
-            ToolError: It cannot be, for a reason that the model can mend.
+            ToolError: The command cannot be started, for a reason that the model can remove.
         """
         ...
 

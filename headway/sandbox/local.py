@@ -20,7 +20,7 @@ from headway.system.tasks import until_ended
 
 OUTPUT_CAP_BYTES = 64 * 1024 * 1024
 PIPE_GRACE_S = 1.0
-"""How long a finished command's background processes may still write; then they are killed."""
+"""Seconds in which the background processes of a finished command may still write; then they are killed."""
 NOT_STARTED = "the command could not be started"
 
 
@@ -42,12 +42,12 @@ class LocalSandbox:
 
     @property
     def level(self) -> str:
-        """Its name, as the run's header and `headway doctor` show it."""
+        """Name of the level, as the run's header and `headway doctor` show it."""
         return self._name
 
     @property
     def not_enforced(self) -> tuple[str, ...]:
-        """What it does not hold a command back from, in words."""
+        """The bounds that are not enforced, in words."""
         held = self._resources.enforced
         return tuple(words for words in self._level.not_enforced if words.partition(":")[0] not in held)
 
@@ -87,7 +87,7 @@ class LocalSandbox:
             if not launch.stands() and killed_for is None and ended.exit_code != 0:
                 said, _ = capture.text()
                 raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
-            if self._level.keeps_processes:  # what was waited for inside of its namespace is not counted outside
+            if self._level.keeps_processes:  # its inner children are not counted outside of its namespace
                 ended = Ended(ended.exit_code, None, None)
             result = held.account(_result(job, capture, ended, killed_for), disk)
         self._resources.note(command, result)

@@ -1,4 +1,4 @@
-"""How the machine stands: memory, its pressure, disk. Cheap to ask: a few reads of the kernel's own figures."""
+"""The state of the machine: memory, its pressure, disk. Cheap to ask: a few reads of the kernel's own figures."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,12 +11,9 @@ from headway.system.disk import Disk, DiskBounds
 
 @dataclass(frozen=True)
 class Bounds:
-    """From where on the machine counts as short.
+    """Bounds at which the machine counts as short.
 
-    Attributes:
-        pressure: Share of time, in per cent over 10 s, in which something waited for memory.
-        memory: Least part of memory that is free or can be freed at once.
-        disk: What must be free of the disk.
+    pressure: Percentage of the last 10 s in which something waited for memory.
     """
 
     pressure: float = 20.0
@@ -42,7 +39,7 @@ class Machine:
 
     @classmethod
     def look(cls, home: Path) -> "Machine":
-        """How it stands now; `home` tells which disk counts."""
+        """Measure the machine now; `home` tells which disk counts."""
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()
         return cls(
             pressure=_pressure(),

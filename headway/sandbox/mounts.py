@@ -29,9 +29,9 @@ def own_namespace() -> int:
 
 
 def leave() -> None:
-    """This thread gets a namespace of its own, with a copy of every mount of the one that it was in.
+    """Move this thread into a namespace of its own, with a copy of every mount of the one that it was in.
 
-    The rest of the process stays where it is. What was shared between mounts still is; see `part`.
+    The rest of the process stays in the old one. Mounts that were shared are still shared; see `part`.
     """
     _done(_libc().unshare(ctypes.c_int(_NEW_NAMESPACE)))
 

@@ -34,7 +34,9 @@ def helper() -> str | None:
 
 
 def refused() -> list[str]:
-    """What a command never reaches: this machine under all its addresses, networks that are only in it, metadata."""
+    """Addresses that no command reaches: this machine under all its addresses, networks that are only in it,
+    metadata.
+    """
     closed = [*_METADATA, *_HOST]
     outward = _outward()
     for name, addresses in psutil.net_if_addrs().items():

@@ -1,7 +1,7 @@
 """Takes in the orphans of commands, where no namespace ends them, and buries them when they die.
 
-In a container the first process often waits for nobody. Orphans would then stay as zombies, and zombies count against
-the limit on processes of their control group.
+In a container the first process often does not wait for its children. Orphans would then stay as zombies, and zombies
+count against the limit on processes of their control group.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from headway.system.process import look
 
 _EVERY_S = 0.5
 _FORGOTTEN_S = 5.0
-"""Who has been dead for so long is waited for by nobody: our own children are taken as soon as they end."""
+"""A zombie older than this has no other parent that will reap it: our own children are taken as soon as they end."""
 
 _REMEMBERED = 2000
 
 
 class Orphans:
-    """One per process; to be used in one event loop."""
+    """One per process, for one event loop."""
 
     def __init__(self) -> None:
         self._adopts: bool | None = None
@@ -30,19 +30,19 @@ class Orphans:
         self._looked = 0.0
 
     def adopt(self) -> bool:
-        """From now on the orphans of our commands become our children; whether the system can do that."""
+        """From now on the orphans of our commands become our children; False if the system cannot do that."""
         if self._adopts is None:
             self._adopts = adopt_orphans()
         return self._adopts
 
     def over(self, leader: int) -> None:
-        """A command is over and waited for; what dies in its session from now on is an orphan."""
+        """A command is over and waited for; a process of its session that dies from now on is an orphan."""
         self._over[leader] = None
         if len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
 
     def bury(self, *, now: bool = False) -> list[int]:
-        """Wait for those of them that are dead; who they were. Looks twice a second at most, unless it is to be now."""
+        """Wait for dead orphans and return their process ids. Looks at most twice a second, except with `now`."""
         if not self._adopts or (not now and time.monotonic() - self._looked < _EVERY_S):
             return []
         self._looked = time.monotonic()

@@ -43,7 +43,8 @@ class Capture:
         self._redact = redact
         self._head = bytearray()
         self._tail = bytearray()
-        # Before the command begins: it may put links where its output is to go, and never to a folder that is open.
+        # Opened before the command begins: the command may put a link in place of the folder, which an open one
+        # ignores.
         self._folder = None if file is None else _opened(file.parent)
         self._name = None if file is None or self._folder is None else file.name
         self._file: IO[bytes] | None = None
@@ -76,7 +77,7 @@ class Capture:
         lost = self.total - kept
         if not lost:
             return _shown(*readable(bytes(self._head + self._tail[-_KEPT_BYTES:]), self._redact))
-        # What lies at the gap may be a part of a secret, which is not found without the rest.
+        # The text at the gap may be a part of a secret, which is not found without the rest.
         unsure = 0 if self._redact is None else _UNSURE_BYTES
         head, _ = readable(bytes(self._head[: _KEPT_BYTES - unsure]), self._redact)
         tail, _ = readable(bytes(self._tail[-_KEPT_BYTES + unsure :]), self._redact)
@@ -112,7 +113,7 @@ def readable(output: bytes, redact: Callable[[str], str] | None = None) -> tuple
 
 
 def _last_state(line: str) -> str:
-    """What a line says after its carriage returns: progress overwrites itself."""
+    """The visible rest of a line after its carriage returns: progress overwrites itself."""
     return line.rstrip("\r").rpartition("\r")[2] if "\r" in line else line
 
 

@@ -11,7 +11,7 @@ from headway.sandbox.runner import Command
 
 
 class Plain:
-    """Commands run as this user, and may what this user may."""
+    """Commands run as this user, with all permissions of this user."""
 
     name = "plain"
     keeps_processes = False
@@ -26,7 +26,7 @@ class Plain:
     )
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
-        """How a command is started; see `Level.launch`."""
+        """The program that starts a command; see `Level.launch`."""
         env = environment(command, home, mark)
         env |= {cache.variable: str(cache.folder) for cache in command.walls.caches if cache.variable}
         return Launch(argv(shell_line(command, command_shell()), preamble), command.cwd, env)

@@ -1,4 +1,4 @@
-"""What to do on this machine to have a better sandbox: one command, where there is one."""
+"""Remedies that give this machine a better sandbox: one command, where there is one."""
 
 import os
 import shutil
@@ -37,7 +37,9 @@ _DOCKER = (
 def install(
     package: str, release: Path = Path("/etc/os-release"), which: Callable[[str], str | None] = shutil.which
 ) -> str:
-    """The command of this distribution that installs a package; only what to install where that command is missing."""
+    """The command of this distribution that installs a package; a sentence that names the package where the command is
+    missing.
+    """
     words: list[str] = []
     if release.is_file():
         for line in release.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -60,7 +62,7 @@ def bubblewrap_missing() -> tuple[str, str] | None:
 
 
 def bubblewrap_fails(said: str, kernel: Path = _KERNEL) -> tuple[str, str]:
-    """Why bubblewrap does not work here, from what it said and what the kernel is set to, and what to do."""
+    """The reason why bubblewrap does not work here, by its own words and the kernel's settings, and the remedy."""
     if os.geteuid() != 0:
         if _set_to(kernel / "kernel/apparmor_restrict_unprivileged_userns", "1"):
             return "AppArmor keeps users from making namespaces (as Ubuntu does since 23.10)", f"as root: {_PROFILE}"

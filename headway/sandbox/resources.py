@@ -1,4 +1,4 @@
-"""What one command may use: gates before it, a cage and a watchdog while it runs, a true account after it."""
+"""Resources of one command: gates before it, a cage and a watchdog while it runs, a true account after it."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -37,7 +37,7 @@ class Held:
 
     @property
     def preamble(self) -> str:
-        """Empty where nothing has to be done."""
+        """The shell's words that enter the cage and bound the size of a file; empty where nothing is bounded."""
         doors = () if self.cage is None else self.cage.doors
         words = [words_to_enter(doors)]
         if self.quota is not None and self.quota.mb * _MB < FILE_BYTES:
@@ -45,7 +45,9 @@ class Held:
         return "".join(words)
 
     def started(self, pid: int, mark: str) -> Watch:
-        """It runs. What is given back is done when it breaks a limit that the kernel does not hold it to."""
+        """Note the start of the command. The watch's `broken` is done when the command breaks a limit that the kernel
+        does not enforce.
+        """
         walls, caged = self.command.walls, self.cage is not None
         self.watch = Watch(
             agent=walls.agent,
@@ -66,7 +68,7 @@ class Held:
             self.cage.kill()
 
     async def over(self) -> DiskEnd:
-        """It has ended. How it left its workspace."""
+        """Note the end of the command. Returns the state in which it left its workspace."""
         return DiskEnd() if self.watch is None else await self.watchdog.over(self.watch)
 
     def account(self, result: CommandResult, disk: DiskEnd) -> CommandResult:
@@ -93,11 +95,11 @@ class Held:
 
 
 class Resources:
-    """What the commands of this process may use. To be used in one event loop.
+    """The resources of this process's commands. For one event loop.
 
     Args:
-        cages: Where the kernel can hold them.
-        gates: What they wait for before they start.
+        cages: Control groups for the commands; None where the kernel allows none.
+        gates: The gates before a command's start.
         quota: The most that a workspace may take, unless its walls say otherwise.
         reserve: Room on the disk for the services, which no command can take.
     """
@@ -119,7 +121,7 @@ class Resources:
 
     @property
     def enforced(self) -> frozenset[str]:
-        """What holds here, whatever the level: topics of `not_enforced` that no longer belong there."""
+        """Topics of `not_enforced` that are enforced here at every level."""
         if self.cages is None:
             return frozenset()
         known = {"memory": "memory", "pids": "forks"}
@@ -170,7 +172,7 @@ class Resources:
             self.gates.note(command.line, result.cpu_s)
 
     def alone(self, held: Held) -> bool:
-        """Whether no other command of the same agent runs."""
+        """True if no other command of the same agent runs."""
         return self.cages is None or self.cages.users(held.command.walls.agent) <= 1
 
     def _cage(self, agent: str, memory_mb: int) -> Cage:

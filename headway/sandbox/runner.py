@@ -1,4 +1,6 @@
-"""What it is to run one command of a model, whatever wall stands around it."""
+"""The interface of a sandbox: one command of a model, its result, and the place that runs it behind walls of any
+kind.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +20,10 @@ class Command:
 
     Attributes:
         line: As the model wrote it.
-        cwd: Where it runs; exists.
+        cwd: Its working folder; exists.
         timeout_s: Seconds after which it is killed with everything it started.
-        walls: What stands around it; how much of that is enforced is the sandbox's level.
-        env: Additions to the minimal environment. Never secrets: what runs here is not trusted.
+        walls: The walls around it; the sandbox's level says which of them are enforced.
+        env: Additions to the minimal environment. Never secrets: the command is not trusted.
         home: The command's HOME; by default `.headway/home` in `cwd`. Made if it is missing.
         redact: Takes secrets out of its output, before any of it is cut. The full output in a file is not changed.
     """
@@ -37,29 +39,30 @@ class Command:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended.
+    """Result of a command.
 
     Attributes:
-        exit_code: As a shell tells it, 128 + n after signal n; None if the sandbox killed it.
+        exit_code: By the convention of shells, 128 + n after signal n; None if the sandbox killed it.
         seconds: From its start to its end.
         timed_out: It was killed at its timeout; `output` holds what it had said by then.
         output: Standard output and error as one text, fit for a model: its head and tail if it was long, without
             terminal codes and overwritten progress, no line over 2,000 characters.
         output_cut: Something was left out of `output`.
         output_bytes: All that it wrote, as far as it was read.
-        killed_for: Why the sandbox killed it, if it did.
-        cpu_s: Processor time of the command and what it waited for, where the system tells.
+        killed_for: Reason for which the sandbox killed it; None if it did not.
+        cpu_s: Processor time of the command and of the children that it waited for; None where the system does not
+            tell.
         peak_kb: The largest resident size of one of its processes; None if that is less than our own, which the system
             does not tell apart.
-        tree_peak_kb: Most memory of all its processes together, file cache included; None where nobody counts it, or
+        tree_peak_kb: Most memory of all its processes together, file cache included; None where nothing counts it, or
             where an earlier command of its agent used more.
         out_of_memory: A process of it was killed because its agent's memory was used up. The shell may have gone on.
-        forks_refused: How often it was refused another process.
+        forks_refused: Number of processes that it was refused.
         disk_full: Its workspace is over its quota.
-        removed_files: How many files that it wrote were removed, because it was killed for them.
-        removed_mb: What they took.
+        removed_files: Number of files that it wrote and that were removed, because it was killed for them.
+        removed_mb: Size of those files.
         waited_s: Seconds before its start, at the gates of the machine. Not part of `seconds`, nor of its timeout.
-        waited_for: What for: "slot", "memory", "disk", "inodes".
+        waited_for: Reasons of that wait: "slot", "memory", "disk", "inodes".
     """
 
     exit_code: int | None
@@ -86,8 +89,9 @@ class Sandbox(Protocol):
 
     Attributes:
         level: Its name, as the run's header and `headway doctor` show it.
-        not_enforced: What it does not hold a command back from, in words.
-        refuses_network: Why a command that may reach out does not, on this machine; empty where it does.
+        not_enforced: The bounds that it does not enforce, in words.
+        refuses_network: Reason why a command with leave to reach out does not reach out on this machine; empty where it
+            does.
     """
 
     @property
@@ -103,11 +107,11 @@ class Sandbox(Protocol):
         """Run a command to its end; cancelling this call kills it with everything it started.
 
         Args:
-            command: What to run.
+            command: The command.
             full_output: A file for the first 8 MB of the output as it comes, byte for byte.
 
         Raises:
-            ToolError: The command cannot even be started, for a reason that the model can mend.
-            TransientError: What should stand around it could not be put up; it did not run.
+            ToolError: The command cannot even be started, for a reason that the model can remove.
+            TransientError: The walls could not be put up; the command did not run.
         """
         ...

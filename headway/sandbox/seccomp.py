@@ -1,7 +1,7 @@
 """A filter of system calls as the kernel takes it: no namespaces, no mounts, no kernel interfaces of no use to a build.
 
-It stands beside the other walls: what it refuses is refused by them as well, as long as the kernel has no fault there.
-A call that it does not know is let through, so that it never breaks what a newer libc does.
+It is one wall more: the other walls refuse the same, as long as the kernel has no fault there. A call that it does not
+know is let through, so that it never breaks what a newer libc does.
 """
 
 import errno
@@ -23,7 +23,8 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 """Typing into a terminal in another's name."""
 
 FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_NETLINK", 16))
-"""What programs need. Refused is the rest: AF_VSOCK, for one, reaches the machine's host from any namespace."""
+"""Families that programs need. All others are refused: AF_VSOCK, for one, reaches the machine's host from any
+namespace."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _devices() -> list[bytes]:
 
 
 def _of(number: int, steps: list[bytes]) -> list[bytes]:
-    """What is looked at for one call only; it ends there, because the number is no longer at hand."""
+    """Steps for one call only. They end the filter, because the number is no longer at hand."""
     steps = [*steps, _step(_RETURN, _ALLOW)]
     return [_step(_EQUAL, number, 0, len(steps)), *steps]
 

@@ -43,11 +43,11 @@ class Starter:
         """Start a command.
 
         Args:
-            places: Folders of the host that it needs and that may be mounts; none where it is to start where we are.
+            places: Folders of the host that it needs and that may be mounts; empty for a start in our own namespace.
             spawn: Forks it; called in a thread that lives as long as this process, or in the caller's.
 
         Raises:
-            OSError: What `spawn` raises.
+            OSError: Raised by `spawn`.
         """
         if not places:
             return spawn()
@@ -69,7 +69,7 @@ class _Thread:
     """The thread that forks commands. One command at a time is started by it.
 
     Attributes:
-        is_able: Whether it can make clearings here.
+        is_able: True if it can make clearings here.
     """
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class _Clearing:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the machine's mounts may have changed since."""
+        """True if the machine's mounts may have changed since."""
         return time.monotonic() - self._made > FRESH_S
 
     def lacking(self, places: Sequence[Path]) -> list[str]:

@@ -62,7 +62,7 @@ class Quota:
         return (Finding(topic="quota", state="good", says=says),)
 
     def holds(self, size: Size) -> bool:
-        """Whether a tree of this size is within the quota."""
+        """True if a tree of this size is within the quota."""
         return size.mb <= self.mb and size.files <= self.files
 
 

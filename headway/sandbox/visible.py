@@ -1,4 +1,4 @@
-"""What commands see of the machine: its programs, and nothing that is somebody's."""
+"""The part of the machine that commands see: its programs, and no private files."""
 
 import os
 import pwd
@@ -49,11 +49,11 @@ _KERNEL = ("/proc", "/sys", "/dev", "/run", "/boot")
 
 @dataclass(frozen=True)
 class Visible:
-    """What is shown of the machine.
+    """The visible part of the machine.
 
     Attributes:
         shown: Files and folders at their own paths, those of links being the links themselves.
-        hidden: What lies in one of them and is not shown.
+        hidden: Files and folders below `shown` that are not shown.
     """
 
     shown: tuple[Path, ...]
@@ -108,7 +108,9 @@ def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> st
 
 
 def _on_path(env: Mapping[str, str], home: Path, homes: Iterable[Path]) -> Iterator[Path]:
-    """The install roots of tools on PATH: what `bin` lies in, or the folder itself where that is nobody's own."""
+    """The install roots of tools on PATH: the folder above a `bin`, but the `bin` itself where the one above is a home,
+    lies above a home, or is shared by many tools.
+    """
     for text in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
         entry = Path(text)
         if not entry.is_absolute() or not is_folder(entry):

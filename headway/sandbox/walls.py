@@ -1,4 +1,6 @@
-"""What stands around a command: the one tree that it may write, what it may read, and what it may reach."""
+"""The walls around a command: the one tree that it may write, the paths that it may read, and the network it may
+reach.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -26,15 +28,15 @@ class Cache:
 
 @dataclass(frozen=True)
 class Walls:
-    """What one command is held to.
+    """The bounds of one command.
 
     Attributes:
         agent: Whose command it is; resources are counted by it.
         workspace: The one tree that it may write, as the host sees it.
-        readable: More that it may read, at its own path: the hub's objects, `policy.read_only`.
-        caches: What it shares with other agents.
-        network: Whether it may reach out; never to this machine's own services.
-        memory_mb: For all that runs in it together.
+        agent: The agent that gave the command; resources are counted by it.
+        readable: More paths that it may read: the hub's objects, `policy.read_only`.
+        caches: Caches that it shares with other agents.
+        network: True if it may reach out; it never reaches this machine's own services.
         disk_mb: The most that the workspace may take; None for what the disk has.
         wrap: A command line that the command runs through; it gets the command as its arguments.
         tracked: Tells the paths of the repository's files in the workspace. They stay when what a command wrote is
