@@ -4,6 +4,8 @@
 everything that a workspace adds: its folders, the harness's notes, the upper. `at once`: 300 from three processes. The
 baselines are one copy each (`git worktree add`, `git clone --local`, `--shared`), and a copy with the build outputs.
 Without --quick a rehearsed run of 300 workers, each in a workspace of its own, comes last.
+
+With HEADWAY_WORKSPACES=clone there are no shared layers: the figures of the layer and of a warm build are left out.
 """
 
 import asyncio
@@ -19,8 +21,7 @@ from statistics import median
 
 from benchmarks.landing_ground import generate
 from benchmarks.table import Outcome, arguments, report
-from headway.domain.ids import AgentId
-from headway.git.building import Build
+from headway.domain.ids import AgentId, Oid
 from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.overlay import file_system, mounted_below, unmount_below
@@ -59,27 +60,37 @@ def _measure(outcome: Outcome, folder: Path, source: Path, rounds: int) -> None:
     hub = Hub(folder / "state" / "hub.git")
     hub.prepare(str(source), None)
     places = Workspaces(folder / "state" / "workspaces", hub)
-    with _timed(figures, "generation_s", 1.0):
-        build = places.generations.begin()
-        if build is not None:
-            with build:
-                _fill(build, figures)
-                build.publish(None)
+    outputs = _outputs(figures, folder, places)
     _one_by_one(figures, places, rounds)
-    _warm_build(figures, places)
+    if places.level == "overlay":
+        _warm_build(figures, places)
     _edited(figures, places)
     _at_once(figures, places)
-    _plain_git(baseline, folder, source, places)
+    _plain_git(baseline, folder, source, places.hub.tip(), outputs)
     ratios = outcome.ratios
     ratios["create_vs_clone_shared"] = baseline["clone_shared_ms"] / figures["create_ms_p50"]
     ratios["create_vs_copy_with_outputs"] = baseline["copy_with_outputs_s"] * 1e3 / figures["create_ms_p50"]
-    ratios["build_cold_vs_warm"] = figures.get("build_cold_ms", 0.0) / figures.get("build_noop_ms", 1.0)
+    if "build_noop_ms" in figures:
+        ratios["build_cold_vs_warm"] = figures["build_cold_ms"] / figures["build_noop_ms"]
     ratios["disk_300_vs_one_copy"] = figures["kb_300"] / (baseline["copy_kb"])
 
 
-def _fill(build: Build, figures: dict[str, float]) -> None:
+def _outputs(figures: dict[str, float], folder: Path, places: Workspaces) -> Path:
+    """Make the build outputs, in a layer that all workspaces share where there are layers; returns their folder."""
+    if places.level == "clone":
+        _fill(folder / BUILD, figures)
+        return folder / BUILD
+    with _timed(figures, "generation_s", 1.0):
+        build = places.generations.begin()
+        assert build is not None, "a generation is being built already"
+        with build:
+            _fill(build.path / BUILD, figures)
+            build.publish(None)
+    return build.place / "layer" / BUILD
+
+
+def _fill(place: Path, figures: dict[str, float]) -> None:
     """What a `setup` would leave: 1 GB of outputs that nobody reads, and objects of a small C program."""
-    place = build.path / BUILD
     (place / "outputs").mkdir(parents=True)
     (place / ".gitignore").write_text("*\n")
     block = os.urandom(OUTPUT_BYTES)
@@ -184,12 +195,11 @@ def _child(places: Workspaces, process: int, start: int, begin: int) -> None:
         os._exit(min(failed, 100))
 
 
-def _plain_git(baseline: dict[str, float], folder: Path, source: Path, places: Workspaces) -> None:
+def _plain_git(baseline: dict[str, float], folder: Path, source: Path, tip: Oid, outputs: Path) -> None:
     """One copy each, as a user makes it; then one with the build outputs."""
     git_dir = _git(source, "rev-parse", "--absolute-git-dir").strip()
     made = folder / "plain"
     made.mkdir()
-    tip = places.hub.tip()
     repository = made / "own.git"
     _git(made, "clone", "--quiet", "--bare", "--local", git_dir, str(repository))
     ways = {
@@ -200,14 +210,11 @@ def _plain_git(baseline: dict[str, float], folder: Path, source: Path, places: W
     for name, command in ways.items():
         baseline[name] = _ms(lambda command=command: _git(made, *command))  # type: ignore[misc]
     baseline["kb_each"] = _kb(made / "shared")
-    workspace = _open(places, "copied")
-    warm = workspace.path / BUILD
     with _timed(baseline, "copy_with_outputs_s", 1.0):
         _git(made, "clone", "--quiet", "--shared", str(repository), str(made / "warm"))
-        subprocess.run(["cp", "-a", warm, made / "warm" / BUILD], check=True)
+        subprocess.run(["cp", "-a", outputs, made / "warm" / BUILD], check=True)
     baseline["copy_kb"] = _kb(made / "warm")
     baseline["build_noop_ms"] = _ms(lambda: subprocess.run(["make", "--silent"], cwd=made / "warm" / BUILD, check=True))
-    places.discard(workspace)
 
 
 async def _rehearsed(outcome: Outcome, folder: Path) -> None:
