@@ -25,6 +25,19 @@ LEFT_OUT = ("headway/cli/sample/",)
 
 CALLS = frozenset({"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"})
 
+USED_AS = {
+    "headway.agent.call_forms._DEEPSEEK": "name_and_gap",
+    "headway.agent.call_forms._KIMI": "name_and_gap",
+    "headway.agent.call_forms._MISTRAL": "name_and_gap",
+    "headway.agent.python_values._STRINGS": "form",
+    **{
+        f"headway.agent.call_forms.{tags}[{number}]": f"self.{field}"
+        for tags in ("_GLM", "_QWEN", *(f"_INVOKED[{each}]" for each in range(4)))
+        for number, field in ((0, "opening"), (1, "key"), (4, "ends"))
+    },
+}
+"""Expressions that are handed on before they are used, by the beginning of their names: what they are called then."""
+
 MB = 1 << 20
 MIDDLING = 8 << 10
 _sources: list[str] = []
@@ -188,7 +201,7 @@ def ways_of(name: str, pattern: "re.Pattern[Any]") -> list[str]:
     """How the engine uses an expression; as `sub` where that cannot be told by its name."""
     if ":" in name:
         return [name.rpartition(":")[2]]
-    attribute = name.rpartition(".")[2]
+    attribute = next((used for start, used in USED_AS.items() if name.startswith(start)), name.rpartition(".")[2])
     return [way for way in CALLS if way != "compile" and f"{attribute}.{way}(" in _all_sources()] or ["sub", "finditer"]
 
 

@@ -17,6 +17,9 @@ FOUND = compiled()
 KB = 1 << 10
 SHORTER: dict[str, tuple[int, str]] = {
     "headway.domain.instructions._": (50_000, "instructions are cut before, by SEARCHED_CHARS"),
+    "headway.agent.call_forms.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
+    "headway.agent.spoken.": (100_000, "a reply; over MOST_CHARS none is read"),
+    "headway.agent.python_values.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
     "headway.agent.unfinished._UNFINISHED": (4 * KB, "lines are cut before"),
     "headway.cli.run_input:": (4 * KB, "the name of a folder of the user"),
     "headway.git.changes:": (16 * KB, "a path, which the kernel bounds, with each byte as an escape"),
@@ -42,6 +45,7 @@ SHORTER: dict[str, tuple[int, str]] = {
 """Expressions that never meet a megabyte: the most that they meet, and what cuts it."""
 
 MADE_WHILE_RUNNING = {
+    "headway/agent/call_forms.py": "called as the module is imported: what it makes is found in _GLM, _QWEN, _INVOKED",
     "headway/model/concession.py": "a name of ours, escaped, on the words of an error, which are cut",
     "headway/trace/redaction.py": "called as the module is imported: what it makes is found in _SHAPES",
     "headway/model/refusals.py": "called as the module is imported: what it makes is found in RULES",

@@ -321,7 +321,7 @@ class Conversation:
         """Take a reply in. In a thread, because a reply of megabytes takes its time."""
         request, settled = question.request, Meter(question.chosen.price).settle(reply)
         if request.tool_choice != "none":
-            reply = with_spoken_calls(reply, [tool.name for tool in request.tools])
+            reply = with_spoken_calls(reply, request.tools)
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         handover = {HANDOVER: True} if self.handing_over else {}
         event = self.note(

@@ -3,42 +3,74 @@
 Read once, where a reply holds no real call, and only on Chat Completions, where the reply is sent back as ours to
 write: as the call that was meant. That shows the model the right form, and gives the answer a call to belong to.
 
-A model chooses this text: each form is found by going through the text once.
+A model chooses this text: it is gone through once, from mark to mark, and only so many marks may lead to nothing.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable
+from string import ascii_lowercase, digits
+from typing import NamedTuple
 
-import orjson
-
+from headway.agent.call_forms import FORMS, Call, Tools, values
+from headway.model.adapter import ToolSchema
 from headway.model.reading import call_id
 from headway.model.turn import ToolCall, Turn
 
 MOST_CALLS = 20
 MOST_CHARS = 100_000
+MOST_TRIES = 50
+"""Places at which a call may begin and none stands."""
 
-_TAG = re.compile("<(tool_call|function_call|tool|function)>")
-_THOUGHTS = tuple(
-    [(f"<{word}>", f"</{word}>") for word in ("think", "thinking", "thought", "reasoning")]
-    + [("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷")]
+MOST_INDENTED = 200
+"""Blanks before a mark at the beginning of a line."""
+
+
+class _Thought(NamedTuple):
+    """The marks around what a model thinks; `begins`: they count at the beginning of a line only."""
+
+    opening: str
+    closing: str
+    begins: bool = True
+
+
+_WORDS = ("think", "thinking", "thought", "reasoning", "seed:think")
+_THOUGHTS = (
+    *(_Thought(f"<{word}>", f"</{word}>") for word in _WORDS),
+    _Thought("[THINK]", "[/THINK]"),
+    _Thought("◁think▷", "◁/think▷"),
+    # Tokens of their models: they mean the same wherever they stand.
+    _Thought("<|channel|>analysis<|message|>", "<|end|>", begins=False),
+    _Thought("<|START_THINKING|>", "<|END_THINKING|>", begins=False),
+    _Thought("<|channel>thought", "<channel|>", begins=False),
 )
-_FENCE = "```"
-_FENCED_AS = frozenset({"", "json", "tool_call", "tool_code", "tool"})
-_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-_LONGEST_NAME = 200
-_NAMES = ("name", "tool", "tool_name", "function")
-_ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 
 
-def with_spoken_calls(reply: Turn, tools: Collection[str]) -> Turn:
+def _marks() -> str:
+    """Each mark as a group with its number: a thought's `opening`, its `closing` without one before, or a `form`."""
+    openings = [f"(?P<opening{at}>{re.escape(thought.opening)})" for at, thought in enumerate(_THOUGHTS)]
+    closings = [f"(?P<closing{at}>{re.escape(each.closing)})" for at, each in enumerate(_THOUGHTS) if each.begins]
+    forms = [f"(?P<form{at}>{form.opening.replace('?P<name>', f'?P<name{at}>')})" for at, form in enumerate(FORMS)]
+    return "|".join((*openings, *closings, *forms))
+
+
+_MARKS = re.compile(_marks())
+_MAYBE = re.compile(r"<(?=[\w|/\uff5c])|\[(?=[T/])|functools|```|◁")
+"""Begins a mark: looked for first, since each mark is compared at every place that is found."""
+
+
+class _Mark(NamedTuple):
+    kind: str
+    number: int
+    found: "re.Match[str]"
+
+
+def with_spoken_calls(reply: Turn, tools: Iterable[ToolSchema]) -> Turn:
     """The reply with the calls that its text holds, or the reply as it is."""
     # An item of the Responses API says its type.
     is_chat = len(reply.raw) == 1 and "type" not in reply.raw[0] and reply.raw[0].get("role") == "assistant"
     if not is_chat or reply.stop != "text" or reply.calls:
         return reply
-    found = spoken_calls(reply.text, tools)
+    found = spoken_calls(reply.text, {tool.name: tool for tool in tools})
     if not found:
         return reply
     taken: set[str] = set()
@@ -51,146 +83,66 @@ def with_spoken_calls(reply: Turn, tools: Collection[str]) -> Turn:
     return reply.model_copy(update={"items": (*reply.items, *calls), "raw": (raw,), "stop": "tool"})
 
 
-def spoken_calls(text: str, tools: Collection[str]) -> list[tuple[str, str]]:
-    """Names and arguments of the calls of these tools that a text holds, in order; of the first form that fits."""
+def spoken_calls(text: str, tools: Tools) -> list[Call]:
+    """Names and arguments of the calls of these tools that a text holds, in order.
+
+    A call that the model drafted in a thought is none. Thoughts that do not end take all that follows; an end without
+    a beginning takes all that came before. Marks within a call are a part of it, and those of thoughts count at the
+    beginning of a line only.
+    """
     if len(text) > MOST_CHARS:
         return []
-    text = without_thoughts(text)
-    forms = (_functions(text), _in_json(_tagged(text)), _in_json(_fenced(text)), _in_json([text]))
-    for form in forms:
-        calls = [(name, arguments) for name, arguments in form if name in tools]
-        if calls:
-            return calls[:MOST_CALLS]
-    return []
+    calls: list[Call] = []
+    at = tries = 0
+    is_silent = True  # but for thoughts
+    while tries <= MOST_TRIES:
+        if is_silent:
+            if bare := _bare(text, at, tools):
+                return bare[:MOST_CALLS]
+            tries += 1
+        mark = _next_mark(text, at)
+        if mark is None:
+            break
+        found = mark.found
+        is_silent = is_silent and not text[at : found.start()].strip()
+        at = found.end()
+        if mark.kind == "closing":
+            calls, is_silent = [], True
+        elif mark.kind == "opening":
+            closing = _THOUGHTS[mark.number].closing
+            close = text.find(closing, at)
+            at = len(text) if close < 0 else close + len(closing)
+        else:
+            is_silent = False
+            read = FORMS[mark.number].read(text, found, tools)
+            if read is None:
+                tries += 1
+            else:
+                calls += read[0]
+                at = read[1]
+    return calls[:MOST_CALLS]
 
 
-def without_thoughts(text: str) -> str:
-    """A text without what the model thought in it: a call that it drafted there is none.
-
-    A mark counts at the beginning of a line, so that one within a file's content does not. Thoughts that do not end
-    take all that follows; an end without a beginning takes all that came before.
-    """
-    for opening, closing in _THOUGHTS:
-        if opening not in text and closing not in text:
+def _next_mark(text: str, at: int) -> _Mark | None:
+    while (maybe := _MAYBE.search(text, at)) is not None:
+        at = maybe.end()
+        found = _MARKS.match(text, maybe.start())
+        if found is None or found.lastgroup is None:
             continue
-        kept: list[str] = []
-        is_thought = False
-        for line in text.split("\n"):
-            left: str | None = line
-            while left is not None:
-                left, is_thought = _after_marks(left, (opening, closing), kept, is_thought=is_thought)
-        text = "\n".join(kept)
-    return text
+        kind, number = found.lastgroup.rstrip(digits), int(found.lastgroup.lstrip(ascii_lowercase))
+        begins = FORMS[number].begins if kind == "form" else _THOUGHTS[number].begins
+        if not begins or _is_begin(text, found.start()):
+            return _Mark(kind, number, found)
+    return None
 
 
-def _after_marks(line: str, marks: tuple[str, str], kept: list[str], *, is_thought: bool) -> tuple[str | None, bool]:
-    """Take the next part of a line; the rest of it, and whether that is a thought."""
-    opening, closing = marks
-    if is_thought:
-        _, end, rest = line.partition(closing)
-        return (rest, False) if end else (None, True)
-    start = line.lstrip(" \t")
-    if start.startswith(opening):
-        return start.removeprefix(opening), True
-    if start.startswith(closing):
-        kept.clear()
-        return start.removeprefix(closing), False
-    kept.append(line)
-    return None, False
+def _is_begin(text: str, at: int) -> bool:
+    """Whether a place is the first one of a line but for blanks, or follows another mark."""
+    before = text[max(0, at - MOST_INDENTED) : at].rstrip(" \t")
+    return before[-1:] in {"\n", ">", "]", "▷"} if before else at <= MOST_INDENTED
 
 
-def _functions(text: str) -> Iterator[tuple[str, str]]:
-    """Calls as `<function=name><parameter=name>value</parameter></function>`."""
-    for name, body in _blocks(text, "function", closed=False):
-        if isinstance(given := _parsed(body.strip()), dict):  # Llama's form
-            yield name, orjson.dumps(given).decode()
-            continue
-        values = {key: value.removeprefix("\n").removesuffix("\n") for key, value in _blocks(body, "parameter")}
-        yield name, orjson.dumps(values).decode()
-
-
-def _blocks(text: str, kind: str, *, closed: bool = True) -> Iterator[tuple[str, str]]:
-    """Names and bodies of `<kind=name>body</kind>`; the last one may lack its end, unless it has to be closed."""
-    opening, closing = f"<{kind}=", f"</{kind}>"
-    at = text.find(opening)
-    while at >= 0:
-        start = text.find(">", at, at + len(opening) + _LONGEST_NAME)
-        name = text[at + len(opening) : start] if start >= 0 else ""
-        if not name or not _NAME.issuperset(name):
-            at = text.find(opening, at + len(opening))
-            continue
-        end = text.find(closing, start)
-        if end < 0:
-            if not closed:
-                yield name, text[start + 1 :]
-            return
-        yield name, text[start + 1 : end]
-        at = text.find(opening, end + len(closing))
-
-
-def _tagged(text: str) -> Iterator[str]:
-    """The contents of `<tool_call>` and similar tags; the last tag may not be closed."""
-    at = 0
-    while (found := _next_tag(text, at)) is not None:
-        tag, start = found
-        end = text.find(f"</{tag}>", start)
-        yield text[start : end if end >= 0 else len(text)].strip()
-        if end < 0:
-            return
-        at = end + len(tag) + 3
-
-
-def _next_tag(text: str, at: int) -> tuple[str, int] | None:
-    """The next tag that opens a call, and where its content begins."""
-    found = _TAG.search(text, at)
-    return None if found is None else (found[1], found.end())
-
-
-def _fenced(text: str) -> Iterator[str]:
-    """The text between two fences; the first fence may name a kind."""
-    lines, inside = text.split("\n"), None
-    for number, line in enumerate(lines):
-        word = line.strip(" \t")
-        if not word.startswith(_FENCE):
-            continue
-        if inside is not None:
-            yield "\n".join(lines[inside:number])
-            inside = None
-        elif word.removeprefix(_FENCE).strip(" \t") in _FENCED_AS:
-            inside = number + 1
-
-
-def _in_json(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for text in texts:
-        value = _parsed(text)
-        for each in value if isinstance(value, list) else [value]:
-            yield from _call_in(each)
-
-
-def _parsed(text: str) -> Any:
-    """The JSON in a text that is nothing else, or one object a line."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        pass
-    values = []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        try:
-            values.append(orjson.loads(line))
-        except orjson.JSONDecodeError:
-            return None
-    return values
-
-
-def _call_in(value: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, dict):
-        return
-    while isinstance(value.get("function"), dict):
-        value = value["function"]
-    name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
-    given: Any = next((value[key] for key in _ARGUMENTS if key in value), {})
-    if isinstance(given, str):
-        given = _parsed(given)
-    if name is not None and isinstance(given, dict):
-        with suppress(orjson.JSONEncodeError):  # nested deeper than can be written
-            yield name, orjson.dumps(given).decode()
+def _bare(text: str, at: int, tools: Tools) -> list[Call]:
+    """Calls without a mark, where a text holds nothing else from a place on."""
+    found = values(text, at, tools)
+    return [] if found is None or text[found[1] :].strip() else found[0]

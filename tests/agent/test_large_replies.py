@@ -10,7 +10,7 @@ import pytest
 
 from headway.agent import guards
 from headway.agent.spoken import MOST_CHARS, spoken_calls
-from headway.agent.tools.planning import PLANNER_TOOLS
+from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS
 from headway.agent.tools.schema import arguments_of
 from headway.agent.tools.working import WORKER_TOOLS
 from headway.domain.errors import ToolError
@@ -81,6 +81,7 @@ def written(text: str) -> str:
     return orjson.dumps({"path": "a", "content": text}).decode()
 
 
+GREP = {schema.name: schema for schema in PLANNER_SCHEMAS if schema.name == "grep"}
 BODIES = {
     "a long text": b'{"a":"' + b"x" * SIZE + b'"}',
     "escapes": b'{"a":"' + b"\\n" * (SIZE // 2) + b'"}',
@@ -109,11 +110,16 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "key of keys": lambda: guards.call_key("f", KEYS),
     "plain parts": lambda: plain([[] for _ in range(MAX_PARTS)], REDACT),
-    "spoken fences": lambda: spoken_calls("```\n" * (MOST_CHARS // 4), ["grep"]),
-    "spoken functions": lambda: spoken_calls("<function=a><parameter=a></parameter></function>" * 2_000, ["grep"]),
-    "spoken tags": lambda: spoken_calls("<tool></tool>" * (MOST_CHARS // 13), ["grep"]),
-    "spoken beginnings of tags": lambda: spoken_calls("<" * MOST_CHARS, ["grep"]),
-    "spoken objects": lambda: spoken_calls("{}\n" * (MOST_CHARS // 3), ["grep"]),
+    "spoken fences": lambda: spoken_calls("```\n" * (MOST_CHARS // 4), GREP),
+    "spoken functions": lambda: spoken_calls("<function=a><parameter=a></parameter></function>" * 2_000, GREP),
+    "spoken tags": lambda: spoken_calls("<tool></tool>" * (MOST_CHARS // 13), GREP),
+    "spoken beginnings of tags": lambda: spoken_calls("<" * MOST_CHARS, GREP),
+    "spoken beginnings of marks": lambda: spoken_calls("<a" * (MOST_CHARS // 2), GREP),
+    "spoken lists": lambda: spoken_calls("['', " * (MOST_CHARS // 5), GREP),
+    "spoken ends of arguments": lambda: spoken_calls(
+        "<function=grep><parameter=pattern>" + "</parameter></function> x " * (MOST_CHARS // 26), GREP
+    ),
+    "spoken objects": lambda: spoken_calls("{}\n" * (MOST_CHARS // 3), GREP),
 }
 
 

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.agent.spoken import MOST_CALLS, spoken_calls, with_spoken_calls
+from headway.agent.tools.working import TOOLSETS
 from headway.domain.handoff import HandoffStatus
 from headway.model.turn import Text, ToolCall, Turn
 from tests.agent.stage import ROOT, Stage, say, step, use
 
-TOOLS = ("shell", "finish", "read_file")
+SCHEMAS = {schema.name: schema for offered in TOOLSETS.values() for schema in offered.schemas}
+TOOLS = {name: SCHEMAS[name] for name in ("shell", "finish", "read_file")}
 CALL = '{"name": "shell", "arguments": {"command": "ls"}}'
 LS = ("shell", {"command": "ls"})
 
@@ -74,7 +76,7 @@ def reply(raw: dict[str, Any], **more: Any) -> Turn:
 
 
 def test_the_reply_goes_back_as_the_call_that_was_meant() -> None:
-    made = with_spoken_calls(reply({"role": "assistant", "content": CALL}), TOOLS)
+    made = with_spoken_calls(reply({"role": "assistant", "content": CALL}), TOOLS.values())
     assert made.stop == "tool"
     (call,) = made.calls
     assert (call.name, call.arguments) == ("shell", '{"command":"ls"}')
@@ -93,7 +95,7 @@ def test_the_reply_goes_back_as_the_call_that_was_meant() -> None:
     ],
 )
 def test_other_replies_stay_as_they_are(given_reply: Turn) -> None:
-    assert with_spoken_calls(given_reply, TOOLS) is given_reply
+    assert with_spoken_calls(given_reply, TOOLS.values()) is given_reply
 
 
 async def test_a_worker_that_writes_its_calls_as_text_works_all_the_same(stage: Stage) -> None:
@@ -143,9 +145,9 @@ DRAFTS: dict[str, tuple[str, list[str]]] = {
 
 @pytest.mark.parametrize(("text", "names"), DRAFTS.values(), ids=DRAFTS)
 def test_a_call_that_was_drafted_in_a_thought_is_none(text: str, names: list[str]) -> None:
-    assert [name for name, _ in spoken_calls(text, ["land", "list_dir"])] == names
+    assert [name for name, _ in spoken_calls(text, {name: SCHEMAS[name] for name in ("land", "list_dir")})] == names
 
 
 def test_a_function_may_hold_its_arguments_as_an_object() -> None:
     text = '<function=land>{"message": "Do it"}</function>'
-    assert [(name, json.loads(raw)) for name, raw in spoken_calls(text, ["land"])] == [("land", {"message": "Do it"})]
+    assert [(name, json.loads(raw)) for name, raw in spoken_calls(text, SCHEMAS)] == [("land", {"message": "Do it"})]
