@@ -127,12 +127,12 @@ def attributes_of(repo: Repo, tree: Oid, paths: Sequence[str], *names: str) -> d
 
 
 def is_rules(path: str) -> bool:
-    """Whether a path is that of a `.gitattributes`."""
+    """True if a path is that of a `.gitattributes`."""
     return path.rpartition("/")[2] == os.fsdecode(RULES_FILE)
 
 
 def has_value(value: str | None) -> bool:
-    """Whether a value from `attributes_of` is a name, such as that of a filter."""
+    """True if a value from `attributes_of` is a name, such as that of a filter."""
     return value is not None and value not in {"set", "unset"}
 
 

@@ -1,4 +1,4 @@
-"""Whether the files of the base can be laid out at all. If not, the run is refused before any agent tries."""
+"""Checks that a workspace can hold the files of the base. If not, the run is refused before any agent tries."""
 
 import os
 

@@ -33,10 +33,10 @@ _BACK_S = 2
 
 @dataclass
 class Build:
-    """A generation that is being made. Hold it with `with`: what is not published is thrown away.
+    """A generation that is being made. Hold it with `with`: it is thrown away unless it is published.
 
     Attributes:
-        path: The files, on the commit. `setup` is to run here.
+        path: The files, on the commit. The caller runs `setup` here.
     """
 
     place: Path
@@ -82,11 +82,11 @@ class Build:
             return
         assert repo.index is not None
         shutil.copyfile(self.before.index, repo.index)
-        # What `setup` made of a tracked file gives way to the trunk's.
+        # Changes of `setup` to tracked files give way to the trunk's.
         catch_up(repo, self.before.facts.tree, self.tree)
 
     def __enter__(self) -> Self:
-        """Nothing more."""
+        """Return the build; its lock is held already."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -98,14 +98,14 @@ class Build:
         return self.hub.paths(self.tree)
 
     def still_warm(self, command: str) -> SetupDone | None:
-        """What `setup` did in an older layer, if it depends on nothing that changed since and need not run again."""
+        """The result of `setup` in an older layer, if its inputs have not changed since and it need not run again."""
         done = self.before.facts.setup if self.before is not None else None
         key = setup_key(self.hub.repo, self.tree, command)
         return done if done is not None and done.key == key and done.final else None
 
     @property
     def of_base(self) -> bool:
-        """Whether nothing that an agent wrote is among the files: they are the base's, on no older layer."""
+        """True if the files are the base's, on no older layer: no agent wrote any of them."""
         return self.before is None and self.tree == self.hub.repo.tree_of(self.hub.facts().base)
 
     def publish(self, setup: SetupDone | None) -> None:

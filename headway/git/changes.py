@@ -67,7 +67,7 @@ def meant(path: str) -> str:
 
 
 def entries(repo: Repo, old: str, new: str) -> list[Entry]:
-    """What differs between two trees or commits; a rename is a deletion and an addition."""
+    """Entries that differ between two trees or commits; a rename is a deletion and an addition."""
     said = repo.run("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new).out
     parts = said.decode(errors="surrogateescape").split("\0")
     found = []

@@ -69,7 +69,7 @@ def _named_by(git_file: Path) -> Path:
 
 
 def _names_back(git_dir: Path, top: Path) -> bool:
-    """Whether the git directory names `top` in turn, as for a linked worktree or a submodule."""
+    """True if the git directory names `top` in turn, as for a linked worktree or a submodule."""
     worktree = git_dir / "gitdir"
     if worktree.is_file() and (git_dir / _text(worktree)).resolve() == (top / ".git").resolve():
         return True

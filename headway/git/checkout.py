@@ -1,4 +1,4 @@
-"""The files of one workspace: how they come about, how a change of theirs is found, how they go."""
+"""The files of one workspace: filling them, finding the agent's changes in them, removing them."""
 
 import shutil
 import time
@@ -42,7 +42,7 @@ class Checkout(Protocol):
 
     @property
     def made(self) -> Made | None:
-        """What `setup` had left in the files before they were this workspace's."""
+        """Changes that `setup` had left in the files before they were this workspace's."""
         ...
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
@@ -160,7 +160,7 @@ class LayeredFiles:
         self.made = generation.facts.made
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
-        """Mount them, and write what the generation does not hold."""
+        """Mount the files, and write those that the generation does not hold."""
         delete(self.upper)
         self.upper.mkdir()
         self._mount()

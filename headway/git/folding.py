@@ -1,7 +1,8 @@
-"""Folding: whoever holds the trunk's lock puts everything that waits on the trunk, one commit each, in one move.
+"""Folding: the holder of the trunk's lock lands all waiting submissions, one commit each, in one move of the ref.
 
-What cannot be told again is written first: the objects of all commits in one pack, then the ref, then the answers. A
-holder that dies in between leaves submissions in the queue, and the next one finds by their marks which have landed.
+Everything that an answer rests on is written first: the objects of all commits in one pack, then the ref, then the
+answers. A holder that dies in between leaves submissions in the queue, and the next one finds by their marks which have
+landed.
 """
 
 import logging
@@ -67,7 +68,7 @@ class _Refused(Exception):
 
 
 class Folding:
-    """Folds the queue of one hub, for one process. Only for whoever holds `lock`; not safe for threads.
+    """Folds the queue of one hub, for one process. Only for the holder of `lock`; not safe for threads.
 
     `fenced` tells from a submission's fence whether a submitter in another process still has its lease. Each lease is
     checked when it is a submission's turn, and again when only the rename of the ref is left to do.
@@ -75,7 +76,7 @@ class Folding:
     An error of one submission, expected or not, becomes its verdict: it does not fail the others or stay in the queue.
 
     Attributes:
-        wasted: Landings that were made in vain, because somebody else moved the trunk meanwhile.
+        wasted: Landings that were made in vain, because another process moved the trunk meanwhile.
     """
 
     def __init__(
@@ -96,17 +97,17 @@ class Folding:
         self._no_merge_before = 0.0
 
     def fold(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
-        """Put what waits on the trunk: at most 64 submissions, the oldest first, or as many as take a second.
+        """Put the waiting submissions on the trunk: at most 64, the oldest first, or as many as take a second.
 
         Args:
             client: The name of this process.
             own: The lease checks of its submissions, by ticket.
 
         Returns:
-            What became of this process's own submissions, by ticket. Others find their answers in their folders.
+            Verdicts on this process's own submissions, by ticket. Other processes find their answers in their folders.
 
         Raises:
-            TransientError: The disk is full, or somebody else moves the trunk; what waits goes on waiting.
+            TransientError: The disk is full, or another process moves the trunk; the submissions go on waiting.
         """
         refused: dict[str, Verdict] = {}
         races = 0
@@ -132,7 +133,7 @@ class Folding:
             raise TransientError(f"landing in {self.hub.folder} failed: {error}") from error
         finally:
             self._begin_anew()
-        raise TransientError("the trunk is moved by somebody who does not take its lock")
+        raise TransientError("refs/heads/main moves without the landing lock; is another process pushing to this hub?")
 
     def _begin_anew(self) -> None:
         self.pack.clear()
@@ -180,7 +181,7 @@ class Folding:
         except ValueError as error:
             return Verdict("failed", batch.tip, why=f"the submission was torn in the queue: {error}")
         except OSError as error:
-            # It may be us who cannot open another file.
+            # The cause may be this process: it may lack descriptors.
             _log.warning("%s cannot be read: %s", place, error)
             why = f"the submission cannot be read: {error}"
             return Verdict("failed", batch.tip, why=why) if own_process else None
@@ -248,7 +249,7 @@ class Folding:
         return merged.tree
 
     def _moved(self, batch: _Batch, own: Mapping[str, Check]) -> bool:
-        # Also where nothing landed: what a conflict is answered with is in there.
+        # Also where nothing landed: the pack holds the merged files of a conflict's answer.
         self.pack.write(synced=self.synced)
         if batch.tip == batch.start:
             return True
@@ -264,7 +265,7 @@ class Folding:
         try:
             self.ledger.add(batch.marks, batch.tip)
         except sqlite3.Error as error:
-            # What has landed is told; the next holder reads it from the trunk.
+            # The landings count all the same; the next holder reads them from the trunk.
             _log.warning("the ledger of %s lacks %s landings: %s", self.hub.folder, len(batch.marks), error)
         return True
 

@@ -27,7 +27,8 @@ BEHIND = 25
 """Commits of the trunk after which the next workspace is worth a new generation."""
 
 Due = Literal["no", "behind", "setup"]
-"""Whether a new generation is: because the trunk moved on, or because `setup` has not seen its inputs as they are."""
+"""The reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are
+now."""
 
 _FACTS = "facts.json"
 _IN_USE = "in-use.flock"
@@ -35,12 +36,12 @@ _BUILDING = "building.flock"
 
 
 class Facts(BaseModel):
-    """What is noted of a generation.
+    """Notes of a generation.
 
     Attributes:
         layers: Numbers of the generations whose layers make up its files, the newest first; its own is the first.
-        setup: What `setup` did, if it ran here or in an older layer.
-        made: What it left that nothing ignores.
+        setup: Result of `setup`, if it ran here or in an older layer.
+        made: The changes of `setup` in files that are not ignored.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -109,7 +110,7 @@ class Generations:
         return sorted(int(name) for name in found if name.isdigit())
 
     def due(self, command: str | None) -> Due:
-        """Whether a new generation is due, for workspaces that need `command` to have run."""
+        """The reason to build a new generation now, for workspaces that need `command` to have run."""
         newest = self.newest()
         if newest is None:
             return "behind" if command is None else "setup"
@@ -144,7 +145,7 @@ class Generations:
             raise
 
     def _begin(self, lock: int, first: Oid | None) -> Build:
-        # Whoever began these died, because we hold the lock.
+        # The process that began these died, because we hold the lock.
         for left in self.folder.glob("*.new"):
             discard(left)
         number = max(self.numbers(), default=0) + 1
@@ -186,7 +187,9 @@ class Generations:
         return sorted(number for number in there if number not in wanted)
 
     def reclaim(self, used: set[int]) -> list[int]:
-        """Delete what is unneeded, unless somebody opens a workspace right now. `used` are those of open workspaces."""
+        """Delete unneeded generations, unless a process opens a workspace right now. `used` are those of open
+        workspaces.
+        """
         if not self.unneeded(used):
             return []
         lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -208,13 +211,13 @@ class Generations:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep everybody from opening a workspace; waits for those who do."""
+        """Keep all processes from opening a workspace, after waiting for those that open one now."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / _IN_USE):
             yield
 
     def half_built(self) -> list[Path]:
-        """What builders and reclaimers that were killed left behind; empty while one is at work."""
+        """Leftovers of builders and reclaimers that were killed; empty while one is at work."""
         left = [*self.folder.glob("*.new"), *self.folder.glob("*.gone")]
         if not left:
             return []
@@ -229,7 +232,7 @@ class Generations:
             os.close(lock)
 
     def sweep(self) -> None:
-        """Delete what `half_built` tells of; nothing while somebody builds."""
+        """Delete the leftovers that `half_built` lists; nothing while a build is under way."""
         build = self.begin()
         if build is not None:
             with build:

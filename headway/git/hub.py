@@ -34,7 +34,7 @@ _FACTS = "headway.json"
 
 @dataclass(frozen=True)
 class HubFacts:
-    """What a run starts from.
+    """The start of a run.
 
     Attributes:
         base: The commit that the trunk started at.
@@ -80,7 +80,7 @@ class Hub:
         with locked(self.folder.with_name(f"{self.folder.name}.lock")):
             if not self.folder.exists():
                 made = self.folder.with_name(f"{self.folder.name}.new")
-                # Whoever made it died, because we hold the lock.
+                # The process that made it died, because we hold the lock.
                 shutil.rmtree(made, ignore_errors=True)
                 try:
                     _make(made, source, base)
@@ -93,7 +93,7 @@ class Hub:
         return self.facts()
 
     def facts(self) -> HubFacts:
-        """What the run started from."""
+        """The start of the run, as it was noted when the hub was made."""
         return self._facts().told()
 
     def _facts(self) -> _Facts:
@@ -123,7 +123,7 @@ class Hub:
         return found
 
     def is_ancestor(self, a: str, b: str) -> bool:
-        """Whether commit `a` is part of the history of `b`; also when they are the same."""
+        """True if commit `a` is part of the history of `b`; also when they are the same."""
         return self.repo.run("merge-base", "--is-ancestor", a, b, ok=(0, 1)).code == 0
 
     def paths(self, tree: str) -> frozenset[str]:
@@ -160,7 +160,8 @@ class Hub:
             return publishing.publish(replace(self.repo, keep=(lock,)), self.tip(), facts.base, facts.address, branch)
 
     def foresee_publishing(self, branch: str) -> str:
-        """What would keep the trunk from being published as `branch`, in words, as far as that shows beforehand.
+        """The obstacle to publishing the trunk as `branch`, in words, as far as it shows beforehand; empty if there is
+        none.
 
         Raises:
             UserError: The branch cannot be made under that name.

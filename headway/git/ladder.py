@@ -1,4 +1,4 @@
-"""How workspaces are made on this machine: the best way that a self-test finds working, or the one asked for."""
+"""The workspace backend of this machine: the best one that a self-test finds working, or the configured one."""
 
 import os
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def _remedy(folder: Path) -> str:
 
 
 def findings(folder: Path) -> tuple[Finding, ...]:
-    """What `headway doctor` tells of workspaces: the rung, and what the better one would need."""
+    """The findings of `headway doctor` about workspaces: the backend, and the needs of the better one."""
     try:
         rung = rung_for(folder)
     except UserError as error:

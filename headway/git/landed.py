@@ -14,7 +14,7 @@ SUBJECT_CHARS = 200
 
 @dataclass(frozen=True)
 class LandedCommit:
-    """One commit of the trunk. What did not come by a landing has no task, run and planner (empty).
+    """One commit of the trunk. A commit that did not come by a landing has no task, run and planner (empty).
 
     Attributes:
         subject: One line without control characters, at most 200 characters.

@@ -43,7 +43,7 @@ class LandingBroken(HeadwayError):
 
 @dataclass(frozen=True)
 class _Taken:
-    """What the trunk did with a submission, under its lock; `commit` is None when nothing of it was new."""
+    """The trunk's answer to a submission; `commit` is None when nothing of it was new."""
 
     commit: Oid | None
     tip: Oid
@@ -57,9 +57,10 @@ class Landing:
         """Landings on the trunk of a hub.
 
         Args:
-            hub: Whose trunk.
+            hub: The hub of the trunk.
             fenced: Tells from a submission's fence whether its submitter, in another process, still has its lease.
-            synced: Answer only when everything is on disk. Without it a crash of the machine may undo what was told.
+            synced: Answer only when everything is on disk. Without it a crash of the machine may undo an answered
+                landing.
         """
         self.hub = hub
         self._fenced = fenced
@@ -103,7 +104,7 @@ class Landing:
             queued = _queued(submission, pending, base, changed)
             if self._synced:
                 settle(self.hub.repo, base, tree)
-            # Whoever finds this note after a kill looks on the trunk for its mark.
+            # After a kill, the next holder of the workspace finds this note and looks for its mark on the trunk.
             workspace.note(workspace.standing().model_copy(update={"pending": pending}))
             taken = self._take(queued, check_lease)
             if taken.conflicted is not None:

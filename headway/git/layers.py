@@ -1,4 +1,4 @@
-"""Layers of overlays, seen as what they are: folders."""
+"""Layers of overlays, seen as folders."""
 
 import os
 import shutil

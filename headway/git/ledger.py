@@ -1,7 +1,7 @@
-"""The ledger of a trunk: which submission became which commit, so that nobody walks a long history to find out.
+"""The ledger of a trunk: which submission became which commit, so that no process walks a long history to find out.
 
-It is made from the trailers of the trunk, which alone count. What it lacks, such as a landing whose holder was killed
-before it wrote here, is read from there; so it may be deleted at any time.
+It is made from the trailers of the trunk, which alone count. An entry that it lacks, such as of a landing whose holder
+was killed before it wrote here, is read from the trunk. So the file may be deleted at any time.
 """
 
 import sqlite3
@@ -30,7 +30,9 @@ _PRIMARY = 0xFF
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What the ledger knows of the hub's upkeep: landings when it was begun last, and the seconds since 1970."""
+    """The ledger's note of the hub's upkeep: the number of landings when it last began, and the time in seconds since
+    1970.
+    """
 
     landings: int
     at: float
@@ -39,7 +41,7 @@ class Upkeep:
 class Ledger:
     """The ledger of the hub in `folder`, whose trunk began at `base`.
 
-    Only who holds the trunk's lock adds to it; others open it for `reading`.
+    Only the holder of the trunk's lock adds to it; others open it for `reading`.
     """
 
     def __init__(self, folder: Path, base: Oid, *, reading: bool = False) -> None:
@@ -51,7 +53,7 @@ class Ledger:
             return
         self._db = sqlite3.connect(self._path if self._path.exists() else ":memory:", timeout=_BUSY_S)
         if not self._is_one():
-            # Nobody has landed yet, or a crash of the machine tore it; whoever lands next mends it.
+            # Nothing has landed yet, or a crash of the machine tore it; the next landing repairs it.
             self.close()
             self._db = sqlite3.connect(":memory:")
             self._db.executescript(_TABLES)
@@ -141,7 +143,7 @@ class Ledger:
         return Oid(self._fact("tip") or self._base)
 
     def count(self) -> int:
-        """How many landings it holds."""
+        """Number of landings in the ledger."""
         (count,) = self._db.execute("SELECT coalesce(max(number), 0) FROM landed").fetchone()
         return int(count)
 

@@ -1,4 +1,4 @@
-"""What killed processes and ended runs left of workspaces: found first, reclaimed when somebody says so."""
+"""Leftovers of killed processes and ended runs in the workspaces: found first, reclaimed when the user says so."""
 
 import fcntl
 import os
@@ -27,10 +27,10 @@ _STALE = re.compile(r".+\.stale-\d+")
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that nobody will ask for again.
+    """One file or folder that no process will use again.
 
     Attributes:
-        owner: Whose it was, where that is noted.
+        owner: Its owner, where that is noted.
     """
 
     kind: Kind
@@ -39,7 +39,7 @@ class Leftover:
 
 
 def leftovers(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> list[Leftover]:
-    """What may go. `has_ended` tells of a task whether it is over for good; nothing of one that is not is named."""
+    """The leftovers of a run. `has_ended` tells if a task is over for good; a task that is not has no leftovers."""
     homes = [home for home in places.folder.glob("*/*") if home.is_dir() and not home.name.startswith(".")]
     found = [left for home in sorted(homes) if (left := _home(home, has_ended, run_ended=run_ended)) is not None]
     found += _rests(places.folder)
@@ -94,7 +94,7 @@ def _home(home: Path, has_ended: Callable[[AgentId], bool], *, run_ended: bool) 
 
 
 def _rests(folder: Path) -> Iterator[Leftover]:
-    """What those who made or removed a workspace left when they were killed."""
+    """Leftovers of processes that were killed while they made or removed a workspace."""
     for place in sorted(folder.glob("*/.*")):
         name, _, ending = place.name.removeprefix(".").rpartition(".")
         if ending not in {"new", "gone", "upper"} or _is_held(place.with_name(f".{name}.lock")):
@@ -104,7 +104,7 @@ def _rests(folder: Path) -> Iterator[Leftover]:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether somebody holds a lock file right now."""
+    """True if a process holds a lock file right now."""
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

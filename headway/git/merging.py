@@ -122,7 +122,7 @@ def own_name(path: str) -> str:
 
 
 def with_labels(repo: Repo, merged: Merged, ours: Oid) -> Merged:
-    """The same merge, with markers that say whose part each is instead of the ids of commits.
+    """The same merge, with markers that name the owner of each part instead of the ids of commits.
 
     A file that is too large for markers is as in the tree `ours`.
     """

@@ -32,7 +32,7 @@ def keep_nested(hub: Hub, tree: Repo, task: AgentId, folders: tuple[bytes, ...])
     Args:
         hub: Where they are kept.
         tree: The hub with the work tree.
-        task: Whose ref.
+        task: The owner of the ref.
         folders: Paths in the work tree.
 
     Returns:

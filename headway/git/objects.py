@@ -46,7 +46,7 @@ def split(line: bytes) -> tuple[str, Oid]:
 
 
 def is_folder(line: bytes) -> bool:
-    """Whether an entry is a folder."""
+    """True if an entry is a folder."""
     return line.startswith(FOLDER)
 
 

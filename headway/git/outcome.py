@@ -1,4 +1,4 @@
-"""What a landing answers; closed."""
+"""Answers to a landing; closed."""
 
 from dataclasses import asdict, dataclass
 
@@ -34,7 +34,7 @@ class Conflicted:
     """Others changed the same; the workspace stands on the new trunk and holds both, with zdiff3 markers.
 
     Attributes:
-        kinds: How each of `paths` conflicts, in git's words. A `binary` file is left as the trunk has it.
+        kinds: The kind of conflict of each of `paths`, in git's words. A `binary` file is left as the trunk has it.
         rivals: The landed commits that touched those paths meanwhile, oldest first.
         rounds: How many times in a row the task has conflicted now.
         before: A snapshot of the workspace as it was before the markers came in.

@@ -32,8 +32,8 @@ _WHOLE_MACHINE = "0 0 4294967295"
 """The user ids of a process that is in no user namespace of its own, as the kernel maps them."""
 
 MOUNT_POINT = "work"
-"""The kernel makes a folder of this name inside the work folder of an overlay. It is of no use to anybody else, so the
-overlay is mounted right there, which saves each workspace a folder: 4 KB on ext4."""
+"""The kernel makes a folder of this name inside the work folder of an overlay. Nothing else uses it, so the overlay is
+mounted right there. That saves each workspace a folder: 4 KB on ext4."""
 
 
 def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
@@ -56,7 +56,7 @@ def mount(layers: Sequence[Path], upper: Path, scratch: Path) -> Path:
         *lower, above, beside = names
         _configure(context, "source", "headway")
         _stack(context, lower)
-        # Its mount tells where the upper is, for whoever measures it.
+        # Its mount tells the path of the upper to programs that measure it.
         _configure(context, "upperdir", _plain(upper) or above)
         _configure(context, "workdir", _plain(scratch) or beside)
         if _in_user_namespace():
@@ -79,7 +79,7 @@ def _plain(folder: Path) -> str:
 
 
 def unmount(at: Path) -> None:
-    """Take away whatever is mounted at `at`, at once also when somebody still works there; nothing when nothing is."""
+    """Take away all mounts at `at`, at once even while a process works there; nothing if none is mounted."""
     while is_mounted(at):
         result = _libc().umount2(os.fsencode(at), ctypes.c_int(_DETACH))
         if result and (code := ctypes.get_errno()) not in {errno.EINVAL, errno.ENOENT}:
@@ -87,7 +87,7 @@ def unmount(at: Path) -> None:
 
 
 def is_mounted(at: Path) -> bool:
-    """Whether something is mounted there."""
+    """True if a file system is mounted at `at`."""
     return os.path.ismount(at)
 
 
@@ -110,12 +110,12 @@ def unmount_below(folder: Path) -> None:
 
 
 def is_whiteout(found: os.stat_result) -> bool:
-    """Whether an entry of an upper says that this name was deleted."""
+    """True if an entry of an upper says that this name was deleted."""
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def is_opaque(folder: Path | str | bytes) -> bool:
-    """Whether a folder of an upper hides what older layers have below it."""
+    """True if a folder of an upper hides what older layers have below it."""
     try:
         return os.getxattr(folder, _opaque(), follow_symlinks=False) == b"y"
     except OSError:

@@ -34,9 +34,10 @@ class Pool:
         return True
 
     def take(self, home: Path, lock: int) -> bool:
-        """Put a checkout at `home` with its index; what that does not name is gone. False when there is none.
+        """Put a checkout at `home` with its index; files that the index does not name are gone. False when there is
+        none.
 
-        `lock` keeps everybody else from `home`; git, which may outlive us, holds it as well.
+        `lock` keeps all other processes from `home`; git, which may outlive us, holds it as well.
         """
         for found in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
             try:
@@ -63,9 +64,9 @@ def _cleared(home: Path, repo: Repo) -> bool:
             else:
                 entry.unlink(missing_ok=True)
         at = repo.at(files, home / CHECKED_OUT)
-        # A folder in the place of a tracked file: `clean` takes it for the file and leaves what is in it.
+        # In place of a tracked file, `clean` takes a folder for the file and leaves the folder's content.
         at.run("checkout-index", "-f", "-q", "-a")
-        # What lies in the folder of a submodule is left alone by `clean` while the index has the submodule.
+        # `clean` leaves the content of a submodule's folder alone while the index has the submodule.
         listed = at.run("ls-files", "-s", "-z").out.split(b"\0")
         links = [line.partition(b"\t")[2] for line in listed if line.startswith(SUBMODULE.encode())]
         if links:

@@ -54,7 +54,7 @@ def make(git_dir: Path, hub: Path, author: str, ignored: str, *, layered: bool =
     if layered:
         # The index is copied for each workspace that commits; this form of it is a quarter smaller.
         settings |= {"core.trustctime": "false", "index.version": "4"}
-    # What the file system can do was found out when the hub was made.
+    # The capabilities of the file system were found out when the hub was made.
     told = Repo(hub).run("config", "-z", "--get-regexp", r"^(core\.(filemode|symlinks|ignorecase)|extensions\..*)$")
     for line in filter(None, told.text.split("\0")):
         key, _, value = line.partition("\n")
@@ -74,8 +74,8 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
     """Put the agent's HEAD, detached, and its index on `commit`; the files are there already.
 
     `tree` is the harness's own index of the files, whose stat data the agent's index takes over; `clean` says that the
-    files are those of the commit. Files are made under a name that nobody knows and renamed, so a link that the agent
-    left there is replaced and never followed.
+    files are those of the commit. Files are made under a name that the agent cannot know and renamed, so a link that
+    the agent left there is replaced and never followed.
     """
     assert tree.index is not None
     index = home / "agent-index"
@@ -95,7 +95,7 @@ def stand_on(git_dir: Path, commit: Oid, tree: Repo, home: Path, *, clean: bool)
 
 
 def set_aside(git_dir: Path, home: Path) -> None:
-    """Take away one that the agent broke; it is kept in `home` where that lies on the same file system."""
+    """Take away a git directory that the agent broke. It is kept in `home` where that lies on the same file system."""
     if git_dir.is_dir() and not git_dir.is_symlink():
         # A folder that may not be written cannot be renamed either.
         let_in(git_dir)
@@ -111,7 +111,7 @@ def set_aside(git_dir: Path, home: Path) -> None:
 
 
 def clear_locks(git_dir: Path) -> None:
-    """Remove the locks that killed git processes left; only whoever holds the workspace's lease may."""
+    """Remove the locks that killed git processes left. Only for the holder of the workspace's lease."""
     for place in walk(git_dir, leave_out=("objects",)):
         for name in place.names:
             if name.endswith(".lock"):

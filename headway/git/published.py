@@ -1,4 +1,4 @@
-"""The branches that a run has put on the user's repository: how they stand, and taking them away again."""
+"""The branches that a run has put on the user's repository: their state, and their removal."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def branches_there(hub: Hub, pattern: str) -> dict[str, Oid]:
 
 
 def withdraw(hub: Hub, branch: Branch) -> str:
-    """Delete a branch from the user's repository, unless somebody moved it since it was looked at.
+    """Delete a branch from the user's repository, unless it has moved since `Branch` was read.
 
     Returns:
         Nothing when it is gone, else the problem in words for the user.
@@ -100,7 +100,7 @@ def withdraw(hub: Hub, branch: Branch) -> str:
 
 
 def commits_only_in(hub: Hub, others: list[Oid]) -> int:
-    """How many of the run's own commits none of `others` holds; commits that the hub does not know hold none."""
+    """Number of the run's own commits that none of `others` holds. Commits that the hub does not know hold none."""
     known = [f"^{other}" for other in others if hub.repo.resolve(f"{other}^{{commit}}") is not None]
     return int(hub.repo.run("rev-list", "--count", TRUNK, f"^{hub.facts().base}", *known).text)
 

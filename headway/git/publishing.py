@@ -1,4 +1,4 @@
-"""Taking the work home: the trunk goes to a branch of the user's repository, and nothing else there is touched."""
+"""Publishing: the trunk goes to a branch of the user's repository, and nothing else there is touched."""
 
 import os
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class Publication:
     """Result of a try to publish the trunk.
 
     Attributes:
-        tip: The commit that was to be put there.
-        problem: What stands in the way, in words for the user; empty when the branch stands at `tip`, or when nothing
-            has landed yet.
-        told: What the user should know although it succeeded.
+        tip: The commit that the branch should stand on.
+        problem: The obstacle, in words for the user; empty when the branch stands at `tip`, or when nothing has landed
+            yet.
+        told: A note for the user on a success; empty if there is none.
     """
 
     tip: Oid
@@ -115,7 +115,8 @@ def _in_the_way(target: _Target) -> str:
 
 
 def foresee(hub: Repo, base: Oid, address: str, branch: str) -> str:
-    """What would keep a run from publishing `branch`, in words, as far as that shows before anything has landed.
+    """The obstacle to publishing `branch`, in words, as far as it shows before anything has landed; empty if there is
+    none.
 
     Raises:
         UserError: The branch cannot be made under that name, so that the run could not take anything home.

@@ -29,7 +29,7 @@ _NO_REVISION = (":", "^{", "@{", "..", "\0", "\n")
 
 
 def _ask(repo: Repo, *args: str, most: int) -> Answer:
-    """What git says, or a ToolError: what it cannot read now it will not read on a retry either."""
+    """Git's answer. An error of git is a ToolError, because a retry would fail in the same way."""
     said = repo.read(*args, most=most)
     if said.code:
         raise ToolError(f"git cannot read that: {said.err.strip()[:300]}")

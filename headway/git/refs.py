@@ -1,4 +1,6 @@
-"""Moving a ref of the hub: by compare-and-swap, on disk before anybody is told, and past what a kill left behind."""
+"""Moving a ref of the hub: by compare-and-swap, on disk before the move is answered, and past locks that a kill
+left.
+"""
 
 import logging
 import mmap
@@ -22,7 +24,7 @@ _STALE_S = 2.0
 _TRIES = 3
 _DIGITS = (40, 64)
 _NO_REFS = frozenset({"cat-file", "commit-graph", "pack-objects", "read-tree", "repack", "update-index", "write-tree"})
-"""What works for long and takes no lock of a ref."""
+"""Commands that work for long and take no lock of a ref."""
 
 _sights: BoundedCache[Path, tuple[tuple[int, int], int]] = BoundedCache(1_000)
 """Lock files of others: inode and time of change, and when this process first saw them so. A forgotten one is waited
@@ -107,7 +109,7 @@ def swap(
         except FileExistsError:
             _clear_lock(path, left)
     else:
-        raise TransientError(f"{ref} stays locked by somebody else")
+        raise TransientError(f"{ref} stays locked by another process")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(to.encode() + b"\n")
@@ -141,7 +143,7 @@ def move_ref(repo: Repo, ref: str, to: Oid, expected: Oid | None, keep: Sequence
     """Move `ref` if it still stands at `expected` (None: it does not exist), and wait until that is on disk.
 
     The caller alone may move this ref just now: it holds a lock, `keep` among its descriptors, which the moving process
-    holds too. So should the caller die, nobody goes on before the move is done or undone.
+    holds too. So if the caller dies, no other process goes on before the move is done or undone.
 
     Returns:
         False, with nothing done, when the ref stands elsewhere.
@@ -157,7 +159,7 @@ def move_ref(repo: Repo, ref: str, to: Oid, expected: Oid | None, keep: Sequence
             return False
         else:
             raise GitError(["update-ref"], said.code, said.err)
-    raise GitError(["update-ref"], 1, f"{ref} stays locked by somebody else")
+    raise GitError(["update-ref"], 1, f"{ref} stays locked by another process")
 
 
 def _sync_names(git_dir: Path, ref: str) -> None:

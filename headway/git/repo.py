@@ -119,7 +119,7 @@ def run_git(
         args: The command.
         env: Its whole environment.
         cwd: Where it runs.
-        stdin: What it reads.
+        stdin: Its input.
         ok: Exit codes that count as answers; None takes every code for one.
         timeout_s: Seconds after which it is ended.
         cpu_s: Seconds of processor time after which the kernel ends it; on Linux only.
@@ -193,7 +193,7 @@ class Repo:
         keep: File descriptors of locks that every process started here holds as well.
         written: A folder that takes new objects in place of the repository's own; they are not synced.
         settings: Further configuration, as keys and values.
-        within: What a git that `read` starts may use.
+        within: The bounds of a git that `read` starts.
     """
 
     git_dir: Path

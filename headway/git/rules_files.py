@@ -71,7 +71,7 @@ def _index_mb(index: Path | None) -> int:
 
 
 def set_aside(top: Path, largest: int | None) -> list[str]:
-    """Take what git cannot read as rules out of its way.
+    """Take files that git cannot read as rules out of its way.
 
     Pipes are deleted: they hold no work. Files of more than `largest` bytes get another name, which says why; returns
     the new names.
@@ -103,6 +103,6 @@ def _other_name(name: str, taken: Sequence[str]) -> str:
 
 
 def was_set_aside(path: str) -> bool:
-    """Whether a path is the other name of a rules file."""
+    """True if a path is the other name of a rules file."""
     name, ending, _ = path.rpartition("/")[2].partition(TOO_LARGE)
     return bool(ending) and name in NAMES

@@ -284,7 +284,7 @@ def _sorted_out(
 
 
 def _stands(top: bytes, path: bytes) -> bool:
-    """Whether a tracked path is still there itself, not behind a folder that became a symbolic link."""
+    """True if a tracked path is still there itself, not behind a folder that became a symbolic link."""
     place = top
     for part in path.split(b"/")[:-1]:
         place = os.path.join(place, part)  # noqa: PTH118 - bytes, which Path does not take

@@ -1,7 +1,8 @@
-"""Where the holder of the trunk's lock has git merge: with the batch's objects, which the hub does not have yet.
+"""The folder in which the holder of the trunk's lock has git merge: with the batch's objects, which the hub does not
+have yet.
 
-Git writes beside the hub, so nothing is synced for it and nothing half-written can get among the hub's objects. What it
-wrote is taken into the batch's pack.
+Git writes next to the hub, so nothing is synced for it and nothing half-written can get among the hub's objects. The
+objects that it wrote are taken into the batch's pack.
 """
 
 import os
@@ -27,7 +28,9 @@ _PREFIX = "scratch-"
 
 
 class Scratch:
-    """A folder for the merges of one batch, made when the first of them comes. Only for whoever holds the lock."""
+    """A folder for the merges of one batch, made when the first of them comes. Only for the holder of the trunk's
+    lock.
+    """
 
     def __init__(self, repo: Repo, pack: Pack, reader: Reader) -> None:
         self._repo = repo
@@ -37,9 +40,9 @@ class Scratch:
         self._taken: set[Path] = set()
 
     def merge(self, ours: Oid, theirs: Oid, changes: Sequence[Change]) -> Merged:
-        """Merge two commits, of which any may be in the batch. What comes of it is in the batch's pack.
+        """Merge two commits, of which any may be in the batch. The result is in the batch's pack.
 
-        `changes` are what `theirs` changes in its parent.
+        `changes` are the changes of `theirs` to its parent.
 
         Raises:
             GitError: It took too long, or failed.

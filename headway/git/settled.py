@@ -1,4 +1,4 @@
-"""Objects of the hub on disk, content and name, before they are told of.
+"""Objects of the hub on disk, content and name, before they are answered for.
 
 Git brings loose objects to disk with one sync for many, and renames them afterwards. On ext4 and XFS the next sync of
 any file, such as that of a landing's pack, commits those renames too, because all of them are in one journal. Where a
@@ -30,7 +30,8 @@ def settle(repo: Repo, before: Oid, after: Oid, *more: Oid) -> None:
     facts = (part.split(b" ") for part in said.split(b"\0")[0::2] if part)
     oids = {fields[3].decode() for fields in facts if fields[1].strip(b"0")} | {after, *more}
     objects = repo.git_dir / "objects"
-    # What is loose no more was packed, and upkeep deletes it: its pack must not be lost after that.
+    # An object that is no longer loose was packed, and upkeep has deleted the loose file: the pack must not be lost
+    # after that.
     folders = {objects / "pack", objects}
     for oid in oids:
         place = objects / oid[:2] / oid[2:]

@@ -25,9 +25,9 @@ class Snapshot:
     """One kept state of a workspace.
 
     Attributes:
-        ref: Where the newest one of the task stands; the earlier ones are its first parents.
+        ref: Ref of the task's newest snapshot; the earlier ones are its first parents.
         base: The trunk commit that the files stood on.
-        left_out: What it does not hold: repositories inside this one, and files that git cannot take.
+        left_out: Paths that it does not hold: repositories inside this one, and files that git cannot take.
     """
 
     commit: Oid
@@ -61,8 +61,8 @@ def snapshot(hub: Hub, workspace: "Workspace", ref_owner: AgentId, check: Callab
     The files, and the agent's own git, are only read. It is on disk when this returns.
 
     Args:
-        hub: Where it is kept.
-        workspace: Whose files.
+        hub: The hub that keeps it.
+        workspace: The workspace of the files.
         ref_owner: The task that the snapshot belongs to.
         check: Called before the ref moves; raises LeaseLost when the caller may not write any more.
     """
@@ -76,9 +76,9 @@ def snapshot(hub: Hub, workspace: "Workspace", ref_owner: AgentId, check: Callab
 
 
 def keep(hub: Hub, task: AgentId, wanted: Snapshot, check: Callable[[], None], locks: tuple[int, ...]) -> Snapshot:
-    """Put what `wanted` says on top of the task's earlier snapshots; the newest one, when it says the same already.
+    """Put the snapshot `wanted` on top of the task's earlier ones. Returns the newest one if that is the same already.
 
-    `locks` keep everybody else from the ref. Of `wanted`, commit and ref are not looked at.
+    `locks` keep all other processes from the ref. Commit and ref of `wanted` are not looked at.
     """
     before = newest(hub, task)
     if before is not None and (before.tree, before.base, before.attempt) == (wanted.tree, wanted.base, wanted.attempt):

@@ -1,4 +1,4 @@
-"""The user's repository: what it is, which commit a run starts from, and its history brought into a hub."""
+"""The user's repository: its kind, the commit that a run starts from, and its history brought into a hub."""
 
 import os
 import re
@@ -92,12 +92,12 @@ class LocalSource:
 
     @property
     def address(self) -> str:
-        """What a push goes to."""
+        """The address that pushes go to."""
         return str(self.folder)
 
     @property
     def is_bare(self) -> bool:
-        """Whether it has no checkout, in which a command such as `git merge` could work."""
+        """True if it has no checkout, in which a command such as `git merge` could work."""
         return _ask(self.folder, "rev-parse", "--is-bare-repository").text == "true"
 
     def start(self, base: str | None) -> Start:
@@ -167,7 +167,7 @@ class LocalSource:
         return _author(["-c", f"safe.directory={self.folder}"], self.folder)
 
     def checked_out(self, branch: str) -> bool:
-        """Whether a work tree of this repository stands on `branch`."""
+        """True if a work tree of this repository stands on `branch`."""
         listed = _ask(self.folder, "worktree", "list", "--porcelain").text.split("\n")
         return f"branch refs/heads/{branch}" in listed
 
@@ -190,7 +190,8 @@ def uncommitted(folder: Path) -> tuple[str, ...]:
 def pack_history(objects: Path, commit: Oid, hub: Repo) -> None:
     """Copy a commit's history from an object store, and from those that it borrows from, into one pack of the hub.
 
-    Git runs in the hub, so nothing that the store's repository configures is read. What is missing there stays missing.
+    Git runs in the hub, so nothing that the store's repository configures is read. Objects that the store lacks stay
+    missing.
     """
     borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": listed(objects)}
     pack = str(hub.git_dir / "objects" / "pack" / "pack")
@@ -209,7 +210,7 @@ class RemoteSource:
 
     @property
     def address(self) -> str:
-        """What a push goes to; may hold a password."""
+        """The address that pushes go to; it may hold a password."""
         return self.url
 
     def object_format(self) -> str:

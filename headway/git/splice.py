@@ -1,4 +1,4 @@
-"""Putting a change into a tree where nobody else changed the same paths: no merge, only the folders on its way."""
+"""Putting a change into a tree where no other landing changed the same paths: no merge, only the folders on its way."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,12 +10,14 @@ from headway.git.objects import FOLDER, Reader, entry, in_order, is_folder, spli
 
 
 class Uneven(Exception):
-    """Somebody else changed one of the paths, or has a folder where a file is to be: this needs a real merge."""
+    """Another landing changed one of the paths, or put a folder where a file should be: this needs a real merge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a submission does to one path. `old` and `new` are mode and object id in hex; None where it is not there."""
+    """The change of a submission to one path. `old` and `new` are mode and object id in hex; None where the path is
+    absent.
+    """
 
     path: bytes
     old: tuple[str, Oid] | None
@@ -62,7 +64,7 @@ class Splice:
         """The tree of one folder; None when nothing is left in it."""
         before = self.reader.tree(tree) if tree is not None else {}
         now = dict(before)
-        # What goes makes room for what comes: a file may become a folder, and the other way round.
+        # Deletions come first, to make room: a file may become a folder, and the other way round.
         for name, change in part.files.items():
             if change.new is None:
                 _put(now, name, change)

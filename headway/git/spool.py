@@ -35,15 +35,15 @@ _NAME = re.compile(r"(^|\.new-)[0-9a-f]{8}-\d{20}-(?P<ticket>(?P<client>\d+-[0-9
 
 @dataclass(frozen=True)
 class Queued:
-    """A submission as whoever holds the trunk's lock needs it.
+    """A submission as the holder of the trunk's lock needs it.
 
     Attributes:
-        ticket: By which its answer is found.
-        client: Whose process waits for it.
-        fence: By which another process sees whether the submitter still has its lease.
-        mark: The hash by which a landing of this very change is known.
+        ticket: Name of its answer.
+        client: Name of the process that waits for it.
+        fence: The submitter's lease, for other processes to check.
+        mark: Hash that identifies a landing of this very change.
         message: The whole message of the commit, with its trailers.
-        changes: What differs between the trees of `base` and `tree`.
+        changes: Differences between the trees of `base` and `tree`.
     """
 
     ticket: str
@@ -60,14 +60,14 @@ class Queued:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a submission.
+    """The result of a submission.
 
     Attributes:
         state: `nothing`: the trunk has all of it already. `lost`: its submitter has not the lease any more. `failed`:
-            trying again may help. `broken`: an unforeseen error. `uneven`: it has to be merged with `tip`
-            first, which takes too long under the trunk's lock.
-        tip: Where the trunk stood when it was its turn.
-        commit: As which it landed.
+            trying again may help. `broken`: an unforeseen error. `uneven`: a merge with `tip` comes first, and takes
+            too long under the trunk's lock.
+        tip: The trunk's commit when it was its turn.
+        commit: The commit as which it landed.
         tree: Of a conflict: the merge, with markers.
         why: The error, when it failed or is broken.
     """
@@ -96,7 +96,7 @@ class Spool:
         Raises:
             OSError: The disk is full or broken; nothing is queued.
         """
-        # The clock of the machine since its start: one for all processes, and nobody sets it back.
+        # The clock of the machine since its start: one for all processes, and no user can set it back.
         path = self._queue / f"{self._boot}-{time.monotonic_ns():020}-{queued.ticket}"
         write_whole(path, _encode(queued).encode("ascii"), synced=False)
         return path
@@ -132,7 +132,7 @@ class Spool:
             write_whole(folder / f"{time.monotonic_ns():020}.json", content.encode(), synced=False)
 
     def is_dead(self, client: str) -> bool:
-        """Whether the process of a client is gone."""
+        """True if the process of a client is gone."""
         try:
             handle = os.open(self._answers / client / _ALIVE, os.O_RDWR)
         except (FileNotFoundError, NotADirectoryError):
@@ -150,9 +150,9 @@ class Spool:
         return [found.name for found in self._answers.iterdir() if not found.name.startswith(".")]
 
     def _sweep(self) -> None:
-        """Delete what processes that are gone left: their submissions, half-written ones too, and their folders.
+        """Delete the leftovers of processes that are gone: their submissions, half-written ones too, and their folders.
 
-        Nothing waits for it: what cannot be deleted now is found again by the next client.
+        No caller waits for it: the next client finds again what could not be deleted now.
         """
         left: dict[str, list[Path]] = {client: [] for client in self.clients()}
         for place in self._queue.iterdir():
@@ -169,7 +169,7 @@ class Spool:
                 shutil.rmtree(made, ignore_errors=True)
 
     def enter(self) -> "Client":
-        """Become a client; what dead ones left is deleted, so that they do not add up."""
+        """Become a client. The leftovers of dead clients are deleted first, so that they do not add up."""
         with suppress(OSError):
             self._sweep()
         name = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -201,7 +201,7 @@ class Client:
         self._count = itertools.count()
 
     def stands(self) -> bool:
-        """Whether answers can still come: the folder is at its place, and not that of a hub that was removed."""
+        """True if answers can still come: the folder is at its place, and not that of a hub that was removed."""
         try:
             return os.path.samestat((self.folder / _ALIVE).stat(), os.fstat(self.alive))
         except (FileNotFoundError, NotADirectoryError):

@@ -30,7 +30,7 @@ RepoPath = Annotated[str, BeforeValidator(_path_in), PlainSerializer(_path_out, 
 
 
 class Owner(BaseModel):
-    """Who works in a workspace.
+    """The owner of a workspace: its task, attempt, lease and process.
 
     Attributes:
         boot_id: The boot of the machine that wrote the files; after another one they are not trusted.
@@ -166,7 +166,7 @@ def torn(home: Path) -> LeaseLost:
 
 
 def is_torn(home: Path) -> bool:
-    """Whether the note of where the workspace stands is no more, as after a crash of the machine."""
+    """True if the note of where the workspace stands is torn, as after a crash of the machine."""
     try:
         load_standing(home)
     except LeaseLost:

@@ -1,4 +1,4 @@
-"""A change on its way to the trunk: what an agent asked to land, and what of its workspace that is."""
+"""A change on its way to the trunk: the agent's request to land, and the part of its workspace that it covers."""
 
 import hashlib
 import re
@@ -25,15 +25,15 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class Submission:
-    """What an agent asks to land.
+    """An agent's request to land.
 
     Attributes:
         author: `Name <mail>`.
         planner: The planners above the task, from the root down.
-        place: Where the call stands in the agent's log, `<log>:<seq>`; a call that is repeated keeps its place.
+        place: Place of the call in the agent's log, `<log>:<seq>`; a call that is repeated keeps its place.
         fence: The lease under which it lands. A process that lands for all checks the leases of the others by it.
         paths: Files and folders to land; None for everything. The rest stays in the workspace.
-        accept_doubtful: Land also what is refused once: large or binary new files, or very many.
+        accept_doubtful: Also land files that are refused once: large or binary new files, or very many.
     """
 
     message: str
@@ -52,11 +52,11 @@ class Submission:
             raise ValueError("a landing without a fence could land after its lease was lost")
 
     def asked(self) -> Asked:
-        """What tells a repeated call from a new one."""
+        """The facts that tell a repeated call from a new one."""
         return Asked(message=_clean(self.message), paths=self.paths, place=self.place)
 
     def touches(self, path: str) -> bool:
-        """Whether anything of a file or folder, which is named as it is shown, is to land."""
+        """True if anything of a file or folder, which is named as it is shown, should land."""
         place = PurePosixPath(path)
         named = [PurePosixPath(shown(each)) for each in self.paths or ()]
         return self.paths is None or any(n in (place, *place.parents) or place in n.parents for n in named)
@@ -79,9 +79,9 @@ def _clean(text: str) -> str:
 
 
 def chosen(repo: Repo, base: Oid, found: Scan, paths: tuple[str, ...] | None, submodules: tuple[str, ...] = ()) -> Oid:
-    """The tree that lands: that of `base` with what the agent changed, below `paths` where they are given.
+    """The tree that lands: that of `base` with the agent's changes, below `paths` where they are given.
 
-    What `setup` left lands where `paths` name it, or a folder in which the agent changed nothing.
+    Changes of `setup` land where `paths` name the file itself, or a folder in which the agent changed nothing.
     """
     if paths is None:
         return found.tree
@@ -93,7 +93,7 @@ def chosen(repo: Repo, base: Oid, found: Scan, paths: tuple[str, ...] | None, su
             raise ToolError("a path must not hold a NUL character")
         if pure.is_absolute() or ".." in pure.parts:
             raise ToolError(f"'{named}' leaves the repository: name paths relative to its top, without '..'")
-        # A name that is no UTF-8 is known to the agent as it is shown.
+        # The agent knows a name that is no UTF-8 only as it is shown.
         places = {pure, PurePosixPath(meant(named))}
         exactly = [each for each in everything if PurePosixPath(each.path) in places]
         below = [*exactly, *_below(places, agents)] or _below(places, everything)

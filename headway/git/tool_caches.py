@@ -1,4 +1,5 @@
-"""Caches of language tools: folders that tools write and no one means to land. They are treated as ignored files are.
+"""Caches of language tools: folders that tools write and that do not belong on the trunk. They are treated as ignored
+files are.
 
 Only untracked files count, and only in folders in which the repository tracks nothing: where it does, its author means
 the folder. A name alone is not enough where people use it for sources too, as `target`.
@@ -40,7 +41,7 @@ def indexed_below(tree: Repo, folders: frozenset[bytes]) -> set[bytes]:
 
 
 def below(path: bytes, folders: frozenset[bytes]) -> bool:
-    """Whether a path is one of the folders, or lies in one."""
+    """True if a path is one of the folders, or lies in one."""
     parts = path.rstrip(b"/").split(b"/")
     return any(b"/".join(parts[:count]) in folders for count in range(1, len(parts) + 1))
 

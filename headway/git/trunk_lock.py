@@ -1,4 +1,4 @@
-"""The lock of a trunk: a kernel lock, so that a holder's death releases it, and a note of who the holder is.
+"""The lock of a trunk: a kernel lock, so that a holder's death releases it, and a note of the holder's identity.
 
 A holder that is stopped does not die, and would block every landing. A process that has waited ten seconds on a stopped
 holder kills it: a kill at any moment of a landing does no harm. A slow holder, whether it computes, sleeps or waits for

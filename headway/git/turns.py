@@ -1,7 +1,7 @@
-"""Taking turns on a trunk: the threads of a process that want to land, and the one of them that carries for all.
+"""Taking turns on a trunk: the threads of a process that want to land, and the one of them that lands for all.
 
-A submission is queued, and then whoever gets the trunk's lock, here or in another process, lands what is queued. So a
-landing waits for answers, not for the lock; and of each process only one thread asks for the lock at a time.
+A submission is queued. Then the process that gets the trunk's lock, this one or another, lands all queued submissions.
+So a landing waits for an answer, not for the lock; and of each process only one thread asks for the lock at a time.
 """
 
 import os
@@ -40,7 +40,9 @@ class _Waiting:
     refusal: Exception | None = None
 
     def check_lease(self) -> None:
-        """What the check raises is for its submitter, not for whoever carries."""
+        """Check the submitter's lease. An error of the check goes to the submitter, and not to the thread that lands
+        for all.
+        """
         try:
             self.check()
         except Exception as refusal:
@@ -67,7 +69,7 @@ class Turns:
 
     @property
     def wasted(self) -> int:
-        """Landings that this process made in vain, because somebody else moved the trunk meanwhile."""
+        """Landings that this process made in vain, because another process moved the trunk meanwhile."""
         return self._folding.wasted
 
     def submit(self, queued: Queued, check: Check) -> Verdict:
@@ -76,7 +78,7 @@ class Turns:
         A merge that takes long is made here, while others land; the answer is never `uneven`.
 
         Args:
-            queued: What is to land.
+            queued: The submission.
             check: Raises LeaseLost when the submitter may not land any more; called with the trunk locked, by this
                 process, or else the fence is asked.
 
@@ -172,7 +174,7 @@ class Turns:
         return bool(verdicts)
 
     def _answered(self, mine: _Waiting) -> bool:
-        """Whether an answer has come; an earlier holder wrote it before it took the submission out of the queue."""
+        """True if an answer has come. An earlier holder wrote it before it took the submission out of the queue."""
         self._collect()
         return mine.verdict is not None
 
@@ -191,7 +193,7 @@ class Turns:
                 waiting.answered.set()
 
     def stands(self) -> bool:
-        """Whether the hub is still the one that this queue belongs to, and not another one in its place."""
+        """True if the hub is still the one that this queue belongs to, and not another one in its place."""
         return self._client.stands()
 
     def close(self) -> None:

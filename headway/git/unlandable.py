@@ -64,7 +64,7 @@ def refused_rules(repo: Repo, rules: RepositoryRules, base: Oid, tree: Oid, chan
 
 
 def _uncovers(repo: Repo, base: Oid, tree: Oid) -> bool:
-    """Whether a filter or an encoding applies to a file in `tree` that did not in `base`, such as by a deleted rule."""
+    """True if a filter or an encoding applies to a file in `tree` that did not in `base`, such as by a deleted rule."""
     listed = repo.run("ls-tree", "-r", "-z", "--name-only", tree).out.decode(errors="surrogateescape")
     paths = [path for path in listed.split("\0") if path]
     before, after = (attributes_of(repo, of, paths, *CONVERTING) for of in (base, tree))
@@ -136,7 +136,7 @@ def refused_content(
 
 
 def _is_stored(repo: Repo, first: Oid, new: Entry, filters: set[str]) -> bool:
-    """Whether the run's first commit holds a file of the same content with the same filters."""
+    """True if the run's first commit holds a file of the same content with the same filters."""
     lines = repo.run("ls-tree", "-r", "-z", first).out.decode(errors="surrogateescape").split("\0")
     same = [line.partition("\t")[2] for line in lines if f" {new.oid}\t" in line]
     given = attributes_of(repo, first, same, FILTER)

@@ -1,8 +1,8 @@
-"""Upkeep of a hub: packing beside the landings, so that the ten-thousandth is as quick as the first.
+"""Upkeep of a hub: packing next to the landings, so that the ten-thousandth is as quick as the first.
 
-Run by `python -m headway.git.upkeep HUB`, which whoever lands starts now and then. It never takes the trunk's lock, and
-deletes no object: what is loose or in a small pack goes into a larger one, reachable or not. It may be killed at any
-moment.
+It runs as `python -m headway.git.upkeep HUB`, which a landing starts now and then. It never takes the trunk's lock, and
+deletes no object: objects that are loose or in a small pack go into a larger one, reachable or not. It may be killed at
+any moment.
 """
 
 import fcntl
@@ -25,8 +25,8 @@ LONGEST_S = 1800.0
 SHORTEST_S = 30.0
 
 _MEMORY = {"pack.windowMemory": "256m", "core.bigFileThreshold": "64m"}
-"""Bounds while objects are packed. Each thread of git holds ten at once to find what they have in common, and an agent
-may have written files of any size. Those over 64 MB are packed by themselves."""
+"""Bounds while objects are packed. Each thread of git holds ten at once to find their common parts, and an agent may
+have written files of any size. Those over 64 MB are packed by themselves."""
 
 _LOOSE_REFS = 1_000
 _DEBRIS_S = 3600.0
@@ -36,7 +36,9 @@ _running: list["subprocess.Popen[bytes]"] = []
 
 
 def due(ledger: Ledger) -> bool:
-    """Whether it is time; then the next one counts from now. Called with the trunk locked, so that one begins."""
+    """True if upkeep is due; the next one counts from now. Called with the trunk locked, so that one process begins
+    it.
+    """
     last, now, landings = ledger.upkeep(), time.time(), ledger.count()
     since = landings - last.landings
     # Noted by a clock that was ahead: how long ago is not known, so that it is time.
@@ -85,7 +87,7 @@ def tidy(hub: Path) -> bool:
 
 
 def _clear_debris(hub: Path) -> None:
-    """What a kill left of an earlier upkeep, or of a batch that never became a pack."""
+    """Delete the leftovers of an upkeep that was killed, or of a batch that never became a pack."""
     for left in (hub / "objects/info/commit-graphs").glob("*.lock"):
         # Only upkeep writes the commit graph, and we hold its lock.
         left.unlink(missing_ok=True)
@@ -99,10 +101,10 @@ def _clear_debris(hub: Path) -> None:
 
 
 def _keep_folders(hub: Path) -> None:
-    """Have no folder of loose objects become empty.
+    """Keep every folder of loose objects non-empty.
 
-    Git would remove it, and whoever writes an object at that moment would fail. Git takes the name for a file that was
-    left half written, and looks past it.
+    Git would remove an empty one, and a process that writes an object at that moment would fail. Git takes the name for
+    a file that was left half written, and looks past it.
     """
     for number in range(256):
         folder = hub / "objects" / f"{number:02x}"

@@ -1,4 +1,4 @@
-"""What an agent changed, read off its overlay: the upper layer holds exactly that."""
+"""The changes of an agent, read off its overlay: the upper layer holds exactly those."""
 
 import os
 import stat
@@ -9,7 +9,8 @@ from pathlib import Path
 from headway.git import overlay
 
 EVERYTHING = b""
-"""The top of the tree, as a name that changed: rules of what is ignored did, so that all has to be looked at."""
+"""The top of the tree, as a name that changed. The rules of ignored files changed, so all files have to be looked
+at."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class _Folder:
 def changed_names(upper: Path, layers: Sequence[Path], never: frozenset[bytes]) -> set[bytes]:
     """Names, relative to the top, below which the mounted tree may differ from its layers. Nothing else differs.
 
-    A folder stands for all that is in it, so that what a build made is not walked through here. `never` are entries of
-    the top that are nobody's work.
+    A folder stands for its whole content, so that the outputs of a build are not walked through here. `never` are
+    entries of the top that belong to no agent's work.
     """
     found: set[bytes] = set()
     todo = [_Folder(b"", tuple(map(os.fsencode, layers)))]
@@ -38,7 +39,7 @@ def changed_names(upper: Path, layers: Sequence[Path], never: frozenset[bytes]) 
                 both = _together(folder, entry)
                 if both is not None:
                     todo.append(both)
-                # What a folder ignores, and whether it is a repository of its own, decides about all below it.
+                # The folder's `.gitignore` or `.git` decides about everything below it.
                 elif entry.name in {b".gitignore", b".git"}:
                     found.add(folder.name)
                 else:

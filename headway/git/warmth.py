@@ -1,4 +1,4 @@
-"""What makes a checkout warm: that the user's `setup` ran in it, over the inputs it depends on."""
+"""Setup of a checkout: `setup` ran in it, over the inputs that it depends on."""
 
 import re
 from functools import lru_cache
@@ -27,12 +27,12 @@ _INPUTS = re.compile(
 
 
 class SetupDone(BaseModel):
-    """How a run of `setup` ended.
+    """Result of a run of `setup`.
 
     Attributes:
-        key: What it depended on; see `setup_key`.
-        ended: In words.
-        withheld: What it lacked of what the user gives it, where it failed: agents may have written what it ran.
+        key: Its inputs; see `setup_key`.
+        ended: Its end, in words.
+        withheld: Secrets or network that it lacked where it failed: agents may have written the files that it ran.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,7 +46,7 @@ class SetupDone(BaseModel):
 
     @property
     def final(self) -> bool:
-        """Whether running it again on the same inputs would say nothing new."""
+        """True if a new run on the same inputs would give the same result."""
         return self.exit_code == 0 or bool(self.withheld)
 
 

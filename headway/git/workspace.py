@@ -34,14 +34,14 @@ class NotSaved(HeadwayError):
 
 
 class Workspace:
-    """The files that an agent works on, and what the harness knows of them.
+    """The files that an agent works on, with the harness's notes of them.
 
     Attributes:
-        path: The work tree, which is all that the agent sees of it.
+        path: The work tree; the agent sees nothing else of it.
         rebuilt: The files took the place of ones that a crash of the machine made doubtful; `rebuilt_from` is the
             snapshot they come from, or None when there was none. Stays set for the life of the workspace.
         first_base: The trunk commit on which the files stood at first.
-        caches: Folders of language tools that the newest scan left out: what is new in them is no change, and cannot
+        caches: Folders of language tools that the newest scan left out: new files in them are no change, and cannot
             land. Empty before the first scan.
     """
 
@@ -89,7 +89,8 @@ class Workspace:
             Shortage: The disk is full, or something else of the machine is used up.
         """
         with waited_for(f"the workspace of {self.task}"), locked(self.home / "lock") as lock:
-            # Our git processes hold the lock too: one that outlives a killed worker finishes before anybody goes on.
+            # Our git processes hold the lock too: one that outlives a killed worker finishes before the next holder
+            # begins.
             self.tree = replace(self.tree, keep=(lock,))
             owner = load_owner(self.home)
             if owner is None:
@@ -121,7 +122,7 @@ class Workspace:
         return self.checkout.scan(self.tree, base)
 
     def made(self) -> Made | None:
-        """What `setup` left in the files, here or in the layers that they lie on."""
+        """Changes that `setup` left in the files, here or in the layers that they lie on."""
         return load_made(self.home) or self.checkout.made
 
     def note_made(self) -> None:
@@ -132,7 +133,7 @@ class Workspace:
         store_made(self.home, left_by_setup(repo, base, filled, self._look(base)))
 
     def setup_done(self, command: str) -> SetupDone | None:
-        """How the user's `setup` ended in the layers that the files lie on; None when it has to run here."""
+        """Result of the user's `setup` in the layers that the files lie on; None when it has to run here."""
         if not isinstance(self.checkout, LayeredFiles):
             return None
         done = self.checkout.generation.facts.setup
@@ -173,7 +174,7 @@ class Workspace:
         return True
 
     def _finish_move(self) -> None:
-        """Finish a move that was interrupted; nobody has worked here since, because commands die with their worker."""
+        """Finish a move that was interrupted. No command has run here since, because commands die with their worker."""
         move = self.standing().moving
         if move is None:
             return

@@ -81,7 +81,7 @@ class Workspaces:
         return workspace
 
     def checkout(self, home: Path, owner: Owner) -> Checkout | None:
-        """How the files of a workspace lie; None when their layers are gone."""
+        """The backend of a workspace's files; None when their layers are gone."""
         if owner.generation is None:
             return LooseFiles(home)
         generation = self.generations.get(owner.generation)
@@ -91,7 +91,7 @@ class Workspaces:
         return LayeredFiles(home, _upper_of(home), generation)
 
     def _owned(self, task: AgentId, attempt: int, lease: int, at: Oid | None, *, lost: bool) -> tuple[Owner, Oid]:
-        """Whose a new workspace is, and what it holds at first."""
+        """The owner of a new workspace, and its first content."""
         owner = Owner(
             run=run_of(task),
             task=task,
@@ -110,7 +110,7 @@ class Workspaces:
 
     def _create(self, home: Path, owner: Owner, tree: Oid, lock: int) -> Workspace:
         made = home.with_name(f".{home.name}.new")
-        # Whoever made it died, because we hold the lock.
+        # The process that made it died, because we hold the lock.
         _discard(made)
         try:
             return self._made(home, made, owner, tree, lock)
@@ -133,7 +133,8 @@ class Workspaces:
         if not (isinstance(checkout, LooseFiles) and self.pool.take(made, lock)):
             made.mkdir()
         workspace = Workspace(made, self.hub, owner, checkout)
-        # Git holds the lock too: one that outlives a killed worker stops writing here before anybody clears it away.
+        # Git holds the lock too: one that outlives a killed worker stops writing here before a newcomer clears its
+        # files away.
         workspace.tree = replace(workspace.tree, keep=(lock,))
         base = self.hub.repo.tree_of(owner.base)
         fits = checkout.fill(workspace.tree, tree)
@@ -194,7 +195,7 @@ class Workspaces:
 
     def _check_saved(self, workspace: Workspace, found: Scan) -> None:
         if found.unreadable:
-            raise NotSaved(f"{workspace.path} holds what a snapshot cannot: {', '.join(found.unreadable)}")
+            raise NotSaved(f"{workspace.path} holds files that a snapshot cannot hold: {', '.join(found.unreadable)}")
         base = workspace.base
         if found.tree == self.hub.repo.tree_of(base) and self.hub.is_ancestor(base, TRUNK):
             return

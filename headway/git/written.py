@@ -1,4 +1,4 @@
-"""Files as a checkout writes them: which files still hold those bytes, and how files come from one tree to another.
+"""Files as a checkout writes them: finding those that still hold those bytes, and moving them from one tree to another.
 
 Git may convert files on checkout (`text`, `eol`, `ident`, `working-tree-encoding`), by the tree's `.gitattributes`.
 """
