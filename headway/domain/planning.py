@@ -50,6 +50,8 @@ class PlannerState(BaseModel):
 
     Attributes:
         seq: Last sequence number of the planner's log that its history knows.
+        idle_waits: Waits with nothing outstanding, since something was.
+        give_ups: Turns that the planner's agent gave up, since one decided something.
         rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
         need: What the interrupted turn's next model call would need.
         called: The parent is short of so much, and wants what is not needed here; None once it was given.
@@ -252,10 +254,16 @@ class PlannerState(BaseModel):
     def _settle(self, outcome: TurnOutcome) -> None:
         idle = not self.books.children and not self.inbox and not self.steers
         waited_idle = outcome.decision is Decision.WAIT and idle
-        self.idle_waits = self.idle_waits + 1 if waited_idle else 0
-        self.nudge = waited_idle
-        self.give_ups = self.give_ups + 1 if outcome.decision is Decision.GAVE_UP else 0
-        self.fresh = outcome.decision is Decision.GAVE_UP
+        gave_up = outcome.decision is Decision.GAVE_UP
+        # Only what moves the work takes them back: a planner that waits in vain and gives up in turn has to end.
+        if not idle or outcome.decision is Decision.FINISH:
+            self.idle_waits = 0
+        decided = outcome.decision in {Decision.WAIT, Decision.FINISH} and not idle
+        if not gave_up and (decided or outcome.spawned or outcome.recovered or outcome.cancelled):
+            self.give_ups = 0
+        self.idle_waits += waited_idle
+        self.give_ups += gave_up
+        self.nudge, self.fresh = waited_idle, gave_up
         match outcome.decision:
             case Decision.WAIT:
                 self.rest = "wait"

@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headway.agent.rounds import UNDECIDED_TURNS
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
@@ -281,13 +284,40 @@ def test_who_waits_with_nothing_outstanding_is_told_so_and_the_third_time_closed
     assert ending == Ending(status=HandoffStatus.PARTIAL, why="the planner waited three times with nothing outstanding")
 
 
-@pytest.mark.parametrize("between", [Decision.GO_ON, Decision.FINISH, Decision.GAVE_UP])
-def test_waits_in_vain_count_in_a_row_only(between: Decision) -> None:
+def test_a_finish_between_takes_waits_in_vain_back() -> None:
     state = planner()
-    for decision in (Decision.WAIT, Decision.WAIT, between, Decision.WAIT, Decision.WAIT):
-        told = finishing(state) if decision is Decision.FINISH else outcome(state, decision)
-        take(state, told)
+    for decision in (Decision.WAIT, Decision.WAIT, Decision.FINISH, Decision.WAIT, Decision.WAIT):
+        take(state, finishing(state) if decision is Decision.FINISH else outcome(state, decision))
     assert state.closing is None
+
+
+FRUITLESS = (Decision.WAIT, Decision.GAVE_UP, Decision.GO_ON, Decision.FINISH)
+
+
+@given(st.lists(st.sampled_from(FRUITLESS), min_size=40, max_size=40))
+def test_a_planner_that_moves_nothing_ends_whatever_it_says_in_turn(said: list[Decision]) -> None:
+    """`GO_ON` without a task is bounded by the agent, which gives up at the third in a row: see `undecided_turns`."""
+    state = planner()
+    undecided = turns = 0
+    for decision in said:
+        if state.ending() is not None:
+            break
+        undecided = undecided + 1 if decision is Decision.GO_ON else undecided
+        if undecided == UNDECIDED_TURNS:
+            decision, undecided = Decision.GAVE_UP, 0  # noqa: PLW2901 - as the agent does
+        take(state, finishing(state) if decision is Decision.FINISH else outcome(state, decision))
+        turns += 1
+    assert state.ending() is not None
+    # Before and after the one `finish` that is answered with what speaks against it.
+    assert turns <= 2 * IDLE_WAITS + (FRESH_EPOCHS + 1) * UNDECIDED_TURNS
+
+
+@given(st.lists(st.sampled_from([Decision.GAVE_UP, Decision.GO_ON]), min_size=12, max_size=12))
+def test_an_agent_that_decides_nothing_while_others_work_is_given_up(said: list[Decision]) -> None:
+    state, _ = at_rest()
+    for decision in said:
+        take(state, outcome(state, decision))
+    assert (state.closing is not None) == (said.count(Decision.GAVE_UP) > FRESH_EPOCHS)
 
 
 def test_a_wait_with_handoffs_waiting_is_not_in_vain() -> None:
@@ -323,7 +353,8 @@ def test_an_agent_that_gives_up_gets_three_fresh_epochs() -> None:
 def test_an_agent_that_went_on_may_give_up_again(between: Decision) -> None:
     state, _ = at_rest()
     for decision in (*[Decision.GAVE_UP] * FRESH_EPOCHS, between, Decision.GAVE_UP):
-        take(state, outcome(state, decision))
+        asked = [spawned(state.turn, 0)] if decision is Decision.GO_ON else []
+        take(state, outcome(state, decision, *asked))
     assert state.closing is None
     assert state.next_turn("run").fresh
 
