@@ -18,9 +18,9 @@ CALLS = 3
 """Model calls, at the size that they have now, that a first slice pays and that a planner keeps for itself."""
 
 TURN_CALLS = 10
-"""Model calls, at their present size, that one planning turn may make before it asks for more, where there is so much.
+"""Model calls, at their present size, that one planning turn may make before it asks for more.
 
-It is the turn's alone while the turn is at work: what is free beyond it may go to children meanwhile.
+They are reserved for the turn while it runs, as far as the balance goes; children may get only the rest meanwhile.
 """
 
 MICRO = 1_000_000
@@ -28,13 +28,13 @@ MICRO = 1_000_000
 
 
 class Amount(BaseModel):
-    """What is granted, lent, needed or used up.
+    """An amount that is granted, lent, needed or used up.
 
     Attributes:
         tokens: Input and output of every model call.
         tasks: Worker tasks.
-        micro_usd: What is known of the price.
-        unpriced: Of the tokens used up, those whose price nobody knows. It is counted, and no limit bounds it.
+        micro_usd: The known part of the price, in millionths of a dollar.
+        unpriced: Used-up tokens without a known price. They are counted, and no limit bounds them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,7 +111,7 @@ Pair = Annotated[Amount, BeforeValidator(_from_list), PlainSerializer(_as_list)]
 
 
 class Bill(BaseModel):
-    """What was used up, as people and other programs read it.
+    """The amount that was used up, as people and other programs read it.
 
     Attributes:
         usd: Dollars; None where the price of a part of it is not known, never 0 then.
@@ -142,7 +142,7 @@ class Bill(BaseModel):
 
 
 class Ceiling(BaseModel):
-    """What a run may use, as people and other programs read it; "none" where nothing bounds it."""
+    """The most that a run may use, as people and other programs read it; "none" for no bound."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -162,11 +162,11 @@ def _bound(number: int) -> int | Literal["none"]:
 
 
 class Sizes(BaseModel):
-    """How large calls are when agents of a run begin, and how much one task may use up.
+    """Sizes of the first calls of a run's agents, and the most that one task may use up.
 
     Attributes:
-        task_call: The first call of a task: its first request and the longest reply. Without dollars where they bound
-            nothing.
+        task_call: The first call of a task: its first request and the longest reply. Dollars only where they are
+            limited.
         planner_call: The same of a sub-planner.
         root_call: The same of the root planner, which is told the user's instructions.
         task: All that one task may use up.
@@ -218,8 +218,8 @@ class Sizes(BaseModel):
     def next_task(self, need: Amount, lent: Amount, lendable: Amount, claimants: int) -> Amount | None:
         """The next slice of a task that holds `lent` and needs at least `need` more; None beyond its limit.
 
-        A quarter of its part of what can be lent, because a task that asks seldom keeps its slot. At least two more
-        calls than it needs, at most a tenth of its limit; where there is less, what there is, if that is enough.
+        A quarter of its share of the lendable amount, because a task that asks seldom keeps its slot. At least two more
+        calls than it needs, at most a tenth of its limit. If less is left, all of it, if that is enough.
         """
         part = lendable.shared(4 * claimants)
         usual = self._next(need, lent, self.task.shared(10).least(part))
@@ -240,13 +240,13 @@ class Sizes(BaseModel):
 
 
 class Purse(BaseModel):
-    """What one planner may still use, and what it lent.
+    """The amounts that one planner may still use, and that it lent.
 
     Attributes:
         granted: All that the parent granted so far.
-        own: What the planner's own turns used up.
-        below: What closed children used up, with everything below them.
-        lent: What open children hold.
+        own: Used up by the planner's own turns.
+        below: Used up by closed children, with everything below them.
+        lent: Held by open children.
         call: The planner's own next model call, at the size that it has now.
         aside: The part that the present turn may use up.
     """
@@ -260,12 +260,12 @@ class Purse(BaseModel):
 
     @property
     def spent(self) -> Amount:
-        """All that this planner and what is below it used up for certain."""
+        """The amount that this planner and everything below it used up for certain."""
         return self.own + self.below
 
     @property
     def balance(self) -> Amount:
-        """What is neither used up nor lent."""
+        """The part of the grant that is neither used up nor lent."""
         return self.granted - self.spent - self.lent
 
     @property
@@ -281,7 +281,7 @@ class Purse(BaseModel):
 
     @property
     def lendable(self) -> Amount:
-        """What children may still get."""
+        """The amount that children may still get."""
         return (self.free - self.reserve).most(Amount())
 
     def turn(self) -> Amount:

@@ -21,13 +21,13 @@ class RunCheck(BaseModel):
 
 
 class CheckVerdict(BaseModel):
-    """What the check said of a commit.
+    """Verdict of the check on a commit.
 
     Attributes:
         ran: False where the check could not be run. It says nothing of the commit then: the trunk as last seen.
         why: In words: 'passed', 'exit code 1', 'timed out after 120 s', 'could not be run: ...'.
         failing: The first lines that look like the failure, at most 2,000 characters.
-        at: When it ended, in seconds since the epoch.
+        at: Time of its end, in seconds since the epoch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,5 +42,5 @@ class CheckVerdict(BaseModel):
 
     @classmethod
     def could_not_run(cls, commit: Oid, why: str, now: float) -> "CheckVerdict":
-        """The verdict where the check itself failed for good, and not what it checks."""
+        """The verdict where the check itself failed for good, and proves nothing about the commit."""
         return cls(commit=commit, passed=False, ran=False, why=f"could not be run: {why}"[:WHY_CHARS], at=now)

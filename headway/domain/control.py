@@ -1,4 +1,5 @@
-"""What the user holds back: the control record of a run, versioned, each entry with who, why and when.
+"""The control record of a run: the user's pauses, cancellations and changed limits, versioned, each with who, why and
+when.
 
 It goes down the tree by signal, so that paused planners start nothing, and into running activities by query, so that
 agents stop at their next step. It stands in history and survives restarts and continue-as-new.
@@ -14,7 +15,8 @@ from headway.domain.run import RunContext
 from headway.domain.spec import Bounded, Hours, Positive, Text
 
 ANSWERS_KEPT = 200
-"""Requests whose answer is remembered: an update that is sent again after continue-as-new is not carried out twice."""
+"""Number of requests whose answer is remembered. An update that is sent again after continue-as-new gets its answer,
+and is not carried out twice."""
 
 MAX_AMENDMENTS = 100
 MAX_AMENDMENT_CHARS = 20_000
@@ -47,7 +49,7 @@ class Resume(BaseModel):
 
 
 class SetLimits(BaseModel):
-    """Change what a run may use in all; what is left out stays as it is.
+    """Change the limits of the whole run; a limit that is left out stays as it is.
 
     Attributes:
         usd_per_hour: Dollars in any hour, on each machine for itself.
@@ -78,7 +80,7 @@ class Amend(BaseModel):
 
 
 class Amended(BaseModel):
-    """An amendment in the record: where its text lies in the run's own log, and whose it is."""
+    """An amendment in the record: the place of its text in the run's own log, and its author."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,13 +101,15 @@ class Hold(BaseModel):
 
 
 class Control(BaseModel):
-    """What is held and what is cancelled, by the agent (or the run's name) whose subtree it is; and what was changed.
+    """The record: holds and cancellations by the agent (or the run's name) at the top of their subtree, and changed
+    limits.
 
     Attributes:
-        renewed: Goes up when running activities are to return at their next step, and be asked again with what is so.
-        recall: Goes up when everybody is to give back what they do not need, because a limit was lowered.
-        deadline: When the run's hours end, in seconds since the epoch; None as long as it stands as the run began.
-        usd_per_hour: Micro-dollars in any hour; None as long as it stands as the run began.
+        renewed: Incremented to make running activities return at their next step; they are rescheduled with the current
+            limits and amendments.
+        recall: Incremented to make all agents give back the budget that they do not need, because a limit was lowered.
+        deadline: End of the run's hours, in seconds since the epoch; None if it was not changed since the run began.
+        usd_per_hour: Micro-dollars in any hour; None if it was not changed since the run began.
         amendments: In order; each is in force from its place in the record on.
     """
 
@@ -121,11 +125,11 @@ class Control(BaseModel):
     amendments: tuple[Amended, ...] = ()
 
     def hold_on(self, agent: AgentId) -> Hold | None:
-        """What keeps an agent from going on: an entry for itself or for anybody above it."""
+        """The entry that keeps an agent from going on: its own, or that of an agent above it."""
         return _covering(self.paused, agent) or _covering(self.cancelled, agent)
 
     def stops_now(self, agent: AgentId) -> bool:
-        """Whether even a running command of the agent is to be killed."""
+        """True if even a running command of the agent must be killed."""
         held = _covering(self.paused, agent)
         return _covering(self.cancelled, agent) is not None or (held is not None and held.now)
 
@@ -136,7 +140,7 @@ class Control(BaseModel):
         return None if self.deadline == "none" else self.deadline
 
     def in_force(self, context: RunContext) -> RunContext:
-        """What a run began with, and what its user changed since, for who is asked to work now."""
+        """The run's context with the limits that its user changed since, for agents that start now."""
         changes: dict[str, object] = {"deadline": self.deadline_of(context.deadline)}
         if self.usd_per_hour is not None:
             changes["usd_per_hour"] = self.usd_per_hour
@@ -165,7 +169,8 @@ class ControlBook(BaseModel):
         return self._answered(order.request, f"{order.target} is paused: it holds {how}")
 
     def resume(self, order: Resume, *, parked: bool = False) -> str:
-        """Let a subtree go on. What is held above or below it by an entry of its own stays held.
+        """Let a subtree go on. A part of it that has an entry of its own stays held, and so does all of it under a held
+        parent.
 
         `parked`: the run waited for its user because its root planner failed, and gets another one.
         """
@@ -203,7 +208,7 @@ class ControlBook(BaseModel):
         deadline: float | Literal["none"] | None,
         usd_per_hour: int | None = None,
     ) -> str:
-        """Note that limits were changed, so that who is at work hears of it where it matters there."""
+        """Note that limits were changed, so that running agents hear of the changes that concern them."""
         if lowered or deadline is not None or usd_per_hour is not None:
             self._change(
                 recall=self.control.recall + int(lowered),

@@ -1,4 +1,4 @@
-"""What the Web UI shows of a workflow as its current details: Markdown, short."""
+"""Current details of a workflow, as the Web UI shows them: Markdown, short."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ SHOWN = 12
 def planner_details(
     state: PlannerState, doing: str, troubles: Iterable[str] = (), figures: RunFigures | None = None
 ) -> str:
-    """Scope, scratchpad, what is outstanding, budget, and what failed for good and is tried again.
+    """Scope, scratchpad, outstanding children, budget, and failed effects that are tried again.
 
     `figures` are those of the run until now, where its folder is there.
     """

@@ -1,4 +1,4 @@
-"""Every failure that Headway names, sorted by who reacts to it.
+"""Every failure that Headway names, sorted by the one who reacts to it.
 
 HeadwayError
     UserError        the user is told: one message of what, where and what to do; nothing was changed
@@ -25,11 +25,11 @@ class HeadwayError(Exception):
 
 
 class UserError(HeadwayError):
-    """Something that only the user can set right.
+    """A problem that only the user can solve.
 
     Args:
-        message: One readable message: what is wrong, and where.
-        remedy: What to do about it, as a sentence or a command.
+        message: One readable message: the problem, and its place.
+        remedy: The remedy, as a sentence or a command.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -42,7 +42,7 @@ class TransientError(HeadwayError):
     """The other side could not answer now; the same attempt may succeed later.
 
     Args:
-        message: What failed.
+        message: The failed action.
         delay_s: Seconds to wait before the next try, when the other side or our own table says so.
         cut_off: A model call that was sent and has no readable answer: it may have been paid all the same.
     """

@@ -54,8 +54,8 @@ class Event(BaseModel):
         task: The task that the agent works on; None for planners and the run.
         epoch: The stretch of the log that is in the model's context; compaction opens a new one.
         turn: A planner's turn or a worker's step.
-        dur_ms: How long the thing took, where it took time; the agent's active time is summed from it.
-        data: What the type says; a string over 4 kB lies in a content-addressed file beside the logs.
+        dur_ms: Duration in milliseconds, where it took time; the agent's active time is the sum.
+        data: The fields of the type; a string over 4 kB lies in a content-addressed file beside the logs.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""Figures of a run that goes on: what each agent used up and achieved, and what it is at now."""
+"""Figures of a run that goes on: usage, results and present work of each agent."""
 
 from typing import Literal
 
@@ -90,14 +90,11 @@ class AgentFigures(BaseModel):
     """One agent that has a log.
 
     Attributes:
-        title: As it was asked with; empty where no log tells it.
+        title: The title from its task or scope; empty where no log tells it.
         own: The agent alone.
         total: The agent and everything below it.
         attempt: A worker's attempt, from 1; 0 before it began.
-        status: How it handed off; None while it has not, or while another attempt follows.
-        began_at, last_at: When its log began and its newest event, in seconds since the epoch.
-        last_commit_at: When it last landed, in seconds since the epoch; 0 when it never did.
-        events: Its last events, oldest first.
+        status: Status of its handoff; None before it, and while another attempt follows.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -120,12 +117,12 @@ class RunFigures(BaseModel):
     """A whole run, summed from its agents' logs.
 
     Attributes:
-        at: When the logs were read, in seconds since the epoch.
-        agents: Everyone who has a log, by id; not the run itself.
+        at: Time at which the logs were read, in seconds since the epoch.
+        agents: All agents that have a log, by id; not the run itself.
         total: All of them together.
         by_role: The same sum by role.
-        began_at: When the run's log began, in seconds since the epoch; 0 where it has not.
-        ended_at: When the run's log ended; 0 while it goes on.
+        began_at: Start of the run's log, in seconds since the epoch; 0 without a log.
+        ended_at: End of the run's log, in seconds since the epoch; 0 while it goes on.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""What a room of the house has found out about this machine, for one screen: `headway doctor`."""
+"""Findings of Headway's rooms about this machine, for one screen: `headway doctor`."""
 
 from typing import Literal
 
@@ -7,15 +7,16 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.words import sentence
 
 FindingState = Literal["good", "lacking", "broken"]
-"""As it should be; works, but less well or less safely than it could; does not work until somebody acts."""
+"""`good`: as it should be. `lacking`: works, but less well or less safely than it could. `broken`: does not work until
+the user acts."""
 
 
 class Finding(BaseModel):
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        topic: One or two words: what it is about.
-        says: What was found, in one sentence.
+        topic: Its subject, in one or two words.
+        says: The result, in one sentence.
         remedy: The one command or step that makes it better; empty where there is none.
     """
 
@@ -28,5 +29,5 @@ class Finding(BaseModel):
 
     @property
     def words(self) -> str:
-        """What was found and what to do about it, in one line."""
+        """The result and the remedy, in one line."""
         return f"{sentence(self.says)} {self.remedy}".rstrip()

@@ -1,4 +1,4 @@
-"""Handoffs: the one report that an agent gives to whoever asked for its work."""
+"""Handoffs: the one report that an agent gives to the planner or run that asked for its work."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,7 @@ HandoffText = Annotated[str, StringConstraints(strip_whitespace=True, max_length
 
 
 class HandoffStatus(StrEnum):
-    """How an agent's work ended; closed. `failed` and `cancelled` are only ever said by the harness."""
+    """End of an agent's work; closed. Only the harness says `failed` and `cancelled`."""
 
     DONE = "done"
     PARTIAL = "partial"
@@ -24,7 +24,7 @@ class HandoffStatus(StrEnum):
 
 
 class HandoffReport(BaseModel):
-    """What the agent says of its own work: the model's words, or the harness's where the agent could not speak."""
+    """The agent's report on its own work: the model's words, or the harness's where the agent could not speak."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,15 +49,15 @@ class CommandFact(BaseModel):
 
 
 class HandoffFacts(BaseModel):
-    """What the harness knows of the agent's work; never asked from the model.
+    """The harness's facts about the agent's work; never asked from the model.
 
     Attributes:
         landed: The agent's commits that are ancestors of the trunk at the time of the handoff.
-        wip: The ref that holds what was not landed, if anything was left.
-        harness_made: Why the harness wrote the report instead of the agent, or empty.
-        attempt: Which attempt of the task this was, from 1.
+        wip: The ref of the changes that did not land; None if there are none.
+        harness_made: Reason why the harness wrote the report instead of the agent; empty if the agent wrote it.
+        attempt: Number of the task's attempt, from 1.
         children: Handoffs taken by a planner, by status.
-        usd: What its model calls cost; None where a price is not known.
+        usd: Cost of its model calls in dollars; None where a price is not known.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,7 +1,7 @@
 """Headings that the harness's own messages carry, so that a person, a model and the rehearsal read them alike.
 
-The first line of what an agent was asked names the agent; each handoff in a planner's message starts with a line of its
-own. The rehearsal finds its place in a playbook by nothing else, so that the same request always gets the same answer.
+The first line of an agent's request names the agent; each handoff in a planner's message starts with a line of its own.
+The rehearsal finds its place in a playbook by nothing else, so that the same request always gets the same answer.
 """
 
 import re
@@ -18,7 +18,7 @@ _HANDOFF = re.compile(rf"^### Handoff (?P<key>\S+) · (?P<status>{_STATUS}) · (
 
 
 def task_heading(title: str, attempt: int = 1) -> str:
-    """The first line of what a worker was asked."""
+    """The first line of a worker's request."""
     line = _line(title)
     plain = f"Task: {line}"
     return plain if task_of(plain) == (line, attempt) else f"{plain} (attempt {attempt})"

@@ -1,4 +1,4 @@
-"""Identifiers as types, and how one is derived from another.
+"""Identifiers as types, and the derivation of one from another.
 
 The id of an agent is its Temporal workflow id: `<run>/root-<h>` for the root planner, `<parent>/<turn>.<index>-<h>`
 below it. The hash makes a retry and a replay find the same child, while a reset that decides differently, or a second
@@ -94,7 +94,7 @@ def all_above(agent: AgentId) -> tuple[AgentId, ...]:
 
 
 def is_adopted(key: ChildKey) -> bool:
-    """Whether a child's key is that of an agent whose own planner is closed."""
+    """True if a child's key is that of an agent whose own planner is closed."""
     return "/" in key
 
 

@@ -1,7 +1,8 @@
-"""What instructions leave out that long runs went wrong without. Words are looked for, nothing is understood.
+"""Gaps in the instructions that long runs suffered from. The instructions are searched for words; nothing understands
+them.
 
-The list is that of the published experience with this kind of harness: what nobody says is decided by whoever comes
-first, and the rest builds on it.
+The list is that of the published experience with this kind of harness: the first agent that meets an open question
+decides it, and the rest builds on that.
 """
 
 import re
@@ -21,12 +22,12 @@ PROSE_WORDS = 60
 
 @dataclass(frozen=True)
 class Lack:
-    """Something that the instructions do not say.
+    """A gap in the instructions.
 
     Attributes:
-        topic: One or two words, by which docs/instructions.md explains it.
-        says: What is missing.
-        remedy: What to write.
+        topic: One or two words, under which docs/instructions.md explains it.
+        says: The missing part.
+        remedy: The text to write.
     """
 
     topic: str
@@ -77,13 +78,13 @@ _POINT = re.compile(r"^\s*([-*+•]|\d+[.)]|\[[ x]\])\s+", _FLAGS)
 
 
 def lacks(spec: RunSpec, *, whole: bool = True) -> list[Lack]:
-    """What the instructions and the policy do not say; `whole`: the rest of the input was given too."""
+    """Gaps in the instructions and the policy; `whole`: the rest of the input was given too."""
     found = [lack for looks, lack in _TABLE if looks(spec)]
     return found + ([_NO_CHECK] if whole and spec.check is None else [])
 
 
 def _searched(spec: RunSpec) -> str:
-    """The part of the instructions that is searched: what longer ones lack is told by their beginning."""
+    """The part of the instructions that is searched. The gaps of longer ones are judged by their beginning."""
     return spec.instructions[:SEARCHED_CHARS]
 
 
@@ -129,7 +130,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         Lack(
             "architecture",
             "They say nothing of the architecture.",
-            "Name the parts and their borders, or what must stay as it is: whoever comes first decides the rest.",
+            "Name the parts and their borders, or the parts that must stay: the first agent decides the rest.",
         ),
     ),
     (
@@ -137,7 +138,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         Lack(
             "dependencies",
             "There is no policy on dependencies, so none may be added.",
-            "Say in policy.dependencies what may be, and list in policy.forbidden_dependencies what never may.",
+            "List allowed ones in policy.dependencies, and forbidden ones in policy.forbidden_dependencies.",
         ),
     ),
     (
@@ -145,7 +146,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         Lack(
             "performance",
             "There is no limit on time or memory.",
-            "Give numbers, in the text or in policy.performance: agents do not care for speed that nobody measures.",
+            "Give numbers, in the text or in policy.performance: agents do not care for speed without a measure.",
         ),
     ),
     (
@@ -169,7 +170,7 @@ _TABLE: tuple[tuple[Callable[[RunSpec], bool], Lack], ...] = (
         Lack(
             "only a list",
             "They are a check list and little else.",
-            "Say what the points serve: what a list leaves out is taken for unimportant.",
+            "Give the purpose of the points: agents take a point that a list lacks for unimportant.",
         ),
     ),
     (

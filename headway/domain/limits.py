@@ -1,4 +1,4 @@
-"""A run's limits while it goes on: what a change asks for, whether it can be kept, and how it is told."""
+"""A run's limits while it goes on: the wish to change them, its check, and the answer in words."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
     """
     if order.tokens is order.tasks is order.usd is order.usd_per_hour is order.hours is None:
         known = "Name at least one of tokens, tasks, usd, usd_per_hour, hours."
-        raise UserError("limits: nothing is to be changed.", known)
+        raise UserError("limits: the change names no limit.", known)
     dollars = [name for name in ("usd", "usd_per_hour") if isinstance(getattr(order, name), float)]
     if dollars and prepared is not None and not prepared.context.bounds_dollars:
         fields = " and ".join(prepared.unpriced) or "models.<role>.price"
@@ -43,7 +43,8 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
 
 
 def workable(limits: Limits, sizes: Sizes, *, dollars: bool) -> Sizes:
-    """The sizes with what one task may use up, which is at least what it can work with where no one said less.
+    """The sizes with the most that one task may use up. Without a limit of the user it is at least what a task can work
+    with.
 
     Raises:
         UserError: With these limits no run, or no task, can work. It names the least with which it can.
@@ -91,7 +92,7 @@ def _up(amount: int, unit: str, *, bare: bool = False) -> str:
 def in_words(
     granted: Amount, used: Amount, deadline: float | Literal["none"] | None, per_hour: int | None = None
 ) -> str:
-    """The limits as they stand, for whoever changed them; `per_hour` if that was changed, in micro-dollars."""
+    """The current limits in words, for the user who changed them; `per_hour` if that was changed, in micro-dollars."""
     ceiling = Ceiling.of(granted)
     ends = f"until {date_words(deadline)} {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
@@ -105,12 +106,12 @@ def in_words(
 
 
 def per_hour_words(per_hour: int) -> str:
-    """What may be spent in an hour, in words."""
+    """The limit of an hour, in words."""
     return "any number of them an hour" if per_hour >= UNLIMITED else f"{per_hour / MICRO:,.2f} of them an hour"
 
 
 def more_of(run: RunName, need: Amount, granted: Amount) -> str:
-    """The command that raises what a run has too little of by what is missing, and at least to twice the limit."""
+    """The command that raises the run's short limits by the missing amount, and at least to twice the limit."""
     wanted = granted + need.most(granted)
     parts = ["headway limits", run]
     parts += [f"--tokens {_rounded(wanted.tokens, 1_000)}"] if need.tokens > 0 else []
@@ -120,7 +121,7 @@ def more_of(run: RunName, need: Amount, granted: Amount) -> str:
 
 
 def any_short(amount: Amount) -> bool:
-    """Whether something of this is missing: parts that are left over do not count."""
+    """True if some part of the amount is missing. Parts that are left over do not count."""
     return amount.tokens > 0 or amount.tasks > 0 or amount.micro_usd > 0
 
 
@@ -139,7 +140,7 @@ def waits_words(missing: Amount, free: Amount) -> str:
 
 
 def _rounded(number: int, step: int) -> int:
-    """Rounded up, so that what is named is enough."""
+    """The number, rounded up to a multiple of `step`: the named limit has to be enough."""
     return -(-number // step) * step
 
 

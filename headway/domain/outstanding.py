@@ -1,4 +1,4 @@
-"""A planner's children from the moment they are asked for until their handoff is taken in, and what is lent to them."""
+"""A planner's children from the request for them until their handoff is taken in, and the amounts lent to them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,12 +22,14 @@ class Child(BaseModel):
     them, each in 160 bytes.
 
     Attributes:
-        lent: What it holds of this planner's purse; nothing before it was started.
-        need: What it asked for beyond that, while it waits for an answer; zero asks to be told again.
-        recovered: It was asked for in a past that a reset took back: it may be at work, and its place may belong
-            to another child now.
-        told: Twice its `Ask.cut`, and 1 where a sub-planner waits and nothing goes on below it either.
-        called: A sub-planner was asked to give back what it does not need, and has not answered.
+        lent: The amount of this planner's purse that it holds; None before it was started.
+        need: The amount that it asked for beyond that, while it waits for an answer; zero asks for the same answer
+            again.
+        recovered: It was asked for in a past that a reset took back: it may be running, and its place may belong to
+            another child now.
+        told: Packed for the wire: twice its `Ask.cut`, plus 1 if it is a sub-planner that waits and all below it waits
+            too.
+        called: A sub-planner was asked to give back its unneeded budget, and has not answered.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -46,12 +48,12 @@ class Child(BaseModel):
 
     @property
     def cut(self) -> int:
-        """How often it gave back, as far as is known here."""
+        """Number of times that it gave back budget, as far as is known here."""
         return self.told // 2
 
     @property
     def stuck(self) -> bool:
-        """Whether it waits and nothing goes on below it."""
+        """True if it waits, and nothing below it goes on."""
         return self.need is not None and (self.kind is ChildKind.TASK or self.told % 2 == 1)
 
     @model_serializer(mode="wrap")
@@ -74,7 +76,7 @@ class Closed(BaseModel):
 
 
 class Answer(BaseModel):
-    """What a child that asked for more is told."""
+    """The answer to a child that asked for more."""
 
     child: ChildKey
     total: Amount
@@ -86,11 +88,11 @@ class Outstanding(BaseModel):
     """The children and the purse.
 
     Attributes:
-        sizes: How large slices are.
+        sizes: The sizes of slices.
         received: A bit per (turn, index) of the children whose handoff was taken in.
         settled: Every child of a turn before this one was received, unless it is still outstanding.
         foreign: Children of another past that handed off, by their whole key: their place says nothing here.
-        early: What children hold and need that asked for more before this history asked for them.
+        early: Amounts held and needed by children that asked for more before this history asked for them.
         no_more: The parent said that nothing more will be granted.
     """
 
@@ -107,12 +109,12 @@ class Outstanding(BaseModel):
 
     @property
     def lendable(self) -> Amount:
-        """What children may still get."""
+        """The amount that children may still get."""
         return self.purse.lendable
 
     @property
     def stuck(self) -> bool:
-        """Whether nothing below goes on by itself: each started child waits for more, and all below it too."""
+        """True if nothing below goes on by itself: each started child waits for more, and all below it too."""
         started = (child for child in self.children.values() if child.lent is not None)
         return all(child.stuck for child in started)
 
@@ -144,7 +146,7 @@ class Outstanding(BaseModel):
             self.take_ask(Ask(child=key, granted=granted, need=need, cut=cut, stuck=stuck))
 
     def adopt(self, orphan: Orphan) -> bool:
-        """Take over an agent whose planner is closed, with what it holds. False when it is known already."""
+        """Take over an agent whose planner is closed, with the amount that it holds. False when it is known already."""
         if orphan.key in self.children or orphan.key in self.foreign:
             return False
         self.children[orphan.key] = Child(kind=orphan.kind, title=orphan.title, seq=0, lent=orphan.held, recovered=True)
@@ -179,9 +181,10 @@ class Outstanding(BaseModel):
         return True
 
     def take_ask(self, ask: Ask) -> None:
-        """Note that a child's slice is used up. What it says it holds is booked: a reset may have forgotten it.
+        """Note that a child's slice is used up. The amount that it says it holds is booked: a reset may have forgotten
+        it.
 
-        With a higher `cut` it holds less than it was lent, because it gave back what it does not need.
+        With a higher `cut` it holds less than it was lent, because it gave back its unneeded budget.
         """
         key, granted, need, cut = ask.child, ask.granted, ask.need, ask.cut
         if key not in self.children and self._has_lost_its_planner(key):
@@ -196,7 +199,8 @@ class Outstanding(BaseModel):
         waits = int(ask.stuck and child.kind is ChildKind.PLANNER)
         child.called = False
         if cut > child.cut or (cut == child.cut and granted.covers(held)):
-            # Who gives back may need nothing; who needs nothing otherwise wants to be told again what it holds.
+            # A child that gives back may need nothing. Another child that needs nothing wants to be told again what it
+            # holds.
             child.need = need if need or cut == child.cut else None
             self.purse.lent += granted - held
             child.lent, child.told = granted, 2 * cut + waits
@@ -204,12 +208,12 @@ class Outstanding(BaseModel):
             child.need = Amount()
 
     def _has_lost_its_planner(self, key: ChildKey) -> bool:
-        """Whether the child that stood above an agent was taken in without it: the agent began at that moment."""
+        """True if an agent's planner was taken in without the agent, because the agent began at that moment."""
         top = ChildKey(key.partition("/")[0])
         return is_adopted(key) and top not in self.children and (self._was_received(top) or top in self.foreign)
 
     def mark_cancelled(self, keys: tuple[ChildKey, ...]) -> tuple[ChildKey, ...]:
-        """Note what is to be cancelled; returns the children that are or may be at work and must be told."""
+        """Note which children to cancel. Returns those that run or may run, and must be told."""
         told = []
         for key in keys:
             child = self.children.get(key)
@@ -244,11 +248,11 @@ class Outstanding(BaseModel):
         )
 
     def answers(self, *, but: ChildKey | None = None) -> tuple[Answer, ...]:
-        """Lend more to the children that asked, as far as the purse goes; tell who can get nothing ever.
+        """Lend more to the children that asked, as far as the purse goes, and refuse the ones that can never get more.
 
         When no more will come from above, a child is refused only once every started child waits and none can be
-        served: what the others give back may serve it. One at a time, because the refused one gives back too.
-        `but` is answered by other rules.
+        served: the amount that the others give back may serve it. One at a time, because the refused one gives back
+        too. `but` is answered by other rules.
         """
         told: list[Answer] = []
         for key, child in self.children.items():
@@ -263,7 +267,7 @@ class Outstanding(BaseModel):
         return tuple(told)
 
     def to_call_back(self, *, for_parent: bool) -> tuple[ChildKey, ...]:
-        """Sub-planners that are to give back what they do not need, each until it answers.
+        """Sub-planners to ask for their unneeded budget, each until it answers.
 
         They are called when a child here waits for more than can be lent, or, with `for_parent`, when the parent is
         short and there is nothing here to give it.
@@ -284,7 +288,7 @@ class Outstanding(BaseModel):
             child.called = False
 
     def shortfall(self) -> Amount:
-        """What is missing for everything that waits to go on."""
+        """The amount that is missing to let everything that waits go on."""
         wanted = sum((self._wanted_by(child) for child in self.children.values()), Amount())
         return self.purse.lacking(wanted) if wanted else Amount()
 
@@ -308,7 +312,7 @@ class Outstanding(BaseModel):
 
     @property
     def anything_waits(self) -> bool:
-        """Whether a child waits for a first slice or for more: what comes back may serve it."""
+        """True if a child waits for a first slice or for more: budget that comes back may serve it."""
         return any(child.lent is None or child.need is not None for child in self.children.values())
 
     @property
@@ -342,7 +346,7 @@ class Outstanding(BaseModel):
             return Amount()
         if child.kind is ChildKind.TASK:
             return self.sizes.next_task(need, lent, self.lendable, len(self.children))
-        # Its part of what there is, so that one with many children does not take all from the others that ask.
+        # Its share of the lendable amount, so that one with many children does not take all from the others that ask.
         asking = sum(1 for other in self.children.values() if other.need)
         return need.least(self.lendable.shared(asking).most(self.sizes.next_planner))
 
@@ -370,7 +374,9 @@ def nothing_lent(granted: Amount, sizes: Sizes, call: Amount | None = None) -> O
 
 
 def least_part(child: Child, sizes: Sizes) -> Amount:
-    """With so much of what it needs a child goes on: a task with all of it, a planner with enough for one child."""
+    """The least part of its need with which a child goes on: for a task all of it, for a planner enough for one
+    child.
+    """
     need = child.need or Amount()
     return need if child.kind is ChildKind.TASK else need.least(sizes.next_planner)
 

@@ -1,4 +1,4 @@
-"""Why the agents of a run wait for a model: the answer of `status`, and the signal that tells a run of it."""
+"""Parking: why the agents of a run wait for a model. It is part of the answer of `status`, and a signal to the run."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,17 +10,17 @@ KEPT = 20
 
 
 class Parking(BaseModel):
-    """How the way to one model stands on one machine; times in seconds since the epoch.
+    """State of the way to one model on one machine; times in seconds since the epoch.
 
     Attributes:
         endpoint: The address, without credentials; the machine's name where `model` is empty.
-        model: Its name; empty where the run itself spent all that it may in an hour.
+        model: Its name; empty where the run itself spent all that it may spend in an hour.
         generation: Counts the refusals; a higher one is newer.
-        parked: Whether requests are held back.
-        since: When the model was first refused, without an answer since; once it answers again: when it did.
-        until: When a request is next tried.
+        parked: True if requests are held back.
+        since: Time of the first refusal without an answer since; once it answers again: time of that answer.
+        until: Time of the next try.
         why: The server's words.
-        remedy: What the user can do about it; empty when waiting is all.
+        remedy: The user's remedy; empty when waiting is all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,12 +54,12 @@ class Parking(BaseModel):
         return Finding(topic="model", state="lacking", says=says, remedy=self.remedy)
 
     def follows(self, known: "Parking") -> bool:
-        """Whether this is news after `known`, which is about the same way."""
+        """True if this is news after `known`, which is about the same way."""
         return (self.generation, not self.parked) > (known.generation, not known.parked)
 
 
 def with_news(known: tuple[Parking, ...], news: Parking) -> tuple[Parking, ...]:
-    """What is known of every way, after one report; the oldest are forgotten beyond `KEPT`."""
+    """The known state of every way, after one report; the oldest are forgotten beyond `KEPT`."""
     before = next((each for each in known if each.place == news.place), None)
     if before is not None and not news.follows(before):
         return known

@@ -1,4 +1,5 @@
-"""A planner's state and its rules: what comes in, what is due next. The same object lives through continue-as-new.
+"""A planner's state and its rules: taking in messages, and deciding the next step. The same object lives through
+continue-as-new.
 
 No I/O and no clock: `now` is given, in seconds since the epoch, by the workflow's own time.
 """
@@ -38,7 +39,7 @@ SIGNALS_PER_RUN = 5_000
 
 
 class Ending(BaseModel):
-    """How a planner's work is handed up when nothing is outstanding any more."""
+    """The handoff that a planner gives when nothing is outstanding any more."""
 
     status: HandoffStatus
     why: str = ""
@@ -50,19 +51,20 @@ class PlannerState(BaseModel):
 
     Attributes:
         seq: Last sequence number of the planner's log that its history knows.
-        idle_waits: Waits with nothing outstanding, since something was.
-        give_ups: Turns that the planner's agent gave up, since one decided something.
-        rest: What the last turn ended with: nothing that lets it sleep, `wait`, or `finish`.
-        need: What the interrupted turn's next model call would need.
-        called: The parent is short of so much, and wants what is not needed here; None once it was given.
-        cut: How often it gave back what it does not need, see `Ask.cut`.
-        returning: It gives back what is free until its parent answers, because a limit was lowered.
-        closing: Set when no more turns are taken: the planner waits for what is outstanding, then hands up.
-        control: What the user holds back, as the parent last told; `control_told` is the version the children know.
-        parked_until: No turn before this: the model refuses everybody until then.
-        listed_as: How lists show it, see `stands`.
-        final_shown: Whether it was shown, once, what speaks against its `finish(done)`.
-        guard: What the turn that shows it is asked with; kept until that turn is taken, so that the check runs once.
+        idle_waits: Number of waits with nothing outstanding, since something was outstanding.
+        give_ups: Number of turns that the planner's agent gave up, since a turn decided something.
+        rest: The end of the last turn: `wait` and `finish` let the planner sleep, `none` does not.
+        need: The amount that the interrupted turn's next model call needs.
+        called: The parent is short of this amount, and wants the unneeded budget back; None once it was given.
+        cut: Number of times that it gave back unneeded budget, see `Ask.cut`.
+        returning: It gives back its free budget until its parent answers, because a limit was lowered.
+        closing: Set when no more turns are taken: the planner waits for outstanding children, then hands up.
+        control: The user's control record, as the parent last told; `control_told` is the version that the children
+            know.
+        parked_until: No turn before this: the model refuses all agents until then.
+        listed_as: Its state in lists, see `stands`.
+        final_shown: True if the facts against its `finish(done)` were shown, which happens once.
+        guard: The facts for the turn that shows them; kept until that turn is taken, so that the check runs once.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -117,7 +119,7 @@ class PlannerState(BaseModel):
         """Book a child that an audit found closed, and adopt what works on below it. Returns the adopted children.
 
         None when an agent below it told of its end meanwhile: what it used up would count twice. It is audited again.
-        `known` is what the audit was asked with.
+        `known` are the keys that the audit was asked with.
         """
         ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
         if self.books.known_below((found.child,)) != ours:
@@ -138,19 +140,19 @@ class PlannerState(BaseModel):
         self.books.no_more = self.books.no_more or grant.final
 
     def take_control(self, control: Control) -> None:
-        """What the user holds back now; an older word that comes late changes nothing."""
+        """Take the user's control record; an older one that comes late changes nothing."""
         if control.version > self.control.version:
             self.returning = self.returning or control.recall > self.control.recall
             self.control = control
-            self.parked_until = 0.0  # who pauses and resumes wants it tried now
+            self.parked_until = 0.0  # a user who pauses and resumes wants it tried now
 
     @property
     def held(self) -> bool:
-        """Whether this planner may start neither a turn nor a child."""
+        """True if this planner may start neither a turn nor a child."""
         return self.control.hold_on(self.me) is not None
 
     def stands(self, now: float) -> str:
-        """How the planner stands, for lists: what keeps it from going on, if anything does."""
+        """State of the planner, for lists: the obstacle that keeps it from going on, if there is one."""
         if self.held:
             return "paused"
         if self.parked_until > now:
@@ -224,12 +226,12 @@ class PlannerState(BaseModel):
         )
 
     def take_turn(self, asked: PlanTurn, outcome: TurnOutcome, now: float) -> tuple[ChildKey, ...]:
-        """Book a turn's decisions. Returns the started children that are to be cancelled."""
+        """Book a turn's decisions. Returns the started children that must be cancelled."""
         purse = self.books.purse
         purse.own, purse.aside = purse.own.most(outcome.own), Amount()
         need, left = outcome.need, (asked.allowance - outcome.own).most(Amount())
         if need and left.covers(need):
-            need += left.where(need)  # with what it had it would say the same again, at once
+            need += left.where(need)  # with only that much it would say the same again, at once
         purse.call = (outcome.call or purse.call).most(need)
         if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
             self.need, self.parked_until = need, outcome.until
@@ -237,7 +239,8 @@ class PlannerState(BaseModel):
         self.turn += 1
         self.turn_key, self.guard = "", None
         self.seq = outcome.seq
-        # What the turn really showed: one that was answered twice was asked with less than it is asked with now.
+        # The handoffs that the turn really showed: a turn that was answered twice was asked with fewer than it is asked
+        # now.
         self.inbox = self.inbox[outcome.told if outcome.told >= 0 else len(asked.inbox) :]
         self.steers = self.steers[outcome.steered if outcome.steered >= 0 else len(asked.steers) :]
         self.first_waiting = now if self.inbox else None
@@ -293,7 +296,7 @@ class PlannerState(BaseModel):
 
     @property
     def said_finish(self) -> bool:
-        """The last word was `finish`, and nothing has come or is to come after it."""
+        """True if the last word was `finish`, and nothing came or will come after it."""
         return self.rest == "finish" and not self.books.children and not self.inbox and not self.steers
 
     def wants_final(self) -> bool:
@@ -302,7 +305,7 @@ class PlannerState(BaseModel):
         return self.closing is None and self.said_finish and done and not self.final_shown
 
     def ending(self) -> Ending | None:
-        """How the planner hands up, when it is time to."""
+        """The handoff of the planner; None before it is time for it."""
         if self.books.children:
             return None
         if self.closing is not None:
@@ -313,7 +316,7 @@ class PlannerState(BaseModel):
         return None
 
     def shortfall(self) -> Amount:
-        """What to ask the parent for; zero when nothing waits for it."""
+        """The amount to ask the parent for; zero when nothing waits for it."""
         if self.books.no_more or self.closing is not None:
             return Amount()
         return self.books.shortfall().most(self._lacking_calls(CALLS))
@@ -325,10 +328,10 @@ class PlannerState(BaseModel):
         return (self.need.times(calls) - self.books.purse.free).most(Amount()).where(self.need)
 
     def ask(self, *, busy: bool) -> Ask:
-        """What is due to the parent: what is missing here, or nothing. `busy`: a turn is at work, or due.
+        """The ask that is due to the parent, with the missing amount or none. `busy`: a turn is running, or due.
 
-        The root planner asks only when nothing goes on: what its children give back comes first, and whom it asks is
-        the user.
+        The root planner asks only when nothing goes on, because it would ask the user: the budget that its children
+        give back comes first.
         """
         stuck, need = self.books.stuck and not busy, self.shortfall()
         if self.depth == 1 and not stuck:
@@ -343,9 +346,10 @@ class PlannerState(BaseModel):
 
     @property
     def lends(self) -> bool:
-        """Whether what is free may go to children; not while it is to be given back.
+        """True if free budget may go to children; False while the planner gives it back.
 
-        Who asks for no more gets no answer to wait for: it gives back as well, and its children hear that this is all.
+        A planner that gets no more has no answer to wait for: it gives back as well, and tells its children that this
+        is all.
         """
         return self.books.no_more or not self.returning
 
@@ -374,14 +378,14 @@ class PlannerState(BaseModel):
         return True
 
     def to_call_back(self) -> tuple[tuple[ChildKey, ...], Amount]:
-        """Sub-planners that are to give back what they do not need, and what is missing here or above."""
+        """Sub-planners to ask for their unneeded budget, and the amount that is missing here or above."""
         lack = self.books.least_shortfall() or self.called or Amount()
         if not lack or self.books.no_more:
             return (), lack
         return self.books.to_call_back(for_parent=self.called is not None), lack
 
     def continue_due(self, *, suggested: bool) -> bool:
-        """Whether the history is long enough to be closed at the next quiet moment."""
+        """True if the history is long enough to be closed at the next quiet moment."""
         return suggested or self.handled >= self.context.continue_after or self.signals >= SIGNALS_PER_RUN
 
     def carried(self) -> "PlannerState":

@@ -1,4 +1,4 @@
-"""How long nothing was achieved in a run while its agents could have worked."""
+"""Stall detection: the time in which a run achieved nothing although its agents could have worked."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,8 +14,8 @@ class Quiet(BaseModel):
 
     Attributes:
         progress: Another number than before means progress, see `Published`.
-        seconds: How long agents could have worked since, and nothing came of it.
-        seen_at: When this was last looked at.
+        seconds: Time since then in which agents could have worked, in seconds.
+        seen_at: Time of the last look.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,7 +29,8 @@ class Quiet(BaseModel):
 
         Args:
             progress: See `Published`.
-            progress_at: When it was made, by the clock of the machine that made it. It may have stepped since.
+            progress_at: Time of the progress, by the clock of the machine that made it. That clock may have been set
+                since.
             now: The workflow's time.
             active: Agents may work, as far as is known now.
         """
@@ -42,11 +43,11 @@ class Quiet(BaseModel):
 
     @property
     def stalled(self) -> bool:
-        """Whether people should look."""
+        """True if people should look."""
         return self.seconds >= STALLED_S
 
     @property
     def words(self) -> str:
-        """What is told then."""
+        """The note for people in that case."""
         minutes = int(self.seconds // 60)
         return f"stalled: no model call, landing or handoff for {minutes} active minutes; the agents' logs say more"

@@ -1,4 +1,4 @@
-"""What belongs to a run as a whole and is handed down unchanged to everything below it."""
+"""Facts of a run as a whole, which go down unchanged to everything below it."""
 
 import shlex
 from enum import StrEnum
@@ -17,18 +17,18 @@ class RunContext(BaseModel):
     """The frozen facts of a run. Carried by every workflow argument; small, and with refs for what is long.
 
     Attributes:
-        spec: Where the run's validated `RunSpec` lies.
+        spec: Ref of the run's validated `RunSpec`.
         base: The commit the run started from.
-        deadline: When `limits.hours` ends, in seconds since the epoch; None without such a limit.
-        sizes: How large first calls are, and what one task may use up.
-        bounds_dollars: Whether every model of the run has a price, so that a limit in dollars can be kept.
-        usd_per_hour: What calls may cost in any hour, on each machine for itself, where that was changed since the run
-            began; micro-dollars.
-        hold_s: How long a run whose limit is reached waits for its user.
+        deadline: End of `limits.hours`, in seconds since the epoch; None without such a limit.
+        sizes: Sizes of first calls, and the most that one task may use up.
+        bounds_dollars: True if every model of the run has a price, so that a limit in dollars can be kept.
+        usd_per_hour: The limit on the cost of calls in any hour, on each machine for itself, if it was changed since
+            the run began; micro-dollars.
+        hold_s: Time in which a run whose limit is reached waits for its user, in seconds.
         attributes: The search attributes of ours that this Temporal service knows.
-        has_check: Whether the user gave a command that proves a commit green.
+        has_check: True if the user gave a command that proves a commit green.
         heartbeat_s: Heartbeat timeout of every activity.
-        audit_s: Seconds of silence after which it is looked up whether children are closed without having told.
+        audit_s: Seconds of silence after which the planner looks for children that closed without a handoff.
         continue_after: Handoffs after which a planner continues as new.
         again_s: Seconds after which an effect that failed for good is tried again, the first time.
     """
@@ -55,10 +55,11 @@ class RunContext(BaseModel):
     again_s: float = 60.0
 
     def in_force(self, spec: RunSpec) -> RunSpec:
-        """The run's input, with what its user changed since."""
+        """The run's input, with the limits that its user changed since."""
         if self.usd_per_hour is None:
             return spec
-        # A limit that was lifted stays a number, which nothing reaches, so that it is told that nobody waits any more.
+        # A limit that was lifted stays a number, which nothing reaches, so that waiting agents learn that the wait is
+        # over.
         limits = {"usd_per_hour": self.usd_per_hour / MICRO}
         return spec.model_copy(update={"limits": spec.limits.model_copy(update=limits)})
 
@@ -78,10 +79,10 @@ class PrepareRun(BaseModel):
 
 
 class PreparedRun(BaseModel):
-    """What the run starts with: its context, and what a reader should know.
+    """The start of a run: its context, and notes for a reader.
 
     Attributes:
-        unpriced: The fields of the input that would set the prices which nobody knows.
+        unpriced: The fields of the input that set the missing prices.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -98,7 +99,7 @@ class PreparedRun(BaseModel):
 
 
 class Outcome(StrEnum):
-    """How a run ended; closed."""
+    """End of a run; closed."""
 
     DONE = "done"
     DONE_UNPROVEN = "done_unproven"
@@ -115,8 +116,8 @@ def branch_of(run: RunName) -> str:
 def outcome_of(root: HandoffStatus, verdict: CheckVerdict | None, problem: str = "") -> Outcome:
     """`done` only if the user's check passes on the final trunk, whatever the root planner says.
 
-    A check that could not be run proves nothing, and refutes nothing either. `problem` is why the user's repository
-    does not have the final trunk: what the user does not have is not done.
+    A check that could not be run proves nothing, and refutes nothing. `problem` is the reason why the user's repository
+    does not have the final trunk: the run is not done then.
     """
     if problem and root in {HandoffStatus.DONE, HandoffStatus.NOT_NEEDED}:
         return Outcome.PARTIAL
@@ -244,13 +245,13 @@ class Publish(BaseModel):
 
 
 class Published(BaseModel):
-    """Where the trunk stands, and whether the branch there could be moved to it.
+    """The state of the trunk, and the result of publishing it.
 
     Attributes:
-        problem: Why not, in words for the user; the work is safe in the hub meanwhile.
-        told: What the user should know although it could.
+        problem: The obstacle, in words for the user; the work is safe in the hub meanwhile.
+        told: A note for the user on a success.
         progress: Another number than before means that an agent got a reply, landed or handed off since.
-        progress_at: When that was, in seconds since the epoch, by the clock of its machine; 0: never.
+        progress_at: Time of that progress, in seconds since the epoch, by the clock of its machine; 0: never.
     """
 
     model_config = ConfigDict(frozen=True)

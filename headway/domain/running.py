@@ -26,7 +26,7 @@ Order = Pause | Resume | SetLimits | Amend
 Phase = Literal["preparing", "running", "hold", "needs_attention", "proving", "reporting", "closed"]
 
 ATTENTION_SECONDS = 72 * 3600.0
-"""How long a run waits for its user before it ends with what there is."""
+"""Time in seconds that a run waits for its user before it ends with its results so far."""
 
 
 class RunState(BaseModel):
@@ -36,19 +36,20 @@ class RunState(BaseModel):
         root: The root planner's handoff, once it is here.
         tree: The root planner's last digest.
         trunk: The trunk as last seen.
-        root_attempt: Which root planner this is; a failed one is replaced when the user lets the run go on.
+        root_attempt: Number of the root planner, from 1; a failed one is replaced when the user lets the run go on.
         told: The version of the control record that the root planner knows.
-        parked_at: When the run began to wait for its user, because its root planner failed or its limit is reached.
-        started_at: When the run began; its hours count from there.
-        asked: What the user asked for and is not carried out yet.
-        parkings: How the ways to its models stand, as the worker processes last told.
-        quiet: How long nothing was achieved.
-        unpublished: The last publication failed before it could say where the trunk stands.
-        adopted_spent: What agents used up that handed off to the run because the root planner is closed.
-        audited_at: When it was last looked up what became of the adopted agents.
+        parked_at: Time at which the run began to wait for its user, because its root planner failed or its limit is
+            reached.
+        started_at: Start of the run; its hours count from there.
+        asked: The user's orders that are not carried out yet.
+        parkings: State of the ways to its models, as the worker processes last told.
+        quiet: The clock of the time without progress.
+        unpublished: The last publication failed before it could read the trunk.
+        adopted_spent: The amount used up by agents that handed off to the run because the root planner is closed.
+        audited_at: Time of the last audit of the adopted agents.
         measured: The sum of the agents' logs when its user last changed the limits.
-        listed_as: How lists show it, see `stands`.
-        troubles: What failed for good and is tried again, in words, by what it is about; and the last refused signal.
+        listed_as: Its state in lists, see `stands`.
+        troubles: Failed effects that are tried again, in words, by their subject; and the last refused signal.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -154,7 +155,7 @@ class RunState(BaseModel):
         self.adopted_spent = Amount()
 
     def is_ours(self, key: ChildKey) -> bool:
-        """Whether a key is that of a root planner of this run, or of an agent below one: names are used again."""
+        """True if a key is that of a root planner of this run, or of an agent below one: names are used again."""
         if self.prepared is None:
             return False
         context, top = self.prepared.context, key.partition("/")[0]
@@ -173,19 +174,19 @@ class RunState(BaseModel):
 
     @property
     def overdue(self) -> float:
-        """When a run that waits for its user stops waiting."""
+        """End of the wait of a run that waits for its user."""
         held = self.phase == "hold" and self.prepared is not None
         return self.parked_at + (self.prepared.context.hold_s if held and self.prepared else ATTENTION_SECONDS)
 
-    # What the root planner may use, which is all that the run may: it is the user who is asked for more.
+    # The root planner may use all that the run may use: when it asks for more, the run asks the user.
 
     def lend_more(self, now: float) -> Grant | None:
-        """What the root planner is to be told of its grant. At the run's limit nothing is: the run holds, and waits."""
+        """The grant to tell the root planner; None without news for it. At the run's limit the run holds, and waits."""
         key = self.root_key
         if self.books is None or key is None:
             return None
         child = self.books.children[key]
-        # While more is out than a lowered limit allows, nothing is lent: it would end the giving back.
+        # While more is lent than a lowered limit allows, nothing is lent: that would end the giving back.
         settled = self.books.purse.balance.covers(Amount())
         free, final = self.books.purse.free if settled else Amount(), False
         if not free and child.need != Amount():
@@ -215,7 +216,7 @@ class RunState(BaseModel):
             self.phase, self.parked_at = "running", 0.0
 
     def gives_out_at(self, now: float) -> bool:
-        """Whether the run ends as soon as no agent works for it."""
+        """True if the run ends as soon as no agent works for it."""
         if self.root is None:
             return False
         return self.root.status is not HandoffStatus.FAILED or (self.phase == "needs_attention" and now >= self.overdue)
@@ -243,7 +244,7 @@ class RunState(BaseModel):
         return None
 
     def accept(self, order: Order, run: str) -> bool:
-        """Whether an order that came by signal may be carried out. A refusal is its answer, and a note of the run."""
+        """True if an order that came by signal may be carried out. A refusal is its answer, and a note of the run."""
         try:
             self.check(order, run)
         except UserError as error:
@@ -254,18 +255,18 @@ class RunState(BaseModel):
         return True
 
     def trouble(self, about: str, why: str = "") -> None:
-        """Note what failed for good and is tried again; without `why`, that it succeeded."""
+        """Note an effect that failed for good and is tried again; without `why`, that it succeeded."""
         self.troubles.pop(about, None)
         if why:
             self.troubles[about] = f"{about} failed: {why}"
 
     def take_order(self, order: SetLimits | Amend) -> None:
-        """Note what the user asks for; what came before under the same request is not done again."""
+        """Note the user's order; one that came before under the same request is not carried out again."""
         if order.request not in self.book.answers and all(order.request != other.request for other in self.asked):
             self.asked.append(order)
 
     def set_limits(self, order: SetLimits) -> str:
-        """Change what the run may use; the answer in words.
+        """Change the run's limits; the answer in words.
 
         Raises:
             UserError: It changes nothing, or cannot be kept.
@@ -275,7 +276,7 @@ class RunState(BaseModel):
         purse = self.books.purse
         before, used = purse.granted, self.used
         wanted = changed(order, before, self.prepared)
-        # Below what is used up already a limit says the same: nothing more.
+        # A limit below the used-up amount means the same as that amount: nothing more.
         purse.granted = wanted.most(used.model_copy(update={"unpriced": 0}))
         hours = order.hours
         deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
@@ -304,7 +305,7 @@ class RunState(BaseModel):
 
     @property
     def stands(self) -> str:
-        """How the run stands, in a word or two: a phase alone would hide that it waits for its user."""
+        """State of the run, in a word or two. A phase alone would hide that it waits for its user."""
         if self.outcome is not None:
             return self.outcome
         if self.phase != "running" or self.prepared is None:
@@ -317,7 +318,7 @@ class RunState(BaseModel):
 
     @property
     def granted(self) -> Amount | None:
-        """What the run may use in all."""
+        """The limit of the whole run."""
         return self.books.purse.granted if self.books else None
 
     def take_handoff(self, notice: HandoffNotice) -> None:
@@ -357,14 +358,14 @@ class RunState(BaseModel):
 
     @property
     def proven_as_published(self) -> bool:
-        """Whether the verdict, if there is one, speaks of the very commit that the user has."""
+        """True if the verdict, if there is one, is about the very commit that the user has."""
         if self.verdict is None:
             return not self.unpublished
         return self.verdict.ran and not self.unpublished and self.verdict.commit == self.trunk
 
     @property
     def proof_is_blocked(self) -> bool:
-        """Whether another try helps only after a wait: the check could not be run, or nothing could be published."""
+        """True if only a wait can help: the check could not be run, or nothing could be published."""
         return self.unpublished or (self.verdict is not None and not self.verdict.ran)
 
     def settle_proof(self) -> None:
@@ -378,7 +379,7 @@ class RunState(BaseModel):
 
     @property
     def _active(self) -> bool:
-        """Whether agents may work, as far as the run knows."""
+        """True if agents may work, as far as the run knows."""
         held = self.prepared is not None and self.book.control.hold_on(AgentId(self.prepared.context.run)) is not None
         return self.phase == "running" and not held and not any(parking.parked for parking in self.parkings)
 
@@ -387,10 +388,10 @@ class RunState(BaseModel):
         self.parkings = with_news(self.parkings, parking)
 
     def continue_due(self, *, suggested: bool) -> bool:
-        """Whether the history is long enough to be closed at the next quiet moment."""
+        """True if the history is long enough to be closed at the next quiet moment."""
         return suggested or self.signals >= SIGNALS_PER_RUN
 
     @property
     def stalled(self) -> bool:
-        """Whether nothing is achieved although agents could work."""
+        """True if nothing is achieved although agents could work."""
         return self._active and self.quiet.stalled

@@ -1,4 +1,4 @@
-"""What a task holds of its planner's purse: it grows by grants, and shrinks when a limit was lowered."""
+"""A task's share of its planner's purse: it grows by grants, and shrinks when a limit was lowered."""
 
 from pydantic import BaseModel
 
@@ -22,7 +22,7 @@ class Slice(BaseModel):
 
     @classmethod
     def first(cls, total: Amount, recall: int) -> "Slice":
-        """What a task begins with: of an earlier recall it has nothing to give back."""
+        """The first slice of a task. It has nothing to give back for an earlier recall."""
         return cls(total=total, cut=recall)
 
     def take(self, grant: Grant) -> None:
@@ -34,9 +34,9 @@ class Slice(BaseModel):
         self.final = self.final or grant.final
 
     def owes(self, recall: int) -> bool:
-        """Whether it has yet to give back what it does not need, for this recall.
+        """True if it has yet to give back its unneeded budget, for this recall.
 
-        Who gets no more keeps what is left: he would wait for it in vain.
+        A task that gets no more keeps the rest: it would wait in vain to get it again.
         """
         return not self.final and recall > self.cut
 
@@ -48,5 +48,5 @@ class Slice(BaseModel):
         return True
 
     def ask(self, key: ChildKey, need: Amount) -> Ask:
-        """What the planner is told: this much is held, and so much more is needed."""
+        """The message to the planner: this much is held, and so much more is needed."""
         return Ask(child=key, granted=self.total, need=need, cut=self.cut)

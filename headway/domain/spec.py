@@ -20,10 +20,10 @@ MAX_INSTRUCTIONS_BYTES = 256 * 1024
 """Keeps the input of `temporal workflow start` well under the server's limit of 2 MiB for one payload."""
 
 OUR_VARIABLES = ("OPENAI_", "TEMPORAL_", "HEADWAY_")
-"""How the names of variables begin that hold the keys of the worker processes."""
+"""Prefixes of the variables that hold the keys of the worker processes."""
 
 SHOWN_CHARS = 60
-"""How much of a value a message repeats."""
+"""Characters of a value that a message repeats."""
 
 
 def _without_nul(text: str) -> str:
@@ -58,7 +58,7 @@ Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Folder = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]
 Variable = Annotated[str, StringConstraints(max_length=200), AfterValidator(_may_be_given)]
 CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
-"""Build tools whose own cache many agents can share."""
+"""Build tools that can share one cache between agents."""
 
 Hours = Annotated[Positive, Field(le=24 * 365)]
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
@@ -70,13 +70,13 @@ class _Input(BaseModel):
 
 
 class Commit(_Input):
-    """Who authors the commits that land; without it, the identity of the user who runs the worker process."""
+    """Author of the commits that land; without it, the identity of the user who runs the worker process."""
 
     author: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^<>\x00-\x1f]+ <[^<>\s\x00-\x1f]+>$")]
 
 
 class Limits(_Input):
-    """What a run may use. Every default is finite; "none" lifts a limit where that makes sense.
+    """Limits of a run. Every default is finite; "none" lifts a limit where that makes sense.
 
     Attributes:
         depth: Levels of planners; the root planner is the first.
@@ -86,13 +86,13 @@ class Limits(_Input):
         usd: Dollars of the whole run, by the models' prices.
         usd_per_hour: Dollars in any hour, on each machine for itself.
         hours: Wall-clock hours from the start of the run.
-        attempts: How often a task is tried whose worker failed.
+        attempts: Number of attempts at a task whose worker fails.
         task_minutes: Active minutes of one worker: model calls and commands, never waiting.
         task_tokens: Tokens of one task, over all its attempts.
         task_usd: Dollars of one task, over all its attempts.
         command_seconds: Longest run time of one command.
         agent_memory_mb: Memory of all commands of one agent together.
-        trunk_mb: What the trunk's files may grow by in the whole run, over those of the base.
+        trunk_mb: Megabytes by which the trunk's files may grow in the whole run, over those of the base.
     """
 
     depth: Annotated[int, Field(ge=1, le=16, strict=True)] = 4
@@ -128,13 +128,13 @@ class SetupRights:
 
 
 class Policy(_Input):
-    """What every agent of the run is told and held to.
+    """Rules that every agent of the run is told and held to.
 
     Attributes:
-        network: Which commands reach out: none, only `setup`, or all.
-        setup_env: Variables of the worker processes whose values `setup` gets, and nothing else does.
-        setup_trust: How long `setup` may have these and the network. `base`: while the files are those of the base,
-            which no agent wrote. `network`: later it keeps the network alone. `full`: both, always.
+        network: Commands that reach out: none, only `setup`, or all.
+        setup_env: Variables of the worker processes whose values only `setup` gets.
+        setup_trust: Time for which `setup` may have these and the network. `base`: while the files are those of the
+            base, which no agent wrote. `network`: later it keeps the network alone. `full`: both, always.
         read_only: More folders that commands may read.
         wrap: A command that every command but `setup` runs through; it is given that one as its arguments.
     """
@@ -211,7 +211,7 @@ class ModelChoice(_Input):
 
 
 class Models(_Input):
-    """The model of each role; what is left out comes from the worker process's environment."""
+    """The model of each role; a role that is left out gets that of the worker process's environment."""
 
     planner: ModelChoice = ModelChoice()
     worker: ModelChoice = ModelChoice()

@@ -1,4 +1,4 @@
-"""What planners ask for: tasks for workers, scopes for sub-planners."""
+"""Requests of planners: tasks for workers, scopes for sub-planners."""
 
 import json
 from enum import StrEnum
@@ -29,7 +29,7 @@ class TaskSpec(BaseModel):
 
     Attributes:
         priority: 1 before others of the same planner, -1 after them.
-        paths: Where the planner expects the change; advice, not a fence.
+        paths: Paths where the planner expects the change; advice, not a fence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +45,7 @@ class TaskSpec(BaseModel):
 
 
 class Scope(BaseModel):
-    """What a planner owns. The root planner's scope is the user's instructions."""
+    """The part of a run that a planner owns. The root planner's scope is the user's instructions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

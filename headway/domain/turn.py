@@ -22,7 +22,7 @@ ACTIVE_MINUTES_PER_TURN = 15
 
 
 class Final(BaseModel):
-    """What a planner that said `finish(done)` is shown once before that counts: the newest check, and who hands it."""
+    """Facts that a planner sees once after `finish(done)`, before that counts: the newest check."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,15 +36,15 @@ class PlanTurn(BaseModel):
         key: Names this turn in the log: planner, workflow run and turn. A retry of the activity has the same key and
             resumes; a turn after a reset has another one and forks the log at `from_seq`.
         from_seq: Last sequence number of the log that the planner's history knows; -1 before the first turn.
-        scope: Where the planner's scope lies.
+        scope: Ref of the planner's scope.
         inbox: Handoffs that this turn takes in, oldest first.
         steers: Messages of the user to this planner.
-        allowance: What the planner's turns may use up in all, over its whole life.
+        allowance: The most that the planner's turns may use up in all, over its whole life.
         balance: The part of the planner's grant that is neither used up nor lent.
         more: The planner's parent lends more when that is used up.
         renewed, amendments: As in `WorkOrder`.
         spawnable: Tasks that it may still ask for now, after every cap.
-        may_delegate: Whether a sub-planner may be spawned (`limits.depth`).
+        may_delegate: True if a sub-planner may be spawned (`limits.depth`).
         fresh: Open a new epoch from the scratchpad and the facts, because the agent gave up in the last one.
         final: Set once, after the first `finish(done)`.
         nudge: The planner waited with nothing outstanding.
@@ -74,7 +74,7 @@ class PlanTurn(BaseModel):
 
 
 class ChildKind(StrEnum):
-    """What a planner's child is; one letter, because a planner's state holds up to a thousand."""
+    """Kind of a planner's child; one letter, because a planner's state holds up to a thousand."""
 
     TASK = "t"
     PLANNER = "p"
@@ -94,7 +94,7 @@ class Spawned(BaseModel):
 
 
 class Decision(StrEnum):
-    """How a turn ended; closed.
+    """End of a turn; closed.
 
     `go_on`: the next turn starts at once. `out_of_budget`: the same turn is asked for again when more was granted.
     `gave_up`: the agent cannot go on; a fresh epoch may.
@@ -123,15 +123,17 @@ class TurnOutcome(BaseModel):
 
     Attributes:
         seq: Last sequence number of the log at the turn's end.
-        own: What all the planner's turns used up so far, this one included: a total, so that a retry counts once.
+        own: The amount that all the planner's turns used up so far, this one included: a total, so that a retry counts
+            once.
         recovered: Children asked for in the suffix of the log that a fork abandoned; they are out there. With those
             in `spawned` at most 100: the rest comes with the next turns.
-        need: What the next model call would need, after `out_of_budget`.
+        need: The amount that the next model call needs, after `out_of_budget`.
         call: The worst case of the planner's next model call, at its present size.
-        until: When a turn that was `suspended` for its model is worth another try, in seconds since the epoch.
+        until: Time from which a turn that was `suspended` for its model is worth another try, in seconds since the
+            epoch.
         board: The planner's scratchpad for the Web UI, cut to 4 kB.
         pinned: The trunk commit that the turn looked at.
-        told: How many handoffs of `PlanTurn.inbox`, from its start, the turn showed; -1 for all of them.
+        told: Number of handoffs of `PlanTurn.inbox`, from its start, that the turn showed; -1 for all of them.
         steered: The same of `PlanTurn.steers`.
         control: The record that suspended it: the signal that tells its workflow may never come.
     """

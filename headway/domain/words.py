@@ -1,4 +1,4 @@
-"""Numbers and sentences as people read them, wherever they are told: terminal, Web UI, notes, reports."""
+"""Numbers and sentences as people read them, in all places: terminal, Web UI, notes, reports."""
 
 from typing import Literal
 
@@ -14,5 +14,5 @@ def limit_words(limit: int | Literal["none"], noun: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text that ends as a sentence, so that another one can follow. What a server says mostly has its full stop."""
+    """Text that ends as a sentence, so that another one can follow. Most words of a server have their full stop."""
     return text if text.rstrip("\"'`)").endswith((".", "!", "?")) else f"{text}."

@@ -1,4 +1,4 @@
-"""One task as the workflow hands it to a worker, and what comes back."""
+"""One task as the workflow hands it to a worker, and its outcome."""
 
 from typing import Annotated, Literal
 
@@ -17,12 +17,13 @@ class WorkOrder(BaseModel):
     """Argument of `run_worker`.
 
     Attributes:
-        task: Where the task's text lies.
-        attempt: From 1; a higher one starts with a fresh workspace and epoch, and is told how the earlier ones ended.
+        task: Ref of the task's text.
+        attempt: From 1; a higher one starts with a fresh workspace and epoch, and is told of the end of the earlier
+            ones.
         granted: All that the task may use up so far, over its attempts.
-        more: Whether more may be granted when that is used up, by ending as `suspended`.
-        renewed: What the control record said of it, when this was asked; at a newer word the worker is suspended.
-        amendments: Where the texts lie in the run's log that this task carries beside its own.
+        more: True if more may be granted when that is used up, by ending as `suspended`.
+        renewed: `Control.renewed` when this was asked; at a higher one the worker is suspended.
+        amendments: Places in the run's log of the amendments that this task carries.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,13 +53,14 @@ class WorkerDone(BaseModel):
 
 
 class WorkerSuspended(BaseModel):
-    """The worker stopped between two steps, with its log and workspace as they are, and is to be resumed.
+    """The worker stopped between two steps, with its log and workspace as they are. Its workflow resumes it.
 
     Attributes:
-        why: `grant`: its slice is used up and `need` is missing; `parked`, `paused`: the way is not free.
-        spent: All that the task used up so far; None where it was stopped too soon to say.
-        until: When a parked one is worth another try, in seconds since the epoch.
-        control: The record that it was stopped by: the signal that tells its workflow may never come.
+        why: `grant`: its slice is used up and `need` is missing. `parked`: its model refuses. `paused`: the control
+            record stopped it, by a pause, a cancellation or changed limits.
+        spent: The amount that the task used up so far; None where it was stopped too soon to say.
+        until: Time from which a parked one is worth another try, in seconds since the epoch.
+        control: The record that stopped it: the signal that tells its workflow may never come.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -110,7 +112,7 @@ class StoreHandoff(BaseModel):
 
     Attributes:
         report: Sequence number of the planner's own `finish` in its log; None when the harness speaks.
-        why: The summary that the harness gives instead.
+        why: The harness's summary in place of a report.
         children: Handoffs that a planner took in, by status.
     """
 
@@ -143,10 +145,10 @@ class Ask(BaseModel):
 
     Attributes:
         granted: The total that the child has, so that an ask that comes twice is answered once.
-        need: The missing amount: for a task's next model call; for all that waits at a planner.
-        stuck: Nothing goes on below the child either, until it gets more.
-        cut: How often it gave back. What was granted before the parent heard of the last time is void: it went to a
-            child that held more.
+        need: The missing amount: for a task's next model call; for a planner, for all that waits at it.
+        stuck: The child waits for this, and nothing below it goes on.
+        cut: Number of times that it gave back budget. A grant that the parent made before it heard of the last time is
+            void: it went to a child that held more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -158,7 +160,7 @@ class Ask(BaseModel):
     cut: int = 0
 
     def says_as_much_as(self, other: "Ask") -> bool:
-        """Whether a parent that heard this learns nothing from the other that it could act on."""
+        """True if a parent that heard this can act on nothing new in the other."""
         kinds = [(need.tokens > 0, need.tasks > 0, need.micro_usd > 0) for need in (self.need, other.need)]
         same = (self.granted, self.stuck, self.cut) == (other.granted, other.stuck, other.cut)
         return kinds[0] == kinds[1] and (same or not other.need)
@@ -168,7 +170,7 @@ class Grant(BaseModel):
     """Signal of a parent to its child: the total that it may use now. `final` means that no more will come.
 
     Attributes:
-        cut: How often the child gave back, as far as the parent had heard.
+        cut: Number of times that the child gave back budget, as far as the parent had heard.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -191,7 +193,7 @@ class CallBack(BaseModel):
 
 
 class DescribeChildren(BaseModel):
-    """Argument of the audit: which of these children are closed without having said so.
+    """Argument of the audit: find the children that closed without a handoff.
 
     Attributes:
         known: Keys below these planners whose agents were adopted, or handed off to this workflow, before.
@@ -241,7 +243,7 @@ class FoundClosed(HandoffNotice):
 
 
 class TaskResult(BaseModel):
-    """What the `Task` workflow shows as its result in the Web UI; its parent has it from the handoff."""
+    """Result of the `Task` workflow in the Web UI; its parent has it from the handoff."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -161,7 +161,7 @@ def test_no_limit_is_lower_than_what_is_used_up() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({}, "nothing is to be changed"),
+        ({}, "names no limit"),
         ({"usd": 5.0}, "models.worker.price of a new run's input sets the price"),
         ({"usd_per_hour": 5.0}, "limits.usd_per_hour: a model of this run has no price"),
     ],

@@ -126,7 +126,7 @@ async def test_a_resume_of_a_paused_run_whose_root_failed_lifts_the_pause_too(sc
 ORDERS: list[tuple[str, dict[str, Any], str]] = [
     ("pause", {"target": "another"}, "is not of run"),
     ("resume", {"target": "another/root"}, "is not of run"),
-    ("set_limits", {}, "nothing is to be changed"),
+    ("set_limits", {}, "names no limit"),
     ("amend", {"text": "Use tabs."}, "at most 100 amendments"),
 ]
 
