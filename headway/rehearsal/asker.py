@@ -1,4 +1,4 @@
-"""Who asks the rehearsal."""
+"""The agent that asks the rehearsal."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ ROOT_SCOPE = scope_of(ROOT_HEADING)
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the title of a task and its attempt, or of a scope."""
+    """The asking agent: the title of a task and its attempt, or of a scope."""
 
     title: str
     attempt: int = 1
@@ -23,7 +23,7 @@ class Asker:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         if self.planner:
             return f"planner '{self.name}'"
         return f"task '{self.title}'" + (f" (attempt {self.attempt})" if self.attempt > 1 else "")

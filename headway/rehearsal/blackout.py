@@ -1,4 +1,4 @@
-"""A time in which the server refuses everybody: what a quota that is used up looks like from outside."""
+"""A time in which the server refuses all requests: the outside view of a quota that is used up."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from headway.rehearsal.part import Part, Positive, Seconds
 
 
 class Blackout(Part):
-    """When the server goes dark, and how it says so.
+    """The start of the blackout, its length, and the form of its refusals.
 
     Attributes:
         after: Requests that are served before it begins.
-        seconds: How long it lasts.
-        says_when: Whether a refusal names the reset, by Retry-After.
+        seconds: Its length in seconds.
+        says_when: True if a refusal names the reset, by Retry-After.
     """
 
     kind: Literal["rate_limit", "quota", "unavailable"] = "quota"

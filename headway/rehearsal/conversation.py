@@ -17,7 +17,7 @@ class Said:
 
 @dataclass(slots=True)
 class Conversation:
-    """What was said so far.
+    """The messages so far.
 
     Attributes:
         users: Texts of the user messages, in order.

@@ -27,9 +27,9 @@ class Delivery(Response):
         await send({"type": "http.response.body", "body": body, "more_body": True})
         if self._sent is not None:
             return
-        # What is sent next waits until the body went out.
+        # The next message waits until the body went out.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
-        # The loop looks at its sockets meanwhile, so that a client that was killed is not taken for one that listens.
+        # The loop looks at its sockets meanwhile, so that a killed client is not taken for one that listens.
         await asyncio.sleep(0)
         gone = await Request(scope, receive).is_disconnected()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

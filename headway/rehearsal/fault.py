@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, by probability and seed. Pure."""
+"""Faults on purpose, by probability and seed. Pure."""
 
 import fnmatch
 import hashlib
@@ -36,14 +36,14 @@ class Fault(Part):
     """A rule by which some requests go wrong.
 
     Attributes:
-        share: The part of the requests that it hits; 1 hits each, as often as `times` allows.
+        share: The part of the requests that it hits; at 1 it hits each, as often as `times` allows.
         seed: Of the draws; by default the playbook's.
         only: `planners`, `tasks`, or a title with `*`, `?` or `[...]`; the root planner's title is `root`.
         times: Most faults in a row, of whatever kind, before which this rule still fires at one place; by default 3
             for the wire's and 1 for the model's.
-        retry_after_s: What the header Retry-After says; by default 1 for `rate_limit`, and no header else.
-        seconds: How long a `hang` lasts at most, 30 by default; then comes 504.
-        words: Whose message an `overflow` is; by default drawn.
+        retry_after_s: Value of the header Retry-After; by default 1 for `rate_limit`, and no header else.
+        seconds: Longest duration of a `hang`, 30 by default; then comes 504.
+        words: The provider whose message an `overflow` carries; by default drawn.
     """
 
     kind: Outage | Nonsense
@@ -64,12 +64,12 @@ class Fault(Part):
 
     @property
     def is_outage(self) -> bool:
-        """Whether it is one of the wire."""
+        """True if it is one of the wire."""
         return self.kind in OUTAGES
 
     @property
     def nonsense(self) -> Nonsense | None:
-        """What the model says, if it is one of the model."""
+        """The model's nonsense, if it is a fault of the model."""
         return None if self.is_outage else cast("Nonsense", self.kind)
 
     @property
@@ -83,7 +83,7 @@ class Fault(Part):
         return RETRY_AFTER_S if self.retry_after_s is None and self.kind == "rate_limit" else self.retry_after_s
 
     def concerns(self, asker: Asker) -> bool:
-        """Whether it may hit this agent."""
+        """True if it may hit this agent."""
         match self.only:
             case None:
                 return True

@@ -1,7 +1,7 @@
-"""Makes the playbook of a whole run from its shape: the tree, what each worker writes, and how it resolves conflicts.
+"""Makes the playbook of a whole run from its shape: the tree, the files of each worker, and the resolving of conflicts.
 
-What a run of many thousand tasks says differs by a few words from task to task. So tasks of one sort share their calls,
-and each adds only the words.
+The scripts of a run of many thousand tasks differ by a few words from task to task. So tasks of one sort share their
+calls, and each adds only the words.
 """
 
 import math
@@ -21,14 +21,14 @@ Ends = Literal["done", "partial", "blocked", "failed"]
 NAME = "generated"
 TASKS_A_FOLDER = 100
 NOT_LANDED = "Not landed"
-"""How every answer to a `land` that did not put the change on the trunk begins."""
+"""Beginning of every answer to a `land` that did not put the change on the trunk."""
 
 ROUNDS = 5
 """Tries at landing after the first one; the harness gives up before."""
 
 APPEND = "grep -qxF '{{title}}' {{hot}} || echo '{{title}}' >> {{hot}}"
 RESOLVE = r"sed -i -e '/^|||||||/,/^=======$/d' -e '/^=======$/d' -e '/^<<<<<<< /d' -e '/^>>>>>>> /d' {{hot}}"
-"""Keeps the lines of both sides. Of the base, which stands between the sides, only what they share is kept."""
+"""Keeps the lines of both sides. Of the base, which stands between the sides, only lines that both share are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _all(scope: _Scope) -> Iterator[_Scope]:
 
 
 def _fates(shape: Shape) -> list[tuple[Ends, str | None]]:
-    """How each task ends, and its hot file."""
+    """The end of each task, and its hot file."""
     draw = random.Random(shape.seed)  # noqa: S311
     shares: dict[Ends, float] = {"failed": shape.failed, "blocked": shape.blocked, "partial": shape.partial}
     ends = [end for end, share in shares.items() for _ in range(_count(share, shape.tasks))][: shape.tasks]
@@ -154,7 +154,7 @@ class _Calls:
         chunk, room = self._shape.chunk, self._shape.open
         chunk = min(chunk, room)
         parts = [children[at : at + chunk] for at in range(0, len(children), chunk)]
-        # How many must have handed off before each part, and before the end.
+        # Number of children that must have handed off before each part, and before the end.
         due = [max(0, at * chunk + len(part) - room) for at, part in enumerate(parts)] + [len(children)]
         steps = [self._step("I look at the trunk.", ToolUse(name="list_dir", args={"path": "."}))]
         for part, now, later in zip(parts, due, due[1:], strict=False):

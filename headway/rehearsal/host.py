@@ -20,7 +20,8 @@ LOOPBACK = "127.0.0.1"
 BACKLOG = 2048
 GRACE_S = 1
 MEANT = ("ASGI callable returned without completing response.", "Cancel %s running task(s)")
-"""What the server below reports as errors: connections that are dropped on purpose, and replies cut by the end."""
+"""Messages that the server below logs as errors: connections that are dropped on purpose, and replies cut by the
+end."""
 
 
 class Rehearsal:
@@ -78,7 +79,7 @@ class Rehearsal:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops serving; what was counted stays readable."""
+        """Stop serving; the counters stay readable."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -86,7 +87,7 @@ class Rehearsal:
 
     @property
     def requests(self) -> int:
-        """How often the model was asked so far; cheap."""
+        """Number of requests to the model so far; cheap."""
         return self._ledger.requests
 
     def report(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How long replies take: fixed, or drawn by a seed and the request's content. Pure."""
+"""The duration of replies: fixed, or drawn by a seed and the request's content. Pure."""
 
 import hashlib
 import math

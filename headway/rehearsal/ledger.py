@@ -1,4 +1,4 @@
-"""What was asked of the rehearsal: who asked what how often, and what of the playbook was never asked for."""
+"""The ledger of a rehearsal: requests by agent and place, and the parts of the playbook that no agent asked for."""
 
 import threading
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ class Spot:
     """One request of one agent, asked once or more.
 
     Attributes:
-        asks: How often it was asked.
+        asks: Number of times that it was asked.
         row: Faults of the wire that answered it, in a row, at the end.
         delivered: A usable answer went whole to a client that was still there.
     """
@@ -66,7 +66,7 @@ class Ledger:
 
     @property
     def requests(self) -> int:
-        """How often the model was asked, by whomever."""
+        """Number of requests to the model, of all agents."""
         return self._requests
 
     def begin(self) -> None:

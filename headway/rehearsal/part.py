@@ -1,4 +1,4 @@
-"""What every part of a playbook shares."""
+"""The common base of every part of a playbook."""
 
 from typing import Annotated
 
@@ -14,6 +14,6 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Part(BaseModel):
-    """A piece of a playbook: what is written twice or wrong is told, and nothing changes once it is read."""
+    """A piece of a playbook: duplicate and unknown fields are reported, and nothing changes once it is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

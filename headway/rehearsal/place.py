@@ -1,4 +1,4 @@
-"""Where in a playbook a request stands. Pure: the same request always finds the same place."""
+"""The place of a request in a playbook. Pure: the same request always finds the same place."""
 
 import re
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from headway.rehearsal.scripts import Scripts
 
 NONSENSE_WORDS = f"{OWN_WORDS}fault "
 BLANK = " \u2003\u2002\u2003\n"
-"""What a reply that is empty on purpose holds. A server keeps nothing, so a silent reply must still be known again,
-also with a word of its client before it."""
+"""Text of a reply that is empty on purpose. A server keeps nothing, so a silent reply must still be recognised, also
+with a word of its client before it."""
 
 _SO_FAR = re.compile(r"\(rehearsal: (?P<steps>\d+) calls so far(?:; handoffs (?P<keys>[^()]*+))?\)")
 
@@ -25,10 +25,10 @@ class NoPlaceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a request stands.
+    """The place of a request.
 
     Attributes:
-        asker: Who asks.
+        asker: The asking agent.
         script: Number of its script in `Scripts`.
         step: Calls of the script that were answered before, since the agent's first epoch.
         turns: Replies of any kind in this conversation; with `step` it tells two requests of one agent apart.
@@ -50,10 +50,10 @@ class Place:
 
 
 def asker_of(talk: Conversation) -> Asker:
-    """Who asks, by the first line of its first message.
+    """The asking agent, by the first line of its first message.
 
     Raises:
-        NoPlaceError: That line names nobody.
+        NoPlaceError: That line names no agent.
     """
     first = talk.users[0] if talk.users else ""
     if task := task_of(first):
@@ -101,7 +101,7 @@ def step_at(scripts: Scripts, place: Place, talk: Conversation) -> Step:
 
 
 def so_far(place: Place) -> str:
-    """What the rehearsal answers when it is asked for a summary: enough to find the place in the next epoch."""
+    """The rehearsal's answer to a request for a summary: enough to find the place in the next epoch."""
     handoffs = f"; handoffs {' '.join(sorted(place.handoffs))}" if place.handoffs else ""
     return f"{OWN_WORDS}{place.step} calls so far{handoffs})"
 

@@ -1,4 +1,4 @@
-"""A playbook: what each agent of a rehearsed run says, written down in YAML."""
+"""A playbook: the words of each agent of a rehearsed run, written down in YAML."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,14 +11,14 @@ from headway.rehearsal.part import OWN_WORDS, Count, Part, Positive
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,60}$")]
 Values = dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], str]
-"""What `{{name}}` in a script's calls stands for, so that many scripts can share their calls."""
+"""Meanings of `{{name}}` in a script's calls, so that many scripts can share their calls."""
 
 
 ELSE = "else"
 
 
 class Tokens(Part):
-    """What a reply claims to have used up; what is left out is made from the bytes."""
+    """The usage that a reply claims; a part that is left out is made from the bytes."""
 
     input: Count | None = None
     output: Count | None = None
@@ -84,7 +84,7 @@ class Step(Part):
 
 
 class PlannerScript(Part):
-    """What a planner says. `scope` is `root`, or text that the title of its scope contains."""
+    """The script of a planner. `scope` is `root`, or text that the title of its scope contains."""
 
     scope: Annotated[str, Field(min_length=1)]
     calls: tuple[Step, ...]
@@ -92,12 +92,12 @@ class PlannerScript(Part):
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"planner '{self.scope}'"
 
 
 class TaskScript(Part):
-    """What a worker says. `title` is a whole title, or a pattern with `*`, `?` or `[...]`."""
+    """The script of a worker. `title` is a whole title, or a pattern with `*`, `?` or `[...]`."""
 
     title: Annotated[str, Field(min_length=1)]
     attempt: Positive | None = None
@@ -106,13 +106,13 @@ class TaskScript(Part):
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"task '{self.title}'" + (f" (attempt {self.attempt})" if self.attempt else "")
 
     @model_validator(mode="after")
     def _never_waits(self) -> "TaskScript":
         if any(step.after_handoffs for step in self.calls):
-            raise ValueError("'after_handoffs' is for planners: nobody hands off to a task")
+            raise ValueError("'after_handoffs' is for planners: a task gets no handoffs")
         return self
 
 
@@ -121,11 +121,11 @@ class Playbook(Part):
 
     Attributes:
         model: The model's name in `/v1/models` and in every answer.
-        latency_ms: How long a reply takes: a number, two for a range, or a distribution, drawn by `seed` and the
-            request's content.
+        latency_ms: Duration of a reply: a number, two for a range, or a distribution, drawn by `seed` and the request's
+            content.
         tokens_out: Output tokens of a reply that names none; without it, a quarter of its bytes.
-        faults: What goes wrong; of those that hit a request the first one counts.
-        blackout: A time in which everybody is refused.
+        faults: Faults on purpose; of those that hit a request the first one counts.
+        blackout: A time in which all requests are refused.
     """
 
     name: Name

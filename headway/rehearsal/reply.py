@@ -1,4 +1,4 @@
-"""What the rehearsal answers, before it is put into a wire format. Pure."""
+"""The rehearsal's answers, before they are put into a wire format. Pure."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ class Reply:
 
     Attributes:
         mark: Names the reply: agent, step, and replies before it.
-        scripted: Whether it is a call of the playbook; waits, summaries and faults are not.
+        scripted: True if it is a call of the playbook; waits, summaries and faults are not.
         nonsense: The fault of the model that it is.
     """
 
@@ -58,7 +58,7 @@ def reply_at(scripts: Scripts, place: Place, talk: Conversation) -> Reply:
     """The answer at this place.
 
     Raises:
-        NoPlaceError: The script is at its end, or asks for the id of a child that nobody spawned.
+        NoPlaceError: The script is at its end, or asks for the id of a child that was never spawned.
     """
     playbook = scripts.playbook
     mark = _digest(place.who, str(place.step), str(place.turns))[:16]

@@ -1,4 +1,4 @@
-"""The scripts of a playbook, found by who asks."""
+"""The scripts of a playbook, found by the asking agent."""
 
 import difflib
 import fnmatch

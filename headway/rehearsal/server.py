@@ -133,7 +133,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
 
 
 class _Announced:
-    """Says with every answer that it is a rehearsal, so that nobody takes one for a model."""
+    """Says with every answer that it is a rehearsal, so that its answers are never taken for a model's."""
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The shape of a run that is generated: how many of what, never the text of it."""
+"""The shape of a run that is generated: numbers and shares, never the text of it."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,12 +9,12 @@ from headway.rehearsal.part import Count, Part, Positive, Seconds, Share
 
 
 class Shape(Part):
-    """What a generated run looks like. Shares are rounded up to whole tasks, which the seed picks.
+    """The shape of a generated run. Shares are rounded up to whole tasks, which the seed picks.
 
     Attributes:
         tasks: Tasks in all.
         levels: Levels of planners: 1 is the root planner alone, each more puts `subplanners` below every planner.
-        spread: Whether every planner has tasks of its own, or only those that have no planner below them.
+        spread: `everywhere`: every planner has tasks of its own. `leaves`: only those that have no planner below them.
         files: Files that a task writes, each of so many `lines`.
         hot: Share of the tasks that also append a line to one of `hot_files` that many of them change.
         looks: Replies of a worker that read before the first that writes.

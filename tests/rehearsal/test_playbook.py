@@ -65,7 +65,7 @@ def test_a_playbook_reads_as_written() -> None:
         ("{name: x, tasks: [{title: a, calls: [{}]}]}", "p: tasks[0].calls[0]: says nothing"),
         ("{name: x, tasks: [{title: a, calls: [{tools: [shell]}]}]}", "one tool an entry"),
         ("{name: x, tasks: [{title: a, calls: [{tools: [{a: 1}]}]}]}", "calls[0].tools[0].args"),
-        ("{name: x, tasks: [{title: a, calls: [{text: a, after_handoffs: 1}]}]}", "nobody hands off to a task"),
+        ("{name: x, tasks: [{title: a, calls: [{text: a, after_handoffs: 1}]}]}", "a task gets no handoffs"),
         ("{name: x, tasks: [{title: a, calls: [{text: '(rehearsal: hi)'}]}]}", "must not start with"),
         ("{name: x, tasks: [{title: a, calls: [{text: a, stop: sulk}]}]}", "calls[0].stop"),
         ("{name: x, tasks: [{title: a, calls: [{text: a, if_last_answer_contains: b}]}]}", "come together"),
