@@ -1,4 +1,4 @@
-"""What the user holds back, brought into running activities: each process asks the runs that it serves every 2 s."""
+"""The user's control record, brought into running activities: each process asks the runs that it serves every 2 s."""
 
 import asyncio
 import logging

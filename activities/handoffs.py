@@ -34,7 +34,7 @@ class Service(Protocol):
     """The Temporal service, as far as activities look at it."""
 
     async def closed_as(self, agent: AgentId) -> str | None:
-        """How a workflow ended, in Temporal's words; None while it runs. `unknown` when the service has no record."""
+        """The end of a workflow, in Temporal's words; None while it runs. `unknown` when the service has no record."""
         ...
 
     async def held(self, agent: AgentId) -> Amount | None:
@@ -97,7 +97,8 @@ class Handoffs:
         if not planner:
             return found
         told = [*(orphan.key for orphan in orphans), *(known for known in order.known if known.startswith(f"{key}/"))]
-        # A planner that was closed told nothing of what its own children used up. What works on tells it at its end.
+        # A closed planner told nothing of the usage of its own children. Children that work on tell theirs at their
+        # end.
         spent = await self._store.spent(agent, [child_id(order.me, path) for path in told])
         part, more = tuple(orphans[:ORPHANS_AT_ONCE]), len(orphans) > ORPHANS_AT_ONCE
         return found.model_copy(update={"spent": spent, "orphans": part, "more": more})

@@ -8,11 +8,11 @@ from headway.domain.ids import RunName
 from headway.domain.parking import Parking
 
 WORTH_TELLING_S = 30.0
-"""A shorter wait is over before anybody has read of it, and each telling is an event of the run's history."""
+"""A shorter wait is over before its user has read of it, and each signal is an event of the run's history."""
 
 
 class Gates(Protocol):
-    """The ways to the models that this process has used, and what keeps a run from them."""
+    """The ways to the models that this process has used, and the refusals that keep a run from them."""
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
         """Those that the run uses here."""
@@ -27,7 +27,7 @@ class Line(Protocol):
     """The way to a run."""
 
     async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
-        """What it knows already; None when nobody answers now."""
+        """The parkings that the run knows already; None when no worker process answers now."""
         ...
 
     async def tell_parking(self, run: RunName, parking: Parking) -> bool:
@@ -36,7 +36,7 @@ class Line(Protocol):
 
 
 class Ways:
-    """What each run was told. One per process."""
+    """The parkings that each run was told. One per process."""
 
     def __init__(self, gates: Gates, line: Line, clock: Callable[[], float] = time.time) -> None:
         self._gates = gates
@@ -45,7 +45,7 @@ class Ways:
         self._told: dict[RunName, dict[tuple[str, str], Parking]] = {}
 
     async def tell(self, run: RunName) -> None:
-        """Tell the run what it does not know, if it is worth it."""
+        """Tell the run the parkings that it does not know, if they last long enough."""
         news = self._gates.parkings(run)
         if not news:
             return
@@ -61,7 +61,9 @@ class Ways:
                 told[parking.place] = parking
 
     def forget(self, run: RunName) -> None:
-        """Forget what a run was told, once no agent of it is at work here: another run may have its name later."""
+        """Forget the parkings that a run was told, once none of its agents works here: another run may have its name
+        later.
+        """
         self._told.pop(run, None)
         self._gates.forget(run)
 

@@ -1,4 +1,4 @@
-"""Heartbeats, and what an activity's failure means to Temporal: the two things every activity of ours shares."""
+"""Heartbeats, and the translation of an activity's failure for Temporal: every activity of ours shares these two."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PASSING_FAULT_S = 3.0
-"""How long a fault that says nothing of itself is given to pass."""
+"""Seconds for a fault to pass, if it does not name its own delay."""
 
 Beat = Callable[[str], None]
 """Tells, in a few words, what the activity is at; shown in the Web UI as its last heartbeat."""
@@ -56,7 +56,7 @@ def _interval() -> float:
 
 
 def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Turn the errors of the domain into Temporal's words: who retries, and after how long."""
+    """Turn the errors of the domain into Temporal's words: retryable or not, and the delay of the retry."""
     tries = Tries()
 
     @wraps(effect)

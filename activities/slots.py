@@ -1,4 +1,6 @@
-"""How many agents work at once in this process: fewer while the machine is short, and none is stopped for it."""
+"""The number of agents that run at once in this process: fewer while the machine is short. No running agent is
+stopped.
+"""
 
 import asyncio
 import contextlib
@@ -17,14 +19,14 @@ from temporalio.worker import (
 )
 
 LOOK_EVERY = timedelta(seconds=1)
-"""How often a slot that is withheld is asked for again."""
+"""Seconds between two requests for a slot that is withheld."""
 
 
 class AgentSlots(CustomSlotSupplier):
     """Gives out as many slots as are allowed at the moment.
 
     Args:
-        allowed: How many agents may work now; called often, so it has to be quick.
+        allowed: Tells the number of agents that may run now; called often, so it has to be quick.
     """
 
     def __init__(self, allowed: Callable[[], int]) -> None:

@@ -22,13 +22,13 @@ QUERY_WITHIN = timedelta(seconds=5)
 
 
 class TemporalService:
-    """What the service knows of workflows and search attributes."""
+    """The service's knowledge of workflows and search attributes."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def closed_as(self, agent: AgentId) -> str | None:
-        """How a workflow ended; None while it runs, `unknown` when the service has no record of it."""
+        """The end of a workflow; None while it runs, `unknown` when the service has no record of it."""
         try:
             found = await self._client.get_workflow_handle(agent).describe()
         except RPCError as error:
@@ -72,7 +72,7 @@ class TemporalService:
                 raise TransientError(f"the Temporal service cannot cancel {agent}: {error}") from error
 
     async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
-        """What a run knows of models that refuse its agents; None when no worker process answers it now."""
+        """A run's knowledge of models that refuse its agents; None when no worker process answers it now."""
         try:
             handle = self._client.get_workflow_handle(run)
             found: list[Parking] = await handle.query("parkings", result_type=list[Parking], rpc_timeout=QUERY_WITHIN)
