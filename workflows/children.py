@@ -103,7 +103,7 @@ def tell_state(context: RunContext, told: str, now: str) -> str:
 
 
 def known_attributes(context: RunContext, role: str, depth: int) -> Attributes:
-    """Only what the service knows: an unregistered attribute would leave the workflow RUNNING for ever."""
+    """Our attributes that the service knows: an unregistered attribute would leave the workflow RUNNING permanently."""
     ours: Attributes = [
         SearchAttributePair(RUN, str(context.run)),
         SearchAttributePair(ROLE, role),

@@ -1,4 +1,4 @@
-"""What a run takes home: the branch on the user's repository, the proof, the report."""
+"""The end products of a run: the branch on the user's repository, the proof, the report."""
 
 from datetime import timedelta
 

@@ -28,7 +28,7 @@ class Failed:
 
     Attributes:
         why: The cause in words.
-        by_user: Whether only the user can remove the cause.
+        by_user: True if only the user can remove the cause.
     """
 
     why: str

@@ -1,4 +1,4 @@
-"""A planner's errands between turns: what its books say is due towards its children and its parent."""
+"""A planner's errands between turns: the steps that its books call for towards its children and its parent."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,12 +26,12 @@ class Errands:
 
     Attributes:
         stirred: Something came in that may make an errand due.
-        doing: What the planner is at, for whoever looks at the tree.
+        doing: The planner's present step, for readers of the tree.
         below: Digests of sub-planners.
         all_gone: Everything above was found closed, the run included: nothing takes the handoff.
-        asked_with: What the parent was told last, since it answered.
-        thinking: A turn is at work, with what is free.
-        troubles: What failed for good and is tried again, in words, by what it is about.
+        asked_with: The last ask to the parent, since it answered.
+        thinking: A turn is running, with all of the free budget.
+        troubles: Failed effects that are tried again, in words, by their subject.
         drop_at: Before this no child is dropped: the store refused the last handoff of one.
     """
 
@@ -60,8 +60,8 @@ class Errands:
             self.stirred = False
             gave_back = not self.thinking and self.state.give_back()
             open_for_more = self.state.closing is None and not self.state.held and self.state.lends
-            # First who is at work and asks for more, so that what has begun can end; then who can start; then who never
-            # will: the amount that was just given back may serve another child.
+            # First the running children that ask for more, so that begun work can end; then the children that can
+            # start; then those that never will: the amount that was just given back may serve another child.
             answers = self.state.books.answers() if self.state.lends else ()
             starts = self.state.books.to_start() if open_for_more else ()
             gave_back = self.state.give_spare() or gave_back
@@ -179,7 +179,7 @@ class Errands:
         self.state.last_heard = min(self.state.last_heard, here.now() - self.state.context.audit_s)
 
     async def cancel_children(self) -> None:
-        """Ask all that were started to cancel; what never started is dropped with its handoff."""
+        """Ask all started children to cancel; a child that never started is dropped with its handoff."""
         started = [key for key, child in self.state.books.children.items() if child.lent is not None]
         told = await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
         await self.run()
@@ -197,7 +197,7 @@ class Errands:
         )
 
     def trouble(self, about: str, why: str = "") -> None:
-        """Note what failed for good and is tried again; without `why`, that it succeeded."""
+        """Note an effect that failed for good and is tried again; without `why`, that it succeeded."""
         self.troubles.pop(about, None)
         if why:
             self.troubles[about] = f"{about} failed: {why}"

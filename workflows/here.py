@@ -1,4 +1,4 @@
-"""What a workflow knows of itself without being told: its id, its children's ids, its time."""
+"""A workflow's own facts, which no argument carries: its id, its children's ids, its time."""
 
 from temporalio import workflow
 

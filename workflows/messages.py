@@ -30,7 +30,7 @@ async def tell(agent: AgentId, signal: str, message: BaseModel) -> bool:
 async def tell_above(me: AgentId, signal: str, message: Callable[[AgentId], BaseModel]) -> bool:
     """Signal the nearest workflow above `me` that is open: its planner, where that is closed the one above, its run.
 
-    `message` makes what that workflow is told; a child's key is another one under each of them. False when all are
+    `message` makes the message for that workflow; a child's key is another one under each of them. False when all are
     closed, the run included: no agent below it has anything to work for then.
     """
     for above in all_above(me):

@@ -1,4 +1,4 @@
-"""One table of how activities are called: queues, timeouts, retries, priorities.
+"""One table of the options of activities: queues, timeouts, retries, priorities.
 
 Temporal's bounds are only a net; an agent's own limits count its active time. There is no schedule_to_close, because it
 fails at once after a long downtime, and no execution timeout, because it spans continue-as-new.
@@ -31,11 +31,11 @@ HELD_AGAIN_AT_MOST_S = 60.0
 ASK_AGAIN_AT_MOST_S = 3600
 CANCEL_AGAIN = timedelta(seconds=4)
 CANCEL_WAITS = timedelta(seconds=60)
-"""How long a cancelled planner waits for the handoffs of what it cancelled."""
+"""Time that a cancelled planner waits for the handoffs of the children that it cancelled."""
 
 
 class ActivityOptions(TypedDict):
-    """What `execute_activity` takes beside the activity and its argument."""
+    """The arguments of `execute_activity` except the activity and its own argument."""
 
     task_queue: str
     start_to_close_timeout: timedelta
@@ -48,7 +48,9 @@ class ActivityOptions(TypedDict):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, for the fairness of the queues: priority and fairness are inherited unless each call sets its own."""
+    """The calling planner, for the fairness of the queues: priority and fairness are inherited unless each call sets
+    its own.
+    """
 
     planner: AgentId
     heartbeat_s: int = DEFAULT_HEARTBEAT_S
@@ -61,7 +63,7 @@ def caller(state: RunState) -> Caller:
 
 
 def asked_again_after(seconds: int) -> int:
-    """How long until a question without an answer is repeated the next time: twice as long, up to an hour."""
+    """Seconds until a question without an answer is repeated the next time: twice as long, up to an hour."""
     return max(seconds, min(2 * seconds, ASK_AGAIN_AT_MOST_S))
 
 
@@ -88,7 +90,7 @@ def proving(caller: Caller, summary: str) -> ActivityOptions:
 def working(caller: Caller, summary: str, priority: int, *, resumed: bool) -> ActivityOptions:
     """A worker. A cancelled one is waited for, or its `Task` would close while the agent still writes.
 
-    One that was suspended comes before those that have not begun: what has begun is to end.
+    A suspended one comes before those that have not begun, so that begun work can end.
     """
     key = max(1, min(5, WORKING - priority - resumed))
     return _options(caller, summary, AGENT_QUEUE, key, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)

@@ -54,7 +54,7 @@ class Planner:
             raise asyncio.CancelledError
         return stored
 
-    # What comes in. Handlers only book it; the loop acts.
+    # Signals. Handlers only book them; the loop acts.
 
     @workflow.signal
     def handoff(self, notice: HandoffNotice) -> None:
@@ -91,21 +91,21 @@ class Planner:
 
     @workflow.signal
     def digest(self, node: TreeNode) -> None:
-        """What is below a sub-planner, for the tree."""
+        """The digest of a sub-planner, for the tree."""
         self.state.signals += 1
         self._hear(node.key)
         self.errands.below[node.key] = node
 
     @workflow.signal
     def control(self, control: Control) -> None:
-        """What the user holds back."""
+        """The user's control record."""
         self.state.signals += 1
         self.state.take_control(control)
         self.errands.stirred = True
 
     @workflow.query
     def status(self) -> dict[str, object]:
-        """How the planner stands."""
+        """State of the planner."""
         return {
             "title": self.state.title,
             "doing": self.errands.doing,
@@ -132,12 +132,12 @@ class Planner:
             await self.errands.run()
             messages.heed_cancel()
             if self.errands.all_gone:
-                # Nothing takes the handoff or asks for anything: what is below must not work on for a closed run.
+                # No workflow takes the handoff or asks for anything: the children must not work on for a closed run.
                 return await self._cancel_all("the run is closed")
             closed = self.state.closing is not None
             self.state.tick(here.now())
             if self.state.closing is not None and not closed:
-                continue  # what never started is dropped now, and who waits for more is told
+                continue  # children that never started are dropped now, and children that wait for more are told
             ending = self.state.ending()
             if ending is not None:
                 return ending
@@ -187,7 +187,7 @@ class Planner:
     async def _think(self, order: PlanTurn) -> TurnOutcome | Failed | None:
         """The turn itself; None when the run's hours end before it does, as they may while a model does not answer.
 
-        What children need meanwhile does not wait for it: a turn can take minutes.
+        The needs of children do not wait for it: a turn can take minutes.
         """
         self.errands.thinking = True
         turn = asyncio.ensure_future(
@@ -240,7 +240,7 @@ class Planner:
     async def _cancel_all(self, why: str) -> Ending:
         self.state.close(HandoffStatus.CANCELLED, why)
         self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
-        # Longer the higher up, so that nobody gives up on a child that still waits for its own.
+        # Longer the higher up, so that no planner gives up on a child that still waits for its own.
         levels = max(1, self.state.context.depth - self.state.depth + 1)
         until = here.now() + levels * options.CANCEL_WAITS.total_seconds()
         again = options.CANCEL_AGAIN.total_seconds()

@@ -1,4 +1,4 @@
-"""How workflow code is run, the same in worker processes and in every replay: which types, in which sandbox."""
+"""The runner of workflow code, the same in worker processes and in every replay: its types and its sandbox."""
 
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
@@ -13,7 +13,9 @@ WORKFLOWS: tuple[type, ...] = (Run, Planner, Task)
 
 
 def sandbox() -> SandboxedWorkflowRunner:
-    """What keeps workflow code from asking the world; only the pure domain and the activities' names pass through."""
+    """The sandbox that keeps workflow code from asking the world; only the pure domain and the activities' names pass
+    through.
+    """
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
     )

@@ -24,7 +24,7 @@ from workflows.effects import Failed
 
 
 class Root:
-    """What a run does towards its root planner, and books in its state."""
+    """The run's actions towards its root planner, which it books in its state."""
 
     def __init__(self, state: RunState) -> None:
         self.state = state
@@ -60,7 +60,7 @@ class Root:
         await self.start(self.state.begin_again(), *(() if isinstance(note, Failed) else (note,)))
 
     async def carry_out(self) -> None:
-        """Do what the user asked for since: other limits, amendments, whose text is stored before it counts."""
+        """Carry out the user's orders: other limits, and amendments, whose text is stored before it counts."""
         while self.state.asked:
             order = self.state.asked[0]
             if isinstance(order, Amend):
@@ -90,10 +90,10 @@ class Root:
             self.state.book.amend(order, ref.seq, here.now())
 
     async def tell(self) -> None:
-        """Tell it what it is granted, and what the user holds back."""
+        """Tell it its grant, and the user's control record."""
         books, control = self.state.books, self.state.book.control
         assert books is not None
-        # First the control record: a grant after a recall is for who has given back.
+        # First the control record: a grant after a recall is for a planner that has given back.
         if control.version != self.state.told:
             self.state.told = control.version
             for key in list(books.children):

@@ -43,7 +43,7 @@ class Run:
 
     @workflow.run
     async def run(self, *inputs: Any) -> RunReport:
-        """Take the input untyped: with a typed argument, bad JSON would leave the run RUNNING for ever."""
+        """Take the input untyped: with a typed argument, bad JSON would leave the run RUNNING permanently."""
         try:
             await self._begin(inputs)
             root = await self._wait_for_root()
@@ -64,7 +64,7 @@ class Run:
 
     @workflow.signal
     def ask(self, ask: Ask) -> None:
-        """The root planner used up what the run may use."""
+        """The root planner used up all that the run may use."""
         self.state.signals += 1
         self._hear(ask.child)
         if self.state.books is not None and self.state.is_ours(ask.child):
@@ -74,7 +74,7 @@ class Run:
 
     @workflow.signal
     def digest(self, node: TreeNode) -> None:
-        """What is below the root planner, for the tree."""
+        """The digest of the root planner, for the tree."""
         self.state.signals += 1
         self._hear(node.key)
         if self.state.is_ours(node.key) and not is_adopted(node.key):
@@ -92,7 +92,7 @@ class Run:
 
     @workflow.signal(name="pause")
     def pause_told(self, order: Pause) -> None:
-        """The same, for who only signals."""
+        """The same, for a client that only signals."""
         if self._accepts(order):
             self._pause(order)
 
@@ -107,13 +107,13 @@ class Run:
 
     @workflow.signal(name="resume")
     def resume_told(self, order: Resume) -> None:
-        """The same, for who only signals."""
+        """The same, for a client that only signals."""
         if self._accepts(order):
             self._resume(order)
 
     @workflow.update
     async def set_limits(self, order: SetLimits) -> str:
-        """Change what the run may use in all."""
+        """Change the limits of the whole run."""
         return await self._carried_out(order)
 
     @set_limits.validator
@@ -122,7 +122,7 @@ class Run:
 
     @workflow.signal(name="set_limits")
     def set_limits_told(self, order: SetLimits) -> None:
-        """The same, for who only signals."""
+        """The same, for a client that only signals."""
         if self._accepts(order):
             self._take(order)
 
@@ -137,13 +137,13 @@ class Run:
 
     @workflow.signal(name="amend")
     def amend_told(self, order: Amend) -> None:
-        """The same, for who only signals."""
+        """The same, for a client that only signals."""
         if self._accepts(order):
             self._take(order)
 
     @workflow.query
     def control(self) -> Control:
-        """What is held back, for the processes where agents work."""
+        """The control record, for the processes in which agents work."""
         return self.state.book.control
 
     @workflow.signal
@@ -155,12 +155,12 @@ class Run:
 
     @workflow.query
     def parkings(self) -> tuple[Parking, ...]:
-        """What was told of that, for the processes that tell it."""
+        """The parkings that the run knows, for the processes that report them."""
         return self.state.parkings
 
     @workflow.query
     def status(self) -> dict[str, object]:
-        """How the run stands."""
+        """State of the run."""
         return status(self.state)
 
     @workflow.query
@@ -175,7 +175,7 @@ class Run:
             self.stirred = True
 
     def _accepts(self, order: Order) -> bool:
-        """Whether a signalled order passes the validator of the update of the same name."""
+        """True if a signalled order passes the validator of the update of the same name."""
         self.state.signals += 1
         return self.state.accept(order, here.me())
 
@@ -251,7 +251,7 @@ class Run:
             messages.heed_cancel()
             root = self.state.root
             if self.state.asked:
-                continue  # came while the others were carried out; who asked waits for the answer
+                continue  # came while the others were carried out; its client waits for the answer
             ended = self.state.ended(here.now())
             if ended is not None:
                 return ended

@@ -76,7 +76,7 @@ class Task:
 
     @workflow.signal
     def control(self, control: Control) -> None:
-        """What the user holds back."""
+        """The user's control record."""
         self._learn(control)
 
     @workflow.query
@@ -86,7 +86,7 @@ class Task:
 
     @workflow.query
     def status(self) -> dict[str, object]:
-        """What the task is about and what it may use."""
+        """The task's title, attempt and grant."""
         return {
             "title": self.order.title,
             "attempt": self.attempt,
@@ -160,7 +160,9 @@ class Task:
         return self.control_record.deadline_of(self.order.context.deadline)
 
     async def _parked(self, until: float) -> None:
-        """Hold no slot until the model is worth another try; whoever pauses and resumes wants it tried now."""
+        """Hold no slot until the model is worth another try, or the control record changes: a user who pauses and
+        resumes wants it tried now.
+        """
         now, deadline = workflow.now().timestamp(), self._deadline
         until = until if deadline is None else min(until, deadline)
         self.parked_until = until
@@ -187,7 +189,7 @@ class Task:
         again, held = self.order.context.audit_s, self.slice.model_copy()
         self._stand("waits for budget", f"needs {short_words(need)}")
         while self.slice == held:
-            # What is used up does not change while it waits: at a recall it gives back the rest, and asks anew.
+            # The used-up amount does not change while it waits: at a recall it gives back the rest, and asks anew.
             self.slice.give_back(outcome.spent, self.control_record.recall)
             held = self.slice.model_copy()
             # Asked again now and then: an ask may have found its parent in the middle of a reset. Ever more seldom:
