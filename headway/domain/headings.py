@@ -10,11 +10,13 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
 
 ROOT_HEADING = "Scope: the whole run"
+HANDOFF_MARK = "### Handoff "
+"""What the line above a handoff begins with."""
 
 _TASK = re.compile(r"^Task: (?P<title>.*?)(?: \(attempt (?P<attempt>\d+)\))?$", re.MULTILINE)
 _SCOPE = re.compile(r"^Scope: (?P<title>.*)$", re.MULTILINE)
 _STATUS = "|".join(HandoffStatus)
-_HANDOFF = re.compile(rf"^### Handoff (?P<key>\S+) · (?P<status>{_STATUS}) · (?P<title>.*)$", re.MULTILINE)
+_HANDOFF = re.compile(rf"^{HANDOFF_MARK}(?P<key>\S+) · (?P<status>{_STATUS}) · (?P<title>.*)$", re.MULTILINE)
 
 
 def task_heading(title: str, attempt: int = 1) -> str:
@@ -31,7 +33,7 @@ def scope_heading(title: str) -> str:
 
 def handoff_heading(key: ChildKey, status: HandoffStatus, title: str) -> str:
     """The line above a handoff in a planner's message."""
-    return f"### Handoff {key} · {status} · {_line(title)}"
+    return f"{HANDOFF_MARK}{key} · {status} · {_line(title)}"
 
 
 def task_of(text: str) -> tuple[str, int] | None:

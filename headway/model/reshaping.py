@@ -59,7 +59,9 @@ DEVELOPER = _shape(
 SHAPES = (ORDER, SEVERAL, IDS, SYSTEM, DEVELOPER)
 """In the order in which a refusal is looked at: templates name the system's message beside the order."""
 
-_SAYS = "\n\nThe user says:\n"
+SAYS = "\n\nThe user says:\n"
+"""Between a tool's answer and a user's message that is joined with it."""
+
 _USER, _TOOL, _ASSISTANT = b'{"role":"user"', b'{"role":"tool"', b'{"role":"assistant"'
 
 
@@ -114,13 +116,14 @@ def _with_short_ids(message: bytes) -> bytes:
         return message
     said = orjson.loads(message)
     if "tool_call_id" in said:
-        said["tool_call_id"] = _short(said["tool_call_id"])
+        said["tool_call_id"] = short_id(said["tool_call_id"])
     for call in said.get("tool_calls") or ():
-        call["id"] = _short(call["id"])
+        call["id"] = short_id(call["id"])
     return orjson.dumps(said)
 
 
-def _short(id_: str) -> str:
+def short_id(id_: str) -> str:
+    """An id of nine letters and digits in place of another one, always the same."""
     return hashlib.sha256(id_.encode()).hexdigest()[:9]
 
 
@@ -135,7 +138,7 @@ def _in_turn(messages: list[bytes]) -> Iterator[bytes]:
         at += 1
         if message.startswith((_USER, _TOOL)) and at < len(messages) and messages[at].startswith(_USER):
             said = orjson.loads(message)
-            between = _SAYS if said["role"] == "tool" else "\n\n"
+            between = SAYS if said["role"] == "tool" else "\n\n"
             while at < len(messages) and messages[at].startswith(_USER):
                 said["content"] += between + orjson.loads(messages[at])["content"]
                 between = "\n\n"

@@ -23,6 +23,8 @@ from headway.model.reading import (
     sendable,
     text_in,
 )
+from headway.model.reshaping import SEVERAL
+from headway.model.reshaping_items import SHAPES, reshaped_items
 from headway.model.turn import (
     AssistantTurn,
     Item,
@@ -71,6 +73,8 @@ class ResponsesAdapter:
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields = {name: value for name, value in self._options(request).items() if name not in without}
+        if "parallel_tool_calls" in fields:
+            fields["parallel_tool_calls"] = SEVERAL.name not in without
         if "max_output_tokens" in fields:
             fields["max_output_tokens"] = longest_output(request.max_output, without)
         head = {"model": request.model, "instructions": request.system, **fields}
@@ -83,14 +87,15 @@ class ResponsesAdapter:
             items = [kept for item in items if (kept := _without_thoughts(item, every=THOUGHTS in lost))]
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
-        return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(items), b"]}"))
+        said = reshaped_items(items, without) if without & SHAPES else b",".join(items)
+        return b"".join((orjson.dumps(head)[:-1], b',"input":[', said, b"]}"))
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
         names = set(self._options(request))
         names |= {"strict"} if request.tools else set()
         knows = _knows_patches(request.model, without)
         names |= {PATCH_TOOL} if knows and any(tool.name == PATCH_TOOL for tool in request.tools) else set()
-        names |= IN_MESSAGES if request.items else set()
+        names |= IN_MESSAGES | SHAPES if request.items else set()
         names |= {THOUGHTS} if any(_REASONING in item for item in request.items) else set()
         return frozenset(names - without)
 

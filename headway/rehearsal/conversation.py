@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from headway.domain.headings import HANDOFF_MARK
+
 Api = Literal["responses", "chat"]
 
 
@@ -33,6 +35,14 @@ class Conversation:
     def newest_answers(self) -> Iterator[str]:
         """Every answer to a tool call, newest first."""
         return (answer for turn in reversed(self.turns) for answer in reversed(turn.answers))
+
+    @property
+    def told(self) -> Iterator[str]:
+        """Texts that may tell of handoffs: the user's, and a tool's answers, with which a client joins those of the
+        user where its server takes no user's message behind a tool's.
+        """
+        yield from self.users
+        yield from (answer for turn in self.turns for answer in turn.answers if HANDOFF_MARK in answer)
 
     def answered(self, output: str) -> None:
         """A tool call of the newest turn was answered."""

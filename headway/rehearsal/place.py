@@ -126,7 +126,7 @@ def _is_nonsense(turn: Said) -> bool:
 def _before(talk: Conversation) -> tuple[int, frozenset[str]]:
     steps = 0
     keys: set[str] = set()
-    for text in talk.users:
+    for text in talk.told:
         keys.update(key for key, _, _ in handoffs_in(text))
         for found in _SO_FAR.finditer(text) if OWN_WORDS in text else ():
             steps = max(steps, int(found["steps"]))

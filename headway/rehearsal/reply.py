@@ -146,7 +146,7 @@ class _Filling:
             for entry in _objects(_json_in(output)):
                 if isinstance(entry.get("id"), str) and entry.get("title") in {title, in_history(title)}:
                     return str(entry["id"])
-        for text in self.talk.users:
+        for text in self.talk.told:
             for key, _, told in handoffs_in(text):
                 if told in {title, in_history(title)}:
                     return key

@@ -121,6 +121,14 @@ async def test_a_child_is_also_known_by_its_handoff_and_else_missed(spoken: tupl
                 await agent.go()
 
 
+async def test_a_handoff_is_heard_behind_a_tools_answer_too(spoken: tuple[Rehearsal, Model]) -> None:
+    """Where a server takes no user's message behind a tool's, the client joins the two."""
+    _, model = spoken
+    agent = Agent(model, ROOT_HEADING)
+    await agent.go("\n".join(("asked", HANDOFFS[0], HANDOFFS[1])))
+    assert [name for name, _ in called(await agent.go())] == ["cancel"]
+
+
 async def test_misbehaviour_is_scripted(spoken: tuple[Rehearsal, Model]) -> None:
     _, model = spoken
     agent = Agent(model, task_heading("Fix the parser"))
