@@ -61,7 +61,7 @@ class Model:
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         self._unread: BoundedCache[AgentId, frozenset[str]] = BoundedCache(AGENTS_KEPT)
         self._answered, self._strayed = False, False
-        self._at = at = Circumstance(endpoint.shown, endpoint.secret, "", endpoint.names, endpoint.secrets)
+        self._at = at = Circumstance(endpoint.shown, "", endpoint.names, endpoint.secret_forms)
         responses = endpoint.api == "responses"
         self.adapter: WireAdapter = (ResponsesAdapter if responses else ChatAdapter)(self.profile, at)
 
@@ -80,7 +80,7 @@ class Model:
         """
         if self._gates is None:
             return await self._agreed(request, None)
-        with self._gates.using(self._at.address, request.model, self._at.secret) as gate:
+        with self._gates.using(self._at.address, request.model, self.endpoint.account) as gate:
             # A run is told when a model refuses calls that it calls here, and of no other.
             gate.runs.add(run_of(request.agent))
             return await self._passed(gate, request, beat)
@@ -121,7 +121,7 @@ class Model:
 
     def left_out(self, model: str) -> dict[str, str]:
         """What this machine leaves out of requests to a model, each with the words in which its server refused it."""
-        place = self._at.address, model, self._at.secret
+        place = self._at.address, model, self.endpoint.account
         if self._gates is None or not self._gates.knows(*place):
             return {}
         with self._gates.using(*place) as gate:

@@ -10,8 +10,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from headway.domain.errors import UserError
+from headway.model import address
 from headway.model.adapter import Profile
 from headway.model.editing import Edit, trained_on_patches
+from headway.system.secret_forms import forms, longest_first
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key-needed"
@@ -29,6 +31,8 @@ DEFAULT = "default"
 
 _PREFIX = "HEADWAY_ENDPOINT_"
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_FRAMING = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"})
+"""Headers that the HTTP client sets itself: with any other value a request ends in the wrong place."""
 _NAMED_URL = re.compile(rf"{_PREFIX}([A-Z0-9_]+)_URL")
 
 Api = Literal["responses", "chat"]
@@ -66,25 +70,43 @@ class Endpoint(BaseModel):
 
     def at(self, path: str) -> str:
         """The address of a path below this one, which keeps its query: Azure and some gateways need one."""
-        parts = urlsplit(self.base_url)
-        return parts._replace(path=parts.path.rstrip("/") + path, fragment="").geturl()
+        return address.below(self.base_url, path)
 
     @property
     def shown(self) -> str:
-        """The address without user name and password, for people and logs."""
-        parts = urlsplit(self.base_url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        """The address without user name, password and query, for people and logs."""
+        return address.shown(self.base_url)
 
     @property
     def secret(self) -> str:
-        """What must not stand in any text; empty when there is none."""
+        """The key; empty when there is none."""
         key = self.api_key.get_secret_value()
         return "" if key == NO_KEY else key
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All of them: the key, and the values of headers."""
-        return tuple(filter(None, (self.secret, *(value.get_secret_value() for _, value in self.headers))))
+        """What must not stand in any text: the key, the values of headers, and what is secret in the address."""
+        values = [value.get_secret_value() for _, value in self.headers]
+        # `Bearer KEY`: servers repeat the key alone.
+        behind = [value.rpartition(" ")[2] for value in values if " " in value]
+        found = filter(None, (self.secret, *values, *behind, *address.secrets_in(self.base_url)))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def secret_forms(self) -> tuple[str, ...]:
+        """The same as programs write them, the longest first."""
+        return tuple(longest_first(form for secret in self.secrets for form in forms(secret)))
+
+    @property
+    def account(self) -> str:
+        """What tells accounts at one address apart: the key, and where there are any, headers and the whole address.
+
+        It holds secrets: only a digest of it may be kept.
+        """
+        headers = sorted((name.lower(), value.get_secret_value()) for name, value in self.headers)
+        more = [*(f"{name}: {value}" for name, value in headers)]
+        more += [self.base_url] if address.shown(self.base_url) != self.base_url else []
+        return "\n".join((self.secret, *more))
 
     @property
     def profile(self) -> Profile:
@@ -150,7 +172,7 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         UserError: Nothing is set, or a value makes no sense. Never repeats the key.
     """
     names = names_of(name)
-    key, url = env.get(names.key, "").strip(), env.get(names.url, "").strip().rstrip("/")
+    key, url = env.get(names.key, "").strip(), env.get(names.url, "").strip()
     if not key and not url:
         raise UserError(
             "No model endpoint: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set.",
@@ -158,8 +180,9 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
             "Without any model: `headway demo` shows a whole run against the rehearsal, `headway rehearse` serves it.",
         )
     url = url or OPENAI_URL
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise UserError(f"{names.url}: '{url}' is no address.", "Set one such as http://localhost:8000/v1.")
+    if problem := address.problem_of(url):
+        raise no_address(names, problem)
+    url = address.without_last_slash(url)
     if not key.isascii() or len(key.split()) > 1 or not key.isprintable():
         raise UserError(f"{names.key}: holds spaces or characters that no key has.", "Set it to the key alone.")
     headers = _headers(env, names["HEADERS"])
@@ -181,6 +204,12 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         max_output=_number(env, names["MAX_OUTPUT"], MAX_OUTPUT),
         headers=headers,
     )
+
+
+def no_address(names: Names, problem: str) -> UserError:
+    """The refusal of an address. It repeats nothing of it, because any part may be a misplaced password."""
+    remedy = f"Set {names.url} to one such as http://localhost:8000/v1."
+    return UserError(f"{names.url}: is no address: {problem}.", remedy)
 
 
 def named_endpoints(env: Mapping[str, str]) -> tuple[Endpoint, ...]:
@@ -271,8 +300,14 @@ def _headers(env: Mapping[str, str], name: str) -> tuple[tuple[str, SecretStr], 
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise UserError(f"{name} is not a JSON object of texts.", remedy)
     for header, value in given.items():
-        if not _HEADER.fullmatch(header) or not value.isascii() or not value.isprintable():
-            raise UserError(f"{name}: '{header[:80]}' has characters that no header has.", remedy)
+        if not _HEADER.fullmatch(header) or not value.isascii() or not value.isprintable() or value != value.strip():
+            raise UserError(
+                f"{name}: '{header[:80]}' has characters that no header has, or begins or ends in a blank.", remedy
+            )
+        if header.lower() in _FRAMING:
+            raise UserError(f"{name}: '{header}' is set by the HTTP client alone.", remedy)
+    if len({header.lower() for header in given}) < len(given):
+        raise UserError(f"{name}: names a header twice; case makes no difference.", remedy)
     return tuple((header, SecretStr(value)) for header, value in given.items())
 
 

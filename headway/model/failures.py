@@ -133,17 +133,15 @@ class Circumstance:
 
     Attributes:
         address: The endpoint, without credentials.
-        secret: The key. It is taken out of every text.
         model: The model that was asked, or empty.
         names: The environment variables that describe the endpoint; a remedy names no other.
-        secrets: All that is taken out.
+        forms: The endpoint's secrets as texts may write them, the longest first. They are taken out of every text.
     """
 
     address: str
-    secret: str = ""
     model: str = ""
     names: Names = field(default_factory=Names)
-    secrets: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
 
     @property
     def key_remedy(self) -> str:
@@ -152,9 +150,9 @@ class Circumstance:
 
     def clean(self, text: str) -> str:
         """`text` without secrets, on one line, cut."""
-        for secret in (self.secret, *self.secrets):
-            if len(secret) >= _MIN_SECRET:
-                text = text.replace(secret, "[key]")
+        for form in self.forms:
+            if len(form) >= _MIN_SECRET:
+                text = text.replace(form, "[key]")
         text = " ".join(_KEYLIKE.sub("[key]", text[:MAX_WORDS_READ]).split())
         return text if len(text) <= MAX_SERVER_WORDS else text[: MAX_SERVER_WORDS - 1] + "…"
 

@@ -11,21 +11,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
+
 from headway.domain.errors import UserError
-from headway.model.endpoint import Endpoint
+from headway.model.endpoint import Endpoint, no_address
 from headway.model.http_client import proxy_to
 
 _PLAIN, _SOCKS = frozenset({"http", "https"}), frozenset({"socks5", "socks5h"})
 
 
 def check_reachable(endpoints: Iterable[Endpoint], env: Mapping[str, str]) -> None:
-    """Refuse proxies and certificates with which every call would fail. No connection is made.
+    """Refuse addresses, proxies and certificates with which every call would fail. No connection is made.
 
     Raises:
         UserError: Such a variable is set; the message names it and the remedy.
     """
     tls = False
     for endpoint in endpoints:
+        try:
+            httpx2.URL(endpoint.base_url)
+        except httpx2.InvalidURL:
+            raise no_address(endpoint.names, "its host makes no sense") from None
         scheme, proxy = urlsplit(endpoint.base_url).scheme, proxy_to(endpoint)
         if proxy is not None:
             _check_proxy(_variable(scheme, env), proxy)
@@ -45,8 +51,9 @@ def _check_proxy(variable: str, proxy: str) -> None:
     try:
         parts = urlsplit(proxy)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise UserError(f"{variable}: is no address of a proxy: {error}", remedy) from error
+    except ValueError:
+        # The error quotes what stands where the port should, which may be a password.
+        raise UserError(f"{variable}: is no address of a proxy: its host or port makes no sense", remedy) from None
     if not host:
         raise UserError(f"{variable}: names no host of a proxy", remedy)
     if parts.scheme in _SOCKS:

@@ -1,24 +1,13 @@
 """Keeps secrets out of the logs: the values that we know, and what looks like a key."""
 
-import base64
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import quote, quote_plus
+
+from headway.system.secret_forms import SHORTEST, forms, is_secret, longest_first
 
 REDACTED = "[redacted]"
-
-_SHORTEST = 8
-"""Shorter values are too likely to be a part of something else."""
-
-_ORDINARY = re.compile(r"[A-Za-z]?[a-z]*+(?:[-_. ][a-z]++)*+")
-_LONGEST_ORDINARY = 20
-"""Servers that ask for no key are given any word, such as "not-needed"; that must not vanish from every text."""
-
-_ESCAPED = re.compile(r"%[0-9A-F]{2}")
-_URL_SAFE = str.maketrans("+/", "-_")
 
 _END = r"(?![A-Za-z0-9_+/=-])"
 
@@ -65,7 +54,7 @@ def _without_login(found: re.Match[str]) -> str:
     An agent works with what its log says it wrote, so that what vanishes here vanishes from its files too.
     """
     password = found["password"]
-    return f"{REDACTED}@" if _is_secret(password) and not _PLACE_HOLDER.match(password) else found[0]
+    return f"{REDACTED}@" if is_secret(password) and not _PLACE_HOLDER.match(password) else found[0]
 
 
 # What is quick to look for, the shape, and what stands there instead.
@@ -147,7 +136,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text as it may be written."""
-        if len(text) < _SHORTEST:
+        if len(text) < SHORTEST:
             return text
         text = self.known(text)
         for hint, shape, replacement in _SHAPES:
@@ -182,27 +171,12 @@ def redactor(secrets: Iterable[str]) -> Redactor:
             them. Values under 8 characters, and short plain words, are not looked for.
     """
     values = {secret.strip() for secret in secrets}
-    return Redactor(tuple(_longest_first(form for value in values if _is_secret(value) for form in forms(value))))
-
-
-def forms(value: str) -> set[str]:
-    """How programs write a value: as it is, in JSON, in a URL, as a part of a text in base64 such as a Basic header."""
-    raw = value.encode("utf-8", "surrogateescape")
-    found = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    quoted = {quote(raw, ""), quote(raw), quote_plus(raw)}
-    found |= quoted | {_ESCAPED.sub(lambda escape: escape[0].lower(), text) for text in quoted}
-    for before in range(3):  # its place in a group of three bytes
-        coded = base64.b64encode(bytes(before) + raw).decode("ascii").rstrip("=")
-        # The first and the last character also depend on what stands beside it.
-        alone = coded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
-        if len(alone) >= _SHORTEST:
-            found |= {alone, alone.translate(_URL_SAFE)}
-    return found
+    return Redactor(tuple(longest_first(form for value in values if is_secret(value) for form in forms(value))))
 
 
 def without(text: str, values: Iterable[str]) -> str:
     """A text without these values in any of their forms, also where blanks or line ends were put into one."""
-    looked_for = _longest_first({"".join(form.split()) for value in values for form in forms(value)} - {""})
+    looked_for = longest_first({"".join(form.split()) for value in values for form in forms(value)} - {""})
     places: list[tuple[int, int]] = []
     compact = "".join(text.split())
     for form in looked_for:
@@ -230,13 +204,3 @@ def _cut_out(text: str, compact: str, places: Iterable[tuple[int, int]]) -> str:
         left.append("" if inside else character)
         at, blanks = at + 1, ""
     return "".join([*left, blanks])
-
-
-def _longest_first(forms: Iterable[str]) -> list[str]:
-    """One may be a part of another."""
-    return sorted(set(forms), key=len, reverse=True)
-
-
-def _is_secret(value: str) -> bool:
-    is_word = len(value) < _LONGEST_ORDINARY and _ORDINARY.fullmatch(value)
-    return len(value) >= _SHORTEST and not is_word

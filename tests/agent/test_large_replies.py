@@ -32,7 +32,7 @@ TOTAL_MS = 600.0
 
 SIZE = MAX_WHOLE_BYTES - 4_096
 REDACT = redactor(["Zq9x-Very.Secret/Value+1"])
-AT = Circumstance("http://x", "", "m")
+AT = Circumstance("http://x", "m")
 CHAT, RESPONSES = ChatAdapter(Profile(), AT), ResponsesAdapter(Profile(), AT)
 
 SHAPES = (

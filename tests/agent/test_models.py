@@ -99,7 +99,7 @@ def test_a_run_cannot_bring_an_address_of_its_own(url: str) -> None:
 @pytest.mark.parametrize(
     ("env", "told"),
     [
-        ({"HEADWAY_ENDPOINT_BOX_URL": "gpu-box"}, "HEADWAY_ENDPOINT_BOX_URL: 'gpu-box' is no address"),
+        ({"HEADWAY_ENDPOINT_BOX_URL": "gpu-box"}, "HEADWAY_ENDPOINT_BOX_URL: is no address"),
         ({"HEADWAY_ENDPOINT_BOX_URL": "https://far.example.org"}, "HEADWAY_ENDPOINT_BOX_KEY is not set"),
         ({"HEADWAY_ENDPOINT_BOX_KEY": KEY}, "HEADWAY_ENDPOINT_BOX_KEY: belongs to no endpoint"),
         ({"HEADWAY_PARKED_S": "soon"}, "HEADWAY_PARKED_S"),
