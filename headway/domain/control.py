@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 from headway.domain.run import RunContext
-from headway.domain.spec import Bounded, Hours, Positive, Text
+from headway.domain.spec import Bounded, Dollars, Hours, Text
 
 ANSWERS_KEPT = 200
 """Number of requests whose answer is remembered. An update that is sent again after continue-as-new gets its answer,
@@ -63,8 +63,8 @@ class SetLimits(BaseModel):
     why: Word = ""
     tokens: Bounded | None = None
     tasks: Bounded | None = None
-    usd: Positive | Literal["none"] | None = None
-    usd_per_hour: Positive | Literal["none"] | None = None
+    usd: Dollars | Literal["none"] | None = None
+    usd_per_hour: Dollars | Literal["none"] | None = None
     hours: Hours | Literal["none"] | None = None
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from headway.domain.budget import UNLIMITED
+from headway.domain.budget import MICRO, UNLIMITED
 from headway.domain.errors import UserError
 
 MAX_INSTRUCTIONS_BYTES = 256 * 1024
@@ -61,7 +61,8 @@ CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
 """Build tools that can share one cache between agents."""
 
 Hours = Annotated[Positive, Field(le=24 * 365)]
-Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Dollars = Annotated[Positive, Field(le=UNLIMITED // MICRO)]
+Price = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]
 Range = Annotated[tuple[Count, Count], Field(description="two numbers, the smaller first")]
 
 
@@ -99,13 +100,13 @@ class Limits(_Input):
     tasks: Bounded = 1000
     open_tasks: Annotated[int, Field(ge=1, le=1000, strict=True)] = 100
     tokens: Bounded = 20_000_000
-    usd: Positive | Literal["none"] = 20.0
-    usd_per_hour: Positive | Literal["none"] = "none"
+    usd: Dollars | Literal["none"] = 20.0
+    usd_per_hour: Dollars | Literal["none"] = "none"
     hours: Hours | Literal["none"] = 24.0
     attempts: Annotated[int, Field(ge=1, le=10, strict=True)] = 2
     task_minutes: Positive | Literal["none"] = 60.0
     task_tokens: Bounded = 2_000_000
-    task_usd: Positive | Literal["none"] = 2.0
+    task_usd: Dollars | Literal["none"] = 2.0
     command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
     agent_memory_mb: Annotated[int, Field(ge=64, le=1_048_576, strict=True)] = 2048
     trunk_mb: Bounded = 2048
@@ -317,6 +318,8 @@ def _must(detail: ErrorDetails) -> str:
             return "must look like 'Name <mail@example.org>'"
         case "string_type":
             return "must be a string"
+        case "string_unicode":
+            return "must be text in UTF-8"
         case "int_type":
             return "must be a whole number"
         case "float_type" | "finite_number":

@@ -1,15 +1,19 @@
 """Limits that cannot work are refused with the least that works, and what raises them really helps."""
 
+import contextlib
 import re
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from headway.domain.budget import MICRO, UNLIMITED, Amount, Sizes
+from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
-from headway.domain.limits import more_of, short_words, workable
-from headway.domain.spec import Limits
+from headway.domain.limits import changed, in_words, more_of, short_words, workable
+from headway.domain.spec import Limits, ModelPrice, parse_spec
 from tests.domain.builders import RUN
 
 FIELDS = ("tokens", "usd", "task_tokens", "task_usd")
@@ -85,3 +89,41 @@ def test_amounts_are_told_without_the_parts_that_are_not_there() -> None:
     assert short_words(Amount(micro_usd=1)) == "$0.01"
     assert short_words(Amount(), Amount(tokens=5)) == "0 tokens"
     assert short_words(Amount()) == "nothing"
+
+
+EDGES: st.SearchStrategy[object] = st.sampled_from(
+    [0, -1, 1, 2**31, 2**53, 2**63, 10**15, 10**16, 10**400, True, None, "none", "1", "NaN", "", [], {}]
+)
+NUMBERS = EDGES | st.floats() | st.floats(1e290, 1.8e308) | st.integers()
+
+
+@given(field=st.sampled_from(("tokens", "tasks", "usd", "usd_per_hour", "hours")), value=NUMBERS)
+def test_any_number_is_refused_or_becomes_a_limit(field: str, value: object) -> None:
+    """An error of another kind would end no update: a workflow whose handler raises it stands still for good."""
+    try:
+        order = SetLimits.model_validate({"request": "r", field: value})
+        after = changed(order, Amount(tokens=1, tasks=1, micro_usd=1), None)
+    except (ValidationError, UserError):
+        return
+    assert Amount(tokens=UNLIMITED, tasks=UNLIMITED, micro_usd=UNLIMITED).covers(after)
+    assert in_words(after, Amount(), None)
+
+
+@given(
+    field=st.sampled_from(("tokens", "usd", "usd_per_hour", "task_usd", "task_tokens", "task_minutes")), value=NUMBERS
+)
+def test_any_number_of_an_input_is_refused_or_works(field: str, value: object) -> None:
+    with contextlib.suppress(UserError):
+        limits = parse_spec({"repo": "/r", "instructions": "Go.", "limits": {field: value}}).limits
+        workable(limits, Sizes(task_call=Amount(tokens=9, micro_usd=9)), dollars=True)
+
+
+@given(input_=NUMBERS, output=NUMBERS)
+def test_any_price_is_refused_or_can_be_reckoned_with(input_: object, output: object) -> None:
+    try:
+        price = ModelPrice.model_validate({"input": input_, "output": output})
+    except ValidationError:
+        return
+    call = Amount(tokens=300_000, micro_usd=int(300_000 * Decimal(max(price.input, price.output))) + 1)
+    with contextlib.suppress(UserError):
+        workable(Limits(usd="none"), Sizes(task_call=call, planner_call=call, root_call=call), dollars=True)
