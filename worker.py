@@ -49,6 +49,7 @@ from headway.cli.supervisor import supervise
 from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.printable import for_terminal
 from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.workspaces import Workspaces
@@ -69,7 +70,7 @@ from headway.system.timed_lines import time_lines
 from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
-from workflows.replay import WORKFLOWS, replayer, sandbox
+from workflows.replay import INTERCEPTORS, WORKFLOWS, reading, replayer, sandbox
 from workflows.true_figures import TrueFigures
 
 COMPACT_AT = 0.75
@@ -212,12 +213,12 @@ def workflow_worker(client: Client, home: Path) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
     folders = Latest(RunFolders(LogStore(home).run_folder).look)
     return Worker(
-        client,
+        reading(client),
         build_id=workflow_code(),
         task_queue=QUEUE,
         workflows=WORKFLOWS,
         workflow_runner=sandbox(),
-        interceptors=[TrueFigures(folders.get, folders.prepare)],
+        interceptors=[*INTERCEPTORS, TrueFigures(folders.get, folders.prepare)],
         max_concurrent_workflow_tasks=10,
         max_cached_workflows=2000,
         graceful_shutdown_timeout=timedelta(seconds=30),
@@ -361,7 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             children = worker_children(options.agents, skip_runs=options.skip_run, allow_weak=weak)
             supervise(settings.home, children, on_event=_show)
     except UserError as error:
-        print(f"headway: {error}", file=sys.stderr)  # noqa: T201 - the one message
+        print(for_terminal(f"headway: {error}"), file=sys.stderr)  # noqa: T201 - the one message
         return 2
     return 0
 
@@ -370,7 +371,8 @@ def _show(event: object) -> None:
     """Log starts and deaths of roles, replays and the prompts in use. A log that cannot be written ends nothing."""
     if event:
         with suppress(OSError):
-            print(event, flush=True)  # noqa: T201 - to its log
+            # It may quote a server, and is read on a terminal.
+            print(for_terminal(str(event)), flush=True)  # noqa: T201 - to its log
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:

@@ -1,15 +1,22 @@
 """The runner of workflow code, the same in worker processes and in every replay: its types and its sandbox."""
 
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
-from temporalio.worker import Replayer
+from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from workflows.odd_messages import CONVERTER, OneInputEach
 from workflows.planner import Planner
 from workflows.run import Run
 from workflows.task import Task
 
 WORKFLOWS: tuple[type, ...] = (Run, Planner, Task)
+INTERCEPTORS: tuple[Interceptor, ...] = (OneInputEach(),)
+
+
+def reading(client: Client) -> Client:
+    """The same client for a worker of workflows, which reads their inputs as every replay does."""
+    return Client(**(client.config() | {"data_converter": CONVERTER}))
 
 
 def sandbox() -> SandboxedWorkflowRunner:
@@ -29,7 +36,8 @@ def replayer(workflows: tuple[type, ...] = WORKFLOWS) -> Replayer:
     return Replayer(
         workflows=workflows,
         workflow_runner=sandbox(),
-        data_converter=pydantic_data_converter,
+        data_converter=CONVERTER,
+        interceptors=INTERCEPTORS,
         debug_mode=True,
         # Its own log would tell every difference once more, as a warning with a stack.
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="off"))),

@@ -49,7 +49,7 @@ from headway.domain.work import (
 from tests.loops import Loops
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner
-from workflows.replay import sandbox
+from workflows.replay import INTERCEPTORS, reading, sandbox
 from workflows.run import Run
 from workflows.task import Task
 
@@ -162,12 +162,12 @@ class Script:
         """The worker processes: workflows, planning, agents. Their loops may report nothing."""
         loops = Loops()
         planning = Worker(
-            self.client,
+            reading(self.client),
             task_queue=QUEUE,
             workflows=[Run, Planner, Task],
             workflow_runner=sandbox(),
             max_cached_workflows=cached,
-            interceptors=[*self.faults, loops],
+            interceptors=[*INTERCEPTORS, *self.faults, loops],
             activities=[
                 self.prepare_run,
                 self.plan_turn,
