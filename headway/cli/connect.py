@@ -1,9 +1,11 @@
 """The way to the Temporal service: which one, and a client for it."""
 
 import asyncio
+import os
 import re
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def target_of(home: Path) -> Target:
         UserError: When that configuration cannot be read.
     """
     try:
-        profile = ClientConfigProfile.load()
+        profile = ClientConfigProfile.load(override_env_vars=_temporal_variables(os.environ))
         config = profile.to_client_connect_config()
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
@@ -70,6 +72,17 @@ def target_of(home: Path) -> Target:
 
     settings = load_settings(find_settings())
     return Target(settings.address, profile.namespace or settings.namespace.name, named=False, config={})
+
+
+def _temporal_variables(env: Mapping[str, str]) -> dict[str, str]:
+    """What the configuration is made of. Left to itself the SDK reads all variables, and panics at one without UTF-8.
+
+    Raises:
+        UnicodeEncodeError: One of these is not UTF-8, which is a `ValueError`.
+    """
+    found = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
+    "".join((*found, *found.values())).encode()
+    return found
 
 
 async def connect(target: Target, *, runtime: Runtime | None = None, identity: str | None = None) -> Client:

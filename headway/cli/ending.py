@@ -1,16 +1,20 @@
 """How a run ended: its report, or why there is none."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError, TerminatedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from headway.domain.ids import RunName
 from headway.domain.run import Outcome, RunReport
 
 AGAIN_S = 1.0
+GONE_S = 5.0
+"""Seconds after which a run that the service does not know is taken for removed. A service that just came back up may
+not know its own namespace yet."""
 EXIT_CODES = {Outcome.DONE: 0, Outcome.DONE_UNPROVEN: 3, Outcome.PARTIAL: 4, Outcome.FAILED: 1, Outcome.CANCELLED: 1}
 
 
@@ -20,7 +24,7 @@ class Ending:
 
     Attributes:
         report: Its result; None where it has none.
-        state: In a word, where there is no report: failed, cancelled, terminated.
+        state: In a word, where there is no report: failed, cancelled, terminated, removed, completed.
         failure: Why there is no report.
     """
 
@@ -39,16 +43,23 @@ class Ending:
         return self.report.outcome.value if self.report is not None else self.state
 
 
-async def ending_of(client: Client, name: RunName) -> Ending:
-    """Wait for the run's end."""
+async def ending_of(client: Client, name: RunName, *, gone_s: float = GONE_S) -> Ending:
+    """Wait for the run's end. A run that is removed meanwhile has ended too."""
+    unknown_since: float | None = None
     while True:
         handle = client.get_workflow_handle(name, result_type=RunReport)
         try:
             return Ending(report=await handle.result())
         except WorkflowFailureError as error:
             return _failed(error.cause)
-        except RPCError:
-            await asyncio.sleep(AGAIN_S)
+        except (ValueError, KeyError, RuntimeError):  # of the converter: another form, or a codec of its own
+            return Ending(failure="It ended with another result than a run of Headway has.", state="completed")
+        except RPCError as error:
+            gone = error.status is RPCStatusCode.NOT_FOUND
+            unknown_since = (unknown_since or time.monotonic()) if gone else None
+            if unknown_since is not None and time.monotonic() - unknown_since >= gone_s:
+                return Ending(failure="The service has no record of it any more.", state="removed")
+            await asyncio.sleep(min(AGAIN_S, gone_s))
 
 
 def _failed(cause: BaseException) -> Ending:

@@ -23,6 +23,9 @@ def home_from(env: Mapping[str, str] | None = None) -> Path:
     """
     env = os.environ if env is None else env
     given = env.get(VARIABLE)
+    if given is not None and not _is_utf8(given):
+        # Temporal's database, JSON and Markdown hold it.
+        raise UserError(f"{VARIABLE}: its name is not UTF-8.", f"Set {VARIABLE} to a folder whose name is.")
     try:
         home = Path(given).expanduser().absolute() if given else _platform_home(env)
     except RuntimeError as error:
@@ -39,6 +42,14 @@ def home_from(env: Mapping[str, str] | None = None) -> Path:
         ) from error
     _close(home)
     return home
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _close(home: Path) -> None:

@@ -10,7 +10,8 @@ import typer
 from headway.cli.console import open_console, say
 from headway.cli.home import home_from
 from headway.cli.running import run_async
-from headway.domain.ids import RunName
+from headway.domain.ids import RunName, run_name_problem
+from headway.domain.printable import one_line
 from headway.system.disk import shortage_of_disk
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ async def _list(client: "Client", home: Path, *, everything: bool, as_json: bool
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     """Columns as wide as what is in them: nothing is wrapped, so that each run is one line."""
+    rows = [tuple(one_line(cell) for cell in row) for row in rows]  # programs that share the service may name anything
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     order = (0, 2, 3, 1)  # the state is last, because it may be long
     return ["  ".join(f"{row[column]:<{widths[column]}}" for column in order).rstrip() for row in rows]
@@ -99,7 +101,8 @@ async def _row(client: "Client", home: Path, execution: "WorkflowExecution", *, 
         state = (await ending_of(client, RunName(execution.id))).outcome
     elif execution.status is WorkflowExecutionStatus.RUNNING and ask:
         state = await _asked(client, RunName(execution.id)) or state
-    if not (home / "runs" / execution.id).is_dir() and state != "failed":
+    ours = run_name_problem(execution.id) is None and (home / "runs" / execution.id).is_dir()
+    if not ours and state != "failed":
         state += " (another state folder)"
     took = str((execution.close_time or datetime.now(UTC)) - execution.start_time).partition(".")[0]
     started = f"{execution.start_time.astimezone():%Y-%m-%d %H:%M}"

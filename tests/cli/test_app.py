@@ -122,6 +122,24 @@ def test_a_worker_process_is_refused_in_the_same_words(
     assert told(done).startswith(f"headway: No Temporal service answers at {settings.address}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        *((["status"], {name: "caf\udce9"}, message) for name, message in (
+            ("ANY_VARIABLE", "No Temporal service answers"),
+            ("TEMPORAL_NAMESPACE", "Temporal's client configuration cannot be used"),
+            ("HEADWAY_HOME", "HEADWAY_HOME: its name is not UTF-8"),
+        )),
+        (["run", "/", "Do it \udce9."], {"OPENAI_API_KEY": "k"}, "instructions: must be text in UTF-8"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list | dict) else "",
+)  # fmt: skip
+def test_what_is_not_utf_8_is_told_or_makes_no_difference(
+    home: Path, settings: ServiceSettings, arguments: list[str], env: dict[str, str], said: str
+) -> None:
+    assert said in told(headway(home, *arguments, **{"TEMPORAL_ADDRESS": settings.address, **env}))
+
+
 def test_run_with_bad_input_says_so_before_anything_else(home: Path) -> None:
     assert "repo: /no/such/place is not there" in told(headway(home, "run", "/no/such/place", "Do it."))
     assert "--name: 'no good' must be" in told(headway(home, "run", str(ROOT), "Do it.", "--name", "no good"))

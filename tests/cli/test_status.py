@@ -1,5 +1,6 @@
 """`headway status` of runs in every state: the workflow is a stand-in, its service is real."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,16 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from headway.cli.board import waits_for_user
+from headway.cli.ending import ending_of
+from headway.cli.known_run import delete_histories, executions
 from headway.cli.screen import screen
 from headway.cli.watch import Watcher
 from headway.domain.ids import RunName
 from headway.trace.figures import FiguresReader
 from tests.cli.command import headway
 
+OTHERS = ("../other", "other\n\x1b]0;well\x07well  2026-11-30 10:00  0:00:01  done", "x" * 300, "other")
+"""Ids of workflows of another program, whose type is called `Run` too."""
 PAUSED = {"version": 1, "paused": {"lunch": {"who": "ada@box", "why": "lunch", "at": 1.0}}}
 
 
@@ -28,10 +33,13 @@ class StandIn:
     """Stands in the state that its name says."""
 
     @workflow.run
-    async def run(self, _: dict[str, Any]) -> None:
+    async def run(self, _: Any) -> Any:
+        if workflow.info().workflow_id in OTHERS:
+            return ["nothing", "of", "ours"]
         if workflow.info().workflow_id == "broke":
             await workflow.execute_activity("prepare_run", start_to_close_timeout=timedelta(seconds=60))
         await workflow.wait_condition(lambda: False)
+        return None
 
     @workflow.query
     def status(self) -> dict[str, Any]:
@@ -87,7 +95,7 @@ async def test_states_that_wait_for_their_user_are_told_everywhere(home: Path, r
     assert {each["run"] for each in json.loads((await headway(home, "status", "--json")).out)} == set(states)
 
 
-async def test_the_view_survives_every_error_of_a_look(
+async def test_the_view_and_the_list_survive_every_error_of_a_look(
     home: Path, runs: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watcher = Watcher(runs, RunName("well"), home)
@@ -97,11 +105,25 @@ async def test_the_view_survives_every_error_of_a_look(
     def broken(_: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(FiguresReader, "look", broken)
-    look = await watcher.look()
+    with monkeypatch.context() as without_processes:
+        without_processes.setattr(FiguresReader, "look", broken)
+        look = await watcher.look()
     assert look.status == before.status, "what is known stays"
     assert "Resource temporarily unavailable" in look.problem
-    monkeypatch.undo()
     (home / "runs" / "well" / "hub.git").mkdir(parents=True)
-    monkeypatch.setenv("PATH", "/nowhere")  # git cannot be started
-    assert (await watcher.look()).status["phase"] == "running"
+    with monkeypatch.context() as without_git:
+        without_git.setenv("PATH", "/nowhere")
+        assert (await watcher.look()).status["phase"] == "running"
+    # Other programs share the service, and runs are removed.
+    for name in OTHERS:
+        await (await runs.start_workflow("Run", 7, id=name, task_queue="headway")).result()
+    listed = await headway(home, "status")
+    while listed.code == 0 and listed.out.count("\n") < 1 + 4 + len(OTHERS):  # the service's list may be behind
+        listed = await headway(home, "status")
+    assert (listed.code, listed.out.count("\n")) == (0, 1 + 4 + len(OTHERS)), listed
+    assert "\x1b" not in listed.out
+    other = RunName("other")
+    assert (await ending_of(runs, other)).outcome == "completed"
+    await delete_histories(runs, await executions(runs, other))
+    gone = await asyncio.wait_for(ending_of(runs, other, gone_s=0.5), 60)
+    assert (gone.outcome, gone.exit_code, gone.report) == ("removed", 1, None)
