@@ -35,6 +35,7 @@ _SQLITE = {
     sqlite3.SQLITE_NOMEM: errno.ENOMEM,
     sqlite3.SQLITE_READONLY: errno.EROFS,
 }
+_UNNAMED = "the disk takes no more bytes: it is full or broken"
 _PRIMARY = 0xFF
 """Mask that takes the primary result code out of an extended one (sqlite.org/rescode.html)."""
 
@@ -42,6 +43,15 @@ _TOLD_BY_PROGRAMS = {
     os.strerror(number): number for number in _LACKING if number not in {errno.ESTALE, errno.ENOTCONN, errno.ENOLCK}
 }
 """Texts by which git and other programs report these errors on standard error; they run in the C locale."""
+
+_GIVEN_NO_REASON = {
+    "Out of diskspace": _LACKING[errno.ENOSPC],
+    "unable to write file": _UNNAMED,
+    "couldn't write '": _UNNAMED,
+    "failed to write new configuration file": _UNNAMED,
+}
+"""Texts of git 2.39 that give no reason: a write or a sync of an index, a pack, a checked-out file, a ref or a
+configuration failed. The file was open already, so no right to it is missing."""
 
 
 def lacking(error: BaseException) -> str | None:
@@ -59,7 +69,9 @@ def lacking_in(told: str) -> str | None:
     """The same as `lacking`, for the text that a program wrote to standard error."""
     said = [words for words in _TOLD_BY_PROGRAMS if words in told]
     # "Too many open files" is part of "Too many open files in system".
-    return _LACKING[_TOLD_BY_PROGRAMS[max(said, key=len)]] if said else None
+    if said:
+        return _LACKING[_TOLD_BY_PROGRAMS[max(said, key=len)]]
+    return next((words for text, words in _GIVEN_NO_REASON.items() if text in told), None)
 
 
 def raise_if_short(error: BaseException, what: str) -> None:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -94,7 +94,8 @@ class Run:
         scripts = {
             title: [
                 step(use("write_file", path=f"t{number}.txt", content=f"{number}\n"), text="y" * 6_000),
-                step(use("shell", command=f"cp README.md s{number}.txt")),
+                # A full disk is told to the model as the command met it, and a model tries again.
+                step(use("shell", command=f"until cp README.md s{number}.txt; do sleep 0.05; done")),
                 step(use("land", message=title)),
                 finish(title),
             ]
@@ -233,24 +234,35 @@ def plant(name: str) -> None:
             return
 
 
-@contextlib.contextmanager
-def at_the_brim(disk: Path, seed: int) -> Iterator[None]:
-    """Fill the disk and free it again, at random moments, in a thread."""
-    chance, over = random.Random(seed), threading.Event()
+class Brim:
+    """Fills a disk and frees it again, at random moments, in a thread; `fills` times so far."""
 
-    def fill_and_free() -> None:
-        while not over.wait(chance.uniform(0.02, 0.3)):
-            ballast = fill(disk, leave=chance.choice([0, 0, 4_096, 60_000]))
-            over.wait(chance.uniform(0.02, 0.3))
-            shutil.rmtree(ballast)
+    def __init__(self, disk: Path, seed: int) -> None:
+        self.fills = 0
+        self._disk, self._chance = disk, random.Random(seed)
+        self._over, self._broken = threading.Event(), [Exception("the thread has not ended")]
+        self._thread = threading.Thread(target=self._go_on)
 
-    thread = threading.Thread(target=fill_and_free)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._broken:
+            raise self._broken[0]
+
+    def _go_on(self) -> None:
+        try:
+            while not self._over.wait(self._chance.uniform(0.02, 0.3)):
+                ballast = fill(self._disk, leave=self._chance.choice([0, 0, 4_096, 60_000]))
+                self.fills += 1
+                self._over.wait(self._chance.uniform(0.02, 0.3))
+                shutil.rmtree(ballast)
+            self._broken.clear()
+        except OSError as error:
+            self._broken = [error]
 
 
 @contextlib.contextmanager
@@ -280,9 +292,9 @@ async def main(asked: argparse.Namespace) -> dict[str, Any]:
         with counted(run, asked.folder / "requests"):
             ended = await run.go()
     elif asked.brim is not None:
-        with at_the_brim(asked.folder, asked.brim):
-            told = {}
+        with Brim(asked.folder, asked.brim) as brim:
             ended = await run.go()
+        told = {"fills": brim.fills}
     else:
         control = Control.open()
         if asked.every is not None:

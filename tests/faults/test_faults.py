@@ -56,6 +56,7 @@ def test_a_disk_at_the_brim_now_and_then(tmp_path: Path) -> None:
     with Disk(tmp_path, "tmpfs", mb=96, options="nr_inodes=6000") as disk:
         told = small_run(tmp_path / "home", "--brim", "1", below=disk.at)
         assert told["problems"] == [], told["retries"]
+        assert told["fills"] > 0
 
 
 @pytest.mark.long
@@ -99,3 +100,4 @@ def test_a_disk_at_the_brim_through_a_run_of_20_tasks(tmp_path: Path, seed: int)
     with Disk(tmp_path, "tmpfs", mb=160, options="nr_inodes=20000") as disk:
         told = small_run(tmp_path / "home", "--tasks", "20", "--brim", str(seed), below=disk.at, limit_s=3000)
         assert told["problems"] == [], told["retries"]
+        assert told["fills"] > 3

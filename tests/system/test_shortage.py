@@ -11,6 +11,7 @@ import pytest
 from headway.domain.errors import Shortage
 from headway.git.repo import GitError, Repo
 from headway.system.shortage import WAIT_S, lacking, lacking_in, waited_for
+from tests.system.disks import Disk, fill
 
 SHORT = (
     errno.ENOSPC,
@@ -71,3 +72,31 @@ def test_a_git_that_finds_no_room_gives_no_answer(tmp_path: Path, ok: tuple[int,
         with pytest.raises(GitError) as raised:
             repo.run("write-tree", ok=ok)
     assert raised.value.delay_s == WAIT_S
+
+
+def test_what_git_says_where_the_disk_takes_no_more_bytes(tmp_path: Path) -> None:
+    """Here a new file can be made and not be written, where git gives no reason."""
+    with Disk(tmp_path, "tmpfs", mb=32) as disk:
+        (disk.at / "files").mkdir()
+        subprocess.run(["git", "init", "--quiet", "--bare", str(disk.at / "hub")], check=True)
+        repo = Repo(disk.at / "hub").at(disk.at / "files", disk.at / "index")
+        blob = repo.run("hash-object", "-w", "--stdin", stdin=b"x" * 9_000).text.strip()
+        repo.run("update-index", "--add", "--cacheinfo", f"100644,{blob},x.txt")
+        tree = repo.run("write-tree").text.strip()
+        commit = repo.run("-c", "user.name=A", "-c", "user.email=a@b.c", "commit-tree", "-m", "x", tree).text.strip()
+        repo.run("update-ref", "refs/heads/z", commit)
+        fill(disk.at, leave=1)
+        for command in (
+            ("hash-object", "-w", "--stdin"),
+            ("read-tree", tree),
+            ("checkout-index", "-f", "-a"),
+            ("update-ref", "refs/heads/x", commit),
+            ("symbolic-ref", "HEAD", "refs/heads/y"),
+            ("config", "x.y", "z"),
+            ("pack-refs", "--all"),
+            ("repack", "-a", "-d", "-q"),
+            ("commit-graph", "write", "--reachable"),
+        ):
+            with pytest.raises(GitError) as raised:
+                repo.run(*command, stdin=b"y" * 9_000)
+            assert raised.value.delay_s == WAIT_S, raised.value
