@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from headway.trace.log_store import LogStore
 RUN = RunName("bench")
 INCARNATION = Incarnation("0a1b2c3d")
 ROOT = root_planner_id(RUN, INCARNATION)
+FILES = {"notes.txt": "one\n"}
 AUTHOR = "Bench Mark <bench@example.org>"
 SAID = 520
 """Bytes of one reply in a request."""
@@ -57,12 +59,13 @@ class Instant:
 class Ground:
     """A run in a folder, and workers on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str] = FILES) -> None:
         self.folder = folder
         source = folder / "source"
         git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org", "-C", str(source)]
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main", source], check=True)
-        (source / "notes.txt").write_text("one\n")
+        for name, text in files.items():
+            (source / name).write_text(text)
         subprocess.run([*git, "add", "--all"], check=True)
         subprocess.run([*git, "commit", "--quiet", "--message=First"], check=True)
         self.store = LogStore(folder / "state")

@@ -1,15 +1,19 @@
-"""What a worker is told when an attempt opens: its task, the policy, its limits, the repository's guidance."""
+"""The message that opens an attempt: first what all workers of the run are told, then the task.
+
+A prompt cache serves only what requests begin with alike. So policy, limits and guidance come before the task.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from headway.agent.excerpt import cut
-from headway.agent.guidance import guidance
+from headway.agent.guidance import Guidance, guidance
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff
-from headway.domain.headings import task_heading
+from headway.domain.headings import mark_of, task_heading
 from headway.domain.ids import Oid
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskKind, TaskSpec
@@ -30,13 +34,28 @@ class Assignment:
     hub: Hub
     prompts: Prompts
 
+    @cached_property
+    def shared(self) -> str:
+        """The part that each worker of the run is told alike. Reads the repository: not for an event loop."""
+        minutes = self.spec.limits.task_minutes
+        shared = self.prompts.render(
+            "messages/worker_shared",
+            mark=self._mark,
+            policy=policy_text(self.spec, self.prompts),
+            task_minutes="no limit" if minutes == "none" else f"{minutes:g} minutes",
+            check=self.spec.check or NONE,
+            guidance=self._guidance.top or NONE,
+        )
+        return f"{shared}\n\n"
+
     def text(self, base: Oid, setup: Event | None, line: Sequence[Event]) -> str:
-        """Everything the worker knows, its task first."""
-        task, limits = self.task, self.spec.limits
+        """Everything the worker knows, its task last."""
+        task, nearer = self.task, self._guidance.nearer
         kind = "kind_change" if task.kind is TaskKind.CHANGE else "kind_investigate"
-        minutes = "no limit" if limits.task_minutes == "none" else f"{limits.task_minutes:g} minutes"
-        return self.prompts.render(
+        own = self.prompts.render(
             "messages/task",
+            nearer=nearer and f"{nearer}\n\n",
+            mark=self._mark,
             heading=task_heading(" ".join(task.title.split()), self.order.attempt),
             intent=task.intent,
             context=task.context or NONE,
@@ -44,14 +63,19 @@ class Assignment:
             paths=", ".join(task.paths) or NONE,
             done_when=task.done_when or NONE,
             kind=self.prompts.render(f"messages/{kind}"),
-            policy=policy_text(self.spec, self.prompts),
-            task_minutes=minutes,
-            check=self.spec.check or NONE,
             base=base[:12],
             setup=self._setup(setup),
             earlier=self._earlier(line),
-            guidance=guidance(self.hub, self.order.context.base, task.paths, self.prompts) or NONE,
         )
+        return self.shared + own.rstrip()
+
+    @property
+    def _mark(self) -> str:
+        return mark_of(self.order.context.incarnation)
+
+    @cached_property
+    def _guidance(self) -> Guidance:
+        return guidance(self.hub, self.order.context.base, self.task.paths, self.prompts)
 
     def _setup(self, setup: Event | None) -> str:
         if setup is None:

@@ -17,7 +17,7 @@ from headway.domain.budget import MICRO, UNLIMITED, Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
-from headway.domain.headings import ROOT_HEADING, handoff_heading, scope_heading
+from headway.domain.headings import ROOT_HEADING, handoff_heading, mark_of, scope_heading
 from headway.domain.ids import AgentId, ChildKey, Oid, parent_of
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec, finite
@@ -69,19 +69,26 @@ class Briefing:
         text = self.spec.instructions if self.is_root else self._scope().title
         return cut(text.strip().partition("\n")[0], GOAL_CHARS)
 
+    @property
+    def shared(self) -> str:
+        """The part that each planner of the run is told alike, before its own scope: for prompt caches."""
+        policy = policy_text(self.spec, self.prompts)
+        return self.prompts.render("messages/planner_shared", mark=self._mark, policy=policy) + "\n\n"
+
+    @property
+    def _mark(self) -> str:
+        return mark_of(self.order.context.incarnation)
+
     def scope(self) -> str:
-        """What opens every epoch: who the planner is and what was asked, word for word."""
+        """The beginning of each epoch: the policy, then who the planner is and what was asked, word for word."""
         fewest, most = self.round_range
-        common = {
-            "policy": policy_text(self.spec, self.prompts),
-            "fewest": fewest,
-            "most": most,
-        }
+        common = {"mark": self._mark, "fewest": fewest, "most": most}
         if self.is_root:
             instructions = self.spec.instructions
-            return self.prompts.render("messages/scope_root", heading=ROOT_HEADING, instructions=instructions, **common)
+            root = self.prompts.render("messages/scope_root", heading=ROOT_HEADING, instructions=instructions, **common)
+            return self.shared + root
         scope = self._scope()
-        return self.prompts.render(
+        return self.shared + self.prompts.render(
             "messages/scope_sub",
             heading=scope_heading(scope.title),
             scope=scope.scope,

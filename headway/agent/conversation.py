@@ -1,7 +1,7 @@
 """One agent's conversation with its model: what its log says so far, and one paid call at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,9 @@ from headway.agent.misses import Misses, final_kind
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
+from headway.agent.repeats import Repeats
 from headway.agent.spoken import with_spoken_calls
-from headway.agent.usage import Meter, Usage, noted
+from headway.agent.usage import Gauge, Meter, Usage, noted
 from headway.agent.waits import noting_waits
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError, TransientError
@@ -60,15 +61,6 @@ class Question:
     chosen: Chosen
 
 
-@dataclass
-class _Gauge:
-    """What the newest answered request weighed: bytes as we sent them, tokens as they were reported."""
-
-    asked: int = 0
-    nbytes: int = 0
-    tokens: int | None = None
-
-
 class Conversation:
     """The newest epoch of an agent's log, as its model reads it and as the guards judge it.
 
@@ -84,6 +76,7 @@ class Conversation:
 
     Args:
         prompts: Hash of the set of prompts that the agent works by, for the log.
+        repeats: For prompt caches.
     """
 
     def __init__(
@@ -98,6 +91,7 @@ class Conversation:
         prompts: str = "",
         spell: Spell | None = None,
         goal: str = "",
+        repeats: Repeats | None = None,
     ) -> None:
         self.log = log
         self.paid = paid
@@ -109,6 +103,7 @@ class Conversation:
         self._prompts = prompts
         self._tools = tools
         self._head_bytes = head_bytes(system, tools)
+        self._repeats = repeats or Repeats(log.agent)
         self._begin(max(epoch, log.epoch))
         for event in log.replay(self.epoch):
             self._take(event)
@@ -121,7 +116,8 @@ class Conversation:
         self.made: Counter[str] = Counter()
         self.context = Context(self.chosen.model.adapter)
         self.misses = Misses()
-        self._gauge = _Gauge()
+        self._repeats.begin()
+        self._gauge = Gauge()
         self._fresh = 0
         self._calls: dict[str, ToolCall] = {}
         self._keyed: tuple[ToolCall, str] | None = None
@@ -303,18 +299,18 @@ class Conversation:
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
-    def request(self, only: Collection[str] | None = None) -> Request:
-        """The conversation so far, as a request that offers all tools, or only some."""
-        tools = self._tools if only is None else tuple(tool for tool in self._tools if tool.name in only)
+    def request(self) -> Request:
+        """The conversation so far. The tools are the same in each request: a prompt cache begins with them."""
         return Request(
             model=self.chosen.name,
             system=self._system,
             items=self.context.items,
             agent=self.log.agent,
-            tools=tools,
+            tools=self._tools,
             max_output=self.chosen.model.endpoint.max_output,
             effort=self.chosen.effort,
             step=self.paid.calls,
+            reuse=self._repeats.reuse,
         )
 
     def _note_reply(self, question: Question, reply: Turn) -> Event:
@@ -357,6 +353,7 @@ class Conversation:
 
     def _take(self, event: Event) -> None:
         """Take in the next event of this epoch."""
+        self._repeats.take(event)
         match event.type:
             case "llm.request":
                 self._gauge.asked = event.data["bytes"]
@@ -364,7 +361,7 @@ class Conversation:
                 self.misses.take(event)
             case "llm.response":
                 self.misses = Misses()
-                self._gauge = _Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
+                self._gauge = Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
             case "reminder" if event.data.get("why") == HANDOVER:
                 self.misses = Misses()
         if event.type not in TALK:

@@ -29,7 +29,7 @@ FACTS_BYTES = 4 * 1024
 def sizes_of(spec: RunSpec, base: Oid, hub: Hub, prompts: Prompts, *, planner: Chosen, worker: Chosen) -> Sizes:
     """The sizes of first calls in a run that begins at the commit `base`. Without a limit for tasks."""
     policy = len(policy_text(spec, prompts).encode())
-    guided = len(guidance(hub, base, (), prompts).encode())
+    guided = len(guidance(hub, base, (), prompts).top.encode())
     asked, told = ASKED_BYTES + policy, FACTS_BYTES + policy + len(spec.instructions.encode())
     return Sizes(
         task_call=_call(worker, prompts.render("worker"), TOOLSETS[worker.edit].schemas, asked + guided),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from headway.agent.prompts import Prompts
 from headway.domain.ids import Oid
@@ -36,8 +37,20 @@ class _File:
     size: int
 
 
-def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str:
-    """The guidance for a task at `paths`, as the commit `base` has it, the nearest last; empty when there is none.
+class Guidance(NamedTuple):
+    """Guidance as text; empty where there is none.
+
+    Attributes:
+        top: Of the repository's top folder: the same for each task, unless what is nearer to it leaves too little room.
+        nearer: Of the folders below it down to the task, the nearest last.
+    """
+
+    top: str
+    nearer: str
+
+
+def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> Guidance:
+    """The guidance for a task at `paths`, as the commit `base` has it.
 
     Of more than 32 KiB the nearest is kept, and what is cut is said. Always from the commit that the run began on, so
     that no agent can write into what others are told.
@@ -54,7 +67,8 @@ def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> str
             note = prompts.render("messages/guidance_cut", left=size - len(shown.encode()), size=size)
             shown = f"{shown}\n{note}".strip()
         parts.insert(0, prompts.render("messages/guidance", path=path, text=shown))
-    return "\n\n".join(parts)
+    at_top = sum("/" not in path for path, _, _ in found)
+    return Guidance("\n\n".join(parts[:at_top]), "\n\n".join(parts[at_top:]))
 
 
 def _folders(paths: Iterable[str]) -> list[str]:

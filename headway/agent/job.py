@@ -207,6 +207,19 @@ def agent_start(line: Sequence[Event], attempt: int) -> Event | None:
     return next((e for e in line if e.type == "agent.start" and e.data["attempt"] == attempt), None)
 
 
+def begin_attempt(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
+    """Note that an attempt begins; each has an epoch of its own."""
+    began = any(event.type == "agent.start" for event in log.line)
+    data = {
+        "attempt": order.attempt,
+        "base": workspace.base,
+        "workspace": str(workspace.path),
+        "title": title_of(task),
+        "kind": task.kind,
+    }
+    return log.append("agent.start", data, epoch=log.epoch + 1 if began else 0, sync=True)
+
+
 def title_of(task: TaskSpec) -> str:
     """The whole title, on one line."""
     return " ".join(task.title.split())

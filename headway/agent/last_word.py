@@ -1,4 +1,8 @@
-"""The last word: when what an agent may use is used up, one reply in which it can do nothing but hand off. Pure."""
+"""The last word: when an agent has used up what it may use, one reply of which only a handoff is carried out. Pure.
+
+The request offers all tools as before. It is the longest one of its conversation, and with other tools nothing of
+it would come from a prompt cache.
+"""
 
 from collections.abc import Sequence
 

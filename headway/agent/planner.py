@@ -16,6 +16,7 @@ from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
+from headway.agent.repeats import Repeats
 from headway.agent.scratchpad import is_stale, newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.tools.planning import PLANNER_SCHEMAS
@@ -138,6 +139,7 @@ class PlannerAgent:
             prompts=self._prompts.fingerprint,
             spell=spell,
             goal=brief.goal,
+            repeats=Repeats(order.me, "planner", log.redacted(brief.shared)),
         )
         talk.turn = order.turn
         pinned = Oid(start.data["pinned"])

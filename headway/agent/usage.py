@@ -35,6 +35,15 @@ class Usage:
         return Usage(self.amount + amount, self.calls + calls)
 
 
+@dataclass
+class Gauge:
+    """Size of the newest answered request: bytes as they were sent, tokens as they were reported."""
+
+    asked: int = 0
+    nbytes: int = 0
+    tokens: int | None = None
+
+
 @dataclass(frozen=True)
 class Meter:
     """Says what calls of one model use up; `price` None: their tokens are counted as unpriced."""

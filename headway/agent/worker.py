@@ -8,14 +8,15 @@ from headway.agent import breakage, guards, last_word
 from headway.agent.amendments import Amendments
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
-from headway.agent.conversation import Answer, Beat, Conversation, Question
+from headway.agent.conversation import Answer, Beat, Conversation
 from headway.agent.handoffs import spent_by, stored_handoff
 from headway.agent.holding import alone
-from headway.agent.job import Ending, Job, Stopped, agent_start, title_of
+from headway.agent.job import Ending, Job, Stopped, agent_start, begin_attempt, title_of
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
 from headway.agent.prompts import Prompts
 from headway.agent.recall import PAST
+from headway.agent.repeats import Repeats
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import TOOLSETS
 from headway.agent.usage import missing, usage_of
@@ -178,7 +179,8 @@ class WorkerAgent:
         workspace = await self._enter(order, log)
         start = agent_start(log.line, order.attempt)
         if start is None:
-            start = await in_thread(_begin, log, order, task, workspace)
+            start = await in_thread(begin_attempt, log, order, task, workspace)
+        assignment = Assignment(order, task, spec, hub, self._prompts)
         spell = Spell(start.seq)
         offered = TOOLSETS[chosen.edit]
         talk = Conversation(
@@ -191,6 +193,7 @@ class WorkerAgent:
             prompts=self._prompts.fingerprint,
             spell=spell,
             goal=title_of(task),
+            repeats=Repeats(order.me, "worker", log.redacted(await in_thread(lambda: assignment.shared))),
         )
         talk.turn = spell.replies
         author = spec.commit.author if spec.commit else hub.facts().author
@@ -201,7 +204,6 @@ class WorkerAgent:
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)
         bench = Workbench(task, talk, workspace, lander, *hands, limit, spec.check, offered.tools, within)
-        assignment = Assignment(order, task, spec, hub, self._prompts)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
         job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
@@ -291,7 +293,7 @@ class WorkerAgent:
         beat("asks for the last word")
         try:
             talk.turn += 1
-            await talk.ask(Question(talk.request(last_word.ONLY), talk.chosen))
+            await talk.ask()
         except Shortage:
             raise  # the machine's, and not the model's: the last word can wait
         except (TransientError, FatalModelError, ContextOverflow) as error:
@@ -331,19 +333,6 @@ class WorkerAgent:
         if nearly and not any(event.data.get("why") == "limit" for event in job.events):
             text = self._prompts.render("reminders/limit", what=nearly[0])
             job.talk.note("reminder", {"text": text, "why": "limit"})
-
-
-def _begin(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
-    """Note that an attempt begins; each has an epoch of its own."""
-    began = any(event.type == "agent.start" for event in log.line)
-    data = {
-        "attempt": order.attempt,
-        "base": workspace.base,
-        "workspace": str(workspace.path),
-        "title": title_of(task),
-        "kind": task.kind,
-    }
-    return log.append("agent.start", data, epoch=log.epoch + 1 if began else 0, sync=True)
 
 
 def _spent(job: Job) -> Amount:

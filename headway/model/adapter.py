@@ -1,8 +1,11 @@
 """The seam between neutral turns and a provider's wire format."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import orjson
 
 from headway.domain.ids import AgentId
 from headway.model.turn import Message, Turn
@@ -18,6 +21,21 @@ class ToolSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Reuse:
+    """The facts by which a server's prompt cache serves a request better.
+
+    Attributes:
+        group: Names the agents whose requests begin alike; empty for an agent by itself.
+        shared: Characters of the first message that all of them begin with.
+        pause_s: Longest time between a reply and what came next in this conversation.
+    """
+
+    group: str = ""
+    shared: int = 0
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call of a model.
 
@@ -25,9 +43,10 @@ class Request:
         items: The conversation, each message as `Model.encode` gave it.
         max_output: Most tokens of the reply.
         effort: Reasoning effort in the provider's words; None leaves it to the model.
-        agent: Who asks; travels as a header and keys the prompt cache.
+        agent: Who asks; travels as a header.
         step: The agent's own count of its calls; travels as a header.
         tool_choice: `none` keeps the tools in the cached prefix but asks for words.
+        reuse: For the server's prompt cache.
     """
 
     model: str
@@ -39,6 +58,7 @@ class Request:
     effort: str | None = None
     step: int = 0
     tool_choice: Literal["auto", "none"] = "auto"
+    reuse: Reuse = Reuse()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,22 @@ class Profile:
 
 
 NOTHING: frozenset[str] = frozenset()
+
+
+MAX_CACHE_KEY = 64
+
+
+def cache_key(agent: AgentId) -> str:
+    """The agent's id, or a digest where that is longer than the API takes."""
+    return agent if len(agent) <= MAX_CACHE_KEY else hashlib.sha256(agent.encode()).hexdigest()
+
+
+def ending(settings: dict[str, Any]) -> bytes:
+    """The end of a request, from its list of messages on.
+
+    Settings come last. So two requests of a conversation begin alike, whatever they ask for.
+    """
+    return b"]," + orjson.dumps(settings)[1:] if settings else b"]}"
 
 
 class Pieces(Protocol):

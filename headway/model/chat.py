@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from headway.domain.errors import TransientError
-from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
+from headway.model.adapter import NOTHING, Profile, Request, ToolSchema, ending
 from headway.model.chat_stream import ChatPieces
 from headway.model.concession import longest_output, stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
@@ -59,7 +59,23 @@ class ChatAdapter:
                 return b",".join(orjson.dumps(_spoken_of(item)) for item in raw)
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
-        fields: dict[str, Any] = {"model": request.model}
+        head: dict[str, Any] = {"model": request.model}
+        if request.tools:
+            head["tools"] = [_tool(tool) for tool in request.tools]
+        items: Iterable[bytes] = filter(None, request.items)
+        if without & _THOUGHTS:
+            items = (stripped(item, without & _THOUGHTS) for item in items)
+        # Joined once: a long conversation is not copied twice for each call.
+        messages = [system_message(request.system, without), *items]
+        if without & _SHAPES:
+            messages = reshaped(messages, without)
+        messages[0] = b"".join((orjson.dumps(head)[:-1], b',"messages":[', messages[0]))
+        messages[-1] += ending(self._settings(request, without))
+        return b",".join(messages)
+
+    def _settings(self, request: Request, without: frozenset[str]) -> dict[str, Any]:
+        """The part of a request that the model does not read."""
+        fields: dict[str, Any] = {}
         if limit := self._limit(without):
             fields[limit] = longest_output(request.max_output, without)
         if request.effort is not None and "reasoning_effort" not in without:
@@ -68,27 +84,10 @@ class ChatAdapter:
             fields["stream"] = True
             if "stream_options" not in without:
                 fields["stream_options"] = {"include_usage": True}
-        tools = b""
         if request.tools:
-            listed: dict[str, Any] = {
-                "tools": [_tool(tool) for tool in request.tools],
-                "tool_choice": request.tool_choice,
-            }
-            # On where it is left out, except at llama.cpp.
-            listed["parallel_tool_calls"] = SEVERAL.name not in without
-            kept = {name: value for name, value in listed.items() if name not in without}
-            tools = b"," + orjson.dumps(kept)[1:-1]
-        items: Iterable[bytes] = filter(None, request.items)
-        if without & _THOUGHTS:
-            items = (stripped(item, without & _THOUGHTS) for item in items)
-        head = b"".join((orjson.dumps(fields)[:-1], tools, b',"messages":['))
-        # Joined once: a long conversation is not copied twice for each call.
-        messages = [system_message(request.system, without), *items]
-        if without & _SHAPES:
-            messages = reshaped(messages, without)
-        messages[0] = head + messages[0]
-        messages[-1] += b"]}"
-        return b",".join(messages)
+            # Parallel calls are on where it is left out, except at llama.cpp.
+            fields |= {"tool_choice": request.tool_choice, "parallel_tool_calls": SEVERAL.name not in without}
+        return {name: value for name, value in fields.items() if name not in without}
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
         names = set(_THOUGHTS) if request.items else set()

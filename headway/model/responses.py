@@ -1,13 +1,11 @@
 """Responses: OpenAI's own API. The server keeps nothing; the whole conversation is sent each time."""
 
-import hashlib
 from collections.abc import Collection
 from typing import Any
 
 import orjson
 
-from headway.domain.ids import AgentId
-from headway.model.adapter import NOTHING, Profile, Request, ToolSchema
+from headway.model.adapter import NOTHING, Profile, Request, ToolSchema, cache_key, ending
 from headway.model.concession import IN_MESSAGES, longest_output, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
 from headway.model.failures import THOUGHTS, Circumstance, Unusable, failure_of_body
@@ -40,7 +38,6 @@ from headway.model.turn import (
     UserMessage,
 )
 
-MAX_CACHE_KEY = 64
 MAX_ITEMS = 1000
 """Items of one reply."""
 
@@ -77,9 +74,10 @@ class ResponsesAdapter:
             fields["parallel_tool_calls"] = SEVERAL.name not in without
         if "max_output_tokens" in fields:
             fields["max_output_tokens"] = longest_output(request.max_output, without)
-        head = {"model": request.model, "instructions": request.system, **fields}
+        head: dict[str, Any] = {"model": request.model}
         if request.tools:
             head["tools"] = [_tool(tool, request.model, without) for tool in request.tools]
+        head["instructions"] = request.system
         items = [item for item in request.items if item]
         if not _knows_patches(request.model, without):
             items = [as_functions(item) for item in items]
@@ -88,7 +86,7 @@ class ResponsesAdapter:
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
         said = reshaped_items(items, without) if without & SHAPES else b",".join(items)
-        return b"".join((orjson.dumps(head)[:-1], b',"input":[', said, b"]}"))
+        return b"".join((orjson.dumps(head)[:-1], b',"input":[', said, ending(fields)))
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
         names = set(self._options(request))
@@ -194,11 +192,6 @@ class ResponsePieces:
         if self._begun - self._items.keys() and self._whole.get("status") != "incomplete":
             return {name: value for name, value in self._whole.items() if name != "output"}
         return self._whole and self._whole | {"output": [self._items[index] for index in sorted(self._items)]}
-
-
-def cache_key(agent: AgentId) -> str:
-    """The agent's id, or a digest where that is longer than the API takes."""
-    return agent if len(agent) <= MAX_CACHE_KEY else hashlib.sha256(agent.encode()).hexdigest()
 
 
 def _knows_patches(model: str, without: frozenset[str]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from headway.agent.prompts import Prompts
 from headway.domain.budget import Amount
 from headway.domain.events import Event
+from headway.domain.headings import own_part
 from headway.domain.turn import Decision
 from headway.rehearsal.playbook import Step
 from headway.trace.fold import live_line
@@ -63,7 +64,7 @@ async def test_a_worker_goes_on_in_new_epochs_with_what_it_was_asked(small: Stag
     first, *later = [event for event in events if event.type == "message"]
     for event in later:
         text = event.data["text"]
-        assert text.startswith("Task: Write a file\n")
+        assert own_part(text).startswith("Task: Write a file\n")
         assert "Done when: new.txt is there" in text
         assert NOTES in text
         assert "calls so far" in text
@@ -153,7 +154,7 @@ async def test_an_overflow_is_answered_by_a_note_from_what_still_fits(stage: Sta
     assert outcome.status == "done"
     assert [replies(body) for body in notes] == [4, 2]
     for body in notes:
-        assert said_to(body)[0].startswith("Task: List")
+        assert own_part(said_to(body)[0]).startswith("Task: List")
         assert said_to(body)[-1] == QUESTION
         calls = {call["id"] for m in body["messages"] for call in m.get("tool_calls", ())}
         assert calls
@@ -180,7 +181,7 @@ async def test_without_a_note_the_epoch_opens_on_facts_and_scratchpad(stage: Sta
         told = said_to(server.bodies[-1])[0]
     assert outcome.status == "done"
     assert [entry["how"] for entry in opened(stage.log(order.me))] == ["rules"]
-    assert told.startswith("Task: List")
+    assert own_part(told).startswith("Task: List")
     assert NOTES in told
 
 

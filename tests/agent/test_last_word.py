@@ -57,12 +57,12 @@ async def test_an_agent_without_budget_hands_off_in_its_own_words(stage: Stage) 
     assert rehearsal.report()["requests"] == 2
 
 
-async def test_the_last_request_offers_finish_alone(stage: Stage) -> None:
+async def test_the_last_request_offers_the_tools_that_the_cache_begins_with(stage: Stage) -> None:
     stage.serve(tasks={TITLE: [WRITE, finish()]})
     order = stage.task().model_copy(update=LITTLE)
     await stage.done(order)
     offered = [event.data["tools"] for event in stage.log(order.me) if event.type == "llm.request"]
-    assert offered == [len(WORKER_SCHEMAS), 1]
+    assert offered == [len(WORKER_SCHEMAS)] * 2
 
 
 @pytest.mark.parametrize(

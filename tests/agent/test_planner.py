@@ -7,7 +7,7 @@ import pytest
 from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
-from headway.domain.headings import ROOT_HEADING, handoffs_in
+from headway.domain.headings import ROOT_HEADING, handoffs_in, own_part
 from headway.domain.ids import ChildKey
 from headway.domain.turn import ChildKind, Decision, Final
 from headway.rehearsal.playbook import Step
@@ -42,7 +42,7 @@ async def test_a_turn_explores_at_a_pinned_commit_and_ends_with_its_decision(sta
     assert answers[2] == "src/app.py:3:c = 3"
     assert answers[5].startswith("error: there is no 'nowhere'")
     opening = stage.texts(ROOT, "message")[0]
-    assert opening.startswith(f"{ROOT_HEADING}\n\nMake it tidy.\nAll of it.\n")
+    assert own_part(opening).startswith(f"{ROOT_HEADING}\n\nMake it tidy.\nAll of it.\n")
     assert "1 to 100 tasks" in opening
     assert f"Trunk: {stage.base[:12]}" in opening
     assert "Still out (0): none" in opening
@@ -270,7 +270,7 @@ async def test_a_fresh_epoch_opens_from_scope_scratchpad_and_facts(stage: Stage)
     second = await stage.turn("k2", first.seq, turn=2, inbox=(notice,), fresh=True)
     assert second.decision is Decision.WAIT
     told = stage.texts(ROOT, "message")[1]
-    assert told.startswith(f"{ROOT_HEADING}\n\nMake it tidy.")
+    assert own_part(told).startswith(f"{ROOT_HEADING}\n\nMake it tidy.")
     assert "Do the docs." in told
     assert "Still out (1)" in told
     assert second.board == "Do the docs."

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.handoff import HandoffStatus
+from headway.domain.headings import own_part
 from headway.model.endpoint import Api
 from headway.rehearsal.playbook import Step
 from tests.agent.stage import Stage, finish, git, step, use
@@ -62,7 +63,8 @@ async def test_the_opening_tells_the_task_the_policy_the_limits_and_the_guidance
     order = stage.task(context="It was never there.", constraints="Keep it short.", paths=("one.txt",))
     await stage.done(order)
     told = stage.texts(order.me, "message")[0]
-    assert told.startswith(f"Task: {TITLE}\n\nIntent:\nSo that it is there.\n")
+    assert own_part(told).startswith(f"Task: {TITLE}\n\nIntent:\nSo that it is there.\n")
+    assert "Use tabs." not in own_part(told)
     for part in (
         "It was never there.",
         "Keep it short.",

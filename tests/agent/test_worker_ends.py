@@ -8,6 +8,7 @@ import pytest
 
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
+from headway.domain.headings import own_part
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended
 from headway.rehearsal.playbook import Step
 from headway.trace.figures import figures_of
@@ -92,7 +93,7 @@ async def test_a_second_attempt_starts_afresh_and_knows_how_the_first_ended(stag
     assert handoff.facts.attempt == 2
     assert second.spent.tokens > first.spent.tokens
     told = stage.texts(order.me, "message")[1]
-    assert told.startswith(f"Task: {TITLE} (attempt 2)\n")
+    assert own_part(told).startswith(f"Task: {TITLE} (attempt 2)\n")
     assert "Attempt 1 of this task ended as failed" in told
     kept = told.partition("What it had not landed: ")[2][:40]
     assert git(stage.hub.folder, "show", f"{kept}:one.txt") == "one"
