@@ -27,7 +27,7 @@ class Reuse:
     Attributes:
         group: Names the agents whose requests begin alike; empty for an agent by itself.
         shared: Characters of the first message that all of them begin with.
-        pause_s: Longest time between a reply and what came next in this conversation.
+        pause_s: Longest time from a reply to the next one in this conversation, or until now.
     """
 
     group: str = ""
@@ -84,9 +84,10 @@ NOTHING: frozenset[str] = frozenset()
 MAX_CACHE_KEY = 64
 
 
-def cache_key(agent: AgentId) -> str:
-    """The agent's id, or a digest where that is longer than the API takes."""
-    return agent if len(agent) <= MAX_CACHE_KEY else hashlib.sha256(agent.encode()).hexdigest()
+def cache_key(request: Request) -> str:
+    """The name under which a server looks for the beginning of a request, in the length that APIs take."""
+    group = request.reuse.group or request.agent
+    return group if len(group) <= MAX_CACHE_KEY else hashlib.sha256(group.encode()).hexdigest()
 
 
 def ending(settings: dict[str, Any]) -> bytes:

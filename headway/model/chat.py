@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from headway.domain.errors import TransientError
-from headway.model.adapter import NOTHING, Profile, Request, ToolSchema, ending
+from headway.model.adapter import NOTHING, Profile, Request, ToolSchema, cache_key, ending
 from headway.model.chat_stream import ChatPieces
 from headway.model.concession import longest_output, stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
@@ -80,6 +80,7 @@ class ChatAdapter:
             fields[limit] = longest_output(request.max_output, without)
         if request.effort is not None and "reasoning_effort" not in without:
             fields["reasoning_effort"] = request.effort
+        fields["prompt_cache_key"] = cache_key(request)
         if self._profile.stream and "stream" not in without:
             fields["stream"] = True
             if "stream_options" not in without:
@@ -90,7 +91,7 @@ class ChatAdapter:
         return {name: value for name, value in fields.items() if name not in without}
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
-        names = set(_THOUGHTS) if request.items else set()
+        names = {"prompt_cache_key"} | (_THOUGHTS if request.items else NOTHING)
         names |= {limit} if (limit := self._limit(without)) else set()
         names |= {"reasoning_effort"} if request.effort is not None else set()
         names |= {"stream", "stream_options"} if self._profile.stream else set()

@@ -105,7 +105,7 @@ class ResponsesAdapter:
             "max_output_tokens": request.max_output,
             "store": False,
             "include": ["reasoning.encrypted_content"],
-            "prompt_cache_key": cache_key(request.agent),
+            "prompt_cache_key": cache_key(request),
         }
         if request.effort is not None:
             fields["reasoning"] = {"effort": request.effort}

@@ -269,6 +269,7 @@ async def test_the_request_is_what_such_servers_expect(
         ],
         "tool_choice": "none",
         "parallel_tool_calls": True,
+        "prompt_cache_key": request_.agent,
         "messages": [
             {"role": "system", "content": "You work."},
             {"role": "user", "content": "Do ü"},

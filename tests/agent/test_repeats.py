@@ -1,0 +1,51 @@
+"""What an agent's conversation tells for prompt caches: who shares its beginning, how much of it, and its pauses."""
+
+from headway.agent.repeats import AGENTS_PER_GROUP, Repeats, group_of
+from headway.domain.events import Event, EventType
+from headway.domain.ids import AgentId, ChildKey, RunName, child_id
+from headway.model.adapter import MAX_CACHE_KEY
+
+ROOT = AgentId("run/root-00000000")
+
+
+def event(kind: EventType, at: float, text: str = "") -> Event:
+    data = {"text": text}
+    return Event(ts=at, seq=0, lease=1, run=RunName("r"), agent=ROOT, parent=ROOT, role="worker", type=kind, data=data)
+
+
+def child(turn: int, index: int, parent: AgentId = ROOT) -> AgentId:
+    return child_id(parent, ChildKey(f"{turn}.{index}-{index:08x}"))
+
+
+def test_few_tasks_of_a_round_share_a_key_with_those_of_later_rounds() -> None:
+    rounds = [[group_of(child(turn, index), "worker") for index in range(10)] for turn in (1, 2, 30)]
+    assert rounds[0] == rounds[1] == rounds[2]
+    assert [rounds[0].count(group) for group in dict.fromkeys(rounds[0])] == [AGENTS_PER_GROUP, AGENTS_PER_GROUP, 2]
+
+
+def test_other_planners_runs_and_roles_have_keys_of_their_own() -> None:
+    other = AgentId("other/root-00000000")
+    agents = [(child(1, 0), "worker"), (child(1, 0), "planner"), (ROOT, "planner"), (child(1, 0, other), "worker")]
+    agents += [(child(1, 0, child(1, 0)), "worker")]
+    assert len({group_of(*agent) for agent in agents}) == len(agents)
+    assert all(len(group_of(*agent)) <= MAX_CACHE_KEY for agent in agents)
+
+
+def test_the_shared_part_counts_where_the_first_message_begins_with_it() -> None:
+    repeats = Repeats(ROOT, "worker", "For all. ")
+    assert repeats.reuse.shared == 0
+    repeats.take(event("message", 1, "For all. For one."))
+    repeats.take(event("message", 2, "Something else."))
+    assert repeats.reuse.shared == len("For all. ")
+    repeats.begin()
+    repeats.take(event("message", 3, "Of an older prompt. For all. "))
+    assert repeats.reuse.shared == 0
+
+
+def test_a_pause_is_counted_from_a_reply_to_the_next_one_or_until_now() -> None:
+    repeats = Repeats(ROOT)
+    for kind, at in (("message", 0), ("llm.response", 100), ("tool.result", 130), ("llm.response", 140)):
+        repeats.take(event(kind, at))  # type: ignore[arg-type]
+    assert repeats.reuse.pause_s == 30 + 10
+    repeats.take(event("message", 5_000))
+    assert repeats.reuse.pause_s == 4_860
