@@ -108,19 +108,30 @@ def _bad_files(git_dir: Path) -> Iterator[Path]:
             yield place
             return
     while todo:
-        with os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    continue
-                place = Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(place)
-                elif _is_bad(place, inside):
-                    yield place
+        for entry in _entries(todo.pop()):
+            if entry.is_file(follow_symlinks=False):
+                continue
+            place = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(place)
+            elif _is_bad(place, inside):
+                yield place
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder; none of one that is gone: each push makes a folder below `objects` and removes it."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _is_bad(place: Path, inside: Path) -> bool:
-    mode = place.lstat().st_mode
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:  # git removed it meanwhile
+        return False
     if stat.S_ISLNK(mode):
         target = place.resolve()
         return not target.is_relative_to(inside) or not (target.is_file() or target.is_dir())

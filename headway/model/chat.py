@@ -11,7 +11,7 @@ from headway.model.chat_stream import ChatPieces
 from headway.model.concession import longest_output, stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
 from headway.model.naming import meant, sendable_name
-from headway.model.reading import MAX_CALLS, call_id, calls_in, count_in, name_in, sendable, text_in
+from headway.model.reading import MAX_CALLS, SILENCE, call_id, calls_in, count_in, name_in, sendable, text_in
 from headway.model.reshaping import DEVELOPER, SEVERAL, SHAPES, SYSTEM, reshaped, system_message
 from headway.model.turn import (
     AssistantTurn,
@@ -35,9 +35,6 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 _THOUGHTS = frozenset((*REASONING_FIELDS, "reasoning_details"))
 _SHAPES = frozenset(shape.name for shape in SHAPES)
 _BACK = (*REASONING_FIELDS, "reasoning_details")
-
-SILENCE = "(no words)"
-"""Stands for a reply that said nothing: many servers refuse a conversation with an empty message, for good."""
 
 
 class ChatAdapter:

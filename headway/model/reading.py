@@ -32,6 +32,8 @@ MAX_VALUES = 100_000
 MAX_PARTS = 20_000
 """Values in a reply outside of strings."""
 
+SILENCE = "(no words)"
+"""Stands for a reply that said nothing: many servers refuse a conversation with an empty message, for good."""
 MAX_CALLS = 200
 """Tool calls of one reply."""
 

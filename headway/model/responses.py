@@ -21,6 +21,7 @@ from headway.model.reading import (
     sendable,
     text_in,
 )
+from headway.model.replayed_items import REASONING, refuses, replayed, without_thoughts
 from headway.model.reshaping import SEVERAL
 from headway.model.reshaping_items import SHAPES, reshaped_items
 from headway.model.turn import (
@@ -41,7 +42,6 @@ from headway.model.turn import (
 MAX_ITEMS = 1000
 """Items of one reply."""
 
-_REASONING = b'"type":"reasoning"'
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _ITEM_BEGUN, _ITEM = "response.output_item.added", "response.output_item.done"
 _TOLD = tuple(name.encode() for name in (*_ENDS, _ITEM_BEGUN, _ITEM, "error"))
@@ -66,7 +66,7 @@ class ResponsesAdapter:
             case ToolOutput(id_, text):
                 return orjson.dumps({"type": "function_call_output", "call_id": id_, "output": text})
             case AssistantTurn(raw):
-                return b",".join(orjson.dumps(item) for item in _led_on(raw))
+                return b",".join(orjson.dumps(item) for item in replayed(raw))
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         fields = {name: value for name, value in self._options(request).items() if name not in without}
@@ -82,7 +82,7 @@ class ResponsesAdapter:
         if not _knows_patches(request.model, without):
             items = [as_functions(item) for item in items]
         if lost := {THOUGHTS, "include"} & without:
-            items = [kept for item in items if (kept := _without_thoughts(item, every=THOUGHTS in lost))]
+            items = [kept for item in items if (kept := without_thoughts(item, every=THOUGHTS in lost))]
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
         said = reshaped_items(items, without) if without & SHAPES else b",".join(items)
@@ -94,7 +94,7 @@ class ResponsesAdapter:
         knows = _knows_patches(request.model, without)
         names |= {PATCH_TOOL} if knows and any(tool.name == PATCH_TOOL for tool in request.tools) else set()
         names |= IN_MESSAGES | SHAPES if request.items else set()
-        names |= {THOUGHTS} if any(_REASONING in item for item in request.items) else set()
+        names |= {THOUGHTS} if any(REASONING in item for item in request.items) else set()
         return frozenset(names - without)
 
     def pieces(self) -> "ResponsePieces":
@@ -134,7 +134,7 @@ class ResponsesAdapter:
                     break
                 items += found
                 raw.append(kept)
-                refused = refused or _refuses(entry)
+                refused = refused or refuses(entry)
         return Turn(
             items=tuple(items),
             raw=tuple(raw),
@@ -206,24 +206,6 @@ def _tool(tool: ToolSchema, model: str, without: frozenset[str]) -> dict[str, An
     return said if "strict" in without else said | {"strict": False}
 
 
-def _led_on(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-    """A reply's items without reasoning that led to nothing: OpenAI refuses it without the item that has to follow."""
-    while raw and raw[-1].get("type") == "reasoning":
-        raw = raw[:-1]
-    return raw
-
-
-def _without_thoughts(item: bytes, *, every: bool) -> bytes:
-    """An item of the conversation without its reasoning; or only without that which the server did not encrypt."""
-    if _REASONING not in item:
-        return item
-    parts = orjson.loads(b"[" + item + b"]")
-    kept = [
-        part for part in parts if part.get("type") != "reasoning" or not (every or not part.get("encrypted_content"))
-    ]
-    return b",".join(map(orjson.dumps, kept))
-
-
 def _items(entry: dict[str, Any], taken: set[str], tools: Collection[str]) -> tuple[list[Item], dict[str, Any]]:
     match entry.get("type"):
         case "message":
@@ -247,11 +229,6 @@ def _items(entry: dict[str, Any], taken: set[str], tools: Collection[str]) -> tu
             return [Reasoning(text=text_in(entry.get("summary")) or text_in(entry.get("content")))], entry
         case _:
             return [Raw(raw=entry)], entry
-
-
-def _refuses(entry: dict[str, Any]) -> bool:
-    parts = entry.get("content")
-    return isinstance(parts, list) and any(isinstance(p, dict) and p.get("type") == "refusal" for p in parts)
 
 
 def _stop(response: dict[str, Any], items: list[Item], *, refused: bool) -> Stop:

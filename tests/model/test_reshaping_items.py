@@ -15,6 +15,7 @@ from headway.model.client import Model
 from headway.model.endpoint import endpoint_from
 from headway.model.reshaping import IDS, ORDER, SEVERAL
 from headway.model.reshaping_items import SHAPES, reshaped_items
+from headway.model.turn import AssistantTurn
 from tests.model.servers import Answer, Asked, Server
 
 Part = dict[str, Any]
@@ -101,3 +102,36 @@ async def test_a_shape_is_refused_once(words: str, refused: str, server: Server)
         for asked in (2, 3):
             await model.answer(Request("m", "You work.", items, AgentId("r/a"), tools))
             assert len(server.asked) == asked
+
+
+THOUGHT: Part = {"type": "reasoning", "id": "rs_1", "summary": []}
+CALL: Part = {"type": "function_call", "call_id": "c", "name": "shell", "arguments": "{}"}
+
+
+def silent(*texts: str) -> Part:
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text} for text in texts],
+    }
+
+
+@pytest.mark.parametrize(
+    ("output", "sent"),
+    [
+        ([silent()], ["message"]),
+        ([silent("")], ["message"]),
+        ([silent("\n", " ")], ["message"]),
+        ([THOUGHT, silent("")], ["reasoning", "message"]),
+        ([silent(""), CALL], ["function_call"]),
+        ([THOUGHT, silent(""), CALL], ["reasoning", "function_call"]),
+        ([silent(""), silent("I go on.")], ["message"]),
+    ],
+)
+async def test_no_message_without_a_word_goes_back(output: list[Part], sent: list[str], server: Server) -> None:
+    server.answer = Answer({"status": "completed", "output": output})
+    async with Model(endpoint_from({"OPENAI_BASE_URL": server.url, "HEADWAY_API": "responses"})) as model:
+        turn = await model.answer(Request("m", "You work.", (), AgentId("r/a")))
+        back: list[Part] = orjson.loads(b"[" + model.encode(AssistantTurn(turn.raw)) + b"]")
+    assert [part["type"] for part in back] == sent
+    assert all(part["content"][-1]["text"].strip() for part in back if part["type"] == "message")

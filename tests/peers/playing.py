@@ -23,9 +23,9 @@ from tests.peers.server import HabitServer, place_of
 
 LIMITS = {"tokens": 3_000_000}
 MOST_CALLS = 40
-QUIET_S = 12.0
+QUIET_S = 40.0
 """Seconds without a call after which a run that has not ended is looked at."""
-LONGEST_S = 150.0
+LONGEST_S = 600.0
 WAITS = ("parked", "on hold", "needs attention", "needs_attention")
 """Words by which a status tells that the user has to act."""
 

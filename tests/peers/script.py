@@ -6,8 +6,9 @@ refused is made again, as a model would make it.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import handoffs_in, scope_of, task_of
 from tests.peers.talk import Ask, Call, Message, Reply
 
@@ -55,7 +56,6 @@ _PLANNER = (
     ),
 )
 _WAIT = Call("wait", {})
-_FINISH = Call("finish", {"status": "done", "summary": "All parts are written."})
 
 
 def reply_to(ask: Ask) -> Reply:
@@ -75,11 +75,17 @@ def reply_to(ask: Ask) -> Reply:
         steps = _PLANNER
         if done >= sum(map(len, steps)):
             text = "\n".join(message.text for message in messages if message.role in {"user", "tool"})
-            told = {title for _, _, title in handoffs_in(text)}
-            return Reply(said, (_FINISH if told >= set(TASKS) else _WAIT,), mark=mark)
+            told = {title: status for _, status, title in handoffs_in(text)}
+            return Reply(said, (_ending(told) if told.keys() >= set(TASKS) else _WAIT,), mark=mark)
     else:
         return Reply("I was asked nothing.", mark=mark)
     return Reply(said, _next(steps, done), mark=mark)
+
+
+def _ending(told: Mapping[str, HandoffStatus]) -> Call:
+    open_ = [task for task in TASKS if told[task] != HandoffStatus.DONE]
+    summary = f"Not written: {', '.join(open_)}." if open_ else "All parts are written."
+    return Call("finish", {"status": "partial" if open_ else "done", "summary": summary})
 
 
 def _next(steps: Sequence[tuple[Call, ...]], done: int) -> tuple[Call, ...]:

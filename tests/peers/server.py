@@ -1,6 +1,7 @@
 """One server with every habit, each below a path of its own: `/HABIT/FORM/v1`. It listens on loopback only."""
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,8 +28,7 @@ class HabitServer:
         self._of_agents: Counter[str] = Counter()
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._http.daemon_threads = True
+        self._http = _Listener(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
@@ -67,6 +67,16 @@ class HabitServer:
 def place_of(habit: Habit, form: Form) -> str:
     """The part of the path, and the endpoint's name."""
     return f"{habit.name}_{form.replace(', ', '_')}"
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # a whole fleet comes at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has left, as each killed process does, is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
