@@ -79,24 +79,25 @@ PLANNING_SLOTS = 100
 CONNECT_EVERY_S = 2.0
 HERE = Path(__file__).resolve().parent
 WORKFLOW_CODE = (HERE / "workflows", HERE / "headway" / "domain")
-"""What decides what a workflow does with its history; changed code is tried on everything open before it is used."""
+"""The sources that decide what a workflow does with its history. Changed sources are tried on all open workflows
+first."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment and the command line say.
+    """Settings from the environment and the command line.
 
     Attributes:
-        agents: How many agents work at once in this process; a property of the machine.
+        agents: Number of agents that run at once in this process; a property of the machine.
         heartbeat_s: Heartbeat timeout of every activity, from 2 s.
         heavy: Builds and tests at once on this machine.
         io_mb_s: Megabytes a second that one agent may read, and write, of the disk; 0 for any.
         disk_mb: The most that one workspace may take; 0 for what its disk allows.
-        audit_s: Silence after which a planner looks up what became of its children, from 1 s.
+        audit_s: Silence after which a planner looks for children that closed without a handoff, in seconds, from 1.
         prompts: Folder of the user's own prompts.
-        sandbox: The sandbox level that was asked for; empty for the strongest that this machine has.
+        sandbox: The configured sandbox level; empty for the strongest that this machine has.
         allow_weak: Commands may run without walls where it has none.
-        snapshot_steps: Steps of a worker after which what it has not landed is kept.
+        snapshot_steps: Number of a worker's steps after which its unlanded changes are kept.
     """
 
     home: Path
@@ -192,7 +193,7 @@ async def look_at_models(models: Models) -> None:
 
 
 def _resources(settings: Settings) -> Resources:
-    """What commands may use on this machine."""
+    """Resources of commands on this machine."""
     settings.home.mkdir(parents=True, exist_ok=True)
     quota = Quota(settings.disk_mb) if settings.disk_mb else Quota.usual(settings.home)
     bandwidth = Bandwidth.of(settings.home, settings.io_mb_s) if settings.io_mb_s else None
@@ -316,7 +317,7 @@ async def work(
         case _:
             assert workshop is not None
             worker = agent_worker(client, workshop)
-    # What is loaded by now lives as long as the process; the garbage collector need not look at it again and again.
+    # Everything that is loaded by now lives as long as the process; the garbage collector need not look at it again.
     gc.freeze()
     stop = asyncio.Event()
     on_end_asked(loop, stop.set)
@@ -380,7 +381,7 @@ def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:
     if not text:
         return default
     if not text.isdecimal() or int(text) < least:
-        raise UserError(f"{name}: '{text}' is not a number of at least {least}.")
+        raise UserError(f"{name}: must be an integer >= {least} (got '{text}').")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""`headway amend`: adds to what a run was asked for, while it goes on."""
+"""`headway amend`: adds to the user's instructions of a run, while it goes on."""
 
 from typing import Annotated
 

@@ -138,7 +138,9 @@ def common(
 
 
 def main() -> NoReturn:
-    """Run the command. What only the user can set right is one message on stderr and exit code 2, never a traceback."""
+    """Run the command. A problem that only the user can solve is one message on stderr and exit code 2, never a
+    traceback.
+    """
     prepare_streams()
     complete_search_path()
     leave(_code_of(_run))

@@ -1,4 +1,4 @@
-"""The state of a run as its user is shown it. Pure: made from one look."""
+"""The state of a run as its user sees it. Pure: made from one look."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """How it ended, in a word; empty while it is open."""
+        """Status of its handoff; empty while it is open."""
         return self.words.partition(":")[0] if self.group == "ended" else ""
 
     @property
@@ -287,7 +287,7 @@ def _unseen(nodes: dict[AgentId, TreeNode], rows: list[Row]) -> int:
 
 
 def _counts(rows: list[Row]) -> dict[str, int]:
-    """How many agents are in which state, in words; planners and tasks together."""
+    """Number of agents by state, in words; planners and tasks together."""
     counts = {"working": 0, "stuck": 0, "queued": 0, "paused": 0, "waiting for budget": 0, "waiting": 0, "resting": 0}
     ended: dict[str, int] = {}
     for row in rows:

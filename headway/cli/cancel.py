@@ -1,4 +1,4 @@
-"""`headway cancel`: ends a run for good; what its agents had not landed is kept on refs."""
+"""`headway cancel`: ends a run permanently; changes of its agents that have not landed are kept on refs."""
 
 import asyncio
 import time
@@ -52,7 +52,7 @@ async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
             "Start them with `headway worker`, or with `headway up` when the service is the local one.",
         )
     if await _until_down(client, run.name, why, wait_s):
-        say(f"{name} is down. `headway status {name}` shows what came of it.")
+        say(f"{name} is down. `headway status {name}` shows its result.")
         return 0
     _tell_left(run.name, await open_agents(client, run.name))
     return 1
@@ -112,4 +112,4 @@ def _tell_left(name: RunName, left: list[str]) -> None:
         say(f"  {agent}")
     if len(left) > NAMED:
         say(f"  and {len(left) - NAMED} more")
-    say(f"They may still end by themselves. What ends them at once, with what they have not kept: {end_by_hand(name)}")
+    say(f"They may still end by themselves. This ends them at once, and loses their unkept work: {end_by_hand(name)}")

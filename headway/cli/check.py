@@ -1,4 +1,4 @@
-"""`headway check`: says what instructions leave out, before a run spends anything."""
+"""`headway check`: finds the gaps in instructions, before a run spends anything."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +51,7 @@ def _spec(instructions: str, input_file: Path | None) -> tuple[RunSpec, bool]:
     if isinstance(raw.get("instructions"), str):
         raw["instructions"] = said(raw["instructions"])
     whole = len(raw) > 1
-    # What the instructions are worth does not depend on where the repository is.
+    # The check of the instructions does not depend on the place of the repository.
     return parse_spec({"repo": "."} | raw), whole
 
 

@@ -1,4 +1,4 @@
-"""A process under a supervisor: what to run, and the running thing."""
+"""A process under a supervisor: its program, and the running process."""
 
 import asyncio
 import contextlib

@@ -19,8 +19,8 @@ class Commit:
     """One commit on the trunk.
 
     Attributes:
-        task: The agent whose landing it is.
-        at: When it was made, in seconds since the epoch.
+        task: The agent that landed it.
+        at: Time of the commit, in seconds since the epoch.
     """
 
     short: str
@@ -56,7 +56,7 @@ class Landings:
 
 
 def landed(home: Path, run: RunName) -> list[Commit]:
-    """What the run landed so far, oldest first; empty when its hub is not here."""
+    """The commits that the run landed so far, oldest first; empty when its hub is not here."""
     return list(Landings(home, run).all())
 
 

@@ -1,4 +1,4 @@
-"""The way to the Temporal service: which one, and a client for it."""
+"""The Temporal service: its address, and a client for it."""
 
 import asyncio
 import os
@@ -110,7 +110,7 @@ async def connect(target: Target, *, runtime: Runtime | None = None, identity: s
                 f"Set TEMPORAL_NAMESPACE, or create it: `temporal operator namespace create -n {target.namespace}`.",
             ) from error
         if error.status is not RPCStatusCode.PERMISSION_DENIED:
-            # Who may not describe a namespace may still work in it.
+            # A client that may not describe a namespace may still work in it.
             raise UserError(
                 f"The Temporal service at {target.address} does not answer: {error.message}", _remedy(target)
             ) from error
@@ -118,7 +118,7 @@ async def connect(target: Target, *, runtime: Runtime | None = None, identity: s
 
 
 async def has_worker(client: Client, queue: str = WORKFLOW_QUEUE) -> bool:
-    """Whether a living worker process polls `queue`: workflow tasks on Headway's own queue, activities on others."""
+    """True if a living worker process polls `queue`: workflow tasks on Headway's own queue, activities on others."""
     kind = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW if queue == WORKFLOW_QUEUE else TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
@@ -133,7 +133,7 @@ def worker_identity() -> str:
 
 
 def lives(poller: PollerInfo) -> bool:
-    """Whether a worker process still polls.
+    """True if a worker process still polls.
 
     The service remembers pollers for minutes after they died, so one of this machine is looked up.
     """

@@ -1,4 +1,4 @@
-"""Prints for all commands. No escape sequence that a model or a server wrote reaches the terminal."""
+"""Prints for all commands. Escape sequences that a model or a server wrote never reach the terminal."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -41,5 +41,5 @@ def open_console() -> "Console":
 
     console = SafeConsole()
     if not console.is_terminal:
-        console.width = PIPED_COLUMNS  # what is piped is read by programs and copied by people: nothing is wrapped
+        console.width = PIPED_COLUMNS  # a pipe's output is read by programs and copied by people: lines are not wrapped
     return console

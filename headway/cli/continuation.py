@@ -1,4 +1,4 @@
-"""The input of a run that goes on where another one ended, put together from what that one left behind."""
+"""The input of a run that goes on where another one ended, put together from the remains of that one."""
 
 import importlib.resources
 import re
@@ -42,29 +42,29 @@ def continued_input(earlier: Earlier, repo: str, base: str, instructions: str | 
     """The input of the new run: the old one's, on another base, with a section on how the old one ended.
 
     Args:
-        earlier: What to go on from.
+        earlier: The run to go on from.
         repo: The user's repository as git reaches it.
-        base: Where the old run's work stands there.
-        instructions: What is asked for now; None for what was asked for then.
+        base: The commit of the old run's work there.
+        instructions: The new instructions; None for the old ones.
 
     Raises:
         UserError: The instructions leave no room for the section.
     """
     spec = earlier.left.spec
-    # Only what was said: what this version does not act on yet is refused even where it is a default.
+    # Only fields that were set: a field that this version does not act on yet is refused even at its default.
     raw = spec.model_dump(mode="json", exclude_defaults=True)
     asked = own_words(spec.instructions) if instructions is None else instructions
     return raw | {"repo": repo, "base": base, "instructions": with_section(asked, earlier)}
 
 
 def own_words(instructions: str) -> str:
-    """What the user asked for, without the section of an earlier continuation."""
+    """The user's instructions, without the section of an earlier continuation."""
     found = _SECTION.search(instructions)
     return instructions[: found.start()].rstrip() if found else instructions
 
 
 def with_section(asked: str, earlier: Earlier) -> str:
-    """The instructions with what the earlier run left, in what room there is.
+    """The instructions with the earlier run's remains, as far as there is room.
 
     Raises:
         UserError: There is too little.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def continue_(
     name: Annotated[str, typer.Argument(help="The earlier run's name.")],
     instructions: Annotated[
-        str | None, typer.Argument(help="What is to be done now: text, or @FILE; default: the earlier instructions.")
+        str | None, typer.Argument(help="New instructions: text, or @FILE; default: the earlier ones.")
     ] = None,
     *,
     as_name: Annotated[str | None, typer.Option("--as", help="Name of the new run; default: NAME-2 and so on.")] = None,
@@ -112,15 +112,15 @@ def _branches(hub: "Hub") -> dict[str, Oid]:
 
 
 def base_of(hub: "Hub", run: RunName, there: dict[str, Oid]) -> str:
-    """What a continuation starts from: the branch that the run published, or the trunk's commit if it is there.
+    """The start of a continuation: the branch that the run published, or the trunk's commit if it is there.
 
     Args:
-        hub: The run's.
+        hub: The run's hub.
         run: Its name.
         there: Branches of the user's repository.
 
     Raises:
-        UserError: The user's repository does not have what the run landed; says how to put it there.
+        UserError: The user's repository lacks the run's landed work; says how to put it there.
     """
     tip, branch = hub.tip(), f"headway/{run}/main"
     stands = there.get(branch)
@@ -142,7 +142,7 @@ def _is_behind(hub: "Hub", commit: Oid, tip: Oid) -> bool:
 
 
 def _holds(hub: "Hub", commit: Oid) -> bool:
-    """Whether the user's repository, if it is on this machine, has the commit: its branch may have been merged."""
+    """True if the user's repository, if it is on this machine, has the commit: its branch may have been merged."""
     from headway.git.source import LocalSource, local_path
 
     path = local_path(hub.address())

@@ -1,4 +1,4 @@
-"""What planners decided, turn by turn, as their histories tell it: no log and no service is asked."""
+"""The decisions of planners, turn by turn, as their histories tell them: no log and no service is asked."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ class Decisions:
     def add(self, history: WorkflowHistory) -> None:
         """Take in the turns of one workflow run."""
         if self.lines and self.lines[-1] != CONTINUES:
-            self.lines.append("  was reset: what follows is decided again")
+            self.lines.append("  was reset: the next turns are decided again")
         asked: dict[int, HistoryEvent] = {}
         for event in history.events:
             if event.HasField("activity_task_scheduled_event_attributes"):

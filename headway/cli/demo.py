@@ -35,7 +35,7 @@ def demo(
     adopt_orphans()
     _end_as_by_ctrl_c()
     folder = Path(tempfile.mkdtemp(prefix="headway-demo-"))
-    # What failed is kept, because its logs say why.
+    # A folder of a failed demo is kept, because its logs say why.
     code = 1
     try:
         code = run_async(_demo(folder, stay=stay))

@@ -1,4 +1,4 @@
-"""What the agents' logs say of a demo: which landings conflicted, and who went on after the kill."""
+"""Facts of a demo, from the agents' logs: the landings that conflicted, and the agents that went on after the kill."""
 
 from dataclasses import dataclass
 from pathlib import Path

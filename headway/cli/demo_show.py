@@ -1,4 +1,4 @@
-"""What `headway demo` does, step by step, and what it shows of it."""
+"""The steps of `headway demo`, and its output."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`headway doctor`: what this machine brings to a run, on one screen."""
+"""`headway doctor`: the findings about this machine, on one screen."""
 
 import asyncio
 import os

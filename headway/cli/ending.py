@@ -1,4 +1,4 @@
-"""How a run ended: its report, or why there is none."""
+"""End of a run: its report, or the reason why there is none."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ EXIT_CODES = {Outcome.DONE: 0, Outcome.DONE_UNPROVEN: 3, Outcome.PARTIAL: 4, Out
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended.
+    """End of a run.
 
     Attributes:
         report: Its result; None where it has none.
         state: In a word, where there is no report: failed, cancelled, terminated, removed, completed.
-        failure: Why there is no report.
+        failure: Reason why there is no report.
     """
 
     report: RunReport | None = None
@@ -39,7 +39,7 @@ class Ending:
 
     @property
     def outcome(self) -> str:
-        """How it ended, in a word."""
+        """The outcome, in a word."""
         return self.report.outcome.value if self.report is not None else self.state
 
 

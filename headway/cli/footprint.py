@@ -22,14 +22,14 @@ KB = 1_000
 
 @dataclass(frozen=True)
 class Repository:
-    """What the run's hub knows.
+    """The hub's knowledge of a run.
 
     Attributes:
         address: The user's repository, without any password.
-        branches: What was published there.
-        problem: Why its branches cannot be looked at; they stay then.
+        branches: Its branches that were published there.
+        problem: Reason why its branches cannot be looked at; they stay then.
         commits: The run's own commits on the trunk.
-        only_here: Those of them that nothing holds but the hub and the branches that may be taken away.
+        only_here: Number of those commits that only the hub and the removable branches hold.
     """
 
     address: str
@@ -62,12 +62,12 @@ class Footprint:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all is left."""
+        """True if nothing at all is left."""
         return self.run is None and not (self.histories or self.folders or self.rests)
 
 
 async def footprint_of(client: Client, home: Path, name: RunName) -> Footprint:
-    """What there is of a run.
+    """All remains of a run.
 
     Raises:
         UserError: When no run can have that name.

@@ -1,4 +1,4 @@
-"""`headway gc`: finds what killed processes and ended runs left behind, and reclaims it when told to."""
+"""`headway gc`: finds the leftovers of killed processes and ended runs, and reclaims them when told to."""
 
 import asyncio
 from collections.abc import Iterator

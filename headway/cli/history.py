@@ -24,13 +24,13 @@ def read_history(path: Path) -> WorkflowHistory:
     """A history from a JSON file, also one that gzip packed.
 
     Raises:
-        UserError: When it is none, or one whose workflow id is not in it.
+        UserError: The file is no history, or lacks the workflow's id.
     """
     try:
         raw = path.read_bytes()
         text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
         events = WorkflowHistory.from_json("", text.decode()).events
-        # Ids of children derive from it, so a replay under another id differs where nothing was changed.
+        # Ids of children derive from it, so a replay under another id differs although the code is the same.
         workflow = events[0].workflow_execution_started_event_attributes.workflow_id
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -70,7 +70,7 @@ async def _fetch(client: Client, execution: WorkflowExecution) -> WorkflowHistor
 
 
 def has_decided(history: WorkflowHistory) -> bool:
-    """Whether workflow code has ever run for it."""
+    """True if workflow code has ever run for it."""
     return any(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED for event in history.events)
 
 

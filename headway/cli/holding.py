@@ -1,4 +1,4 @@
-"""Tells a run what its user wants: what `headway pause`, `resume`, `limits` and `amend` share."""
+"""Sends a user's order to a run: the common part of `headway pause`, `resume`, `limits` and `amend`."""
 
 import asyncio
 import getpass
@@ -44,14 +44,14 @@ async def tell_run(home: Path, verb: Verb, name: str, agent: str | None, **more:
 
 
 async def order_of_run(home: Path, verb: Verb, name: str, words: str, **order: Any) -> str:
-    """Tell a run as a whole what is to be so from now on, and return its answer in words; as `tell_run`.
+    """Give an order to a whole run, and return its answer in words; as `tell_run`.
 
     Raises:
         UserError: There is no such run at work, or it refuses.
     """
     kind = SetLimits if verb == "set_limits" else Amend
     try:
-        # Before it is sent: what a signal brings that makes no sense would be dropped without a word.
+        # Before it is sent: a signal with invalid content would be dropped without a word.
         kind.model_validate({"request": "-", "who": _who(), **order})
     except ValidationError as error:
         raise UserError("; ".join(_refusal(each) for each in error.errors())) from error

@@ -1,4 +1,4 @@
-"""Where Headway keeps its state: `HEADWAY_HOME`, one folder per user."""
+"""The place of Headway's state: `HEADWAY_HOME`, one folder per user."""
 
 import os
 import stat
@@ -79,6 +79,6 @@ def _platform_home(env: Mapping[str, str]) -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "headway"
     state = env.get("XDG_STATE_HOME", "")
-    # A relative XDG_STATE_HOME is invalid by the XDG specification and is to be ignored.
+    # The XDG specification calls a relative XDG_STATE_HOME invalid, and says to ignore it.
     base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     return base / "headway"

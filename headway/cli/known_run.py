@@ -91,7 +91,7 @@ async def need_own_run(client: Client, home: Path, name: str) -> KnownRun:
 
 
 async def lives_elsewhere(client: Client, home: Path, run: KnownRun) -> bool:
-    """Returns True when a run has begun, and nothing of it is in this state folder.
+    """Return True if a run has begun, and nothing of it is in this state folder.
 
     A folder of the same name may be that of another start of the name, also one whose removal was cut short.
     """

@@ -1,7 +1,7 @@
 """The names and types of server settings that Headway passes on.
 
 The server takes an unknown pragma or dynamic-config key without a word, and a misspelt one would go unnoticed until
-something is slow or lost. So only what stands here is passed, each with the type the server reads it as.
+something is slow or lost. So only the listed ones are passed, each with the type the server reads it as.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""How a process that used the Temporal SDK ends."""
+"""The exit of a process that used the Temporal SDK."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""`headway limits`: changes what a run may use while it goes on."""
+"""`headway limits`: changes a run's limits while it goes on."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ def limits(
     hours: Annotated[str | None, typer.Option(help=f"Hours from the start of the run, or {NONE}.")] = None,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
-    """Change what a run may use in all, up or down; a run that holds at its limit goes on when it is raised."""
+    """Change the limits of a whole run, up or down; a run that holds at its limit goes on when it is raised."""
     from headway.cli.holding import order_of_run
 
     said = {"tokens": _whole("--tokens", tokens), "tasks": _whole("--tasks", tasks)}
@@ -31,9 +31,7 @@ def limits(
     order |= {"usd_per_hour": _number("--usd-per-hour", usd_per_hour)}
     given = {key: value for key, value in order.items() if value is not None}
     if not given:
-        raise UserError(
-            "Nothing is to be changed.", "Name at least one of --tokens, --usd, --usd-per-hour, --tasks, --hours."
-        )
+        raise UserError("No limit is named.", "Name at least one of --tokens, --usd, --usd-per-hour, --tasks, --hours.")
     say(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **given)))
 
 

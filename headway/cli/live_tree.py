@@ -13,7 +13,7 @@ from headway.domain.ids import AgentId, RunName
 from headway.domain.tree import TreeNode
 
 PLANNERS_ASKED = 12
-"""Of open planners; what is below the others is shown as their last digests told."""
+"""Number of open planners that are asked; the tree below the others comes from their last digests."""
 
 ANSWER_S = 5.0
 TRIES = 4
@@ -28,7 +28,7 @@ async def ask(client: Client, workflow: str, query: str, within_s: float = ANSWE
         RPCError: When the service has no such workflow, or does not answer.
         WorkflowQueryFailedError: When the workflow cannot answer.
     """
-    # The SDK would try again for longer than anybody watches.
+    # The SDK would try again for longer than its user watches.
     async with asyncio.timeout(within_s):
         return await client.get_workflow_handle(workflow).query(query)
 

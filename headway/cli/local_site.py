@@ -24,7 +24,7 @@ ASK_AGAIN_S = 0.2
 
 @dataclass(frozen=True)
 class Site:
-    """What was started, and how to reach it."""
+    """The started processes, and the way to reach them."""
 
     client: Client
     address: str

@@ -1,4 +1,4 @@
-"""What must be there before anything starts, each with its remedy."""
+"""Conditions for a start, each with its remedy."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def need_git() -> None:
 
 
 def has_model(env: Mapping[str, str] | None = None) -> bool:
-    """Whether the environment names a model endpoint."""
+    """True if the environment names a model endpoint."""
     env = os.environ if env is None else env
     return any(env.get(name, "").strip() for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
 

@@ -1,4 +1,6 @@
-"""How many files and connections a process may hold open. Shells start programs with 1,024, whatever is allowed."""
+"""The number of files and connections that a process may hold open. Shells start programs with 1,024, whatever is
+allowed.
+"""
 
 import resource
 from collections.abc import Iterator
@@ -7,10 +9,11 @@ from headway.domain.finding import Finding
 
 ENOUGH = 65_536
 AN_AGENT = 8
-"""What an agent takes at most: its log, locks, a connection to its model, and the pipes and handles of its command."""
+"""The most descriptors of one agent: its log, locks, a connection to its model, and the pipes and handles of its
+command."""
 
 OTHERS = 200
-"""What a process takes for itself."""
+"""Descriptors of the process itself."""
 
 
 def allow() -> int:
@@ -24,7 +27,7 @@ def allow() -> int:
 
 
 def findings(agents: int) -> Iterator[Finding]:
-    """Whether there are enough for so many agents in one process."""
+    """The finding on the number of descriptors, for so many agents in one process."""
     allowed = allow()
     room = max(0, allowed - OTHERS) // AN_AGENT
     says = f"{allowed:,} in a process, room for {room:,} agents"

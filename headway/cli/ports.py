@@ -1,4 +1,4 @@
-"""TCP ports: who holds one, and which are free."""
+"""TCP ports: their holders, and free ones."""
 
 import contextlib
 import socket
@@ -7,7 +7,7 @@ import psutil
 
 
 def is_free(ip: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """True if a server could listen there now."""
     with socket.socket(_family(ip), socket.SOCK_STREAM) as probe:
         # As servers do: connections of a server that just ended do not hold its port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -19,7 +19,7 @@ def is_free(ip: str, port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens on `port`, in words, as far as this user may know."""
+    """The program that listens on `port`, in words, as far as this user may know."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port

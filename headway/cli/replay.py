@@ -45,7 +45,7 @@ async def _replay(home: Path, places: "list[Path | str]", *, show_decisions: boo
     from headway.cli.replayed import replay_each
     from workflows.replay import replayer
 
-    # The SDK tells each mismatch with a stack too; what is shown here is for the user.
+    # The SDK logs each mismatch with a stack too; the output here is for the user.
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
     found: list[Replayed] = []
     decided: dict[str, Decisions] = {}
@@ -81,7 +81,7 @@ async def _all_histories(home: Path, places: "list[Path | str]") -> AsyncIterato
 async def _taken_down(
     histories: AsyncIterator["WorkflowHistory"], decided: "dict[str, Decisions] | None"
 ) -> AsyncIterator["WorkflowHistory"]:
-    """The same histories; of planners, what they decided is noted on the way, if that is asked for."""
+    """The same histories. The decisions of planners are noted on the way, if `decided` is given."""
     from headway.cli.decisions import Decisions
     from headway.cli.history import type_of
 

@@ -1,4 +1,4 @@
-"""What came of running workflow code over a recorded history."""
+"""Result of running workflow code over a recorded history."""
 
 import re
 import time
@@ -45,7 +45,7 @@ async def replay_each(replayer: Replayer, histories: AsyncIterator[WorkflowHisto
                 started = time.perf_counter()
                 yield history
             else:
-                # No code of any version has run for it: there is nothing to compare, and a replay would wait for ever.
+                # No code of any version has run for it: there is nothing to compare, and a replay would never end.
                 undecided.append(history)
 
     async with replayer.workflow_replay_iterator(decided()) as results:

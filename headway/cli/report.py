@@ -1,4 +1,4 @@
-"""What `headway run` says when a run has ended."""
+"""The output of `headway run` when a run has ended."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`headway reset`: a planner plans anew from one of its turns, and all work that was done is kept."""
+"""`headway reset`: a planner plans anew from one of its turns, and keeps all work that was done."""
 
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ def reset(
 ) -> None:
     """Have a planner plan anew from one of its turns. Nothing that was done is lost.
 
-    What it asked for since, and what came of it, is handed to it again.
+    It gets the children that it asked for since, and their handoffs, again.
     """
     raise typer.Exit(run_async(_reset(home_from(), name, planner, turn, why, yes=yes)))
 
@@ -114,7 +114,7 @@ def _handed_up(run: "KnownRun", planner: AgentId) -> UserError:
             f"`headway continue {run.name}` then starts a new run on its trunk, with its notes.",
         )
     return UserError(
-        f"The planner {planner} has handed up already, and its word is not taken twice.",
+        f"The planner {planner} has handed up already, and the run takes no second handoff of it.",
         f"Reset the planner above it: headway reset {run.name} --planner {short_id(above)}",
     )
 

@@ -53,7 +53,7 @@ def _landed(hub: Hub, home: Path, report: RunReport, figures: RunFigures) -> Ite
 
 
 def _commands(hub: Hub, report: RunReport) -> Iterator[str]:
-    """How to review and merge, in the user's own repository, or in a checkout of one that has none itself."""
+    """Commands to review and merge, in the user's own repository, or in a checkout of one that has none itself."""
     if not report.branch:
         return
     facts, path = hub.facts(), local_path(hub.address())

@@ -1,4 +1,4 @@
-"""`headway rm`: removes an ended run: its branches, logs, hub, workspaces and histories. Shows first what that is."""
+"""`headway rm`: removes an ended run: its branches, logs, hub, workspaces and histories. Shows them first."""
 
 import asyncio
 import time
@@ -121,14 +121,14 @@ async def _until_gone(client: "Client", found: "Footprint") -> None:
                 f"The service still lists {more} of '{found.name}', which it was asked to delete.",
                 f"Nothing is broken: run `headway rm {found.name} --yes` again to remove the rest.",
             )
-        # Its list may have been behind when it was asked first. What was started since is not ours to remove.
+        # Its list may have been behind at the first call. Workflows that were started since are not ours to remove.
         await delete_histories(client, (one for one in left if one.run_id not in asked and one.start_time < begun))
         asked |= {one.run_id for one in left}
         await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _how_it_ended(client: "Client", found: "Footprint") -> str:
-    """How the run ended, in the word that `headway run` and `headway status` use."""
+    """End of the run, in the word that `headway run` and `headway status` use."""
     from headway.cli.ending import ending_of
 
     if found.run is None:

@@ -26,7 +26,7 @@ _LONGEST_START = 100
 
 def run(
     repo: Annotated[str | None, typer.Argument(help="Path or URL of a git repository.")] = None,
-    instructions: Annotated[str | None, typer.Argument(help="What is to be done: text, or @FILE.")] = None,
+    instructions: Annotated[str | None, typer.Argument(help="The instructions: text, or @FILE.")] = None,
     *,
     name: Annotated[str | None, typer.Option(help="Name of the run, and of its branches.")] = None,
     base: Annotated[str | None, typer.Option(help="Branch, tag or commit to start from.")] = None,
@@ -172,7 +172,7 @@ async def _start(client: "Client", name: RunName, raw: dict[str, Any], reuse: "W
 
 
 async def _never_began(client: "Client", name: RunName) -> bool:
-    """Whether the newest run of that name was refused at its start, before it had a planner."""
+    """True if the newest run of that name was refused at its start, before it had a planner."""
     from temporalio.api.enums.v1 import EventType
     from temporalio.client import WorkflowExecutionStatus
 

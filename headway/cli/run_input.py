@@ -109,7 +109,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def read_text(file: Path) -> str:
-    """What a file holds.
+    """Text of a file.
 
     Raises:
         UserError: It cannot be read, or is no text.

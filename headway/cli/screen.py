@@ -103,7 +103,7 @@ def _sections(board: Board, look: Look, width: int) -> list[Section]:
 
 
 def _shared(wanted: list[tuple[int, int]], room: int) -> list[int]:
-    """How many lines each section gets: first its least, then what is left, in their order."""
+    """Number of lines of each section: first its least, then the rest of the room, in their order."""
     got: list[int] = []
     for rows, least in wanted:
         got.append(min(rows, least, max(0, room - sum(got))))

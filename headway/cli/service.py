@@ -36,9 +36,9 @@ class Service:
     """The service of one `HEADWAY_HOME`.
 
     Args:
-        settings: What `temporal-dev.yaml` says.
+        settings: The settings of `temporal-dev.yaml`.
         cli: The executable that carries it.
-        home: Where its database lies.
+        home: Folder of its database.
     """
 
     def __init__(self, settings: ServiceSettings, cli: TemporalCli, home: Path) -> None:

@@ -82,7 +82,7 @@ class Namespace(_Part):
 
 
 class ServiceSettings(_Part):
-    """All of `temporal-dev.yaml`. What the file leaves out has the default that the shipped file shows."""
+    """All of `temporal-dev.yaml`. A setting that the file leaves out has the default that the shipped file shows."""
 
     cli: CliVersions = CliVersions()
     server: Server = Server()

@@ -189,7 +189,7 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was asked to stop."""
+        """True if it was asked to stop."""
         return self._ended.is_set()
 
     async def wait(self) -> None:

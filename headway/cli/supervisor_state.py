@@ -23,11 +23,11 @@ class ChildState(BaseModel):
 
 
 class SupervisorState(BaseModel):
-    """What a living supervisor says of itself. Holds nothing of anyone's environment.
+    """A living supervisor's record of itself. It holds no part of any environment.
 
     Attributes:
         process: The supervisor's own process.
-        facts: What the starter wants others to know, such as the service's address.
+        facts: Facts for other commands, such as the service's address.
     """
 
     model_config = ConfigDict(frozen=True)

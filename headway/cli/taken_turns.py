@@ -26,9 +26,9 @@ class TakenTurn:
     """A turn that a planner asked for.
 
     Attributes:
-        run_id: The execution in whose history it stands.
+        run_id: The execution whose history holds it.
         event_id: The end of the workflow task that asked for it; a reset to there asks anew.
-        outcome: What was decided; None while it is at work, and when it failed.
+        outcome: The decisions; None while it runs, and when it failed.
     """
 
     turn: int
@@ -63,7 +63,7 @@ async def find_turn(client: Client, planner: AgentId, wanted: int | None) -> tup
 
 
 async def go_back(client: Client, planner: AgentId, turn: TakenTurn, why: str) -> str:
-    """Reset the planner to before it asked for `turn`; what came in since comes in again. Returns the new run id."""
+    """Reset the planner to before it asked for `turn`; later signals are delivered again. Returns the new run id."""
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,

@@ -1,4 +1,4 @@
-"""The official `temporal` command line, which carries the local service: where it is, and which release."""
+"""The official `temporal` command line, which carries the local service: its place and its release."""
 
 import os
 import re
@@ -42,8 +42,8 @@ def find_cli(versions: CliVersions, path: str | None = None) -> TemporalCli:
     """The CLI to use: the one beside the interpreter (it came with Headway), else the first on PATH that is new enough.
 
     Args:
-        versions: What is taken.
-        path: Where to look instead of PATH.
+        versions: The accepted versions.
+        path: Folders to search instead of PATH.
 
     Raises:
         UserError: When there is none, or only older ones.

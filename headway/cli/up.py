@@ -27,7 +27,7 @@ LOG = "up.log"
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is handed on to the worker processes."""
+    """Options that go on to the worker processes."""
 
     agents: int | None
     skip_runs: tuple[str, ...]

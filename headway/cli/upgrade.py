@@ -1,4 +1,4 @@
-"""What a worker process does before it polls when the workflows' code has changed: it replays everything that is open.
+"""The check of a worker process before it polls, when the workflows' code has changed: it replays all open workflows.
 
 A workflow whose history the new code does not repeat would stand still in silence. So the process does not start
 then, and says which runs it is about.
@@ -45,7 +45,7 @@ class Checked(BaseModel):
 
 
 class CodeRecord:
-    """What `HEADWAY_HOME` remembers of the checks, by service: what fits one says nothing about another."""
+    """The checks that `HEADWAY_HOME` remembers, by service: a result for one service says nothing about another."""
 
     def __init__(self, home: Path, client: Client) -> None:
         self._file = home / FILE
@@ -94,7 +94,8 @@ async def check_upgrade(  # noqa: D417 - the rest says what it is
 
     Args:
         code: Hash of the workflows' sources.
-        skip: Runs that are not checked: what of them does not fit stands still until the old version is back.
+        skip: Runs that are not checked: those of their workflows that do not fit stand still until the old version is
+            back.
 
     Raises:
         UserError: It does not fit; nothing was touched.
@@ -137,7 +138,7 @@ def _run(execution: WorkflowExecution) -> RunName:
 
 def _tell_skipped(runs: Iterable[RunName], tell: Tell) -> None:
     for run in runs:
-        tell(f"{run} was not checked: what of it does not fit this code stands still until the old version is back")
+        tell(f"{run} was not checked: its workflows that do not fit this code wait until the old version is back")
 
 
 def _refusal(bad: list[Replayed], before: str | None, skipped: list[RunName]) -> UserError:

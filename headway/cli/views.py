@@ -1,4 +1,4 @@
-"""How a run that goes on is shown: one screen that is redrawn on a terminal, plain lines elsewhere."""
+"""The views of a run that goes on: one screen that is redrawn on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType

@@ -251,7 +251,7 @@ class Landing:
             # Nothing that lands was written: ignored files are in the way of new ones of the trunk.
             obstructed = newer.files == now.files
             now = newer
-        raise TransientError(f"files in {workspace.path} change all the time; stop what writes them")
+        raise TransientError(f"files in {workspace.path} change all the time; stop the program that writes them")
 
     def _keep(self, workspace: Workspace, move: Move, check: Callable[[], None]) -> None:
         """Have the task's newest snapshot, if there is one, say what the workspace holds now, not what has landed."""

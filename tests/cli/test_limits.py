@@ -129,7 +129,7 @@ async def test_the_same_request_counts_once_by_update_and_by_signal(hungry: Scri
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["limits", "tidy-up"], "Nothing is to be changed"),
+        (["limits", "tidy-up"], "No limit is named"),
         (["limits", "tidy-up", "--tokens", "many"], "--tokens: 'many' is not a number above 0, nor 'none'"),
         (["limits", "tidy-up", "--tokens", "1.5"], "--tokens: '1.5' is not a whole number"),
         (["limits", "tidy-up", "--hours", "9999"], "hours: "),
