@@ -1,4 +1,4 @@
-"""How many tokens some bytes are: bytes / 4, corrected by what servers report. Needs no tokenizer and no download."""
+"""Estimates the tokens of some bytes: bytes / 4, corrected by servers' reports. Needs no tokenizer and no download."""
 
 from math import ceil
 
@@ -30,7 +30,7 @@ class Calibration:
         self._rates.put(model, seen if known is None else known * (1 - WEIGHT) + seen * WEIGHT)
 
     def knows(self, model: str) -> bool:
-        """Whether anything was reported of a model yet."""
+        """True if a server has reported on the model."""
         return model in self._rates
 
     def estimate(self, nbytes: int, model: str = "") -> int:

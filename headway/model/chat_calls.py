@@ -39,7 +39,7 @@ class _Call:
 
     @property
     def has_all(self) -> bool:
-        """Whether its arguments are whole. Parses them only where they end as an object does."""
+        """True if its arguments are whole. Parses them only where they end as an object does."""
         last = self.arguments[-1].rstrip() if self.arguments else ""
         return last.endswith("}") and isinstance(parsed("".join(self.arguments)), dict)
 
@@ -95,7 +95,7 @@ class CallPieces:
         return same or (calls[-1] if calls else None)
 
     def _begins(self, piece: dict[str, Any], known: _Call) -> bool:
-        """Whether a piece at the place of a known call begins another one."""
+        """True if a piece at the place of a known call begins another one."""
         if not (_name_in(piece) and known.name):
             return False
         id_ = piece.get("id")

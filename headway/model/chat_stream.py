@@ -20,9 +20,9 @@ _JOINED = ("content", "refusal", "reasoning_content", "reasoning")
 
 
 class ChatPieces:
-    """Takes the chunks of one answer in order. What they leave out stays out; what they say twice stays once.
+    """Takes the chunks of one answer in order. A field that they leave out stays out; one that they repeat stays once.
 
-    A chunk that cannot be read makes the answer unreadable: without it, what the others say could be another thing.
+    A chunk that cannot be read makes the answer unreadable: without it, the others could mean another thing.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class ChatPieces:
         self._loose = 0
 
     def take(self, data: bytes) -> bool:
-        """One chunk; True when it was the last word.
+        """Take one chunk; True when it was the last one.
 
         Raises:
             Unreadable: It is no JSON, or no chunk, or goes beyond what a reply may hold.

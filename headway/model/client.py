@@ -1,4 +1,4 @@
-"""The one way to a model: sends what adapters rendered, waits at the gate, gives in to what a server does not take."""
+"""The one way to a model: sends rendered requests, waits at the gate, and leaves out parts that a server refuses."""
 
 import asyncio
 import time
@@ -72,7 +72,7 @@ class Model:
     async def answer(self, request: Request, beat: Beat = lambda _: None) -> Turn:
         """One reply. A refusal that concerns every agent is waited out; no other failure is tried again here.
 
-        `beat` is told what is waited for, about once a second; it raises when the one who asks is to stop.
+        `beat` hears the reason of a wait, about once a second; it raises when the caller must stop.
 
         Raises:
             Parked: The wait is longer than an agent should hold its slot for.
@@ -81,7 +81,7 @@ class Model:
         if self._gates is None:
             return await self._agreed(request, None)
         with self._gates.using(self._at.address, request.model, self.endpoint.account) as gate:
-            # A run is told when a model refuses calls that it calls here, and of no other.
+            # A run is told when a model refuses calls that it makes here, and of no other model.
             gate.runs.add(run_of(request.agent))
             return await self._passed(gate, request, beat)
 
@@ -107,7 +107,7 @@ class Model:
                     return turn.model_copy(update={"waited_s": waited_s}) if waited_s >= NOTICEABLE_S else turn
 
     def seed(self, model: str, nbytes: int, tokens: int | None) -> None:
-        """Take in what an earlier process heard of a model's tokens; what this one heard counts for more."""
+        """Take in an earlier process's report on a model's tokens; a report of this process counts for more."""
         if not self._calibration.knows(model):
             self._calibration.learn(model, nbytes, tokens)
 
@@ -120,7 +120,7 @@ class Model:
         return self._calibration.bound(nbytes, model) + self.endpoint.max_output
 
     def left_out(self, model: str) -> dict[str, str]:
-        """What this machine leaves out of requests to a model, each with the words in which its server refused it."""
+        """The parts that this machine leaves out of requests to a model, each with its server's words of refusal."""
         place = self._at.address, model, self.endpoint.account
         if self._gates is None or not self._gates.knows(*place):
             return {}
@@ -172,7 +172,7 @@ class Model:
         return f"Model({self.endpoint.shown}, {self.endpoint.api})"
 
     def at(self, model: str) -> Circumstance:
-        """What a failure's message tells of this endpoint."""
+        """The facts about this endpoint for a failure's message."""
         if model != self._at.model:
             self._at = replace(self._at, model=model)
         return self._at
@@ -204,7 +204,9 @@ class Model:
             raise failure  # outside of the clauses: its context would repeat the server's words
 
     async def _concerning(self, request: Request, without: frozenset[str], refusal: Refused) -> HeadwayError:
-        """What a refusal is about: this request, where the server answers another one of the same model."""
+        """The right error for a refusal: it concerns this request alone if the server answers another one of the same
+        model.
+        """
         told = FatalModelError(f"{refusal.why}\nThe server answers other requests, so it refuses what this one says.")
         small = Request(
             model=request.model,
@@ -245,7 +247,7 @@ class Model:
     async def _posted(self, body: bytes, headers: dict[str, str], at: Circumstance) -> Said:
         """The server's answer.
 
-        After an answer of the API, one page or redirect of a gateway says nothing of the address, and one 405 never
+        After an answer of the API, one page or redirect of a gateway says nothing about the address, and one 405 never
         does: it is a failure like others. The second one in a row is a refusal, which closes the way to this address
         for every agent.
         """

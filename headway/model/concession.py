@@ -1,4 +1,4 @@
-"""What a server does not take of a request: found out by its refusal, left out from then on. Pure."""
+"""Parts of a request that a server does not take: found out by its refusal, left out from then on. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from headway.model.failures import Unsupported
 from headway.model.reshaping import refused_shape
 
 IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_content", "phase"})
-"""Fields of what a model said earlier; they are sent back with it where nobody minds."""
+"""Fields of a model's earlier replies; they are sent back with the reply unless the server refuses them."""
 
 _REFUSES = re.compile(
     r"unsupported|not supported|(does|do) ?n[o']t support|unrecogni[sz]ed|unknown|unexpected"

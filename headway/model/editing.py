@@ -1,4 +1,4 @@
-"""How models edit files: by replacing pieces, or by patches where they are trained on them.
+"""The way in which models edit files: by replacing pieces, or by patches if they are trained on them.
 
 OpenAI's models from GPT-5.1 on know a tool of their API for that, `apply_patch`: its calls are items of a kind of their
 own, one change of one file each, and so are the answers. Elsewhere it is a function with a whole patch as its argument.
@@ -22,7 +22,9 @@ _FIRST_TRAINED = (5, 1)
 
 
 def trained_on_patches(model: str) -> bool:
-    """Whether a model is one of those that know the tool, by its name; a provider's before a slash does no harm."""
+    """True if a model is one of those that know the tool, by its name; a provider's name before a slash does no
+    harm.
+    """
     match = _GPT.match(model)
     return match is not None and (int(match[1]), int(match[2] or 0)) >= _FIRST_TRAINED
 
@@ -42,7 +44,7 @@ def patch_output(answer: ToolOutput) -> dict[str, Any]:
 
 
 def as_functions(item: bytes) -> bytes:
-    """An item of a conversation for a server that does not know these items: what was said with them stays said."""
+    """An item of a conversation for a server that does not know these items, with the same content."""
     if b'"apply_patch_call' not in item:
         return item
     return b",".join(orjson.dumps(_as_function(part)) for part in orjson.loads(b"[" + item + b"]"))

@@ -1,4 +1,4 @@
-"""Where the models are, as the environment says: one address by OPENAI_*, and any number of others by name."""
+"""Addresses of the models, by the environment: one by OPENAI_*, and any number of others by name."""
 
 import ipaddress
 import re
@@ -42,10 +42,10 @@ class Endpoint(BaseModel):
     """One address that serves models.
 
     Attributes:
-        name: What runs call it by.
-        model: The model that is asked where nobody names one; empty for the first that the server lists.
-        edit: How its models edit files; None leaves it to their names.
-        streams: Whether answers come in pieces; None leaves it to the address.
+        name: Its name in a run's input.
+        model: The default model; empty for the first that the server lists.
+        edit: The way in which its models edit files; None leaves it to their names.
+        streams: True if answers come in pieces; None leaves it to the address.
         stall_s: Longest silence within an answer that comes in pieces.
         window: Tokens of input and output that a model of this address takes.
         max_output: Most tokens of one reply.
@@ -110,7 +110,7 @@ class Endpoint(BaseModel):
 
     @property
     def profile(self) -> Profile:
-        """How this server differs, by its address."""
+        """The differences of this server, by its address."""
         openai = is_openai(self.base_url)
         return Profile(
             max_tokens="max_completion_tokens" if openai or is_azure(self.base_url) else "max_tokens",
@@ -118,7 +118,7 @@ class Endpoint(BaseModel):
         )
 
     def edit_of(self, model: str) -> Edit:
-        """How a model of this address edits files."""
+        """The way in which a model of this address edits files."""
         return self.edit or ("patch" if self.api == "responses" and trained_on_patches(model) else "replace")
 
     @property
@@ -128,7 +128,7 @@ class Endpoint(BaseModel):
 
     @property
     def local(self) -> bool:
-        """Whether the address is on this machine or in its own network, where no proxy leads."""
+        """True if the address is on this machine or in its own network, where no proxy leads."""
         return is_local(self.base_url)
 
 
@@ -234,17 +234,17 @@ def plain_name(name: str) -> str:
 
 
 def is_openai(url: str) -> bool:
-    """Whether this is OpenAI's own address."""
+    """True if this is OpenAI's own address."""
     return urlsplit(url).hostname == "api.openai.com"
 
 
 def is_azure(url: str) -> bool:
-    """Whether this is one of OpenAI's models at Azure."""
+    """True if this is one of OpenAI's models at Azure."""
     return (urlsplit(url).hostname or "").endswith(".openai.azure.com")
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is this machine's or of a private network."""
+    """True if an address is this machine's or of a private network."""
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)

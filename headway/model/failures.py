@@ -1,4 +1,4 @@
-"""Every way in which a model call fails, and who reacts. What a server says is judged by the table of `refusals`.
+"""Every way in which a model call fails, and the one who reacts. The table of `refusals` judges the server's words.
 
 TransientError    the activity is tried again; with a delay where the server or the table names one
   Failing         the same, with waits that grow; the fleet is parked when it lasts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from openai import APIConnectionError, OpenAIError
 
 PARK_S = 60.0
-"""Seconds between two tries of what only the user can set right, where nobody else counts."""
+"""Seconds between two tries after an error that only the user can solve, where the server names no time."""
 
 UNUSABLE_AT_MOST = 3
 """Replies in a row that an agent cannot use. After the last one it hands off."""
@@ -74,8 +74,8 @@ class Unsupported(FatalModelError):
     """The server does not take something in this request.
 
     Attributes:
-        param: What it names, as it names it; may be empty.
-        words: What it says.
+        param: The parameter, as the server names it; may be empty.
+        words: The server's words.
     """
 
     def __init__(self, message: str, param: str, words: str) -> None:
@@ -100,8 +100,8 @@ class Refused(TransientError):
 
     Attributes:
         is_doubtful: It may refuse this request alone, or this once; another request tells.
-        reset_s: Seconds until the server says that it will not; None where it does not say.
-        remedy: What the user can do.
+        reset_s: Seconds until the end of the refusal by the server's word; None where it does not say.
+        remedy: The user's remedy.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Circumstance:
 
     @property
     def key_remedy(self) -> str:
-        """What to do about a key that is refused."""
+        """The remedy for a key that is refused."""
         return f"Set {self.names.key} to a key that this address accepts, and start the worker process again."
 
     def clean(self, text: str) -> str:
@@ -217,7 +217,9 @@ def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False, is_doubtf
 
 
 def _was_sent(error: "APIConnectionError") -> bool:
-    """Whether the request may have reached the model: every failure but those to get a connection, or to ask at all."""
+    """True if the request may have reached the model: after any failure but one to get a connection or to ask at
+    all.
+    """
     return not isinstance(error.__cause__, _NEVER_SENT)
 
 

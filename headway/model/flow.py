@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["rate", "quota", "key", "address", "model", "tools", "unreachable", "failing"]
-"""Why a server refuses: too many calls now; nothing left to spend; who asks; it is not the API; what is asked for; what
-it was started without; it is not there; it fails, call after call."""
+"""Reason of a server's refusals: too many calls now; no quota left; the key; the address is no API; the model's name;
+flags that the server was started without; no connection; failures, call after call."""
 
 PROBES = 3
 """Calls that may be wasted to find out that the way is still closed, of a quarter of an hour."""
@@ -23,7 +23,7 @@ PROBE_AGAIN_S = 30.0
 FAILED_S = 5.0
 """From a probe that got no answer to the next one."""
 FREE_AT = 1000.0
-"""A bound beyond what one machine has agents is no bound any more."""
+"""A bound above the number of agents of one machine is no bound any more."""
 LONGEST_S = 3600.0
 """Even a server that names a later reset is asked once an hour."""
 
@@ -46,12 +46,12 @@ class Flow:
     """The state of the way to one model.
 
     Attributes:
-        generation: How often it was closed; tells answers to calls that left before from those that left after.
-        refusals: In a row, without an answer between; 0 when it is open.
-        since: When the row began; once it is open again, when that was.
-        until: When the next call may leave.
+        generation: Number of times it was closed; tells answers to calls that left before from those that left after.
+        refusals: Number in a row, without an answer between; 0 when it is open.
+        since: Start of the row; once it is open again, time of that.
+        until: Time from which the next call may leave.
         bound: Most calls at once when it is open; infinite when nothing was refused lately.
-        turn: Where the bound stops to double and begins to grow by one a round.
+        turn: The bound at which growth changes from doubling to one a round.
     """
 
     generation: int = 0

@@ -36,12 +36,12 @@ ASKS = "asks the model"
 """Told to a beat when a wait is over."""
 
 Beat = Callable[[str], None]
-"""Told at each step of a wait what is waited for; raises when the one who waits is to stop."""
+"""Called at each step of a wait, with its reason; raises when the caller must stop."""
 
 
 @dataclass(slots=True)
 class Permit:
-    """A call may leave. `generation` tells what its outcome is worth; a `probe` leaves before the way is open."""
+    """Leave for one call. `generation` tells the worth of its outcome; a `probe` leaves before the way is open."""
 
     generation: int
     handle: int | None = None
@@ -53,11 +53,11 @@ class Gate:
 
     Args:
         address: Without credentials, for people.
-        patience_s: How long an agent waits here; see `PATIENCE_S`.
+        patience_s: Longest wait of an agent here, in seconds; see `PATIENCE_S`.
         pace: Shortens every wait of the table, for tests.
 
     Attributes:
-        runs: Those that call this model here.
+        runs: Runs that call this model here.
     """
 
     def __init__(
@@ -129,15 +129,15 @@ class Gate:
         return self._failures >= FAILING_CALLS and now - self._failing_since >= FAILING_S * self._pace
 
     async def answered(self, permit: Permit) -> None:
-        """The server answered, whatever it said."""
+        """The server answered, with any content."""
         self._failures = 0
-        # What left while nothing was counted has no handle, and a refusal since then knows more than its answer.
+        # A call that left while nothing was counted has no handle, and a refusal since then knows more than its answer.
         if permit.handle is not None and not self.file.flow().free:
             now = steady()
             await asyncio.to_thread(self.file.change, lambda flow: flow.answered(permit.generation, now))
 
     def parking(self) -> Parking:
-        """How the way stands, for people."""
+        """State of the way, for people."""
         return parking_of(self.address, self.model, self.file.flow())
 
     async def _wait(self, beat: Beat) -> Permit:
@@ -228,7 +228,7 @@ class Gates:
         return self._gates.using((address, model, account), make)
 
     def knows(self, address: str, model: str, account: str) -> bool:
-        """Whether a model was asked on this machine; its file is made by the first call alone."""
+        """True if a model was asked on this machine. Only the first call makes its file."""
         return path_of(self._folder, address, model, account).exists()
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:

@@ -1,7 +1,7 @@
-"""What is known of one model at one address, shared by every process of this machine.
+"""The knowledge of one model at one address, shared by every process of this machine.
 
-A SQLite file holds the flow, and what the server was found not to take. Permits are locks on small files beside it, so
-that the kernel gives back those of a process that died.
+A SQLite file holds the flow, and the parts that the server does not take. Permits are locks on small files beside it,
+so that the kernel gives back those of a process that died.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ class GateFile:
     """One file and its permits. Reads are for the event loop; writes wait for other processes and belong in a thread.
 
     Args:
-        folder: Where all of them lie.
+        folder: Folder of all these files.
         address: Without credentials, for people.
-        account: What else tells gates apart: the key, of which only a digest is kept.
+        account: The key, which tells gates of one address apart; only a digest of it is kept.
     """
 
     def __init__(self, folder: Path, address: str, model: str, account: str = "") -> None:
@@ -91,7 +91,7 @@ class GateFile:
             return after
 
     def dropped(self) -> frozenset[str]:
-        """Names of what the server does not take."""
+        """Names of the parts that the server does not take."""
         with _named():
             now = time.time()
             # One of the future was noted by a clock that was ahead: it may be as old as any.
@@ -117,7 +117,9 @@ class GateFile:
             return known is None or not 0 <= time.time() - known[0] < FORGET_S
 
     def take(self, permits: float) -> int | None:
-        """One of the first `permits` permits as an open file, which is to be closed; None when none was found free."""
+        """Take one of the first `permits` permits, as an open file that the caller closes; None when none was found
+        free.
+        """
         count = int(permits)
         start = random.randrange(count)  # noqa: S311 - so that processes do not all try the same ones
         for step in range(min(count, TRIED_AT_ONCE)):
@@ -162,7 +164,7 @@ def path_of(folder: Path, address: str, model: str, account: str = "") -> Path:
 
 
 def parked_in(folder: Path) -> list[tuple[str, str, Flow]]:
-    """Every way of this machine that is closed, with its address and model, for whoever looks from outside."""
+    """Every way of this machine that is closed, with its address and model, for a view from outside."""
     found = []
     for path in sorted(folder.glob("*.db")):
         database = _opened(path)
@@ -182,7 +184,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise TransientError(f"what this machine knows of its models cannot be read or written: {error}") from error
+        raise TransientError(f"this machine's notes on its models cannot be read or written: {error}") from error
 
 
 @contextlib.contextmanager
@@ -209,7 +211,7 @@ def _opened_or_new(path: Path) -> sqlite3.Connection:
 
 def _opened(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    # What a crash of the machine loses of it is learnt again from the first refusal.
+    # A crash of the machine may lose some of it; the first refusal teaches it again.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     database.executescript(_SCHEMA)

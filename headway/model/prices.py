@@ -1,6 +1,6 @@
-"""What model calls cost: the operator's own table, else the published prices of the package `genai-prices`, offline.
+"""Prices of model calls: the operator's own table, else the published prices of the package `genai-prices`, offline.
 
-A model that no table knows has no price. It costs `null` then, never 0: nobody can say what it costs.
+A model that no table knows has no price. Its cost is `null` then, never 0, because it is unknown.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Rate = Decimal
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What tokens of each kind cost, for calls with up to so much input.
+    """Prices of tokens of each kind, for calls with up to so much input.
 
     Attributes:
         input: Fresh input.
@@ -43,7 +43,7 @@ class Price:
     def cost(self, usage: Usage, tokens: int) -> int:
         """Micro-dollars of a call, rounded up.
 
-        `tokens` is what the call used up in all. What the server did not report of it is taken for the dearer kind.
+        `tokens` is the whole usage of the call. The part that the server did not report is taken for the dearer kind.
         """
         at = self._at(tokens if usage.input is None else usage.input)
         given, made = usage.input or 0, usage.output or 0
@@ -108,10 +108,10 @@ class OwnPrices:
 
 
 class PublishedPrices:
-    """The prices that providers publish, as the package knows them. It asks nobody."""
+    """The prices that providers publish, as the package knows them. It asks no server."""
 
     def price(self, model: str, base_url: str) -> Price | None:
-        """The price of a model at its provider's own address. What a local server costs nobody published."""
+        """The price of a model at its provider's own address; None for a local server, whose price is not published."""
         if is_local(base_url):
             return None
         from genai_prices.data_snapshot import get_snapshot
@@ -130,7 +130,7 @@ class Prices:
         self._tables = tuple(tables)
 
     def of(self, model: str, base_url: str, own: ModelPrice | None = None) -> Price | None:
-        """A model's price: what the run's input says, else what the tables know; None when nobody does."""
+        """A model's price: by the run's input, else by the tables; None when neither knows one."""
         if own is not None:
             return price_from(own)
         found = (table.price(model, base_url) for table in self._tables)

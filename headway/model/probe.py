@@ -1,4 +1,4 @@
-"""What an endpoint lacks, found out before any agent needs it: one line each, with the flag or variable that sets it.
+"""Findings about an endpoint before any agent needs it: one line each, with the flag or variable that sets it.
 
 OpenAI's own address is only asked which models it has, which costs nothing. Of servers in the own network, whose tokens
 are free, one small call is made as well, which must call a tool. So is one of a model that its server does not list.
@@ -21,7 +21,7 @@ from headway.model.reading import Unreadable
 from headway.model.turn import UserMessage
 
 TOOL_S = 60.0
-"""How long the small call may take: a run does not wait longer for it before it starts."""
+"""Longest duration of the small call, in seconds: a run waits no longer for it before it starts."""
 REHEARSAL_HEADER = "x-headway-rehearsal"
 TOPIC = "model"
 WHY_CHARS = 200
@@ -33,12 +33,12 @@ _TOOL = ToolSchema("ready", "Says that you are ready.", {"type": "object", "prop
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What an endpoint says of itself.
+    """An endpoint's answers to the probe.
 
     Attributes:
         models: Names that it serves, in its own order.
-        rehearsal: Whether it is scripted; people are told whenever it is.
-        findings: What was looked at. A good one says that it answers, and stands where nothing is broken.
+        rehearsal: True if it is scripted; people are told whenever it is.
+        findings: Results of the checks. A good one says that it answers, and stands where nothing is broken.
         refusal: The one of them that only the user can remove; None where agents may come through.
     """
 
@@ -49,21 +49,21 @@ class Probe:
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot be used now, in words; None when it can."""
+        """The reason why it cannot be used now, in words; None when it can."""
         broken = next((each for each in self.findings if each.state == "broken"), None)
         return None if broken is None else f"{broken.says}\n{broken.remedy}".strip()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of a run should know, a line each."""
+        """Notes for a reader of a run, a line each."""
         return tuple(each.words for each in self.findings if each.state != "good")
 
 
 async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True) -> Probe:
-    """Look at an endpoint; never raises for what may go wrong there.
+    """Look at an endpoint. Its failures are findings and raise nothing.
 
-    `wanted` are the models that are to be used there; without any, the first that it lists. With `deep` the small call
-    is made as well, where it is free.
+    `wanted` are the models that the run uses there; without any, the first that it lists. With `deep` the small call is
+    made as well, where it is free.
     """
     endpoint = model.endpoint
     try:
@@ -101,7 +101,7 @@ async def probe(model: Model, wanted: tuple[str, ...] = (), *, deep: bool = True
 
 
 def _lasting(error: HeadwayError) -> bool:
-    """Whether a refusal ends only when the user acts: too many calls and a quota pass."""
+    """True if a refusal ends only when the user acts: too many calls and a quota pass."""
     return isinstance(error, Refused) and error.kind not in {"rate", "quota", "failing"}
 
 
@@ -145,7 +145,7 @@ def _unknown(endpoint: Endpoint, name: str, names: list[str]) -> Finding:
 
 
 async def _window(model: Model, said: Said, names: list[str]) -> list[Finding]:
-    """Whether the server really takes what `window` says; each kind of server tells it in another place."""
+    """Check that the server really takes `window` tokens; each kind of server tells it in another place."""
     endpoint, found = model.endpoint, []
     for name in names:
         size, flag = await _served_window(model, said, name)
@@ -178,7 +178,7 @@ async def _served_window(model: Model, said: Said, name: str) -> tuple[int | Non
 
 
 def _left_out(model: Model, name: str) -> list[Finding]:
-    """What is left out of requests to a model, because its server refused it."""
+    """The parts that are left out of requests to a model, because its server refused them."""
     return [
         Finding(topic=TOPIC, state="lacking", says=f"model '{name}' is asked without {part}: {why[:WHY_CHARS]}")
         for part, why in model.left_out(name).items()

@@ -1,6 +1,6 @@
-"""The table of refusals: what servers say, and what kind of failure it is. The first row that fits decides.
+"""The table of refusals: servers' words, and their kind of failure. The first row that fits decides.
 
-Servers that speak an API of others agree on few codes. A row holds what is known of one kind: HTTP statuses, names
+Servers that speak an API of others agree on few codes. A row holds the facts about one kind: HTTP statuses, names
 (`code`, `type` or Gemini's `status` of the error) and words, each with the servers that use them.
 """
 
@@ -25,7 +25,7 @@ Refusal = Literal[
     "chance",  # a generation that came to nothing: the next one may be good
     "thoughts",  # reasoning of earlier replies that this server cannot read
     "key",
-    "key or request",  # either who asks, or what is said
+    "key or request",  # either the key, or the text of the request
     "tools",  # the server was started without tools
     "api",  # the model is served by the other API
     "no api",  # another program than a model's server
@@ -45,7 +45,8 @@ class Rule(NamedTuple):
 
     Attributes:
         source: Servers and documents that it was read from.
-        statuses: Where names and words are believed; empty for every status. Without names and words, what it is for.
+        statuses: Statuses at which names and words are believed; empty for every status. Without names and words, the
+            statuses decide.
         lasting: A refusal that names its own end is another kind.
     """
 
@@ -220,7 +221,7 @@ class Told:
 
     Attributes:
         status: Of HTTP, or as the error names it; `UNTOLD` where neither says.
-        param: What the server names as wrong.
+        param: The parameter that the server calls wrong.
         reset_s: Seconds until it wants to be asked again.
     """
 

@@ -1,7 +1,7 @@
-"""What the runs of this machine spend in an hour: one small file for each run, shared by every process.
+"""Spending of this machine's runs in an hour: one small file for each run, shared by every process.
 
 A call is set aside at its worst case before it leaves and booked at its price when it is answered; reading and setting
-aside are one step that no other process comes between. What a process that died had set aside counts for an hour, as
+aside are one step that no other process comes between. The reservations of a process that died count for an hour, as
 the server may have done the work.
 """
 
@@ -47,7 +47,7 @@ INSERT OR IGNORE INTO parking VALUES (1, 0, 0, 0, 0, 0);
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What was set aside for one call: micro-dollars, and in which part of time."""
+    """The reservation of one call: micro-dollars, and the part of time to which they belong."""
 
     part: int
     amount: int
@@ -56,12 +56,12 @@ class Aside:
 class Ledger:
     """Spending of one run on this machine in the last hour.
 
-    Moments are by a clock that is never set (`headway.system.steady`). It begins anew at a boot: what an earlier boot
-    noted then becomes as old as it was, plus the time between by the wall clock, which is taken for nothing where that
-    clock went back.
+    Moments are by a clock that is never set (`headway.system.steady`). It begins anew at a boot: a note of an earlier
+    boot becomes as old as it was, plus the time between by the wall clock, which is taken for nothing where that clock
+    went back.
 
     Args:
-        hour_s: How long an hour is, for tests.
+        hour_s: Length of an hour in seconds, for tests.
     """
 
     def __init__(self, path: Path, hour_s: float = HOUR_S) -> None:
@@ -77,9 +77,9 @@ class Ledger:
             self._path, self._inode = path, path.stat().st_ino
 
     def set_aside(self, amount: int, limit: int, now: float) -> Aside | float:
-        """Set aside the worst case of a call; or when there is room for it, by what is paid for certain.
+        """Set aside the worst case of a call. Without room, return the time of room, by certain payments.
 
-        What others have set aside is likely to come back, so that it does not make that time later. A call that is
+        Other calls' reservations are ignored when the wait is estimated, because most are refunded. A call that is
         beyond the limit by itself leaves when nothing else counts.
         """
         part = int(now / self._part_s)
@@ -92,7 +92,7 @@ class Ledger:
             counted = sum(paid + aside for _, paid, aside in rows)
             if counted == 0 or counted + amount <= limit:
                 self._add(part, 0, amount)
-                # A small call may fit where others wait on; but under another limit nobody waits any more.
+                # A small call may fit where others wait on; but under another limit no call waits any more.
                 database.execute(
                     "UPDATE parking SET parked = 0, since = ?1 WHERE parked = 1 AND (until <= ?1 OR cap <> ?2)",
                     (now, limit),
@@ -101,7 +101,7 @@ class Ledger:
         return self._room_at(rows, amount, limit, now)
 
     def settle(self, aside: Aside, paid: int, now: float) -> None:
-        """Book what a call cost in the place of what was set aside for it."""
+        """Book the cost of a call in place of its reservation."""
         with self._transaction():
             self._take_over(now)
             self._add(aside.part, 0, -aside.amount)
@@ -136,7 +136,7 @@ class Ledger:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file is still at its place: a removed run takes it away."""
+        """True if the file is still at its place: a removed run takes it away."""
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -156,7 +156,7 @@ class Ledger:
         return now
 
     def _take_over(self, now: float) -> None:
-        """Bring what was noted to the clock of now: after another boot, and where it is of a moment that is to come."""
+        """Bring the notes to the clock of now: after another boot, and where a note is of a moment in the future."""
         row = self._database.execute("SELECT id, at, wall FROM boot").fetchone()
         before, at, wall = row or (boot_id(), now, time.time())
         if before != boot_id():
@@ -209,9 +209,9 @@ class Spending:
     """The ledgers of one process.
 
     Args:
-        folder: The folder of all runs. What a run spent lies in its own, and goes with it.
-        patience_s: How long an agent waits before it gives up its slot.
-        hour_s: How long an hour is, for tests.
+        folder: The folder of all runs. The spending of a run lies in its own folder, and goes with it.
+        patience_s: Seconds that an agent waits before it gives up its slot.
+        hour_s: Length of an hour in seconds, for tests.
         clock: Seconds by a clock that is never set.
         wall: Makes a moment of it a time of the wall clock, for people.
     """
@@ -241,7 +241,7 @@ class Spending:
         return self._ledgers.using(run, make, is_valid=lambda ledger: ledger.is_there)
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """How a run stands that spent something on this machine."""
+        """State of a run that spent something on this machine."""
         if not self._path(run).exists():
             return ()
         with self.ledger(run) as ledger:
@@ -295,7 +295,7 @@ class Spending:
 
 @dataclass(frozen=True)
 class Hourly:
-    """What a run may spend in an hour on this machine: micro-dollars."""
+    """The limit on a run's spending in an hour on this machine, in micro-dollars."""
 
     spending: Spending
     limit: int
@@ -304,9 +304,7 @@ class Hourly:
     async def spent_by(self, run: RunName, worst: int, beat: Beat) -> AsyncIterator["Bought"]:
         """Make one call within; what it cost is `Bought.cost`, which is the worst case unless it is set.
 
-        Raises:
-            Parked: It would take longer than an agent should hold its slot for.
-            HeldBack: By the beat.
+        Parked: The wait is longer than an agent should hold its slot.
         """
         aside = await self.spending.room(run, worst, self.limit, beat)
         bought = Bought(worst)
@@ -318,13 +316,13 @@ class Hourly:
 
 @dataclass
 class Bought:
-    """What a call cost, in micro-dollars."""
+    """The cost of a call, in micro-dollars."""
 
     cost: int
 
 
 def words_of(limit: int) -> str:
-    """What a run may spend, for people."""
+    """The limit on a run's spending, for people."""
     return f"spends ${limit / MICRO:,.2f} an hour at most"
 
 
@@ -334,4 +332,4 @@ def _named() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise TransientError(f"what this run spent lately cannot be read or written: {error}") from error
+        raise TransientError(f"this run's recent spending cannot be read or written: {error}") from error

@@ -1,4 +1,4 @@
-"""Answers that come in pieces. Only the whole of one is used; what is gained is that a stall is heard of."""
+"""Answers that come in pieces. Only the whole of one is used; the gain is that a stall shows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,12 +22,12 @@ Take = Callable[[bytes], bool]
 
 
 def is_stream(response: httpx2.Response) -> bool:
-    """Whether it comes in pieces: a server that streams nothing answers in one, and refusals always do."""
+    """True if it comes in pieces. A server that streams nothing answers in one piece, and so do all refusals."""
     return bool(response.headers.get("content-type", "").lower().startswith(EVENT_STREAM))
 
 
 def holds_events(content: bytes) -> bool:
-    """Whether a body is a stream that was sent as another type. No JSON and no page begins like this."""
+    """True if a body is a stream that was sent as another type. No JSON and no page begins like this."""
     return content[:64].lstrip().startswith(_FIELDS)
 
 

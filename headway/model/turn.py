@@ -1,7 +1,7 @@
-"""What is sent to a model and what comes back, in words of our own that no provider's format leaks into.
+"""Requests to a model and its replies, in words of our own that no provider's format leaks into.
 
-A conversation is append-only. What a model said is kept twice: as neutral items that the agent acts on, and as the
-provider's own JSON (`raw`), which goes back unchanged, because reasoning models drop what was edited.
+A conversation is append-only. A model's reply is kept twice: as neutral items that the agent acts on, and as the
+provider's own JSON (`raw`), which goes back unchanged, because reasoning models drop edited items.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Stop = Literal["tool", "text", "length", "refusal", "empty"]
 
 
 Form = Literal["function", "patch"]
-"""The kind of item that a call came as, and that its answer is to be."""
+"""The kind of item that a call came as. Its answer has the same kind."""
 
 PATCH_FORM: Form = "patch"
 
@@ -24,7 +24,7 @@ class _Neutral(BaseModel):
 
 
 class Text(_Neutral):
-    """Words meant for whoever reads along."""
+    """Words for people who read along."""
 
     kind: Literal["text"] = "text"
     text: str
@@ -35,7 +35,7 @@ class ToolCall(_Neutral):
 
     Attributes:
         id: Never empty, and unique within its reply.
-        arguments: What the model wrote; meant to be a JSON object, but nothing is promised.
+        arguments: The model's text; meant to be a JSON object, but nothing is promised.
         form: What its answer must be.
     """
 
@@ -87,10 +87,10 @@ class Turn(_Neutral):
     Attributes:
         raw: The provider's JSON items, in order; send them back as `AssistantTurn(raw)`.
         usage: As reported.
-        tokens: What the call used up: as reported, else estimated from the bytes. Never less than 1.
+        tokens: Usage of the call in tokens: as reported, else estimated from the bytes. Never less than 1.
         model: The model that answered, by its own word.
         request_id: The server's name of the exchange, for its support.
-        seconds: How long the call took; `waited_s`: how long it waited before, because others were refused.
+        seconds: Duration of the call; `waited_s`: its wait before, because others were refused.
         conceded: Parameters that were left out because the server had refused them, if this call found that out.
     """
 
@@ -119,7 +119,7 @@ class Turn(_Neutral):
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """What the harness says to the model: its task, handoffs, reminders."""
+    """The harness's words to the model: its task, handoffs, reminders."""
 
     text: str
 
