@@ -301,7 +301,7 @@ class Planner:
             self.errands.audit_soon()
             self.errands.stirred = True
 
-    # What is shown
+    # The planner's view for readers.
 
     def _show(self, doing: str) -> None:
         self.errands.doing = doing

@@ -276,7 +276,7 @@ class Landing:
 
 
 def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[Entry]) -> Queued:
-    """What the holder of the trunk's lock needs to know; who waits for it is filled in where it is queued."""
+    """The submission for the holder of the trunk's lock; the queue fills in ticket and client."""
     return Queued(
         ticket="",
         client="",
