@@ -55,7 +55,7 @@ class Made:
     Attributes:
         raw: Its content.
         shown: The first changed pieces with some lines around them.
-        how: How the places of the change were found.
+        how: The way in which the places of the change were found.
     """
 
     raw: bytes

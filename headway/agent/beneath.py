@@ -1,7 +1,7 @@
 """Opens files below a folder so that no link, put anywhere on the way at any moment, leads out of it.
 
-A path is resolved and checked first; but a process that still runs may put a link in a folder's place right after. So
-what was checked is then walked part by part, by descriptor, and a part that has become a link is refused.
+A path is resolved and checked first. A process that still runs may put a link in a folder's place right after. So the
+checked path is then walked part by part, by descriptor, and a part that has become a link is refused.
 """
 
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 PERMISSIONS = 0o777
-"""What of a file's mode is kept. The harness owns what it makes, so that no set-user-id bit may stay."""
+"""The part of a file's mode that is kept. The harness owns the files that it makes, so that no set-user-id bit may
+stay."""
 
 
 @contextmanager

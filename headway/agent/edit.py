@@ -86,7 +86,7 @@ def apply_edit(text: str, old: str, new: str, *, replace_all: bool = False) -> E
 
 
 def _taken(places: Iterator[_Place], size: int) -> list[_Place]:
-    """All the places, while they and what they make of a text of this size are within bounds.
+    """All the places, while they and the text that they make of this size are within bounds.
 
     Raises:
         ToolError: They are too many, or the text would get too large.

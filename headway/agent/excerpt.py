@@ -62,7 +62,7 @@ def _start_of(text: str, line: int) -> int:
 
 
 def cut(text: str, chars: int) -> str:
-    """A text of at most `chars` characters; what is missing is marked at the end."""
+    """A text of at most `chars` characters; a missing rest is marked at the end."""
     return text if len(text) <= chars else text[: max(0, chars - 1)] + "…"
 
 

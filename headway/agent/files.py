@@ -57,7 +57,7 @@ class Files:
 
     Args:
         root: The folder.
-        within: What a program that searches it may use.
+        within: The bounds of a program that searches it.
     """
 
     def __init__(self, root: Path, within: Within = unheld) -> None:

@@ -71,10 +71,10 @@ def normal(name: str) -> str:
 
 
 def forbids(rule: str, name: str) -> bool:
-    """Whether a name of the policy means a dependency, both in any spelling.
+    """True if a name of the policy means a dependency, both in any spelling.
 
-    It means the dependency of that name, what lies below it (`@scope`, a vendor, a Go module's path), the artifact or
-    the group of `group:artifact`, and with `*` whatever fits.
+    It means the dependency of that name, names below it (`@scope`, a vendor, a Go module's path), the artifact or the
+    group of `group:artifact`, and with `*` all that fit.
     """
     wanted, found = normal(rule), normal(name)
     parts = {found, *found.split(":")} if ":" in found else {found}
@@ -92,7 +92,7 @@ def world_of(path: str) -> str | None:
 
 
 def breaches(hub: Hub, base: Oid, tree: Oid, rules: Sequence[str]) -> list[Breach]:
-    """What `tree`, which is to land, adds of the forbidden dependencies against the commit `base`.
+    """Forbidden dependencies that the landing tree `tree` adds to those of the commit `base`.
 
     A dependency that the base names in any manifest of the same world is allowed.
 
@@ -173,7 +173,7 @@ def _words(line: str) -> Iterator[str]:
 
 
 def _was_there(hub: Hub, base: Oid, world: str, name: str) -> bool:
-    """Whether the base names a dependency in any manifest of its world."""
+    """True if the base names a dependency in any manifest of its world."""
     spellings = {name, name.replace("-", "_"), name.replace("-", ".")}
     asked = [part for spelling in sorted(spellings) for part in ("-e", spelling)]
     where = [f":(glob,icase)**/{pattern}" for pattern in MANIFESTS[world]]

@@ -1,4 +1,4 @@
-"""What the repository says to agents: its AGENTS.md files from the top down to where a task works."""
+"""The repository's guidance for agents: its AGENTS.md files from the top down to the paths of a task."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ class Guidance(NamedTuple):
 def guidance(hub: Hub, base: Oid, paths: Sequence[str], prompts: Prompts) -> Guidance:
     """The guidance for a task at `paths`, as the commit `base` has it.
 
-    Of more than 32 KiB the nearest is kept, and what is cut is said. Always from the commit that the run began on, so
-    that no agent can write into what others are told.
+    Of more than 32 KiB the nearest is kept, and a note tells of the cut. Always from the commit that the run began on,
+    so that no agent can write into the messages of others.
     """
     found = _files(hub, base, _folders(paths))
     room = GUIDANCE_BYTES

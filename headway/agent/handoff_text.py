@@ -15,12 +15,13 @@ _HEADING = re.compile(r"^#+ (?=Handoff )", re.MULTILINE)
 
 
 def brief(key: ChildKey, handoff: Handoff, concerns: Sequence[str] | None = None) -> str:
-    """What a planner is told at once: status, title, summary, concerns, facts, and which fields there are to read.
+    """The part of a handoff that a planner gets at once: status, title, summary, concerns, facts, and names of the
+    other fields.
 
     Args:
-        key: The child's.
-        handoff: What it handed off.
-        concerns: Those of its concerns that are told here; None for all of them.
+        key: The child's key.
+        handoff: The child's handoff.
+        concerns: The concerns of it that are shown here; None for all of them.
     """
     report = handoff.report
     lines = [handoff_heading(key, report.status, handoff.title), words(cut(report.summary, SUMMARY_CHARS))]
@@ -50,7 +51,7 @@ def whole(handoff: Handoff) -> str:
 
 
 def facts_line(handoff: Handoff) -> str:
-    """What the harness knows, in one line."""
+    """The harness's facts, in one line."""
     facts = handoff.facts
     told = [f"{len(facts.landed)} commits on the trunk, {facts.files_changed} files"]
     if facts.wip:
@@ -65,5 +66,7 @@ def facts_line(handoff: Handoff) -> str:
 
 
 def words(text: str) -> str:
-    """An agent's words without what looks like a heading of the harness: nobody hands off for somebody else."""
+    """An agent's words without lines that look like a heading of the harness, so that no agent hands off for
+    another.
+    """
     return _HEADING.sub("", text)

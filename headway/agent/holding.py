@@ -1,7 +1,7 @@
-"""One worker at a time in a workspace: who holds the newest lease of the agent's log.
+"""One worker at a time in a workspace: the holder of the newest lease of the agent's log.
 
 After a reset of its `Task`, or a heartbeat that came too late, an agent has a new holder while the old one still works
-and does not know. What it writes to the log is refused there; here it is kept from the files.
+and does not know. The log refuses the writes of the old one; here it is kept from the files.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 LOCK = "work.lock"
 LOOK_EVERY_S = 0.5
-"""How often a command's holder looks whether it still is one."""
+"""Seconds between two looks of a command's holder if it still is the holder."""
 TRY_EVERY_S = 0.1
 NOTE_BYTES = 4096
 """More than any note of a holder takes."""

@@ -1,4 +1,4 @@
-"""The patch engine: works out what a text becomes by the hunks of a patch, pure.
+"""The patch engine: works out the text after the hunks of a patch, pure.
 
 A hunk says lines that stand in the text (context and `-`) and lines that come in (`+`), and no line numbers. Where it
 goes is found as an edit's place is: exactly, then without trailing white space, without indentation, and with
@@ -55,12 +55,12 @@ class Hunk:
 
     @property
     def old(self) -> list[str]:
-        """What must stand in the file."""
+        """The text that must stand in the file."""
         return [text for sign, text in self.lines if sign != "+"]
 
 
 def apply_hunks(text: str, hunks: Sequence[Hunk]) -> Edited:
-    """What a file's text becomes; all hunks, or none.
+    """The text of a file after all hunks; none is applied if one of them fits nowhere.
 
     Raises:
         ToolError: One of them fits nowhere or in several places; it names lines and a way on.

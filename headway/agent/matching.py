@@ -1,7 +1,7 @@
 """Finds lines of a model in a text, pure: the same lines, or lines that differ in white space or typography only.
 
-A model and a repository choose both sides. So a search is linear in their size, and what cannot be linear is counted
-and refused at a bound.
+A model and a repository choose both sides. So a search is linear in their size, and work that cannot be linear is
+counted and refused at a bound.
 """
 
 from collections.abc import Callable, Iterator, Sequence

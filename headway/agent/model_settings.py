@@ -1,4 +1,6 @@
-"""What the environment says about models: where they are, which role asks which, how long a refused agent waits."""
+"""The environment's settings of models: their addresses, the model of each role, and the longest wait of a refused
+agent.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,13 +25,13 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Everything that is set about models outside of runs.
+    """All settings of models outside of runs.
 
     Attributes:
-        endpoint: What OPENAI_* and HEADWAY_* describe.
-        others: What HEADWAY_ENDPOINT_* declares.
-        patience_s: How long an agent that is refused keeps its slot.
-        prices: What models cost, with the table that HEADWAY_PRICES names.
+        endpoint: The endpoint of OPENAI_* and HEADWAY_*.
+        others: The endpoints of HEADWAY_ENDPOINT_*.
+        patience_s: Seconds for which a refused agent keeps its slot.
+        prices: The prices of models, with the table that HEADWAY_PRICES names.
     """
 
     endpoint: Endpoint
@@ -44,7 +46,7 @@ class ModelSettings:
         """Read everything once.
 
         Raises:
-            UserError: Something is missing or makes no sense.
+            UserError: A setting is missing or makes no sense.
         """
         endpoint, others = endpoint_from(env), named_endpoints(env)
         check_reachable((endpoint, *others), env)
@@ -73,7 +75,7 @@ class ModelSettings:
 
 
 async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Finding, ...]:
-    """What stands between this machine and its models, for `headway doctor`."""
+    """The findings of `headway doctor` about the models."""
     parked = tuple(parking_of(address, name, flow).finding for address, name, flow in parked_in(home / FOLDER))
     try:
         settings = ModelSettings.read(env)

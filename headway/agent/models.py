@@ -1,4 +1,4 @@
-"""Which model each role works with: the run's input, else the worker process's environment."""
+"""The model of each role: that of the run's input, else that of the worker process's environment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ ROLES: tuple[ModelRole, ...] = ("planner", "worker", "fixer", "compaction")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model to ask, by which name, with which reasoning effort, at which price; None: nobody knows it.
+    """A model to ask, with its name, its reasoning effort and its price; None for a price that is not known.
 
     Attributes:
-        hourly: What the run may spend in an hour on this machine, where that is limited.
+        hourly: The run's limit on spending in an hour on this machine, where there is one.
     """
 
     model: Model
@@ -39,12 +39,12 @@ class Chosen:
 
     @property
     def edit(self) -> Edit:
-        """How it edits files."""
+        """The way in which it edits files."""
         return self.model.endpoint.edit_of(self.name)
 
     @property
     def facts(self) -> dict[str, str | None]:
-        """What the run's log says of it."""
+        """Its facts in the run's log."""
         endpoint = self.model.endpoint
         at = {"endpoint": endpoint.name, "address": endpoint.shown, "api": endpoint.api}
         return {**at, "model": self.name, "effort": self.effort}
@@ -57,9 +57,9 @@ class Models:
         model: The way to the endpoint that OPENAI_* describes.
         defaults: Names by role for runs that name none: HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL.
         others: The ways to the endpoints that HEADWAY_ENDPOINT_* declares.
-        gates: What their calls wait at.
-        prices: What models cost.
-        spending: What the runs of this machine spent lately; needed for a limit by the hour.
+        gates: The gates before their calls.
+        prices: The prices of models.
+        spending: The recent spending of this machine's runs; needed for a limit by the hour.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Models:
     async def choose(self, role: ModelRole, spec: RunSpec, own: AgentRole = "worker") -> Chosen:
         """The model of a role in a run.
 
-        `own` is who plays the role where the run does not say: a compaction is made by the agent's own model, a fixer
+        `own` is the agent that plays the role by default: a compaction is made by the agent's own model, and a fixer
         works as a worker does.
 
         Raises:
@@ -100,12 +100,14 @@ class Models:
         return Chosen(model, name, wanted.effort, price, self._hourly(spec))
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
-        """Who writes the notes that close a conversation, where it is not the agent's own model; fails as `choose`."""
+        """The model that writes the notes at the end of a conversation, if it is not the agent's own; fails as
+        `choose`.
+        """
         chosen = await self.choose("compaction", spec, own)
         return None if chosen == await self.choose(own, spec) else chosen
 
     async def probe(self, spec: RunSpec | None = None, *, deep: bool = True) -> Probe:
-        """What the endpoints of a run say of themselves, or all of them: one's names, everybody's findings.
+        """The probe of a run's endpoints, or of all: the models of the first one, and the findings of each.
 
         With `deep` a small call is made too, where it is free.
         """
@@ -158,7 +160,7 @@ class Models:
         return None if limit == "none" or self._spending is None else Hourly(self._spending, micro(limit))
 
     async def _wanted_at(self, spec: RunSpec | None) -> dict[str, dict[str, None]]:
-        """The models that are to be used, by endpoint; without a run, those that runs get that name none."""
+        """The models in use, by endpoint; without a run, those of runs that name none."""
         if spec is None:
             wanted: dict[str, dict[str, None]] = {name: {} for name in self._endpoints}
             for name in filter(None, self._defaults.values()):

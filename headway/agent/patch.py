@@ -19,7 +19,7 @@ SECTIONS = 200
 _HEADER = re.compile(r"\*\*\* (Add|Update|Delete) File: *(.*)")
 _MOVE = re.compile(r"\*\*\* Move to: *(.*)")
 _UNIFIED = re.compile(r"-\d+(?:,\d+)? \+\d+(?:,\d+)? @@ ?")
-"""What a unified diff writes after `@@`: its line numbers are not believed, and the rest is a scope."""
+"""The line numbers of a unified diff after `@@`: they are ignored, and the rest is a scope."""
 
 
 @dataclass(frozen=True)

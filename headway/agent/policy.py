@@ -1,4 +1,4 @@
-"""The policy of a run in words, the same for everybody."""
+"""The policy of a run in words, the same for all agents."""
 
 from headway.agent.prompts import Prompts
 from headway.domain.spec import RunSpec
@@ -7,9 +7,9 @@ NONE = "none"
 
 
 def policy_text(spec: RunSpec, prompts: Prompts) -> str:
-    """What every agent of the run is told and held to.
+    """The rules that every agent of the run is told and held to.
 
-    A user who only names what is forbidden means that the rest is not.
+    A user who names only forbidden dependencies means that all others are allowed.
     """
     policy, limits = spec.policy, spec.limits
     names = ", ".join(policy.forbidden_dependencies)

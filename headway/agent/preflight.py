@@ -73,7 +73,7 @@ class Preflight:
     async def commands(self, run: RunName, spec: RunSpec, base: Oid, beat: Beat) -> Tried | None:
         """Run `setup` and `check` on the base; None where the run has neither.
 
-        A check that fails on the base is told and refuses nothing: making it pass may be what the run is for.
+        A check that fails on the base is a note and refuses nothing: the run may be there to make it pass.
 
         Raises:
             UserError: `setup` fails, or the check cannot be executed or does not end.

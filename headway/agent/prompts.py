@@ -60,7 +60,7 @@ class Prompts:
 
     @property
     def told(self) -> str:
-        """What of the prompts is the user's own, for people; empty when nothing is."""
+        """The user's own prompts among all, for people; empty without any."""
         named = ", ".join(self.own)
         return f"prompts of your own: {named} (set {self.fingerprint[:12]})" if named else ""
 
@@ -69,7 +69,7 @@ class Prompts:
         return self._template(name).template
 
     def placeholders(self, name: str) -> frozenset[str]:
-        """What must be given to render a prompt."""
+        """The placeholders of a prompt, each of which needs a value."""
         return frozenset(self._template(name).get_identifiers())
 
     def render(self, name: str, /, **values: object) -> str:

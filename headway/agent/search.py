@@ -46,7 +46,7 @@ def search(pattern: str, what: Searched, glob: str | None, bounds: Bounds) -> li
         pattern: The regular expression.
         what: The folder or file that is searched.
         glob: Only files whose name, or whose path below the folder if it has a slash, matches.
-        bounds: What the search may use.
+        bounds: The bounds of the search.
 
     Raises:
         ToolError: The search found nothing and failed, or took more than its bounds.

@@ -1,4 +1,4 @@
-"""Tool calls that a model wrote as text: what models that are not trained on a server's own format do.
+"""Tool calls that a model wrote as text, as models do that are not trained on a server's own format.
 
 Read once, where a reply holds no real call, and only on Chat Completions, where the reply is sent back as ours to
 write: as the call that was meant. That shows the model the right form, and gives the answer a call to belong to.
@@ -137,7 +137,7 @@ def _next_mark(text: str, at: int) -> _Mark | None:
 
 
 def _is_begin(text: str, at: int) -> bool:
-    """Whether a place is the first one of a line but for blanks, or follows another mark."""
+    """True if a place is the first one of a line but for blanks, or follows another mark."""
     before = text[max(0, at - MOST_INDENTED) : at].rstrip(" \t")
     return before[-1:] in {"\n", ">", "]", "▷"} if before else at <= MOST_INDENTED
 

@@ -1,4 +1,4 @@
-"""Lines of a change that say of themselves that they are not finished: a limit that every worker is given."""
+"""Lines of a change that call themselves unfinished: a limit that every worker is given."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _HUNK = re.compile(rb"@@ -\S+ \+(\d+)")
 
 
 def unfinished(hub: Hub, commits: Sequence[Oid]) -> tuple[str, ...]:
-    """`path:line: text` of what these commits add that says so; what they only move is left out."""
+    """The lines that these commits add and that say so, as `path:line: text`; lines that only move are left out."""
     return tuple(found for commit in commits for found in _of_one(hub, commit))
 
 

@@ -1,4 +1,4 @@
-"""The walls around an agent's commands, from what its run says."""
+"""The walls around an agent's commands, by its run's input."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ SHORTEST_SECRET = 4
 
 
 class Walled(Protocol):
-    """Files that commands work on, and whose they are: a workspace, or a warm checkout that is being made."""
+    """Files that commands work on, with their hub: a workspace, or a warm checkout that is being made."""
 
     @property
     def path(self) -> Path: ...
@@ -38,16 +38,16 @@ def walls_of(
     setup: SetupRights | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> Walls:
-    """What a command of this agent is held to. Its git borrows the hub's objects, so that it may read those.
+    """The walls of this agent's commands. Its git borrows the hub's objects, so that it may read those.
 
     Makes the run's shared caches where they are missing, and sees to it that they stay small: not for an event loop.
 
     Args:
-        agent: Whose command it is.
-        workspace: Where it works.
-        spec: What its run says.
-        setup: What the user's `setup` may have; None for any other command.
-        env: Where the values of `policy.setup_env` are.
+        agent: The agent that gives the commands.
+        workspace: Its files.
+        spec: The input of its run.
+        setup: The rights of the user's `setup`; None for any other command.
+        env: The values of `policy.setup_env`.
     """
     policy = spec.policy
     caches = workspace.hub.folder.parent / "caches"
@@ -74,17 +74,17 @@ def _caches(folder: Path, names: Sequence[str], setup: SetupRights | None) -> tu
 
 
 def without_secrets(text: str, walls: Walls) -> str:
-    """What a command said, fit for a log: the values that only it was given are taken out, in all their forms."""
+    """A command's output, fit for a log: the values of its own secrets are taken out, in all their forms."""
     return without(text, (value for value in walls.secrets.values() if len(value.strip()) >= SHORTEST_SECRET))
 
 
 def check_policy(spec: RunSpec, private: Sequence[Path], env: Mapping[str, str] = os.environ) -> None:
-    """See at a run's start whether this machine can and may give its commands what it asks for.
+    """Check at a run's start that this machine can and may give its commands the paths and variables of the policy.
 
     Args:
-        spec: What the run says.
+        spec: The run's input.
         private: Folders that no command may see.
-        env: Where the values of `policy.setup_env` are.
+        env: The values of `policy.setup_env`.
 
     Raises:
         UserError: With everything that is refused.

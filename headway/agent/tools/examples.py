@@ -1,4 +1,4 @@
-"""One valid call of each tool, shown to a model whose arguments did not fit: small models need to see one."""
+"""One valid call of each tool, shown to a model whose arguments did not fit, because small models need to see one."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ Said = Annotated[HandoffText, Field(min_length=1)]
 
 
 class Report(Arguments):
-    """What an agent says of its work."""
+    """An agent's report on its work."""
 
     status: Annotated[
         Literal["done", "partial", "blocked", "not_needed"],

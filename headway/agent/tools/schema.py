@@ -29,7 +29,7 @@ LENIENT_CHARS = 256 << 10
 
 
 class Arguments(BaseModel):
-    """The arguments of one tool; the class's docstring is what the model is told of the tool."""
+    """The arguments of one tool; the class's docstring is the description that the model gets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 
 
 def tool_schema(name: str, arguments: type[Arguments]) -> ToolSchema:
-    """What the model server is told of a tool."""
+    """The description of a tool for the model server."""
     schema = arguments.model_json_schema()
     definitions = schema.pop("$defs", {})
     parameters = _plain(schema, definitions)
@@ -211,7 +211,7 @@ def _plain(node: Any, definitions: dict[str, Any], *, names: bool = False) -> An
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """What may be null may as well be left out, and is easier to say so."""
+    """The schema of a field that may be null, without the null: leaving it out means the same, and is easier to say."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema

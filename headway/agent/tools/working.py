@@ -56,7 +56,7 @@ class ApplyPatch(Arguments):
         return {"patch": ""} | given if isinstance(given, dict) and given.get("operation") else given
 
     def sections(self) -> tuple[Section, ...]:
-        """What it asks for, file by file.
+        """The changes that it asks for, file by file.
 
         Raises:
             ToolError: It is no patch.
