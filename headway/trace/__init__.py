@@ -1,1 +1,1 @@
-"""Agent logs: the truth about what every agent did, and what its context is built from."""
+"""Agent logs: the truth about every agent's actions, and the source of every model's context."""

@@ -1,4 +1,4 @@
-"""A lease as another process can check it: where a log ended when its holder asked for something to be done for it."""
+"""A lease as another process can check it: the end of the log at the moment when its holder asked for an action."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ def fence_of(path: Path, end: int, lease: int) -> Fence:
 
 
 def holds(fence: Fence) -> bool:
-    """Whether the lease is still the newest one of its log.
+    """True if the lease is still the newest one of its log.
 
     Raises:
         ValueError: `fence` was not made by `fence_of`.
@@ -25,7 +25,7 @@ def holds(fence: Fence) -> bool:
             news = file.read()
     except FileNotFoundError:
         return False
-    # What has no newline yet may be torn: its writer holds nothing before the line is whole.
+    # The end without a newline may be torn: its writer holds nothing before the line is whole.
     return all(_lease(line) <= lease for line in news.split(b"\n")[:-1])
 
 

@@ -1,4 +1,4 @@
-"""All agent logs under one HEADWAY_HOME: the trace, and what every model's context is built from."""
+"""All agent logs under one HEADWAY_HOME: the trace, and the source of every model's context."""
 
 import contextlib
 import itertools
@@ -144,14 +144,18 @@ class LogStore:
         return found.resolved(self._blobs_of(run_of(ref.log)))
 
     def agents(self, run: RunName) -> list[AgentId]:
-        """Everyone who has a log in this run: the run itself by its own name, then the agents in order of their ids."""
+        """All agents that have a log in this run: the run itself by its own name, then the agents in order of their
+        ids.
+        """
         logs = self.run_folder(run) / "logs"
         names = sorted(path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl"))
         own = [AgentId(run)] if RUN_LOG in names else []
         return own + [AgentId(f"{run}/{name}") for name in names if name != RUN_LOG]
 
     def forget(self, run: RunName) -> None:
-        """Remove everything of a run. From the first moment on its name is free; whoever holds a log of it loses it."""
+        """Remove everything of a run. From the first moment on its name is free, and a holder of one of its logs loses
+        it.
+        """
         folder = self.run_folder(run)
         gone = self._runs / f".gone-{uuid.uuid4().hex}-{run}"
         with contextlib.suppress(FileNotFoundError):
@@ -161,7 +165,7 @@ class LogStore:
             delete(rest)
 
     def forgotten(self, run: RunName) -> list[Path]:
-        """What is still there of a run that was forgotten, because whoever removed it was killed."""
+        """The rest of a run that was forgotten, because the process that removed it was killed."""
         hexadecimal = "[0-9a-f]" * 32
         return sorted(self._runs.glob(f".gone-{hexadecimal}-{run}"))
 

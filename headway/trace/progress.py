@@ -1,4 +1,4 @@
-"""What was last achieved in a run, by its agents' logs."""
+"""The newest progress of a run, by its agents' logs."""
 
 import os
 from pathlib import Path

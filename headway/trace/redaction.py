@@ -1,4 +1,4 @@
-"""Keeps secrets out of the logs: the values that we know, and what looks like a key."""
+"""Keeps secrets out of the logs: the values that we know, and texts that look like a key."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ def _without_login(found: re.Match[str]) -> str:
     return f"{REDACTED}@" if is_secret(password) and not _PLACE_HOLDER.match(password) else found[0]
 
 
-# What is quick to look for, the shape, and what stands there instead.
+# A part that is quick to look for, the shape, and the replacement.
 _SHAPES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     ("://", _LOGIN, _without_login),
     *((prefix, _token(prefix, rest), REDACTED) for prefix, rest in _AFTER_PREFIX.items()),
@@ -91,7 +91,7 @@ def _replaced(shape: re.Pattern[str], replacement: str | Callable[[re.Match[str]
         sure = len(text) if end == len(text) else end - _UNSURE
         after = end if end == len(text) else end - OVERLAP
         for found in shape.finditer(text, at, end):
-            if found.end() >= sure and end < len(text):  # what follows may belong to it, or make it something else
+            if found.end() >= sure and end < len(text):  # the next characters may belong to it, or change its meaning
                 whole = shape.match(text, found.start())
                 after = found.start() + 1
             else:
@@ -120,7 +120,7 @@ class Redact(Protocol):
         ...
 
     def known(self, text: str) -> str:
-        """The text without the secrets that are ours; what merely looks like a key stays."""
+        """The text without our own secrets; texts that merely look like a key stay."""
         ...
 
 
@@ -129,7 +129,7 @@ class Redactor:
     """Replaces every secret in a text by `[redacted]`.
 
     Attributes:
-        forms: What our own secrets look like in texts, the longest first.
+        forms: Forms of our own secrets in texts, the longest first.
     """
 
     forms: tuple[str, ...]
@@ -145,7 +145,7 @@ class Redactor:
         return text
 
     def known(self, text: str) -> str:
-        """The text without the secrets that are ours; what merely looks like a key stays."""
+        """The text without our own secrets; texts that merely look like a key stay."""
         for form in self.forms:
             text = text.replace(form, REDACTED)
         return text
@@ -164,7 +164,7 @@ NOTHING_SECRET = _Unchanged()
 
 
 def redactor(secrets: Iterable[str]) -> Redactor:
-    """What replaces every secret in a text by `[redacted]`.
+    """Makes the function that replaces every secret in a text by `[redacted]`.
 
     Args:
         secrets: Values that must never be written, such as the model endpoint's key; found also as JSON or a URL writes

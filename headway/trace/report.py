@@ -1,4 +1,4 @@
-"""The final report of a run: what a user reads first when it is over. Markdown, from facts only."""
+"""The final report of a run, the first thing that its user reads when it is over. Markdown, from facts only."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ OPEN_SHOWN = 50
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report tells beside the run's result.
+    """Facts of the report beside the run's result.
 
     Attributes:
         root: The root planner's handoff.
