@@ -49,9 +49,11 @@ _GIVEN_NO_REASON = {
     "unable to write file": _UNNAMED,
     "couldn't write '": _UNNAMED,
     "failed to write new configuration file": _UNNAMED,
+    "unable to create directory for": _UNNAMED,
 }
 """Texts of git 2.39 that give no reason: a write or a sync of an index, a pack, a checked-out file, a ref or a
-configuration failed. The file was open already, so no right to it is missing."""
+configuration failed, or a ref's folder could not be made. These are the engine's own, so no right to them is missing.
+"""
 
 
 def lacking(error: BaseException) -> str | None:

@@ -68,6 +68,10 @@ class Control:
         """From now on each kind of call on each file, or one in `share`, fails so often, every other time."""
         self.memory[: _HEAD.size] = _HEAD.pack(1, share, 0, 0, 0, 0, times, 0)
 
+    def failed(self) -> int:
+        """Calls that have failed so far."""
+        return int(_HEAD.unpack(self.memory[: _HEAD.size])[4])
+
     def end(self) -> dict[str, Any]:
         """No call fails any more; `calls` made, `targets` of them, and a line for each that `failed`: kind, error,
         path.

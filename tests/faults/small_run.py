@@ -44,7 +44,11 @@ from tests.faults.control import Control
 from tests.system.disks import fill
 
 AT_ONCE = 4
-TRIES = 500
+TRIES = 50
+"""Tries in a row of one activity that may fail though no fault was made meanwhile: others may have met one before."""
+
+MOST_TRIES = 5_000
+"""Tries of one activity, where faults never end."""
 
 
 class Failed(Exception):
@@ -62,6 +66,7 @@ class Run:
         self.retries: Counter[str] = Counter()
         self.lost = 0
         self.asked = 0
+        self.faults: Callable[[], int] = lambda: 0
 
     async def ask(self, what: str, effect: Callable[[], Awaitable[Any]]) -> Any:
         """An activity, asked again until it ends."""
@@ -73,7 +78,9 @@ class Run:
         environment = ActivityEnvironment()
         self.asked += 1
         environment.info = replace(environment.info, activity_id=str(self.asked), workflow_run_id="r")
-        for _ in range(TRIES):
+        in_vain = 0
+        for _ in range(MOST_TRIES):
+            faults = self.faults()
             try:
                 return await environment.run(told)
             except ApplicationError as error:
@@ -83,8 +90,11 @@ class Run:
                 if not known:
                     traceback.print_exception(error)
                 self.retries[f"{error.type}" if known else f"{what}: {error}"] += 1
+                in_vain = in_vain + 1 if self.faults() == faults else 0
+                if in_vain == TRIES:
+                    raise Failed(f"{what}: fails though no call does: {error}") from error
                 await asyncio.sleep(0)
-        raise Failed(f"{what}: not done after {TRIES} tries")
+        raise Failed(f"{what}: not done after {MOST_TRIES} tries")
 
     async def go(self) -> dict[str, Any]:
         stage = self.stage
@@ -237,6 +247,8 @@ def plant(name: str) -> None:
 class Brim:
     """Fills a disk and frees it again, at random moments, in a thread; `fills` times so far."""
 
+    full = False
+
     def __init__(self, disk: Path, seed: int) -> None:
         self.fills = 0
         self._disk, self._chance = disk, random.Random(seed)
@@ -253,13 +265,19 @@ class Brim:
         if self._broken:
             raise self._broken[0]
 
+    def faults(self) -> int:
+        """Another number at each look while the disk is full, and after."""
+        return time.monotonic_ns() if self.full else self.fills
+
     def _go_on(self) -> None:
         try:
             while not self._over.wait(self._chance.uniform(0.02, 0.3)):
+                self.full = True
                 ballast = fill(self._disk, leave=self._chance.choice([0, 0, 4_096, 60_000]))
                 self.fills += 1
                 self._over.wait(self._chance.uniform(0.02, 0.3))
                 shutil.rmtree(ballast)
+                self.full = False
             self._broken.clear()
         except OSError as error:
             self._broken = [error]
@@ -293,10 +311,12 @@ async def main(asked: argparse.Namespace) -> dict[str, Any]:
             ended = await run.go()
     elif asked.brim is not None:
         with Brim(asked.folder, asked.brim) as brim:
+            run.faults = brim.faults
             ended = await run.go()
         told = {"fills": brim.fills}
     else:
         control = Control.open()
+        run.faults = control.failed
         if asked.every is not None:
             control.by_number(asked.first, asked.every)
         else:

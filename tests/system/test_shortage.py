@@ -76,7 +76,7 @@ def test_a_git_that_finds_no_room_gives_no_answer(tmp_path: Path, ok: tuple[int,
 
 def test_what_git_says_where_the_disk_takes_no_more_bytes(tmp_path: Path) -> None:
     """Here a new file can be made and not be written, where git gives no reason."""
-    with Disk(tmp_path, "tmpfs", mb=32) as disk:
+    with Disk(tmp_path, "tmpfs", mb=32, options="nr_inodes=2000") as disk:
         (disk.at / "files").mkdir()
         subprocess.run(["git", "init", "--quiet", "--bare", str(disk.at / "hub")], check=True)
         repo = Repo(disk.at / "hub").at(disk.at / "files", disk.at / "index")
