@@ -1,4 +1,7 @@
-"""Keeps a paid reply: its disk space is allocated before the call, and it waits in memory when the disk fails."""
+"""Keeps what an agent cannot get again: a paid reply, and what became of a command. It waits in memory for the disk.
+
+The disk space of a reply is allocated before the call.
+"""
 
 import asyncio
 import contextlib
@@ -43,6 +46,24 @@ async def kept(note: Callable[[], Event], log: AgentLog, beat: Callable[[str], N
         try:
             return await in_thread(keep)
         except Shortage as short:
-            with contextlib.suppress(HeldBack):  # a pause is heeded at the next step, when the reply is safe
-                beat(f"holds a paid reply: {short}")
-            await asyncio.sleep(AGAIN_S)
+            await _wait(beat, f"holds a paid reply: {short}")
+
+
+async def noted(note: Callable[[], Event], beat: Callable[[str], None] = lambda _: None) -> Event:
+    """Wait until a log takes an event that `note` appends, and return it. It is not synced: that needs a thread, which
+    would cost as much again as the event.
+
+    Raises:
+        LeaseLost: Another holder has taken over the agent.
+    """
+    while True:
+        try:
+            return note()
+        except Shortage as short:
+            await _wait(beat, f"holds the result of a call: {short}")
+
+
+async def _wait(beat: Callable[[str], None], why: str) -> None:
+    with contextlib.suppress(HeldBack):  # a pause is heeded at the next step, when nothing is held
+        beat(why)
+    await asyncio.sleep(AGAIN_S)

@@ -14,6 +14,7 @@ from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle, line_count
 from headway.agent.files import Files
 from headway.agent.guards import digest
 from headway.agent.holding import alone, while_held
+from headway.agent.kept_reply import noted
 from headway.agent.lander import Lander
 from headway.agent.last_word import is_newest_reply
 from headway.agent.outcome import how_it_ended, measured, remarks
@@ -220,12 +221,13 @@ class Workbench:
             result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         except TransientError:
             # It has not begun, for example because the disk is full. It runs when the agent goes on.
-            noted = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
-            self.talk.note("tool.call", noted | {WITHDRAWN: True})
+            withdrawn = {"call_id": call.id, "name": call.name, "arguments": call.arguments, WITHDRAWN: True}
+            await noted(lambda: self.talk.note("tool.call", withdrawn))
             raise
         why = "oom" if result.out_of_memory else result.killed_for
         if why is not None:
-            self.talk.note("resource.kill", {"call_id": call.id, "why": why, "seconds": result.seconds})
+            killed = {"call_id": call.id, "why": why, "seconds": result.seconds}
+            await noted(lambda: self.talk.note("resource.kill", killed))
         ended = how_it_ended(result)
         text = f"[{ended}, {result.seconds:.1f} s]\n{cut_middle(result.output, EXCERPT_CHARS)}"
         text += "".join(f"\n[{remark}]" for remark in remarks(result, self.walls))

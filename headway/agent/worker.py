@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from headway.agent import breakage, guards, last_word
+from headway.agent import breakage, guards, kept_reply, last_word
 from headway.agent.amendments import Amendments
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
@@ -269,7 +269,7 @@ class WorkerAgent:
                 break
             beat(call.name)
             answer = self._held_back(talk, call) or await job.bench.answer(call)
-            report = _report_in([talk.answer(call, answer)])  # not synced: a thread would cost as much again
+            report = _report_in([await kept_reply.noted(partial(talk.answer, call, answer), beat)])
         return report
 
     def _held_back(self, talk: Conversation, call: ToolCall) -> Answer | None:

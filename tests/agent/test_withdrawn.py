@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 
+from headway.agent import kept_reply
 from headway.agent.files import Files
 from headway.domain.errors import Shortage
 from headway.sandbox.job import Job
@@ -60,6 +61,48 @@ async def test_it_runs_later_wherever_the_machine_ran_short(
         with pytest.raises(Shortage):
             await stage.work(order)
     done, _ = await stage.done(order)
+    assert done.status == "done"
+    assert stage.on_trunk("ran.txt") == "1\n"
+    assert not [text for text in stage.texts(order.me, "tool.result") if "interrupted" in text]
+    await stage.close()
+
+
+@pytest.mark.parametrize(
+    ("note", "short"),
+    [
+        (b'"withdrawn":true', True),
+        (b'"type":"tool.result"', False),
+        (b'"type":"resource.kill"', False),
+    ],
+    ids=["withdrawn", "result", "kill"],
+)
+async def test_what_became_of_a_command_waits_in_memory_for_the_disk(
+    note: bytes, short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_reply, "AGAIN_S", 0.01)
+    stage = Stage(tmp_path)
+    slow = use("shell", command="echo 1 >> ran.txt; sleep 5", timeout_s=1)
+    calls = [step(slow), step(use("land", message="x")), finish(), finish()]
+    stage.serve(tasks={"Write a file": calls})
+    order, real, refused = stage.task(), os.write, [3]
+
+    def write(descriptor: int, data: bytes) -> int:
+        if refused[0] and note in bytes(data):
+            refused[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data)
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", write)
+    if short:
+        with monkeypatch.context() as patched:
+            patched.setattr(Files, "output_file", full)
+            with pytest.raises(Shortage):
+                await stage.work(order)
+    done, _ = await stage.done(order)
+    assert refused == [0]
     assert done.status == "done"
     assert stage.on_trunk("ran.txt") == "1\n"
     assert not [text for text in stage.texts(order.me, "tool.result") if "interrupted" in text]
