@@ -47,13 +47,16 @@ class PrefixGround:
 
     Args:
         window: Tokens after three quarters of which a conversation is closed.
+        maker: What the models' names begin with.
     """
 
-    def __init__(self, folder: Path, api: Api = "chat", *, steps: int = 60, window: int = WINDOW) -> None:
+    def __init__(
+        self, folder: Path, api: Api = "chat", *, steps: int = 60, window: int = WINDOW, maker: str = ""
+    ) -> None:
         self.server = RecordingServer()
         self.ground = Ground(folder, FILES)
         self._model = Model(Endpoint(base_url=self.server.url, api=api, window=window))
-        names = {"planner": "plan", "worker": f"steps-{steps}"}
+        names = {"planner": f"{maker}plan", "worker": f"{maker}steps-{steps}"}
         self._models = Models(self._model, {"planner": names["planner"], "worker": names["worker"]})
         self._places = Workspaces(self.ground.store.run_folder(self.ground.context.run) / "workspaces", self.ground.hub)
 

@@ -16,6 +16,7 @@ from headway.agent.transcript import exchanges, tail_of
 from headway.agent.usage import Meter
 from headway.domain.budget import Amount
 from headway.domain.events import Event
+from headway.model.adapter import Reuse
 from headway.model.turn import UserMessage
 
 WINDOW_PART = 0.75
@@ -149,6 +150,7 @@ class Compaction:
             tools=(),
             max_output=model.endpoint.max_output,
             effort=other.effort,
+            reuse=Reuse(),
         )
         return Question(request, other)
 

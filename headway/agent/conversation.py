@@ -188,7 +188,8 @@ class Conversation:
     def reserve(self) -> Amount:
         """The worst case of the next model call, which is set aside before it."""
         made = self.chosen.model.endpoint.max_output
-        return Meter(self.chosen.price).reserve(self.next_call - made, made)
+        factor = self.chosen.model.adapter.write_factor(self.request())
+        return Meter(self.chosen.price).reserve(self.next_call - made, made, factor)
 
     def _reserve_for(self, question: "Question") -> Amount:
         request, model = question.request, question.chosen.model
@@ -196,7 +197,7 @@ class Conversation:
         if question.chosen is not self.chosen:  # to another model, which is told of the conversation as text
             nbytes = len(request.system.encode()) + sum(len(item) for item in request.items)
         given = model.worst_call(nbytes, question.chosen.name) - model.endpoint.max_output
-        return Meter(question.chosen.price).reserve(given, request.max_output)
+        return Meter(question.chosen.price).reserve(given, request.max_output, model.adapter.write_factor(request))
 
     def note(self, kind: EventType, data: dict[str, Any], *, dur_ms: float | None = None, sync: bool = False) -> Event:
         """Append an event to the log, and to the context if it belongs there."""

@@ -50,18 +50,18 @@ class Meter:
 
     price: Price | None = None
 
-    def reserve(self, given: int, made: int) -> Amount:
-        """The worst case of a call with so many tokens of input and output."""
+    def reserve(self, given: int, made: int, write_factor: float = 1.0) -> Amount:
+        """The worst case of a call with so many tokens of input and output; see `Turn.write_factor`."""
         tokens = given + made
         if self.price is None:
             return Amount(tokens=tokens, unpriced=tokens)
-        return Amount(tokens=tokens, micro_usd=self.price.worst(given, made))
+        return Amount(tokens=tokens, micro_usd=self.price.worst(given, made, write_factor))
 
     def settle(self, turn: Turn) -> Amount:
         """What an answered call used up."""
         if self.price is None:
             return Amount(tokens=turn.tokens, unpriced=turn.tokens)
-        return Amount(tokens=turn.tokens, micro_usd=self.price.cost(turn.usage, turn.tokens))
+        return Amount(tokens=turn.tokens, micro_usd=self.price.cost(turn.usage, turn.tokens, turn.write_factor))
 
 
 def noted(amount: Amount) -> dict[str, Any]:

@@ -132,6 +132,10 @@ class WireAdapter(Protocol):
         """Names of what this request holds and can do without."""
         ...
 
+    def write_factor(self, request: Request, without: frozenset[str] = NOTHING) -> float:
+        """Price of what this request writes to a prompt cache, as a multiple of the published one."""
+        ...
+
     def pieces(self) -> Pieces:
         """For an answer that comes in pieces."""
         ...

@@ -11,6 +11,7 @@ from headway.model.chat_stream import ChatPieces
 from headway.model.concession import longest_output, stripped
 from headway.model.failures import Circumstance, Unusable, failure_of_body
 from headway.model.naming import meant, sendable_name
+from headway.model.prompt_cache import Marks, marked, marks_of, sent_marks, write_factor
 from headway.model.reading import MAX_CALLS, SILENCE, call_id, calls_in, count_in, name_in, sendable, text_in
 from headway.model.reshaping import DEVELOPER, SEVERAL, SHAPES, SYSTEM, reshaped, system_message
 from headway.model.turn import (
@@ -35,6 +36,14 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 _THOUGHTS = frozenset((*REASONING_FIELDS, "reasoning_details"))
 _SHAPES = frozenset(shape.name for shape in SHAPES)
 _BACK = (*REASONING_FIELDS, "reasoning_details")
+
+_DETAILS = "prompt_tokens_details"
+_CACHED = ((_DETAILS, "cached_tokens"), ("cache_read_input_tokens",), ("prompt_cache_hit_tokens",))
+_WRITTEN = (
+    *((_DETAILS, name) for name in ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")),
+    ("cache_creation_input_tokens",),
+)
+"""Where servers tell of a prompt cache: OpenAI and OpenRouter, DashScope, LiteLLM, Anthropic's names, DeepSeek."""
 
 
 class ChatAdapter:
@@ -66,6 +75,9 @@ class ChatAdapter:
         messages = [system_message(request.system, without), *items]
         if without & _SHAPES:
             messages = reshaped(messages, without)
+        marks = self._marks(request, without)
+        if marks.field:
+            messages = marked(messages, marks, request.reuse, without)
         messages[0] = b"".join((orjson.dumps(head)[:-1], b',"messages":[', messages[0]))
         messages[-1] += ending(self._settings(request, without))
         return b",".join(messages)
@@ -83,8 +95,9 @@ class ChatAdapter:
             if "stream_options" not in without:
                 fields["stream_options"] = {"include_usage": True}
         if request.tools:
+            choice = "auto" if self._marks(request, without).fixed_choice else request.tool_choice
             # Parallel calls are on where it is left out, except at llama.cpp.
-            fields |= {"tool_choice": request.tool_choice, "parallel_tool_calls": SEVERAL.name not in without}
+            fields |= {"tool_choice": choice, "parallel_tool_calls": SEVERAL.name not in without}
         return {name: value for name, value in fields.items() if name not in without}
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
@@ -93,8 +106,15 @@ class ChatAdapter:
         names |= {"reasoning_effort"} if request.effort is not None else set()
         names |= {"stream", "stream_options"} if self._profile.stream else set()
         names |= {"tool_choice", "parallel_tool_calls"} if request.tools else set()
+        names |= sent_marks(self._marks(request, without), request.reuse, request.items)
         names |= _SHAPES - ({DEVELOPER.name} if SYSTEM.name not in without else set())
         return frozenset(names - without)
+
+    def write_factor(self, request: Request, without: frozenset[str] = NOTHING) -> float:
+        return write_factor(self._marks(request, without), request.reuse, without)
+
+    def _marks(self, request: Request, without: frozenset[str]) -> Marks:
+        return marks_of(request.model, self._at.address, "chat", without)
 
     def pieces(self) -> ChatPieces:
         return ChatPieces()
@@ -211,11 +231,16 @@ def _stop(reason: Any, calls: list[ToolCall], refusal: str, text: str) -> Stop:
     return "text" if text.strip() else "empty"
 
 
+def _first_in(usage: Any, paths: Iterable[tuple[str, ...]]) -> int | None:
+    found = (count_in(usage, *path) for path in paths)
+    return next((count for count in found if count is not None), None)
+
+
 def _usage(usage: Any) -> Usage:
     return Usage(
         input=count_in(usage, "prompt_tokens"),
-        cached=count_in(usage, "prompt_tokens_details", "cached_tokens"),
-        written=count_in(usage, "prompt_tokens_details", "cache_write_tokens"),
+        cached=_first_in(usage, _CACHED),
+        written=_first_in(usage, _WRITTEN),
         output=count_in(usage, "completion_tokens"),
         reasoning=count_in(usage, "completion_tokens_details", "reasoning_tokens"),
     )

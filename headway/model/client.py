@@ -241,6 +241,7 @@ class Model:
             "request_id": name_in(said.headers.get("x-request-id")),
             "tokens": self._tokens(turn.usage, len(body), said.nbytes, request.model),
             "seconds": time.monotonic() - left,
+            "write_factor": self.adapter.write_factor(request, without),
         }
         return turn.model_copy(update=known)
 

@@ -7,6 +7,7 @@ import orjson
 
 from headway.model.editing import PATCH_TOOL
 from headway.model.failures import Unsupported
+from headway.model.prompt_cache import BREAKPOINT, CONTROL
 from headway.model.reshaping import refused_shape
 
 IN_MESSAGES = frozenset({"reasoning_content", "reasoning_details", "encrypted_content", "phase"})
@@ -24,6 +25,9 @@ _PLAIN = frozenset({"include", "store", "reasoning", "strict", "stream", "phase"
 _TYPE_OF_A_TOOL = re.compile(r"tools(\[\d+\]|\.\d+)?(\.type)?")
 """Every tool but one is a function, which no server refuses by its type."""
 
+
+_NOT_A_TEXT = re.compile(r"content[^.]{0,80}(must be|should be|expected|valid)[^.]{0,20} string", re.IGNORECASE)
+"""Refuses a content that is a list of parts. Marks for a prompt cache stand in nothing else."""
 
 _OUTPUT = re.compile(r"max_(?:completion_|output_|new_)?tokens|(?:completion|output) tokens", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{3,7}")
@@ -57,10 +61,13 @@ def conceded(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | 
         return shape
     if (shorter := _shorter_output(error.words, output)) is not None:
         return shorter
+    mark = next((name for name in (BREAKPOINT, CONTROL) if name in sent), None)
+    if mark is not None and _NOT_A_TEXT.search(error.words):
+        return mark
     names = sorted(sent, key=len, reverse=True)
     segments = re.split(r"[.\[\]\s]+", error.param)
     for name in names:
-        if name in segments or name == error.param:
+        if name in segments or name == error.param or error.param.endswith(f".{name}"):
             return name
     if PATCH_TOOL in names and _TYPE_OF_A_TOOL.fullmatch(error.param):
         return PATCH_TOOL

@@ -25,8 +25,13 @@ def trained_on_patches(model: str) -> bool:
     """True if a model is one of those that know the tool, by its name; a provider's name before a slash does no
     harm.
     """
+    return (gpt_version(model) or (0, 0)) >= _FIRST_TRAINED
+
+
+def gpt_version(model: str) -> tuple[int, int] | None:
+    """The version that the name of a model of OpenAI's from GPT-5 on says; None for every other name."""
     match = _GPT.match(model)
-    return match is not None and (int(match[1]), int(match[2] or 0)) >= _FIRST_TRAINED
+    return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def patch_call(entry: dict[str, Any], taken: set[str]) -> tuple[ToolCall, dict[str, Any]]:

@@ -40,10 +40,11 @@ class Price:
     output: Rate
     above: tuple[tuple[int, "Price"], ...] = ()
 
-    def cost(self, usage: Usage, tokens: int) -> int:
+    def cost(self, usage: Usage, tokens: int, write_factor: float = 1.0) -> int:
         """Micro-dollars of a call, rounded up.
 
         `tokens` is the whole usage of the call. The part that the server did not report is taken for the dearer kind.
+        `write_factor` is the price of what was written to the cache, as a multiple of the published one.
         """
         at = self._at(tokens if usage.input is None else usage.input)
         given, made = usage.input or 0, usage.output or 0
@@ -53,15 +54,16 @@ class Price:
         return _whole(
             (given - cached - written) * at.input
             + cached * at.cached
-            + written * at.written
+            + written * at.written * Decimal(str(write_factor))
             + made * at.output
             + unknown * max(at.input, at.output)
         )
 
-    def worst(self, given: int, made: int) -> int:
+    def worst(self, given: int, made: int, write_factor: float = 1.0) -> int:
         """Micro-dollars that a call with so many tokens of input and output costs at most."""
         at = self._at(given)
-        return _whole(given * max(at.input, at.cached, at.written) + made * at.output)
+        written = at.written * Decimal(str(write_factor))
+        return _whole(given * max(at.input, at.cached, written) + made * at.output)
 
     def _at(self, given: int) -> "Price":
         return next((price for start, price in reversed(self.above) if given > start), self)

@@ -10,6 +10,7 @@ from headway.model.concession import IN_MESSAGES, longest_output, stripped
 from headway.model.editing import PATCH_TOOL, as_functions, patch_call, patch_output, trained_on_patches
 from headway.model.failures import THOUGHTS, Circumstance, Unusable, failure_of_body
 from headway.model.naming import meant, sendable_name
+from headway.model.prompt_cache import Marks, marked_input, marks_of, options, sent_marks, write_factor
 from headway.model.reading import (
     MAX_CALLS,
     Unreadable,
@@ -85,6 +86,9 @@ class ResponsesAdapter:
             items = [kept for item in items if (kept := without_thoughts(item, every=THOUGHTS in lost))]
         if without & IN_MESSAGES:
             items = [stripped(item, without & IN_MESSAGES) for item in items]
+        marks = self._marks(request, without)
+        if marks.field and not without & SHAPES:
+            items = marked_input(items, marks, request.reuse)
         said = reshaped_items(items, without) if without & SHAPES else b",".join(items)
         return b"".join((orjson.dumps(head)[:-1], b',"input":[', said, ending(fields)))
 
@@ -95,7 +99,14 @@ class ResponsesAdapter:
         names |= {PATCH_TOOL} if knows and any(tool.name == PATCH_TOOL for tool in request.tools) else set()
         names |= IN_MESSAGES | SHAPES if request.items else set()
         names |= {THOUGHTS} if any(REASONING in item for item in request.items) else set()
+        names |= sent_marks(self._marks(request, without), request.reuse, request.items)
         return frozenset(names - without)
+
+    def write_factor(self, request: Request, without: frozenset[str] = NOTHING) -> float:
+        return write_factor(self._marks(request, without), request.reuse, without)
+
+    def _marks(self, request: Request, without: frozenset[str] = NOTHING) -> Marks:
+        return marks_of(request.model, self._at.address, "responses", without)
 
     def pieces(self) -> "ResponsePieces":
         return ResponsePieces()
@@ -107,6 +118,7 @@ class ResponsesAdapter:
             "include": ["reasoning.encrypted_content"],
             "prompt_cache_key": cache_key(request),
         }
+        fields |= options(self._marks(request), request.reuse)
         if request.effort is not None:
             fields["reasoning"] = {"effort": request.effort}
         if self._profile.stream:

@@ -91,6 +91,7 @@ class Turn(_Neutral):
         model: The model that answered, by its own word.
         request_id: The server's name of the exchange, for its support.
         seconds: Duration of the call; `waited_s`: its wait before, because others were refused.
+        write_factor: Price of what it wrote to a prompt cache, as a multiple of the published one.
         conceded: Parameters that were left out because the server had refused them, if this call found that out.
     """
 
@@ -104,6 +105,7 @@ class Turn(_Neutral):
     request_id: str = ""
     seconds: float = 0.0
     waited_s: float = 0.0
+    write_factor: float = 1.0
     conceded: tuple[str, ...] = ()
 
     @property

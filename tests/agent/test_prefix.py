@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
+from benchmarks.agent_ground import INCARNATION
 from benchmarks.prefix import LITTLE
 from benchmarks.prefix_bytes import alike, prompt_of, repeated, shared_but_for, task_first
 from benchmarks.prefix_ground import TASK, PrefixGround
 from benchmarks.prefix_server import PLANNER_TURNS, TASKS
+from headway.domain.headings import mark_of
 from headway.model.endpoint import Api
 
 
@@ -39,3 +42,16 @@ async def test_the_last_reply_is_asked_for_with_what_the_cache_holds(tmp_path: P
         *_, before, last = map(prompt_of, await ground.work(0, LITTLE))
     assert b"This is your last reply" in last
     assert alike(before, last) / len(last) >= 0.9
+
+
+async def test_the_mark_of_a_cache_stands_where_the_shared_part_ends(tmp_path: Path) -> None:
+    async with PrefixGround(tmp_path, steps=3, maker="claude-") as ground:
+        workers = [[orjson.loads(body)["messages"] for body in await ground.work(number)] for number in range(2)]
+        planner = orjson.loads((await ground.plan())[-1])["messages"]
+    shared = [messages[1]["content"][0] for worker in workers for messages in worker]
+    assert shared == [shared[0]] * len(shared)
+    assert "cache_control" in shared[0]
+    mark = mark_of(INCARNATION)
+    for parts in (workers[0][0][1]["content"], planner[1]["content"]):
+        assert parts[1]["text"].startswith(f"{mark}\n")
+        assert mark in parts[0]["text"].partition("\n")[0]

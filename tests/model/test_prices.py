@@ -40,6 +40,12 @@ def test_a_large_input_costs_more_for_all_of_its_tokens() -> None:
     assert TIERED.worst(1001, 10) == 2062
 
 
+def test_a_write_for_longer_costs_more_and_its_worst_case_too() -> None:
+    usage = Usage(input=100, cached=40, written=50, output=0)
+    assert PLAIN.cost(usage, 100, 2.0) - PLAIN.cost(usage, 100) == 50 * PLAIN.written
+    assert PLAIN.worst(100, 0, 2.0) == 2 * 100 * PLAIN.written >= PLAIN.cost(Usage(input=100, written=100), 100, 2.0)
+
+
 @given(
     given=st.integers(0, 300_000),
     made=st.integers(0, 10_000),
