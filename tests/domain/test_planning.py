@@ -305,7 +305,8 @@ def test_a_planner_that_moves_nothing_ends_whatever_it_says_in_turn(said: list[D
         undecided = undecided + 1 if decision is Decision.GO_ON else undecided
         if undecided == UNDECIDED_TURNS:
             decision, undecided = Decision.GAVE_UP, 0  # noqa: PLW2901 - as the agent does
-        take(state, finishing(state) if decision is Decision.FINISH else outcome(state, decision))
+        order = state.next_turn("run-1", RED if state.wants_final() else None)
+        state.take_turn(order, finishing(state) if decision is Decision.FINISH else outcome(state, decision), NOW)
         turns += 1
     assert state.ending() is not None
     # Before and after the one `finish` that is answered with what speaks against it.
