@@ -45,7 +45,7 @@ class Task:
     @workflow.init
     def __init__(self, order: TaskOrder) -> None:
         self.order = order
-        self.slice = Slice.first(order.grant, order.control.recall)
+        self.slice = Slice.first(order.grant, order.control.recall, order.context.sizes.task_call)
         self.attempt = 1
         self.resumed = False
         self.listed_as = STARTED

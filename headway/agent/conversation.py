@@ -9,6 +9,7 @@ from headway.agent import guards
 from headway.agent.context import HANDOVER, Context, head_bytes
 from headway.agent.excerpt import ANSWER_CHARS, cut_middle
 from headway.agent.kept_reply import kept, room_for_reply
+from headway.agent.last_word import LAST_WORD
 from headway.agent.misses import Misses, final_kind
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
@@ -164,7 +165,9 @@ class Conversation:
     @property
     def handing_over(self) -> bool:
         """Whether the model was asked for a handover note that is not there yet."""
-        return any(event.type == "reminder" and event.data.get("why") == HANDOVER for event in self._since_reply())
+        asked = [event.data.get("why") for event in self._since_reply() if event.type == "reminder"]
+        # Asked for its last reply, it has no time left for a note.
+        return HANDOVER in asked and LAST_WORD not in asked
 
     @property
     def next_call(self) -> int:
@@ -191,11 +194,13 @@ class Conversation:
         factor = self.chosen.model.adapter.write_factor(self.request())
         return Meter(self.chosen.price).reserve(self.next_call - made, made, factor)
 
-    def _reserve_for(self, question: "Question") -> Amount:
+    def reserve_for(self, question: "Question") -> Amount:
+        """The worst case of a call with this question."""
         request, model = question.request, question.chosen.model
         nbytes = self.nbytes
-        if question.chosen is not self.chosen:  # to another model, which is told of the conversation as text
-            nbytes = len(request.system.encode()) + sum(len(item) for item in request.items)
+        if request.items is not self.context.items:  # a part of the conversation, or another text in its place
+            head = self._head_bytes if request.tools else len(request.system.encode())
+            nbytes = head + sum(len(item) for item in request.items)
         given = model.worst_call(nbytes, question.chosen.name) - model.endpoint.max_output
         return Meter(question.chosen.price).reserve(given, request.max_output, model.adapter.write_factor(request))
 
@@ -266,7 +271,7 @@ class Conversation:
         question = question or Question(self.request(), self.chosen)
         request = question.request
         told: dict[str, Any] = {"prompt": fingerprint(request.system), "prompts": self._prompts}
-        reserve = self._reserve_for(question)
+        reserve = self.reserve_for(question)
         told |= {"items": len(request.items), "tools": len(request.tools), "bytes": self.nbytes}
         told["reserved"] = noted(reserve)
         chosen = question.chosen

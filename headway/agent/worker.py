@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from headway.agent import breakage, guards, kept_reply, last_word
+from headway.agent import breakage, guards, kept_reply, last_reply, last_word
 from headway.agent.amendments import Amendments
 from headway.agent.assignment import Assignment
 from headway.agent.compaction import Compaction
@@ -225,8 +225,7 @@ class WorkerAgent:
                 return await ending.hand_off(talk.log, job.workspace, report)
             self._tell_of_rebuilding(job)
             _stop_if_due(job)
-            self._stop_at_hours(job)
-            used_up = _used_up(job)
+            used_up = self._used_up(job)
             if used_up is not None:
                 await self._hear_last_word(job, used_up, beat)
                 continue
@@ -284,20 +283,24 @@ class WorkerAgent:
             Stopped: It had its last word, or there is no way to have it: the harness hands off.
         """
         talk = job.talk
-        too_late = talk.handing_over or _missing(job)
-        if too_late or last_word.was_had(talk.events):
+        if last_word.was_had(talk.events):
             raise Stopped(HandoffStatus.PARTIAL, why)
+        text = self._prompts.render("reminders/last_word", what=why.partition(": ")[2].capitalize())
         if not last_word.was_asked_for(talk.events):
-            text = self._prompts.render("reminders/last_word", what=why.partition(": ")[2].capitalize())
             talk.note("reminder", {"text": text, "why": last_word.LAST_WORD})
         beat("asks for the last word")
-        try:
-            talk.turn += 1
-            await talk.ask()
-        except Shortage:
-            raise  # the machine's, and not the model's: the last word can wait
-        except (TransientError, FatalModelError, ContextOverflow) as error:
-            raise Stopped(HandoffStatus.PARTIAL, why) from error
+        talk.turn += 1
+        for question in last_reply.questions(job, text):
+            try:
+                await talk.ask(question)
+            except Shortage:
+                raise  # the machine's, and not the model's: the last word can wait
+            except ContextOverflow:
+                continue  # a shorter one may fit
+            except (TransientError, FatalModelError) as error:
+                raise Stopped(HandoffStatus.PARTIAL, why) from error
+            return
+        raise Stopped(HandoffStatus.PARTIAL, why)
 
     def _tell_of_rebuilding(self, job: Job) -> None:
         if not job.workspace.rebuilt:
@@ -309,10 +312,17 @@ class WorkerAgent:
         text = self._prompts.render("messages/rebuilt", source=shown)
         job.talk.note("reminder", {"text": text, "why": "rebuilt", "boot": boot_id()})
 
-    def _stop_at_hours(self, job: Job) -> None:
+    def _used_up(self, job: Job) -> str | None:
+        """The limit that is used up, but for the last reply."""
         deadline = job.order.context.deadline
         if deadline is not None and self._clock() >= deadline:
-            raise Stopped(HandoffStatus.PARTIAL, "hours: the run's hours are used up")
+            return "hours: the run's hours are used up"
+        if _minutes(job) >= _bound(job.spec.limits.task_minutes):
+            return "minutes: the active time of this task is used up"
+        short = Amount() if job.order.more else _missing(job)
+        if short.tokens:
+            return "budget: the tokens of this task are used up"
+        return "budget: the dollars of this task are used up" if short else None
 
     def _amend(self, job: Job) -> None:
         """Say what the user added to the run since this epoch began, or before."""
@@ -358,22 +368,10 @@ def _stop_if_due(job: Job) -> None:
     raise Stopped(HandoffStatus.FAILED, stop.why, retry=True)
 
 
-def _used_up(job: Job) -> str | None:
-    """What the task may use and has used up, but for the last word."""
-    if _minutes(job) >= _bound(job.spec.limits.task_minutes):
-        return "minutes: the active time of this task is used up"
-    short = Amount() if job.order.more else _missing(job, calls=2)
-    if short.tokens:
-        return "budget: the tokens of this task are used up"
-    return "budget: the dollars of this task are used up" if short else None
-
-
-def _missing(job: Job, calls: int = 1) -> Amount:
-    """What the task's grant lacks for so many more calls."""
-    paid, reserve = job.talk.paid.amount, job.compaction.reserve
-    for _ in range(calls - 1):
-        paid += reserve
-    return missing(paid, reserve, job.order.granted, dollars=job.order.context.bounds_dollars)
+def _missing(job: Job) -> Amount:
+    """What the task's grant lacks for its next call, after which a last reply can be had."""
+    paid = job.talk.paid.amount + last_reply.kept_for_it(job)
+    return missing(paid, job.compaction.reserve, job.order.granted, dollars=job.order.context.bounds_dollars)
 
 
 def _last_slice(job: Job) -> float:

@@ -14,16 +14,18 @@ class Slice(BaseModel):
         total: All that it may use up.
         final: No more will come.
         cut: See `Ask.cut`.
+        last: The part that a task never gives back, for the one reply with which it hands off.
     """
 
     total: Amount
     final: bool = False
     cut: int = 0
+    last: Amount = Amount()
 
     @classmethod
-    def first(cls, total: Amount, recall: int) -> "Slice":
+    def first(cls, total: Amount, recall: int, last: Amount) -> "Slice":
         """The first slice of a task. It has nothing to give back for an earlier recall."""
-        return cls(total=total, cut=recall)
+        return cls(total=total, cut=recall, last=last)
 
     def take(self, grant: Grant) -> None:
         """Book what was granted."""
@@ -41,10 +43,14 @@ class Slice(BaseModel):
         return not self.final and recall > self.cut
 
     def give_back(self, spent: Amount | None, recall: int) -> bool:
-        """Keep what was used up, if this recall asks for the rest and it is known. True when it was given back."""
+        """Keep what was used up and the last reply, if this recall asks for the rest. True when it was given back.
+
+        `spent` is None where it is not known what was used up: then nothing is given back.
+        """
         if spent is None or not self.owes(recall):
             return False
-        self.total, self.cut = spent.most(Amount(tasks=1)).model_copy(update={"unpriced": 0}), recall
+        kept = (spent + self.last).least(self.total).most(spent).most(Amount(tasks=1))
+        self.total, self.cut = kept.model_copy(update={"unpriced": 0}), recall
         return True
 
     def ask(self, key: ChildKey, need: Amount) -> Ask:

@@ -17,7 +17,7 @@ from tests.agent.stage import Stage, finish, step, use
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
 SLOW = step(use("shell", command="sleep 1.3"))
-LITTLE = {"granted": Amount(tokens=22_000, tasks=1), "more": False}
+LITTLE = {"granted": Amount(tokens=23_000, tasks=1), "more": False}
 
 
 def event(kind: EventType, **data: Any) -> Event:

@@ -392,7 +392,7 @@ class Fleet:
             self._new_planner(me, child.title, state.depth + 1, child.lent, state.control)
         else:
             appetite = self.random.choice((1, 700, 4_000, 20_000, 60_000))
-            held = Slice.first(child.lent, state.control.recall)
+            held = Slice.first(child.lent, state.control.recall, state.context.sizes.task_call)
             self._use(Amount(tasks=1), state.control.recall)
             self.workers[me] = WorkerSim(me, held, appetite, recall=state.control.recall)
 
