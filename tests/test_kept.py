@@ -37,6 +37,7 @@ BOUNDS: dict[str, str] = {
     "headway/git/turns.py:_turns": "8 hubs, and those with a landing under way",
     "headway/git/turns.py:_left": "the hubs of the process that this one was forked from",
     "headway/git/upkeep.py:_running": f"{_AT_WORK}: packing processes",
+    "headway/model/cache_watch.py:CacheWatch._missed": "100 models for each endpoint",
     "headway/model/calibration.py:Calibration._rates": "100 models for each endpoint",
     "headway/model/client.py:Model._dropped": "100 models for each endpoint",
     "headway/model/client.py:Model._unread": "1,000 agents for each endpoint",

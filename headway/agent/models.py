@@ -1,20 +1,23 @@
 """The model of each role: that of the run's input, else that of the worker process's environment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from headway.domain.errors import UserError
+from headway.domain.finding import Finding
 from headway.domain.ids import AgentId, RunName
 from headway.domain.limits import micro
 from headway.domain.parking import Parking
 from headway.domain.spec import ModelChoice, RunSpec
+from headway.model.cache_watch import NO_CACHE
 from headway.model.client import Model
 from headway.model.editing import Edit
 from headway.model.endpoint import DEFAULT, plain_name
 from headway.model.gate import Gates
 from headway.model.prices import Price, Prices
 from headway.model.probe import Probe, probe
+from headway.model.prompt_cache import caches_nothing
 from headway.model.spending import Hourly, Spending
 
 AgentRole = Literal["planner", "worker"]
@@ -113,9 +116,10 @@ class Models:
         """
         wanted = await self._wanted_at(spec)
         probes = [await probe(self._endpoints[name], tuple(models), deep=deep) for name, models in wanted.items()]
-        findings = tuple(finding for each in probes for finding in each.findings)
+        findings = [finding for each in probes for finding in each.findings]
+        findings += [each for name, models in wanted.items() for each in self._uncached(name, models)]
         refusal = next((each.refusal for each in probes if each.refusal is not None), None)
-        return Probe(probes[0].models, any(each.rehearsal for each in probes), findings, refusal)
+        return Probe(probes[0].models, any(each.rehearsal for each in probes), tuple(findings), refusal)
 
     async def probe_for(self, spec: RunSpec) -> Probe:
         """The same of a run whose model may be unnamed: a server that does not answer cannot name one.
@@ -154,6 +158,24 @@ class Models:
             self._gates.close()
         if self._spending is not None:
             self._spending.close()
+
+    def _uncached(self, endpoint: str, names: Iterable[str]) -> list[Finding]:
+        """The models that read nothing from a prompt cache, with what that costs where it is known."""
+        model, found = self._endpoints[endpoint], []
+        for name in names:
+            never = caches_nothing(model.endpoint.base_url)
+            if not never and NO_CACHE not in model.left_out(name):
+                continue
+            price = self._prices.of(name, model.endpoint.base_url)
+            dearer = price is not None and price.cached < price.input
+            cost = f", at {price.input} dollars a million tokens instead of {price.cached}" if price and dearer else ""
+            says = (
+                f"model '{name}' reads nothing from a prompt cache at {model.endpoint.shown}: "
+                f"each step pays for its whole conversation{cost}"
+            )
+            remedy = "OpenRouter and LiteLLM serve the same models with one." if never else ""
+            found.append(Finding(topic="model", state="lacking", says=says, remedy=remedy))
+        return found
 
     def _hourly(self, spec: RunSpec) -> Hourly | None:
         limit = spec.limits.usd_per_hour

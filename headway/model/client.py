@@ -10,6 +10,7 @@ from typing import Self
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, run_of
 from headway.model.adapter import NOTHING, Request, WireAdapter
+from headway.model.cache_watch import NO_CACHE, WHY, CacheWatch
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
 from headway.model.concession import conceded, longest_output
@@ -56,6 +57,7 @@ class Model:
         self.profile = endpoint.profile
         self.http = HttpClient(endpoint)
         self._calibration = Calibration()
+        self._cache_watch = CacheWatch()
         self._gates = gates
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
@@ -200,6 +202,7 @@ class Model:
                 without, given_in = without | {name}, [*given_in, name]
                 continue
             else:
+                self._watch_cache(request, turn.usage, gate, is_known=NO_CACHE in without)
                 return turn.model_copy(update={"conceded": tuple(given_in)}) if given_in else turn
             raise failure  # outside of the clauses: its context would repeat the server's words
 
@@ -286,6 +289,19 @@ class Model:
         self._dropped.put(model, (self._dropped.get(model) or NOTHING) | {name})
         if gate is None or gate.file.drop(name, why):
             self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
+
+    def _watch_cache(self, request: Request, usage: Usage, gate: Gate | None, *, is_known: bool) -> None:
+        """Remember and tell that a server reads nothing from a prompt cache; take it back when it does.
+
+        Nobody pays for tokens of servers in the own network, and many of them do not report what they read.
+        """
+        if self.endpoint.local or gate is None:
+            return
+        reads_nothing = self._cache_watch.saw(request, usage)
+        if reads_nothing is False and is_known:
+            gate.file.take_back(NO_CACHE)
+        elif reads_nothing and gate.file.drop(NO_CACHE, WHY):
+            self._tell(f"model {request.model}: its server reads nothing from a prompt cache: {WHY}")
 
     def _tokens(self, usage: Usage, sent: int, received: int, model: str) -> int:
         input_ = self.estimate_tokens(sent, model) if usage.input is None else usage.input

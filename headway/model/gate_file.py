@@ -116,6 +116,15 @@ class GateFile:
             database.execute("INSERT OR REPLACE INTO dropped VALUES (?, ?, ?)", (name, why, time.time()))
             return known is None or not 0 <= time.time() - known[0] < FORGET_S
 
+    def take_back(self, name: str) -> None:
+        """Forget what was remembered of a part.
+
+        Raises:
+            TransientError: The file cannot be written.
+        """
+        with self._transaction() as database:
+            database.execute("DELETE FROM dropped WHERE name = ?", (name,))
+
     def take(self, permits: float) -> int | None:
         """Take one of the first `permits` permits, as an open file that the caller closes; None when none was found
         free.

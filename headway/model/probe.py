@@ -13,6 +13,7 @@ from headway.domain.errors import HeadwayError
 from headway.domain.finding import Finding, FindingState
 from headway.domain.ids import AgentId
 from headway.model.adapter import Request, ToolSchema
+from headway.model.cache_watch import NO_CACHE
 from headway.model.client import Model, names_in
 from headway.model.endpoint import Endpoint
 from headway.model.failures import NO_TOOLS, Refused, failure_of_body
@@ -182,6 +183,7 @@ def _left_out(model: Model, name: str) -> list[Finding]:
     return [
         Finding(topic=TOPIC, state="lacking", says=f"model '{name}' is asked without {part}: {why[:WHY_CHARS]}")
         for part, why in model.left_out(name).items()
+        if part != NO_CACHE
     ]
 
 

@@ -1,4 +1,4 @@
-"""How servers are told what to keep in their prompt cache. Pure.
+"""Marks that tell servers what to keep in their prompt cache. Pure.
 
 Most keep the beginning of each request by themselves. A row stands for the models and addresses that want it marked. A
 mark that is refused is left out from then on, as anything else is that a server does not take.
@@ -49,7 +49,7 @@ class Marks(NamedTuple):
     write_factor: float = 1.0
 
     def is_long(self, reuse: Reuse) -> bool:
-        """Whether the longer lifetime pays: a pause of this agent outlived the usual one, and would not have this one.
+        """True if the longer lifetime pays: a pause of this agent outlived the usual one, and would not have this one.
 
         What was written before such a pause is gone, so that the whole conversation is written anyway.
         """
@@ -75,7 +75,7 @@ _OPENROUTER_GPT = Marks(_CLAUDE.source, CONTROL, lives_s=1800)
 
 
 def marks_of(model: str, address: str, api: Api, without: frozenset[str] = frozenset()) -> Marks:
-    """How requests to a model are marked at an address, unless its server was found not to take the marks."""
+    """The marks of requests to a model at an address; none where its server was found not to take them."""
     marks = _known(model, address, api)
     return NO_MARKS if marks.field in without else marks
 
@@ -96,7 +96,7 @@ def _known(model: str, address: str, api: Api) -> Marks:
 
 
 def caches_nothing(address: str) -> bool:
-    """Whether an address is known to serve nothing from a prompt cache, whatever it is sent."""
+    """True for an address that is known to serve nothing from a prompt cache, whatever it is sent."""
     return urlsplit(address).hostname == _ANTHROPIC
 
 
