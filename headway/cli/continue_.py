@@ -46,6 +46,7 @@ async def _continue(
     from headway.cli.commits import hub_of
     from headway.cli.connect import connect, target_of
     from headway.cli.continuation import Earlier, continued_input
+    from headway.cli.elsewhere import refuse_elsewhere
     from headway.cli.known_run import find_run
     from headway.cli.run import start_and_follow
     from headway.cli.run_input import said
@@ -56,6 +57,8 @@ async def _continue(
     run = await find_run(client, name)
     await _refuse_open(client, run)
     left = await asyncio.to_thread(_left, home, RunName(name), run)
+    if run is None:
+        await refuse_elsewhere(client, home, RunName(name))
     earlier = Earlier(RunName(name), left.outcome or (run.status if run is not None else "unknown"), left)
     hub = Hub(hub_of(home, earlier.name))
     there = await asyncio.to_thread(_branches, hub)

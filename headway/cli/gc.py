@@ -74,8 +74,8 @@ def _places(home: Path, run: RunName) -> "Workspaces":
 
 
 async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Leftover]":
-    """The leftovers of a run; none while the service does not know the run, because it may still go on."""
-    from headway.cli.known_run import describe, find_run
+    """The leftovers of a run; none while the service does not know this start of it, because it may still go on."""
+    from headway.cli.known_run import describe, find_run, started_in
     from headway.git.leftovers import leftovers
     from headway.git.standing import load_owner
 
@@ -83,8 +83,8 @@ async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[
         known = await find_run(client, run)
     except UserError:
         known = None
-    if known is None:
-        return []
+    if known is None or started_in(places.folder.parent) not in {None, known.incarnation}:
+        return []  # it may go on at another service
     owners = (load_owner(note.parent) for note in places.folder.glob("*/*/owner.json"))
     tasks = {owner.task for owner in owners if owner is not None}
     gate = asyncio.Semaphore(AT_ONCE)

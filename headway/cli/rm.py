@@ -42,6 +42,7 @@ def rm(
 
 async def _rm(home: Path, name: str, *, yes: bool) -> int:
     from headway.cli.connect import connect, target_of
+    from headway.cli.elsewhere import refuse_elsewhere
     from headway.cli.footprint import footprint_of
     from headway.cli.known_run import need_own_run
 
@@ -52,6 +53,8 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
     await _refuse_open(client, found)
     if found.run is not None:
         await need_own_run(client, home, name)
+    elif found.folders:
+        await refuse_elsewhere(client, home, found.name)
     for line in _shown(home, found, await _how_it_ended(client, found)):
         say(line)
     if not yes:

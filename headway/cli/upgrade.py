@@ -49,26 +49,37 @@ class CodeRecord:
 
     def __init__(self, home: Path, client: Client) -> None:
         self._file = home / FILE
-        self._service = f"{client.service_client.config.target_host} {client.namespace}"
+        self._service = this_service(client)
 
     def read(self) -> Checked | None:
         """The newest check; None before the first, and when it cannot be read: then it is made again."""
         try:
-            return Checked.model_validate(self._all().get(self._service))
+            return Checked.model_validate(_noted(self._file).get(self._service))
         except ValidationError:
             return None
 
     def write(self, checked: Checked) -> None:
         """Remember a check."""
-        known = self._all() | {self._service: checked.model_dump(mode="json")}
+        known = _noted(self._file) | {self._service: checked.model_dump(mode="json")}
         write_whole(self._file, f"{json.dumps(known, indent=1)}\n".encode(), synced=False)
 
-    def _all(self) -> dict[str, object]:
-        try:
-            known = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+
+def this_service(client: Client) -> str:
+    """The service of a client: its address and the namespace."""
+    return f"{client.service_client.config.target_host} {client.namespace}"
+
+
+def services_of(home: Path) -> frozenset[str]:
+    """The services with which worker processes of this state folder have worked, as `this_service` names them."""
+    return frozenset(_noted(home / FILE))
+
+
+def _noted(file: Path) -> dict[str, object]:
+    try:
+        known = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def hash_of(folders: Iterable[Path]) -> str:

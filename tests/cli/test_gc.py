@@ -1,18 +1,26 @@
 """`headway gc` on the real service: what it shows, what it removes, and how many that were."""
 
+import json
+from collections.abc import Awaitable
 from pathlib import Path
 
+import pytest
 from temporalio.client import Client
 
+from headway.cli.continue_ import _continue
+from headway.cli.rm import _rm
 from headway.cli.run import start
-from headway.domain.ids import RunName
+from headway.cli.upgrade import this_service
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId, Incarnation, RunName
+from headway.trace.log_store import LogStore
 from tests.cli.command import headway
 from tests.git.ground import git
 
 
 async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: Path, client: Client) -> None:
     leftovers: list[Path] = []
-    for name in ("ended", "open"):
+    for name in ("ended", "open", "other"):
         await start(client, RunName(name), {"repo": "/x", "instructions": "Do it."})
         folder = home / "runs" / name
         folder.mkdir(parents=True)
@@ -21,7 +29,10 @@ async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: P
         leftovers += [folder / "workspaces" / name / place for place in ("1.0-aaaaaaaa", ".1.1-bbbbbbbb.new")]
     for place in leftovers:
         place.mkdir(parents=True)
-    await client.get_workflow_handle("ended").terminate()
+    # Another start of that name goes on at another service.
+    (home / "runs" / "other" / "incarnation").write_text("another\n")
+    for name in ("ended", "other"):
+        await client.get_workflow_handle(name).terminate()
 
     shown = await headway(home, "gc")
     assert shown.code == 0, shown
@@ -33,5 +44,38 @@ async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: P
 
     removed = await headway(home, "gc", "--yes")
     assert (removed.code, removed.out.splitlines()[-1]) == (0, "Reclaimed 3 of 3 leftovers."), removed
-    assert [place.exists() for place in leftovers] == [False, False, True, False], "what an open run may need stays"
+    assert [place.exists() for place in leftovers] == [False, False, True, False, True, True], (
+        "what an open run may need stays"
+    )
     assert (await headway(home, "gc")).out == "There is nothing to reclaim.\n"
+
+
+def go_on(home: Path) -> Awaitable[int]:
+    """`headway continue goes-on`."""
+    return _continue(home, "goes-on", None, None, detach=True, quiet=True)
+
+
+async def test_a_run_of_another_service_is_left_alone(home: Path, client: Client) -> None:
+    """Its files would be taken from agents at work, and its commits are nowhere else."""
+    store, runs = LogStore(home), home / "runs"
+    for name in ("goes-on", "ended", "lost"):
+        store.claim(RunName(name), Incarnation("first"))
+        with store.open(AgentId(name), role="run") as log:
+            spec = {"repo": "/x", "instructions": "Do it."}
+            log.append("run.start", {"spec": spec, "base": "0" * 40}, sync=True)
+            if name == "ended":
+                log.append("run.end", {"outcome": "done"}, sync=True)
+        git(runs / name, "init", "--quiet", "--bare", "hub.git")
+    here = this_service(client)
+    known: list[str]
+    for known in ([], ["127.0.0.1:1 default", here], ["127.0.0.1:1 default"]):
+        (home / "workflow-code.json").write_text(json.dumps({service: {} for service in known}))
+        for command in (_rm(home, "goes-on", yes=True), _rm(home, "goes-on", yes=False), go_on(home)):
+            with pytest.raises(UserError, match="does not know the run 'goes-on'") as refused:
+                await command
+            assert ("127.0.0.1:1 (namespace default)" in refused.value.message) is bool(known)
+            assert (runs / "goes-on").is_dir()
+    assert await _rm(home, "ended", yes=True) == 0
+    (home / "workflow-code.json").write_text(json.dumps({here: {}}))
+    assert await _rm(home, "lost", yes=True) == 0, "its service has forgotten it"
+    assert sorted(path.name for path in runs.iterdir()) == ["goes-on"]
