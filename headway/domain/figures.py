@@ -1,5 +1,6 @@
 """Figures of a run that goes on: usage, results and present work of each agent."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -160,21 +161,40 @@ class Seen(BaseModel):
     trunk: Oid | None = None
 
 
-def total(figures: "list[Figures]") -> Figures:
+def total(figures: "Sequence[Figures]") -> Figures:
     """The sum of all."""
-    result = Figures()
-    for each in figures:
-        result += each
-    return result
+    return Figures(
+        spent=_sum([each.spent for each in figures]),
+        reserved=_sum([each.reserved for each in figures]),
+        calls=sum(each.calls for each in figures),
+        commits=sum(each.commits for each in figures),
+        conflicts=sum(each.conflicts for each in figures),
+        active_s=sum(each.active_s for each in figures),
+    )
+
+
+def _sum(amounts: list[Amount]) -> Amount:
+    """One object for the whole sum: a run has thousands of agents, and is looked at every second."""
+    return Amount(
+        tokens=sum(each.tokens for each in amounts),
+        tasks=sum(each.tasks for each in amounts),
+        micro_usd=sum(each.micro_usd for each in amounts),
+        unpriced=sum(each.unpriced for each in amounts),
+    )
 
 
 def with_totals(agents: dict[AgentId, AgentFigures]) -> dict[AgentId, AgentFigures]:
     """The same agents, each with the sum of its subtree as `total`."""
-    totals = {agent: each.own for agent, each in agents.items()}
+    below: dict[AgentId, list[Figures]] = {}
     for agent, each in agents.items():
         above = parent_of(agent)
         while above:
-            if above in totals:
-                totals[above] += each.own
+            below.setdefault(above, []).append(each.own)
             above = parent_of(above)
-    return {agent: each.model_copy(update={"total": totals[agent]}) for agent, each in agents.items()}
+    # Most agents are tasks, whose sum stands there already.
+    return {
+        agent: each
+        if agent not in below and each.total is each.own
+        else each.model_copy(update={"total": total([each.own, *below.get(agent, ())])})
+        for agent, each in agents.items()
+    }

@@ -1,10 +1,11 @@
 """The figures of a run that goes on, summed from its agents' logs: every event counts as soon as it is written."""
 
+import contextlib
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headway.trace.lines import events_in, lines_of
 from headway.trace.log_store import RUN_LOG
 from headway.trace.paid import Paid
 
+ENDING = ".jsonl"
 WHAT_CHARS = 200
 EVENTS_KEPT = 6
 """Events of one agent that are remembered to be shown."""
@@ -43,14 +45,14 @@ class FiguresReader:
         self._logs = logs
         self._run = run
         self._clock = clock
-        self._read: dict[Path, _Log] = {}
+        self._read: dict[str, _Log] = {}
         self._lock = threading.Lock()
 
     def look(self) -> RunFigures:
         """The figures as the logs tell them now."""
         with self._lock:
-            paths = list(self._logs.rglob("*.jsonl"))
-            self._read = {path: self._read.get(path) or _Log(path) for path in paths}
+            names = sorted(_names_in(str(self._logs)))
+            self._read = {name: self._read.get(name) or _Log(self._logs, self._run, name) for name in names}
             for log in self._read.values():
                 log.catch_up()
             return self._summed()
@@ -59,17 +61,15 @@ class FiguresReader:
         titles: dict[AgentId, str] = {}
         agents: dict[AgentId, AgentFigures] = {}
         began_at = ended_at = 0.0
-        for path, log in self._read.items():
-            name = path.relative_to(self._logs).with_suffix("").as_posix()
+        for name, log in self._read.items():
             if name == RUN_LOG:
                 began_at, ended_at = log.fold.began_at, log.fold.ended_at
                 continue
-            agent = AgentId(f"{self._run}/{name}")
-            agents[agent] = log.fold.figures(agent)
-            titles |= {child_id(agent, key): title for key, title in log.fold.children.items()}
+            agents[log.agent] = log.figures
+            titles |= {child_id(log.agent, key): title for key, title in log.fold.children.items()}
         agents = {
             agent: each if each.title else each.model_copy(update={"title": titles.get(agent, "")})
-            for agent, each in sorted(agents.items())
+            for agent, each in agents.items()
         }
         roles = dict.fromkeys(each.role for each in agents.values())
         return RunFigures(
@@ -83,21 +83,47 @@ class FiguresReader:
         )
 
 
-class _Log:
-    """One log, read up to some byte. A crash may cut what was not synced; then it is read anew."""
+def _names_in(folder: str, above: str = "") -> Iterator[str]:
+    """The names of all logs below a folder, without their ending."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_in(entry.path, f"{above}{entry.name}/")
+            elif entry.name.endswith(ENDING):
+                yield above + entry.name.removesuffix(ENDING)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+
+class _Log:
+    """One log, read up to some byte. A crash may cut what was not synced; then it is read anew.
+
+    A large run has thousands, of which few change between two looks: the others cost a question for their size.
+    """
+
+    def __init__(self, logs: Path, run: RunName, name: str) -> None:
+        self.agent = AgentId(f"{run}/{name}")
+        self._path = logs / f"{name}{ENDING}"
+        self._seen: tuple[int, int, int] | None = None
         self._begin(0)
 
     def _begin(self, inode: int) -> None:
         self.fold = _Fold()
+        self._figures: AgentFigures | None = None
         self._inode, self._end, self._count = inode, 0, 0
         self._last, self._last_at = b"", 0
+
+    @property
+    def figures(self) -> AgentFigures:
+        """The figures of the agent whose log it is."""
+        if self._figures is None:
+            self._figures = self.fold.figures(self.agent)
+        return self._figures
 
     def catch_up(self) -> None:
         """Take in every whole line that was added."""
         try:
+            found = self._path.stat()
+            if self._seen == (found.st_ino, found.st_size, found.st_mtime_ns):
+                return
             fd = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
             return
@@ -107,6 +133,7 @@ class _Log:
                 self._begin(found.st_ino)
             if found.st_size > self._end:
                 self._take(fd)
+            self._seen = (found.st_ino, found.st_size, found.st_mtime_ns)
         finally:
             os.close(fd)
 
@@ -115,6 +142,7 @@ class _Log:
         return os.pread(fd, len(self._last), self._end - len(self._last)) == self._last
 
     def _take(self, fd: int) -> None:
+        self._figures = None
         for found in events_in(lines_of(fd, self._end), first=self._count):
             self.fold.take(found.event)
             self._count, self._end, self._last_at = self._count + 1, found.end, found.start

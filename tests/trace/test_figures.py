@@ -1,5 +1,6 @@
 """Figures of a run that goes on: at every moment the sum of what its agents' logs tell."""
 
+import os
 import random
 from pathlib import Path
 
@@ -157,3 +158,27 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
     figures = reader.look()
     paid = sum((usage_of(store.stream(agent)).amount for agent in AGENTS), Amount())
     assert (figures.total.spent + figures.total.reserved).model_copy(update={"tasks": 0}) == paid
+
+
+def test_only_logs_that_grew_are_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of ten thousand tasks is looked at every second."""
+    store, opened = LogStore(tmp_path), list[str]()
+    store.claim(RUN, Incarnation("first"))
+    for agent in AGENTS:
+        with store.open(agent, role="worker") as log:
+            reply(log, 5)
+    reader = FiguresReader(logs_of(store), RUN)
+    assert reader.look().total.spent.tokens == 20
+    with store.open(DEEP, role="worker") as log:
+        reply(log, 7)
+    plain = os.open
+
+    def noted(path: os.PathLike[str] | str, *rest: int) -> int:
+        opened.append(os.fspath(path))
+        return plain(path, *rest)
+
+    monkeypatch.setattr(os, "open", noted)
+    figures = reader.look()
+    assert figures.total.spent.tokens == 27
+    assert figures.total_of(SUB).spent.tokens == figures.agents[SUB].total.spent.tokens == 17
+    assert [Path(path).stem for path in opened] == ["1.0-cccccccc"]
