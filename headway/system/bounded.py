@@ -147,7 +147,7 @@ def read_from(
 
     Args:
         argv: The program and its arguments.
-        bounds: What it may use.
+        bounds: Its bounds.
         most: Bytes that are read of its output.
         lines: Lines that are read of its output; None for any number.
         cwd: Where it runs.

@@ -16,7 +16,7 @@ class Heartbeat:
     """Beats while its block runs; without a supervisor it does nothing.
 
     The beats come from the event loop itself: a loop that is blocked, or kept from running by code that holds the
-    interpreter's lock, falls silent, and that is what the supervisor listens for.
+    interpreter's lock, falls silent. The supervisor listens for that silence.
     """
 
     def __init__(self, fd: int | None) -> None:
@@ -27,7 +27,7 @@ class Heartbeat:
     def of(cls, env: MutableMapping[str, str]) -> Self:
         """The heartbeat that the supervisor asked for.
 
-        Takes the variable out of `env` and keeps the pipe to this process: no command inherits either.
+        Takes the variable out of `env` and keeps the pipe to this process: commands inherit neither.
         """
         named = env.pop(VARIABLE, "")
         if not named.isdecimal():

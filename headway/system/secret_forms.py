@@ -1,4 +1,4 @@
-"""The forms in which programs write a secret, for whoever takes it out of a text."""
+"""The forms in which programs write a secret, for callers that take it out of a text."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def forms(value: str) -> set[str]:
     found |= quoted | {_ESCAPED.sub(lambda escape: escape[0].lower(), text) for text in quoted}
     for before in range(3):  # its place in a group of three bytes
         coded = base64.b64encode(bytes(before) + raw).decode("ascii").rstrip("=")
-        # The first and the last character also depend on what stands beside it.
+        # The first and the last character also depend on their neighbours.
         alone = coded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
         if len(alone) >= SHORTEST:
             found |= {alone, alone.translate(_URL_SAFE)}
