@@ -12,8 +12,8 @@ _MB = 1024 * 1024
 class Bandwidth:
     """A limit for each agent, for reading and for writing alike.
 
-    Version 1 holds to it what reads, and what writes past the file cache or waits for its writes. Version 2 holds to
-    it also what the kernel writes out later.
+    Version 1 bounds reads, and writes that pass the file cache or wait for the disk. Version 2 also bounds writes that
+    the kernel delays.
 
     Attributes:
         disk: Major and minor number, as the kernel's files have them.

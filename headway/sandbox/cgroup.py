@@ -55,10 +55,10 @@ class Cages:
     def detect(cls, where: Hierarchy | None = None, bandwidth: Bandwidth | None = None) -> "Cages | None":
         """The cages that this process can make, tried out; None where it can make none.
 
-        Makes the common parent, and removes what dead processes left.
+        Makes the common parent, and removes the cages of dead processes.
 
         Args:
-            where: Where to make them; by default what is mounted.
+            where: The hierarchy to use; by default the mounted one.
             bandwidth: Of the disk, for each agent.
         """
         where = where or Hierarchy.here()
@@ -119,7 +119,7 @@ class Cages:
             return self._busy.get(agent, 0)
 
     def drop(self, agent: str) -> None:
-        """An agent is done: kill what is in its cage, and remove it as soon as the kernel lets go."""
+        """An agent is done: kill the processes in its cage, and remove it as soon as the kernel lets go."""
         with self._lock:
             cage = self._cages.pop(agent, None)
             self._limits.pop(agent, None)
@@ -208,7 +208,7 @@ class Cages:
             self._clear()
 
     def _clear(self) -> bool:
-        """Remove what is over; whether something is left that the kernel still holds."""
+        """Remove finished cages. True if the kernel still holds one of them."""
         self._gone = [cage for cage in self._gone if not cage.remove()]
         return bool(self._gone)
 
@@ -226,7 +226,9 @@ def lacking() -> tuple[Finding, ...]:
 
 
 def _bound(top: Path, where: Hierarchy) -> None:
-    """The sum of all agents: the machine without what Temporal and we need; and half of its process numbers."""
+    """Limits of all agents together: the machine's memory without the share of Temporal and us, and half of its process
+    ids.
+    """
     v2 = where.kind == "v2"
     if where.trees.get("memory") == top.parent:
         total = psutil.virtual_memory().total
@@ -269,7 +271,7 @@ def _sweep(owner: Path, where: Hierarchy) -> None:
             for pid in dead.members():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-        removed(folder)  # what the kernel still holds, the next sweep removes
+        removed(folder)  # the next sweep removes a group that the kernel still holds
 
 
 def _folders(folder: Path) -> Iterable[Path]:

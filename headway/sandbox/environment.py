@@ -27,7 +27,7 @@ _FIXED = {
     "PIP_PROGRESS_BAR": "off",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-"""Nobody sits at a terminal: nothing may page, prompt, open an editor or draw."""
+"""There is no terminal: nothing may page, prompt, open an editor or draw."""
 
 _TOOLCHAINS = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"}
 """Toolchains that look for themselves under HOME, which is another one for a command."""

@@ -167,5 +167,5 @@ class Gates:
         return taken
 
     def _nearest(self) -> Path:
-        """The folder itself, or what is there of the way to it."""
+        """The folder itself, or its nearest parent that exists."""
         return next(place for place in (self._folder, *self._folder.parents) if place.exists())

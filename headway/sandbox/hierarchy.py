@@ -79,7 +79,7 @@ def _up(own: Path) -> Iterator[Path]:
 
 
 def _enable(folder: Path) -> bool:
-    """Hand down what can be; whether memory and pids are."""
+    """Enable the wanted controllers for the groups below. True if memory and pids are among them."""
     control = folder / "cgroup.subtree_control"
     for name in WANTED:
         if name in _words(folder / "cgroup.controllers") - _words(control):

@@ -125,10 +125,10 @@ class Job:
         kill_family(self._process.pid)
 
     async def settle(self, *, hunt: bool) -> Ended:
-        """End what is left of the command, take what is left in the pipe, and let go of everything.
+        """End the rest of the command, take the rest of its output, and close everything.
 
         Args:
-            hunt: Also look for what has left the group and the descent.
+            hunt: Also look for processes that have left the group and the descent.
         """
         self.kill()
         if hunt:

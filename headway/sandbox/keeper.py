@@ -1,7 +1,7 @@
 """The keeper outlives its process by a moment, to end the commands that are still running then.
 
-A command's first process gets a death signal from the kernel when we die, by whatever cause; what it started does not.
-So a tiny shell, one for all commands, holds the other end of a pipe of ours. We tell it which groups run. When the pipe
+A command's first process gets a death signal from the kernel when we die, by whatever cause; its children get none. So
+a tiny shell, one for all commands, holds the other end of a pipe of ours. We tell it which groups run. When the pipe
 breaks, which is when we are gone, it kills those groups, and every process that carries our mark.
 """
 

@@ -157,7 +157,9 @@ class Levels:
         return self._sandbox(taken)
 
     def findings(self) -> tuple[Finding, ...]:
-        """For `headway doctor`: the level, the obstacle to the next stronger one, and what is not enforced."""
+        """The findings of `headway doctor`: the level, the obstacle to the next stronger one, and the bounds that are
+        not enforced.
+        """
         at = next(place for place, each in enumerate(self.tried) if each.level is not None)
         taken = self.tried[at]
         assert taken.level is not None

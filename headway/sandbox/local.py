@@ -27,9 +27,10 @@ NOT_STARTED = "the command could not be started"
 class LocalSandbox:
     """Commands on this machine, each in a session of its own, with a minimal environment, behind the walls of a level.
 
-    Held to at every level: its timeout, 64 MB of output, no core dumps, files up to 2 GB, 4,096 open files. When a
-    command ends, what is left of its process group is killed; when it is killed, or this process dies by whatever
-    cause, so is everything that carries its mark. What else holds is in `resources`: memory, processes, disk, gates.
+    These bounds hold at every level: a timeout, 64 MB of output, no core dumps, files up to 2 GB, 4,096 open files.
+    When a command ends, the rest of its process group is killed. When it is killed, or this process dies by whatever
+    cause, every process that carries its mark is killed. `resources` adds further bounds: memory, processes, disk,
+    gates.
     """
 
     def __init__(self, level: Level, resources: Resources | None = None, name: str = "") -> None:
@@ -94,7 +95,7 @@ class LocalSandbox:
         return result
 
     async def _settle(self, job: Job, held: Held, *, killed: bool) -> tuple[Ended, DiskEnd]:
-        """End what is left of a command; how it ended, and how it left its workspace."""
+        """End the rest of a command. Returns its end, and the state in which it left its workspace."""
         contained = self._level.keeps_processes
         if (killed or not contained) and self._resources.alone(held):
             held.kill()

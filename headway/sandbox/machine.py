@@ -13,7 +13,10 @@ from headway.system.disk import Disk, DiskBounds
 class Bounds:
     """Bounds at which the machine counts as short.
 
-    pressure: Percentage of the last 10 s in which something waited for memory.
+    Attributes:
+        pressure: Percentage of the last 10 s in which something waited for memory.
+        memory: Least part of memory that is free or can be freed at once.
+        disk: The least free part of the disk.
     """
 
     pressure: float = 20.0

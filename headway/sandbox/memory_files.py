@@ -1,6 +1,6 @@
-"""Files in memory of a command's processes: what lies in its /dev/shm and /run, and memfds that its processes hold.
+"""Files in memory of a command's processes: those in its /dev/shm and /run, and memfds that its processes hold.
 
-No process has to map them, so the sizes of processes leave them out. A part that is mapped counts once.
+They need not be mapped, so the sizes of processes leave them out. A part that is mapped counts once.
 """
 
 import contextlib

@@ -20,7 +20,7 @@ _DETACH = 2
 _PRIVATE = 0x4000 | 0x40000  # recursively
 
 WORKSPACES = ("overlay", "headway")
-"""Type and source of the mounts of workspaces; what makes them names them so."""
+"""Type and source of the mounts of workspaces, by the names that their maker gives them."""
 
 
 def own_namespace() -> int:
@@ -57,7 +57,7 @@ def forget_workspaces() -> None:
 
 
 def copy(place: str) -> int:
-    """A descriptor of a copy of what is mounted at a place and below it, which is mounted nowhere yet."""
+    """A descriptor of a copy of the mounts at a place and below it, which is mounted nowhere yet."""
     flags = ctypes.c_uint(_CLONE | os.O_CLOEXEC | _RECURSIVE)
     return _done(_libc().syscall(ctypes.c_long(_OPEN_TREE), ctypes.c_int(_HERE), os.fsencode(place), flags))
 

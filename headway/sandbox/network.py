@@ -56,7 +56,7 @@ def own_addresses() -> list[str]:
 
 
 def resolver_file() -> tuple[str, str] | None:
-    """Where a command looks for its resolver, and what stands there; None where this machine has no such file."""
+    """The path and content of a command's resolver file; None where this machine has no such file."""
     place = Path("/etc/resolv.conf")
     if not place.exists():
         return None

@@ -63,7 +63,7 @@ class Held:
         return self.watch
 
     def kill(self) -> None:
-        """Kill what is in the cage."""
+        """Kill the processes in the cage."""
         if self.cage is not None:
             self.cage.kill()
 
@@ -72,7 +72,7 @@ class Held:
         return DiskEnd() if self.watch is None else await self.watchdog.over(self.watch)
 
     def account(self, result: CommandResult, disk: DiskEnd) -> CommandResult:
-        """The result with what the kernel and the watchdog counted."""
+        """The result with the counts of the kernel and the watchdog."""
         after = self.before if self.cage is None else self.cage.read()
         peak = after.peak_kb if after.peak_kb != self.before.peak_kb else None
         if self.cage is None and self.watch is not None:
@@ -162,7 +162,7 @@ class Resources:
             yield Bounds(self._cage(agent, memory_mb).doors, memory_mb)
 
     def close(self) -> None:
-        """Kill what still runs, and leave no control group behind."""
+        """Kill all processes that still run, and leave no control group behind."""
         if self.cages is not None:
             self.cages.close()
 

@@ -23,8 +23,8 @@ from typing import TypeVar
 from headway.sandbox import mounts
 
 FRESH_S = 60.0
-"""So long a clearing is used, and kept while no command comes: it does not follow what is mounted on the machine later,
-and a disk that it holds stays busy."""
+"""Seconds for which a clearing is used, and kept while no command comes. It does not follow later mounts of the
+machine, and a disk that it holds stays busy."""
 
 Process = subprocess.Popen[bytes]
 Spawn = Callable[[], Process]

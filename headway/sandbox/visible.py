@@ -42,7 +42,7 @@ _SEARCHED = 50_000
 
 _HOMES = {("/", "home"), ("/", "Users")}
 _KEYS = (*CREDENTIALS, ".env")
-"""Not shown of any home, and of what lies around a `bin` on PATH."""
+"""Not shown of any home, nor of the folder around a `bin` on PATH."""
 
 _KERNEL = ("/proc", "/sys", "/dev", "/run", "/boot")
 

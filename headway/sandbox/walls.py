@@ -31,15 +31,15 @@ class Walls:
     """The bounds of one command.
 
     Attributes:
-        agent: Whose command it is; resources are counted by it.
-        workspace: The one tree that it may write, as the host sees it.
         agent: The agent that gave the command; resources are counted by it.
-        readable: More paths that it may read: the hub's objects, `policy.read_only`.
+        workspace: The one tree that it may write, as the host sees it.
+        readable: More paths that it may read, as the host names them: the hub's objects, `policy.read_only`.
         caches: Caches that it shares with other agents.
         network: True if it may reach out; it never reaches this machine's own services.
-        disk_mb: The most that the workspace may take; None for what the disk has.
+        memory_mb: Megabytes for all processes of its agent together.
+        disk_mb: The most that the workspace may take; None for the whole disk.
         wrap: A command line that the command runs through; it gets the command as its arguments.
-        tracked: Tells the paths of the repository's files in the workspace. They stay when what a command wrote is
+        tracked: Tells the paths of the repository's files in the workspace. They stay when files of a command are
             removed because it filled the disk.
         secrets: More variables of its environment, never logged; only the user's `setup` has any.
     """
