@@ -29,7 +29,7 @@ _BUILT_IN = frozenset({b"binary", b"text", b"union"})
 
 @dataclass(frozen=True)
 class MergeRules:
-    """The rules about merging of the two sides of a merge, for the folders that either side changed.
+    """The rules about merging of both sides of a merge, for the folders that one of them changed.
 
     Attributes:
         files: The contents of our side's `.gitattributes` by folder; the top is empty. As git does in a work tree, only

@@ -90,7 +90,7 @@ class Build:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Throw away what was not published."""
+        """Throw the build away unless it was published."""
         self._throw_away()
 
     def tracked(self) -> frozenset[str]:
@@ -113,7 +113,7 @@ class Build:
         from headway.git.generations import Facts
 
         made = self.place.with_name(f"{self.number}.new")
-        # `setup` ran what is on the trunk, and so what agents wrote: of the git directory nothing is kept.
+        # `setup` ran code of the trunk, and so code of agents: nothing of the git directory is kept.
         git_dir = self.path / ".git"
         _clear(git_dir)
         private_git.make(git_dir, self.hub.folder, self.hub.facts().author, IGNORED_FOLDER, layered=True)
@@ -147,7 +147,7 @@ class Build:
     def _index(self, made: Path, layers: list[Path]) -> Made:
         """Have the index know the files as an overlay over the frozen layers shows them.
 
-        Returns what of them `setup` left.
+        Returns the changes of `setup` among them.
         """
         look = made / "look"
         (look / "upper").mkdir(parents=True)

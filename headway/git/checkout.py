@@ -58,7 +58,7 @@ class Checkout(Protocol):
         ...
 
     def rest(self, repo: Repo) -> None:
-        """Let go of what only makes the next call faster."""
+        """Release resources that only make the next call faster."""
         ...
 
     def leave(self) -> None:
@@ -78,7 +78,7 @@ class LooseFiles:
         self._tree = home / f"{CHECKED_OUT}-tree"
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
-        """Write them all, over what is left of another workspace, if anything is."""
+        """Write all files, over the rest of another workspace if there is one."""
         assert repo.index is not None
         self.path.mkdir(exist_ok=True)
         before = None
@@ -147,7 +147,7 @@ class LooseFiles:
 
 
 class LayeredFiles:
-    """Files of an overlay: the layers of a generation, and over them an upper that holds what differs.
+    """Files of an overlay: the layers of a generation, and over them an upper that holds the differences.
 
     The upper lies beside the workspace's folder, because the kernel wants it outside of the folder that it works in.
     """
@@ -183,7 +183,8 @@ class LayeredFiles:
         overlay.mount(self.generation.layers, self.upper, self.home)
 
     def scan(self, repo: Repo, base: Oid) -> Scan:
-        """By what may differ from the base: the upper, what `setup` left, and where the base is not the generation's.
+        """Compare the paths that may differ from the base: the upper's, those that `setup` left, and those in which the
+        base is not the generation's.
 
         The last are files that lie in the upper alone: when they are deleted, nothing of them is there.
         """
@@ -198,7 +199,7 @@ class LayeredFiles:
         return scan(repo, base, IGNORED_FOLDER, () if _too_many(changed) else changed)
 
     def index(self, repo: Repo) -> None:
-        """Have the index of the generation for what comes next."""
+        """Give the workspace the index of the generation, for the next commands."""
         assert repo.index is not None
         shutil.copyfile(self.generation.index, repo.index)
 

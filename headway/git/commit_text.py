@@ -20,5 +20,5 @@ def commit_text(tree: Oid, parents: Sequence[Oid], author: str, message: str) ->
 
 
 def _clean(text: str) -> str:
-    """Without what git refuses or drops from a name."""
+    """The name without the characters that git refuses or drops."""
     return _NOT_IN_A_NAME.sub("", text).strip(_CRUD)

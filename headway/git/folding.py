@@ -140,7 +140,7 @@ class Folding:
         self.scratch.clear()
 
     def idle(self) -> None:
-        """Nobody of this process waits: let go of what costs while it waits."""
+        """No thread of this process waits: release git until the next submission."""
         self.reader.close()
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class Folding:
             if submitter not in dead:
                 dead[submitter] = self.spool.is_dead(submitter)
             if dead[submitter]:
-                # Nobody waits for it. Its task, given to another process, submits it again if it still wants to.
+                # Its process is gone. Another process that gets the task submits it again if the task still wants to.
                 self.spool.withdraw(place)
                 continue
             verdict = refused.get(ticket_of(place)) or self._verdict(batch, place, own, own_process=submitter == client)
@@ -173,7 +173,9 @@ class Folding:
         return batch
 
     def _verdict(self, batch: _Batch, place: Path, own: Mapping[str, Check], *, own_process: bool) -> Verdict | None:
-        """The verdict on one submission; None when it was withdrawn, or its own process has to say what is wrong."""
+        """The verdict on one submission; None when it was withdrawn, or when its own process has to report the
+        error.
+        """
         try:
             queued = self.spool.read(place)
         except FileNotFoundError:

@@ -1,6 +1,6 @@
 """Generations: warm checkouts of the trunk, frozen, that all workspaces of a run lie on.
 
-Each is a layer over the ones before it: what of the files changed since, and what `setup` made. A layer that was
+Each is a layer over the ones before it: the files that changed since, and the outputs of `setup`. A layer that was
 published is never edited. It is used only within the boot that wrote it, because a crash may have emptied its files.
 """
 

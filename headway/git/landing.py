@@ -67,7 +67,7 @@ class Landing:
         self._synced = synced
 
     def land(self, workspace: Workspace, submission: Submission, check_lease: Callable[[], None]) -> LandingOutcome:
-        """Land what the workspace's files change against the commit it stands on.
+        """Land the changes of the workspace's files against the commit it stands on.
 
         A call that is repeated after a crash lands once, and gets the answer that it would have got.
 
@@ -178,7 +178,7 @@ class Landing:
     def _settle(
         self, workspace: Workspace, now: Scan, pending: Pending, taken: _Taken, check: Callable[[], None]
     ) -> LandingOutcome:
-        """Bring the workspace to where its change is on the trunk; what did not land stays in it."""
+        """Bring the workspace to the commit that holds its change. Changes that did not land stay in it."""
         repo, base = self.hub.repo, workspace.base
         stand = taken.commit or taken.tip
         parent = repo.resolve(f"{stand}^") if taken.commit else stand
@@ -240,7 +240,9 @@ class Landing:
         arrival: Callable[[Oid], tuple[Move, LandingOutcome]],
         check: Callable[[], None],
     ) -> LandingOutcome:
-        """Move the workspace; `arrival` tells from its files what they become. Files may be written meanwhile."""
+        """Move the workspace; `arrival` computes the new files from the present ones. Files may be written
+        meanwhile.
+        """
         obstructed = False
         for _ in range(_RACES):
             move, answer = arrival(now.files)
@@ -254,7 +256,9 @@ class Landing:
         raise TransientError(f"files in {workspace.path} change all the time; stop the program that writes them")
 
     def _keep(self, workspace: Workspace, move: Move, check: Callable[[], None]) -> None:
-        """Have the task's newest snapshot, if there is one, say what the workspace holds now, not what has landed."""
+        """Let the task's newest snapshot, if there is one, hold the present files of the workspace, without landed
+        changes.
+        """
         before = snapshot.newest(self.hub, workspace.task)
         if before is not None and before.attempt == workspace.attempt:
             tree = agents_tree(self.hub.repo, self.hub.repo.tree_of(move.commit), move.tree, workspace.made())
@@ -262,7 +266,9 @@ class Landing:
             snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep)
 
     def _adopt(self, workspace: Workspace, submission: Submission, check: Callable[[], None]) -> Answered | None:
-        """Finish a landing whose holder was killed after the trunk moved; returns what it would have answered."""
+        """Finish a landing whose holder was killed after the trunk moved. Returns the answer that it would have
+        given.
+        """
         standing = workspace.standing()
         pending = standing.pending
         if pending is None:

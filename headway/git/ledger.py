@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT);
 """
 _BUSY_S = 30.0
 _PRIMARY = 0xFF
-"""The part of a result code that says what it is about (sqlite.org/rescode.html)."""
+"""The part of a result code that names its subject (sqlite.org/rescode.html)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Ledger:
         return [Oid(oid) for (oid,) in rows]
 
     def missing(self, tip: Oid) -> tuple[list[Mark], bool]:
-        """The landings up to `tip` that are not here, and whether what is here belongs to that trunk at all."""
+        """The landings up to `tip` that the ledger lacks, and True if its entries belong to that trunk at all."""
         upto = self.tip()
         if upto == tip:
             return [], True
@@ -118,7 +118,7 @@ class Ledger:
         return marks_since(self._repo, upto if ours else self._base, tip), ours
 
     def catch_up(self, tip: Oid) -> None:
-        """Add what is missing up to `tip`."""
+        """Add the missing landings up to `tip`."""
         news, ours = self.missing(tip)
         if self.tip() != tip:
             self.add(news, tip, anew=not ours)

@@ -40,7 +40,7 @@ class Made(BaseModel):
 
 
 def load_made(home: Path) -> Made | None:
-    """The note of what `setup` left in a workspace; None when it did not run there.
+    """The note of the changes that `setup` left in a workspace; None when it did not run there.
 
     A torn note counts as none: after a crash of the machine the workspace is made anew.
     """
@@ -51,7 +51,7 @@ def load_made(home: Path) -> Made | None:
 
 
 def store_made(home: Path, made: Made) -> None:
-    """Note what `setup` left in a workspace."""
+    """Note the changes that `setup` left in a workspace."""
     write_whole(home / _NOTE, made.model_dump_json().encode(), synced=False)
 
 

@@ -1,4 +1,4 @@
-"""Merging two trees without a work tree, and the markers of what did not merge."""
+"""Merging two trees without a work tree, and the markers of conflicts."""
 
 import os
 import re
@@ -69,7 +69,7 @@ def merge_commits(
 ) -> Merged:
     """Merge `theirs`, a commit on an ancestor of `ours`, by the attributes that our side gives its files.
 
-    `reader` knows all their objects. `changes`, if given, are what `theirs` changes in its parent. A merge driver of
+    `reader` knows all their objects. `changes`, if given, are the changes of `theirs` to its parent. A merge driver of
     the repository is never run: its files conflict.
 
     Raises:

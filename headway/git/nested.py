@@ -1,7 +1,7 @@
 """Repositories that agents made inside a workspace: their files are kept on a ref of the task when the workspace goes.
 
-They are no part of this repository and never land. Tools such as `cargo new` begin one for new work, so their files
-may be all that an agent made. Their own history is not kept, nor what they ignore.
+They are no part of this repository and never land. Tools such as `cargo new` begin one for new work, so their files may
+be all that an agent made. Their own history and their ignored files are not kept.
 """
 
 import os
@@ -27,7 +27,7 @@ MOST_BYTES = 256 << 20
 
 
 def keep_nested(hub: Hub, tree: Repo, task: AgentId, folders: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Put the files of the repositories at `folders` on the task's ref, on top of what an earlier workspace left.
+    """Put the files of the repositories at `folders` on the task's ref, on top of the files of an earlier workspace.
 
     Args:
         hub: Where they are kept.

@@ -190,7 +190,7 @@ class Reader:
         return found
 
     def entry(self, tree: Oid, path: bytes) -> tuple[str, Oid] | None:
-        """Mode and id of what stands at a path; None when nothing does."""
+        """Mode and id of the entry at a path; None without one."""
         *folders, name = path.split(b"/")
         for folder in folders:
             line = self.tree(tree).get(folder)

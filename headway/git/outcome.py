@@ -17,8 +17,8 @@ class Landed:
         commit: The commit that it became.
         trunk: Where the workspace stands now.
         others: Paths that others changed since the commit it stood on, at most 1,000.
-        conflicted: Paths of what was left unlanded that conflict with the trunk; they hold markers now, or are as the
-            trunk has them.
+        conflicted: Paths of unlanded changes that conflict with the trunk; they hold markers now, or are as the trunk
+            has them.
         before: A snapshot of the workspace as it was before that; None where nothing conflicts.
     """
 
@@ -71,7 +71,7 @@ _CONFLICTED = TypeAdapter(Conflicted)
 
 
 def noted(asked: Asked, tree: Oid, answer: Landed | Conflicted) -> Answered:
-    """An answer as it is kept beside the workspace; `tree` is what the workspace holds then."""
+    """An answer as it is kept next to the workspace; `tree` is the workspace's content then."""
     kind = "landed" if isinstance(answer, Landed) else "conflicted"
     return Answered.model_validate({"asked": asked, "kind": kind, "tree": tree, "answer": asdict(answer)})
 

@@ -44,7 +44,7 @@ class Pack:
         return Oid(digest.hex())
 
     def write(self, *, synced: bool) -> None:
-        """Put what was taken in on disk, and begin anew. Nothing is visible before all of it is there.
+        """Put the objects that were taken in on disk, and begin anew. Nothing is visible before all of it is there.
 
         Raises:
             OSError: The disk is full or broken; nothing is visible.
@@ -53,13 +53,13 @@ class Pack:
         self.clear()
 
     def show(self, folder: Path) -> None:
-        """Have what was taken in since the last time in another folder as well, for git to read; not synced."""
+        """Write the objects since the last call to another folder as well, for git to read; not synced."""
         news = dict(itertools.islice(self.objects.items(), self._shown, None))
         self._put(news, folder, synced=False)
         self._shown = len(self.objects)
 
     def clear(self) -> None:
-        """Forget what was taken in."""
+        """Forget the objects that were taken in."""
         self.objects.clear()
         self._shown = 0
 

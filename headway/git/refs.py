@@ -163,7 +163,7 @@ def move_ref(repo: Repo, ref: str, to: Oid, expected: Oid | None, keep: Sequence
 
 
 def _sync_names(git_dir: Path, ref: str) -> None:
-    """Git syncs what a ref says, but not its name, nor the folders that were made for it."""
+    """Git syncs the content of a ref, but not its name, nor the folders that were made for it."""
     folder = (git_dir / ref).parent
     while folder != git_dir:
         sync_folder(folder)

@@ -113,7 +113,7 @@ def run_git(
     memory_mb: int | None = None,
     keep: Sequence[int] = (),
 ) -> Answer:
-    """Run git and collect what it says.
+    """Run git and collect its output.
 
     Args:
         args: The command.

@@ -41,8 +41,8 @@ def patiently(tree: Repo, *args: str, stdin: bytes = b"", ok: Sequence[int] | No
     """Run a git that reads rules files in the work tree.
 
     If it does not end in time or within its memory, pipes and files of absurd length are taken out of its way; see
-    `set_aside`. Where there were none, it is run again with more time and memory. So what `args` do must be the same
-    when it is done twice.
+    `set_aside`. Where there were none, it is run again with more time and memory. So the command must have the same
+    effect when it runs twice.
 
     Raises:
         RulesSetAside: A file got another name.

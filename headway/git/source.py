@@ -21,7 +21,7 @@ _FULL_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def without_secret(text: str) -> str:
-    """`text` with what stands before the @ of a URL removed: it may be a password."""
+    """`text` without the part of a URL before the @: it may be a password."""
     return _SECRET.sub("", text)
 
 

@@ -48,7 +48,7 @@ class Splice:
         """The tree with the changes made.
 
         Raises:
-            Uneven: The tree does not hold what the changes start from, or it lacks a file that they take away.
+            Uneven: The tree lacks a file that the changes start from, or one that they take away.
             MissingObject: The hub lacks a tree.
         """
         top = _Part()

@@ -5,7 +5,7 @@
 
 Files appear under these names whole, so one that cannot be parsed was torn by a crash of the machine or by its disk,
 and never becomes readable. Nothing here is synced: after a crash of the machine no process waits for an answer, and
-what landed is on the trunk.
+landed changes are on the trunk.
 """
 
 import fcntl

@@ -197,7 +197,7 @@ class Turns:
         return self._client.stands()
 
     def close(self) -> None:
-        """Give back what this process holds of the hub: descriptors, memory, and its folder of answers."""
+        """Give back the hub's resources of this process: descriptors, memory, and its folder of answers."""
         self._folding.close()
         self._client.close()
         self._lock.close()

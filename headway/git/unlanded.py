@@ -1,4 +1,4 @@
-"""Work that agents did and that is not on the trunk: what the snapshots of a run still hold."""
+"""Work of agents that is not on the trunk: the changes that the snapshots of a run still hold."""
 
 from dataclasses import dataclass
 

@@ -61,7 +61,7 @@ def start(hub: Path) -> None:
 
 
 def tidy(hub: Path) -> bool:
-    """Pack objects and refs, and write what makes history quick to read; False while another process is at it.
+    """Pack objects and refs, and write the files that make history quick to read; False while another process is at it.
 
     Raises:
         GitError: For example, the disk is full. Nothing is lost, and the next one tries again.

@@ -51,7 +51,7 @@ class SetupDone(BaseModel):
 
 
 def note_withheld(hub: Path, done: SetupDone) -> None:
-    """Keep, for the run's notes, whether `setup` lacks what was withheld from it."""
+    """Note for the run, in the hub, that `setup` failed and lacked withheld rights, or that this is over."""
     note = hub / _WITHHELD
     if done.withheld:
         write_whole(note, " and ".join(done.withheld).encode(), synced=False)

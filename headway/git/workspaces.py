@@ -249,6 +249,6 @@ def _upper_of(home: Path) -> Path:
 
 
 def _discard(home: Path) -> None:
-    """Delete what is left of a workspace."""
+    """Delete the rest of a workspace."""
     overlay.unmount(home / overlay.MOUNT_POINT)
     delete(home)

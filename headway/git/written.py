@@ -21,7 +21,7 @@ _CONVERSIONS = ("text", "crlf", "eol", "ident", "working-tree-encoding")
 
 
 def as_written(tree: Repo, index: Path, paths: Iterable[bytes]) -> frozenset[bytes]:
-    """Those of `paths` whose bytes in the work tree are what a checkout of `index` writes."""
+    """Those of `paths` whose bytes in the work tree are the ones that a checkout of `index` writes."""
     asked = sorted(paths)
     if not asked or tree.work_tree is None:
         return frozenset()
