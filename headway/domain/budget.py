@@ -1,10 +1,10 @@
 """Budgets flow down in slices and remainders flow up: the arithmetic, which is deterministic and stands in history.
 
-A planner's purse holds what its parent granted. It lends slices to its children, books what they used up when they hand
-off, asks its own parent when it runs short, and gives back what it does not need when its parent runs short. A slice
-has the size that calls have now, not the largest that a conversation could ever make: with that a tree of three levels
-starves on the default limits. Grants are always told as totals so far, so that a message that comes twice, or after a
-reset, changes nothing.
+A planner's purse holds the amount that its parent granted. The planner lends slices to its children, books their usage
+when they hand off, asks its own parent when it runs short, and gives back its unneeded budget when its parent runs
+short. A slice has the size that calls have now, not the largest that a conversation could ever make: with that a tree
+of three levels starves on the default limits. Grants are always told as totals so far, so that a message that comes
+twice, or after a reset, changes nothing.
 """
 
 from typing import Annotated, Any, Literal
@@ -207,7 +207,7 @@ class Sizes(BaseModel):
 
     @property
     def first_planner(self) -> Amount:
-        """The first slice of a sub-planner. It asks for what its children need once it knows them."""
+        """The first slice of a sub-planner. It asks for its children's needs once it knows them."""
         return self.planner_call.times(CALLS).model_copy(update={"tasks": 1})
 
     @property

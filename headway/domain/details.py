@@ -76,7 +76,7 @@ def _used(state: RunState, seen: Seen | None) -> str:
 
 
 def run_details(state: RunState, seen: Seen | None = None) -> str:
-    """Phase, repository, trunk, and what a reader should know; `seen` is what the run's folder shows now."""
+    """Phase, repository, trunk, and notes for a reader; `seen` are the present facts of the run's folder."""
     prepared = state.prepared
     if prepared is None:
         return f"**{state.phase}**"

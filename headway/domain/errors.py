@@ -68,7 +68,7 @@ class Parked(TransientError):
 
 
 class Shortage(TransientError):
-    """The machine lacks what is needed: disk, inodes, file descriptors, memory, processes. It passes; see
+    """The machine is short of a resource: disk, inodes, file descriptors, memory, processes. It passes; see
     `headway.system.shortage`.
     """
 
@@ -87,7 +87,9 @@ class AgentStopped(HeadwayError):
 
 
 class HeldBack(HeadwayError):
-    """The user paused or cancelled what this agent belongs to; raised by the beat at the agent's next step."""
+    """The user paused or cancelled the agent, or a subtree that holds it; raised by the beat at the agent's next
+    step.
+    """
 
 
 class LeaseLost(HeadwayError):

@@ -18,8 +18,8 @@ class Figures(BaseModel):
         spent: The paid amount: every answered model call at its price, and every call that was cut off at the amount
             that was reserved for it, because the server may have done the work. `spent.tasks` counts the worker tasks
             that began, `spent.micro_usd` millionths of a dollar, `spent.unpriced` the tokens without a known price.
-        reserved: The worst case of the model calls that are under way now, one for each agent at most. An answer
-            moves what it really cost from here to `spent`.
+        reserved: The worst case of the model calls that are under way now, one for each agent at most. An answer moves
+            its real cost from here to `spent`.
         calls: Model calls that were answered.
         commits: Commits that landed on the trunk.
         conflicts: Landings that conflicted.
@@ -54,8 +54,8 @@ class Now(BaseModel):
             under way. `waits`: a model call waits, because the server refused others or the run may spend no more in
             this hour. `queues`: it gave up its slot for more budget. `works`: between two steps. `rests`: a planner's
             turn has ended. `ended`: it handed off.
-        what: The tool and its most telling argument, such as `shell pytest -q`; the model's name while it thinks; what
-            it waits for, and why; the first line of the handoff's summary when it has ended. One line.
+        what: The tool and its most telling argument, such as `shell pytest -q`; the model's name while it thinks; the
+            reason of its wait; the first line of the handoff's summary when it has ended. One line.
         since: When that began, in seconds since the epoch.
         failed_calls: Model calls in a row that failed; `why` is the newest failure, in one line.
         conflicts: Landings in a row that conflicted.
@@ -96,6 +96,9 @@ class AgentFigures(BaseModel):
         total: The agent and everything below it.
         attempt: A worker's attempt, from 1; 0 before it began.
         status: Status of its handoff; None before it, and while another attempt follows.
+        began_at, last_at: Times of the first and the newest event of its log, in seconds since the epoch.
+        last_commit_at: Time of its last landing, in seconds since the epoch; 0 without one.
+        events: Its last events, oldest first.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -92,7 +92,7 @@ class HandoffNotice(BaseModel):
     Attributes:
         child: The child's key under the parent that is told.
         seq: Where the handoff lies in the child's log.
-        spent: All that the child and what is below it used up; the rest of its grant is free again.
+        spent: The amount that the child and everything below it used up; the rest of its grant is free again.
     """
 
     model_config = ConfigDict(frozen=True)

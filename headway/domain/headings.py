@@ -12,7 +12,7 @@ from headway.domain.ids import ChildKey, Incarnation, short_hash
 
 ROOT_HEADING = "Scope: the whole run"
 HANDOFF_MARK = "### Handoff "
-"""What the line above a handoff begins with."""
+"""Beginning of the line above a handoff."""
 
 _MARK = re.compile(r"=== [0-9a-f]{8} ===")
 _TASK = re.compile(r"^Task: (?P<title>.*?)(?: \(attempt (?P<attempt>\d+)\))?$", re.MULTILINE)

@@ -13,7 +13,7 @@ RunName = NewType("RunName", str)
 """The workflow id of a `Run`; also its name in branches, refs, trailers and commands."""
 
 AgentId = NewType("AgentId", str)
-"""The workflow id of a `Planner` or a `Task`; for what the run itself writes, the run's name."""
+"""The workflow id of a `Planner` or a `Task`; for events of the run itself, the run's name."""
 
 ChildKey = NewType("ChildKey", str)
 """The last part of a child's id, `<turn>.<index>-<h>`: unique under its parent, and shorter."""
@@ -54,13 +54,13 @@ def root_planner_id(run: RunName, incarnation: Incarnation, attempt: int = 1) ->
 def child_key(turn: int, index: int, incarnation: Incarnation, decision: str) -> ChildKey:
     """The key of the child that the `index`-th entry of a turn's decisions asks for.
 
-    `decision` is the canonical text of what was asked.
+    `decision` is the canonical text of the request.
     """
     return ChildKey(f"{turn}.{index}-{short_hash(incarnation, decision)}")
 
 
 def decision_of(key: ChildKey) -> str:
-    """The hash of what was asked for, which is the same in any turn of a run."""
+    """The hash of a request, which is the same in any turn of a run."""
     return key.partition("-")[2]
 
 

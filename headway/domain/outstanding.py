@@ -173,7 +173,7 @@ class Outstanding(BaseModel):
         elif self._was_received(notice.child) or notice.child in self.foreign:
             return False
         else:
-            # After a reset the server tells again what came later: this child was asked for in a past that the history
+            # After a reset the server delivers later signals again: this child was asked for in a past that the history
             # no longer has. It counts all the same, and a turn that asks for it again finds it done.
             self._mark_foreign(notice.child)
         self.purse.below += notice.spent
@@ -304,7 +304,8 @@ class Outstanding(BaseModel):
         return needed.where(needed - self.lendable)
 
     def settled_before(self, turn: int) -> "Outstanding":
-        """The books without a bit for each child of earlier turns: what is not outstanding came in.
+        """The books without a bit for each child of earlier turns: every such child was received, unless it is
+        outstanding.
 
         A planner may live for tens of thousands of turns.
         """

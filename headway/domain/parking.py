@@ -41,7 +41,7 @@ class Parking(BaseModel):
 
     @property
     def words(self) -> str:
-        """Why agents wait, since when and until when, and what to do about it; times in UTC."""
+        """The reason of the wait, its start, its end, and the remedy; times in UTC."""
         if not self.model:
             return f"the run {self.why} on machine {self.endpoint}, goes on at {clock_words(self.until)}"
         times = f"since {clock_words(self.since)}, next try {clock_words(self.until)}"

@@ -33,7 +33,7 @@ FRESH_EPOCHS = 3
 CUTS = 100_000
 """A planner that gives back says so with this number times the recall's, and how often it did since."""
 WORTH_GIVING = 4
-"""Amounts that are given back times this number cover what the parent lacks."""
+"""A planner gives budget back only if this number times the amount covers the lack of its parent."""
 SIGNALS_PER_RUN = 5_000
 """The server refuses the 10,001st signal of a workflow run, and does not count them in its suggestion to continue."""
 
@@ -116,10 +116,10 @@ class PlannerState(BaseModel):
         return True
 
     def take_closed(self, found: FoundClosed, known: tuple[ChildKey, ...], now: float) -> tuple[ChildKey, ...] | None:
-        """Book a child that an audit found closed, and adopt what works on below it. Returns the adopted children.
+        """Book a child that an audit found closed, and adopt the agents that work on below it. Returns the adopted
+        children.
 
-        None when an agent below it told of its end meanwhile: what it used up would count twice. It is audited again.
-        `known` are the keys that the audit was asked with.
+        None when an agent below it told of its end meanwhile: its usage would count twice. The child is audited again.
         """
         ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
         if self.books.known_below((found.child,)) != ours:
@@ -130,7 +130,7 @@ class PlannerState(BaseModel):
         return adopted
 
     def take_grant(self, grant: Grant) -> None:
-        """Book what the parent granted so far."""
+        """Book the parent's grant so far."""
         purse = self.books.purse
         if grant.cut > self.cut:  # a reset forgot that this much was given back
             purse.granted, self.cut = grant.total, grant.cut
@@ -165,7 +165,7 @@ class PlannerState(BaseModel):
         return self.control.deadline_of(self.context.deadline)
 
     def tick(self, now: float) -> None:
-        """Book what time and the purse alone decide."""
+        """Book the consequences of time and of the purse alone."""
         if self.deadline is not None and now >= self.deadline:
             self._close_for_hours()
         if self.need and self.books.purse.free.covers(self.need):
@@ -181,7 +181,7 @@ class PlannerState(BaseModel):
         self.close(HandoffStatus.PARTIAL, "the run's hours are used up")
 
     def close(self, status: HandoffStatus, why: str) -> None:
-        """Take no more turns and ask for no more: wait for what is outstanding, then hand up.
+        """Take no more turns and ask for no more: wait for outstanding children, then hand up.
 
         A child that still asks would otherwise wait for an answer, and the planner for the child.
         """
@@ -201,7 +201,7 @@ class PlannerState(BaseModel):
             MAX_OUTSTANDING - len(self.books.children),
         )
         if self.depth == 1 or self.books.no_more:
-            # Nobody above has more to give. Otherwise what goes beyond the slice waits, and the parent is asked for it.
+            # The parent has no more to give. Otherwise tasks beyond the slice wait, and the parent is asked for them.
             spawnable = min(spawnable, free.tasks - self.books.waiting)
         return PlanTurn(
             context=self.control.in_force(self.context),
@@ -258,7 +258,7 @@ class PlannerState(BaseModel):
         idle = not self.books.children and not self.inbox and not self.steers
         waited_idle = outcome.decision is Decision.WAIT and idle
         gave_up = outcome.decision is Decision.GAVE_UP
-        # Only what moves the work takes them back: a planner that waits in vain and gives up in turn has to end.
+        # Only progress resets them: a planner that waits in vain and gives up in turn has to end.
         if not idle or outcome.decision is Decision.FINISH:
             self.idle_waits = 0
         decided = outcome.decision in {Decision.WAIT, Decision.FINISH} and not idle
@@ -300,7 +300,7 @@ class PlannerState(BaseModel):
         return self.rest == "finish" and not self.books.children and not self.inbox and not self.steers
 
     def wants_final(self) -> bool:
-        """True when the planner said `finish(done)` and has not yet been shown what speaks against it."""
+        """True when the planner said `finish(done)` and has not yet seen the facts against it."""
         done = self.last_finish is not None and self.last_finish.status is HandoffStatus.DONE
         return self.closing is None and self.said_finish and done and not self.final_shown
 
@@ -354,7 +354,9 @@ class PlannerState(BaseModel):
         return self.books.no_more or not self.returning
 
     def give_back(self) -> bool:
-        """Give back what is neither used up nor lent, once a limit was lowered. True when there was something."""
+        """Give back the part that is neither used up nor lent, once a limit was lowered. True when there was
+        something.
+        """
         free = self.books.purse.free
         cut = max(self.cut, self.control.recall * CUTS) + 1
         if not self.returning or not free or cut % CUTS == 0:
@@ -364,9 +366,10 @@ class PlannerState(BaseModel):
         return True
 
     def give_spare(self) -> bool:
-        """Give the parent, which is short, what nothing here waits for or needs soon. True when there was something.
+        """Give the parent, which is short, the part that nothing here waits for or needs soon. True when there was
+        something.
 
-        So little that it helps the parent nowhere is kept: each time costs two messages.
+        A part so small that it does not help the parent is kept: each time costs two messages.
         """
         spare, lack = self.books.purse.lendable, self.called
         waits = self.books.anything_waits or self.need or self.returning or self.books.no_more

@@ -14,7 +14,7 @@ from headway.domain.spec import RunSpec
 
 
 class RunContext(BaseModel):
-    """The frozen facts of a run. Carried by every workflow argument; small, and with refs for what is long.
+    """The frozen facts of a run. Carried by every workflow argument; small, with refs to long texts.
 
     Attributes:
         spec: Ref of the run's validated `RunSpec`.
@@ -157,7 +157,7 @@ class Note(BaseModel):
 
 
 class RunReport(BaseModel):
-    """The result of the `Run` workflow: what a user takes home, in a size that reads well in the Web UI.
+    """The result of the `Run` workflow: the user's products, in a size that reads well in the Web UI.
 
     Attributes:
         commits: The run's commits on the trunk; None where the report could not be written and they are not counted.
@@ -188,13 +188,13 @@ class RunReport(BaseModel):
 
 
 def taking_home(report: RunReport) -> str:
-    """The command that brings what landed into a repository, whether or not it was published; it makes a branch."""
+    """The command that brings the landed commits into a repository, published or not; it makes a branch."""
     hub = report.hub or f"HEADWAY_HOME/runs/{report.run}/hub.git"
     return shlex.join(["git", "fetch", hub, f"{report.trunk}:refs/heads/{report.run}"])
 
 
 class WriteReport(BaseModel):
-    """Argument of the activity that counts what landed and writes the report file."""
+    """Argument of the activity that counts landed commits and writes the report file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -209,7 +209,7 @@ class WriteReport(BaseModel):
     rehearsal: bool = False
 
     def unwritten(self, why: str) -> RunReport:
-        """The run's result where its report cannot be written: what the run itself knows."""
+        """The run's result where its report cannot be written, by the run's own facts."""
         trunk = self.trunk or self.context.base
         problem = self.problem if trunk != self.context.base else ""
         return RunReport(
@@ -228,7 +228,7 @@ class WriteReport(BaseModel):
 
 
 class MeasureSpent(BaseModel):
-    """Argument of the activity that sums what a run used up until now."""
+    """Argument of the activity that sums a run's usage until now."""
 
     model_config = ConfigDict(frozen=True)
 

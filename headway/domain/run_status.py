@@ -36,7 +36,7 @@ def attention(state: RunState) -> tuple[str, ...]:
 
 
 def status(state: RunState, seen: Seen | None = None) -> dict[str, object]:
-    """The answer of the query `status`; `seen` is what the run's folder shows now, where it is there."""
+    """The answer of the query `status`; `seen` are the present facts of the run's folder, where it is there."""
     prepared, tree = state.prepared, state.tree
     used = state.used if seen is None else seen.figures.total.spent
     return {

@@ -100,7 +100,9 @@ class RunState(BaseModel):
         return self._lend_to_root()
 
     def begin_again(self) -> ChildKey:
-        """Book another root planner in the place of the one that failed, with what is left. Returns its key."""
+        """Book another root planner in the place of the one that failed, with the rest of the budget. Returns its
+        key.
+        """
         self.root_attempt += 1
         if self.root is not None and self.books is not None:
             # From now on the failed one is heard no more, or a reset of it could end the run of its successor.
@@ -147,7 +149,9 @@ class RunState(BaseModel):
         self._lend(key)
 
     def _take_back(self, key: ChildKey) -> None:
-        """A root planner that was closed speaks again: what was adopted below it, and its totals, are its own again."""
+        """A root planner that was closed speaks again: agents that were adopted below it, and its totals, are its own
+        again.
+        """
         assert self.books is not None
         for other in [other for other in self.books.children if other.startswith(f"{key}/")]:
             self.books.purse.lent -= self.books.children.pop(other).lent or Amount()
@@ -203,8 +207,8 @@ class RunState(BaseModel):
     def lend_to_adopted(self, now: float) -> tuple[Answer, ...]:
         """Answers to agents that asked the run because their planners are closed.
 
-        An open root planner holds all that the run may use, so they wait for its handoff. Afterwards, or when the
-        user let the time to act pass, they get what is left, and hear that no more will come.
+        An open root planner holds all that the run may use, so they wait for its handoff. Afterwards, or when the user
+        let the time to act pass, they get the rest, and hear that no more will come.
         """
         if self.books is None or not self.adopted:
             return ()
@@ -222,11 +226,11 @@ class RunState(BaseModel):
         return self.root.status is not HandoffStatus.FAILED or (self.phase == "needs_attention" and now >= self.overdue)
 
     def ended(self, now: float) -> HandoffNotice | None:
-        """The root planner's handoff, once it counts and nothing that was adopted is at work."""
+        """The root planner's handoff, once it counts and no adopted agent is at work."""
         return self.root if self.gives_out_at(now) and self.books is not None and not self.books.children else None
 
     def check(self, order: Order, run: str) -> None:
-        """Refuse what cannot be done, before anything of it counts; the same for updates and signals.
+        """Refuse an impossible order, before any part of it counts; the same for updates and signals.
 
         Raises:
             UserError: It is about another run, comes too late, changes nothing, or cannot be kept.
@@ -334,7 +338,7 @@ class RunState(BaseModel):
             self.root = notice
 
     def take_closed(self, found: FoundClosed, known: tuple[ChildKey, ...]) -> tuple[ChildKey, ...] | None:
-        """Book a child that an audit found closed, and adopt what works on below it; as `PlannerState.take_closed`."""
+        """Book a child that an audit found closed, and adopt the agents below it; as `PlannerState.take_closed`."""
         assert self.books is not None
         ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
         if self.books.known_below((found.child,)) != ours:
@@ -369,7 +373,7 @@ class RunState(BaseModel):
         return self.unpublished or (self.verdict is not None and not self.verdict.ran)
 
     def settle_proof(self) -> None:
-        """Decide what counts where proof and publication never agreed."""
+        """Decide which result counts where proof and publication never agreed."""
         if self.verdict is None or not self.verdict.ran:
             return
         if self.unpublished:

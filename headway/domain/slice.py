@@ -28,7 +28,7 @@ class Slice(BaseModel):
         return cls(total=total, cut=recall, last=last)
 
     def take(self, grant: Grant) -> None:
-        """Book what was granted."""
+        """Book a grant."""
         if grant.cut > self.cut:  # a reset forgot that this much was given back
             self.total, self.cut = grant.total, grant.cut
         elif grant.cut == self.cut:
@@ -43,9 +43,9 @@ class Slice(BaseModel):
         return not self.final and recall > self.cut
 
     def give_back(self, spent: Amount | None, recall: int) -> bool:
-        """Keep what was used up and the last reply, if this recall asks for the rest. True when it was given back.
+        """Keep the used-up part and the last reply, if this recall asks for the rest. True when it was given back.
 
-        `spent` is None where it is not known what was used up: then nothing is given back.
+        `spent` is None where the used-up part is not known: then nothing is given back.
         """
         if spent is None or not self.owes(recall):
             return False

@@ -118,8 +118,8 @@ class SetupRights:
 
     Attributes:
         withheld: Rights that the user gives `setup` but that it lacks here, because agents may have written the files.
-        shares_caches: It may use caches that agents have written: a tool may run what stands in its cache, such as a
-            compiler's wrapper.
+        shares_caches: It may use caches that agents have written: a tool may run code that stands in its cache, such as
+            a compiler's wrapper.
     """
 
     network: bool
@@ -198,7 +198,7 @@ class ModelPrice(_Input):
 
 
 class ModelChoice(_Input):
-    """A model by name, with the reasoning effort to ask for where the model knows one, and what it costs.
+    """A model by name, with the reasoning effort to ask for where the model knows one, and its price.
 
     Attributes:
         endpoint: A name that the worker processes' environment declares. Never an address: a run that brought its own

@@ -62,7 +62,7 @@ class Scope(BaseModel):
 
 
 def in_history(title: str) -> str:
-    """A title as history carries it: one line of what can be printed, cut."""
+    """A title as history carries it: one line of printable characters, cut."""
     line = " ".join("".join(char if char.isprintable() else " " for char in title).split())
     if _fits(line):
         return line

@@ -18,10 +18,10 @@ DIGEST_BYTES = 8_000
 
 
 class TreeNode(BaseModel):
-    """One agent: what it is about, how it stands, and what is below it.
+    """One agent: its title, its state, and the agents below it.
 
     Attributes:
-        why: Why it stands so, in words, where there is something to say.
+        why: Reason of its state, in words, if there is one.
         spent: Of the agent and everything below it.
         commits: Landed by it and everything below it, where the run's folder was there to tell.
     """
@@ -42,7 +42,7 @@ class TreeNode(BaseModel):
 
 
 def planner_node(state: PlannerState, doing: str, below: dict[ChildKey, TreeNode]) -> TreeNode:
-    """A planner with its children: what is open first, then what closed last. `below` are sub-planners' digests."""
+    """A planner with its children: open ones first, then the last closed ones. `below` are sub-planners' digests."""
     nodes = [_child_node(state, key, child, below.get(key)) for key, child in state.books.children.items()]
     for closed in reversed(state.books.recent):
         known = below.get(closed.key)
@@ -73,7 +73,7 @@ def priced(bill: Bill, context: RunContext) -> Bill:
 
 
 def filled(node: TreeNode, figures: RunFigures) -> TreeNode:
-    """The tree with what each agent used up and landed until now, by the logs."""
+    """The tree with each agent's usage and landings until now, by the logs."""
     own = figures.total_of(node.id)
     unpriced = own.spent.micro_usd == 0 and node.spent.usd is None
     bill = Bill.of(own.spent)

@@ -181,7 +181,7 @@ class Grant(BaseModel):
 
 
 class CallBack(BaseModel):
-    """Signal of a planner to a sub-planner: give back what you do not need, because others wait for budget.
+    """Signal of a planner to a sub-planner: give back your unneeded budget, because others wait for budget.
 
     Attributes:
         lack: The missing amount for one of those.
@@ -228,7 +228,7 @@ class FoundClosed(HandoffNotice):
     """A child that an audit found closed, with the stored handoff that it did not tell of.
 
     Attributes:
-        spent: Without what the orphans used up, and without what was told of before: they tell it themselves.
+        spent: Without the usage of the orphans and of the known agents: they tell it themselves.
         orphans: The nearest agents below it that work on; all of them unless `more`.
         more: Not all orphans fit in. It counts as closed when the rest is adopted, too.
     """
