@@ -48,6 +48,6 @@ async def leaves_within(request: Request, seconds: float) -> bool:
     except TimeoutError:
         return False
     except asyncio.CancelledError:
-        # Nobody hears of an answer any more, and the server would report each as an error of its own.
+        # The client is gone, and the server would report each such answer as an error of its own.
         return True
     return True

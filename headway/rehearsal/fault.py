@@ -94,7 +94,7 @@ class Fault(Part):
 
 
 def drawn(faults: tuple[Fault, ...], seed: int, asker: Asker, row: int, *content: object) -> Fault | None:
-    """The first fault that hits this agent after so many in a row; `content` is what else the draw depends on."""
+    """The first fault that hits this agent after so many in a row; `content` is the further input of the draw."""
     return next((f for f in faults if row < f.in_a_row and f.concerns(asker) and _hits(f, seed, asker, content)), None)
 
 

@@ -82,7 +82,7 @@ class Ledger:
             self._in_flight -= 1
 
     def asked(self, agent: str, place: Place, *, words_only: bool) -> Spot:
-        """`agent` asked at a place of the playbook; what is known of that request, this ask included."""
+        """`agent` asked at a place of the playbook. Returns the notes on that request, this ask included."""
         with self._lock:
             entry = self._agents.setdefault(agent, _Agent(place.who))
             entry.requests += 1
@@ -104,7 +104,7 @@ class Ledger:
             self._faults[kind] += 1
 
     def answered(self, spot: Spot, place: Place, *, scripted: bool, nonsense: str | None) -> None:
-        """A request is answered by a call of the playbook, or by what the rehearsal says of its own accord."""
+        """A request is answered by a call of the playbook, or by the rehearsal's own words."""
         with self._lock:
             spot.row = 0
             if scripted:

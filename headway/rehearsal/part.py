@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 OWN_WORDS = "(rehearsal: "
-"""Opens what the rehearsal says of its own accord; such a reply is no call of a playbook."""
+"""Beginning of the rehearsal's own words; such a reply is no call of a playbook."""
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(ge=1, strict=True)]

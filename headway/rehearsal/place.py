@@ -67,7 +67,7 @@ def place_of(scripts: Scripts, talk: Conversation) -> Place:
     """Where the request of this conversation stands.
 
     Raises:
-        NoPlaceError: Nobody's script fits.
+        NoPlaceError: No script fits.
     """
     asker = asker_of(talk)
     script = scripts.find(asker)

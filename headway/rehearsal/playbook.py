@@ -41,7 +41,7 @@ class Step(Part):
         repeat: The step stands for so many equal ones.
         if_last_answer_contains: Text that one of the answers to the reply before must hold; if none does, `otherwise`
             (in YAML `else`) is said instead.
-        optional: Nobody misses the step if it is never asked for.
+        optional: The report does not count the step as missing if it is never asked for.
     """
 
     text: str | None = None

@@ -116,7 +116,7 @@ def _digest(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Filling:
-    """Puts in what `{{...}}` stands for: a value of the script, or the key of a child; every other brace stays."""
+    """Fills in the meaning of `{{...}}`: a value of the script, or the key of a child; every other brace stays."""
 
     values: Mapping[str, str]
     talk: Conversation

@@ -50,7 +50,7 @@ def rehearsal_app(scripts: Scripts, ledger: Ledger) -> ASGIApp:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """A request that has its place, and what it will be answered with."""
+    """A request that has its place, and its answer."""
 
     who: str
     spot: Spot
