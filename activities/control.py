@@ -70,9 +70,9 @@ class ControlWatch:
 
         It is held for a moment also when the record was `renewed` since the agent was asked to work.
 
-        `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait
-        cancels it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
-        cancelled: a terminate tells no workflow below, and nothing would be done with what the agent buys.
+        `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait cancels
+        it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
+        cancelled: a terminate tells no workflow below, and no workflow would use the results that the agent pays for.
         """
         async with self._watched(run_of(agent)) as run:
 

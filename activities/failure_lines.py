@@ -1,4 +1,4 @@
-"""Failures of activities in the log of a process: one line for what was expected, a traceback for a bug."""
+"""Failures of activities in the log of a process: one line for an expected one, a traceback for a bug."""
 
 import logging
 
@@ -11,7 +11,7 @@ EXPECTED = frozenset({"UserError", "TransientError", "LeaseLost", "Shortage"})
 
 
 class FailureLines(logging.Filter):
-    """Makes one line of an expected failure: its stack says where it was raised, and not what to do."""
+    """Makes one line of an expected failure: its stack names a place in the code, and no remedy."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true: no record is dropped."""
@@ -25,5 +25,5 @@ class FailureLines(logging.Filter):
 
 
 def tell_failures() -> None:
-    """Apply it to what the SDK logs of activities in this process."""
+    """Apply it to the SDK's log of activities in this process."""
     logging.getLogger("temporalio.activity").addFilter(FailureLines())

@@ -63,7 +63,7 @@ class Handoffs:
     @activity.defn
     @told_to_temporal
     async def describe_children(self, order: DescribeChildren) -> list[FoundClosed]:
-        """Find the children that are closed without having told, and what works on below them.
+        """Find the children that closed without a handoff, and the agents that work on below them.
 
         A terminate in the Web UI signals nothing, and ends nothing else.
         """

@@ -28,7 +28,7 @@ class Planning:
     @activity.defn
     @told_to_temporal
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
-        """Explore read-only at one pinned trunk commit and return what was decided."""
+        """Explore read-only at one pinned trunk commit and return the decisions."""
         async with pulse() as beat:
             suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own=Amount())
             try:

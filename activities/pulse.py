@@ -22,15 +22,16 @@ PASSING_FAULT_S = 3.0
 """Seconds for a fault to pass, if it does not name its own delay."""
 
 Beat = Callable[[str], None]
-"""Tells, in a few words, what the activity is at; shown in the Web UI as its last heartbeat."""
+"""Called with the activity's present step, in a few words; shown in the Web UI as its last heartbeat."""
 
 
 @asynccontextmanager
 async def pulse() -> AsyncIterator[Beat]:
     """Heartbeat in the background while the activity works.
 
-    A heartbeat only proves that the event loop lives; that is what the timeout is for. After a kill -9 of the server an
-    activity that is marked as started may never have reached a worker process, and only this timeout finds it.
+    A heartbeat only proves that the event loop lives, which is the purpose of the timeout. After a kill -9 of the
+    server an activity that is marked as started may never have reached a worker process, and only this timeout finds
+    it.
     """
     doing = ["started"]
     every = _interval()
@@ -73,17 +74,17 @@ def told_to_temporal(effect: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable
             raise ApplicationError(str(error), type="TransientError", next_retry_delay=_delay(error.delay_s)) from error
         except LeaseLost as error:
             # Retryable on purpose: if this is the attempt that counts, its successor takes a newer lease and goes on;
-            # if it is not, nobody hears of it.
+            # if it is not, the server ignores the failure.
             tries.ended(this)
             raise ApplicationError(str(error), type="LeaseLost") from error
         except Exception as error:
             if (short := lacking(error)) is not None:
-                # Waited for without end: it passes, and no agent fails for what its machine lacks.
+                # Waited for without end: it passes, and no agent fails for a shortage of its machine.
                 tries.ended(this)
                 text = f"{short} ({error})"
                 raise ApplicationError(text, type="Shortage", next_retry_delay=_delay(WAIT_S)) from error
-            # A bug of ours, or of what we stand on. One that does not pass must end in a handoff and not be tried again
-            # all night.
+            # A bug of ours, or of a library. One that does not pass must end in a handoff and not be tried again all
+            # night.
             text = f"{type(error).__name__}: {error}"
             raise ApplicationError(text, type=type(error).__name__, non_retryable=tries.failed(this)) from error
         tries.ended(this)

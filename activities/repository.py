@@ -85,14 +85,14 @@ class Repository:
     @activity.defn
     @told_to_temporal
     async def measure_spent(self, order: MeasureSpent) -> Amount:
-        """Sum what all agents of a run used up until now, by their logs."""
+        """Sum the usage of all agents of a run until now, by their logs."""
         async with pulse():
             return await self._desk.spent(order)
 
     @activity.defn
     @told_to_temporal
     async def write_report(self, order: WriteReport) -> RunReport:
-        """Count what landed and write the report."""
+        """Count the landed commits and write the report."""
         async with pulse():
             return await self._desk.report(order)
 

@@ -56,6 +56,6 @@ class WorkEnds:
     @activity.defn
     @told_to_temporal
     async def end_worker(self, order: EndWorker) -> WorkerDone:
-        """Fence the worker, keep what it did not land on a ref, and store its handoff."""
+        """Fence the worker, keep its unlanded changes on a ref, and store its handoff."""
         async with pulse():
             return await self._agent.end(order)
