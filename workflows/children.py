@@ -93,7 +93,7 @@ def _retrieve(child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
 
 
 def tell_state(context: RunContext, told: str, now: str) -> str:
-    """Set the search attribute by which lists show how a workflow stands, if that changed. Returns what it says now.
+    """Set the search attribute by which lists show a workflow's state, if that changed. Returns its value now.
 
     It changes with states only: each change is an event of the history.
     """

@@ -17,7 +17,7 @@ REPORTS = 3
 
 
 class Delivery:
-    """Asks for the effects at a run's end, and books in its state what came of them."""
+    """Asks for the effects at a run's end, and books their results in its state."""
 
     def __init__(self, state: RunState) -> None:
         self.state = state

@@ -1,6 +1,6 @@
 """Calls activities for all workflows. A call that fails for good returns a value and never unwinds its workflow.
 
-The caller decides what the failure becomes: a note, a verdict or a handoff. `tests/workflows/test_doors.py` keeps
+The caller turns the failure into a note, a verdict or a handoff. `tests/workflows/test_doors.py` keeps
 `execute_activity` out of every other module.
 """
 

@@ -22,7 +22,7 @@ AUDITED_AT_ONCE = 200
 
 
 class Errands:
-    """Starts children, answers them, drops and audits them; asks the parent and tells it what is below.
+    """Starts children, answers them, drops and audits them; asks the parent and sends it the digest.
 
     Attributes:
         stirred: Something came in that may make an errand due.
@@ -51,7 +51,7 @@ class Errands:
 
     @property
     def node(self) -> TreeNode:
-        """The planner and what is below it, as far as digests told."""
+        """The planner and the agents below it, as far as digests told."""
         return planner_node(self.state, self.doing, self.below)
 
     async def run(self) -> None:
@@ -91,13 +91,13 @@ class Errands:
         await self._inform(tuple(key for key, child in children if child.lent is not None or child.recovered))
 
     async def _inform(self, keys: tuple[ChildKey, ...]) -> None:
-        """Tell children what their user orders; one that was started before, or by another planner, may not know it."""
+        """Send children the user's orders; one that was started before, or by another planner, may not know them."""
         control, ids = self.state.control, [child_id(self.state.me, key) for key in keys]
         if control.version:
             await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
 
     async def _call_back(self) -> None:
-        """Have sub-planners give back what they do not need, where others wait for budget."""
+        """Have sub-planners give back their unneeded budget, where others wait for budget."""
         keys, lack = self.state.to_call_back()
         for key in keys:
             await messages.tell(child_id(self.state.me, key), messages.CALL_BACK, CallBack(lack=lack))
@@ -208,7 +208,7 @@ class Errands:
         return options.housekeeping(self.caller, summary)
 
     async def tell_digest(self, *, due: bool = False) -> None:
-        """Tell the parent what is below, at most every 30 s unless it is due."""
+        """Send the parent the digest, at most every 30 s unless it is due."""
         if not due and here.now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
             return
         node = within(self.node)

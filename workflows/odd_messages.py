@@ -1,8 +1,8 @@
-"""Inputs and signals that are none. By the SDK's own rules each of them would leave its workflow RUNNING for ever.
+"""Inputs and signals that are none. By the SDK's own rules each of them would leave its workflow RUNNING permanently.
 
-What fails outside of our code, before a handler is called or at the call itself, fails the workflow's task, which is
-tried again without end. So a signal is dropped unless its input is one object, and an untyped input that cannot be
-read fails its workflow with one message.
+A failure outside of our code, before a handler is called or at the call itself, fails the workflow's task, which is
+tried again without end. So a signal is dropped unless its input is one object, and an untyped input that cannot be read
+fails its workflow with one message.
 """
 
 from collections.abc import Sequence

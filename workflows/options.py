@@ -116,7 +116,7 @@ def _options(
 
 
 def _fairness(planner: AgentId) -> str:
-    # The server takes at most 64 bytes; the end of an id is what tells planners apart.
+    # The server takes at most 64 bytes; planners differ in the end of their ids.
     return planner[-64:]
 
 

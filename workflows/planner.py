@@ -30,7 +30,9 @@ from workflows.errands import Errands
 
 @workflow.defn
 class Planner:
-    """Owns a scope: asks for turns, starts what they decide, takes handoffs, hands up when nothing is outstanding."""
+    """Owns a scope: asks for turns, carries out their decisions, takes handoffs, hands up when nothing is
+    outstanding.
+    """
 
     @workflow.init
     def __init__(self, state: PlannerState) -> None:
@@ -84,7 +86,7 @@ class Planner:
 
     @workflow.signal
     def call_back(self, call: CallBack) -> None:
-        """The parent is short, and wants what is not needed here."""
+        """The parent is short, and wants the budget that is not needed here."""
         self.state.signals += 1
         self.state.called = call.lack
         self.errands.stirred = True
@@ -121,7 +123,7 @@ class Planner:
 
     @workflow.query
     def tree(self) -> TreeNode:
-        """The planner and what is below it, as far as digests told."""
+        """The planner and the agents below it, as far as digests told."""
         return self.errands.node
 
     # The loop

@@ -31,7 +31,7 @@ def sandbox() -> SandboxedWorkflowRunner:
 def replayer(workflows: tuple[type, ...] = WORKFLOWS) -> Replayer:
     """Runs workflow code over recorded histories: no service, no activity, no model.
 
-    It never takes a slow machine for a difference: how long a step takes says nothing about what it decides.
+    It never takes a slow machine for a difference: the duration of a step says nothing about its decisions.
     """
     return Replayer(
         workflows=workflows,

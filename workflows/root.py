@@ -74,7 +74,7 @@ class Root:
             del self.state.asked[0]
 
     async def _measure(self) -> None:
-        """Learn what was used up until now: agents at work have not told yet, and a new limit goes by it."""
+        """Learn the usage until now: running agents have not told yet, and a new limit goes by it."""
         context = self.state.context
         order = MeasureSpent(run=context.run, incarnation=context.incarnation)
         measured = await effects.attempt(Repository.measure_spent, order, self._housekeeping("what is used up"))

@@ -1,4 +1,4 @@
-"""Answers queries with what a run's folder shows at that moment: history hears of spending only now and then.
+"""Answers queries with the present facts of a run's folder: history hears of spending only now and then.
 
 Queries are no part of history, so that a replay is the same with it and without. Where the folder is not on this
 machine, queries are answered by what the workflows know.
