@@ -83,7 +83,7 @@ class Row:
         return since + (f" {self.usd}" if self.usd else "")
 
     def label(self, width: int) -> str:
-        """Id, title, what it is at, for how long, and the cost; title and words are cut to the width."""
+        """Id, title, present step, its duration, and the cost; title and words are cut to the width."""
         name = short_id(self.agent)
         title = f"planner: {self.title}" if self.kind == "planner" else self.title
         room = max(_LEAST_ROOM, width - len(name) - len(self.tail) - 3)

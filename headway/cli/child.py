@@ -99,7 +99,7 @@ class Started:
         self.sweep()
 
     def sweep(self) -> None:
-        """Kill what the ended child left behind in its process group, and let go of its heartbeat's pipe."""
+        """Kill the rest of the ended child's process group, and close its heartbeat's pipe."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self._beats is not None:

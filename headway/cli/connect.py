@@ -89,7 +89,7 @@ async def connect(target: Target, *, runtime: Runtime | None = None, identity: s
     """A client of the service, which has answered and knows the namespace.
 
     Raises:
-        UserError: When it has not: says what was tried and what to do.
+        UserError: When it has not: names the tries and the remedy.
     """
     config: ClientConnectConfig = {**target.config, "target_host": target.address, "namespace": target.namespace}
     try:

@@ -31,7 +31,7 @@ _ENDED_WELL = frozenset({HandoffStatus.DONE, HandoffStatus.NOT_NEEDED})
 
 @dataclass(frozen=True)
 class Earlier:
-    """The run that is continued: its name, how it ended in a word, and what it left."""
+    """The run that is continued: its name, its outcome in a word, and its remains."""
 
     name: RunName
     outcome: str

@@ -166,7 +166,7 @@ class Show:
         return lines
 
     async def _prove(self, repository: Path) -> bool:
-        """Run the tests of what came out, in a checkout of the branch beside the user's own."""
+        """Run the tests of the result, in a checkout of the branch next to the user's own."""
         result = self.folder / "result"
         clone = ("clone", "--quiet", "--branch", BRANCH, str(repository), str(result))
         env = hermetic_environment() | {"GIT_CONFIG_COUNT": "0"}
@@ -203,7 +203,7 @@ class Show:
             task.cancel()
 
     def _offered(self, facts: dict[str, str]) -> list[str]:
-        """Commands that show what the demo made, for another terminal: this one's environment may name a service."""
+        """Commands that show the demo's result, for another terminal: this one's environment may name a service."""
         named = sorted(name for name in os.environ if name.startswith("TEMPORAL_"))
         home = shlex.quote(str(self.home))
         return [

@@ -147,7 +147,7 @@ def state_folder(home: Path) -> Iterator[Finding]:
 
 
 def shown(found: Iterable[Finding]) -> Iterator[str]:
-    """The screen: a line for each finding, and one for what to do about it."""
+    """The screen: a line for each finding, and one for its remedy."""
     for each in found:
         yield f"{MARKS[each.state]}  {each.topic}: {each.says}"
         if each.remedy and each.state != "good":

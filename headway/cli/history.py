@@ -85,7 +85,7 @@ def type_of(history: WorkflowHistory) -> str:
 
 
 def title_of(event: "HistoryEvent") -> str:
-    """An event in words: its type, and the name of what it is about."""
+    """An event in words: its type, and the name of its subject."""
     kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").replace("_", " ").title().replace(" ", "")
     attributes = event.WhichOneof("attributes")
     about = getattr(event, attributes) if attributes else None

@@ -140,7 +140,7 @@ async def open_agents(client: Client, run: RunName, most: int = 1_000) -> list[s
 
 
 async def left_open(client: Client, run: RunName) -> list[str]:
-    """Ids of what is still up below a closed run; a list that is only behind is given a moment to catch up."""
+    """Ids of open workflows below a closed run; a list that is only behind is given a moment to catch up."""
     until = time.monotonic() + BEHIND_S
     while (left := await open_agents(client, run)) and time.monotonic() < until:  # noqa: ASYNC110 - kept by the service
         await asyncio.sleep(LOOK_EVERY_S)
@@ -160,7 +160,7 @@ async def agents_of(client: Client, run: RunName, most: int = 10_000) -> list[Ag
 
 
 async def executions(client: Client, run: RunName) -> list[WorkflowExecution]:
-    """Every execution of the run and of everything below it, also the earlier ones of what continued as new."""
+    """Every execution of the run and of everything below it, also earlier ones that continued as new."""
     return [found async for found in client.list_workflows(_of(run))]
 
 
@@ -184,7 +184,7 @@ async def delete_histories(client: Client, found: Iterable[WorkflowExecution]) -
 
 
 def end_by_hand(run: RunName, verb: str = "terminate") -> str:
-    """The operator's command for what does not end by itself."""
+    """The operator's command for workflows that do not end by themselves."""
     return f"temporal workflow {verb} --query \"RootWorkflowId='{run}' AND ExecutionStatus='Running'\""
 
 

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _watch(pipe: int) -> None:
-    """Fork a watcher that kills this process (and what it becomes) at the pipe's end, and ends with it."""
+    """Fork a watcher that kills this process (and the program that it becomes) at the pipe's end, and ends with it."""
     held = os.getpid()
     if os.fork():
         os.close(pipe)

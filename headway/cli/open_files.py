@@ -17,7 +17,7 @@ OTHERS = 200
 
 
 def allow() -> int:
-    """Allow this process, and what it starts, as many as it may have; how many that are."""
+    """Allow this process and its children as many as they may have. Returns the number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -1,4 +1,4 @@
-"""A run that is being prepared: what it is at, why it waits, and that it was refused."""
+"""A run that is being prepared: its present step, the reason of its wait, and its refusal."""
 
 import asyncio
 import time
@@ -57,7 +57,7 @@ def preparation_of(described: WorkflowExecutionDescription) -> Preparation | Non
 
 
 async def until_prepared(client: Client, name: RunName, tell: Callable[[str], None], *, patience_s: float) -> bool:
-    """Wait until a run that was just started has passed its preflight; `tell` hears what it is at.
+    """Wait until a run that was just started has passed its preflight; `tell` hears its steps.
 
     Returns:
         False when its preparation still failed after `patience_s` seconds of tries; it goes on without us.

@@ -70,7 +70,7 @@ def _replayed(history: WorkflowHistory, seconds: float, mismatch: str) -> Replay
 
 
 def describe(failure: str, history: WorkflowHistory) -> str:
-    """A mismatch as one line for the user: at which event, and what the SDK says of it."""
+    """A mismatch as one line for the user: the event, and the SDK's words."""
     said = SAID.search(failure)
     text = said[1].replace('\\"', '"').replace("\\n", " ") if said else failure
     before = None

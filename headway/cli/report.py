@@ -21,7 +21,7 @@ MEANINGS = {
 
 
 def print_ending(console: Console, name: str, ending: Ending, home: Path | None = None) -> None:
-    """The end of a run, in a few lines; with its state folder, also what to do with what it made."""
+    """The end of a run, in a few lines; with its state folder, also the next commands for its result."""
     if ending.report is None:
         console.print(f"[bold red]{name}: {ending.state}[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)
         return

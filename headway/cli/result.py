@@ -1,4 +1,4 @@
-"""The result of a run: commits by task, commands to review and merge them, what did not land, time and cost."""
+"""The result of a run: commits by task, commands to review and merge them, unlanded work, time and cost."""
 
 import shlex
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`headway resume`: lets go on what was paused, and a run that needs attention."""
+"""`headway resume`: lets a paused run or subtree go on, and a run that needs attention."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def resume(
     *,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
-    """Let go on what was paused. A run that needs attention goes on with another root planner."""
+    """Let a paused run or subtree go on. A run that needs attention goes on with another root planner."""
     from headway.cli.holding import tell_run
 
     say(run_async(tell_run(home_from(), "resume", name, agent, why=why)))

@@ -77,7 +77,7 @@ async def _refuse_open(client: "Client", found: "Footprint") -> None:
 
 
 async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
-    """First what needs the hub, then the histories, the folder last: a second removal finds whatever is left.
+    """First the parts that need the hub, then the histories, the folder last: a second removal finds the rest.
 
     As long as the folder is there, a new run of the name is refused with this command as the remedy.
     """

@@ -17,7 +17,7 @@ _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/\\@]++@[^/\\:]++:|[A-Za-z0-
 
 
 def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
-    """The run's input: what `file` holds, with what was given on the command line over it.
+    """The run's input: that of `file`, with the command line's over it.
 
     Raises:
         UserError: For everything that the run itself would refuse, before anything is started.
@@ -32,7 +32,7 @@ def compose(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
 
 
 def said(instructions: str) -> str:
-    """Instructions as they were given: a text, @FILE for what stands in a file, - for standard input.
+    """The instructions from the command line: a text, @FILE for the text in a file, - for standard input.
 
     Raises:
         UserError: They cannot be read, or are the name of a file without the @.

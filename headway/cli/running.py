@@ -1,4 +1,4 @@
-"""Runs the asynchronous part of a command, and turns what the service refuses into words for the user."""
+"""Runs the asynchronous part of a command, and turns the service's refusals into words for the user."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar

@@ -49,7 +49,7 @@ class Section:
     noun: str
 
     def lines(self, most: int) -> list[Text]:
-        """At most so many lines; the last one counts what is left out."""
+        """At most so many lines; the last one counts the rest."""
         rows = list(self.rows)
         if self.noun and len(rows) > most > 0:
             rows = [*rows[: most - 1], Text(f"and {len(rows) - most + 1} more {self.noun}", style="dim")]

@@ -81,7 +81,7 @@ async def _list(client: "Client", home: Path, *, everything: bool, as_json: bool
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as what is in them: nothing is wrapped, so that each run is one line."""
+    """Columns as wide as their content: nothing is wrapped, so that each run is one line."""
     rows = [tuple(one_line(cell) for cell in row) for row in rows]  # programs that share the service may name anything
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     order = (0, 2, 3, 1)  # the state is last, because it may be long

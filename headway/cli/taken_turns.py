@@ -40,7 +40,9 @@ class TakenTurn:
 
 @dataclass
 class _Generation:
-    """One execution of a planner: its turns by number, each as it was asked for first, and what it goes on from."""
+    """One execution of a planner: its turns by number, each as it was asked for first, and the start of the
+    execution.
+    """
 
     turns: dict[int, TakenTurn] = field(default_factory=dict)
     earlier: str = ""

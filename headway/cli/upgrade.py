@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 
 class Checked(BaseModel):
-    """Which code is known to fit what is open on one service.
+    """The code that is known to fit the open workflows of one service.
 
     Attributes:
         code: Hash of its sources.

@@ -76,7 +76,7 @@ class PlainView:
         self._commits = 0
 
     def show(self, look: Look) -> None:
-        """Tell what changed since the last look."""
+        """Tell the changes since the last look."""
         board = board_of(look)
         self._once("run", board.state, f"run {board.name}: {board.state}")
         for line in board.attention:

@@ -65,7 +65,7 @@ class View(Protocol):
 
 
 class Watcher:
-    """Looks at one run again and again; of its logs and commits it reads only what is new."""
+    """Looks at one run again and again; of its logs and commits it reads only the new part."""
 
     def __init__(self, client: Client, name: RunName, home: Path) -> None:
         self._client = client
