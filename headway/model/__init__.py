@@ -1,1 +1,1 @@
-"""One neutral turn type, the wire adapters, and what a call costs."""
+"""One neutral turn type, the wire adapters, and the cost of a call."""

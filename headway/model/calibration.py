@@ -16,7 +16,7 @@ SMALLEST_SAMPLE = 200
 
 
 class Calibration:
-    """Tokens per byte of each model, as an exponentially weighted mean of what was reported."""
+    """Tokens per byte of each model, as an exponentially weighted mean of reports."""
 
     def __init__(self) -> None:
         self._rates: BoundedCache[str, float] = BoundedCache(MODELS_KEPT)

@@ -58,7 +58,7 @@ class CallPieces:
         self._looks = 0
 
     def take(self, pieces: list[dict[str, Any]], choice: int) -> int:
-        """Add what one chunk says of the calls of a choice, and return the number of characters that it adds."""
+        """Add the parts of one chunk for the calls of a choice, and return the number of characters that it adds."""
         added = 0
         for number, piece in enumerate(pieces):
             # More than one in a chunk are as many calls, also where they have no number.

@@ -180,7 +180,7 @@ class Model:
         return self._at
 
     async def _agreed(self, request: Request, gate: Gate | None) -> Turn:
-        """One reply, after leaving out what the server minds; each thing once, so that this ends."""
+        """One reply, after leaving out parts that the server refuses; each once, so that this ends."""
         without = self._without(request, gate)
         given_in: list[str] = []
         while True:
@@ -312,7 +312,8 @@ class Model:
 def _believed(turn: Turn, sent: int) -> Usage:
     """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole.
 
-    Some gateways count what the cache held beside the input. A request of `sent` bytes has at most so many tokens.
+    Some gateways do not count the cached tokens as input, but next to it. A request of `sent` bytes has at most so many
+    tokens.
     """
     usage = turn.usage
     input_ = usage.input or None

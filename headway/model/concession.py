@@ -77,7 +77,7 @@ def conceded(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | 
 
 
 def stripped(item: bytes, names: frozenset[str]) -> bytes:
-    """An item of a conversation without these fields. Only for servers that mind them: it parses what is sent."""
+    """An item of a conversation without these fields. Only for servers that refuse them: it parses the item."""
     if not names or not any(name.encode() in item for name in names):
         return item
     kept = [

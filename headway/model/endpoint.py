@@ -85,7 +85,9 @@ class Endpoint(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not stand in any text: the key, the values of headers, and what is secret in the address."""
+        """The secrets that must not stand in any text: the key, the values of headers, and secret parts of the
+        address.
+        """
         values = [value.get_secret_value() for _, value in self.headers]
         # `Bearer KEY`: servers repeat the key alone.
         behind = [value.rpartition(" ")[2] for value in values if " " in value]
@@ -99,7 +101,7 @@ class Endpoint(BaseModel):
 
     @property
     def account(self) -> str:
-        """What tells accounts at one address apart: the key, and where there are any, headers and the whole address.
+        """The difference of accounts at one address: the key, and where there are any, headers and the whole address.
 
         It holds secrets: only a digest of it may be kept.
         """

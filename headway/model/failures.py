@@ -184,7 +184,7 @@ def failure_of(error: "OpenAIError", at: Circumstance) -> Failure:
 
 
 def failure_of_reading(error: Exception, at: Circumstance) -> Failure:
-    """The reaction to what went wrong after a request had begun to leave: it may have been paid for."""
+    """The reaction to an error after a request had begun to leave: it may have been paid for."""
     why = at.clean(str(error) or type(error).__name__)
     match error:
         case Encoded():
@@ -230,7 +230,7 @@ def failure_of_body(error: Any, at: Circumstance) -> Failure:
 
 
 def failure_of_told(told: Told, at: Circumstance) -> Failure:  # noqa: C901, PLR0912 - a case for each kind
-    """The reaction to what a server says."""
+    """The reaction to a server's words."""
     said = f"{at.address}: {told.status or 'an error'}: {at.clean(told.words)}"
     match told.kind:
         case "quota":

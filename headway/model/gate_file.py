@@ -28,7 +28,7 @@ from headway.system.steady import steady
 BUSY_S = 10.0
 TRIED_AT_ONCE = 64
 FORGET_S = 7 * 24 * 3600.0
-"""After a week a server may have learnt what it did not take; one request finds out."""
+"""After a week a server may have learnt to take the parts that it refused; one request finds out."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS flow (one INTEGER PRIMARY KEY CHECK (one = 1), state BLOB NOT NULL);

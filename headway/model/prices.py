@@ -78,7 +78,7 @@ class PriceTable(Protocol):
 
 
 class OwnPrices:
-    """The operator's table, by the model's name: what a contract says, or what a machine of one's own costs."""
+    """The operator's table, by the model's name: prices of a contract, or of a machine of one's own."""
 
     def __init__(self, prices: dict[str, ModelPrice]) -> None:
         self._prices = prices

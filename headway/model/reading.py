@@ -14,8 +14,8 @@ import orjson
 MAX_BROKEN_ARGUMENTS = 4000
 
 MAX_WHOLE_BYTES = 4 << 20
-"""Bytes of what a reply says: of its JSON where it comes whole, of its texts where it comes in pieces. It is read at
-once, and the interpreter's lock is held until then. 128,000 tokens are less than 2 MB."""
+"""Bytes of a reply: of its JSON where it comes whole, of its texts where it comes in pieces. It is read at once, and
+the interpreter's lock is held until then. 128,000 tokens are less than 2 MB."""
 
 MAX_MENDED_BYTES = 128 << 10
 """Bytes of a reply, or of a piece of one, that is read although it is no JSON as it stands: see `piece_in`."""

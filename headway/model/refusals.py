@@ -212,7 +212,7 @@ RULES: tuple[Rule, ...] = (
     # OpenAI's `server_is_overloaded` and `slow_down`, LiteLLM's "500", texts alone: the request was taken before.
     Rule("failing", "an error in a 200 that nothing else is known of", frozenset({UNTOLD})),
 )
-"""In the order in which they are asked: what names itself before what only words or a status tell."""
+"""In the order in which they are asked: rows with names come before rows with only words or a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +283,12 @@ def _words_of(fields: dict[str, Any], body: Any, otherwise: str) -> str:
     message = fields.get("message") or fields.get("error")
     if isinstance(message, str) and message:
         more = fields.get("metadata")
-        # OpenRouter hands on what its upstream said.
+        # OpenRouter hands on the words of its upstream.
         raw = more.get("raw") if isinstance(more, dict) else None
         return f"{message} ({raw})" if isinstance(raw, str) and raw else message
     if isinstance(body, str) and body:
         return body
-    # Servers built on pydantic put a list of what they mind below `detail`, others something of their own.
+    # Servers built on pydantic put a list of complaints below `detail`, others something of their own.
     try:
         return orjson.dumps(fields).decode() if fields else otherwise
     except (orjson.JSONEncodeError, RecursionError):  # nested too deeply, or half a surrogate pair

@@ -166,7 +166,7 @@ class ResponsePieces:
         self._items: dict[int, dict[str, Any]] = {}
 
     def take(self, data: bytes) -> bool:
-        """One event; nearly all of them are letters of what comes whole later, and are not parsed.
+        """One event; nearly all of them are letters of a text that comes whole later, and are not parsed.
 
         Raises:
             Unreadable: It is no JSON, or goes beyond what a reply may hold.

@@ -257,7 +257,7 @@ class Spending:
         self._ledgers.close()
 
     def settle(self, run: RunName, aside: Aside, paid: int) -> None:
-        """Book what a call cost."""
+        """Book the cost of a call."""
         with self.ledger(run) as ledger:
             ledger.settle(aside, paid, self._clock())
 
@@ -302,9 +302,11 @@ class Hourly:
 
     @asynccontextmanager
     async def spent_by(self, run: RunName, worst: int, beat: Beat) -> AsyncIterator["Bought"]:
-        """Make one call within; what it cost is `Bought.cost`, which is the worst case unless it is set.
+        """Make one call within; its cost is `Bought.cost`, which is the worst case unless it is set.
 
-        Parked: The wait is longer than an agent should hold its slot.
+        Raises:
+            Parked: The wait is longer than an agent should hold its slot.
+            HeldBack: Raised by `beat`.
         """
         aside = await self.spending.room(run, worst, self.limit, beat)
         bought = Bought(worst)
