@@ -187,7 +187,7 @@ class Workshop:
 
 
 async def look_at_models(models: Models) -> None:
-    """Say in the log what the models' servers lack, before an agent finds out."""
+    """Log the lacks of the models' servers, before an agent finds out."""
     for finding in (await models.probe()).findings:
         _show(f"{finding.topic}: {finding.state}: {finding.words}")
 
@@ -290,7 +290,7 @@ async def beating(heartbeat: Heartbeat, role: str, settings: Settings, skip_runs
 async def work(
     role: str, settings: Settings, skip_runs: Collection[str] = (), at_work: Callable[[], None] = lambda: None
 ) -> None:
-    """Run one role until it is asked to end, then let what runs end or be resumed elsewhere.
+    """Run one role until it is asked to end, then let running work end or be resumed elsewhere.
 
     `at_work` is called once it polls.
 
