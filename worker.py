@@ -79,8 +79,7 @@ PLANNING_SLOTS = 100
 CONNECT_EVERY_S = 2.0
 HERE = Path(__file__).resolve().parent
 WORKFLOW_CODE = (HERE / "workflows", HERE / "headway" / "domain")
-"""The sources that decide what a workflow does with its history. Changed sources are tried on all open workflows
-first."""
+"""Sources that decide what a workflow does with its history. Changed ones are tried on all open workflows first."""
 
 
 @dataclass(frozen=True)

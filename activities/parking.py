@@ -61,9 +61,7 @@ class Ways:
                 told[parking.place] = parking
 
     def forget(self, run: RunName) -> None:
-        """Forget the parkings that a run was told, once none of its agents works here: another run may have its name
-        later.
-        """
+        """Forget a run's parkings once none of its agents works here: another run may have its name later."""
         self._told.pop(run, None)
         self._gates.forget(run)
 

@@ -1,6 +1,4 @@
-"""The number of agents that run at once in this process: fewer while the machine is short. No running agent is
-stopped.
-"""
+"""The number of agents that run at once in this process: fewer while the machine is short. No running agent stops."""
 
 import asyncio
 import contextlib

@@ -48,9 +48,7 @@ class ActivityOptions(TypedDict):
 
 @dataclass(frozen=True)
 class Caller:
-    """The calling planner, for the fairness of the queues: priority and fairness are inherited unless each call sets
-    its own.
-    """
+    """The calling planner, for fairness: queues inherit priority and fairness unless each call sets its own."""
 
     planner: AgentId
     heartbeat_s: int = DEFAULT_HEARTBEAT_S

@@ -30,9 +30,7 @@ from workflows.errands import Errands
 
 @workflow.defn
 class Planner:
-    """Owns a scope: asks for turns, carries out their decisions, takes handoffs, hands up when nothing is
-    outstanding.
-    """
+    """Owns a scope: asks for turns, carries out their decisions, takes handoffs, hands up with nothing outstanding."""
 
     @workflow.init
     def __init__(self, state: PlannerState) -> None:

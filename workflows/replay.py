@@ -20,9 +20,7 @@ def reading(client: Client) -> Client:
 
 
 def sandbox() -> SandboxedWorkflowRunner:
-    """The sandbox that keeps workflow code from asking the world; only the pure domain and the activities' names pass
-    through.
-    """
+    """The sandbox that keeps workflow code from the world. Only the domain and the activities' names pass through."""
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules("headway.domain", "activities")
     )

@@ -12,8 +12,7 @@ from pathlib import Path
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 PERMISSIONS = 0o777
-"""The part of a file's mode that is kept. The harness owns the files that it makes, so that no set-user-id bit may
-stay."""
+"""The part of a file's mode that is kept. The harness owns files that it makes, so no set-user-id bit may stay."""
 
 
 @contextmanager

@@ -66,7 +66,5 @@ def facts_line(handoff: Handoff) -> str:
 
 
 def words(text: str) -> str:
-    """An agent's words without lines that look like a heading of the harness, so that no agent hands off for
-    another.
-    """
+    """An agent's words without lines that look like the harness's headings, so that no agent hands off for another."""
     return _HEADING.sub("", text)

@@ -1,6 +1,4 @@
-"""The environment's settings of models: their addresses, the model of each role, and the longest wait of a refused
-agent.
-"""
+"""The environment's settings of models: addresses, the model of each role, and the longest wait of a refused agent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -103,9 +103,7 @@ class Models:
         return Chosen(model, name, wanted.effort, price, self._hourly(spec))
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
-        """The model that writes the notes at the end of a conversation, if it is not the agent's own; fails as
-        `choose`.
-        """
+        """The model that writes the notes at a conversation's end, if it is not the agent's own; fails as `choose`."""
         chosen = await self.choose("compaction", spec, own)
         return None if chosen == await self.choose(own, spec) else chosen
 

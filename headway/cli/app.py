@@ -138,9 +138,7 @@ def common(
 
 
 def main() -> NoReturn:
-    """Run the command. A problem that only the user can solve is one message on stderr and exit code 2, never a
-    traceback.
-    """
+    """Run the command. A problem that only the user can solve is one message on stderr, with exit code 2."""
     prepare_streams()
     complete_search_path()
     leave(_code_of(_run))

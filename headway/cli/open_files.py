@@ -1,6 +1,4 @@
-"""The number of files and connections that a process may hold open. Shells start programs with 1,024, whatever is
-allowed.
-"""
+"""The number of files and connections that a process may hold open. Shells start programs with 1,024 at first."""
 
 import resource
 from collections.abc import Iterator
@@ -9,8 +7,7 @@ from headway.domain.finding import Finding
 
 ENOUGH = 65_536
 AN_AGENT = 8
-"""The most descriptors of one agent: its log, locks, a connection to its model, and the pipes and handles of its
-command."""
+"""The most descriptors of one agent: log, locks, a connection to its model, pipes and handles of its command."""
 
 OTHERS = 200
 """Descriptors of the process itself."""

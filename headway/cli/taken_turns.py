@@ -40,9 +40,7 @@ class TakenTurn:
 
 @dataclass
 class _Generation:
-    """One execution of a planner: its turns by number, each as it was asked for first, and the start of the
-    execution.
-    """
+    """One execution of a planner: its turns by number, each as it was asked for first, and the execution's start."""
 
     turns: dict[int, TakenTurn] = field(default_factory=dict)
     earlier: str = ""

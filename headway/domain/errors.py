@@ -87,9 +87,7 @@ class AgentStopped(HeadwayError):
 
 
 class HeldBack(HeadwayError):
-    """The user paused or cancelled the agent, or a subtree that holds it; raised by the beat at the agent's next
-    step.
-    """
+    """The user paused or cancelled the agent or a subtree that holds it. The beat raises it at the next step."""
 
 
 class LeaseLost(HeadwayError):

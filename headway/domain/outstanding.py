@@ -375,9 +375,7 @@ def nothing_lent(granted: Amount, sizes: Sizes, call: Amount | None = None) -> O
 
 
 def least_part(child: Child, sizes: Sizes) -> Amount:
-    """The least part of its need with which a child goes on: for a task all of it, for a planner enough for one
-    child.
-    """
+    """The least part of its need with which a child goes on: for a task all, for a planner enough for one child."""
     need = child.need or Amount()
     return need if child.kind is ChildKind.TASK else need.least(sizes.next_planner)
 

@@ -354,9 +354,7 @@ class PlannerState(BaseModel):
         return self.books.no_more or not self.returning
 
     def give_back(self) -> bool:
-        """Give back the part that is neither used up nor lent, once a limit was lowered. True when there was
-        something.
-        """
+        """Give back the part that is neither used up nor lent, once a limit was lowered. True if there was one."""
         free = self.books.purse.free
         cut = max(self.cut, self.control.recall * CUTS) + 1
         if not self.returning or not free or cut % CUTS == 0:

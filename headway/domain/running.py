@@ -100,9 +100,7 @@ class RunState(BaseModel):
         return self._lend_to_root()
 
     def begin_again(self) -> ChildKey:
-        """Book another root planner in the place of the one that failed, with the rest of the budget. Returns its
-        key.
-        """
+        """Book another root planner in place of the failed one, with the rest of the budget. Returns its key."""
         self.root_attempt += 1
         if self.root is not None and self.books is not None:
             # From now on the failed one is heard no more, or a reset of it could end the run of its successor.
@@ -149,9 +147,7 @@ class RunState(BaseModel):
         self._lend(key)
 
     def _take_back(self, key: ChildKey) -> None:
-        """A root planner that was closed speaks again: agents that were adopted below it, and its totals, are its own
-        again.
-        """
+        """A root planner that was closed speaks again: it gets back its totals and the agents adopted below it."""
         assert self.books is not None
         for other in [other for other in self.books.children if other.startswith(f"{key}/")]:
             self.books.purse.lent -= self.books.children.pop(other).lent or Amount()

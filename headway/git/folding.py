@@ -173,9 +173,7 @@ class Folding:
         return batch
 
     def _verdict(self, batch: _Batch, place: Path, own: Mapping[str, Check], *, own_process: bool) -> Verdict | None:
-        """The verdict on one submission; None when it was withdrawn, or when its own process has to report the
-        error.
-        """
+        """The verdict on one submission; None if it was withdrawn, or if its own process has to report the error."""
         try:
             queued = self.spool.read(place)
         except FileNotFoundError:

@@ -27,8 +27,7 @@ BEHIND = 25
 """Commits of the trunk after which the next workspace is worth a new generation."""
 
 Due = Literal["no", "behind", "setup"]
-"""The reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are
-now."""
+"""Reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are now."""
 
 _FACTS = "facts.json"
 _IN_USE = "in-use.flock"
@@ -187,9 +186,7 @@ class Generations:
         return sorted(number for number in there if number not in wanted)
 
     def reclaim(self, used: set[int]) -> list[int]:
-        """Delete unneeded generations, unless a process opens a workspace right now. `used` are those of open
-        workspaces.
-        """
+        """Delete unneeded generations, unless a process opens a workspace now. `used` are those of open workspaces."""
         if not self.unneeded(used):
             return []
         lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

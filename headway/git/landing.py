@@ -240,9 +240,7 @@ class Landing:
         arrival: Callable[[Oid], tuple[Move, LandingOutcome]],
         check: Callable[[], None],
     ) -> LandingOutcome:
-        """Move the workspace; `arrival` computes the new files from the present ones. Files may be written
-        meanwhile.
-        """
+        """Move the workspace; `arrival` computes the new files from the present ones, which may change meanwhile."""
         obstructed = False
         for _ in range(_RACES):
             move, answer = arrival(now.files)
@@ -256,9 +254,7 @@ class Landing:
         raise TransientError(f"files in {workspace.path} change all the time; stop the program that writes them")
 
     def _keep(self, workspace: Workspace, move: Move, check: Callable[[], None]) -> None:
-        """Let the task's newest snapshot, if there is one, hold the present files of the workspace, without landed
-        changes.
-        """
+        """Let the task's newest snapshot, if it has one, hold the workspace's present files without landed changes."""
         before = snapshot.newest(self.hub, workspace.task)
         if before is not None and before.attempt == workspace.attempt:
             tree = agents_tree(self.hub.repo, self.hub.repo.tree_of(move.commit), move.tree, workspace.made())
@@ -266,9 +262,7 @@ class Landing:
             snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep)
 
     def _adopt(self, workspace: Workspace, submission: Submission, check: Callable[[], None]) -> Answered | None:
-        """Finish a landing whose holder was killed after the trunk moved. Returns the answer that it would have
-        given.
-        """
+        """Finish a landing whose holder was killed after the trunk moved. Returns the answer that it had not given."""
         standing = workspace.standing()
         pending = standing.pending
         if pending is None:

@@ -30,9 +30,7 @@ _PRIMARY = 0xFF
 
 @dataclass(frozen=True)
 class Upkeep:
-    """The ledger's note of the hub's upkeep: the number of landings when it last began, and the time in seconds since
-    1970.
-    """
+    """The ledger's note of the hub's upkeep: number of landings at its last start, and its time (s since 1970)."""
 
     landings: int
     at: float

@@ -1,6 +1,4 @@
-"""Moving a ref of the hub: by compare-and-swap, on disk before the move is answered, and past locks that a kill
-left.
-"""
+"""Moving a ref of the hub: by compare-and-swap, on disk before the answer, and past locks that a kill left."""
 
 import logging
 import mmap

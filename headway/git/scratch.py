@@ -28,9 +28,7 @@ _PREFIX = "scratch-"
 
 
 class Scratch:
-    """A folder for the merges of one batch, made when the first of them comes. Only for the holder of the trunk's
-    lock.
-    """
+    """A folder for the merges of one batch, made for the first of them. Only for the holder of the trunk's lock."""
 
     def __init__(self, repo: Repo, pack: Pack, reader: Reader) -> None:
         self._repo = repo

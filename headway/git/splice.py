@@ -15,9 +15,7 @@ class Uneven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of a submission to one path. `old` and `new` are mode and object id in hex; None where the path is
-    absent.
-    """
+    """A submission's change to one path. `old` and `new` are mode and object id in hex; None for no such path."""
 
     path: bytes
     old: tuple[str, Oid] | None

@@ -40,9 +40,7 @@ class _Waiting:
     refusal: Exception | None = None
 
     def check_lease(self) -> None:
-        """Check the submitter's lease. An error of the check goes to the submitter, and not to the thread that lands
-        for all.
-        """
+        """Check the submitter's lease. Its error goes to the submitter, not to the thread that lands for all."""
         try:
             self.check()
         except Exception as refusal:

@@ -36,9 +36,7 @@ _running: list["subprocess.Popen[bytes]"] = []
 
 
 def due(ledger: Ledger) -> bool:
-    """True if upkeep is due; the next one counts from now. Called with the trunk locked, so that one process begins
-    it.
-    """
+    """True if upkeep is due; the next one counts from now. The caller holds the trunk's lock, so that one begins it."""
     last, now, landings = ledger.upkeep(), time.time(), ledger.count()
     since = landings - last.landings
     # Noted by a clock that was ahead: how long ago is not known, so that it is time.

@@ -9,8 +9,7 @@ from pathlib import Path
 from headway.git import overlay
 
 EVERYTHING = b""
-"""The top of the tree, as a name that changed. The rules of ignored files changed, so all files have to be looked
-at."""
+"""The top of the tree, as a name that changed: the rules of ignored files did, so all files have to be looked at."""
 
 
 @dataclass(frozen=True)

@@ -126,9 +126,7 @@ class Workspace:
         return load_made(self.home) or self.checkout.made
 
     def note_made(self) -> None:
-        """Note all present differences as changes of `setup`; called when it has run here and no agent has worked
-        yet.
-        """
+        """Note all present differences as changes of `setup`. It has run here, and no agent has worked here yet."""
         repo = self.hub.repo
         base = repo.tree_of(self.base)
         filled = repo.tree_of(self.rebuilt_from) if self.rebuilt_from is not None else base

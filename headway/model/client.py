@@ -207,9 +207,7 @@ class Model:
             raise failure  # outside of the clauses: its context would repeat the server's words
 
     async def _concerning(self, request: Request, without: frozenset[str], refusal: Refused) -> HeadwayError:
-        """The right error for a refusal: it concerns this request alone if the server answers another one of the same
-        model.
-        """
+        """The right error for a refusal: of this request alone if the server answers another one of the same model."""
         told = FatalModelError(f"{refusal.why}\nThe server answers other requests, so it refuses what this one says.")
         small = Request(
             model=request.model,

@@ -22,9 +22,7 @@ _FIRST_TRAINED = (5, 1)
 
 
 def trained_on_patches(model: str) -> bool:
-    """True if a model is one of those that know the tool, by its name; a provider's name before a slash does no
-    harm.
-    """
+    """True if a model knows the tool, by its name; a provider's name before a slash does no harm."""
     return (gpt_version(model) or (0, 0)) >= _FIRST_TRAINED
 
 

@@ -85,9 +85,7 @@ class Endpoint(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secrets that must not stand in any text: the key, the values of headers, and secret parts of the
-        address.
-        """
+        """Secrets that must not stand in any text: the key, the values of headers, and secret parts of the address."""
         values = [value.get_secret_value() for _, value in self.headers]
         # `Bearer KEY`: servers repeat the key alone.
         behind = [value.rpartition(" ")[2] for value in values if " " in value]

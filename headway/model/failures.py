@@ -217,9 +217,7 @@ def not_the_api(what: str, at: Circumstance, *, cut_off: bool = False, is_doubtf
 
 
 def _was_sent(error: "APIConnectionError") -> bool:
-    """True if the request may have reached the model: after any failure but one to get a connection or to ask at
-    all.
-    """
+    """True if the request may have reached the model: after all failures but those to connect or to ask at all."""
     return not isinstance(error.__cause__, _NEVER_SENT)
 
 

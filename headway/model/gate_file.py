@@ -126,9 +126,7 @@ class GateFile:
             database.execute("DELETE FROM dropped WHERE name = ?", (name,))
 
     def take(self, permits: float) -> int | None:
-        """Take one of the first `permits` permits, as an open file that the caller closes; None when none was found
-        free.
-        """
+        """Take one of the first `permits` permits, as an open file for the caller to close; None without a free one."""
         count = int(permits)
         start = random.randrange(count)  # noqa: S311 - so that processes do not all try the same ones
         for step in range(min(count, TRIED_AT_ONCE)):

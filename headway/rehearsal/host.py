@@ -20,8 +20,7 @@ LOOPBACK = "127.0.0.1"
 BACKLOG = 2048
 GRACE_S = 1
 MEANT = ("ASGI callable returned without completing response.", "Cancel %s running task(s)")
-"""Messages that the server below logs as errors: connections that are dropped on purpose, and replies cut by the
-end."""
+"""Messages that the server below logs as errors: connections dropped on purpose, and replies cut by the end."""
 
 
 class Rehearsal:

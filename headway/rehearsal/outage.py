@@ -1,6 +1,4 @@
-"""Answers of servers and of the proxies before them in place of a model, in the shapes that are met in the field.
-Pure.
-"""
+"""Answers of servers and of the proxies before them in place of a model, in the shapes met in the field. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -54,9 +54,7 @@ class Cage:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """Words before a command's arguments: a shell that enters the cage and becomes the command. It exits with 125
-        if it cannot enter.
-        """
+        """Words before a command's arguments: a shell that enters the cage, or exits with 125, and becomes it."""
         script = "".join(f"echo 0 >'{door}' && " for door in self.doors)
         return ("sh", "-c", f'{{ {script}:; }} || exit 125; exec "$@"', "sh")
 

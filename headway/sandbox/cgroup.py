@@ -226,9 +226,7 @@ def lacking() -> tuple[Finding, ...]:
 
 
 def _bound(top: Path, where: Hierarchy) -> None:
-    """Limits of all agents together: the machine's memory without the share of Temporal and us, and half of its process
-    ids.
-    """
+    """Limits of all agents together: the machine's memory without Temporal's and our share; half of its process ids."""
     v2 = where.kind == "v2"
     if where.trees.get("memory") == top.parent:
         total = psutil.virtual_memory().total

@@ -37,9 +37,7 @@ class Crew:
         self._stepped = clock() - STEP_EVERY_S
 
     def allowed(self) -> int:
-        """Number of agents that may run now (>= 1). Lowering it never stops a running agent; it only delays new
-        ones.
-        """
+        """Number of agents that may run now (>= 1). A lower number delays new agents and stops no running one."""
         if self._clock() - self._stepped >= STEP_EVERY_S:
             self._stepped = self._clock()
             if self._look(self._home).full_for_agents(self._bounds):

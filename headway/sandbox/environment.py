@@ -1,6 +1,4 @@
-"""The environment of commands: built from a list of allowed variables, so that no secret of ours can be forgotten in
-it.
-"""
+"""The environment of commands: built from a list of allowed variables, so that it can hold no secret of ours."""
 
 import os
 from collections.abc import Mapping
@@ -33,8 +31,7 @@ _TOOLCHAINS = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"}
 """Toolchains that look for themselves under HOME, which is another one for a command."""
 
 MARK = "HEADWAY_COMMAND"
-"""Every process of a command inherits this variable. It names the command, also for a process that has left the
-group."""
+"""Every process of a command inherits this variable, which names the command also outside of its group."""
 
 
 def environment(command: Command, home: Path, mark: str, ours: Mapping[str, str] = os.environ) -> dict[str, str]:

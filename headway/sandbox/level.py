@@ -1,6 +1,4 @@
-"""The interface of a sandbox level: one way to put walls around a command. Time, output and cleaning up are the same at
-every level.
-"""
+"""The interface of a sandbox level: walls around a command. Time, output and cleaning up are alike at all levels."""
 
 import os
 from collections.abc import Mapping

@@ -157,9 +157,7 @@ class Levels:
         return self._sandbox(taken)
 
     def findings(self) -> tuple[Finding, ...]:
-        """The findings of `headway doctor`: the level, the obstacle to the next stronger one, and the bounds that are
-        not enforced.
-        """
+        """Findings of `headway doctor`: the level, the obstacle to the next stronger one, and the missing bounds."""
         at = next(place for place, each in enumerate(self.tried) if each.level is not None)
         taken = self.tried[at]
         assert taken.level is not None

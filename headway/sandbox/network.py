@@ -34,9 +34,7 @@ def helper() -> str | None:
 
 
 def refused() -> list[str]:
-    """Addresses that no command reaches: this machine under all its addresses, networks that are only in it,
-    metadata.
-    """
+    """Addresses that no command reaches: all of this machine, networks that are only in it, metadata services."""
     closed = [*_METADATA, *_HOST]
     outward = _outward()
     for name, addresses in psutil.net_if_addrs().items():

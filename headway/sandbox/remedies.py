@@ -37,9 +37,7 @@ _DOCKER = (
 def install(
     package: str, release: Path = Path("/etc/os-release"), which: Callable[[str], str | None] = shutil.which
 ) -> str:
-    """The command of this distribution that installs a package; a sentence that names the package where the command is
-    missing.
-    """
+    """This distribution's command that installs a package, or a sentence that names the package."""
     words: list[str] = []
     if release.is_file():
         for line in release.read_text(encoding="utf-8", errors="replace").splitlines():

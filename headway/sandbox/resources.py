@@ -45,9 +45,7 @@ class Held:
         return "".join(words)
 
     def started(self, pid: int, mark: str) -> Watch:
-        """Note the start of the command. The watch's `broken` is done when the command breaks a limit that the kernel
-        does not enforce.
-        """
+        """Note the start of the command. The watch's `broken` is done when it breaks a limit that only we enforce."""
         walls, caged = self.command.walls, self.cage is not None
         self.watch = Watch(
             agent=walls.agent,

@@ -1,6 +1,4 @@
-"""The interface of a sandbox: one command of a model, its result, and the place that runs it behind walls of any
-kind.
-"""
+"""The interface of a sandbox: one command of a model, its result, and the place that runs it behind walls."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

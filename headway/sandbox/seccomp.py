@@ -23,8 +23,7 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 """Typing into a terminal in another's name."""
 
 FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_NETLINK", 16))
-"""Families that programs need. All others are refused: AF_VSOCK, for one, reaches the machine's host from any
-namespace."""
+"""Families that programs need. All others are refused: AF_VSOCK reaches the machine's host from any namespace."""
 
 
 @dataclass(frozen=True)

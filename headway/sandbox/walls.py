@@ -1,6 +1,4 @@
-"""The walls around a command: the one tree that it may write, the paths that it may read, and the network it may
-reach.
-"""
+"""The walls around a command: the one tree that it may write, the paths that it may read, and its network."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""A cache with a bound, for values that a process makes once for each run, model or file and would otherwise keep for
-good.
-"""
+"""A cache with a bound, for values that a process would otherwise keep for good: one for each run, model or file."""
 
 import threading
 from collections import OrderedDict

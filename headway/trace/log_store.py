@@ -144,18 +144,14 @@ class LogStore:
         return found.resolved(self._blobs_of(run_of(ref.log)))
 
     def agents(self, run: RunName) -> list[AgentId]:
-        """All agents that have a log in this run: the run itself by its own name, then the agents in order of their
-        ids.
-        """
+        """Agents that have a log in this run: the run itself by its own name, then the agents in order of their ids."""
         logs = self.run_folder(run) / "logs"
         names = sorted(path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl"))
         own = [AgentId(run)] if RUN_LOG in names else []
         return own + [AgentId(f"{run}/{name}") for name in names if name != RUN_LOG]
 
     def forget(self, run: RunName) -> None:
-        """Remove everything of a run. From the first moment on its name is free, and a holder of one of its logs loses
-        it.
-        """
+        """Remove everything of a run. From the first moment on its name is free, and holders of its logs lose them."""
         folder = self.run_folder(run)
         gone = self._runs / f".gone-{uuid.uuid4().hex}-{run}"
         with contextlib.suppress(FileNotFoundError):
