@@ -41,6 +41,7 @@ BOUNDS: dict[str, str] = {
     "headway/model/calibration.py:Calibration._rates": "100 models for each endpoint",
     "headway/model/client.py:Model._dropped": "100 models for each endpoint",
     "headway/model/client.py:Model._unread": "1,000 agents for each endpoint",
+    "headway/model/client.py:Model._uncounted": "100 models for each endpoint",
     "headway/model/gate.py:Gate._queue": f"{_AT_WORK}: calls",
     "headway/model/gate.py:Gate.runs": f"{_AT_WORK}: runs",
     "headway/model/gate.py:Gates._gates": "8 models, and those that agents at work use",

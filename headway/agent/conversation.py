@@ -16,10 +16,10 @@ from headway.agent.prompts import Prompts, fingerprint
 from headway.agent.recall import PAST, in_window
 from headway.agent.repeats import Repeats
 from headway.agent.spoken import with_spoken_calls
-from headway.agent.usage import Gauge, Meter, Usage, noted
+from headway.agent.usage import Gauge, Meter, Usage, noted, of_failure
 from headway.agent.waits import noting_waits
 from headway.domain.budget import Amount
-from headway.domain.errors import HeadwayError, TransientError
+from headway.domain.errors import HeadwayError
 from headway.domain.events import Event, EventType
 from headway.domain.ids import run_of
 from headway.model.adapter import Request, ToolSchema
@@ -298,10 +298,10 @@ class Conversation:
             reply = await question.chosen.model.answer(request, noting_waits(beat, "the model server", self.note))
         except HeadwayError as error:
             failure = self.misses.judged(error)
-            cut_off = isinstance(error, TransientError) and error.cut_off
+            spent, figures = of_failure(error, reserve, question.chosen.meter())
             why = {"kind": type(error).__name__, "why": str(error), "final": final_kind(failure)}
-            self.note("llm.retry", {"step": request.step, **why, "cut_off": cut_off})
-            self.paid = self.paid.plus(reserve if cut_off else Amount())
+            self.note("llm.retry", {"step": request.step, **why, **figures})
+            self.paid = self.paid.plus(spent)
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
@@ -321,7 +321,7 @@ class Conversation:
 
     def _note_reply(self, question: Question, reply: Turn) -> Event:
         """Take a reply in. In a thread, because a reply of megabytes takes its time."""
-        request, settled = question.request, Meter(question.chosen.price).settle(reply)
+        request, settled = question.request, question.chosen.meter(reply.model).settle(reply)
         if request.tool_choice != "none":
             reply = with_spoken_calls(reply, request.tools)
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from headway.agent.usage import Meter
 from headway.domain.errors import UserError
 from headway.domain.finding import Finding
 from headway.domain.ids import AgentId, RunName
@@ -32,6 +33,8 @@ class Chosen:
 
     Attributes:
         hourly: The run's limit on spending in an hour on this machine, where there is one.
+        prices: Prices of other models, one of which may answer in its place.
+        is_full: Tokens that are read from a cache count like others, see `limits.cache_reads`.
     """
 
     model: Model
@@ -39,6 +42,16 @@ class Chosen:
     effort: str | None = None
     price: Price | None = None
     hourly: Hourly | None = None
+    prices: Prices | None = None
+    is_full: bool = False
+
+    def meter(self, answered: str = "") -> Meter:
+        """The meter of a call; `answered` is the model that a gateway says it asked in the end."""
+        price = self.price
+        is_other = answered not in {"", self.name} and self.prices is not None and not (price and price.is_own)
+        if is_other and self.prices is not None:
+            price = self.prices.of(answered, self.model.endpoint.base_url) or price
+        return Meter(price, self.is_full)
 
     @property
     def edit(self) -> Edit:
@@ -100,7 +113,8 @@ class Models:
         model = self._at(role, wanted.endpoint)
         name = wanted.model or await self._default(model, agent)
         price = self._prices.of(name, model.endpoint.base_url, wanted.price)
-        return Chosen(model, name, wanted.effort, price, self._hourly(spec))
+        is_full = spec.limits.cache_reads == "full"
+        return Chosen(model, name, wanted.effort, price, self._hourly(spec), self._prices, is_full)
 
     async def note_taker(self, spec: RunSpec, own: AgentRole) -> Chosen | None:
         """The model that writes the notes at a conversation's end, if it is not the agent's own; fails as `choose`."""

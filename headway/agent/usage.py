@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from headway.domain.budget import Amount
+from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.events import Event
+from headway.model.failures import FatalModelError, Unusable
 from headway.model.prices import Price
 from headway.model.turn import Turn
 from headway.trace.paid import Paid
 
 NOTHING = Amount()
+CACHED_PART = Decimal("0.1")
+"""Price of a token from a cache as a part of a fresh one, where no price is known: most providers ask so much."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,14 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Meter:
-    """Says what calls of one model use up; `price` None: their tokens are counted as unpriced."""
+    """Says what calls of one model use up; `price` None: their tokens are counted as unpriced.
+
+    Attributes:
+        is_full: Tokens that are read from a cache count like others, and not by their price.
+    """
 
     price: Price | None = None
+    is_full: bool = False
 
     def reserve(self, given: int, made: int, write_factor: float = 1.0) -> Amount:
         """The worst case of a call with so many tokens of input and output; see `Turn.write_factor`."""
@@ -59,14 +70,36 @@ class Meter:
 
     def settle(self, turn: Turn) -> Amount:
         """What an answered call used up."""
+        tokens = turn.tokens if self.is_full else self._by_price(turn)
+        if turn.cost is not None and not (self.price is not None and self.price.is_own):
+            return Amount(tokens=tokens, micro_usd=turn.cost)
         if self.price is None:
-            return Amount(tokens=turn.tokens, unpriced=turn.tokens)
-        return Amount(tokens=turn.tokens, micro_usd=self.price.cost(turn.usage, turn.tokens, turn.write_factor))
+            return Amount(tokens=tokens, unpriced=tokens)
+        return Amount(tokens=tokens, micro_usd=self.price.cost(turn.counted, turn.tokens, turn.write_factor))
+
+    def _by_price(self, turn: Turn) -> int:
+        """Tokens of a call, of which those from a cache count as the fresh ones that cost the same."""
+        cached = turn.counted.cached or 0
+        part = CACHED_PART if self.price is None else self.price.of_input(turn.counted)
+        return max(1, turn.tokens - cached + ceil(cached * part))
 
 
 def noted(amount: Amount) -> dict[str, Any]:
     """An amount as an event tells it: the price is null where it is not known."""
     return {"tokens": amount.tokens, "micro_usd": None if amount.unpriced else amount.micro_usd}
+
+
+def of_failure(error: HeadwayError, reserve: Amount, meter: Meter) -> tuple[Amount, dict[str, Any]]:
+    """Usage of a call that failed, and how its event says it.
+
+    A call that was cut off counts as its reserve, unless the server told its usage all the same.
+    """
+    billed = error.billed if isinstance(error, Unusable | FatalModelError) else None
+    if billed is not None:
+        spent = meter.settle(billed)
+        return spent, {"cut_off": False, **noted(spent)}
+    cut_off = isinstance(error, TransientError) and error.cut_off
+    return reserve if cut_off else Amount(), {"cut_off": cut_off}
 
 
 def usage_of(events: Iterable[Event]) -> Usage:

@@ -84,6 +84,7 @@ class Limits(_Input):
         tasks: Worker tasks of the whole run.
         open_tasks: Tasks that one planner may have open at once.
         tokens: Input and output tokens of the whole run.
+        cache_reads: How tokens count that a model reads from its cache: by their price (`cost`), or in full (`full`).
         usd: Dollars of the whole run, by the models' prices.
         usd_per_hour: Dollars in any hour, on each machine for itself.
         hours: Wall-clock hours from the start of the run.
@@ -100,6 +101,7 @@ class Limits(_Input):
     tasks: Bounded = 1000
     open_tasks: Annotated[int, Field(ge=1, le=1000, strict=True)] = 100
     tokens: Bounded = 20_000_000
+    cache_reads: Literal["cost", "full"] = "cost"
     usd: Dollars | Literal["none"] = 20.0
     usd_per_hour: Dollars | Literal["none"] = "none"
     hours: Hours | Literal["none"] = 24.0

@@ -10,6 +10,7 @@ from typing import Self
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, run_of
 from headway.model.adapter import NOTHING, Request, WireAdapter
+from headway.model.billing import believed, cost_in, reported
 from headway.model.cache_watch import NO_CACHE, WHY, CacheWatch
 from headway.model.calibration import MODELS_KEPT, Calibration
 from headway.model.chat import ChatAdapter
@@ -22,6 +23,7 @@ from headway.model.failures import (
     FatalModelError,
     Refused,
     Unsupported,
+    Unusable,
     failure_of_reading,
 )
 from headway.model.gate import Beat, Gate, Gates
@@ -62,6 +64,7 @@ class Model:
         self._tell = tell
         self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
         self._unread: BoundedCache[AgentId, frozenset[str]] = BoundedCache(AGENTS_KEPT)
+        self._uncounted: BoundedCache[str, bool] = BoundedCache(MODELS_KEPT)
         self._answered, self._strayed = False, False
         self._at = at = Circumstance(endpoint.shown, "", endpoint.names, endpoint.secret_forms)
         responses = endpoint.api == "responses"
@@ -217,7 +220,7 @@ class Model:
             max_output=SMALL_OUTPUT,
         )
         try:
-            await self._once(small, without)
+            told.billed = await self._once(small, without)
         except (ContextOverflow, FatalModelError):
             return told
         except TransientError:
@@ -240,11 +243,10 @@ class Model:
         self._calibration.learn(request.model, len(body), turn.usage.input)
         known = {
             "request_id": name_in(said.headers.get("x-request-id")),
-            "tokens": self._tokens(turn.usage, len(body), said.nbytes, request.model),
             "seconds": time.monotonic() - left,
             "write_factor": self.adapter.write_factor(request, without),
         }
-        return turn.model_copy(update=known)
+        return self._with_figures(turn.model_copy(update=known), said, len(body), request.model)
 
     async def _posted(self, body: bytes, headers: dict[str, str], at: Circumstance) -> Said:
         """The server's answer.
@@ -269,8 +271,13 @@ class Model:
             turn = self.adapter.decode(said.body, [tool.name for tool in request.tools])
         except Unreadable as error:
             failure = failure_of_reading(error, at)
+        except Unusable as error:
+            if (usage := reported(said.body)) is not None:
+                unread = Turn(items=(), raw=(), stop="empty", usage=usage)
+                error.billed = self._with_figures(unread, said, sent, request.model)
+            raise
         else:
-            return turn.model_copy(update={"usage": _believed(turn, sent)})
+            return turn.model_copy(update={"usage": believed(turn, sent)})
         raise failure
 
     def _without(self, request: Request, gate: Gate | None) -> frozenset[str]:
@@ -301,34 +308,17 @@ class Model:
         elif reads_nothing and gate.file.drop(NO_CACHE, WHY):
             self._tell(f"model {request.model}: its server reads nothing from a prompt cache: {WHY}")
 
-    def _tokens(self, usage: Usage, sent: int, received: int, model: str) -> int:
-        input_ = self.estimate_tokens(sent, model) if usage.input is None else usage.input
-        output = self.estimate_tokens(received, model) if usage.output is None else usage.output
-        return max(input_ + output, 1)
-
-
-def _believed(turn: Turn, sent: int) -> Usage:
-    """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole.
-
-    Some gateways do not count the cached tokens as input, but next to it. A request of `sent` bytes has at most so many
-    tokens.
-    """
-    usage = turn.usage
-    input_ = usage.input or None
-    beside = (usage.cached or 0) + (usage.written or 0)
-    if input_ is not None and input_ < beside and input_ + beside <= sent:
-        input_ += beside
-    output = None if usage.output == 0 and turn.items else usage.output
-    parts = {
-        "cached": _at_most(usage.cached, input_),
-        "written": _at_most(usage.written, input_),
-        "reasoning": _at_most(usage.reasoning, output),
-    }
-    return Usage(input=input_, output=output, **parts)
-
-
-def _at_most(part: int | None, whole: int | None) -> int | None:
-    return part if part is None or whole is None else min(part, whole)
+    def _with_figures(self, turn: Turn, said: Said, sent: int, model: str) -> Turn:
+        """The reply with what it cost. A server that tells no plausible count is named once."""
+        usage = turn.usage
+        given = self.estimate_tokens(sent, model) if usage.input is None else usage.input
+        made = self.estimate_tokens(said.nbytes, model) if usage.output is None else usage.output
+        if None in {usage.input, usage.output} and self._uncounted.get(model) is None:
+            self._uncounted.put(model, True)
+            self._tell(f"model {model}: the server reports no plausible count of tokens, so they are estimated")
+        counted = usage.model_copy(update={"input": given, "output": made})
+        figures = {"counted": counted, "tokens": max(given + made, 1), "cost": cost_in(said.body, said.headers)}
+        return turn.model_copy(update=figures)
 
 
 def names_in(said: Said) -> list[str]:

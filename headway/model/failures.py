@@ -23,6 +23,7 @@ from headway.model.flow import Kind
 from headway.model.reading import Unreadable, json_in
 from headway.model.refusals import MAX_SERVER_WORDS, MAX_WORDS_READ, UNTOLD, Told, plain, told_in
 from headway.model.reply_bounds import Encoded, TooLarge
+from headway.model.turn import Turn
 
 # Loaded with the first exchange; see there.
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ class ContextOverflow(HeadwayError):
 
 
 class FatalModelError(HeadwayError):
-    """The server refuses this request and would refuse it again."""
+    """The server refuses this request and would refuse it again.
+
+    Attributes:
+        billed: Usage of a call that told so, where one was made for that.
+    """
+
+    billed: Turn | None = None
 
 
 class NoUsableReply(FatalModelError):
@@ -85,7 +92,13 @@ class Unsupported(FatalModelError):
 
 
 class Unusable(TransientError):
-    """The server answered, and the answer is none: no JSON, too large, too deep, or without its main part."""
+    """The server answered, and the answer is none: no JSON, too large, too deep, or without its main part.
+
+    Attributes:
+        billed: Usage of the call, where the answer says it all the same.
+    """
+
+    billed: Turn | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message, cut_off=True)

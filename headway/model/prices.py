@@ -32,6 +32,7 @@ class Price:
         written: Input written to it.
         output: Output, reasoning included.
         above: The price of calls with more input tokens than the number with it, which then holds for all of them.
+        is_own: The user or the operator named it. It then holds against what others say.
     """
 
     input: Rate
@@ -39,6 +40,7 @@ class Price:
     written: Rate
     output: Rate
     above: tuple[tuple[int, "Price"], ...] = ()
+    is_own: bool = False
 
     def cost(self, usage: Usage, tokens: int, write_factor: float = 1.0) -> int:
         """Micro-dollars of a call, rounded up.
@@ -58,6 +60,11 @@ class Price:
             + made * at.output
             + unknown * max(at.input, at.output)
         )
+
+    def of_input(self, usage: Usage) -> Decimal:
+        """Price of a token that is read from a cache, as a part of the price of a fresh one; at most all of it."""
+        at = self._at(usage.input or 0)
+        return min(at.cached / at.input, Decimal(1)) if at.input else Decimal(1)
 
     def worst(self, given: int, made: int, write_factor: float = 1.0) -> int:
         """Micro-dollars that a call with so many tokens of input and output costs at most."""
@@ -154,7 +161,7 @@ def price_from(said: ModelPrice) -> Price:
     input_, output = Decimal(str(said.input)), Decimal(str(said.output))
     cached = input_ if said.cached is None else Decimal(str(said.cached))
     written = input_ if said.written is None else Decimal(str(said.written))
-    return Price(input=input_, cached=cached, written=written, output=output)
+    return Price(input=input_, cached=cached, written=written, output=output, is_own=True)
 
 
 def _price_in(known: Any) -> Price | None:

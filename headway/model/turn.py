@@ -87,7 +87,9 @@ class Turn(_Neutral):
     Attributes:
         raw: The provider's JSON items, in order; send them back as `AssistantTurn(raw)`.
         usage: As reported.
-        tokens: Usage of the call in tokens: as reported, else estimated from the bytes. Never less than 1.
+        counted: The same, with an estimate from the bytes where a count of input or output is missing.
+        tokens: All tokens of the call, as counted. Never less than 1.
+        cost: Micro-dollars that a gateway says the call cost; None where it says nothing.
         model: The model that answered, by its own word.
         request_id: The server's name of the exchange, for its support.
         seconds: Duration of the call; `waited_s`: its wait before, because others were refused.
@@ -98,7 +100,9 @@ class Turn(_Neutral):
     items: tuple[Item, ...]
     raw: tuple[dict[str, Any], ...]
     usage: Usage = Usage()
+    counted: Usage = Usage()
     tokens: int = 1
+    cost: int | None = None
     stop: Stop
     model: str = ""
     response_id: str = ""

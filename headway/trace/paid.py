@@ -34,7 +34,7 @@ class Paid:
         elif kind == "llm.response":
             self.settled, self.reserved, self.calls = self.settled + amount_in(data), Amount(), self.calls + 1
         elif kind == "llm.retry":
-            self.settled += self.reserved if data.get("cut_off") else Amount()
+            self.settled += self.reserved if data.get("cut_off") else amount_in(data)
             self.reserved = Amount()
         elif kind in ENDS:
             self.settled, self.reserved = self.settled + self.reserved, Amount()

@@ -25,7 +25,7 @@ def asked() -> Event:
 
 
 def answered(meter: Meter = PRICED) -> Event:
-    turn = Turn(items=(), raw=(), usage=Reported(input=90, output=10), tokens=100, stop="text")
+    turn = Turn(items=(), raw=(), counted=Reported(input=90, output=10), tokens=100, stop="text")
     return event("llm.response", **noted(meter.settle(turn)))
 
 

@@ -53,6 +53,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "tasks": 1000,
         "open_tasks": 100,
         "tokens": 20_000_000,
+        "cache_reads": "cost",
         "usd": 20,
         "usd_per_hour": "none",
         "hours": 24,
