@@ -75,7 +75,8 @@ def target_of(home: Path) -> Target:
 
 
 def _temporal_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """What the configuration is made of. Left to itself the SDK reads all variables, and panics at one without UTF-8.
+    """The variables for the SDK's configuration. Left to itself the SDK reads all of them, and panics at one without
+    UTF-8.
 
     Raises:
         UnicodeEncodeError: One of these is not UTF-8, which is a `ValueError`.

@@ -22,10 +22,10 @@ class ToolSchema:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """The facts by which a server's prompt cache serves a request better.
+    """Facts that let a server's prompt cache serve a request better.
 
     Attributes:
-        group: Names the agents whose requests begin alike; empty for an agent by itself.
+        group: Name of the agents whose requests begin alike; empty for an agent by itself.
         shared: Characters of the first message that all of them begin with.
         pause_s: Longest time from a reply to the next one in this conversation, or until now.
     """
@@ -43,7 +43,7 @@ class Request:
         items: The conversation, each message as `Model.encode` gave it.
         max_output: Most tokens of the reply.
         effort: Reasoning effort in the provider's words; None leaves it to the model.
-        agent: Who asks; travels as a header.
+        agent: The asking agent; travels as a header.
         step: The agent's own count of its calls; travels as a header.
         tool_choice: `none` keeps the tools in the cached prefix but asks for words.
         reuse: For the server's prompt cache.
@@ -63,14 +63,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a server differs from its API's documentation. What it is found not to take comes on top.
+    """The differences of a server from its API's documentation. Parts that it turns out to refuse come on top.
 
     Attributes:
         max_tokens: Name of the output limit on Chat Completions.
         echo_reasoning: Send a reply's reasoning back with it on Chat Completions. Models that think between tool
             calls lose their thread without it.
-        stream: Have answers come in pieces, so that a stall is heard of. Streamed tool calls are the weakest part of
-            many servers.
+        stream: Have answers come in pieces, so that a stall shows. Streamed tool calls are the weakest part of many
+            servers.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -118,18 +118,18 @@ class WireAdapter(Protocol):
     """Where requests go, below the endpoint's address."""
 
     def encode(self, message: Message) -> bytes:
-        """A message as JSON, ready to be joined with commas; empty when nothing is to be sent for it."""
+        """A message as JSON, ready to be joined with commas; empty for a message that is not sent."""
         ...
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
-        """The whole request, without what the server does not take.
+        """The whole request, without the parts that the server refuses.
 
-        The items are joined as they are, and parsed only for a server that minds what they hold.
+        The items are joined as they are, and parsed only for a server that refuses parts of them.
         """
         ...
 
     def sent(self, request: Request, without: frozenset[str] = NOTHING) -> frozenset[str]:
-        """Names of what this request holds and can do without."""
+        """Names of the parts that this request holds and can do without."""
         ...
 
     def write_factor(self, request: Request, without: frozenset[str] = NOTHING) -> float:

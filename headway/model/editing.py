@@ -27,7 +27,7 @@ def trained_on_patches(model: str) -> bool:
 
 
 def gpt_version(model: str) -> tuple[int, int] | None:
-    """The version that the name of a model of OpenAI's from GPT-5 on says; None for every other name."""
+    """The version in the name of a model of OpenAI's from GPT-5 on; None for every other name."""
     match = _GPT.match(model)
     return (int(match[1]), int(match[2] or 0)) if match else None
 

@@ -1,4 +1,4 @@
-"""Marks that tell servers what to keep in their prompt cache. Pure.
+"""Marks that tell servers which parts to keep in their prompt cache. Pure.
 
 Most keep the beginning of each request by themselves. A row stands for the models and addresses that want it marked. A
 mark that is refused is left out from then on, as anything else is that a server does not take.
@@ -51,7 +51,7 @@ class Marks(NamedTuple):
     def is_long(self, reuse: Reuse) -> bool:
         """True if the longer lifetime pays: a pause of this agent outlived the usual one, and would not have this one.
 
-        What was written before such a pause is gone, so that the whole conversation is written anyway.
+        The parts that were written before such a pause are gone, so that the whole conversation is written anyway.
         """
         return self.lives_s < reuse.pause_s <= self.longer_s
 

@@ -79,8 +79,8 @@ def json_in(data: bytes) -> Any:
 def piece_in(data: bytes) -> tuple[Any, bool]:
     """A piece of a reply as JSON, and whether it was none as it stands. Its texts may begin or end within a character.
 
-    Servers cut their texts at tokens, which are bytes or halves of surrogate pairs. What is left of a character at such
-    a cut stays in the text as surrogates; `whole_texts` makes one character of it once the pieces are joined. `NaN` and
+    Servers cut their texts at tokens, which are bytes or halves of surrogate pairs. The rest of a character at such a
+    cut stays in the text as surrogates; `whole_texts` makes one character of it once the pieces are joined. `NaN` and
     line breaks within strings are read as well: some servers write them, and they have one meaning.
 
     Raises:

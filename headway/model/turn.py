@@ -93,7 +93,7 @@ class Turn(_Neutral):
         model: The model that answered, by its own word.
         request_id: The server's name of the exchange, for its support.
         seconds: Duration of the call; `waited_s`: its wait before, because others were refused.
-        write_factor: Price of what it wrote to a prompt cache, as a multiple of the published one.
+        write_factor: Price of tokens that it wrote to a prompt cache, as a multiple of the published one.
         conceded: Parameters that were left out because the server had refused them, if this call found that out.
     """
 
