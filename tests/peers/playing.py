@@ -26,8 +26,8 @@ MOST_CALLS = 40
 QUIET_S = 40.0
 """Seconds without a call after which a run that has not ended is looked at."""
 LONGEST_S = 600.0
-WAITS = ("parked", "on hold", "needs attention", "needs_attention")
-"""Words by which a status tells that the user has to act."""
+WAITS = ("parked", "on hold", "needs attention", "needs_attention", "model calls failed")
+"""Words by which a status tells what is waited for."""
 
 Case = tuple[Habit, Form]
 
@@ -40,6 +40,7 @@ class Order:
         endpoint: The endpoint's name.
         asked: How often its server was asked so far; by default, what the run's logs tell.
         planner: Endpoint and model of the planner, where they are others.
+        quiet_s: Seconds without a call after which it is looked at, if it has not ended.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Order:
     asked: Callable[[], int] | None = None
     most_calls: int = MOST_CALLS
     planner: tuple[str, str] | None = None
+    quiet_s: float = QUIET_S
 
     @property
     def run(self) -> str:
@@ -150,7 +152,7 @@ class Fleet:
 async def play(site: Machine, order: Order) -> Played:
     """One run, to its end, or until it waits for the user."""
     name, began = order.run, time.monotonic()
-    counted = order.asked or (lambda: _requests(site.home, name))
+    counted = order.asked or (lambda: events_of(site.home, name, "llm.request"))
     worker = {"endpoint": order.endpoint, "model": order.model}
     planner = dict(zip(worker, order.planner, strict=True)) if order.planner else worker
     run = await site.start(name, models={"planner": planner, "worker": worker}, limits=LIMITS, check="test -d src")
@@ -162,7 +164,7 @@ async def play(site: Machine, order: Order) -> Played:
             ending = waiting.result()
         elif (now := counted()) != asked:
             asked, changed = now, time.monotonic()
-        elif time.monotonic() > changed + QUIET_S:
+        elif time.monotonic() > changed + order.quiet_s:
             told = await asyncio.to_thread(_status, site, name)
             if _waits(told):
                 break
@@ -195,10 +197,10 @@ def _landed(home: Path, name: str) -> tuple[bool, tuple[str, ...]]:
     return held == wanted, (*torn, *twice)
 
 
-def _requests(home: Path, name: str) -> int:
-    """How often a run asked for a reply, by its logs."""
+def events_of(home: Path, name: str, kind: str) -> int:
+    """How many events of a kind a run's logs hold."""
     logs = (home / "runs" / name / "logs").rglob("*.jsonl")
-    return sum(log.read_bytes().count(b'"type":"llm.request"') for log in logs)
+    return sum(log.read_bytes().count(f'"type":"{kind}"'.encode()) for log in logs)
 
 
 def _status(site: Machine, name: str) -> str:
