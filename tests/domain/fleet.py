@@ -11,7 +11,7 @@ from typing import Literal
 
 from headway.agent.usage import missing
 from headway.domain.budget import Amount, Sizes
-from headway.domain.control import Control, SetLimits
+from headway.domain.control import Control, Pause, Resume, SetLimits
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of, parent_of
 from headway.domain.outstanding import nothing_lent
@@ -41,7 +41,7 @@ class WorkerSim:
     slice: Slice
     appetite: int
     used: Amount = field(default_factory=lambda: Amount(tasks=1))
-    recall: int = 0
+    control: Control = Control()
     need: Amount = field(default_factory=Amount)
     waits: bool = False
     handed: bool = False
@@ -67,6 +67,7 @@ class Fleet:
     Attributes:
         fuel: Children that may still be asked for; without it planners only finish.
         changes: How often the user may still change the limits, or wait for what comes of it.
+        pauses: How often the user may still pause an agent with all below it. What is paused is resumed some time.
         highest: The highest limits that the run ever had.
         total: All that was used up so far.
         allowed: The limits of the last change, or what was used up by then, if that was more; and what was used up
@@ -84,6 +85,7 @@ class Fleet:
         fuel: int,
         hopeful: float = 1.0,
         changes: int = 0,
+        pauses: int = 0,
         task_tokens: int = 50_000,
         task_usd: int = 1_000_000,
         **facts: object,
@@ -93,6 +95,7 @@ class Fleet:
         self.fuel = fuel
         self.hopeful = hopeful
         self.changes = changes
+        self.pauses = pauses
         self.steps = 0
         self.mail: dict[tuple[AgentId, AgentId], deque[Message]] = {}
         self.workers: dict[AgentId, WorkerSim] = {}
@@ -135,8 +138,10 @@ class Fleet:
 
     def _choices(self) -> list[tuple[str, object]]:
         found: list[tuple[str, object]] = [("deliver", pair) for pair, letters in self.mail.items() if letters]
-        found += [("work", w) for w in self.workers.values() if not w.handed and not w.waits]
+        found += [("work", w) for w in self.workers.values() if not w.handed and not w.waits and self._goes_on(w)]
         found += [("change", None)] if self.changes and self.random.random() < 0.05 else []
+        found += [("pause", None)] if self.pauses and self.random.random() < 0.05 else []
+        found += [("resume", None)] if self.paused and self.random.random() < 0.05 else []
         for planner in self.planners.values():
             if planner.handed:
                 continue
@@ -146,24 +151,48 @@ class Fleet:
                 found.append(("act", planner))
         return found
 
+    @property
+    def paused(self) -> list[AgentId]:
+        """What the user paused."""
+        return list(self.run.book.control.paused)
+
+    def _goes_on(self, worker: WorkerSim) -> bool:
+        """Whether a worker does something: one that is held only gives back what a lowered limit asks for."""
+        return worker.control.hold_on(worker.me) is None or worker.slice.owes(worker.control.recall)
+
     def _due(self, planner: PlannerSim) -> bool:
-        due = planner.state.wake_at(self.now)
+        due = None if planner.state.held else planner.state.wake_at(self.now)
         deadline = planner.state.deadline
         late = planner.state.closing is None and deadline is not None and self.now >= deadline
         return late or (due is not None and due <= self.now)
 
     def _pass_time(self) -> None:
         open_planners = [planner.state for planner in self.planners.values() if not planner.handed]
-        alarms = [state.wake_at(self.now) for state in open_planners]
+        alarms = [state.wake_at(self.now) for state in open_planners if not state.held]
         alarms += [state.deadline for state in open_planners if state.closing is None]
         alarms += [self.run.overdue] if self.run.phase == "hold" else []
         later = [at for at in alarms if at is not None and at > self.now]
+        if self.paused and (not later or self.random.random() < 0.5):
+            return self._resume(None)
         assert later, f"everybody sleeps for ever:\n{self.picture()}"
         if self.changes and self.run.phase == "hold":
             self._change(None)
         else:
             self.now = min(later)
             self._tell_root()
+        return None
+
+    def _pause(self, _: object) -> None:
+        self.pauses -= 1
+        at_work = [*self.planners, *(worker.me for worker in self.workers.values() if not worker.handed)]
+        target = self.random.choice([AgentId(RUN), *at_work])
+        self.run.book.pause(Pause(request=f"pause {self.pauses}", target=target), self.now)
+        self._tell_root()
+
+    def _resume(self, _: object) -> None:
+        target = self.random.choice(self.paused)
+        self.run.book.resume(Resume(request=f"resume {target} {self.steps}", target=target))
+        self._tell_root()
 
     @property
     def used(self) -> Amount:
@@ -247,8 +276,8 @@ class Fleet:
             worker.slice.take(message)
             worker.waits = worker.waits and worker.slice == before
         elif isinstance(message, Control):
-            worker.recall = max(worker.recall, message.recall)
-            if worker.waits and worker.slice.give_back(worker.used, worker.recall):
+            worker.control = message if message.version > worker.control.version else worker.control
+            if worker.waits and worker.slice.give_back(worker.used, worker.control.recall):
                 self._ask(worker)
         else:
             self._hand_off(worker, HandoffStatus.CANCELLED)
@@ -282,14 +311,14 @@ class Fleet:
 
     def _work(self, worker: WorkerSim) -> None:
         call = self._call()
-        if worker.slice.give_back(worker.used, worker.recall):
+        if worker.slice.give_back(worker.used, worker.control.recall):
             worker.need = Amount(tokens=1, micro_usd=1)
             self._ask(worker)
         elif worker.used.tokens >= worker.appetite:
             self._hand_off(worker, self.random.choice(ENDS))
         elif not (need := missing(worker.used, call, worker.slice.total, dollars=True)):
             # Who gets no more gives nothing back either: it is a part of one call.
-            worker.used += self._use(self._cost(call), -1 if worker.slice.final else worker.recall)
+            worker.used += self._use(self._cost(call), -1 if worker.slice.final else worker.control.recall)
         elif worker.slice.final:
             self._hand_off(worker, HandoffStatus.PARTIAL)
         else:
@@ -345,7 +374,7 @@ class Fleet:
         if self.random.random() < 0.2:
             self._continue_as_new(planner)
             state = planner.state
-        due = state.wake_at(self.now)
+        due = None if state.held else state.wake_at(self.now)
         if due is not None and due <= self.now:
             planner.thinking = state.next_turn("run", Final() if state.wants_final() else None)
 
@@ -353,7 +382,8 @@ class Fleet:
         state, planner.stirred = planner.state, False
         gave_back = planner.thinking is None and state.give_back()
         answers = state.books.answers() if state.lends else ()
-        starts = state.books.to_start() if state.closing is None and state.lends else ()
+        open_for_more = state.closing is None and not state.held and state.lends
+        starts = state.books.to_start() if open_for_more else ()
         gave_back = state.give_spare() or gave_back
         for key in state.books.to_drop(closing=state.closing is not None):
             dropped = HandoffNotice(child=key, status=HandoffStatus.CANCELLED, seq=0)
@@ -377,7 +407,7 @@ class Fleet:
 
     def _ask_parent(self, planner: PlannerSim, *, gave_back: bool) -> None:
         state, before = planner.state, planner.asked_with
-        due = state.wake_at(self.now)
+        due = None if state.held else state.wake_at(self.now)
         ask = state.ask(busy=planner.thinking is not None or (due is not None and due <= self.now))
         nothing = not ask.need and (before is None or state.depth > 1)
         if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
@@ -394,7 +424,7 @@ class Fleet:
             appetite = self.random.choice((1, 700, 4_000, 20_000, 60_000))
             held = Slice.first(child.lent, state.control.recall, state.context.sizes.task_call)
             self._use(Amount(tasks=1), state.control.recall)
-            self.workers[me] = WorkerSim(me, held, appetite, recall=state.control.recall)
+            self.workers[me] = WorkerSim(me, held, appetite, control=state.control)
 
     def _conclude(self, planner: PlannerSim) -> None:
         """The turn ends as the world likes, within what it was told it may do."""
@@ -406,7 +436,9 @@ class Fleet:
         calls = self.random.choice((1, 1, 3, 30))  # as many as a turn may make, while children are lent to
         while calls and not missing(used, call, order.allowance, dollars=True):
             calls, used, call = calls - 1, used + self._use(self._cost(call), recall), self._call()
-        if calls:
+        if state.held and self.random.random() < 0.7:
+            told = outcome(state, Decision.SUSPENDED, own=used, call=call)
+        elif calls:
             told = outcome(state, Decision.OUT_OF_BUDGET, own=used, need=call, call=call)
         else:
             told = self._decision(order, state).model_copy(update={"own": used, "call": call})
