@@ -113,8 +113,8 @@ class Handoffs:
                 continue
             if await self._service.closed_as(agent) is None:
                 held = await self._service.held(agent)
-                held = await self._store.spent(agent) if held is None else held
-                found.append(Orphan(key=path, kind=spawned.kind, title=spawned.title, held=_priced(held)))
+                priced = None if held is None else _priced(held)
+                found.append(Orphan(key=path, kind=spawned.kind, title=spawned.title, held=priced))
             elif spawned.kind is ChildKind.PLANNER:
                 found += await self._orphans(order, agent)
         return found

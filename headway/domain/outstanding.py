@@ -30,6 +30,7 @@ class Child(BaseModel):
         told: Packed for the wire: twice its `Ask.cut`, plus 1 if it is a sub-planner that waits and all below it waits
             too.
         called: A sub-planner was asked to give back its unneeded budget, and has not answered.
+        unsure: `lent` is the most that it may hold; its next ask tells the amount.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -45,6 +46,7 @@ class Child(BaseModel):
     recovered: bool = Field(default=False, alias="r")
     told: int = Field(default=0, alias="x")
     called: bool = Field(default=False, alias="b")
+    unsure: bool = Field(default=False, alias="u")
 
     @property
     def cut(self) -> int:
@@ -145,12 +147,20 @@ class Outstanding(BaseModel):
             granted, need, cut, stuck = self.early.pop(key)
             self.take_ask(Ask(child=key, granted=granted, need=need, cut=cut, stuck=stuck))
 
-    def adopt(self, orphan: Orphan) -> bool:
-        """Take over an agent whose planner is closed, with the amount that it holds. False when it is known already."""
+    def adopt(self, orphan: Orphan, closed: ChildKey | None = None) -> bool:
+        """Take over an agent whose planner is closed, with the amount that it holds. False when it is known already.
+
+        An agent that did not say what it holds is booked with all that its `closed` planner held, until it asks.
+        """
         if orphan.key in self.children or orphan.key in self.foreign:
             return False
-        self.children[orphan.key] = Child(kind=orphan.kind, title=orphan.title, seq=0, lent=orphan.held, recovered=True)
-        self.purse.lent += orphan.held
+        above = self.children.get(closed) if closed is not None else None
+        bound = (above.lent if above is not None else None) or Amount()
+        held, unsure = (bound, True) if orphan.held is None else (orphan.held, False)
+        self.children[orphan.key] = Child(
+            kind=orphan.kind, title=orphan.title, seq=0, lent=held, unsure=unsure, recovered=True
+        )
+        self.purse.lent += held
         if orphan.key in self.early:
             granted, need, cut, stuck = self.early.pop(orphan.key)
             self.take_ask(Ask(child=orphan.key, granted=granted, need=need, cut=cut, stuck=stuck))
@@ -198,12 +208,12 @@ class Outstanding(BaseModel):
         held = child.lent or Amount()
         waits = int(ask.stuck and child.kind is ChildKind.PLANNER)
         child.called = False
-        if cut > child.cut or (cut == child.cut and granted.covers(held)):
+        if child.unsure or cut > child.cut or (cut == child.cut and granted.covers(held)):
             # A child that gives back may need nothing. Another child that needs nothing wants to be told again what it
             # holds.
             child.need = need if need or cut == child.cut else None
             self.purse.lent += granted - held
-            child.lent, child.told = granted, 2 * cut + waits
+            child.lent, child.told, child.unsure = granted, 2 * cut + waits, False
         else:
             child.need = Amount()
 

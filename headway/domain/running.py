@@ -339,7 +339,7 @@ class RunState(BaseModel):
         ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
         if self.books.known_below((found.child,)) != ours:
             return None
-        adopted = tuple(orphan.key for orphan in found.orphans if self.books.adopt(orphan))
+        adopted = tuple(orphan.key for orphan in found.orphans if self.books.adopt(orphan, found.child))
         if not found.more:
             self.take_handoff(found.notice)
         return adopted

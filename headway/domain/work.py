@@ -213,7 +213,7 @@ class Orphan(BaseModel):
 
     Attributes:
         key: Under the workflow that adopts it.
-        held: All that it was granted.
+        held: All that it was granted; None where it did not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -221,7 +221,7 @@ class Orphan(BaseModel):
     key: ChildKey
     kind: ChildKind
     title: str
-    held: Pair = Amount()
+    held: Pair | None = Amount()
 
 
 class FoundClosed(HandoffNotice):

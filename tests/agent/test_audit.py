@@ -88,9 +88,9 @@ async def test_what_works_on_below_a_closed_planner_is_found_at_any_depth_and_le
     known = (ChildKey(f"{SUB}/{first}/{second}"),)
     order = DescribeChildren(context=stage.context, me=ROOT, planners=(SUB,), known=known)
     [found] = await ActivityEnvironment().run(handoffs.describe_children, order)
-    assert [(each.key, each.kind, each.title, each.held.tokens) for each in found.orphans] == [
-        (f"{SUB}/{first}/{first}", "t", "works", 1_000),
-        (f"{SUB}/{second}", "p", "open", 7_000),
+    assert [(each.key, each.kind, each.title, each.held) for each in found.orphans] == [
+        (f"{SUB}/{first}/{first}", "t", "works", None),
+        (f"{SUB}/{second}", "p", "open", Amount(tokens=7_000)),
     ]
     assert (found.spent.tokens, found.spent.tasks, found.more) == (100_001, 1, False)
     assert "2 agents below it work on" in stage.handoff(found.notice.ref(ROOT)).report.summary

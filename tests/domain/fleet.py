@@ -41,7 +41,7 @@ class WorkerSim:
     slice: Slice
     appetite: int
     used: Amount = field(default_factory=lambda: Amount(tasks=1))
-    control: Control = Control()
+    control: Control = field(default_factory=Control)
     need: Amount = field(default_factory=Amount)
     waits: bool = False
     handed: bool = False

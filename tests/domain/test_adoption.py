@@ -189,3 +189,31 @@ def test_an_agent_of_another_run_of_the_same_name_counts_nothing() -> None:
     for key in ("root-00000000", "root-00000000/1.0-00000000"):
         run.take_handoff(one(ChildKey(key)))
     assert (run.root, run.books.purse.spent, run.books.foreign) == (None, Amount(), [])
+
+
+@given(st.lists(st.tuples(st.integers(0, HELD), st.booleans()), min_size=1, max_size=6))
+def test_what_an_orphan_may_hold_is_not_lent_again(orphans: list[tuple[int, bool]]) -> None:
+    """A busy workflow does not say in time what it holds: until it does, it may be all that its planner held."""
+    state = planner()
+    state.books.ask_for(CLOSED)
+    lent = Amount(tokens=sum(held for held, _ in orphans) + 5, tasks=10)
+    state.books.children[CLOSED.key].lent = state.books.purse.lent = lent
+    agents = agents_of([(0, 0)] * len(orphans))
+    found = FoundClosed(
+        child=CLOSED.key,
+        status=HandoffStatus.FAILED,
+        seq=1,
+        spent=Amount(tokens=5),
+        orphans=tuple(
+            Orphan(key=agent.key, kind=ChildKind.TASK, title="t", held=Amount(tokens=held) if says else None)
+            for agent, (held, says) in zip(agents, orphans, strict=True)
+        ),
+    )
+    assert state.take_closed(found, (), NOW) is not None
+    still_held = Amount(tokens=sum(held for held, _ in orphans))
+    purse = state.books.purse
+    assert (purse.granted - purse.spent - still_held).covers(purse.lendable)
+    for agent, (held, says) in zip(agents, orphans, strict=True):
+        assert says or state.books.children[agent.key].lent == lent
+        state.books.take_ask(Ask(child=agent.key, granted=Amount(tokens=held), need=Amount(tokens=1)))
+    assert purse.lent == still_held, "each has said by now what it holds"
