@@ -41,7 +41,7 @@ class ControlSource(Protocol):
 
 @dataclass
 class _Watched:
-    """One run while agents of it are at work in this process."""
+    """A run's state here, while agents of it run in this process."""
 
     agents: int = 0
     control: Control = field(default_factory=Control)

@@ -15,7 +15,7 @@ class Gates(Protocol):
     """The ways to the models that this process has used, and the refusals that keep a run from them."""
 
     def parkings(self, run: RunName) -> tuple[Parking, ...]:
-        """Those that the run uses here."""
+        """The parkings of models that the run uses here."""
         ...
 
     def forget(self, run: RunName) -> None:

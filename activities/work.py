@@ -48,7 +48,9 @@ class Work:
 
 
 class WorkEnds:
-    """The activity that ends a worker from outside. It runs beside planning, so that full agent slots never hold it."""
+    """The activity that ends a worker from outside. It runs in planning's process, so that full agent slots never hold
+    it.
+    """
 
     def __init__(self, agent: WorkerAgent) -> None:
         self._agent = agent

@@ -71,7 +71,7 @@ def held_again_after(seconds: float) -> float:
 
 
 def housekeeping(caller: Caller, summary: str) -> ActivityOptions:
-    """Short effects beside planning: prepare, publish, store, report, audit."""
+    """Short effects, in the same queue as planning: prepare, publish, store, report, audit."""
     return _options(caller, summary, QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
 
 

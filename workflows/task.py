@@ -40,7 +40,7 @@ END_TRIES = 2
 
 @workflow.defn
 class Task:
-    """One task: worked on until there is a handoff, which is stored first and told then, once."""
+    """One task: its worker runs until there is a handoff, which is stored first and then told, once."""
 
     @workflow.init
     def __init__(self, order: TaskOrder) -> None:

@@ -51,7 +51,7 @@ def demo(
 async def _demo(folder: Path, *, stay: bool) -> int:
     from headway.cli.demo_show import Show
 
-    # The commands of the sample call python3, which may be nowhere but beside this interpreter.
+    # The commands of the sample call python3, which may exist only next to this interpreter.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     return await Show(folder, open_console(), stay=stay).play()
 

@@ -39,7 +39,8 @@ def minor_of(version: str) -> str:
 
 
 def find_cli(versions: CliVersions, path: str | None = None) -> TemporalCli:
-    """The CLI to use: the one beside the interpreter (it came with Headway), else the first on PATH that is new enough.
+    """The CLI to use: the one next to the interpreter (it came with Headway), else the first on PATH that is new
+    enough.
 
     Args:
         versions: The accepted versions.

@@ -26,7 +26,7 @@ MARKS = {
     "asked": ("○", "dim"),
 }
 TIMED = frozenset({"conflict", "attempt"})
-"""Events that plain lines tell beside states: no state lasts long enough to tell of them."""
+"""Events that plain lines tell as well as states: no state lasts long enough to show them."""
 
 
 def open_view(console: Console, *, rehearsal: bool = False) -> "LiveView | PlainView":

@@ -29,7 +29,7 @@ def lasting(seconds: float) -> str:
 
 
 def used_of(spent: Bill, granted: Ceiling | None) -> str:
-    """Usage beside its limit: "12.3k of 20.0M tokens, $0.20 of $20.00"."""
+    """Usage with its limit: "12.3k of 20.0M tokens, $0.20 of $20.00"."""
     tokens = f"{short(spent.tokens)}" + ("" if granted is None or granted.tokens == "none" else _of(granted.tokens))
     limit = "none" if granted is None else granted.usd
     if not spent.tokens and limit == "none":

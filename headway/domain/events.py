@@ -55,7 +55,7 @@ class Event(BaseModel):
         epoch: The stretch of the log that is in the model's context; compaction opens a new one.
         turn: A planner's turn or a worker's step.
         dur_ms: Duration in milliseconds, where it took time; the agent's active time is the sum.
-        data: The fields of the type; a string over 4 kB lies in a content-addressed file beside the logs.
+        data: The fields of the type; a string over 4 kB lies in a content-addressed file next to the logs.
     """
 
     model_config = ConfigDict(frozen=True)

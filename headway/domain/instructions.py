@@ -17,7 +17,7 @@ SHORT_WORDS = 40
 LIST_LINES = 5
 LIST_SHARE = 0.7
 PROSE_WORDS = 60
-"""A list of so many points that makes up so much of a text, with less prose than this beside it, is only a list."""
+"""A list of so many points that makes up so much of a text, with less prose than this next to it, is only a list."""
 
 
 @dataclass(frozen=True)

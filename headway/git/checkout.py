@@ -94,7 +94,7 @@ class LooseFiles:
         return False
 
     def ready(self) -> bool:
-        """They always are."""
+        """True if the folder is there: loose files need no mount."""
         return self.path.is_dir()
 
     def scan(self, repo: Repo, base: Oid) -> Scan:
@@ -149,7 +149,7 @@ class LooseFiles:
 class LayeredFiles:
     """Files of an overlay: the layers of a generation, and over them an upper that holds the differences.
 
-    The upper lies beside the workspace's folder, because the kernel wants it outside of the folder that it works in.
+    The upper lies next to the workspace's folder, because the kernel wants it outside of the folder that it works in.
     """
 
     def __init__(self, home: Path, upper: Path, generation: Generation) -> None:

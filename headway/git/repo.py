@@ -58,12 +58,12 @@ class GitError(TransientError):
 
     @property
     def exhausted(self) -> bool:
-        """It was ended because it took too long, or because it or the machine had no more memory."""
+        """True if it was ended because it took too long, or because it or the machine had no more memory."""
         return self.code in _ENDED or self.starved
 
     @property
     def starved(self) -> bool:
-        """It ended because it had no more memory."""
+        """True if it ended because it had no more memory."""
         return _starved_in(self.err)
 
 

@@ -60,7 +60,7 @@ def _cache_above(top: bytes, path: bytes, known: dict[bytes, bool]) -> bytes:
 
 
 def _built_beside(top: bytes, path: bytes) -> bytes:
-    """The build outputs beside a new build file, which may have been there before it."""
+    """The build outputs next to a new build file, which may have been there before it."""
     above, _, name = path.rpartition(b"/")
     folder = above + b"/target" if above else b"target"
     return folder if name in BUILD_FILES and _stands(top, folder) else b""

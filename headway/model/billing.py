@@ -17,7 +17,8 @@ MAX_COST = 1_000 * MICRO
 def believed(turn: Turn, sent: int) -> Usage:
     """A server's counts of tokens, made plausible: no request is empty, and a part is at most its whole.
 
-    Some gateways count what the cache held beside the input. A request of `sent` bytes has at most so many tokens.
+    Some gateways do not count the cached tokens as input, but next to it. A request of `sent` bytes has at most so many
+    tokens.
     """
     usage = turn.usage
     input_ = usage.input or None

@@ -1,6 +1,6 @@
 """The knowledge of one model at one address, shared by every process of this machine.
 
-A SQLite file holds the flow, and the parts that the server does not take. Permits are locks on small files beside it,
+A SQLite file holds the flow, and the parts that the server does not take. Permits are locks on small files next to it,
 so that the kernel gives back those of a process that died.
 """
 

@@ -23,8 +23,8 @@ CPU_WEIGHT = 100
 """Of all agents together, where everything is in groups: that of any other group."""
 
 CPU_SHARES_PER_CORE = 1024
-"""Of all agents together in version 1, where other programs mostly stand beside the group, each with 1,024. With less,
-twenty busy programs left the agents 2 % of two cores, and a command of 14 ms took 200."""
+"""CPU shares of all agents together in version 1, where other programs mostly stand next to the group, each with 1,024.
+With less, twenty busy programs left the agents 2 % of two cores, and a command of 14 ms took 200."""
 
 KEPT = 512
 """Cages of idle agents that are kept at most; making one anew costs a few file operations."""

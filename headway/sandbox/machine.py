@@ -26,10 +26,10 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Machine:
-    """One look at it.
+    """State of the machine at one look.
 
     Attributes:
-        pressure: Memory pressure, "some avg10" of the kernel; None where it tells none.
+        pressure: Memory pressure in per cent, "some avg10" of the kernel; None where the kernel tells none.
         memory: Part of memory that is free or can be freed.
         disk: That of the state folder.
         swap: Part of swap in use; None without swap.

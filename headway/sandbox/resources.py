@@ -148,7 +148,7 @@ class Resources:
 
     @contextlib.contextmanager
     def reading(self, agent: str, memory_mb: int) -> Iterator[Bounds]:
-        """The bounds of a program that reads for an agent: it runs in the agent's cage, beside the agent's commands.
+        """The bounds of a program that reads for an agent: it runs in the agent's cage, next to the agent's commands.
 
         Raises:
             TransientError: The kernel refuses to make a cage just now.

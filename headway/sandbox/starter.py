@@ -1,11 +1,11 @@
 """Starts commands where no workspace is mounted but their own.
 
-bubblewrap reads the list of all mounts at each of its forty binds, so that with hundreds of workspaces most of what a
-command costs would be those of others. One thread of this process therefore lives in a *clearing*: a namespace of
-mounts that holds none of them. For a command it makes a copy of the clearing, puts the command's own workspace there at
-its own path, and forks. Nothing is to be taken away afterwards: the copy ends with the last process in it.
+bubblewrap reads the list of all mounts at each of its forty binds, so that with hundreds of workspaces most of a
+command's cost would come from those of others. One thread of this process therefore lives in a *clearing*: a namespace
+of mounts that holds none of them. For a command it makes a copy of the clearing, puts the command's own workspace there
+at its own path, and forks. The copy ends with the last process in it, without any cleaning up.
 
-It is a matter of speed alone: where the kernel or our rights refuse it, commands are started where we are.
+It only saves time: where the kernel or our rights refuse it, commands are started in our own namespace.
 """
 
 import os
@@ -183,7 +183,7 @@ class _Clearing:
         return time.monotonic() - self._made > FRESH_S
 
     def lacking(self, places: Sequence[Path]) -> list[str]:
-        """Those of the places where the clearing shows something else than the caller's namespace."""
+        """Those of the places at which the clearing shows another file than the caller's namespace."""
         real = dict.fromkeys(os.path.realpath(place) for place in places)
         return [place for place in real if _identity(place) != _identity(place.lstrip("/") or ".", self._root)]
 
