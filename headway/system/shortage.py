@@ -50,10 +50,11 @@ _GIVEN_NO_REASON = {
     "couldn't write '": _UNNAMED,
     "failed to write new configuration file": _UNNAMED,
     "unable to create directory for": _UNNAMED,
+    "couldn't set '": _UNNAMED,
+    "nable to write new index file": _UNNAMED,
 }
-"""Texts of git 2.39 that give no reason: a write or a sync of an index, a pack, a checked-out file, a ref or a
-configuration failed, or a ref's folder could not be made. These are the engine's own, so no right to them is missing.
-"""
+"""Texts of git 2.39 that give no reason: an index, a pack, a checked-out file, a ref or a configuration could not be
+written, synced or put in its place. These are the engine's own, so no right to them is missing."""
 
 
 def lacking(error: BaseException) -> str | None:
