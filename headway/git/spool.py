@@ -232,17 +232,17 @@ class Client:
 
 def client_of(place: Path) -> str:
     """The client that a file of the queue, also a half-written one, belongs to; empty if its name tells none."""
-    return _named(place.name)[0]
+    return _named(place)[0]
 
 
 def ticket_of(place: Path) -> str:
     """The ticket of a submission in the queue; empty if the name tells none."""
-    return _named(place.name)[1]
+    return _named(place)[1]
 
 
-@lru_cache(maxsize=1024)
-def _named(name: str) -> tuple[str, str]:
-    found = _NAME.search(name)
+@lru_cache(maxsize=1024)  # asked for five times in each landing, and the name of a path alone takes a microsecond
+def _named(place: Path) -> tuple[str, str]:
+    found = _NAME.search(place.name)
     return (found["client"], found["ticket"]) if found else ("", "")
 
 

@@ -114,14 +114,14 @@ class TestATornQueue:
 
     def test_a_full_disk_leaves_nothing_in_the_queue(self, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
         workspace = changed(ground, 1)
-        replace = Path.replace
+        replace = os.replace
 
-        def full(self: Path, to: Path) -> Path:
-            if self.parent.name == "queue":
+        def full(made: str, to: str) -> None:
+            if Path(made).parent.name == "queue":
                 raise OSError(28, "No space left on device")
-            return replace(self, to)
+            replace(made, to)
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         with pytest.raises(TransientError, match="No space left"):
             ground.land(workspace)
         assert list((ground.hub.folder / "landing/queue").iterdir()) == []
