@@ -1,7 +1,6 @@
 """Cancel of a three-level tree whose agents sit in commands: down within seconds, and nothing written is lost."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tests.chaos.fleets import SHARED, Fleet, blocking, three_levels, until_mark
 from tests.chaos.proofs import commands, prove_hub_whole, prove_one_handoff_each, statuses, until_closed
 from tests.end_to_end.repositories import git
 from tests.end_to_end.site import SERVER, Machine, machine
+from tests.stopwatch import Stopwatch
 
 
 def prove_kept(site: Machine, run: str, fleet: Fleet) -> None:
@@ -42,10 +42,10 @@ async def cancel_tree(home: Path, repository: Path, fleet: Fleet, *, agents: int
         run = await site.start("cancel", policy=SHARED, limits={"command_seconds": 900, "tokens": 200_000_000})
         await until_marked(site, "cancel", len(fleet.paths))
         assert len(commands(site)) >= len(fleet.paths)
-        began = time.monotonic()
+        watch = Stopwatch()
         await run.cancel()
-        await until_closed(site, "cancel", 60)
-        took = time.monotonic() - began
+        await until_closed(site, "cancel", 120)
+        took = watch.seconds()
         assert commands(site) == []
         print(f"{len(fleet.paths)} tasks: everything down {took:.1f} s after the cancel")
         assert took < within_s
