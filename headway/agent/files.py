@@ -11,6 +11,7 @@ from pathlib import Path
 
 from headway.agent.beneath import below_of, file_at, folder_at, replace_at
 from headway.agent.excerpt import LINES_READ, cut, excerpt
+from headway.agent.literal_paths import doubt_about
 from headway.agent.search import Searched, hits_text, search
 from headway.domain.errors import ToolError
 from headway.sandbox.walls import INSIDE
@@ -229,6 +230,8 @@ class Files:
             raise ToolError(f"{cut(path, 300)} is outside of the workspace: use paths relative to its top")
         if any(part.casefold() == ".git" for part in target.relative_to(self.root).parts):
             raise ToolError(f"{cut(path, 300)} belongs to git: use git commands to look at the history")
+        if doubt := doubt_about(self.root, _as_here(path)):
+            raise ToolError(f"{cut(path, 300)!r} does not exist. It {doubt}. A command can make such a name")
         return target
 
 

@@ -213,3 +213,49 @@ def test_other_absolute_paths_stay_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     with pytest.raises(ToolError, match="outside of the workspace"):
         Files(tmp_path).read(path)
+
+
+ODD = {
+    "a line break": "src/new.py\n",
+    "two paths": "a.py\nb.py",
+    "a tab": "a\tb.py",
+    "a home": "~/new.py",
+    "another's home": "~bob/new.py",
+    "quotes": '"src/new.py"',
+    "single quotes": "'new.py'",
+    "backticks": "`new.py`",
+    "quotes around a name": 'src/"new.py"',
+    "quotes of a text": "\u201cnew.py\u201d",
+    "a backslash": "src\\new.py",
+    "an escaped blank": "my\\ file.py",
+    "blanks around it": " new.py",
+    "an address": "file:///workspace/new.py",
+    "a drive": "C:/new.py",
+}
+
+
+@pytest.mark.parametrize("path", ODD.values(), ids=ODD)
+def test_a_path_that_a_shell_would_read_otherwise_is_told_and_makes_nothing(files: Files, path: str) -> None:
+    before = sorted(files.root.rglob("*"))
+    for use in (lambda: files.write(path, b"x"), lambda: files.place(path), lambda: files.read(path)):
+        with pytest.raises(ToolError, match=r"does not exist\. It "):
+            use()
+    assert sorted(files.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("path", ODD.values(), ids=ODD)
+def test_a_name_that_is_there_is_what_it_is(files: Files, path: str) -> None:
+    place = files.root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("one\n")
+    assert files.write(path, b"two\n")
+    assert place.read_text() == "two\n"
+    assert "two" in files.read(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["src/$id.tsx", "a b.py", "[slug].ts", "it's.md", "a~", "-x", "c:d.py", "\u00e9.py", 'a/b"c']
+)
+def test_an_unusual_name_is_written_as_it_stands(files: Files, path: str) -> None:
+    assert not files.write(path, b"x")
+    assert (files.root / path).read_bytes() == b"x"
