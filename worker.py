@@ -50,6 +50,7 @@ from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.printable import for_terminal
+from headway.domain.results import RESULTS
 from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.workspaces import Workspaces
@@ -67,8 +68,8 @@ from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
 from headway.system.signals import on_end_asked
 from headway.system.timed_lines import time_lines
-from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
+from headway.trace.store import LogStore
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
 from workflows.replay import INTERCEPTORS, WORKFLOWS, reading, replayer, sandbox
 from workflows.true_figures import TrueFigures
@@ -143,7 +144,7 @@ class Workshop:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = LogStore(settings.home, redact=redactor(settings.secrets))
+        self.store = LogStore(settings.home, redact=redactor(settings.secrets), results=RESULTS)
         self.rung = rung_for(settings.home)
         self.resources = _resources(settings)
         levels = Levels((settings.home,), self.resources, tell=_show)

@@ -18,9 +18,11 @@ from headway.agent.worker import WorkerAgent
 from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
 from headway.domain.refs import Ref
+from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.run import RunContext
 from headway.domain.spec import Commit, Limits, RunSpec
 from headway.domain.task import TaskSpec
+from headway.domain.turn import ChildKind
 from headway.domain.work import WorkOrder
 from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
@@ -28,7 +30,9 @@ from headway.model.client import Model
 from headway.model.endpoint import Endpoint
 from headway.model.gate import Gates
 from headway.sandbox.runner import Command, CommandResult
-from headway.trace.log_store import LogStore
+from headway.trace.events.life import RunStart
+from headway.trace.events.talk import ToolResult
+from headway.trace.store import LogStore
 
 RUN = RunName("bench")
 INCARNATION = Incarnation("0a1b2c3d")
@@ -56,6 +60,12 @@ class Instant:
         return CommandResult(0, 0.001, timed_out=False, output=self.output, output_cut=False, output_bytes=size)
 
 
+def asking(key: ChildKey, task: TaskSpec) -> ToolResult:
+    """The answer to a call that asked for one task."""
+    asked = Spawn(spawned=(SpawnedChild(key=key, kind=ChildKind.TASK, title=task.title),), items=(task,))
+    return ToolResult(call_id="x", name="spawn_tasks", text="", result=asked)
+
+
 class Ground:
     """A run in a folder, and workers on it."""
 
@@ -75,7 +85,7 @@ class Ground:
         limits = Limits(tokens="none", task_tokens="none", task_minutes="none", hours="none")
         spec = RunSpec(repo=str(source), instructions="Read.", commit=Commit(author=AUTHOR), limits=limits)
         with self.store.open(AgentId(RUN), role="run") as log:
-            start = log.append("run.start", {"spec": spec.model_dump(mode="json")}, sync=True)
+            start = log.append(RunStart(spec=spec), sync=True)
         self.context = RunContext(
             run=RUN, incarnation=INCARNATION, spec=Ref(log=AgentId(RUN), seq=start.seq), base=base
         )
@@ -83,9 +93,10 @@ class Ground:
     def order(self, number: int) -> WorkOrder:
         """A task to read something."""
         task = TaskSpec(title=f"Read part {number}", intent="It is to be known.", kind="investigate")
+        key = ChildKey(f"1.{number}-{number:08x}")
         with self.store.open(ROOT, role="planner") as log:
-            event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
-        me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
+            event = log.append(asking(key, task))
+        me = child_id(ROOT, key)
         ref = Ref(log=ROOT, seq=event.seq, item=0)
         everything = Amount(tokens=UNLIMITED, tasks=1)
         return WorkOrder(context=self.context, me=me, task=ref, title=task.title, granted=everything)

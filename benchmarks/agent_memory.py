@@ -21,13 +21,14 @@ from benchmarks.agent_model import TEXT
 from headway.agent.conversation import Conversation
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts
-from headway.agent.recall import PAST
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.usage import Usage
 from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.results import Ran
 from headway.model.client import Model
 from headway.trace.agent_log import AgentLog
-from headway.trace.log_store import LogStore
+from headway.trace.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
+from headway.trace.store import LogStore
 
 STEPS = 100
 STEP_BYTES = 2_000
@@ -97,7 +98,7 @@ def _id(number: int) -> AgentId:
 
 
 def _talk(store: LogStore, agent: AgentId, chosen: Chosen) -> Conversation:
-    log = store.open(agent, role="worker", task=agent, recall=PAST)
+    log = store.open(agent, role="worker", task=agent, whole=False)
     return Conversation(log, chosen, system=_SYSTEM, tools=WORKER_SCHEMAS, paid=Usage(), epoch=0)
 
 
@@ -106,21 +107,18 @@ _SYSTEM = Prompts.load().render("worker")
 
 def _fill(log: AgentLog) -> None:
     """A log as a worker of 100 steps leaves it."""
-    log.append("message", {"text": "Task: Read\n" + "Intent. " * 200})
+    log.append(Message(text="Task: Read\n" + "Intent. " * 200))
     for step in range(STEPS):
-        call = {"id": f"call_{step:08}", "name": "shell", "arguments": json.dumps({"command": f"sed -n {step}p x"})}
-        sent = {"id": call["id"], "type": "function", "function": {"name": "shell", "arguments": call["arguments"]}}
+        name, arguments = f"call_{step:08}", json.dumps({"command": f"sed -n {step}p x"})
+        sent = {"id": name, "type": "function", "function": {"name": "shell", "arguments": arguments}}
         item = {"role": "assistant", "content": TEXT, "tool_calls": [sent]}
-        usage = {"input": 40_000, "cached": None, "written": None, "output": 100, "reasoning": None}
-        log.append("llm.request", {"step": step, "model": "m", "prompt": "0" * 64, "items": step, "bytes": 1})
-        log.append(
-            "llm.response",
-            {"step": step, "stop": "tool", "text": TEXT, "calls": [call], "items": [item], "tokens": 1, "usage": usage},
-        )
-        log.append("tool.call", {"call_id": call["id"], "name": "shell", "arguments": call["arguments"]})
-        text = f"{step:06}" + "x" * (STEP_BYTES - SAID - 6)
-        told = {"call_id": call["id"], "name": "shell", "text": text, "key": f"{step:016x}", "digest": f"{step:016x}"}
-        log.append("tool.result", told | {"command": f"sed -n {step}p x", "exit_code": 0, "note": ""})
+        log.append(LlmRequest(step=step, model="m", prompt="0" * 64, items=step, bytes=1))
+        call, usage = Call(id=name, name="shell", arguments=arguments), Tokens(input=40_000, output=100)
+        log.append(LlmResponse(step=step, stop="tool", text=TEXT, calls=(call,), items=(item,), tokens=1, usage=usage))
+        log.append(ToolCallBegun(call_id=name, name="shell", arguments=arguments))
+        text, ran = f"{step:06}" + "x" * (STEP_BYTES - SAID - 6), Ran(command=f"sed -n {step}p x", exit_code=0, note="")
+        key = f"{step:016x}"
+        log.append(ToolResult(call_id=name, name="shell", text=text, key=key, digest=key, result=ran))
 
 
 def _resident(*, collect: bool = True) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.agent_ground import INCARNATION, ROOT, Ground, Instant
+from benchmarks.agent_ground import INCARNATION, ROOT, Ground, Instant, asking
 from benchmarks.prefix_server import PLANNER_TURNS, RecordingServer
 from headway.agent.models import Models
 from headway.agent.planner import PlannerAgent
@@ -21,6 +21,7 @@ from headway.domain.work import WorkOrder
 from headway.git.workspaces import Workspaces
 from headway.model.client import Model
 from headway.model.endpoint import Api, Endpoint
+from headway.trace.events.life import HandedOff
 
 GUIDANCE = "Every module begins with what it is for. Names are whole words. Tests stand beside what they test.\n"
 FILES = {
@@ -69,9 +70,10 @@ class PrefixGround:
 
     def _order(self, number: int) -> WorkOrder:
         task = TASK.model_copy(update={"title": f"Compare part {number}"})
+        key = ChildKey(f"1.{number}-{number:08x}")
         with self.ground.store.open(ROOT, role="planner") as log:
-            event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
-        me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
+            event = log.append(asking(key, task))
+        me = child_id(ROOT, key)
         ref = Ref(log=ROOT, seq=event.seq, item=0)
         return WorkOrder(context=self.ground.context, me=me, task=ref, title=task.title, granted=EVERYTHING)
 
@@ -101,7 +103,7 @@ class PrefixGround:
         report = HandoffReport(status=HandoffStatus.DONE, summary=f"{key}: {SUMMARY}")
         handoff = Handoff(agent=child, title=f"Compare part {key}", report=report)
         with self.ground.store.open(child, role="worker", task=child) as log:
-            event = log.append("handoff", {"handoff": handoff.model_dump(mode="json"), "attempt": 1}, sync=True)
+            event = log.append(HandedOff(handoff=handoff), sync=True)
         return HandoffNotice(child=key, status=HandoffStatus.DONE, seq=event.seq)
 
     async def close(self) -> None:

@@ -397,7 +397,7 @@ def test_ruff_bans_in_workflows_what_no_replay_repeats() -> None:
         ("headway/domain/x.py", "from headway import git", "headway.domain imports headway.git"),
         ("headway/domain/x.py", "from ..git import hub", "headway.domain imports headway.git"),
         ("headway/domain/__init__.py", "from ..git import hub", "headway.domain imports headway.git"),
-        ("headway/git/x.py", "import headway.trace.log_store as logs", "headway.git imports headway.trace"),
+        ("headway/git/x.py", "import headway.trace.store as logs", "headway.git imports headway.trace"),
         ("headway/model/x.py", "import temporalio.client", "headway.model imports temporalio"),
         ("headway/agent/x.py", "from activities import work", "headway.agent imports activities"),
         ("headway/agent/x.py", "import openai", "headway.agent imports openai"),

@@ -11,7 +11,6 @@ from headway.agent.excerpt import cut
 from headway.agent.guidance import Guidance, guidance
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
-from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.headings import mark_of, task_heading
 from headway.domain.ids import Oid
@@ -19,6 +18,9 @@ from headway.domain.spec import RunSpec
 from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.work import WorkOrder
 from headway.git.hub import Hub
+from headway.trace.events.envelope import AnyEvent, only
+from headway.trace.events.life import AgentState, HandedOff
+from headway.trace.events.work import SnapshotKept
 
 SUMMARY_CHARS = 4_000
 NONE = "none"
@@ -48,7 +50,7 @@ class Assignment:
         )
         return f"{shared}\n\n"
 
-    def text(self, base: Oid, setup: Event | None, line: Sequence[Event]) -> str:
+    def text(self, base: Oid, setup: AgentState | None, line: Sequence[AnyEvent]) -> str:
         """Everything the worker knows, its task last."""
         task, nearer = self.task, self._guidance.nearer
         kind = "kind_change" if task.kind is TaskKind.CHANGE else "kind_investigate"
@@ -77,39 +79,30 @@ class Assignment:
     def _guidance(self) -> Guidance:
         return guidance(self.hub, self.order.context.base, self.task.paths, self.prompts)
 
-    def _setup(self, setup: Event | None) -> str:
+    def _setup(self, setup: AgentState | None) -> str:
         if setup is None:
             return ""
-        data = setup.data
-        if data["exit_code"] == 0:
+        how = {"command": setup.command, "how": setup.ended, "output": setup.output}
+        if setup.exit_code == 0:
             ran = self.prompts.text("messages/setup_done")
-        elif withheld := data.get("withheld"):
-            ran = self.prompts.render(
-                "messages/setup_withheld",
-                command=data["command"],
-                how=data["ended"],
-                withheld=" and ".join(withheld),
-                output=data["output"],
-            )
+        elif setup.withheld:
+            ran = self.prompts.render("messages/setup_withheld", withheld=" and ".join(setup.withheld), **how)
         else:
-            ran = self.prompts.render(
-                "messages/setup_failed", command=data["command"], how=data["ended"], output=data["output"]
-            )
-        names = data.get("left")
-        if not names:
+            ran = self.prompts.render("messages/setup_failed", **how)
+        if not setup.left:
             return ran
-        left = self.prompts.render("messages/setup_left", names=", ".join(names))
+        left = self.prompts.render("messages/setup_left", names=", ".join(setup.left))
         return f"{ran}\n{left}"
 
-    def _earlier(self, line: Sequence[Event]) -> str:
-        ends = [event for event in line if event.type == "handoff" and event.data["attempt"] < self.order.attempt]
+    def _earlier(self, line: Sequence[AnyEvent]) -> str:
+        ends = [event for event in only(line, HandedOff) if event.body.attempt < self.order.attempt]
         told = []
         for event in ends:
-            handoff = Handoff.model_validate(event.data["handoff"])
+            handoff = event.body.handoff
             told.append(
                 self.prompts.render(
                     "messages/earlier_attempt",
-                    attempt=event.data["attempt"],
+                    attempt=event.body.attempt,
                     status=handoff.report.status,
                     summary=cut(handoff.report.summary, SUMMARY_CHARS),
                     wip=self._wip(handoff, line, event.seq),
@@ -117,7 +110,7 @@ class Assignment:
             )
         return "\n\n".join(told)
 
-    def _wip(self, handoff: Handoff, line: Sequence[Event], before: int) -> str:
+    def _wip(self, handoff: Handoff, line: Sequence[AnyEvent], before: int) -> str:
         """The commit, because the workspace's own git knows the hub's objects and not its refs."""
-        kept = [event for event in line if event.type == "snapshot" and event.seq < before]
-        return str(kept[-1].data["commit"]) if kept and handoff.facts.wip else NONE
+        kept = [event.body.commit for event in only(line, SnapshotKept) if event.seq < before]
+        return kept[-1] if kept and handoff.facts.wip else NONE

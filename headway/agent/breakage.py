@@ -12,11 +12,14 @@ from headway.agent.conversation import Answer, Conversation
 from headway.agent.excerpt import cut
 from headway.agent.prompts import Prompts
 from headway.domain.errors import HeadwayError, Shortage, ToolError
-from headway.domain.events import Event
 from headway.git.repo import GitError
 from headway.model.turn import ToolCall
 from headway.system.shortage import lacking, lacking_in
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.life import AgentLease, AgentState
+from headway.trace.events.talk import LlmRequest, LlmRetry, ToolResult
+from headway.trace.events.work import ResourceWait
 
 BREAKS = 2
 """Times that one call may break."""
@@ -28,12 +31,6 @@ GIT_ENDS = 20
 """The same where git failed, which may have passed at the next try: a minute of tries."""
 
 WHY_CHARS = 300
-BROKE = "broke"
-AT = "broke_at"
-RESUMED = "resumed"
-PASSED = "passed"
-"""An attempt ended for what waiting mends: the call that it was at was not cut off with its process."""
-_NO_PROGRESS = frozenset({"agent.lease", "llm.request", "llm.retry", "resource.wait"})
 SAFE_TO_REPEAT = frozenset({"land", "shell"})
 """Tools that know by themselves what a call did that was cut off."""
 
@@ -55,7 +52,7 @@ def answer_to(error: Exception, prompts: Prompts) -> Answer:
     if passes(error):
         raise error
     reason = why(error)
-    return Answer(prompts.render("answers/broke", why=reason), error=True, facts={BROKE: reason})
+    return Answer(prompts.render("answers/broke", why=reason), error=True, broke=reason)
 
 
 def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts) -> Answer | None:
@@ -63,18 +60,18 @@ def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts) -> Answe
     key = talk.key_of(call)
     # Most calls are new, and are then known not to have broken without a look at hundreds of events.
     made = talk.events if talk.made[key] >= BREAKS else ()
-    broke = sum(1 for event in made if event.data.get("key") == key and BROKE in event.data)
+    broke = sum(answer.key == key and answer.broke is not None for answer in bodies(made, ToolResult))
     cut_off = 0 if call.name in SAFE_TO_REPEAT else _resumed(talk, call)
     if max(broke, cut_off) < BREAKS:
         return None
-    return Answer(prompts.render("answers/broke_twice"), error=True, facts={BROKE: "not made again"})
+    return Answer(prompts.render("answers/broke_twice"), error=True, broke="not made again")
 
 
 def note_resumed(talk: Conversation) -> None:
     """Note which call is made again now, after the process that made it was lost or gave up."""
     pending = talk.pending
     if pending and pending[0].name not in SAFE_TO_REPEAT:
-        talk.note("agent.state", {RESUMED: pending[0].id})
+        talk.note(AgentState(resumed=pending[0].id))
 
 
 def _resumed(talk: Conversation, call: ToolCall) -> int:
@@ -83,9 +80,9 @@ def _resumed(talk: Conversation, call: ToolCall) -> int:
     # Found from the end: a step must not cost more the longer the log is.
     newer = takewhile(lambda event: event.seq > since, reversed(talk.log.line))
     for event in reversed(list(newer)):
-        if event.type == "agent.state":
-            waited = waited or AT in event.data or PASSED in event.data
-            if event.data.get(RESUMED) == call.id:
+        if isinstance(event.body, AgentState):
+            waited = waited or event.body.broke_at is not None or event.body.passed is not None
+            if event.body.resumed == call.id:
                 times, waited = times + (not waited), False
     return times
 
@@ -100,20 +97,24 @@ def counted(log: AgentLog, error: Exception) -> bool:
     elif passes(error):
         if isinstance(error, Shortage | GitError) or lacking(error) is not None:
             with suppress(Shortage):  # then the call counts as cut off, once
-                log.append("agent.state", {PASSED: why(error)}, epoch=log.epoch)
+                log.append(AgentState(passed=why(error)), epoch=log.epoch)
         return False
     else:
         most = ENDS
-    log.append("agent.state", {AT: why(error)}, epoch=log.epoch, sync=True)
+    log.append(AgentState(broke_at=why(error)), epoch=log.epoch, sync=True)
     return _in_a_row(log.line) >= most
 
 
-def _in_a_row(line: Sequence[Event]) -> int:
+def _in_a_row(line: Sequence[AnyEvent]) -> int:
     times = 0
     for event in reversed(line):
-        if event.type in _NO_PROGRESS or RESUMED in event.data or PASSED in event.data:
-            continue
-        if AT not in event.data:
-            break
-        times += 1
+        match event.body:
+            case AgentLease() | LlmRequest() | LlmRetry() | ResourceWait():
+                continue
+            case AgentState(resumed=str()) | AgentState(passed=str()):
+                continue
+            case AgentState(broke_at=str()):
+                times += 1
+            case _:
+                break
     return times

@@ -15,7 +15,7 @@ from headway.agent.scratchpad import newest_scratchpad
 from headway.agent.verdicts import newest_verdict
 from headway.domain.budget import MICRO, UNLIMITED, Amount
 from headway.domain.check import CheckVerdict
-from headway.domain.events import Event
+from headway.domain.errors import HeadwayError
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, mark_of, scope_heading
 from headway.domain.ids import AgentId, ChildKey, Oid, parent_of
@@ -25,7 +25,11 @@ from headway.domain.task import Scope
 from headway.domain.turn import SPAWNS_PER_TURN, PlanTurn
 from headway.git.changes import shown
 from headway.git.hub import Hub
-from headway.trace.log_store import LogStore
+from headway.trace.asked import scope_at
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.life import HandedOff, TurnStart
+from headway.trace.events.talk import Message, Text
+from headway.trace.store import LogStore
 
 HANDOFF_BYTES = 96_000
 """About 24,000 tokens of handoffs in one message; the rest is there by id."""
@@ -98,7 +102,7 @@ class Briefing:
             **common,
         )
 
-    def fresh(self, line: Sequence[Event]) -> str:
+    def fresh(self, line: Sequence[AnyEvent]) -> str:
         """What a new epoch carries over from the ones before."""
         told = list(told_in(line).values())
         handed = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told[-HANDED_NAMED:]]
@@ -109,7 +113,9 @@ class Briefing:
             handed="\n".join(handed) or NONE,
         )
 
-    def facts(self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked], line: Sequence[Event] = ()) -> str:
+    def facts(
+        self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked], line: Sequence[AnyEvent] = ()
+    ) -> str:
         """What is so, in every turn."""
         out = list(outstanding)
         named = [
@@ -134,7 +140,7 @@ class Briefing:
             outstanding="".join(named) or NONE,
         )
 
-    def handoffs(self, notices: Sequence[HandoffNotice], line: Sequence[Event] = ()) -> str:
+    def handoffs(self, notices: Sequence[HandoffNotice], line: Sequence[AnyEvent] = ()) -> str:
         """The handoffs that came in, the oldest first; those that do not fit are named.
 
         A concern that others report too, now or before, is told once, below all of them.
@@ -170,16 +176,16 @@ class Briefing:
 
     def steers(self, refs: Iterable[Ref]) -> list[str]:
         """Messages of the user to this planner."""
-        texts = (str(self.store.event(ref).data["text"]) for ref in refs)
+        texts = (_text(self.store.event(ref)) for ref in refs)
         return [self.prompts.render("messages/steer", text=text) for text in texts]
 
-    def recovered(self, line: Sequence[Event], keys: Iterable[ChildKey]) -> str:
+    def recovered(self, line: Sequence[AnyEvent], keys: Iterable[ChildKey]) -> str:
         """Children that an abandoned past asked for."""
         known = recovered_in(line)
         named = ", ".join(f"{key} ({known[key].title})" for key in keys)
         return self.prompts.render("messages/recovered", asked=named)
 
-    def final(self, line: Sequence[Event]) -> str:
+    def final(self, line: Sequence[AnyEvent]) -> str:
         """What speaks against a `finish` with status done, once."""
         verdict = self.order.final.verdict if self.order.final else None
         told = list(told_in(line).values())
@@ -207,9 +213,9 @@ class Briefing:
         most = min(most, limits.open_tasks, finite(limits.tasks), SPAWNS_PER_TURN)
         return min(fewest, most), most
 
-    def _newest(self, line: Sequence[Event]) -> Oid | None:
-        starts = [event for event in line if event.type == "turn.start"]
-        return Oid(starts[-1].data["pinned"]) if starts else None
+    def _newest(self, line: Sequence[AnyEvent]) -> Oid | None:
+        starts = list(bodies(line, TurnStart))
+        return starts[-1].pinned if starts else None
 
     def _check(self, verdict: CheckVerdict | None, pinned: Oid | None) -> str:
         if verdict is None:
@@ -231,16 +237,14 @@ class Briefing:
         return f", {balance.micro_usd / MICRO:,.2f} dollars" if bounded else ""
 
     def _scope(self) -> Scope:
-        ref = self.order.scope
-        return Scope.model_validate(self.store.event(ref).data["items"][ref.item or 0])
+        return scope_at(self.store, self.order.scope)
 
     def _handoff(self, notice: HandoffNotice) -> Handoff:
         if notice.child not in self.read:
-            event = self.store.event(notice.ref(self.order.me))
-            self.read[notice.child] = Handoff.model_validate(event.data["handoff"])
+            self.read[notice.child] = self.store.said(notice.ref(self.order.me), HandedOff).handoff
         return self.read[notice.child]
 
-    def _changed(self, before: Oid, after: Oid, line: Sequence[Event]) -> str:
+    def _changed(self, before: Oid, after: Oid, line: Sequence[AnyEvent]) -> str:
         """Paths that changed, those first where tasks of this planner work; many others by their folder."""
         paths = [] if before == after else self.hub.changed_paths(before, after)
         ours = [path for asked in asked_in(line).values() for path in asked.paths]
@@ -256,6 +260,15 @@ class Briefing:
 def _tally(told: Iterable[HandoffNotice]) -> str:
     counts = Counter(str(notice.status) for notice in told)
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+
+def _text(event: AnyEvent) -> str:
+    """The words of a message for a planner: of the user, or of the run."""
+    match event.body:
+        case Text(text=text) | Message(text=text):
+            return text
+        case _:
+            raise HeadwayError(f"event {event.seq} of {event.agent} is no message")
 
 
 def _listed(concerns: Iterable[Concern]) -> str:

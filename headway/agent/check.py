@@ -21,7 +21,8 @@ from headway.git.hub import Hub
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.sandbox.runner import Command, CommandResult, Sandbox
-from headway.trace.log_store import LogStore
+from headway.trace.events.life import RunStart
+from headway.trace.store import LogStore
 
 CHOICE = (
     "dependencies changed, and setup has these on the base's files only, because agents may have written what it runs "
@@ -84,7 +85,7 @@ class Checker:
         A run without a check has nothing to say: such a verdict did not pass.
         """
         await in_thread(self._store.expect, order.run, order.incarnation)
-        spec = RunSpec.model_validate(self._store.event(order.spec).data["spec"])
+        spec = self._store.said(order.spec, RunStart).spec
         commit = order.commit if order.commit is not None else await in_thread(self._hubs(order.run).tip)
         if spec.check is None:
             return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())

@@ -1,13 +1,16 @@
 """A planner's children, folded from its log: what was asked for, what was told of, what is still out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from headway.domain.events import Event
 from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import ChildKey
-from headway.domain.task import TaskKind
+from headway.domain.results import Cancelled, Spawn
+from headway.domain.task import TaskKind, TaskSpec
 from headway.domain.turn import Spawned
+from headway.trace.events.envelope import AnyEvent, bodies, only
+from headway.trace.events.life import TurnEnd, TurnStart
+from headway.trace.events.talk import Message, ToolResult
 
 
 @dataclass(frozen=True)
@@ -27,46 +30,44 @@ class Asked:
     work: TaskKind = TaskKind.CHANGE
 
 
-def asked_in(events: Iterable[Event]) -> dict[ChildKey, Asked]:
+def asked_in(events: Iterable[AnyEvent]) -> dict[ChildKey, Asked]:
     """Every child that these events ask for, oldest first."""
     asked: dict[ChildKey, Asked] = {}
-    for event in events:
-        if event.type != "tool.result" or "spawned" not in event.data:
+    for event in only(events, ToolResult):
+        if not isinstance(event.body.result, Spawn):
             continue
-        for raw, item in zip(event.data["spawned"], event.data["items"], strict=True):
-            spawned = Spawned.model_validate(raw | {"seq": event.seq})
-            title = str(item.get("title") or spawned.title)
-            paths, work = tuple(item.get("paths", ())), TaskKind(item.get("kind", TaskKind.CHANGE))
-            asked.setdefault(spawned.key, Asked(spawned, event.ts, title, paths, work))
+        for child, item in zip(event.body.result.spawned, event.body.result.items, strict=True):
+            if isinstance(item, TaskSpec):
+                one = Asked(child.at(event.seq), event.ts, item.title, item.paths, item.kind)
+            else:
+                one = Asked(child.at(event.seq), event.ts, child.title)
+            asked.setdefault(child.key, one)
     return asked
 
 
-def told_in(events: Iterable[Event]) -> dict[ChildKey, HandoffNotice]:
+def cancelled_in(events: Iterable[AnyEvent]) -> Iterator[ChildKey]:
+    """Every child that these events take back, oldest first."""
+    for answer in bodies(events, ToolResult):
+        if isinstance(answer.result, Cancelled):
+            yield from answer.result.cancelled
+
+
+def told_in(events: Iterable[AnyEvent]) -> dict[ChildKey, HandoffNotice]:
     """Every handoff that these events' messages tell of, oldest first."""
-    notices = (
-        HandoffNotice.model_validate(raw)
-        for event in events
-        if event.type == "message"
-        for raw in event.data.get("inbox", ())
-    )
-    return {notice.child: notice for notice in notices}
+    return {notice.child: notice for message in bodies(events, Message) for notice in message.inbox or ()}
 
 
-def recovered_in(line: Iterable[Event]) -> dict[ChildKey, Spawned]:
+def recovered_in(line: Iterable[AnyEvent]) -> dict[ChildKey, Spawned]:
     """Children of abandoned pasts that the turns of this line were told of."""
-    found = (
-        Spawned.model_validate(raw) for event in line if event.type == "turn.start" for raw in event.data["recovered"]
-    )
-    return {spawned.key: spawned for spawned in found}
+    return {child.key: child for start in bodies(line, TurnStart) for child in start.recovered}
 
 
-def handed_over_in(line: Iterable[Event]) -> set[ChildKey]:
+def handed_over_in(line: Iterable[AnyEvent]) -> set[ChildKey]:
     """Children of abandoned pasts that the outcomes of this line's turns told the planner's history of."""
-    ends = (event.data["outcome"] for event in line if event.type == "turn.end")
-    return {ChildKey(raw["key"]) for outcome in ends for raw in outcome.get("recovered", ())}
+    return {child.key for end in bodies(line, TurnEnd) for child in end.outcome.recovered}
 
 
-def to_recover(physical: Sequence[Event], line: Sequence[Event]) -> list[Spawned]:
+def to_recover(physical: Sequence[AnyEvent], line: Sequence[AnyEvent]) -> list[Spawned]:
     """Children that only abandoned suffixes of the log ask for and no turn of the line has handed over yet.
 
     They are out there, but for those whose handoff was told already: that signal comes again after a reset. Found by
@@ -77,7 +78,7 @@ def to_recover(physical: Sequence[Event], line: Sequence[Event]) -> list[Spawned
     return [asked.spawned for key, asked in asked_in(physical).items() if key not in known]
 
 
-def outstanding(physical: Sequence[Event], line: Sequence[Event]) -> dict[ChildKey, Asked]:
+def outstanding(physical: Sequence[AnyEvent], line: Sequence[AnyEvent]) -> dict[ChildKey, Asked]:
     """Children that have not handed off, as this line of the log knows it, oldest first."""
     everything = asked_in(physical)
     keys = {**asked_in(line), **recovered_in(line)}

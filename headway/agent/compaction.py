@@ -15,9 +15,11 @@ from headway.agent.prompts import Prompts
 from headway.agent.transcript import exchanges, tail_of
 from headway.agent.usage import Meter
 from headway.domain.budget import Amount
-from headway.domain.events import Event
 from headway.model.adapter import Reuse
 from headway.model.turn import UserMessage
+from headway.trace.events import work as events
+from headway.trace.events.envelope import Event, bodies, only
+from headway.trace.events.talk import LlmResponse, Message, Reminder
 
 WINDOW_PART = 0.75
 COMPACT_AT = 200_000
@@ -72,8 +74,8 @@ class Compaction:
     def _note(self) -> str | None:
         """The note that closes the epoch; empty when there will be none, None while it is not closed."""
         reply = self.talk.reply
-        if reply is not None and reply.data.get(HANDOVER):
-            return str(reply.data["text"]).strip()
+        if reply is not None and reply.body.handover:
+            return reply.body.text.strip()
         gave_up = FATAL in self.talk.misses.final or self.talk.misses.final.count(OVERFLOW) >= TRIES
         return "" if gave_up and self.talk.handing_over else None
 
@@ -82,7 +84,7 @@ class Compaction:
         if not self.talk.handing_over and (OVERFLOW in self.talk.misses.final or self._is_full):
             why = "overflow" if OVERFLOW in self.talk.misses.final else "full"
             text = self.prompts.render("messages/handover")
-            self.talk.note("reminder", {"text": text, "why": HANDOVER, "cause": why})
+            self.talk.note(Reminder(text=text, why=HANDOVER, cause=why))
 
     def shrinks(self, *, fatal: bool = False) -> bool:
         """Whether a call that failed can be followed by a smaller one.
@@ -94,7 +96,7 @@ class Compaction:
             return True
         return not fatal and self.talk.reply is not None
 
-    async def ask(self, beat: Beat = lambda _: None) -> Event:
+    async def ask(self, beat: Beat = lambda _: None) -> Event[LlmResponse]:
         """The next model call: a step, or the note.
 
         Raises:
@@ -127,12 +129,12 @@ class Compaction:
 
     def _question(self) -> Question:
         talk = self.talk
-        asked = next(event for event in reversed(talk.events) if event.data.get("why") == HANDOVER)
+        asked = next(each for each in bodies(reversed(talk.events), Reminder) if each.why == HANDOVER)
         shortened = OVERFLOW in talk.misses.final
         if self.other is not None:
             return self._question_to(self.other, shortened=shortened)
         request = replace(talk.request(), tool_choice="none")
-        if asked.data["cause"] == "overflow" or shortened:
+        if asked.cause == "overflow" or shortened:
             request = replace(request, max_output=min(request.max_output, SMALL_NOTE))
         return Question(replace(request, items=talk.context.without_oldest()) if shortened else request, talk.chosen)
 
@@ -157,23 +159,31 @@ class Compaction:
     def _open(self, note: str) -> None:
         """Begin an epoch with a note; without one, on facts and scratchpad alone."""
         talk = self.talk
-        before = {"from_tokens": talk.tokens, "from_bytes": talk.nbytes, "from_epoch": talk.epoch}
         room = min(TAIL_TOKENS, self.limit // TAIL_PART)
         said = tail_of(exchanges(talk.log.replay(talk.epoch)), self._bytes(room, talk.chosen)) if note else ""
         carried = self.prompts.render("messages/carried", note=note, said=said or "nothing") if note else ""
         text = self.opening(carried or self.prompts.render("messages/carried_nothing"))
         size = len(text.encode())
-        after = {"to_tokens": talk.chosen.model.estimate_tokens(size, talk.chosen.name), "to_bytes": size}
-        talk.begin_epoch({"how": "note" if note else "rules", **before, **after, "opening": text})
+        talk.begin_epoch(
+            events.Compaction(
+                how="note" if note else "rules",
+                from_tokens=talk.tokens,
+                from_bytes=talk.nbytes,
+                from_epoch=talk.epoch,
+                to_tokens=talk.chosen.model.estimate_tokens(size, talk.chosen.name),
+                to_bytes=size,
+                opening=text,
+            )
+        )
         self._say(text)
 
     def _resume(self) -> None:
-        opened = [event for event in self.talk.log.line if event.type == "compaction"]
+        opened = list(only(self.talk.log.line, events.Compaction))
         if opened and opened[-1].epoch == self.talk.epoch:
-            self._say(opened[-1].data["opening"])
+            self._say(opened[-1].body.opening)
 
     def _say(self, text: str) -> None:
-        self.talk.say(text, opens=self.talk.epoch)
+        self.talk.note(Message(text=text, opens=self.talk.epoch))
         self.talk.remind_of("align", self.prompts)
 
     def _bytes(self, tokens: int, chosen: Chosen) -> int:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from headway.agent.excerpt import cut
-from headway.domain.events import Event
 from headway.domain.ids import ChildKey
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import Message
 
 POINTS = 8
 """Of one handoff; the rest is there by read_handoff."""
@@ -71,14 +71,9 @@ def sameness(point: str) -> str:
     return _NO_WORD.sub(" ", _DIGITS.sub("#", point.casefold())).strip()
 
 
-def reported_in(events: Iterable[Event]) -> dict[ChildKey, tuple[str, ...]]:
+def reported_in(events: Iterable[AnyEvent]) -> dict[ChildKey, tuple[str, ...]]:
     """What a planner's messages told of concerns, oldest first."""
     told: dict[ChildKey, tuple[str, ...]] = {}
-    for event in events:
-        if event.type == "message":
-            told |= _read(event.data.get("concerns"))
+    for message in bodies(events, Message):
+        told |= message.concerns
     return told
-
-
-def _read(noted: Any) -> dict[ChildKey, tuple[str, ...]]:
-    return {ChildKey(child): tuple(points) for child, points in noted.items()} if isinstance(noted, dict) else {}

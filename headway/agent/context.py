@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from headway.domain.events import Event
+from headway.model import turn
 from headway.model.adapter import ToolSchema, WireAdapter
-from headway.model.turn import AssistantTurn, Message, ToolOutput, UserMessage
+from headway.model.turn import AssistantTurn, ToolOutput, UserMessage
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
 
 HANDOVER = "handover"
-"""Marks the harness's question for a handover note, and the reply to it."""
+"""The reason of the reminder that asks for a handover note."""
 
 
 class Context:
@@ -18,7 +20,7 @@ class Context:
         nbytes: Their size.
     """
 
-    def __init__(self, adapter: WireAdapter, events: Iterable[Event] = ()) -> None:
+    def __init__(self, adapter: WireAdapter, events: Iterable[AnyEvent] = ()) -> None:
         self._adapter = adapter
         self.items: list[bytes] = []
         self.nbytes = 0
@@ -27,7 +29,7 @@ class Context:
         for event in events:
             self.take(event)
 
-    def take(self, event: Event) -> None:
+    def take(self, event: AnyEvent) -> None:
         """Take in the next event of the live line."""
         message = message_of(event)
         if message is None:
@@ -66,18 +68,17 @@ def head_bytes(system: str, tools: Sequence[ToolSchema]) -> int:
     return len(system.encode()) + sum(len(t.name) + len(t.description) + len(str(t.parameters)) for t in tools)
 
 
-def message_of(event: Event) -> Message | None:
+def message_of(event: AnyEvent) -> turn.Message | None:
     """What an event says to the model, or was said by it; None for the many that are no part of the conversation.
 
     A handover note is none: it ends its epoch, and the next one opens with it.
     """
-    match event.type:
-        case "message" | "reminder":
-            return UserMessage(event.data["text"])
-        case "llm.response":
-            return None if event.data.get(HANDOVER) else AssistantTurn(tuple(event.data["items"]))
-        case "tool.result":
-            data = event.data
-            return ToolOutput(data["call_id"], data["text"], data.get("error", False), data.get("form", "function"))
+    match event.body:
+        case Message(text=text) | Reminder(text=text):
+            return UserMessage(text)
+        case LlmResponse(items=items, handover=handover):
+            return None if handover else AssistantTurn(items)
+        case ToolResult(call_id=call_id, text=text, error=error, form=form):
+            return ToolOutput(call_id, text, error, form)
         case _:
             return None

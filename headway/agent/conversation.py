@@ -1,37 +1,44 @@
 """One agent's conversation with its model: what its log says so far, and one paid call at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from headway.agent import guards
 from headway.agent.context import HANDOVER, Context, head_bytes
 from headway.agent.excerpt import ANSWER_CHARS, cut_middle
-from headway.agent.kept_reply import kept, room_for_reply
+from headway.agent.kept_reply import event_of, kept, room_for_reply
 from headway.agent.last_word import LAST_WORD
 from headway.agent.misses import Misses, final_kind
 from headway.agent.models import Chosen
 from headway.agent.prompts import Prompts, fingerprint
-from headway.agent.recall import PAST, in_window
 from headway.agent.repeats import Repeats
 from headway.agent.spoken import with_spoken_calls
-from headway.agent.usage import Gauge, Meter, Usage, noted, of_failure
+from headway.agent.usage import Gauge, Meter, Usage, failed, noted, of_failure
 from headway.agent.waits import noting_waits
+from headway.agent.window import in_window
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError
-from headway.domain.events import Event, EventType
 from headway.domain.ids import run_of
+from headway.domain.results import Result
 from headway.model.adapter import Request, ToolSchema
 from headway.model.turn import ToolCall, Turn
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.envelope import AnyEvent, BodyT, Event, bodies, only
+from headway.trace.events.talk import (
+    Call,
+    LlmRequest,
+    LlmResponse,
+    LlmRetry,
+    Message,
+    Reminder,
+    ToolResult,
+)
+from headway.trace.events.work import Compaction
 from headway.trace.fold import Spell
 
 Beat = Callable[[str], None]
 """Told at each step what the agent is doing; cheap."""
-
-TALK = frozenset({"message", "reminder", "llm.response", "tool.result"})
-RESPONSE = "llm.response"
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Answer:
         progress: Something was done that may make an earlier call give another result.
         compared: What repeats are told by, where the text holds times or places that differ each time; None exempts
             the call, as for waiting.
-        facts: What the harness notes beside the text.
+        broke: A fault of the harness.
+        result: What the harness notes beside the text.
     """
 
     text: str
@@ -50,7 +58,8 @@ class Answer:
     progress: bool = False
     refused: bool = False
     compared: str | None = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    broke: str | None = None
+    result: Result | None = None
     dur_ms: float | None = None
 
 
@@ -113,7 +122,7 @@ class Conversation:
 
     def _begin(self, epoch: int) -> None:
         self.epoch = epoch
-        self.events: list[Event] = []
+        self.events: list[AnyEvent] = []
         self.made: Counter[str] = Counter()
         self.context = Context(self.chosen.model.adapter)
         self.misses = Misses()
@@ -123,20 +132,20 @@ class Conversation:
         self._calls: dict[str, ToolCall] = {}
         self._keyed: tuple[ToolCall, str] | None = None
 
-    def begin_epoch(self, data: Mapping[str, Any]) -> None:
-        """Close the conversation and begin an empty one; `data` is what the log says of it."""
+    def begin_epoch(self, compaction: Compaction) -> None:
+        """Close the conversation and begin an empty one."""
         self._begin(self.epoch + 1)
-        self.note("compaction", dict(data), sync=True)
+        self.note(compaction, sync=True)
 
     @property
-    def reply(self) -> Event | None:
+    def reply(self) -> Event[LlmResponse] | None:
         """The model's newest reply in this epoch."""
-        return next((event for event in reversed(self.events) if event.type == RESPONSE), None)
+        return next(only(reversed(self.events), LlmResponse), None)
 
     @property
-    def results(self) -> list[Event]:
+    def results(self) -> list[ToolResult]:
         """The answers to the calls of the newest reply, so far."""
-        return [event for event in self._since_reply() if event.type == "tool.result"]
+        return list(bodies(self._since_reply(), ToolResult))
 
     @property
     def pending(self) -> list[ToolCall]:
@@ -145,11 +154,11 @@ class Conversation:
         The log keeps no secrets; so what looks like one is in memory only, and a call that lost it is `garbled`.
         """
         reply = self.reply
-        if reply is None or reply.data.get(HANDOVER):
+        if reply is None or reply.body.handover:
             return []
-        answered = {event.data["call_id"] for event in self.results}
-        left = (call for call in reply.data["calls"] if call["id"] not in answered)
-        return [self._calls.get(call["id"]) or _call_of(call) for call in left]
+        answered = {answer.call_id for answer in self.results}
+        left = (call for call in reply.body.calls if call.id not in answered)
+        return [self._calls.get(call.id) or _call_of(call) for call in left]
 
     def key_of(self, call: ToolCall) -> str:
         """The call's name among those that were made; see `guards.call_key`. Worked out once for the call at hand."""
@@ -159,13 +168,13 @@ class Conversation:
 
     def garbled(self, call: ToolCall) -> bool:
         """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
-        said = self.reply.data["calls"] if self.reply else []
-        return call.id not in self._calls and any(c["id"] == call.id and c.get("redacted") for c in said)
+        said = self.reply.body.calls if self.reply else ()
+        return call.id not in self._calls and any(each.id == call.id and each.redacted for each in said)
 
     @property
     def handing_over(self) -> bool:
         """Whether the model was asked for a handover note that is not there yet."""
-        asked = [event.data.get("why") for event in self._since_reply() if event.type == "reminder"]
+        asked = {reminder.why for reminder in bodies(self._since_reply(), Reminder)}
         # Asked for its last reply, it has no time left for a note.
         return HANDOVER in asked and LAST_WORD not in asked
 
@@ -204,39 +213,38 @@ class Conversation:
         given = model.worst_call(nbytes, question.chosen.name) - model.endpoint.max_output
         return Meter(question.chosen.price).reserve(given, request.max_output, model.adapter.write_factor(request))
 
-    def note(self, kind: EventType, data: dict[str, Any], *, dur_ms: float | None = None, sync: bool = False) -> Event:
+    def note(self, body: BodyT, *, dur_ms: float | None = None, sync: bool = False) -> Event[BodyT]:
         """Append an event to the log, and to the context if it belongs there."""
-        event = self.log.append(kind, data, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
+        event = self.log.append(body, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
         self.spell.take(event)
         self._take(event)
         return event
 
-    def say(self, text: str, **data: object) -> Event:
+    def say(self, text: str) -> Event[Message]:
         """A message of the harness to the model."""
-        return self.note("message", {"text": text, **data})
+        return self.note(Message(text=text))
 
-    def answer(self, call: ToolCall, answer: Answer) -> Event:
+    def answer(self, call: ToolCall, answer: Answer) -> Event[ToolResult]:
         """The one answer to a call."""
-        data: dict[str, Any] = {
-            "call_id": call.id,
-            "name": call.name,
-            "text": cut_middle(f"error: {answer.text}" if answer.error else answer.text, ANSWER_CHARS),
-            **answer.facts,
-        }
-        if call.form != "function":
-            data["form"] = call.form
-        flags = {"error": answer.error, "progress": answer.progress, "refused": answer.refused}
-        data |= {name: True for name, value in flags.items() if value}
-        if answer.compared is not None:
-            data |= {
-                "key": self.key_of(call),
-                "digest": guards.digest(answer.compared or answer.text),
-            }
-        return self.note("tool.result", data, dur_ms=answer.dur_ms)
+        counts = answer.compared is not None
+        told = ToolResult(
+            call_id=call.id,
+            name=call.name,
+            text=cut_middle(f"error: {answer.text}" if answer.error else answer.text, ANSWER_CHARS),
+            form=call.form,
+            error=answer.error,
+            progress=answer.progress,
+            refused=answer.refused,
+            key=self.key_of(call) if counts else None,
+            digest=guards.digest(answer.compared or answer.text) if counts else None,
+            broke=answer.broke,
+            result=answer.result,
+        )
+        return self.note(told, dur_ms=answer.dur_ms)
 
     def held_back(self, call: ToolCall, prompts: Prompts) -> Answer | None:
         """The answer to a call that is not run: its reply was cut or filtered, or it was repeated too often."""
-        if self.reply is not None and guards.is_idle(self.reply):
+        if self.reply is not None and guards.is_idle(self.reply.body):
             return Answer(prompts.render("answers/not_run"), error=True, compared=None)
         if guards.is_refused(self.events, self.key_of(call), self.made):
             text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
@@ -250,13 +258,13 @@ class Conversation:
         for why in guards.reminders_due(self.events, self.made):
             self.remind_of(why, prompts)
 
-    def remind_of(self, why: guards.Reminder, prompts: Prompts) -> None:
+    def remind_of(self, why: guards.Reason, prompts: Prompts) -> None:
         """Append a reminder."""
         name = f"reminders/{why}"
         goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
-        self.note("reminder", {"text": prompts.render(name, **goal), "why": why})
+        self.note(Reminder(text=prompts.render(name, **goal), why=why))
 
-    async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event:
+    async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event[LlmResponse]:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
         `beat` is called with the reason of a wait: the model refuses all calls, or a broken disk cannot take a paid
@@ -270,10 +278,17 @@ class Conversation:
         """
         question = question or Question(self.request(), self.chosen)
         request = question.request
-        told: dict[str, Any] = {"prompt": fingerprint(request.system), "prompts": self._prompts}
         reserve = self.reserve_for(question)
-        told |= {"items": len(request.items), "tools": len(request.tools), "bytes": self.nbytes}
-        told["reserved"] = noted(reserve)
+        told = LlmRequest(
+            step=request.step,
+            model=request.model,
+            prompt=fingerprint(request.system),
+            prompts=self._prompts,
+            items=len(request.items),
+            tools=len(request.tools),
+            bytes=self.nbytes,
+            reserved=noted(reserve),
+        )
         chosen = question.chosen
         if chosen.hourly is None or chosen.price is None:
             return await self._sent(question, told, reserve, beat)
@@ -289,18 +304,17 @@ class Conversation:
             bought.cost = self.paid.amount.micro_usd - before
             return reply
 
-    async def _sent(self, question: Question, told: dict[str, Any], reserve: Amount, beat: Beat) -> Event:
+    async def _sent(self, question: Question, told: LlmRequest, reserve: Amount, beat: Beat) -> Event[LlmResponse]:
         """Note a request, send it, and note its reply."""
         request = question.request
         self.log.reserve(room_for_reply(request.max_output))
-        self.note("llm.request", {"step": request.step, "model": request.model, **told})
+        self.note(told)
         try:
             reply = await question.chosen.model.answer(request, noting_waits(beat, "the model server", self.note))
         except HeadwayError as error:
             failure = self.misses.judged(error)
-            spent, figures = of_failure(error, reserve, question.chosen.meter())
-            why = {"kind": type(error).__name__, "why": str(error), "final": final_kind(failure)}
-            self.note("llm.retry", {"step": request.step, **why, **figures})
+            spent, cut_off = of_failure(error, reserve, question.chosen.meter())
+            self.note(failed(request.step, error, final_kind(failure), spent, cut_off=cut_off))
             self.paid = self.paid.plus(spent)
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
@@ -319,64 +333,46 @@ class Conversation:
             reuse=self._repeats.reuse,
         )
 
-    def _note_reply(self, question: Question, reply: Turn) -> Event:
+    def _note_reply(self, question: Question, reply: Turn) -> Event[LlmResponse]:
         """Take a reply in. In a thread, because a reply of megabytes takes its time."""
         request, settled = question.request, question.chosen.meter(reply.model).settle(reply)
         if request.tool_choice != "none":
             reply = with_spoken_calls(reply, request.tools)
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
-        handover = {HANDOVER: True} if self.handing_over else {}
-        event = self.note(
-            "llm.response",
-            {
-                "step": request.step,
-                "stop": reply.stop,
-                "text": reply.text,
-                "calls": [self._noted(call) for call in reply.calls],
-                "items": list(reply.raw),
-                **noted(settled),
-                "usage": reply.usage.model_dump(),
-                "model": reply.model,
-                "response_id": reply.response_id,
-                "request_id": reply.request_id,
-                "waited_s": round(reply.waited_s, 3),
-                "conceded": list(reply.conceded),
-                **handover,
-            },
-            # What it waited for its turn is no work.
-            dur_ms=reply.seconds * 1000,
-        )
+        calls = tuple(map(self._noted, reply.calls))
+        said = event_of(reply, request.step, noted(settled), calls, handover=self.handing_over)
+        event = self.note(said, dur_ms=reply.seconds * 1000)  # what it waited for its turn is no work
         self.paid = self.paid.plus(settled, calls=1)
         return event
 
-    def _noted(self, call: ToolCall) -> dict[str, Any]:
-        redacted = {"redacted": True} if self.log.redacted(call.arguments) != call.arguments else {}
-        return call.model_dump(exclude_defaults=True) | redacted
+    def _noted(self, call: ToolCall) -> Call:
+        redacted = self.log.redacted(call.arguments) != call.arguments
+        return Call(id=call.id, name=call.name, arguments=call.arguments, form=call.form, redacted=redacted)
 
     def _as_meant(self, call: ToolCall) -> ToolCall:
         """What the model asked for is carried out as it was asked, but for secrets that are ours."""
         return call.model_copy(update={"arguments": self.log.without_our_secrets(call.arguments)})
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: AnyEvent) -> None:
         """Take in the next event of this epoch."""
         self._repeats.take(event)
-        match event.type:
-            case "llm.request":
-                self._gauge.asked = event.data["bytes"]
-            case "llm.retry":
-                self.misses.take(event)
-            case "llm.response":
+        match event.body:
+            case LlmRequest(bytes=nbytes):
+                self._gauge.asked = nbytes
+            case LlmRetry() as retry:
+                self.misses.take(retry)
+            case LlmResponse(usage=usage):
                 self.misses = Misses()
-                self._gauge = Gauge(nbytes=self._gauge.asked, tokens=event.data["usage"].get("input"))
-            case "reminder" if event.data.get("why") == HANDOVER:
+                self._gauge = Gauge(nbytes=self._gauge.asked, tokens=usage.input)
+            case Reminder(why=why) if why == HANDOVER:
                 self.misses = Misses()
-        if event.type not in TALK:
+        if not isinstance(event.body, Message | Reminder | LlmResponse | ToolResult):
             return
         self.context.take(event)
         self.events.append(event)
-        if "key" in event.data:
-            self.made[event.data["key"]] += 1
-        if event.type == RESPONSE:
+        if isinstance(event.body, ToolResult) and event.body.key is not None:
+            self.made[event.body.key] += 1
+        if isinstance(event.body, LlmResponse):
             self.events[self._fresh : -1] = [in_window(older) for older in self.events[self._fresh : -1]]
             self._forget()
             self._fresh = len(self.events) - 1
@@ -385,14 +381,14 @@ class Conversation:
         """A step must not cost more, in time or memory, the longer an epoch is."""
         if len(self.events) > 2 * guards.WINDOW:
             older, newer = self.events[: -guards.WINDOW], self.events[-guards.WINDOW :]
-            self.events = [left for event in older if (left := PAST(event)) is not None] + newer
+            self.events = [left for event in older if (left := event.kept()) is not None] + newer
             self.made = guards.made_in(newer)
 
-    def _since_reply(self) -> Sequence[Event]:
+    def _since_reply(self) -> Sequence[AnyEvent]:
         events = self.events
-        start = next((at for at in range(len(events) - 1, -1, -1) if events[at].type == RESPONSE), -1)
+        start = next((at for at in range(len(events) - 1, -1, -1) if isinstance(events[at].body, LlmResponse)), -1)
         return events[start + 1 :]
 
 
-def _call_of(noted: Mapping[str, Any]) -> ToolCall:
-    return ToolCall(**{field: noted[field] for field in ("id", "name", "arguments", "form") if field in noted})
+def _call_of(noted: Call) -> ToolCall:
+    return ToolCall(id=noted.id, name=noted.name, arguments=noted.arguments, form=noted.form)

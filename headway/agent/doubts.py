@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway.agent.excerpt import cut
-from headway.domain.events import Event
+from headway.agent.facts import commands_ran
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
+from headway.domain.results import INTERRUPTED, Ran
 from headway.domain.task import TaskKind
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import ToolResult
 
 NAMED = 20
-INTERRUPTED = "interrupted"
-"""What the harness notes on a command that a crash cut short."""
-
 CLAIMS = frozenset({HandoffStatus.DONE, HandoffStatus.PARTIAL})
 NO_WORK = frozenset({"finish", "rewrite_scratchpad"})
 
@@ -41,7 +41,7 @@ class Standing:
     check: str | None = None
 
 
-def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[Event]) -> list[str]:
+def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[AnyEvent]) -> list[str]:
     """What speaks against handing off with this status."""
     if kind is TaskKind.INVESTIGATE:
         return _unlooked(status, events)
@@ -67,8 +67,8 @@ def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequenc
     return found
 
 
-def _unlooked(status: HandoffStatus, events: Sequence[Event]) -> list[str]:
-    looked = any(event.type == "tool.result" and event.data.get("name") not in NO_WORK for event in events)
+def _unlooked(status: HandoffStatus, events: Sequence[AnyEvent]) -> list[str]:
+    looked = any(answer.name not in NO_WORK for answer in bodies(events, ToolResult))
     claims = status in CLAIMS and not looked
     return ["you answer a question, and read nothing and ran nothing to answer it"] if claims else []
 
@@ -80,21 +80,21 @@ def _contradiction(status: HandoffStatus, now: Standing) -> list[str]:
     return found if now.landed else []
 
 
-def _failed(check: str | None, events: Sequence[Event]) -> list[str]:
+def _failed(check: str | None, events: Sequence[AnyEvent]) -> list[str]:
     """The last command and the last run of the check, where they did not succeed."""
-    ran = [event.data for event in events if event.type == "tool.result" and "command" in event.data]
-    checks = [data for data in ran if check is not None and check in data["command"]]
+    ran = list(commands_ran(events))
+    checks = [each for each in ran if check is not None and check in each.command]
     told = {}
     for what, runs in (("your last command", ran), ("your last run of the check", checks)):
         if runs and _is_bad(runs[-1]):
-            how = runs[-1]["note"] or f"exit code {runs[-1]['exit_code']}"
-            told[id(runs[-1])] = f"{what} did not succeed ({how}): {json.dumps(cut(runs[-1]['command'], 200))}"
+            how = runs[-1].note or f"exit code {runs[-1].exit_code}"
+            told[id(runs[-1])] = f"{what} did not succeed ({how}): {json.dumps(cut(runs[-1].command, 200))}"
     return list(told.values())
 
 
-def _is_bad(ran: dict[str, object]) -> bool:
+def _is_bad(ran: Ran) -> bool:
     # An interrupted command tells nothing of the work, and the agent was told of it when it happened.
-    return ran["exit_code"] != 0 and ran["note"] != INTERRUPTED
+    return ran.exit_code != 0 and ran.note != INTERRUPTED
 
 
 def after_last(claimed: Sequence[Oid], landed: Sequence[Oid]) -> list[Oid]:

@@ -15,7 +15,8 @@ from headway.agent.path_index import PathIndex
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
 from headway.system.files import write_whole
-from headway.trace.log_store import LogStore
+from headway.trace.events.life import HandedOff
+from headway.trace.store import LogStore
 
 FOLDER = "open"
 NAMED = 10
@@ -84,8 +85,8 @@ class Elsewhere:
 
     def _has_ended(self, agent: AgentId) -> bool:
         """True when its log ends with a handoff. A next attempt writes behind the handoff of one that failed."""
-        last = self._store.newest(agent)
-        return last is not None and last.type == "handoff"
+        last = self._store.last(agent)
+        return last is not None and isinstance(last.body, HandedOff)
 
     def _path(self, planner: AgentId) -> Path:
         return self._folder / f"{planner.partition('/')[2]}.json"

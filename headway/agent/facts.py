@@ -1,14 +1,16 @@
 """What the harness knows of an agent's work; never asked from the model."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from headway.agent.excerpt import cut
 from headway.agent.usage import usage_of
-from headway.domain.events import Event
 from headway.domain.handoff import CommandFact, HandoffFacts
 from headway.domain.ids import Oid
+from headway.domain.results import Ran
 from headway.git.hub import Hub
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import ToolResult
 from headway.trace.fold import active_seconds
 
 COMMANDS_KEPT = 5
@@ -20,19 +22,21 @@ def files_of(hub: Hub, commits: Sequence[Oid]) -> int:
     return len({path for commit in commits for path in hub.changed_paths(f"{commit}^", commit)})
 
 
-def commands_in(events: Iterable[Event]) -> tuple[CommandFact, ...]:
+def commands_ran(events: Iterable[AnyEvent]) -> Iterator[Ran]:
+    """Commands that these events tell of, oldest first."""
+    return (answer.result for answer in bodies(events, ToolResult) if isinstance(answer.result, Ran))
+
+
+def commands_in(events: Iterable[AnyEvent]) -> tuple[CommandFact, ...]:
     """The last commands and how they ended."""
-    ran = deque((e.data for e in events if e.type == "tool.result" and "command" in e.data), COMMANDS_KEPT)
+    ran = deque(commands_ran(events), COMMANDS_KEPT)
     return tuple(
-        CommandFact(
-            command=cut(data["command"], COMMAND_CHARS), exit_code=data.get("exit_code"), note=data.get("note") or ""
-        )
-        for data in ran
+        CommandFact(command=cut(each.command, COMMAND_CHARS), exit_code=each.exit_code, note=each.note) for each in ran
     )
 
 
 def work_facts(
-    physical: Iterable[Event],
+    physical: Iterable[AnyEvent],
     *,
     landed: tuple[Oid, ...] = (),
     files_changed: int = 0,

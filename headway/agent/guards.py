@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import orjson
 
-from headway.domain.events import Event
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
 
 REMIND_AT = 3
 REFUSE_AT = 5
@@ -36,7 +37,7 @@ CANONICAL_CHARS = 64 << 10
 ALIGN_EVERY = 25
 """Replies after which an agent is asked whether its direction still serves what it was asked."""
 
-Reminder = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align", "scratchpad"]
+Reason = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align", "scratchpad"]
 Cause = Literal["stalled", "mute", "empty", "refused", "errors"]
 
 
@@ -79,12 +80,12 @@ def digest(result: str | bytes) -> str:
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
-def made_in(events: Sequence[Event]) -> Counter[str]:
+def made_in(events: Sequence[AnyEvent]) -> Counter[str]:
     """How often each call was made in the window, with whatever result, by its key."""
-    return Counter(event.data["key"] for event in events[-WINDOW:] if "key" in event.data)
+    return Counter(answer.key for answer in bodies(events[-WINDOW:], ToolResult) if answer.key is not None)
 
 
-def is_refused(events: Sequence[Event], key: str, made: Mapping[str, int] | None = None) -> bool:
+def is_refused(events: Sequence[AnyEvent], key: str, made: Mapping[str, int] | None = None) -> bool:
     """Whether this call has been made so often with the same result that it is not run again."""
     made = made_in(events) if made is None else made
     if made.get(key, 0) < REFUSE_AT - 1:
@@ -93,24 +94,24 @@ def is_refused(events: Sequence[Event], key: str, made: Mapping[str, int] | None
     return streak is not None and streak.count >= REFUSE_AT - 1
 
 
-def reminders_due(events: Sequence[Event], made: Mapping[str, int] | None = None) -> list[Reminder]:
+def reminders_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = None) -> list[Reason]:
     """What the agent is reminded of before its next call, once each, after all calls of its reply are answered."""
     last = _last_response(events)
     if last is None:
         return []
-    after = events[last + 1 :]
-    given = {event.data.get("why") for event in after if event.type == "reminder"}
-    due: list[Reminder] = []
-    reply = events[last].data
-    if reply["stop"] == "length":
-        due.append("output_limit")
-    elif reply["stop"] == "refusal":
-        due.append("refused")
-    elif not reply["calls"]:
-        due.append("use_tool")
+    reply, after = events[last].body, events[last + 1 :]
+    given = {reminder.why for reminder in bodies(after, Reminder)}
+    due: list[Reason] = []
+    match reply:
+        case LlmResponse(stop="length"):
+            due.append("output_limit")
+        case LlmResponse(stop="refusal"):
+            due.append("refused")
+        case LlmResponse(calls=()):
+            due.append("use_tool")
     streaks = _streaks(events) if _newest_made(events, made) >= REMIND_AT else {}
-    results = [event for event in after if event.type == "tool.result"]
-    if any(r.data.get("key") in streaks and streaks[r.data["key"]].count == REMIND_AT for r in results):
+    results = list(bodies(after, ToolResult))
+    if any(each.key in streaks and streaks[each.key].count == REMIND_AT for each in results if each.key):
         due.append("repeat")
     if results and _errors_to_tell(events):
         due.append("errors")
@@ -119,7 +120,7 @@ def reminders_due(events: Sequence[Event], made: Mapping[str, int] | None = None
     return [reminder for reminder in due if reminder not in given]
 
 
-def stop_due(events: Sequence[Event], made: Mapping[str, int] | None = None) -> Stop | None:
+def stop_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = None) -> Stop | None:
     """Why the agent is to be stopped now, or None."""
     # A streak grows by the newest answers only.
     often = _newest_made(events, made) >= STALL_AT
@@ -132,35 +133,35 @@ def stop_due(events: Sequence[Event], made: Mapping[str, int] | None = None) -> 
         return Stop("refused")
     if len(stops) < MUTE_REPLIES:
         return None
-    said = [e.data["text"] for e in events if e.type == "llm.response"][-MUTE_REPLIES:]
+    said = [reply.text for reply in bodies(events, LlmResponse)][-MUTE_REPLIES:]
     text = next((text for text in reversed(said) if text.strip()), "")
     return Stop("mute", text) if text else Stop("empty")
 
 
-def _newest_made(events: Sequence[Event], made: Mapping[str, int] | None) -> int:
+def _newest_made(events: Sequence[AnyEvent], made: Mapping[str, int] | None) -> int:
     """How often the most frequent of the newest reply's calls was made: cheap, and mostly enough to know."""
     made = made_in(events) if made is None else made
     last = _last_response(events)
     newest = events[-1 if last is None else last :]
-    return max((made.get(event.data["key"], 0) for event in newest if "key" in event.data), default=0)
+    return max((made.get(answer.key, 0) for answer in bodies(newest, ToolResult) if answer.key), default=0)
 
 
-def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:
+def _streaks(events: Sequence[AnyEvent]) -> dict[str, _Streak]:
     """How often each call came in a row with the same result, since something new was done or learnt."""
     streaks: dict[str, _Streak] = {}
     done: set[tuple[str, str]] = set()
     for event in events[-WINDOW:]:
-        if event.type == "message":
+        answer = event.body
+        if isinstance(answer, Message):
             streaks.clear()
-        key = event.data.get("key") if event.type == "tool.result" else None
-        if key is None:
+        if not isinstance(answer, ToolResult) or answer.key is None:
             continue
-        result = event.data["digest"]
-        if event.data.get("progress") and (key, result) not in done:
+        key, result = answer.key, answer.digest or ""
+        if answer.progress and (key, result) not in done:
             done.add((key, result))
             streaks.clear()
         before = streaks.get(key)
-        if event.data.get("refused") and before is not None:
+        if answer.refused and before is not None:
             streaks[key] = _Streak(before.digest, before.count + 1)
         elif before is not None and before.digest == result:
             streaks[key] = _Streak(result, before.count + 1)
@@ -169,57 +170,64 @@ def _streaks(events: Sequence[Event]) -> dict[str, _Streak]:
     return streaks
 
 
-def _trailing_stops(events: Sequence[Event]) -> list[str]:
+def _trailing_stops(events: Sequence[AnyEvent]) -> list[str]:
     """How the latest replies that did nothing ended, newest first, up to the last call that ran, or message."""
     stops: list[str] = []
     for event in reversed(events):
-        if event.type == "message" or (event.type == "llm.response" and not is_idle(event)):
-            break
-        if event.type == "llm.response":
-            stops.append(event.data["stop"])
+        match event.body:
+            case Message():
+                break
+            case LlmResponse() as reply:
+                if not is_idle(reply):
+                    break
+                stops.append(reply.stop)
     return stops
 
 
-def is_idle(reply: Event) -> bool:
+def is_idle(reply: LlmResponse) -> bool:
     """Whether a reply holds no call that may be run: those of a reply that was cut or filtered may be incomplete."""
-    return not reply.data["calls"] or reply.data["stop"] in {"length", "refusal"}
+    return not reply.calls or reply.stop in {"length", "refusal"}
 
 
-def _errors_in_a_row(events: Sequence[Event]) -> int:
+def _errors_in_a_row(events: Sequence[AnyEvent]) -> int:
     errors = 0
     for event in reversed(events):
-        if event.type == "message":
-            break
-        if event.type == "tool.result":
-            if not event.data.get("error") or event.data.get("progress"):
+        match event.body:
+            case Message():
                 break
-            errors += 1
+            case ToolResult(error=error, progress=progress):
+                if not error or progress:
+                    break
+                errors += 1
     return errors
 
 
-def _errors_to_tell(events: Sequence[Event]) -> bool:
+def _errors_to_tell(events: Sequence[AnyEvent]) -> bool:
     errors = 0
     for event in reversed(events):
-        if event.type == "message" or (event.type == "reminder" and event.data.get("why") == "errors"):
-            break
-        if event.type == "tool.result":
-            if not event.data.get("error"):
+        match event.body:
+            case Message() | Reminder(why="errors"):
                 break
-            errors += 1
+            case ToolResult(error=error):
+                if not error:
+                    break
+                errors += 1
     return errors >= ERRORS_IN_A_ROW
 
 
-def _replies_since_alignment(events: Sequence[Event]) -> int:
+def _replies_since_alignment(events: Sequence[AnyEvent]) -> int:
     replies = 0
     for event in reversed(events):
-        if event.type == "reminder" and event.data.get("why") == "align":
-            break
-        replies += event.type == "llm.response"
+        match event.body:
+            case Reminder(why="align"):
+                break
+            case LlmResponse():
+                replies += 1
     return replies
 
 
-def _last_response(events: Sequence[Event]) -> int | None:
-    return next((at for at in range(len(events) - 1, -1, -1) if events[at].type == "llm.response"), None)
+def _last_response(events: Sequence[AnyEvent]) -> int | None:
+    return next((at for at in range(len(events) - 1, -1, -1) if isinstance(events[at].body, LlmResponse)), None)
 
 
 def _canonical(arguments: str) -> str:

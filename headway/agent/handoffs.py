@@ -5,20 +5,23 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from headway.agent.children import asked_in
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, work_facts
-from headway.agent.recall import PAST
 from headway.agent.threads import in_thread
 from headway.agent.usage import usage_of
 from headway.domain.budget import Amount
-from headway.domain.events import Event
+from headway.domain.errors import HeadwayError
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, RunName, run_of
 from headway.domain.refs import Ref
+from headway.domain.results import Finished
 from headway.domain.turn import Spawned
 from headway.domain.work import StoredHandoff, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.snapshot import newest
 from headway.trace.agent_log import AgentLog
-from headway.trace.log_store import LogStore, Stream
+from headway.trace.events.envelope import AnyEvent, Event, bodies, only
+from headway.trace.events.life import AgentStart, HandedOff
+from headway.trace.events.talk import ToolResult
+from headway.trace.store import LogStore, Stream
 
 SUMMARY_CHARS = 1_000
 REPORT_CHARS = 20_000
@@ -56,14 +59,14 @@ class HandoffDesk:
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         self._store.expect(order.context.run, order.context.incarnation)
         task = order.me if order.role == "worker" else None
-        log = self._store.open(order.me, role=order.role, task=task, recall=PAST)
+        log = self._store.open(order.me, role=order.role, task=task, whole=False)
         try:
             physical = self._store.stream(order.me)
             event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
             log.sync()
         finally:
             log.close()
-        handoff = Handoff.model_validate(event.data["handoff"])
+        handoff = event.body.handoff
         return StoredHandoff(
             ref=Ref(log=order.me, seq=event.seq),
             status=handoff.report.status,
@@ -71,7 +74,7 @@ class HandoffDesk:
             spent=spent_by(physical, is_task=order.role == "worker"),
         )
 
-    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[Event]) -> Event:
+    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[AnyEvent]) -> Event[HandedOff]:
         hub = self._hubs(order.context.run)
         landed = tuple(hub.landed_by(order.me)) if order.role == "worker" else ()
         kept = newest(hub, order.me) if order.role == "worker" else None
@@ -106,25 +109,26 @@ def spent_by(physical: Stream, *, is_task: bool) -> Amount:
     """What an agent used up. A task that never began did not use up one of the run's tasks."""
     began = False
 
-    def noticed() -> Iterator[Event]:
+    def noticed() -> Iterator[AnyEvent]:
         nonlocal began
         for found in physical.found():
-            began = began or found.event.type == "agent.start"
+            began = began or isinstance(found.event.body, AgentStart)
             yield found.event
 
     amount = usage_of(noticed()).amount
     return amount + Amount(tasks=1 if is_task and began else 0)
 
 
-def append_handoff(log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0) -> Event:
+def append_handoff(
+    log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0
+) -> Event[HandedOff]:
     """The last event of an agent, or of one attempt; on disk when this returns."""
-    data = {"handoff": handoff.model_dump(mode="json"), "attempt": attempt, "retry": retry}
-    return log.append("handoff", data, epoch=epoch, sync=True)
+    return log.append(HandedOff(handoff=handoff, attempt=attempt, retry=retry), epoch=epoch, sync=True)
 
 
-def stored_handoff(line: Sequence[Event], attempt: int) -> Event | None:
+def stored_handoff(line: Sequence[AnyEvent], attempt: int) -> Event[HandedOff] | None:
     """The handoff that a live line holds for this attempt, or a later one."""
-    found = [event for event in line if event.type == "handoff" and event.data["attempt"] >= attempt]
+    found = [event for event in only(line, HandedOff) if event.body.attempt >= attempt]
     return found[-1] if found else None
 
 
@@ -135,12 +139,14 @@ def made_by_harness(status: HandoffStatus, why: str) -> HandoffReport:
 
 def _title(log: AgentLog) -> str:
     """The title as the agent was asked with it; its own log tells, if it has begun."""
-    started = [event for event in log.line if event.type == "agent.start"]
-    return str(started[-1].data["title"]) if started else log.agent.rpartition("/")[2]
+    started = list(bodies(log.line, AgentStart))
+    return started[-1].title if started else log.agent.rpartition("/")[2]
 
 
 def _report(order: StoreHandoff, store: LogStore) -> HandoffReport:
     if order.report is None:
         return made_by_harness(order.status, order.why)
-    said = HandoffReport.model_validate(store.event(Ref(log=order.me, seq=order.report)).data["report"])
-    return said.model_copy(update={"status": order.status})
+    said = store.said(Ref(log=order.me, seq=order.report), ToolResult).result
+    if not isinstance(said, Finished) or said.report is None:
+        raise HeadwayError(f"event {order.report} of {order.me} hands nothing off")
+    return said.report.model_copy(update={"status": order.status})

@@ -15,7 +15,6 @@ from headway.agent.scratchpad import newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.workbench import Workbench
 from headway.domain.errors import AgentStopped, LeaseLost, ToolError
-from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.refs import Ref
@@ -29,7 +28,10 @@ from headway.git.workspaces import Workspaces
 from headway.system.boot import boot_id
 from headway.system.shortage import lacking
 from headway.trace.agent_log import AgentLog
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import AnyEvent, Event, bodies, only
+from headway.trace.events.life import AgentStart, AgentState, HandedOff
+from headway.trace.events.work import LandedCommit, SnapshotKept
+from headway.trace.store import LogStore
 
 SUMMARY_CHARS = 1_000
 CHANGED_CHARS = 2_000
@@ -44,7 +46,7 @@ class Job:
     order: WorkOrder
     spec: RunSpec
     task: TaskSpec
-    start: Event
+    start: Event[AgentStart]
     workspace: Workspace
     talk: Conversation
     bench: Workbench
@@ -57,7 +59,7 @@ class Job:
 
     def opening(self, carried: str, prompts: Prompts) -> str:
         """What opens an epoch that follows another one."""
-        landed = [event.data["commit"][:12] for event in self.events if event.type == "land"]
+        landed = [each.commit[:12] for each in bodies(self.events, LandedCommit)]
         facts = prompts.render(
             "messages/work_facts",
             landed=", ".join(landed) or NONE,
@@ -70,9 +72,9 @@ class Job:
         return f"{self.asked()}\n\n---\n{facts}\n\n{carried}"
 
     @property
-    def setup(self) -> Event | None:
+    def setup(self) -> AgentState | None:
         """The event that tells of the user's `setup` in these files, once it has run in them."""
-        ran = [e for e in self.events if e.type == "agent.state" and e.data.get("setup") == self.setup_name]
+        ran = [each for each in bodies(self.events, AgentState) if each.setup == self.setup_name]
         return ran[-1] if ran else None
 
     @property
@@ -81,7 +83,7 @@ class Job:
         return boot_id() if self.workspace.rebuilt else "new"
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[AnyEvent]:
         """The live line since the attempt began."""
         return [event for event in self.talk.log.line if event.seq >= self.start.seq]
 
@@ -135,20 +137,20 @@ class Ending:
                 raise
             return await self.stopped(log, None, stop)
 
-    def done(self, event: Event) -> WorkerDone:
+    def done(self, event: Event[HandedOff]) -> WorkerDone:
         """What is told of a stored handoff."""
-        handoff = Handoff.model_validate(event.data["handoff"])
+        handoff = event.body.handoff
         return WorkerDone(
             ref=Ref(log=event.agent, seq=event.seq),
             status=handoff.report.status,
             summary=cut(handoff.report.summary, SUMMARY_CHARS),
             spent=spent_by(self.store.stream(event.agent), is_task=True),
-            retry=bool(event.data.get("retry")),
+            retry=event.body.retry,
         )
 
     def _store(
         self, log: AgentLog, workspace: Workspace | None, report: HandoffReport, harness_made: str, retry: bool
-    ) -> Event:
+    ) -> Event[HandedOff]:
         me = self.order.me
         kept, problem = self._keep(log, workspace)
         physical = self.store.stream(me)
@@ -181,7 +183,7 @@ class Ending:
                 raise
             return None, f"what was not landed could not be kept on a ref and lies in {workspace.path}: {error}"
         if kept is not None:
-            log.append("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base})
+            log.append(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base))
         return kept, ""
 
     def _clear(self, workspace: Workspace) -> None:
@@ -202,22 +204,22 @@ def true_report(report: HandoffReport, kind: TaskKind, landed: Sequence[Oid]) ->
     return report.model_copy(update={"status": HandoffStatus.PARTIAL, "concerns": concerns})
 
 
-def agent_start(line: Sequence[Event], attempt: int) -> Event | None:
+def agent_start(line: Sequence[AnyEvent], attempt: int) -> Event[AgentStart] | None:
     """The event that begins an attempt."""
-    return next((e for e in line if e.type == "agent.start" and e.data["attempt"] == attempt), None)
+    return next((event for event in only(line, AgentStart) if event.body.attempt == attempt), None)
 
 
-def begin_attempt(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event:
+def begin_attempt(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event[AgentStart]:
     """Note that an attempt begins; each has an epoch of its own."""
-    began = any(event.type == "agent.start" for event in log.line)
-    data = {
-        "attempt": order.attempt,
-        "base": workspace.base,
-        "workspace": str(workspace.path),
-        "title": title_of(task),
-        "kind": task.kind,
-    }
-    return log.append("agent.start", data, epoch=log.epoch + 1 if began else 0, sync=True)
+    began = any(bodies(log.line, AgentStart))
+    start = AgentStart(
+        attempt=order.attempt,
+        title=title_of(task),
+        base=workspace.base,
+        workspace=str(workspace.path),
+        kind=task.kind,
+    )
+    return log.append(start, epoch=log.epoch + 1 if began else 0, sync=True)
 
 
 def title_of(task: TaskSpec) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from headway.agent.threads import in_thread
 from headway.domain.errors import HeldBack, Shortage
-from headway.domain.events import Event
+from headway.model.turn import Turn
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.envelope import BodyT, Event
+from headway.trace.events.talk import Call, Cost, LlmResponse, Tokens
 
 BYTES_PER_TOKEN = 16
 """Bytes of the log for one token of a reply. The log holds the text as read, in the calls, and as sent back."""
@@ -23,7 +25,37 @@ def room_for_reply(max_output: int) -> int:
     return max_output * BYTES_PER_TOKEN + FRAME_BYTES
 
 
-async def kept(note: Callable[[], Event], log: AgentLog, beat: Callable[[str], None]) -> Event:
+def event_of(reply: Turn, step: int, cost: Cost, calls: tuple[Call, ...], *, handover: bool) -> LlmResponse:
+    """The event that tells of a reply.
+
+    Args:
+        reply: The reply.
+        step: Number of the call.
+        cost: Cost of the call.
+        calls: The tool calls of the reply, as the log keeps them.
+        handover: The reply is the note that closes an epoch.
+    """
+    return LlmResponse(
+        step=step,
+        stop=reply.stop,
+        text=reply.text,
+        calls=calls,
+        items=reply.raw,
+        tokens=cost.tokens,
+        micro_usd=cost.micro_usd,
+        usage=Tokens(**dict(reply.usage)),
+        model=reply.model,
+        response_id=reply.response_id,
+        request_id=reply.request_id,
+        waited_s=round(reply.waited_s, 3),
+        conceded=reply.conceded,
+        handover=handover,
+    )
+
+
+async def kept(
+    note: Callable[[], Event[LlmResponse]], log: AgentLog, beat: Callable[[str], None]
+) -> Event[LlmResponse]:
     """Wait until a reply is on disk and return its event. During a shortage of the machine the reply stays in memory.
 
     Args:
@@ -34,9 +66,9 @@ async def kept(note: Callable[[], Event], log: AgentLog, beat: Callable[[str], N
     Raises:
         LeaseLost: Another holder has taken over the agent and makes the call anew.
     """
-    noted: list[Event] = []
+    noted: list[Event[LlmResponse]] = []
 
-    def keep() -> Event:
+    def keep() -> Event[LlmResponse]:
         if not noted:
             noted.append(note())
         log.sync()
@@ -49,7 +81,7 @@ async def kept(note: Callable[[], Event], log: AgentLog, beat: Callable[[str], N
             await _wait(beat, f"holds a paid reply: {short}")
 
 
-async def noted(note: Callable[[], Event], beat: Callable[[str], None] = lambda _: None) -> Event:
+async def noted(note: Callable[[], Event[BodyT]], beat: Callable[[str], None] = lambda _: None) -> Event[BodyT]:
     """Wait until a log takes an event that `note` appends, and return it. It is not synced: that needs a thread, which
     would cost as much again as the event.
 

@@ -1,6 +1,6 @@
 """Puts a worker's change on the trunk, and tells it in words what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from headway.agent.conversation import Answer, Conversation
@@ -9,8 +9,8 @@ from headway.agent.forbidden import Breach, breaches
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import Land
-from headway.domain.events import Event
 from headway.domain.ids import AgentId, Oid, parent_of
+from headway.domain.results import LandAnswer
 from headway.domain.run import RunContext
 from headway.git.hub import Hub
 from headway.git.landing import Conflicted, Landed, Landing, LandingOutcome, NothingToLand, Refused, Submission
@@ -18,6 +18,9 @@ from headway.git.merging import WHOLE
 from headway.git.snapshot import Snapshot, snapshot
 from headway.git.submission import chosen
 from headway.git.workspace import Workspace
+from headway.trace.events.envelope import AnyEvent, Event, bodies
+from headway.trace.events.talk import ToolCallBegun, ToolResult
+from headway.trace.events.work import LandedCommit, SnapshotKept
 from headway.trace.fence import holds
 
 ROUNDS = 3
@@ -46,7 +49,7 @@ class Lander:
     forbidden: tuple[str, ...] = ()
     trunk_mb: int | None = None
 
-    async def land(self, talk: Conversation, begun: Event, asked: Land) -> Answer:
+    async def land(self, talk: Conversation, begun: Event[ToolCallBegun], asked: Land) -> Answer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
         if self.workspace.standing().rounds >= ROUNDS - 1:
             # If this conflicts too the task ends, and what it hands up should not be full of markers.
@@ -88,24 +91,24 @@ class Lander:
             return breaches(self.hub, base, tree, self.forbidden)
 
     def _forbidden(self, found: Sequence[Breach]) -> Answer:
-        named = [f"- {breach.name} in {breach.path}, by the rule '{breach.rule}'" for breach in found]
-        text = self.prompts.render("answers/land_forbidden", found=_listed(named, "\n"))
-        facts = {"landing": "forbidden", "forbidden": sorted({breach.name for breach in found})}
-        return Answer(text, error=True, facts=facts)
+        listed = [f"- {breach.name} in {breach.path}, by the rule '{breach.rule}'" for breach in found]
+        text = self.prompts.render("answers/land_forbidden", found=_listed(listed, "\n"))
+        named = tuple(sorted({breach.name for breach in found}))
+        return Answer(text, error=True, result=LandAnswer(landing="forbidden", forbidden=named))
 
     def keep(self, talk: Conversation) -> Snapshot | None:
         """Keep what is not on the trunk on the task's ref."""
         kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
         if kept is not None and kept.commit not in _kept(talk):
-            talk.note("snapshot", {"commit": kept.commit, "ref": kept.ref, "base": kept.base}, sync=True)
+            talk.note(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base), sync=True)
         return kept
 
     def _told(self, talk: Conversation, outcome: LandingOutcome) -> Answer:
         render = self.prompts.render
         match outcome:
             case Landed(commit=commit, trunk=trunk):
-                if not any(event.type == "land" and event.data["commit"] == commit for event in talk.log.line):
-                    talk.note("land", {"commit": commit, "trunk": trunk})
+                if not any(each.commit == commit for each in bodies(talk.log.line, LandedCommit)):
+                    talk.note(LandedCommit(commit=commit, trunk=trunk))
                 others = _listed(outcome.others, ", ") or "nothing"
                 if outcome.conflicted:
                     marked = _listed(outcome.conflicted, ", ")
@@ -114,13 +117,13 @@ class Lander:
                     text = render("answers/landed_with_conflict", **named)
                 else:
                     text = render("answers/landed", commit=commit, others=others)
-                return Answer(text, progress=True, facts={"landing": "landed", "commit": commit})
+                return Answer(text, progress=True, result=LandAnswer(landing="landed", commit=commit))
             case NothingToLand(trunk=trunk):
-                return Answer(render("answers/nothing_to_land", trunk=trunk[:12]), facts={"landing": "nothing"})
+                return Answer(render("answers/nothing_to_land", trunk=trunk[:12]), result=LandAnswer(landing="nothing"))
             case Refused(doubtful=doubtful):
                 name = "answers/land_doubtful" if doubtful else "answers/land_refused"
                 text = render(name, reason=outcome.reason, paths=_listed(outcome.paths, "\n"))
-                return Answer(text, error=True, facts={"landing": "doubtful" if doubtful else "refused"})
+                return Answer(text, error=True, result=LandAnswer(landing="doubtful" if doubtful else "refused"))
             case Conflicted():
                 return self._conflict(outcome)
 
@@ -135,8 +138,8 @@ class Lander:
             paths=_listed(paths, "\n"),
             rivals=_listed(rivals, "\n") or "- none by the trunk's own commits",
         )
-        facts = {"landing": "conflicted", "rounds": outcome.rounds, "paths": list(outcome.paths)}
-        return Answer(text, error=True, progress=True, facts=facts)
+        result = LandAnswer(landing="conflicted", rounds=outcome.rounds, paths=outcome.paths)
+        return Answer(text, error=True, progress=True, result=result)
 
 
 def _conflicting(path: str, kind: str, before: Oid) -> str:
@@ -145,9 +148,9 @@ def _conflicting(path: str, kind: str, before: Oid) -> str:
     return f"- {path} ({kind}): no markers, it is as the trunk has it; as you had it: git show {before[:12]}:{path}"
 
 
-def _kept(talk: Conversation) -> list[str]:
+def _kept(talk: Conversation) -> list[Oid]:
     """The newest snapshot that the log names, as a list of one or none."""
-    return [event.data["commit"] for event in talk.log.line if event.type == "snapshot"][-1:]
+    return [each.commit for each in bodies(talk.log.line, SnapshotKept)][-1:]
 
 
 def planners_of(task: AgentId) -> tuple[str, ...]:
@@ -160,15 +163,19 @@ def planners_of(task: AgentId) -> tuple[str, ...]:
     return tuple(chain)
 
 
-def conflict_rounds(events: Sequence[Event]) -> int:
+def conflict_rounds(answers: Iterable[ToolResult]) -> int:
     """Conflicts in a row at the newest landing; zero after any other answer."""
-    landings = [event.data for event in events if event.type == "tool.result" and "landing" in event.data]
-    return int(landings[-1]["rounds"]) if landings and landings[-1]["landing"] == "conflicted" else 0
+    landings = _landings(answers)
+    return landings[-1].rounds if landings and landings[-1].landing == "conflicted" else 0
 
 
-def _was_doubtful(events: Sequence[Event]) -> bool:
-    landings = [event.data["landing"] for event in events if event.type == "tool.result" and "landing" in event.data]
-    return bool(landings) and landings[-1] == "doubtful"
+def _was_doubtful(events: Sequence[AnyEvent]) -> bool:
+    landings = _landings(bodies(events, ToolResult))
+    return bool(landings) and landings[-1].landing == "doubtful"
+
+
+def _landings(answers: Iterable[ToolResult]) -> list[LandAnswer]:
+    return [answer.result for answer in answers if isinstance(answer.result, LandAnswer)]
 
 
 def _listed(entries: Sequence[str], separator: str) -> str:

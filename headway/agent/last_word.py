@@ -6,7 +6,8 @@ it would come from a prompt cache.
 
 from collections.abc import Sequence
 
-from headway.domain.events import Event
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import LlmResponse, LlmRetry, Reminder
 
 LAST_WORD = "last_word"
 """What its reminder is called in the log."""
@@ -14,22 +15,22 @@ LAST_WORD = "last_word"
 ONLY = frozenset({"finish"})
 
 
-def was_asked_for(events: Sequence[Event]) -> bool:
+def was_asked_for(events: Sequence[AnyEvent]) -> bool:
     """Whether the agent was told that its next reply is its last."""
     return any(_asks(event) for event in events)
 
 
-def was_had(events: Sequence[Event]) -> bool:
+def was_had(events: Sequence[AnyEvent]) -> bool:
     """Whether the reply came, or could not come."""
     asked = [at for at, event in enumerate(events) if _asks(event)]
-    return bool(asked) and any(event.type in {"llm.response", "llm.retry"} for event in events[asked[-1] :])
+    return bool(asked) and any(isinstance(event.body, LlmResponse | LlmRetry) for event in events[asked[-1] :])
 
 
-def is_newest_reply(events: Sequence[Event]) -> bool:
+def is_newest_reply(events: Sequence[AnyEvent]) -> bool:
     """Whether the newest reply is the last word: what it calls beside `finish` is not run."""
     replied = False
     for event in reversed(events):
-        if event.type == "llm.response":
+        if isinstance(event.body, LlmResponse):
             if replied:
                 return False
             replied = True
@@ -38,5 +39,5 @@ def is_newest_reply(events: Sequence[Event]) -> bool:
     return False
 
 
-def _asks(event: Event) -> bool:
-    return event.type == "reminder" and event.data.get("why") == LAST_WORD
+def _asks(event: AnyEvent) -> bool:
+    return isinstance(event.body, Reminder) and event.body.why == LAST_WORD

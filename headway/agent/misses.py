@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from headway.domain.errors import HeadwayError
-from headway.domain.events import Event
 from headway.model.failures import UNUSABLE_AT_MOST, ContextOverflow, Failing, FatalModelError, NoUsableReply, Unusable
+from headway.trace.events.talk import LlmRetry
 
 AT_ONCE = 3
 PAUSES_S = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
@@ -25,12 +25,12 @@ class Misses:
     unusable: int = 0
     failing: int = 0
 
-    def take(self, retry: Event) -> None:
+    def take(self, retry: LlmRetry) -> None:
         """Count a failed call."""
-        self.unusable += retry.data.get("kind") == Unusable.__name__
-        self.failing += retry.data.get("kind") == Failing.__name__
-        if retry.data.get("final"):
-            self.final.append(retry.data["final"])
+        self.unusable += retry.kind == Unusable.__name__
+        self.failing += retry.kind == Failing.__name__
+        if retry.final:
+            self.final.append(retry.final)
             self.unusable = 0
 
     def judged(self, error: HeadwayError) -> HeadwayError:

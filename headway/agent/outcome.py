@@ -1,7 +1,6 @@
 """What a model is told of how its command ended, and of what the machine did to it."""
 
-from typing import Any
-
+from headway.domain.results import Ran
 from headway.sandbox.cage import PIDS
 from headway.sandbox.runner import CommandResult
 from headway.sandbox.walls import Walls
@@ -64,16 +63,20 @@ def remarks(result: CommandResult, walls: Walls) -> list[str]:
     return said
 
 
-def measured(result: CommandResult) -> dict[str, Any]:
-    """What the log keeps of a command's use; what did not happen is left out."""
-    odd = {
-        "tree_peak_kb": result.tree_peak_kb,
-        "out_of_memory": result.out_of_memory,
-        "forks_refused": result.forks_refused,
-        "disk_full": result.disk_full,
-        "removed_files": result.removed_files,
-        "removed_mb": result.removed_mb,
-        "waited_s": round(result.waited_s, 3),
-        "waited_for": list(result.waited_for),
-    }
-    return {"cpu_s": result.cpu_s, "peak_kb": result.peak_kb, **{name: value for name, value in odd.items() if value}}
+def measured(command: str, note: str, result: CommandResult) -> Ran:
+    """Result of a command for the log; `note` says how it ended where that was not by itself."""
+    return Ran(
+        command=command,
+        exit_code=result.exit_code,
+        note=note,
+        cpu_s=result.cpu_s,
+        peak_kb=result.peak_kb,
+        tree_peak_kb=result.tree_peak_kb or None,
+        out_of_memory=result.out_of_memory,
+        forks_refused=result.forks_refused,
+        disk_full=result.disk_full,
+        removed_files=result.removed_files,
+        removed_mb=result.removed_mb,
+        waited_s=round(result.waited_s, 3),
+        waited_for=result.waited_for,
+    )

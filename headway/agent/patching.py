@@ -8,10 +8,10 @@ cut short by a kill is finished from there, or told as it stands.
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from headway.agent.apart import Apart, Made
 from headway.agent.beneath import move_at, remove_at, replace_at, stage_at
@@ -116,17 +116,18 @@ class Patching:
                 raise ToolError(f"{why}. The patch was taken back{kept}") from error
             made.append(change)
 
-    def finish(self, noted: Mapping[str, Any]) -> None:
+    def finish(self, noted: "FileHashes") -> None:
         """Bring a patch to its end that was noted as begun; see `notes_of`.
 
         Raises:
             ToolError: It cannot be; it says how each file stands.
         """
         targets = self._targets()
-        if len(targets) != len(noted["after"]):
+        before_each, after_each = noted.of_patch()
+        if len(targets) != len(after_each):
             raise ToolError("the process was interrupted in the middle of this patch: read its files before you go on")
         stands, steps = [], []
-        for number, (target, before, after) in enumerate(zip(targets, noted["before"], noted["after"], strict=True)):
+        for number, (target, before, after) in enumerate(zip(targets, before_each, after_each, strict=True)):
             now, staged = _name(self._files.content(target)), self._staged(number)
             stands.append((target, "as asked" if now == after else "as before" if now == before else "neither"))
             if now != after:
@@ -174,12 +175,30 @@ class Patching:
         return cut(str(target.relative_to(self._files.root)), 300)
 
 
-def notes_of(changes: Sequence[Change]) -> dict[str, Any]:
-    """What the log says of a patch before it is carried out: what its files are and will be."""
-    return {
-        "before": [_name(change.before) for change in changes],
-        "after": [_name(change.after) for change in changes],
-    }
+class FileHashes(NamedTuple):
+    """Hashes of files before they are changed, and of their new content, as the log notes them; None for no file.
+
+    Attributes:
+        before: Of each file of a patch.
+        after: The same; of an edit the hash of its one file.
+    """
+
+    before: tuple[str | None, ...] | None = None
+    after: str | tuple[str | None, ...] | None = None
+
+    def of_patch(self) -> tuple[tuple[str | None, ...], tuple[str | None, ...]]:
+        """Those of a patch; none where it was no patch."""
+        return self.before or (), self.after if isinstance(self.after, tuple) else ()
+
+
+NO_FILES = FileHashes()
+
+
+def notes_of(changes: Sequence[Change]) -> FileHashes:
+    """Hashes that the log notes of a patch before it is carried out."""
+    return FileHashes(
+        tuple(_name(change.before) for change in changes), tuple(_name(change.after) for change in changes)
+    )
 
 
 def paths_of(section: Section) -> list[str]:

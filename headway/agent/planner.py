@@ -7,7 +7,7 @@ from functools import partial
 from headway.agent import breakage, guards, rounds
 from headway.agent.amendments import Amendments
 from headway.agent.briefing import Briefing
-from headway.agent.children import asked_in, to_recover, told_in
+from headway.agent.children import asked_in, cancelled_in, to_recover, told_in
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Beat, Conversation
 from headway.agent.elsewhere import Elsewhere
@@ -15,18 +15,16 @@ from headway.agent.excerpt import cut, cut_bytes
 from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
-from headway.agent.recall import PAST
 from headway.agent.repeats import Repeats
 from headway.agent.scratchpad import is_stale, newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.tools.planning import PLANNER_SCHEMAS
 from headway.agent.usage import missing, usage_of
 from headway.domain.budget import Amount
-from headway.domain.events import Event
-from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.handoff import HandoffReport
+from headway.domain.ids import RunName
 from headway.domain.refs import Ref
-from headway.domain.spec import RunSpec
+from headway.domain.results import Cancelled, Finished, Spawn, Waits
 from headway.domain.turn import (
     ACTIVE_MINUTES_PER_TURN,
     CALLS_PER_TURN,
@@ -34,7 +32,6 @@ from headway.domain.turn import (
     Decision,
     Finish,
     PlanTurn,
-    Spawned,
     TurnOutcome,
 )
 from headway.git.hub import Hub
@@ -43,8 +40,12 @@ from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.system.bounded import Reading, by_limits
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.envelope import AnyEvent, Event, bodies, only
+from headway.trace.events.life import HandedOff, RunStart, TurnEnd, TurnStart
+from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
+from headway.trace.events.work import Scratchpad
 from headway.trace.fold import Spell
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 
 BOARD_BYTES = 4_000
 SUMMARY_CHARS = 1_000
@@ -52,9 +53,7 @@ WHY_CHARS = 1_000
 STEERS_CARRIED = 20
 """The user's newest messages, which a new epoch holds word for word."""
 
-TURN_EVENTS = frozenset(
-    {"turn.start", "turn.end", "message", "reminder", "llm.response", "tool.result", "scratchpad", "handoff"}
-)
+TURN_EVENTS = (TurnStart, TurnEnd, Message, Reminder, LlmResponse, ToolResult, Scratchpad, HandedOff)
 """Events after which a line is no longer what a history that ends before them knows."""
 
 
@@ -67,7 +66,7 @@ class _Turn:
     talk: Conversation
     desk: PlanningDesk
     brief: Briefing
-    start: Event
+    start: Event[TurnStart]
     compaction: Compaction = field(init=False)
 
 
@@ -101,13 +100,13 @@ class PlannerAgent:
         """
         beat("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
-        log = await in_thread(self._store.open, order.me, role="planner", recall=PAST)
+        log = await in_thread(self._store.open, order.me, role="planner", whole=False)
         try:
             physical = await in_thread(_past_of, self._store.stream(order.me))
-            ended = next((e for e in physical if e.type == "turn.end" and e.data["key"] == order.key), None)
+            ended = next((each for each in only(physical, TurnEnd) if each.body.key == order.key), None)
             if ended is not None:
-                whole = await in_thread(self._store.event, Ref(log=order.me, seq=ended.seq))
-                return TurnOutcome.model_validate(whole.data["outcome"] | {"seq": ended.seq})
+                whole = await in_thread(self._store.said, Ref(log=order.me, seq=ended.seq), TurnEnd)
+                return whole.at(ended.seq)
             turn = await self._open(order, log, physical)
             try:
                 return await self._go_on(turn, beat)
@@ -119,12 +118,12 @@ class PlannerAgent:
             await self._models.leave(order.me)
             log.finish()
 
-    async def _open(self, order: PlanTurn, log: AgentLog, physical: list[Event]) -> _Turn:
-        spec = order.context.in_force(RunSpec.model_validate(self._store.event(order.context.spec).data["spec"]))
+    async def _open(self, order: PlanTurn, log: AgentLog, physical: list[AnyEvent]) -> _Turn:
+        spec = order.context.in_force(self._store.said(order.context.spec, RunStart).spec)
         chosen = await self._models.choose("planner", spec)
         within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
         hub = self._hubs(order.context.run).held_to(within)
-        start = next((e for e in log.line if e.type == "turn.start" and e.data["key"] == order.key), None)
+        start = next((each for each in only(log.line, TurnStart) if each.body.key == order.key), None)
         if start is None:
             start = await in_thread(_begin, order, log, physical, hub)
         brief = Briefing(order, spec, self._store, hub, self._prompts, self._clock())
@@ -142,7 +141,7 @@ class PlannerAgent:
             repeats=Repeats(order.me, "planner", log.redacted(brief.shared)),
         )
         talk.turn = order.turn
-        pinned = Oid(start.data["pinned"])
+        pinned = start.body.pinned
         others = self._elsewhere(order.context.run)
         desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq, others)
         turn = _Turn(order, log, talk, desk, brief, start)
@@ -195,7 +194,7 @@ class PlannerAgent:
         inbox = [notice for notice in order.inbox if notice.child not in told]
         heard = _steers_in(events)
         steers = [ref for ref in order.steers if (ref.log, ref.seq) not in heard]
-        opened = any(event.type == "message" for event in events)
+        opened = any(bodies(events, Message))
         run = Amendments(self._store, self._prompts, order.context.run, order.amendments)
         amendments = run.untold(turn.talk.events)
         if opened and not inbox and not steers and amendments is None:
@@ -209,24 +208,25 @@ class PlannerAgent:
             parts += [self._prompts.render("messages/nudge")] if order.nudge else []
         few = 0 if opened else _few(turn)
         parts += [turn.brief.few(few)] if few else []
-        turn.talk.say(
-            "\n\n".join(parts),
+        message = Message(
+            text="\n\n".join(parts),
             concerns={child: points for child, points in turn.brief.concerns(inbox).items() if points},
             few=few > 0,
-            inbox=[notice.model_dump(mode="json") for notice in inbox],
-            steers=[[ref.log, ref.seq] for ref in steers],
-            **(amendments.marks if amendments else {}),
+            inbox=tuple(inbox),
+            steers=tuple((ref.log, ref.seq) for ref in steers),
+            amendments=amendments.seqs if amendments else (),
         )
+        turn.talk.note(message)
 
     def _again(self, turn: _Turn, carried: str) -> str:
         """What opens an epoch in the middle of a turn: what was asked, word for word, then what is carried over."""
         line, brief = turn.log.line, turn.brief
-        said = [ref for event in line if event.type == "message" for ref in event.data.get("steers", ())]
-        steers = brief.steers(Ref(log=AgentId(log), seq=seq) for log, seq in said[-STEERS_CARRIED:])
+        said = [place for message in bodies(line, Message) for place in message.steers]
+        steers = brief.steers(Ref(log=log, seq=seq) for log, seq in said[-STEERS_CARRIED:])
         parts = [brief.scope(), *steers, carried, brief.fresh(line), *self._facts(turn, line)]
         return "\n\n".join([*parts, *([brief.final(line)] if turn.order.final else [])])
 
-    def _opening(self, turn: _Turn, line: list[Event]) -> list[str]:
+    def _opening(self, turn: _Turn, line: list[AnyEvent]) -> list[str]:
         parts: list[str] = []
         if not turn.talk.events:
             parts.append(turn.brief.scope())
@@ -235,13 +235,13 @@ class PlannerAgent:
         parts += self._facts(turn, line)
         undecided = rounds.undecided_turns(line)
         parts += [self._prompts.render("messages/undecided", turns=undecided)] if undecided else []
-        keys = [Spawned.model_validate(raw).key for raw in turn.start.data["recovered"]]
+        keys = [child.key for child in turn.start.body.recovered]
         parts += [turn.brief.recovered(line, keys)] if keys else []
         return parts
 
-    def _facts(self, turn: _Turn, line: list[Event]) -> list[str]:
-        earlier = [e for e in line if e.type == "turn.start" and e.seq < turn.start.seq]
-        before = Oid(earlier[-1].data["pinned"]) if earlier else None
+    def _facts(self, turn: _Turn, line: list[AnyEvent]) -> list[str]:
+        earlier = [event.body.pinned for event in only(line, TurnStart) if event.seq < turn.start.seq]
+        before = earlier[-1] if earlier else None
         coming = {notice.child for notice in turn.order.inbox}
         out = [asked for key, asked in turn.desk.outstanding().items() if key not in coming]
         return [turn.brief.facts(turn.desk.pinned, before, out, line)]
@@ -254,10 +254,10 @@ class PlannerAgent:
     def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
         """Whether the turn is over, and how. A reply that was followed by a message decides nothing any more."""
         events, reply = turn.desk.turn_events, turn.talk.reply
-        newest_message = max((e.seq for e in events if e.type == "message"), default=-1)
+        newest_message = max((event.seq for event in only(events, Message)), default=-1)
         if reply is None or reply.seq < newest_message:
             return None
-        made = {event.data["decision"] for event in turn.talk.results if "decision" in event.data}
+        made = {decision for answer in turn.talk.results if (decision := _decision_of(answer)) is not None}
         if made:
             # Who asked for far too little is told so before it sleeps.
             waits = "wait" in made and not _few(turn)
@@ -265,7 +265,7 @@ class PlannerAgent:
         stop = guards.stop_due(turn.talk.events, turn.talk.made)
         if stop is not None:
             return Decision.GAVE_UP, stop.why
-        if reply.data["stop"] == "text" and turn.desk.outstanding():
+        if reply.body.stop == "text" and turn.desk.outstanding():
             return Decision.WAIT, ""
         spell = turn.talk.spell
         if spell.replies >= CALLS_PER_TURN or spell.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
@@ -276,11 +276,10 @@ class PlannerAgent:
 
     def _close(self, turn: _Turn, decision: Decision, why: str) -> TurnOutcome:
         outcome = _outcome(turn, decision, seq=0, why=cut(why, WHY_CHARS))
-        data = {"key": turn.order.key, "outcome": outcome.model_dump(mode="json")}
         # `seq` is the place of this very event, which is known once it is written.
-        event = turn.talk.note("turn.end", data, sync=True)
+        event = turn.talk.note(TurnEnd(key=turn.order.key, outcome=outcome), sync=True)
         self._elsewhere(turn.order.context.run).tell(turn.order.me, turn.desk.outstanding().values())
-        return TurnOutcome.model_validate(event.data["outcome"] | {"seq": event.seq})
+        return event.body.at(event.seq)
 
 
 def _few(turn: _Turn) -> int:
@@ -293,36 +292,34 @@ def _few(turn: _Turn) -> int:
     return len(asked) if rounds.far_too_few(asked, fewest, room) else 0
 
 
-def _past_of(events: Iterable[Event]) -> list[Event]:
+def _past_of(events: Iterable[AnyEvent]) -> list[AnyEvent]:
     """What a planner goes by of its whole log, abandoned pasts included."""
-    return [left for event in events if (left := PAST(event)) is not None]
+    return [left for event in events if (left := event.kept()) is not None]
 
 
-def _begin(order: PlanTurn, log: AgentLog, physical: list[Event], hub: Hub) -> Event:
+def _begin(order: PlanTurn, log: AgentLog, physical: list[AnyEvent], hub: Hub) -> Event[TurnStart]:
     """Bring the line to where the planner's history stands, and note that the turn has begun."""
     places = {event.seq for event in log.line}
     moved = order.from_seq >= 0 and order.from_seq not in places
-    if moved or any(event.seq > order.from_seq and event.type in TURN_EVENTS for event in log.line):
+    if moved or any(event.seq > order.from_seq and isinstance(event.body, TURN_EVENTS) for event in log.line):
         log.fork(order.from_seq)
-    starts = [event for event in log.line if event.type == "turn.start"]
-    epoch = log.epoch + int(order.fresh) if starts else 0
-    data = {
-        "key": order.key,
-        "pinned": hub.tip(),
-        "inbox": [notice.child for notice in order.inbox],
-        "recovered": [child.model_dump(mode="json") for child in to_recover(physical, log.line)[:SPAWNS_PER_TURN]],
-        "fresh": order.fresh,
-        "final": order.final.model_dump(mode="json") if order.final else None,
-        "nudge": order.nudge,
-    }
-    return log.append("turn.start", data, epoch=epoch, turn=order.turn, sync=True)
+    epoch = log.epoch + int(order.fresh) if any(bodies(log.line, TurnStart)) else 0
+    start = TurnStart(
+        key=order.key,
+        pinned=hub.tip(),
+        inbox=tuple(notice.child for notice in order.inbox),
+        recovered=tuple(to_recover(physical, log.line)[:SPAWNS_PER_TURN]),
+        fresh=order.fresh,
+        final=order.final,
+        nudge=order.nudge,
+    )
+    return log.append(start, epoch=epoch, turn=order.turn, sync=True)
 
 
 def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None = None, why: str = "") -> TurnOutcome:
     events = turn.desk.turn_events
     spawned = {key: asked.spawned for key, asked in asked_in(events).items()}
-    results = [event for event in events if event.type == "tool.result"]
-    cancelled = dict.fromkeys(key for event in results for key in event.data.get("cancelled", ()))
+    cancelled = dict.fromkeys(cancelled_in(events))
     told, heard = told_in(events), _steers_in(events)
     # Before a cancel can count, its child must be known.
     found = to_recover([*turn.desk.physical, *events], turn.log.line)
@@ -338,7 +335,7 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
         spawned=tuple(spawned.values()),
         cancelled=tuple(cancelled),
         recovered=tuple(found[:room]),
-        finish=_finish(results) if decision is Decision.FINISH else None,
+        finish=_finish(events) if decision is Decision.FINISH else None,
         need=need or Amount(),
         call=missing(Amount(), turn.compaction.reserve, Amount(), dollars=turn.order.context.bounds_dollars),
         why=why,
@@ -350,16 +347,23 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
     )
 
 
-def _steers_in(events: list[Event]) -> set[tuple[str, int]]:
+def _steers_in(events: list[AnyEvent]) -> set[tuple[str, int]]:
     """Places of the user's messages that these events tell of."""
-    return {(log, seq) for event in events if event.type == "message" for log, seq in event.data.get("steers", ())}
+    return {place for message in bodies(events, Message) for place in message.steers}
 
 
-def _finish(results: list[Event]) -> Finish | None:
-    said = [event for event in results if event.data.get("decision") == "finish"]
-    if not said:
-        return None
-    report = said[-1].data["report"]
-    return Finish(
-        status=HandoffStatus(report["status"]), seq=said[-1].seq, summary=cut(report["summary"], SUMMARY_CHARS)
-    )
+def _finish(events: list[AnyEvent]) -> Finish | None:
+    said = None
+    for event in only(events, ToolResult):
+        match event.body.result:
+            case Finished(decision="finish", report=HandoffReport() as report):
+                said = Finish(status=report.status, seq=event.seq, summary=cut(report.summary, SUMMARY_CHARS))
+    return said
+
+
+def _decision_of(answer: ToolResult) -> str | None:
+    match answer.result:
+        case Spawn() | Cancelled() | Waits() | Finished():
+            return answer.result.decision
+        case _:
+            return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway.agent.breakage import answer_to, broken_before
-from headway.agent.children import Asked, asked_in, outstanding, recovered_in, told_in
+from headway.agent.children import Asked, asked_in, cancelled_in, outstanding, recovered_in, told_in
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.elsewhere import Elsewhere, OpenTasks
 from headway.agent.excerpt import EXCERPT_CHARS, cut, excerpt
@@ -18,14 +18,15 @@ from headway.agent.search import HITS, hits_text
 from headway.agent.tools import planning as tools
 from headway.agent.tools.schema import Arguments, arguments_of
 from headway.domain.errors import ToolError
-from headway.domain.events import Event
-from headway.domain.handoff import Handoff
 from headway.domain.ids import ChildKey, Oid, child_key, decision_of
+from headway.domain.results import Cancelled, Finished, Spawn, SpawnedChild, Waits
 from headway.domain.task import Scope, TaskSpec, in_history
-from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, PlanTurn, Spawned
+from headway.domain.turn import CANCELS_PER_TURN, SPAWNS_PER_TURN, ChildKind, PlanTurn
 from headway.git.hub import Hub
 from headway.model.turn import ToolCall
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import HandedOff
+from headway.trace.store import LogStore
 
 
 class _Near:
@@ -61,7 +62,7 @@ class PlanningDesk:
     prompts: Prompts
     talk: Conversation
     pinned: Oid
-    physical: Sequence[Event] = field(repr=False)
+    physical: Sequence[AnyEvent] = field(repr=False)
     started: int
     elsewhere: Elsewhere
 
@@ -76,7 +77,7 @@ class PlanningDesk:
             return answer_to(error, self.prompts)
 
     @property
-    def turn_events(self) -> list[Event]:
+    def turn_events(self) -> list[AnyEvent]:
         """The live line since the turn's start."""
         return [event for event in self.talk.log.line if event.seq >= self.started]
 
@@ -96,11 +97,10 @@ class PlanningDesk:
             case tools.RewriteScratchpad():
                 return rewrite(self.talk, self.prompts, arguments.content)
             case tools.Wait():
-                return Answer(self.prompts.render("answers/wait"), compared=None, facts={"decision": "wait"})
+                return Answer(self.prompts.render("answers/wait"), compared=None, result=Waits())
             case tools.Finish():
-                report = arguments.handed().model_dump(mode="json")
-                facts = {"decision": "finish", "report": report}
-                return Answer(self.prompts.render("answers/finish"), compared=None, facts=facts)
+                result = Finished(decision="finish", report=arguments.handed())
+                return Answer(self.prompts.render("answers/finish"), compared=None, result=result)
             case tools.ReadHandoff():
                 return Answer(self._handoff(arguments.id))
             case _:
@@ -126,8 +126,7 @@ class PlanningDesk:
         notice = told_in(self.talk.log.line).get(key)
         if notice is None:
             raise ToolError(f"no handoff of {key} came in; read_handoff takes the id in the heading of a handoff")
-        event = self.store.event(notice.ref(self.order.me))
-        return cut(whole(Handoff.model_validate(event.data["handoff"])), EXCERPT_CHARS)
+        return cut(whole(self.store.said(notice.ref(self.order.me), HandedOff).handoff), EXCERPT_CHARS)
 
     def _spawn_tasks(self, tasks: tuple[TaskSpec, ...]) -> Answer:
         asked = asked_in(self.turn_events)
@@ -149,12 +148,11 @@ class PlanningDesk:
         first = len(asked_in(self.turn_events))
         before, out = self._before(), self._taken_over()
         near, theirs = _Near(others), self.elsewhere.now(self.order.me)
-        spawned: list[Spawned] = []
-        items: list[dict[str, Any]] = []
+        spawned: list[SpawnedChild] = []
+        items: list[TaskSpec | Scope] = []
         said: list[dict[str, Any]] = []
         for text in texts:
-            asked = text.model_dump(mode="json")
-            decision = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+            decision = json.dumps(text.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
             # By what is spawned and not by what is asked: a place in a turn is one child's, or its handoff is not told
             # from another's.
             item = len(spawned)
@@ -164,20 +162,16 @@ class PlanningDesk:
             if key not in same:
                 said.append({"id": same[0], "title": title, "already_out": True})
                 continue
-            items.append(asked)
-            spawned.append(Spawned(key=key, kind=kind, title=title, seq=0, item=item, priority=text.priority))
+            items.append(text)
+            # Without `seq`: the text lies where this answer will, which is known once it is written.
+            spawned.append(SpawnedChild(key=key, kind=kind, title=title, item=item, priority=text.priority))
             said.append({"id": key, "title": title} | self._remarks(text, near, theirs, before))
             if isinstance(text, TaskSpec):
-                near.add(Asked(spawned[-1], 0.0, title, text.paths))
+                near.add(Asked(spawned[-1].at(0), 0.0, title, text.paths))
         return Answer(
             json.dumps({"asked": said}, ensure_ascii=False),
             progress=bool(spawned),
-            facts={
-                "decision": "spawn",
-                # Without `seq`: the text lies where this answer will, which is known once it is written.
-                "spawned": [child.model_dump(mode="json", exclude={"seq"}) for child in spawned],
-                "items": items,
-            },
+            result=Spawn(spawned=tuple(spawned), items=tuple(items)),
         )
 
     def _taken_over(self) -> dict[str, list[ChildKey]]:
@@ -221,11 +215,11 @@ class PlanningDesk:
         strangers = [key for key in arguments.ids if key not in out]
         if strangers:
             raise ToolError(f"not outstanding: {', '.join(strangers[:20])}. Outstanding: {', '.join(list(out)[:100])}")
-        earlier = {key for event in self.turn_events for key in event.data.get("cancelled", ())}
+        earlier = set(cancelled_in(self.turn_events))
         if len(earlier.union(arguments.ids)) > CANCELS_PER_TURN:
             raise ToolError(f"a turn cancels at most {CANCELS_PER_TURN}: cancel the rest in the next one")
-        facts = {"decision": "cancel", "cancelled": list(arguments.ids), "reason": arguments.reason}
-        return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, facts=facts)
+        result = Cancelled(cancelled=tuple(arguments.ids), reason=arguments.reason)
+        return Answer(json.dumps({"cancelled": list(arguments.ids)}), progress=True, result=result)
 
 
 def _same(title: str) -> str:

@@ -2,9 +2,10 @@
 
 import hashlib
 
-from headway.domain.events import Event
 from headway.domain.ids import AgentId, key_of, parent_of, place_of
 from headway.model.adapter import Reuse
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import LlmResponse, Message
 
 AGENTS_PER_GROUP = 4
 """OpenAI serves about 15 requests a minute with one key and one beginning from one machine's cache, and sends others to
@@ -31,15 +32,16 @@ class Repeats:
         self._replied_at: float | None = None
         self._pause_s = 0.0
 
-    def take(self, event: Event) -> None:
+    def take(self, event: AnyEvent) -> None:
         """Take in the next event."""
         if self._replied_at is not None:
             self._pause_s = max(self._pause_s, event.ts - self._replied_at)
-        if event.type == "llm.response":
-            self._replied_at = event.ts
-        elif event.type == "message" and self._is_empty:
-            self._is_empty = False
-            self._chars = len(self._shared) if event.data["text"].startswith(self._shared) else 0
+        match event.body:
+            case LlmResponse():
+                self._replied_at = event.ts
+            case Message(text=text) if self._is_empty:
+                self._is_empty = False
+                self._chars = len(self._shared) if text.startswith(self._shared) else 0
 
     @property
     def reuse(self) -> Reuse:

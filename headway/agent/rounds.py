@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from headway.agent.children import Asked
-from headway.domain.events import Event
+from headway.domain.results import Spawn
 from headway.domain.task import TaskKind
 from headway.domain.turn import ChildKind, Decision
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.life import TurnEnd
+from headway.trace.events.talk import Message, ToolResult
 
 FAR = 2
 """A round of less than the smallest wanted number divided by this is far too small."""
 
 UNDECIDED_TURNS = 3
 """Turns without a decision after which the planner's agent is taken to have given up."""
-
-FEW = "few"
-"""Marks the message that told of a round that was far too small."""
 
 
 def far_too_few(asked: Sequence[Asked], fewest: int, room: int) -> bool:
@@ -29,32 +29,33 @@ def far_too_few(asked: Sequence[Asked], fewest: int, room: int) -> bool:
     return len(asked) * FAR < fewest <= room + len(asked)
 
 
-def may_be_few(line: Sequence[Event], fewest: int) -> bool:
+def may_be_few(line: Sequence[AnyEvent], fewest: int) -> bool:
     """Whether so little was asked for that it is worth a look; cheap on a log of ten thousand tasks."""
-    counts = (len(event.data["spawned"]) for event in line if event.type == "tool.result" and "spawned" in event.data)
+    spawns = (answer.result for answer in bodies(line, ToolResult) if isinstance(answer.result, Spawn))
+    counts = (len(spawn.spawned) for spawn in spawns)
     return 0 < sum(counts) * FAR < fewest
 
 
-def was_told_of_few(line: Sequence[Event]) -> bool:
+def was_told_of_few(line: Sequence[AnyEvent]) -> bool:
     """Whether the planner was told once; it is not told again."""
-    return any(event.type == "message" and event.data.get(FEW) for event in line)
+    return any(message.few for message in bodies(line, Message))
 
 
-def undecided_turns(line: Sequence[Event]) -> int:
+def undecided_turns(line: Sequence[AnyEvent]) -> int:
     """Turns at the end of a line that used up their calls without a decision, since something was decided or told.
 
     A `wait` between them decides nothing: who reads and waits in turn gets no further either.
     """
     count = 0
     for event in reversed(line):
-        if event.type == "message" and (event.data.get("inbox") or event.data.get("steers")):
+        if isinstance(event.body, Message) and (event.body.inbox or event.body.steers):
             break
-        if event.type != "turn.end":
+        if not isinstance(event.body, TurnEnd):
             continue
-        outcome = event.data["outcome"]
-        if any(outcome.get(name) for name in ("spawned", "cancelled", "recovered")):
+        outcome = event.body.outcome
+        if outcome.spawned or outcome.cancelled or outcome.recovered:
             break
-        match outcome["decision"]:
+        match outcome.decision:
             case Decision.GO_ON:
                 count += 1
             case Decision.WAIT:

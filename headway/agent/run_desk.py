@@ -16,7 +16,6 @@ from headway.agent.verdicts import note_verdict
 from headway.agent.walling import check_policy
 from headway.domain.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.errors import HeadwayError, UserError
-from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
 from headway.domain.limits import workable
@@ -40,10 +39,14 @@ from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.git.warmth import withheld_note
 from headway.system.files import write_whole
+from headway.trace.events.envelope import AnyEvent, BodyT, Event, only
+from headway.trace.events.life import HandedOff, RunEnd, RunStart
+from headway.trace.events.talk import Message, Text
+from headway.trace.events.work import Policy
 from headway.trace.figures import figures_of
-from headway.trace.log_store import LogStore
 from headway.trace.progress import progress_in
 from headway.trace.report import Facts, render_report
+from headway.trace.store import LogStore
 
 Roles = Mapping[ModelRole, Chosen]
 OUR_ATTRIBUTES = ("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth")
@@ -212,18 +215,18 @@ class RunDesk:
         """Refs to the instructions and to the start, which holds the spec; both written once."""
         log = self._store.open(AgentId(order.run), role="run")
         try:
-            text = _first(log.line, "text") or log.append("text", {"instructions": spec.instructions})
-            start = _first(log.line, "run.start")
+            text = _first(log.line, Text) or log.append(Text(instructions=spec.instructions))
+            start = _first(log.line, RunStart)
             if start is None:
-                data = {
-                    "spec": spec.model_dump(mode="json"),
-                    "base": facts.base,
-                    "source": facts.source,
-                    "incarnation": order.incarnation,
-                    "level": self._machine.level,
-                    "models": {role: each.facts for role, each in chosen.items()},
-                }
-                start = log.append("run.start", data, sync=True)
+                began = RunStart(
+                    spec=spec,
+                    base=facts.base,
+                    source=facts.source,
+                    incarnation=order.incarnation,
+                    level=self._machine.level,
+                    models={role: each.facts for role, each in chosen.items()},
+                )
+                start = log.append(began, sync=True)
             return Ref(log=AgentId(order.run), seq=text.seq), Ref(log=AgentId(order.run), seq=start.seq)
         finally:
             log.close()
@@ -246,10 +249,10 @@ class RunDesk:
 
     def _note(self, order: Note) -> Ref:
         self._store.expect(order.run)
-        handoff = Handoff.model_validate(self._store.event(order.about).data["handoff"])
+        handoff = self._store.said(order.about, HandedOff).handoff
         text = self._prompts.render(order.prompt, summary=handoff.report.summary)
         with self._store.open(AgentId(order.run), role="run") as log:
-            return Ref(log=AgentId(order.run), seq=log.append("message", {"text": text}, sync=True).seq)
+            return Ref(log=AgentId(order.run), seq=log.append(Message(text=text), sync=True).seq)
 
     async def amendment(self, order: WriteAmendment) -> Ref:
         """Write an amendment's text into the run's log, or find where this request has written it."""
@@ -258,9 +261,9 @@ class RunDesk:
     def _amendment(self, order: WriteAmendment) -> Ref:
         self._store.expect(order.run)
         with self._store.open(AgentId(order.run), role="run") as log:
-            data = {"amendment": order.request, "text": order.text, "who": order.who, "why": order.why}
-            same = (e for e in log.line if e.type == "policy" and e.data.get("amendment") == order.request)
-            event = next(same, None) or log.append("policy", data, sync=True)
+            said = Policy(amendment=order.request, text=order.text, who=order.who, why=order.why)
+            same = (event for event in only(log.line, Policy) if event.body.amendment == order.request)
+            event = next(same, None) or log.append(said, sync=True)
             return Ref(log=AgentId(order.run), seq=event.seq)
 
     async def spent(self, order: MeasureSpent) -> Amount:
@@ -319,26 +322,26 @@ class RunDesk:
 
     def _root(self, order: WriteReport) -> Handoff:
         said = self._store.event(order.root)
-        if said.type != "handoff":
+        if not isinstance(said.body, HandedOff):
             raise HeadwayError(f"run {order.context.run}: event {order.root.seq} of {order.root.log} is no handoff")
-        return Handoff.model_validate(said.data["handoff"])
+        return said.body.handoff
 
     def _handoffs(self, run: RunName) -> list[Handoff]:
         found = []
         for agent in self._store.agents(run):
-            end = self._store.newest(agent, "handoff") if agent != AgentId(run) else None
+            end = self._store.newest(agent, HandedOff) if agent != AgentId(run) else None
             if end is not None:
-                found.append(Handoff.model_validate(end.data["handoff"]))
+                found.append(end.body.handoff)
         return found
 
     def _end_log(self, run: RunName, report: RunReport) -> None:
         log = self._store.open(AgentId(run), role="run")
         try:
-            if _first(log.line, "run.end") is None:
-                log.append("run.end", report.model_dump(mode="json"), sync=True)
+            if _first(log.line, RunEnd) is None:
+                log.append(RunEnd.of(report), sync=True)
         finally:
             log.close()
 
 
-def _first(line: list[Event], kind: str) -> Event | None:
-    return next((event for event in line if event.type == kind), None)
+def _first(line: list[AnyEvent], kind: type[BodyT]) -> Event[BodyT] | None:
+    return next(only(line, kind), None)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.prompts import Prompts
 from headway.domain.errors import ToolError
-from headway.domain.events import Event
+from headway.trace.events.envelope import AnyEvent, bodies, only
+from headway.trace.events.talk import Message, Reminder
+from headway.trace.events.work import Scratchpad
 
 MAX_TOKENS = 6_000
 STALE_TURNS = 20
@@ -26,21 +28,21 @@ def rewrite(talk: Conversation, prompts: Prompts, content: str) -> Answer:
             f"(leave out about {len(content) * over // tokens:,} of its {len(content):,} characters): it is as it was. "
             "Keep what you need in order to go on, and leave out what the repository says anyway"
         )
-    talk.note("scratchpad", {"content": content})
+    talk.note(Scratchpad(content=content))
     return Answer(prompts.render("answers/scratchpad", chars=len(content)), progress=True)
 
 
-def is_stale(line: Sequence[Event], turn: int) -> bool:
+def is_stale(line: Sequence[AnyEvent], turn: int) -> bool:
     """Whether a planner's notes are old, and it was not told since they, or the last reminder of them, grew old."""
     at, since = -1, 0
     for event in line:
-        reminded = event.type == "reminder" and event.data.get("why") == "scratchpad"
-        if event.type == "scratchpad" or reminded:
-            at, since = event.seq, event.turn
-    told = sum(len(event.data.get("inbox", ())) for event in line if event.type == "message" and event.seq > at)
+        match event.body:
+            case Scratchpad() | Reminder(why="scratchpad"):
+                at, since = event.seq, event.turn
+    told = sum(len(event.body.inbox or ()) for event in only(line, Message) if event.seq > at)
     return turn - since >= STALE_TURNS or told >= STALE_HANDOFFS
 
 
-def newest_scratchpad(events: Sequence[Event]) -> str:
+def newest_scratchpad(events: Sequence[AnyEvent]) -> str:
     """An agent's notes as it last wrote them; empty before that."""
-    return next((event.data["content"] for event in reversed(events) if event.type == "scratchpad"), "")
+    return next((notes.content for notes in bodies(reversed(events), Scratchpad)), "")

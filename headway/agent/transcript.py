@@ -4,14 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from headway.agent.context import HANDOVER
 from headway.agent.excerpt import cut, cut_middle
-from headway.domain.events import Event
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
 
 TEXT_CHARS = 4_000
 ARGUMENTS_CHARS = 1_000
 RESULT_CHARS = 2_000
 
 
-def exchanges(events: Iterable[Event]) -> list[str]:
+def exchanges(events: Iterable[AnyEvent]) -> list[str]:
     """What was said and done, an entry each; what is long is cut, and thoughts are left out."""
     said = []
     for event in events:
@@ -32,17 +33,16 @@ def tail_of(entries: Sequence[str], size: int) -> str:
     return "\n\n".join(kept)
 
 
-def _entry(event: Event) -> str:
-    data = event.data
-    match event.type:
-        case "message":
-            return f"[message] {cut(data['text'], TEXT_CHARS)}"
-        case "reminder" if data.get("why") != HANDOVER:
-            return f"[reminder] {cut(data['text'], TEXT_CHARS)}"
-        case "llm.response" if not data.get(HANDOVER):
-            calls = [f"[call] {call['name']} {cut(call['arguments'], ARGUMENTS_CHARS)}" for call in data["calls"]]
-            return "\n".join([*([f"[you] {cut(data['text'], TEXT_CHARS)}"] if data["text"] else []), *calls])
-        case "tool.result":
-            return f"[answer of {data['name']}] {cut_middle(data['text'], RESULT_CHARS)}"
+def _entry(event: AnyEvent) -> str:
+    match event.body:
+        case Message(text=text):
+            return f"[message] {cut(text, TEXT_CHARS)}"
+        case Reminder(text=text, why=why) if why != HANDOVER:
+            return f"[reminder] {cut(text, TEXT_CHARS)}"
+        case LlmResponse(text=text, calls=calls, handover=False):
+            called = [f"[call] {call.name} {cut(call.arguments, ARGUMENTS_CHARS)}" for call in calls]
+            return "\n".join([*([f"[you] {cut(text, TEXT_CHARS)}"] if text else []), *called])
+        case ToolResult(name=name, text=text):
+            return f"[answer of {name}] {cut_middle(text, RESULT_CHARS)}"
         case _:
             return ""

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from typing import Any
 
 from headway.domain.budget import Amount
 from headway.domain.errors import HeadwayError, TransientError
-from headway.domain.events import Event
 from headway.model.failures import FatalModelError, Unusable
 from headway.model.prices import Price
 from headway.model.turn import Turn
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import Cost, LlmRetry
 from headway.trace.paid import Paid
 
 NOTHING = Amount()
@@ -84,29 +84,50 @@ class Meter:
         return max(1, turn.tokens - cached + ceil(cached * part))
 
 
-def noted(amount: Amount) -> dict[str, Any]:
-    """An amount as an event tells it: the price is null where it is not known."""
-    return {"tokens": amount.tokens, "micro_usd": None if amount.unpriced else amount.micro_usd}
+def noted(amount: Amount) -> Cost:
+    """An amount as an event tells it: without a price where that is not known."""
+    return Cost(tokens=amount.tokens, micro_usd=None if amount.unpriced else amount.micro_usd)
 
 
-def of_failure(error: HeadwayError, reserve: Amount, meter: Meter) -> tuple[Amount, dict[str, Any]]:
-    """Usage of a call that failed, and how its event says it.
+def of_failure(error: HeadwayError, reserve: Amount, meter: Meter) -> tuple[Amount, bool]:
+    """Usage of a call that failed, and whether it was cut off.
 
     A call that was cut off counts as its reserve, unless the server told its usage all the same.
     """
     billed = error.billed if isinstance(error, Unusable | FatalModelError) else None
     if billed is not None:
-        spent = meter.settle(billed)
-        return spent, {"cut_off": False, **noted(spent)}
+        return meter.settle(billed), False
     cut_off = isinstance(error, TransientError) and error.cut_off
-    return reserve if cut_off else Amount(), {"cut_off": cut_off}
+    return reserve if cut_off else Amount(), cut_off
 
 
-def usage_of(events: Iterable[Event]) -> Usage:
+def failed(step: int, error: HeadwayError, final: str, spent: Amount, *, cut_off: bool) -> LlmRetry:
+    """The event that tells of a failed call. The usage of one that was cut off is its reserve, which its request tells.
+
+    Args:
+        step: Number of the call.
+        error: The failure.
+        final: Its kind where the same call would meet it again.
+        spent: Usage of the call.
+        cut_off: The call was cut off.
+    """
+    told = None if cut_off or not spent else noted(spent)
+    return LlmRetry(
+        step=step,
+        kind=type(error).__name__,
+        why=str(error),
+        final=final,
+        cut_off=cut_off,
+        tokens=told.tokens if told else None,
+        micro_usd=told.micro_usd if told else None,
+    )
+
+
+def usage_of(events: Iterable[AnyEvent]) -> Usage:
     """The sum over events in physical order, abandoned ones included. A call under way counts as reserved."""
     paid = Paid()
     for event in events:
-        paid.take(event.type, event.data)
+        paid.take(event.body)
     return Usage(paid.settled + paid.reserved, paid.calls)
 
 

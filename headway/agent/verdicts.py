@@ -3,7 +3,8 @@
 from headway.domain.check import CheckVerdict
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, RunName
-from headway.trace.log_store import LogStore
+from headway.trace.events.work import Check
+from headway.trace.store import LogStore
 
 TRIES = 5
 
@@ -13,7 +14,7 @@ def note_verdict(store: LogStore, run: RunName, verdict: CheckVerdict) -> None:
     for left in reversed(range(TRIES)):
         try:
             with store.open(AgentId(run), role="run") as log:
-                log.append("check", verdict.model_dump(mode="json"), sync=True)
+                log.append(Check.of(verdict), sync=True)
                 return
         except LeaseLost:
             # Somebody else wrote to the run's log in the same moment.
@@ -23,5 +24,5 @@ def note_verdict(store: LogStore, run: RunName, verdict: CheckVerdict) -> None:
 
 def newest_verdict(store: LogStore, run: RunName) -> CheckVerdict | None:
     """The newest verdict, if there is one."""
-    noted = store.newest(AgentId(run), "check")
-    return None if noted is None else CheckVerdict.model_validate(noted.data)
+    noted = store.newest(AgentId(run), Check)
+    return None if noted is None else noted.body.verdict

@@ -23,6 +23,7 @@ from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.sandbox.runner import Command, Sandbox
 from headway.system.files import delete
+from headway.trace.events.life import AgentState
 
 SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
@@ -73,16 +74,16 @@ async def set_up(job: Job, sandbox: Sandbox, beat: Beat) -> None:
             running = set_up_files(sandbox, job.order.me, job.workspace, job.spec, command)
             done = await while_held(job.talk.log, running)
     made = await in_thread(job.workspace.made)
-    data = {
-        "setup": job.setup_name,
-        "command": command,
-        "exit_code": done.exit_code,
-        "ended": done.ended,
-        "output": done.output,
-        "withheld": list(done.withheld),
-        "left": list(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else [],
-    }
-    job.talk.note("agent.state", data, dur_ms=done.seconds * 1000)
+    ran = AgentState(
+        setup=job.setup_name,
+        command=command,
+        exit_code=done.exit_code,
+        ended=done.ended,
+        output=done.output,
+        withheld=done.withheld,
+        left=tuple(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else (),
+    )
+    job.talk.note(ran, dur_ms=done.seconds * 1000)
 
 
 async def set_up_files(

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
-from typing import Any
 
 from headway.agent.apart import Apart, Replacement
-from headway.agent.breakage import BROKE, answer_to, broken_before, passes, why
+from headway.agent.breakage import answer_to, broken_before, passes, why
 from headway.agent.conversation import Answer, Conversation
-from headway.agent.doubts import INTERRUPTED, Standing, after_last, doubts
+from headway.agent.doubts import Standing, after_last, doubts
 from headway.agent.excerpt import EXCERPT_CHARS, cut, cut_middle, line_count
 from headway.agent.files import Files
 from headway.agent.guards import digest
@@ -19,7 +18,7 @@ from headway.agent.lander import Lander
 from headway.agent.last_word import is_newest_reply
 from headway.agent.outcome import how_it_ended, measured, remarks
 from headway.agent.patch import Add, Delete, Update
-from headway.agent.patching import Done, Patching, notes_of, paths_of
+from headway.agent.patching import NO_FILES, Done, FileHashes, Patching, notes_of, paths_of
 from headway.agent.prompts import Prompts
 from headway.agent.scratchpad import rewrite
 from headway.agent.threads import in_thread
@@ -28,9 +27,8 @@ from headway.agent.tools.planning import Grep, ListDir, ReadFile, RewriteScratch
 from headway.agent.tools.schema import Arguments, arguments_of
 from headway.agent.unfinished import unfinished
 from headway.domain.errors import ToolError, TransientError
-from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import Oid
+from headway.domain.results import INTERRUPTED, Finished, Ran
 from headway.domain.task import TaskKind, TaskSpec
 from headway.git.changes import shown
 from headway.git.merging import marked
@@ -40,9 +38,10 @@ from headway.sandbox.runner import Command, Sandbox
 from headway.sandbox.walls import Walls
 from headway.system.bounded import Within, unheld
 from headway.system.shortage import waited_for
-
-WITHDRAWN = "withdrawn"
-"""Takes back the note that a call is being run."""
+from headway.trace.events.envelope import Event, bodies, only
+from headway.trace.events.life import AgentState
+from headway.trace.events.talk import ToolCallBegun, ToolResult
+from headway.trace.events.work import Edit, LandedCommit, ResourceKill
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Workbench:
                 done = "replaced" if files.write(path, content.encode("utf-8", "surrogateescape")) else "written"
                 lines = line_count(content)
                 said = self.prompts.render("answers/written", path=path, done=done, lines=lines)
-                self.talk.note("edit", {"path": path, "call_id": call.id, "kind": "write"})
+                self.talk.note(Edit(path=path, call_id=call.id, kind="write"))
                 return Answer(said + self._syntax(path, content), progress=True, compared=digest(content))
             case RewriteScratchpad(content=content):
                 return rewrite(self.talk, self.prompts, content)
@@ -133,24 +132,24 @@ class Workbench:
         """Edits and parses texts of any size."""
         return Apart(self.within)
 
-    def _begin(self, call: ToolCall, **data: object) -> Event:
+    def _begin(self, call: ToolCall, files: FileHashes = NO_FILES) -> Event[ToolCallBegun]:
         """The note that a call is being run; the one from before a crash, if there is one."""
         begun = self._begun(call)
         if begun is not None:
             return begun
-        return self.talk.note("tool.call", {"call_id": call.id, "name": call.name, "arguments": call.arguments, **data})
+        return self.talk.note(_call_begun(call, files))
 
-    def _begun(self, call: ToolCall) -> Event | None:
+    def _begun(self, call: ToolCall) -> Event[ToolCallBegun] | None:
         since = self.talk.reply.seq if self.talk.reply else 0
         line = self.talk.log.line
         notes = takewhile(lambda event: event.seq > since, reversed(line))
-        newest = next((e for e in notes if e.type == "tool.call" and e.data["call_id"] == call.id), None)
-        return None if newest is None or newest.data.get(WITHDRAWN) else newest
+        newest = next((note for note in only(notes, ToolCallBegun) if note.body.call_id == call.id), None)
+        return None if newest is None or newest.body.withdrawn else newest
 
     def _edit(self, call: ToolCall, asked: tools.EditFile) -> Answer:
         raw = self.files.raw(asked.path)
         begun = self._begun(call)
-        if begun is not None and digest(raw) == begun.data["after"]:
+        if begun is not None and digest(raw) == begun.body.after:
             said = self.prompts.render("answers/edit_applied", path=asked.path)
             return Answer(said, progress=True)
         try:
@@ -158,9 +157,9 @@ class Workbench:
         except ToolError as error:
             raise ToolError(f"{cut(asked.path, 300)} is as it was: {error}") from error
         # The text it makes is noted first, so that a kill right after the write is told from one right before it.
-        self._begin(call, after=digest(made.raw))
+        self._begin(call, FileHashes(after=digest(made.raw)))
         self.files.write(asked.path, made.raw)
-        self.talk.note("edit", {"path": asked.path, "call_id": call.id, "kind": "edit", "how": made.how})
+        self.talk.note(Edit(path=asked.path, call_id=call.id, kind="edit", how=made.how))
         how = "" if made.how == "exact" else f" ({made.how})"
         said = self.prompts.render("answers/edited", path=asked.path, how=how, shown=made.shown)
         return Answer(said + self._syntax(asked.path, made.raw), progress=True)
@@ -170,17 +169,17 @@ class Workbench:
         patching = Patching(self.files, sections, digest(call.id), self.apart)
         begun = self._begun(call)
         if begun is not None:
-            patching.finish(begun.data)
+            patching.finish(FileHashes(begun.body.before, begun.body.after))
             paths = ", ".join(path for section in sections for path in paths_of(section))
             return Answer(self.prompts.render("answers/patch_finished", paths=paths), progress=True)
         changes, done = patching.drafted()
         patching.stage(changes)
         # Noted when all that can be refused is done, and before the first file changes: what is cut short is finished.
-        self._begin(call, **notes_of(changes))
+        self._begin(call, notes_of(changes))
         patching.carry_out(changes)
         for each in done:
             how = each.made.how if each.made else ""
-            self.talk.note("edit", {"path": each.section.path, "call_id": call.id, "kind": "patch", "how": how})
+            self.talk.note(Edit(path=each.section.path, call_id=call.id, kind="patch", how=how))
         return Answer(cut("\n".join(map(self._patched, done)), EXCERPT_CHARS), progress=True)
 
     def _patched(self, done: Done) -> str:
@@ -208,8 +207,8 @@ class Workbench:
 
     async def _shell(self, call: ToolCall, asked: tools.Shell) -> Answer:
         if self._begun(call) is not None:
-            lost = {"command": asked.command, "exit_code": None, "note": INTERRUPTED}
-            return Answer(self.prompts.render("answers/interrupted"), error=True, progress=True, facts=lost)
+            lost = Ran(command=asked.command, exit_code=None, note=INTERRUPTED)
+            return Answer(self.prompts.render("answers/interrupted"), error=True, progress=True, result=lost)
         files = self.files
         cwd, home = files.folder(asked.workdir), files.home()
         begun = self._begin(call)
@@ -221,40 +220,33 @@ class Workbench:
             result = await while_held(self.talk.log, self.sandbox.run(command, full_output=output))
         except TransientError:
             # It has not begun, for example because the disk is full. It runs when the agent goes on.
-            withdrawn = {"call_id": call.id, "name": call.name, "arguments": call.arguments, WITHDRAWN: True}
-            await noted(lambda: self.talk.note("tool.call", withdrawn))
+            withdrawn = _call_begun(call).model_copy(update={"withdrawn": True})
+            await noted(lambda: self.talk.note(withdrawn))
             raise
         why = "oom" if result.out_of_memory else result.killed_for
         if why is not None:
-            killed = {"call_id": call.id, "why": why, "seconds": result.seconds}
-            await noted(lambda: self.talk.note("resource.kill", killed))
+            killed = ResourceKill(call_id=call.id, why=why, seconds=result.seconds)
+            await noted(lambda: self.talk.note(killed))
         ended = how_it_ended(result)
         text = f"[{ended}, {result.seconds:.1f} s]\n{cut_middle(result.output, EXCERPT_CHARS)}"
         text += "".join(f"\n[{remark}]" for remark in remarks(result, self.walls))
         if result.output_cut:
             shown = output.relative_to(self.workspace.path)
             text += f"\n[{result.output_bytes} bytes in all; the whole output: {shown}]"
-        facts: dict[str, Any] = {
-            "command": asked.command,
-            "exit_code": result.exit_code,
-            "note": "" if result.killed_for is None else ended,
-            **measured(result),
-        }
+        ran = measured(asked.command, "" if result.killed_for is None else ended, result)
         compared = f"{ended}\n{result.output}"
-        return Answer(text, compared=compared, facts=facts, dur_ms=result.seconds * 1000)
+        return Answer(text, compared=compared, result=ran, dur_ms=result.seconds * 1000)
 
     def _finish(self, report: tools.Finish) -> Answer:
         said = report.handed()
-        told = any(event.data.get("bounced") for event in self.talk.events)
+        told = any(_bounced(answer) for answer in bodies(self.talk.events, ToolResult))
         # A last word counts as it stands: there is no call left to set anything right.
         found = [] if told or is_newest_reply(self.talk.events) else self._doubts_told(said.status)
         if found:
             listed = "\n".join(f"- {doubt}" for doubt in found)
             text = self.prompts.render("answers/doubtful_finish", facts=listed)
-            return Answer(text, error=True, compared=None, facts={"bounced": True})
-        return Answer(
-            self.prompts.render("answers/handed_off"), compared=None, facts={"report": said.model_dump(mode="json")}
-        )
+            return Answer(text, error=True, compared=None, result=Finished(bounced=True))
+        return Answer(self.prompts.render("answers/handed_off"), compared=None, result=Finished(report=said))
 
     def _doubts_told(self, status: HandoffStatus) -> list[str]:
         """The doubts; none where they cannot be found out, because nothing may keep an agent from handing off."""
@@ -263,7 +255,7 @@ class Workbench:
         except Exception as error:
             if passes(error):
                 raise
-            self.talk.note("agent.state", {BROKE: why(error)})
+            self.talk.note(AgentState(broke=why(error)))
             return []
 
     def _doubts(self, status: HandoffStatus) -> list[str]:
@@ -271,7 +263,7 @@ class Workbench:
             return doubts(status, self.task.kind, Standing(), self.talk.events)
         hub = self.lander.hub
         landed = tuple(hub.landed_by(self.lander.task))
-        claimed = [Oid(event.data["commit"]) for event in self.talk.log.line if event.type == "land"]
+        claimed = [each.commit for each in bodies(self.talk.log.line, LandedCommit)]
         left = self.workspace.changes().paths
         with self.workspace.held():
             conflicted = self.workspace.standing().conflicted
@@ -286,3 +278,13 @@ class Workbench:
             check=self.check,
         )
         return doubts(status, self.task.kind, now, self.talk.events)
+
+
+def _call_begun(call: ToolCall, files: FileHashes = NO_FILES) -> ToolCallBegun:
+    return ToolCallBegun(
+        call_id=call.id, name=call.name, arguments=call.arguments, before=files.before, after=files.after
+    )
+
+
+def _bounced(answer: ToolResult) -> bool:
+    return isinstance(answer.result, Finished) and answer.result.bounced

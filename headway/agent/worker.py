@@ -1,6 +1,6 @@
 """The worker's loop: one attempt at one task, resumable at any point from the agent log and the workspace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
@@ -15,7 +15,6 @@ from headway.agent.job import Ending, Job, Stopped, agent_start, begin_attempt, 
 from headway.agent.lander import ROUNDS, Lander, conflict_rounds
 from headway.agent.models import Models
 from headway.agent.prompts import Prompts
-from headway.agent.recall import PAST
 from headway.agent.repeats import Repeats
 from headway.agent.threads import in_thread
 from headway.agent.tools.working import TOOLSETS
@@ -25,10 +24,9 @@ from headway.agent.warming import set_up, warmed
 from headway.agent.workbench import Workbench
 from headway.domain.budget import MICRO, Amount
 from headway.domain.errors import HeldBack, Shortage, TransientError
-from headway.domain.events import Event
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
-from headway.domain.spec import RunSpec
+from headway.domain.results import Finished
 from headway.domain.task import TaskSpec
 from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
 from headway.git.hub import Hub
@@ -41,8 +39,13 @@ from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
 from headway.system.bounded import Reading, by_limits
 from headway.trace.agent_log import AgentLog
+from headway.trace.asked import task_at
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import RunStart
+from headway.trace.events.talk import Message, Reminder, ToolResult
+from headway.trace.events.work import BudgetAsked, SnapshotKept
 from headway.trace.fold import Spell
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 
 SNAPSHOT_STEPS = 10
 """Steps of a worker after which what it has not landed is kept on a ref: a crash of the machine costs no more."""
@@ -96,7 +99,7 @@ class WorkerAgent:
     async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         beat("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
-        log = await in_thread(self._store.open, order.me, role="worker", task=order.me, recall=PAST)
+        log = await in_thread(self._store.open, order.me, role="worker", task=order.me, whole=False)
         try:
             task = await in_thread(self._task, order)
             ending = self._ending(order, task)
@@ -132,7 +135,7 @@ class WorkerAgent:
         """
         work = order.order
         await in_thread(self._store.expect, work.context.run, work.context.incarnation)
-        log = await in_thread(self._store.open, work.me, role="worker", task=work.me, recall=PAST)
+        log = await in_thread(self._store.open, work.me, role="worker", task=work.me, whole=False)
         try:
             ending = self._ending(work, await in_thread(self._task, work))
             ended = stored_handoff(log.line, work.attempt)
@@ -161,7 +164,7 @@ class WorkerAgent:
             return workspace
 
     def _task(self, order: WorkOrder) -> TaskSpec:
-        return TaskSpec.model_validate(self._store.event(order.task).data["items"][order.task.item or 0])
+        return task_at(self._store, order.task)
 
     def _ending(self, order: WorkOrder, task: TaskSpec) -> Ending:
         run = order.context.run
@@ -170,7 +173,7 @@ class WorkerAgent:
     async def _open(self, order: WorkOrder, task: TaskSpec, log: AgentLog, beat: Beat) -> Job:
         """Find the attempt as it was left, or begin it."""
         context = order.context
-        spec = context.in_force(RunSpec.model_validate(self._store.event(context.spec).data["spec"]))
+        spec = context.in_force(self._store.said(context.spec, RunStart).spec)
         chosen = await self._models.choose("worker", spec)
         within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
         hub = self._hubs(context.run).held_to(within)
@@ -235,7 +238,7 @@ class WorkerAgent:
             need = _missing(job)
             if need:
                 # It gives up its slot: without a word of it, its log would show an agent between two steps for hours.
-                talk.note("budget", {"needs": need.model_dump(exclude_defaults=True)})
+                talk.note(BudgetAsked(needs=need))
                 return WorkerSuspended(why="grant", spent=_spent(job), need=need)
             await self._keep(job, beat)
             if not talk.handing_over:
@@ -268,7 +271,8 @@ class WorkerAgent:
                 break
             beat(call.name)
             answer = self._held_back(talk, call) or await job.bench.answer(call)
-            report = _report_in([await kept_reply.noted(partial(talk.answer, call, answer), beat)])
+            noted = await kept_reply.noted(partial(talk.answer, call, answer), beat)
+            report = _report_in([noted.body])
         return report
 
     def _held_back(self, talk: Conversation, call: ToolCall) -> Answer | None:
@@ -287,7 +291,7 @@ class WorkerAgent:
             raise Stopped(HandoffStatus.PARTIAL, why)
         text = self._prompts.render("reminders/last_word", what=why.partition(": ")[2].capitalize())
         if not last_word.was_asked_for(talk.events):
-            talk.note("reminder", {"text": text, "why": last_word.LAST_WORD})
+            talk.note(Reminder(text=text, why=last_word.LAST_WORD))
         beat("asks for the last word")
         talk.turn += 1
         for question in last_reply.questions(job, text):
@@ -305,12 +309,12 @@ class WorkerAgent:
     def _tell_of_rebuilding(self, job: Job) -> None:
         if not job.workspace.rebuilt:
             return
-        if boot_id() in [event.data.get("boot") for event in job.events if event.type == "reminder"]:
+        if any(reminder.boot == boot_id() for reminder in bodies(job.events, Reminder)):
             return
         source = job.workspace.rebuilt_from
         shown = f"snapshot {source[:12]}" if source else f"trunk commit {job.workspace.base[:12]}"
         text = self._prompts.render("messages/rebuilt", source=shown)
-        job.talk.note("reminder", {"text": text, "why": "rebuilt", "boot": boot_id()})
+        job.talk.note(Reminder(text=text, why="rebuilt", boot=boot_id()))
 
     def _used_up(self, job: Job) -> str | None:
         """The limit that is used up, but for the last reply."""
@@ -329,7 +333,7 @@ class WorkerAgent:
         run = job.order.context.run
         amendments = Amendments(self._store, self._prompts, run, job.order.amendments).untold(job.talk.events)
         if amendments is not None:
-            job.talk.say(amendments.text, **amendments.marks)
+            job.talk.note(Message(text=amendments.text, amendments=amendments.seqs))
 
     def _remind(self, job: Job) -> None:
         job.talk.remind(self._prompts)
@@ -340,24 +344,24 @@ class WorkerAgent:
             "dollars": job.talk.paid.amount.micro_usd / MICRO / _bound(limits.task_usd),
         }
         nearly = [what for what, part in used.items() if part >= REMIND_AT]
-        if nearly and not any(event.data.get("why") == "limit" for event in job.events):
+        if nearly and not any(reminder.why == "limit" for reminder in bodies(job.events, Reminder)):
             text = self._prompts.render("reminders/limit", what=nearly[0])
-            job.talk.note("reminder", {"text": text, "why": "limit"})
+            job.talk.note(Reminder(text=text, why="limit"))
 
 
 def _spent(job: Job) -> Amount:
     return job.talk.paid.amount + Amount(tasks=1)
 
 
-def _report_in(results: list[Event]) -> HandoffReport | None:
-    said = [event.data["report"] for event in results if "report" in event.data]
-    return HandoffReport.model_validate(said[-1]) if said else None
+def _report_in(results: Iterable[ToolResult]) -> HandoffReport | None:
+    said = [answer.result.report for answer in results if isinstance(answer.result, Finished)]
+    return next((report for report in reversed(said) if report is not None), None)
 
 
 def _stop_if_due(job: Job) -> None:
     # Among the newest answers: a landing that conflicts so often ends the attempt before anything else is asked.
     if conflict_rounds(job.talk.results) >= ROUNDS:
-        kept = [event.data["commit"] for event in job.events if event.type == "snapshot"]
+        kept = [each.commit for each in bodies(job.events, SnapshotKept)]
         patch = f"; the change as it was before the last one is commit {kept[-1]}" if kept else ""
         raise Stopped(HandoffStatus.PARTIAL, f"landing conflicted {ROUNDS} times in a row{patch}")
     stop = guards.stop_due(job.talk.events, job.talk.made)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from headway.domain.headings import task_of
 from headway.domain.ids import AgentId, RunName
-from headway.trace.log_store import LogStore
+from headway.domain.results import LandAnswer
+from headway.trace.events.talk import Message, ToolResult
+from headway.trace.store import LogStore
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ def facts_of(home: Path, run: RunName) -> Facts:
 def _conflicts(store: LogStore, agent: AgentId) -> list[Conflict]:
     title, found = "", []
     for event in store.read(agent):
-        if event.type == "message" and not title:
-            asked = task_of(str(event.data.get("text", "")))
-            title = asked[0] if asked else ""
-        if event.type == "tool.result" and event.data.get("landing") == "conflicted":
-            found.append(Conflict(title, tuple(event.data.get("paths", ()))))
+        match event.body:
+            case Message(text=text) if not title:
+                asked = task_of(text)
+                title = asked[0] if asked else ""
+            case ToolResult(result=LandAnswer(landing="conflicted", paths=paths)):
+                found.append(Conflict(title, paths))
     return found

@@ -36,7 +36,8 @@ async def refuse_elsewhere(client: "Client", home: Path, name: RunName) -> None:
 
 def _has_ended(home: Path, name: RunName) -> bool:
     """True for a run that has written its report, or never began its log."""
-    from headway.trace.log_store import LogStore
+    from headway.trace.events.life import RunEnd
+    from headway.trace.store import LogStore
 
     store = LogStore(home)
-    return store.newest(AgentId(name)) is None or store.newest(AgentId(name), "run.end") is not None
+    return store.last(AgentId(name)) is None or store.newest(AgentId(name), RunEnd) is not None

@@ -14,7 +14,7 @@ from headway.git.hub import Hub
 from headway.git.published import Branch, branches, commits_only_in
 from headway.git.unlanded import Unlanded, unlanded
 from headway.system.walk import walk
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 
 MB = 1_000_000
 KB = 1_000

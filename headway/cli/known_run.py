@@ -95,7 +95,7 @@ async def lives_elsewhere(client: Client, home: Path, run: KnownRun) -> bool:
 
     A folder of the same name may be that of another start of the name, also one whose removal was cut short.
     """
-    from headway.trace.log_store import LogStore
+    from headway.trace.store import LogStore
 
     store = LogStore(home)
     folder = store.run_folder(run.name)

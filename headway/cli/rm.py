@@ -83,7 +83,7 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     """
     from headway.cli.known_run import delete_histories
     from headway.git.overlay import unmount_below
-    from headway.trace.log_store import LogStore
+    from headway.trace.store import LogStore
 
     for said in await asyncio.to_thread(_withdraw_all, home, found):
         say(said)

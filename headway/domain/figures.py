@@ -6,9 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.budget import Amount
-from headway.domain.events import Role
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, Incarnation, Oid, RunName, parent_of
+from headway.domain.ids import AgentId, Incarnation, Oid, Role, RunName, parent_of
 
 
 class Figures(BaseModel):

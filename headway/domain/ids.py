@@ -7,7 +7,7 @@ run of the same name, never adopts a stranger.
 
 import hashlib
 import re
-from typing import NewType
+from typing import Literal, NewType
 
 RunName = NewType("RunName", str)
 """The workflow id of a `Run`; also its name in branches, refs, trailers and commands."""
@@ -23,6 +23,9 @@ Incarnation = NewType("Incarnation", str)
 
 Oid = NewType("Oid", str)
 """A full hexadecimal git object id."""
+
+Role = Literal["run", "planner", "worker", "fixer"]
+"""What an agent is; `run` for what the run itself writes."""
 
 Fence = NewType("Fence", str)
 """A lease in a form that another process can check; never empty."""

@@ -9,24 +9,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self, cast
 
 from headway.domain.errors import LeaseLost, UserError
-from headway.domain.events import LOG_VERSION, Event, EventType, Role
-from headway.domain.ids import AgentId, Fence, parent_of, run_of
+from headway.domain.ids import AgentId, Fence, Role, parent_of, run_of
 from headway.system.boot import boot_id
 from headway.system.files import PRIVATE_FILE, make_folder, sync_again, sync_folder
 from headway.system.room import give_room_back, take_room
 from headway.system.shortage import lacking, waited_for
 from headway.trace.blobs import Blobs, plain
+from headway.trace.codec import Codec, lines_of
+from headway.trace.events.envelope import LOG_VERSION, AnyEvent, BodyT, Event
+from headway.trace.events.life import AgentFork, AgentLease
+from headway.trace.events.talk import LlmResponse
 from headway.trace.fence import fence_of
 from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
-from headway.trace.lines import encode, events_in, lines_of
-from headway.trace.recall import REPLY, Recall, head_of, read_log, settled
+from headway.trace.log_reader import head_of, read_log, settled
 from headway.trace.redaction import Redact
-
-_TYPES = frozenset(get_args(EventType))
-
 
 _LEFT_TAKEN = 1 << 18
 """Bytes that a file takes of the disk beyond its size, from which on it is worth giving them back."""
@@ -42,7 +41,7 @@ class AgentLog:
         agent: Whose log.
         lease: The lease of this holder, from 1.
         line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
-            With `recall`, what lies before the newest reply of the model is there only as that leaves it.
+            Unless it is `whole`, what lies before the newest reply of the model is there only as it is kept.
         epoch: The newest epoch of the live line.
     """
 
@@ -55,15 +54,15 @@ class AgentLog:
         agent: AgentId,
         role: Role,
         task: AgentId | None,
-        recall: Recall | None = None,
+        codec: Codec,
+        whole: bool,
     ) -> None:
         self.agent = agent
-        self._recall = recall
+        self._codec = codec
+        self._whole = whole
         self._blobs = blobs
         self._redact = redact
-        who = {"run": run_of(agent), "agent": agent, "parent": parent_of(agent), "role": role, "task": task}
-        # In the order of the envelope, which is that of every line.
-        self._frame: dict[str, Any] = dict.fromkeys(Event.model_fields) | {"v": LOG_VERSION} | who
+        self._who = run_of(agent), agent, parent_of(agent), role, task
         self._path = path
         self._mutex = threading.RLock()
         self._reserved = 0  # the byte up to which the file has its room on the disk
@@ -88,24 +87,24 @@ class AgentLog:
         if found.st_blocks * 512 > found.st_size + _LEFT_TAKEN:
             give_room_back(self._fd, self._end)  # the holder before was killed
         self.lease += 1
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id()}
-        self._write(self._event("agent.lease", who))
+        taken = AgentLease(host=socket.gethostname(), pid=os.getpid(), boot=boot_id())
+        self._write(self._event(taken), taken.wire())
 
     def _read(self) -> None:
         """Take in the file as it stands, one event at a time: what is not kept is never in memory together."""
-        read = read_log(self._fd, self._blobs, self._recall)
+        read = read_log(self._fd, self._codec, self._blobs, whole=self._whole)
         self._next, self._end, self._head, self.lease = read.count, read.end, read.head, read.lease
         self.line, self._fresh = read.line, read.fresh
         self.epoch, self._epoch_at = read.epoch, read.epoch_at
 
-    def replay(self, epoch: int) -> Iterator[Event]:
+    def replay(self, epoch: int) -> Iterator[AnyEvent]:
         """The live events of the newest epoch, whole, in order; none when `epoch` is another one."""
         if epoch != self.epoch:
             return
         seq, at = self._epoch_at
-        tree = Line((found.event for found in events_in(lines_of(self._fd, at), first=seq)), first=seq)
+        tree = Line((found.event for found in self._codec.events_in(lines_of(self._fd, at), first=seq)), first=seq)
         live = set(tree.seqs(tree.head))
-        for found in events_in(lines_of(self._fd, at), first=seq):
+        for found in self._codec.events_in(lines_of(self._fd, at), first=seq):
             if found.event.epoch == epoch and found.event.seq in live:
                 yield found.resolved(self._blobs)
 
@@ -117,20 +116,12 @@ class AgentLog:
         os.ftruncate(self._fd, self._end)
 
     def append(
-        self,
-        type: EventType,  # noqa: A002  # the envelope's own word
-        data: dict[str, Any],
-        *,
-        epoch: int = 0,
-        turn: int = 0,
-        dur_ms: float | None = None,
-        sync: bool = False,
-    ) -> Event:
+        self, body: BodyT, *, epoch: int = 0, turn: int = 0, dur_ms: float | None = None, sync: bool = False
+    ) -> Event[BodyT]:
         """Write one event and return it as a reader will see it: redacted, and as JSON gives it back.
 
         Args:
-            type: What happened.
-            data: What there is to say of it; JSON values.
+            body: The content of the event.
             epoch: The stretch of the log that is in the model's context.
             turn: A planner's turn or a worker's step.
             dur_ms: How long the thing took, in milliseconds.
@@ -141,23 +132,48 @@ class AgentLog:
             Shortage: The disk is full or broken. Nothing was written; with `sync` the event may be there, and is not
                 known to be on disk.
         """
-        data = plain(data, self._redact)
+        body, data = self._kept(body)
         with self._mutex, self._writing():
-            event = self._event(type, data, epoch, turn, dur_ms)
-            line = self._encoded(event)
+            event = self._event(body, epoch, turn, dur_ms)
+            line = self._encoded(event, data)
             with self._locked():
                 self._refuse_if_lost()
-                self._write(event, line)
+                self._write(event, data, line)
             if sync:
                 self._sync()
         return event
 
-    def _encoded(self, event: Event) -> bytes:
+    def _kept(self, body: BodyT) -> tuple[BodyT, dict[str, Any]]:
+        """A body as a reader will see it, and its JSON."""
+        said = body.wire()
+        data = plain(said, self._redact)
+        return body if data == said else cast(BodyT, self._codec.body(body.type, data)), data
+
+    def _event(self, body: BodyT, epoch: int = 0, turn: int = 0, dur_ms: float | None = None) -> Event[BodyT]:
+        run, agent, parent, role, task = self._who
+        return Event(
+            v=LOG_VERSION,
+            ts=time.time(),
+            seq=self._next,
+            lease=self.lease,
+            run=run,
+            agent=agent,
+            parent=parent,
+            role=role,
+            task=task,
+            epoch=epoch,
+            turn=turn,
+            type=body.type,
+            dur_ms=dur_ms,
+            body=body,
+        )
+
+    def _encoded(self, event: AnyEvent, data: dict[str, Any]) -> bytes:
         """The event's line. Room that was reserved for it is in the log itself, not in a blob beside it."""
         try:
-            return encode(event, self._blobs)
+            return self._codec.encode(event, data, self._blobs)
         except OSError as error:
-            whole = encode(event, self._blobs, inline=True)
+            whole = self._codec.encode(event, data, self._blobs, inline=True)
             if lacking(error) is None or self._end + len(whole) > self._reserved:
                 raise
             return whole
@@ -205,7 +221,7 @@ class AgentLog:
             raise
         self._synced, self._doubtful = self._end, False
 
-    def fork(self, seq: int) -> list[Event]:
+    def fork(self, seq: int) -> list[AnyEvent]:
         """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
 
         Nothing is written when the line ends there already.
@@ -219,11 +235,11 @@ class AgentLog:
         with self._mutex:
             if not NO_EVENT <= seq < self._next:
                 raise no_such_event(self.agent, seq)
-            if head_of(self._fd, seq) == self._head:
+            if head_of(self._fd, self._codec, seq) == self._head:
                 self.check()
                 return []
             before = self.line
-            self.append("agent.fork", {"to": seq}, sync=True)
+            self.append(AgentFork(to=seq), sync=True)
             lease = self.lease
             self._read()
             self.lease = lease
@@ -287,30 +303,6 @@ class AgentLog:
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         return waited_for(f"{self._path} cannot be written")
 
-    def _event(
-        self,
-        type: EventType,  # noqa: A002
-        data: dict[str, Any],
-        epoch: int = 0,
-        turn: int = 0,
-        dur_ms: float | None = None,
-    ) -> Event:
-        if type not in _TYPES:
-            raise ValueError(f"{type!r} is no type of event")
-        return Event.trusted(
-            {
-                **self._frame,
-                "ts": time.time(),
-                "seq": self._next,
-                "lease": self.lease,
-                "epoch": epoch,
-                "turn": turn,
-                "type": type,
-                "dur_ms": dur_ms,
-                "data": data,
-            }
-        )
-
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -326,15 +318,15 @@ class AgentLog:
             raise LeaseLost(f"{self.agent}: the log was removed")
         if found.st_size == self._end:
             return
-        news = events_in(lines_of(self._fd, self._end), first=self._next)
+        news = self._codec.events_in(lines_of(self._fd, self._end), first=self._next)
         if found.st_size < self._end or next(news, None) is not None:
             raise LeaseLost(f"{self.agent}: lease {self.lease} was taken over by a newer holder")
         os.ftruncate(self._fd, self._end)  # a newer one died before its first line was whole, so it never held it
         self._reserved = 0  # given back with what was cut
 
-    def _write(self, event: Event, line: bytes | None = None) -> None:
+    def _write(self, event: AnyEvent, data: dict[str, Any], line: bytes | None = None) -> None:
         """Under the lock."""
-        line = encode(event, self._blobs) if line is None else line
+        line = self._codec.encode(event, data, self._blobs) if line is None else line
         rest = memoryview(line)
         try:
             while rest:
@@ -351,8 +343,8 @@ class AgentLog:
         self.line.append(event)
         if event.epoch > self.epoch or len(self.line) == 1:
             self.epoch, self._epoch_at = max(event.epoch, self.epoch), (event.seq, start)
-        if self._recall is not None and event.type == REPLY:
-            self.line = settled(self.line, self._fresh, self._recall)
+        if not self._whole and isinstance(event.body, LlmResponse):
+            self.line = settled(self.line, self._fresh)
             self._fresh = len(self.line) - 1
 
 

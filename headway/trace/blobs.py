@@ -22,6 +22,9 @@ folder."""
 MARK = "$blob"
 """The key of a blob's place holder. A stranger's dict with this key is wrapped: {"$blob": null, "value": ...}"""
 
+APART = "\N{HORIZONTAL ELLIPSIS}"
+"""Stands for a long string where the text itself is not asked for."""
+
 _GZIP = 31
 """zlib's `wbits` for the format of gzip: `zcat` shows a blob."""
 
@@ -97,15 +100,20 @@ class Blobs:
 
     def resolve(self, value: Any) -> Any:
         """The value that `outsource` was given."""
-        if isinstance(value, list):
-            return [self.resolve(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if MARK not in value:
-            return {key: self.resolve(item) for key, item in value.items()}
-        if value[MARK] is None:
-            return {key: self.resolve(item) for key, item in value["value"].items()}
-        return self.get(value[MARK])
+        return resolved(value, self.get)
+
+
+def resolved(value: Any, get: Callable[[str], str]) -> Any:
+    """A value with the place holder of each blob replaced by what `get` gives for its name."""
+    if isinstance(value, list):
+        return [resolved(item, get) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if MARK not in value:
+        return {key: resolved(item, get) for key, item in value.items()}
+    if value[MARK] is None:
+        return {key: resolved(item, get) for key, item in value["value"].items()}
+    return get(value[MARK])
 
 
 def has_long(value: Any) -> bool:

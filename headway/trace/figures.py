@@ -7,19 +7,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from headway.domain.errors import HeldBack, Parked
-from headway.domain.events import Event, Role
 from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, RunName, child_id
+from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
+from headway.domain.results import RESULTS, LandAnswer, Results, Spawn
+from headway.domain.task import TaskSpec
+from headway.trace.blobs import APART
+from headway.trace.codec import Codec, lines_of
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import AgentFork, AgentStart, HandedOff, RunEnd, TurnEnd, TurnStart
+from headway.trace.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
+from headway.trace.events.work import BudgetAsked, LandedCommit, ResourceWait
 from headway.trace.fold import work_ms
-from headway.trace.lines import events_in, lines_of
-from headway.trace.log_store import RUN_LOG
 from headway.trace.paid import Paid
+from headway.trace.store import RUN_LOG
 
 ENDING = ".jsonl"
 WHAT_CHARS = 200
@@ -41,10 +46,13 @@ class FiguresReader:
     Safe for threads. It takes no lock of the logs and never writes.
     """
 
-    def __init__(self, logs: Path, run: RunName, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, logs: Path, run: RunName, clock: Callable[[], float] = time.time, results: Results = RESULTS
+    ) -> None:
         self._logs = logs
         self._run = run
         self._clock = clock
+        self._codec = Codec(results)
         self._read: dict[str, _Log] = {}
         self._lock = threading.Lock()
 
@@ -52,10 +60,13 @@ class FiguresReader:
         """The figures as the logs tell them now."""
         with self._lock:
             names = sorted(_names_in(str(self._logs)))
-            self._read = {name: self._read.get(name) or _Log(self._logs, self._run, name) for name in names}
+            self._read = {name: self._read.get(name) or self._log(name) for name in names}
             for log in self._read.values():
                 log.catch_up()
             return self._summed()
+
+    def _log(self, name: str) -> "_Log":
+        return _Log(AgentId(f"{self._run}/{name}"), self._logs / f"{name}{ENDING}", self._codec)
 
     def _summed(self) -> RunFigures:
         titles: dict[AgentId, str] = {}
@@ -99,9 +110,10 @@ class _Log:
     A large run has thousands, of which few change between two looks: the others cost a question for their size.
     """
 
-    def __init__(self, logs: Path, run: RunName, name: str) -> None:
-        self.agent = AgentId(f"{run}/{name}")
-        self._path = logs / f"{name}{ENDING}"
+    def __init__(self, agent: AgentId, path: Path, codec: Codec) -> None:
+        self.agent = agent
+        self._path = path
+        self._codec = codec
         self._seen: tuple[int, int, int] | None = None
         self._begin(0)
 
@@ -143,7 +155,7 @@ class _Log:
 
     def _take(self, fd: int) -> None:
         self._figures = None
-        for found in events_in(lines_of(fd, self._end), first=self._count):
+        for found in self._codec.events_in(lines_of(fd, self._end), first=self._count):
             self.fold.take(found.event)
             self._count, self._end, self._last_at = self._count + 1, found.end, found.start
         self._last = os.pread(fd, self._end - self._last_at, self._last_at)
@@ -207,112 +219,105 @@ class _Fold:
             events=tuple(self._events),
         )
 
-    def take(self, event: Event) -> None:
+    def take(self, event: AnyEvent) -> None:
         """Take in the next event, from any branch of the log."""
         self.began_at = self.began_at or event.ts
         self._role, self._last_at = event.role, event.ts
         self._active_s += work_ms(event) / 1000
-        self._paid.take(event.type, event.data)
+        self._paid.take(event.body)
         self._take_happened(event)
         self._take_now(event)
-        match event.type:
-            case "agent.start":
-                self._began, self._attempt = True, int(event.data.get("attempt", 1))
-                self._title, self._status = _line(event.data.get("title")), None
-            case "land":
-                self._landed.add(str(event.data.get("commit")))
+        match event.body:
+            case AgentStart(attempt=attempt, title=title):
+                self._began, self._attempt = True, attempt
+                self._title, self._status = _line(title), None
+            case LandedCommit(commit=commit):
+                self._landed.add(commit)
                 self._landed_at = event.ts
-            case "tool.result":
-                self._take_result(event.data)
-            case "handoff":
-                report = event.data.get("handoff", {}).get("report", {})
-                self._status = None if event.data.get("retry") else HandoffStatus(report.get("status"))
-            case "run.end":
+            case ToolResult(result=LandAnswer() as landing):
+                self._conflicts = landing.rounds if landing.landing == "conflicted" else 0
+            case ToolResult(result=Spawn(spawned=spawned, items=items)):
+                for asked, item in zip(spawned, items, strict=False):
+                    self.children[asked.key] = (isinstance(item, TaskSpec) and _line(item.title)) or _line(asked.title)
+            case HandedOff(handoff=handoff, retry=retry):
+                self._status = None if retry else handoff.report.status
+            case RunEnd():
                 self.ended_at = event.ts
 
-    def _take_result(self, data: dict[str, Any]) -> None:
-        landing = data.get("landing")
-        if landing is not None:
-            self._conflicts = int(data.get("rounds", 1)) if landing == "conflicted" else 0
-        for asked, item in zip(data.get("spawned", ()), data.get("items", ()), strict=False):
-            title = item.get("title") if isinstance(item, dict) else None
-            self.children[asked["key"]] = _line(title) or _line(asked.get("title"))
-
-    def _take_happened(self, event: Event) -> None:
+    def _take_happened(self, event: AnyEvent) -> None:
         """Before `_take_now`: a landing's message is that of the call which its result ends."""
-        match event.type:
-            case "tool.result" if event.data.get("landing") == "landed":
-                message = self._calls.get(str(event.data.get("call_id")), "").removeprefix("land ")
+        match event.body:
+            case ToolResult(result=LandAnswer(landing="landed"), call_id=call_id):
+                message = self._calls.get(call_id, "").removeprefix("land ")
                 self._events.append(Happened(at=event.ts, kind="landed", what=message))
-            case "tool.result" if event.data.get("landing") == "conflicted":
+            case ToolResult(result=LandAnswer(landing="conflicted", paths=paths)):
                 self._conflicted += 1
-                paths = ", ".join(map(str, event.data.get("paths", ())))
-                self._events.append(Happened(at=event.ts, kind="conflict", what=_line(paths)))
-            case "agent.start" if int(event.data.get("attempt", 1)) > 1:
-                self._events.append(Happened(at=event.ts, kind="attempt", what=str(event.data["attempt"])))
-            case "handoff":
-                report = event.data.get("handoff", {}).get("report", {})
-                kind, summary = str(report.get("status", "")), _line(report.get("summary"))
-                self._events.append(Happened(at=event.ts, kind=kind, what=summary))
+                self._events.append(Happened(at=event.ts, kind="conflict", what=_line(", ".join(paths))))
+            case AgentStart(attempt=attempt) if attempt > 1:
+                self._events.append(Happened(at=event.ts, kind="attempt", what=str(attempt)))
+            case HandedOff(handoff=handoff):
+                summary = _line(handoff.report.summary)
+                self._events.append(Happened(at=event.ts, kind=handoff.report.status, what=summary))
 
-    def _take_now(self, event: Event) -> None:
+    def _take_now(self, event: AnyEvent) -> None:
         before = self._doing, self._what
-        match event.type:
-            case "llm.request" | "resource.wait" | "llm.retry":
-                self._take_model_call(event)
-            case "llm.response":
+        match event.body:
+            case LlmRequest() | ResourceWait() | LlmRetry():
+                self._take_model_call(event.ts, event.body)
+            case LlmResponse(calls=calls):
                 self._failed, self._why = 0, ""
-                self._calls = {str(call.get("id")): _call(call) for call in event.data.get("calls", ())}
+                self._calls = {call.id: _call(call) for call in calls}
                 self._next_call()
-            case "tool.result":
-                self._calls.pop(str(event.data.get("call_id")), None)
+            case ToolResult(call_id=call_id):
+                self._calls.pop(call_id, None)
                 self._next_call()
                 self._since = event.ts
-            case "agent.start" | "turn.start" | "agent.fork":
+            case AgentStart() | TurnStart() | AgentFork():
                 self._calls = {}
                 self._doing, self._what = "works", ""
-            case "budget":
+            case BudgetAsked():
                 self._doing, self._what = "queues", ""
-            case "turn.end":
+            case TurnEnd():
                 self._doing, self._what = "rests", ""
-            case "handoff":
-                report = event.data.get("handoff", {}).get("report", {})
-                self._doing, self._what = "ended", _line(report.get("summary"))
+            case HandedOff(handoff=handoff):
+                self._doing, self._what = "ended", _line(handoff.report.summary)
         waits_on = before[0] == self._doing == "waits"
         if before != (self._doing, self._what) and not waits_on:
             self._since = event.ts
 
-    def _take_model_call(self, event: Event) -> None:
+    def _take_model_call(self, at: float, body: LlmRequest | ResourceWait | LlmRetry) -> None:
         """A call that has no answer, at least yet. One that only waited did not fail."""
-        data, kind = event.data, event.data.get("kind")
-        if event.type == "llm.request":
-            self._doing, self._what = "thinks", _line(data.get("model"))
-            self._model, self._since = self._what, event.ts
-        elif event.type == "resource.wait":
-            over = bool(data.get("over"))
-            waits_for = _line(f"{data.get('resource')}: {data.get('why')}")
-            self._doing, self._what = ("thinks", self._model) if over else ("waits", waits_for)
-        elif kind == Parked.__name__:  # its activity has ended, and begins anew when the way may be free
-            self._doing, self._what = "waits", _line(f"{THE_SERVER}: {data.get('why')}")
-        else:
-            self._doing, self._what = "works", ""
-            if kind != HeldBack.__name__:
-                self._failed, self._why = self._failed + 1, _line(data.get("why"))
+        match body:
+            case LlmRequest(model=model):
+                self._doing, self._what = "thinks", _line(model)
+                self._model, self._since = self._what, at
+            case ResourceWait(over=True):
+                self._doing, self._what = "thinks", self._model
+            case ResourceWait(resource=resource, why=why):
+                self._doing, self._what = "waits", _line(f"{resource}: {why}")
+            case LlmRetry(
+                kind=Parked.__name__, why=why
+            ):  # its activity has ended, and begins anew when the way may be free
+                self._doing, self._what = "waits", _line(f"{THE_SERVER}: {why}")
+            case LlmRetry(kind=kind, why=why):
+                self._doing, self._what = "works", ""
+                if kind != HeldBack.__name__:
+                    self._failed, self._why = self._failed + 1, _line(why)
 
     def _next_call(self) -> None:
         self._doing, self._what = ("runs", next(iter(self._calls.values()))) if self._calls else ("works", "")
 
 
-def _call(call: dict[str, Any]) -> str:
+def _call(call: Call) -> str:
     """A tool call in a line: its name and its most telling argument."""
     try:
-        arguments = orjson.loads(call.get("arguments") or "{}")
-    except (orjson.JSONDecodeError, TypeError):
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
         arguments = {}
     told = (arguments.get(name) for name in TELLING) if isinstance(arguments, dict) else ()
-    return _line(f"{call.get('name', '')} {next((each for each in told if isinstance(each, str)), '')}")
+    return _line(f"{call.name} {next((each for each in told if isinstance(each, str)), '')}")
 
 
-def _line(text: object) -> str:
-    """A text in one line, cut; empty where it is none or lies in another file."""
-    return " ".join(text.split())[:WHAT_CHARS].rstrip() if isinstance(text, str) else ""
+def _line(text: str) -> str:
+    """A text in one line, cut; empty where it lies in another file."""
+    return "" if text == APART else " ".join(text.split())[:WHAT_CHARS].rstrip()

@@ -1,10 +1,12 @@
 """What follows from a log's events alone: pure functions, for whoever holds the events."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from headway.domain.events import Event
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import AgentFork
+from headway.trace.events.talk import LlmResponse, ToolResult
 
 NO_EVENT = -1
 """The place before the first event."""
@@ -24,7 +26,7 @@ class Line:
         first: The place of the first event, when the log is read from its middle on; what lies before is no event.
     """
 
-    def __init__(self, events: Iterable[Event] = (), *, first: int = 0) -> None:
+    def __init__(self, events: Iterable[AnyEvent] = (), *, first: int = 0) -> None:
         self._first = first
         self._before = array("q")
         self._heads = array("q")
@@ -36,11 +38,11 @@ class Line:
         """The last live event."""
         return self._heads[-1] if self._heads else NO_EVENT
 
-    def add(self, event: Event) -> None:
+    def add(self, event: AnyEvent) -> None:
         """Take in the next event of the log."""
         self._before.append(self.head)
-        if event.type == "agent.fork":
-            self._heads.append(self.head_at(event.data["to"]))
+        if isinstance(event.body, AgentFork):
+            self._heads.append(self.head_at(event.body.to))
         elif event.type in OUTSIDE_THE_LINE:
             self._heads.append(self.head)
         else:
@@ -59,23 +61,20 @@ class Line:
         return seqs[::-1]
 
 
-def live_line(events: Sequence[Event]) -> list[Event]:
-    """The live line of a log, given its events from the first one on, in physical order."""
-    line = Line(events)
-    return [events[seq] for seq in line.seqs(line.head)]
-
-
-def active_seconds(events: Iterable[Event]) -> float:
+def active_seconds(events: Iterable[AnyEvent]) -> float:
     """How long an agent was at work, in seconds: its model calls and commands; never queues, pauses or downtime."""
     return sum(work_ms(event) for event in events) / 1000
 
 
-def work_ms(event: Event) -> float:
+def work_ms(event: AnyEvent) -> float:
     """The milliseconds for which an event kept its agent at work."""
     if event.dur_ms is None:
         return 0.0
-    is_work = event.type == "llm.response" or (event.type == "tool.result" and event.data.get("name") == "shell")
-    return event.dur_ms if is_work else 0.0
+    match event.body:
+        case LlmResponse() | ToolResult(name="shell"):
+            return event.dur_ms
+        case _:
+            return 0.0
 
 
 @dataclass
@@ -90,13 +89,13 @@ class Spell:
     replies: int = 0
     active_s: float = 0.0
 
-    def take(self, event: Event) -> None:
+    def take(self, event: AnyEvent) -> None:
         """Count the next event of the live line."""
         if event.seq >= self.since:
-            self.replies += event.type == "llm.response"
+            self.replies += isinstance(event.body, LlmResponse)
             self.active_s += work_ms(event) / 1000
 
-    def counting(self, events: Iterable[Event]) -> Iterator[Event]:
+    def counting(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
         """Let events through, counted: a long log is read once for whatever is to be known of it."""
         for event in events:
             self.take(event)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from headway.domain.events import Event
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, Oid, RunName, parent_of
 from headway.domain.spec import RunSpec
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import Event
+from headway.trace.events.life import HandedOff, RunEnd, RunStart
+from headway.trace.events.work import Scratchpad
+from headway.trace.store import LogStore
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,25 @@ class Leftover:
 
 def left_by(store: LogStore, run: RunName) -> Leftover | None:
     """Everything that the logs on this machine say of a run; None when there are none, or it never began."""
-    start, end = store.newest(AgentId(run), "run.start"), store.newest(AgentId(run), "run.end")
+    start, end = store.newest(AgentId(run), RunStart), store.newest(AgentId(run), RunEnd)
     if start is None:
         return None
     agents = [agent for agent in store.agents(run) if agent != AgentId(run)]
-    ends: dict[AgentId, Event | None] = {}
+    ends: dict[AgentId, Event[HandedOff] | None] = {}
     newest_root = -1.0
-    notes: Event | None = None
+    notes: Event[Scratchpad] | None = None
     for agent in agents:  # from their ends: the logs of a long run are larger than memory
-        ends[agent] = store.newest(agent, "handoff")
-        last = store.newest(agent) if parent_of(agent) == AgentId(run) else None
+        ends[agent] = store.newest(agent, HandedOff)
+        last = store.last(agent) if parent_of(agent) == AgentId(run) else None
         # A root planner that failed may have been followed by another one.
         if last is not None and last.ts >= newest_root:
-            newest_root, notes = last.ts, store.newest(agent, "scratchpad")
+            newest_root, notes = last.ts, store.newest(agent, Scratchpad)
     first = sorted(agents, key=lambda agent: parent_of(agent) != AgentId(run))
-    handoffs = [Handoff.model_validate(said.data["handoff"]) for agent in first if (said := ends[agent]) is not None]
+    handoffs = [said.body.handoff for agent in first if (said := ends[agent]) is not None]
     return Leftover(
-        spec=RunSpec.model_validate(start.data["spec"]),
-        base=Oid(start.data["base"]),
-        outcome=str(end.data["outcome"]) if end is not None else "",
-        scratchpad=str(notes.data["content"]) if notes is not None else "",
+        spec=start.body.spec,
+        base=start.body.base,
+        outcome=str(end.body.outcome) if end is not None else "",
+        scratchpad=notes.body.content if notes is not None else "",
         handoffs=tuple(handoffs),
     )

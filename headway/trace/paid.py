@@ -5,12 +5,10 @@ off, by a connection or by the end of the process, counts as reserved: the serve
 a smaller count a run could exceed its limit at every kill.
 """
 
-from typing import Any
-
 from headway.domain.budget import Amount
-
-ENDS = frozenset({"agent.lease", "handoff"})
-"""Whoever waited for an answer is gone: a new holder took the log over, or the agent handed off."""
+from headway.trace.events.envelope import Body
+from headway.trace.events.life import AgentLease, HandedOff
+from headway.trace.events.talk import LlmRequest, LlmResponse, LlmRetry
 
 
 class Paid:
@@ -27,22 +25,16 @@ class Paid:
         self.reserved = Amount()
         self.calls = 0
 
-    def take(self, kind: str, data: dict[str, Any]) -> None:
+    def take(self, body: Body) -> None:
         """Take in the next event."""
-        if kind == "llm.request":
-            self.settled, self.reserved = self.settled + self.reserved, amount_in(data.get("reserved"))
-        elif kind == "llm.response":
-            self.settled, self.reserved, self.calls = self.settled + amount_in(data), Amount(), self.calls + 1
-        elif kind == "llm.retry":
-            self.settled += self.reserved if data.get("cut_off") else amount_in(data)
-            self.reserved = Amount()
-        elif kind in ENDS:
-            self.settled, self.reserved = self.settled + self.reserved, Amount()
-
-
-def amount_in(data: dict[str, Any] | None) -> Amount:
-    """An amount as an event tells it: its price is null where it is not known."""
-    if not data or "tokens" not in data:
-        return Amount()
-    tokens, micro_usd = int(data["tokens"]), data.get("micro_usd")
-    return Amount(tokens=tokens, unpriced=tokens) if micro_usd is None else Amount(tokens=tokens, micro_usd=micro_usd)
+        match body:
+            case LlmRequest(reserved=reserved):
+                self.settled += self.reserved
+                self.reserved = reserved.amount if reserved else Amount()
+            case LlmResponse(cost=cost):
+                self.settled, self.reserved, self.calls = self.settled + cost.amount, Amount(), self.calls + 1
+            case LlmRetry(cut_off=cut_off, cost=cost):
+                self.settled += self.reserved if cut_off else cost.amount
+                self.reserved = Amount()
+            case AgentLease() | HandedOff():  # what waited for an answer is gone
+                self.settled, self.reserved = self.settled + self.reserved, Amount()

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from headway.domain.events import Event, EventType, Role
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, Role
 from headway.trace.agent_log import AgentLog
-from headway.trace.log_store import LogStore
-from headway.trace.recall import Recall
+from headway.trace.events.envelope import BodyT, Event
+from headway.trace.store import LogStore
 
 
 class Killed(BaseException):
@@ -18,16 +17,16 @@ class DyingLog(AgentLog):
 
     left = 0
     before = False
-    died_at: EventType | None = None
+    died_at: str | None = None
 
-    def append(self, type: EventType, data: dict[str, Any], **more: Any) -> Event:  # noqa: A002
+    def append(self, body: BodyT, **more: Any) -> Event[BodyT]:
         self.left -= 1
         if self.left == 0 and self.before:
-            self.died_at = type
+            self.died_at = body.type
             raise Killed
-        event = super().append(type, data, **more)
+        event = super().append(body, **more)
         if self.left == 0:
-            self.died_at = type
+            self.died_at = body.type
             raise Killed
         return event
 
@@ -41,10 +40,8 @@ class DyingStore(LogStore):
         self.log: DyingLog | None = None
         return self
 
-    def open(
-        self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None
-    ) -> AgentLog:
-        log = super().open(agent, role=role, task=task, recall=recall)
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
+        log = super().open(agent, role=role, task=task, whole=whole)
         if agent == self.agent:
             log.__class__ = DyingLog
             assert isinstance(log, DyingLog)
@@ -52,6 +49,6 @@ class DyingStore(LogStore):
         return log
 
     @property
-    def died_at(self) -> EventType | None:
+    def died_at(self) -> str | None:
         """The type of the event at which it died; None if it lived."""
         return self.log.died_at if self.log else None

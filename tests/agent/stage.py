@@ -15,14 +15,14 @@ from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
 from headway.agent.worker import WorkerAgent
 from headway.domain.budget import Amount
-from headway.domain.events import Event
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
 from headway.domain.refs import Ref
+from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.run import RunContext
 from headway.domain.spec import Commit, Limits, RunSpec
 from headway.domain.task import Scope, TaskSpec
-from headway.domain.turn import PlanTurn, TurnOutcome
+from headway.domain.turn import ChildKind, PlanTurn, TurnOutcome
 from headway.domain.work import StoreHandoff, WorkerDone, WorkerSuspended, WorkOrder
 from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
@@ -32,8 +32,12 @@ from headway.model.spending import Spending
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
 from headway.sandbox.plain import PlainSandbox
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import HandedOff, RunStart
+from headway.trace.events.talk import Message, Reminder, Text, ToolResult
 from headway.trace.redaction import NOTHING_SECRET, Redact
+from headway.trace.store import LogStore
+from tests.events import answer
 
 RUN = RunName("tidy-up")
 INCARNATION = Incarnation("0a1b2c3d")
@@ -118,8 +122,8 @@ class Stage:
             **{"policy": {"root_tasks_per_round": (1, 100)}} | self.more,
         )
         with self.store.open(AgentId(RUN), role="run") as log:
-            text = log.append("text", {"instructions": spec.instructions})
-            start = log.append("run.start", {"spec": spec.model_dump(mode="json")}, sync=True)
+            text = log.append(Text(instructions=spec.instructions))
+            start = log.append(RunStart(spec=spec), sync=True)
         self.scope = Ref(log=AgentId(RUN), seq=text.seq)
         return RunContext(
             run=RUN,
@@ -197,13 +201,13 @@ class Stage:
         child = child_id(ROOT, key)
         handoff = Handoff(agent=child, title="A task", report=HandoffReport(status=status, summary=summary, **more))
         with self.store.open(child, role="worker", task=child) as log:
-            event = log.append("handoff", {"handoff": handoff.model_dump(mode="json"), "attempt": 1}, sync=True)
+            event = log.append(HandedOff(handoff=handoff), sync=True)
         return HandoffNotice(child=key, status=status, seq=event.seq)
 
     def say_as_user(self, text: str) -> int:
         """A message of the user in the run's log; its place there."""
         with self.store.open(AgentId(RUN), role="run") as log:
-            return log.append("text", {"text": text}, sync=True).seq
+            return log.append(Text(text=text), sync=True).seq
 
     def in_run_log(self, seq: int) -> Ref:
         """A place in the run's log."""
@@ -214,9 +218,11 @@ class Stage:
     def task(self, title: str = "Write a file", number: int = 0, **more: Any) -> WorkOrder:
         """The order for a task, asked for by the root planner."""
         task = TaskSpec(title=title, intent="So that it is there.", **more)
+        key = ChildKey(f"1.{number}-{number:08x}")
+        asked = SpawnedChild(key=key, kind=ChildKind.TASK, title=title)
         with self.store.open(ROOT, role="planner") as log:
-            event = log.append("tool.result", {"call_id": "x", "text": "", "items": [task.model_dump(mode="json")]})
-        me = child_id(ROOT, ChildKey(f"1.{number}-{number:08x}"))
+            event = log.append(answer("spawn_tasks", result=Spawn(spawned=(asked,), items=(task,))))
+        me = child_id(ROOT, key)
         ref = Ref(log=ROOT, seq=event.seq, item=0)
         return WorkOrder(context=self.context, me=me, task=ref, title=title, granted=Amount(tokens=PLENTY, tasks=1))
 
@@ -237,7 +243,7 @@ class Stage:
 
     def handoff(self, ref: Ref) -> Handoff:
         """A stored handoff."""
-        return Handoff.model_validate(self.store.event(ref).data["handoff"])
+        return self.store.said(ref, HandedOff).handoff
 
     async def store_handoff(self, **fields: Any) -> Any:
         """Store a handoff as the activity does."""
@@ -245,13 +251,14 @@ class Stage:
 
     # What there is to see
 
-    def log(self, agent: AgentId) -> list[Event]:
+    def log(self, agent: AgentId) -> list[AnyEvent]:
         """Every event of an agent."""
         return self.store.all_events(agent)
 
     def texts(self, agent: AgentId, *types: str) -> list[str]:
         """The texts of an agent's messages, reminders or tool answers."""
-        return [event.data["text"] for event in self.store.read(agent) if event.type in types]
+        said = (event.body for event in self.store.read(agent) if event.type in types)
+        return [body.text for body in said if isinstance(body, Message | Reminder | ToolResult)]
 
     def on_trunk(self, path: str) -> str:
         """A file as the trunk has it."""

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from headway.agent.conversation import Conversation
 from headway.agent.models import Chosen
 from headway.agent.usage import Usage
-from headway.domain.events import Role
-from headway.domain.ids import AgentId
+from headway.domain.ids import AgentId, Role
 from tests.agent.stage import Stage
 
 

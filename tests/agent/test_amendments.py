@@ -6,6 +6,7 @@ import pytest
 
 from headway.domain.ids import AgentId
 from headway.model.http_client import HttpClient, Said
+from headway.trace.events.work import Policy
 from tests.agent.stage import RUN, Stage, finish, step, use
 
 TITLE = "Write a file"
@@ -16,7 +17,7 @@ def amended(stage: Stage) -> int:
     """Store an amendment in the run's log; its place there."""
     assert stage.context
     with stage.store.open(AgentId(RUN), role="run") as log:
-        return log.append("policy", {"amendment": "1", "text": TEXT}, sync=True).seq
+        return log.append(Policy(amendment="1", text=TEXT), sync=True).seq
 
 
 async def test_a_worker_and_a_planner_that_are_asked_with_an_amendment_send_its_text(

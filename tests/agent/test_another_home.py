@@ -24,7 +24,7 @@ from headway.domain.work import EndWorker, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.sandbox.plain import PlainSandbox
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 from tests.agent.stage import INCARNATION, ROOT, RUN, Stage
 
 REF = Ref(log=ROOT, seq=0)

@@ -13,5 +13,5 @@ def test_an_answer_of_any_length_is_cut(stage: Stage) -> None:
     with talk_of(stage, ROOT, "planner") as talk:
         for error in (False, True):
             event = talk.answer(ToolCall(id="c", name="land", arguments="{}"), Answer("x" * 400_000, error=error))
-            assert len(event.data["text"]) < ANSWER_CHARS + 100
-            assert "left out" in event.data["text"]
+            assert len(event.body.text) < ANSWER_CHARS + 100
+            assert "left out" in event.body.text

@@ -87,7 +87,7 @@ async def bench(stage: Stage) -> Any:
 def answered(talk: Any, call: ToolCall, answer: Answer) -> str:
     """The answer as the log takes it."""
     assert isinstance(answer, Answer)
-    return str(talk.answer(call, answer).data["text"])
+    return str(talk.answer(call, answer).body.text)
 
 
 @slow

@@ -7,8 +7,12 @@ from headway.agent.handoffs import HandoffDesk
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.domain.results import Spawn, SpawnedChild
+from headway.domain.task import TaskSpec
+from headway.domain.turn import ChildKind
 from headway.domain.work import DescribeChildren
 from tests.agent.stage import ROOT, Stage
+from tests.events import answer, reply, started
 
 SUB = ChildKey("1.0-0a0a0a0a")
 
@@ -33,9 +37,9 @@ def paid(stage: Stage, agent: AgentId, *tokens: int, began: int = 0) -> None:
     """An agent's log: attempts that began, and model calls that were answered."""
     with stage.store.open(agent, role="worker" if began else "planner") as log:
         for attempt in range(began):
-            log.append("agent.start", {"attempt": attempt + 1, "title": "A task"})
+            log.append(started(attempt + 1, "A task"))
         for each in tokens:
-            log.append("llm.response", {"tokens": each})
+            log.append(reply(tokens=each))
 
 
 async def test_a_closed_planner_is_told_with_all_that_was_used_up_below_it(stage: Stage) -> None:
@@ -61,8 +65,9 @@ async def test_a_closed_planner_is_told_with_all_that_was_used_up_below_it(stage
 def asks_for(stage: Stage, planner: AgentId, *children: tuple[ChildKey, str, str]) -> None:
     """A planner's log that asks for these children: their key, kind and title."""
     with stage.store.open(planner, role="planner") as log:
-        spawned = [{"key": key, "kind": kind, "title": title, "seq": 0} for key, kind, title in children]
-        log.append("tool.result", {"spawned": spawned, "items": [{"title": title} for _, _, title in children]})
+        spawned = [SpawnedChild(key=key, kind=ChildKind(kind), title=title) for key, kind, title in children]
+        items = [TaskSpec(title=title, intent="Do it.") for _, _, title in children]
+        log.append(answer("spawn_tasks", result=Spawn(spawned=tuple(spawned), items=tuple(items))))
 
 
 async def test_what_works_on_below_a_closed_planner_is_found_at_any_depth_and_left_out_of_its_bill(

@@ -17,8 +17,11 @@ from headway.domain.handoff import HandoffStatus
 from headway.git.hub import Hub
 from headway.git.repo import GitError
 from headway.system.walk import let_in, walk
+from headway.trace.events.life import AgentState
+from headway.trace.events.talk import Message, ToolResult
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
 from tests.agent.test_any_arguments import EVERY_TOOL
+from tests.events import request
 
 PATCH = "*** Begin Patch\n*** Add File: one\n+a \ud83d b\n*** End Patch"
 TITLE = "Write a file"
@@ -49,7 +52,9 @@ async def test_a_call_that_breaks_is_answered_and_the_agent_goes_on(
     assert outcome.status is HandoffStatus.NOT_NEEDED
     told = stage.texts(order.me, "tool.result")[0]
     assert told.startswith(f"error: this call failed inside of the harness ({type(error).__name__}")
-    noted = [event for event in stage.log(order.me) if "broke" in event.data]
+    noted = [
+        event for event in stage.log(order.me) if isinstance(event.body, AgentState | ToolResult) and event.body.broke
+    ]
     assert len(noted) == 1
 
 
@@ -133,9 +138,9 @@ async def test_what_lies_between_two_breaks_begins_the_count_anew(stage: Stage) 
     with stage.store.open(order.me, role="worker", task=order.me) as log:
         assert not breakage.counted(log, RuntimeError("one"))
         assert not breakage.counted(log, RuntimeError("two"))
-        log.append("message", {"text": "it went on"})
+        log.append(Message(text="it went on"))
         assert not breakage.counted(log, RuntimeError("three"))
-        log.append("llm.request", {"step": 1})
+        log.append(request())
         assert not breakage.counted(log, RuntimeError("four"))
         assert breakage.counted(log, RuntimeError("five"))
 

@@ -16,6 +16,7 @@ from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.turn import HANDOFFS_PER_TURN, Final
 from headway.sandbox.plain import PlainSandbox
 from tests.agent.stage import INCARNATION, ROOT, RUN, Stage, finish, git, step, use
+from tests.events import handed_off
 
 WAIT = step(use("wait"))
 
@@ -240,7 +241,7 @@ async def test_open_tasks_of_another_planner_are_told_until_they_hand_off(stage:
     assert answer(stage)[0]["open_tasks_of_others_on_the_same_paths"] == ["Their task"]
     agent = child_id(other, theirs)
     with stage.store.open(agent, role="worker", task=agent) as log:
-        log.append("handoff", {"handoff": {}, "attempt": 1}, sync=True)
+        log.append(handed_off(), sync=True)
     await stage.turn("k2", first.seq, turn=2)
     assert "open_tasks_of_others_on_the_same_paths" not in answer(stage)[0]
 

@@ -1,13 +1,18 @@
 """A planner's children as its log knows them: overlapping paths, and what an abandoned past leaves behind."""
 
-from typing import Any
-
 import pytest
 
 from headway.agent.children import asked_in, outstanding, recovered_in, to_recover
 from headway.agent.path_index import overlap
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, ChildKey, RunName
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import ChildKey, Oid
+from headway.domain.turn import ChildKind, Decision, Spawned, TurnOutcome
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import TurnEnd, TurnStart
+from headway.trace.events.talk import Message
+from tests import events
+from tests.events import event
 
 
 @pytest.mark.parametrize(
@@ -26,29 +31,26 @@ def test_paths_overlap_when_one_holds_the_other(ours: list[str], theirs: list[st
     assert overlap(ours, theirs) == found
 
 
-def event(seq: int, kind: EventType, **data: Any) -> Event:
-    agent, run = AgentId("run/root-00000000"), RunName("run")
-    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "planner"}
-    return Event.model_validate({"ts": float(seq), "seq": seq, "lease": 1, "type": kind, "data": data, **where})
+def spawn(seq: int, *keys: str) -> AnyEvent:
+    return event(events.spawn(*keys, titles=tuple(f"All of {key}" for key in keys), paths=("x",)), seq)
 
 
-def spawn(seq: int, *keys: str) -> Event:
-    spawned = [{"key": key, "kind": "t", "title": key, "item": item} for item, key in enumerate(keys)]
-    return event(
-        seq, "tool.result", spawned=spawned, items=[{"title": f"All of {key}", "paths": ["x"]} for key in keys]
-    )
+def child(key: str) -> Spawned:
+    return Spawned(key=ChildKey(key), kind=ChildKind.TASK, title=key, seq=1)
 
 
-def start(seq: int, *recovered: str) -> Event:
-    return event(seq, "turn.start", recovered=[{"key": k, "kind": "t", "title": k, "seq": 1} for k in recovered])
+def start(seq: int, *recovered: str) -> AnyEvent:
+    return event(TurnStart(key="k", pinned=Oid("0" * 40), recovered=tuple(map(child, recovered))), seq)
 
 
-def end(seq: int, *recovered: str) -> Event:
-    return event(seq, "turn.end", outcome={"recovered": [{"key": key} for key in recovered]})
+def end(seq: int, *recovered: str) -> AnyEvent:
+    outcome = TurnOutcome(decision=Decision.WAIT, seq=0, own=Amount(), recovered=tuple(map(child, recovered)))
+    return event(TurnEnd(key="k", outcome=outcome), seq)
 
 
-def told(seq: int, *keys: str) -> Event:
-    return event(seq, "message", inbox=[{"child": key, "status": "done", "seq": 0} for key in keys])
+def told(seq: int, *keys: str) -> AnyEvent:
+    notices = (HandoffNotice(child=ChildKey(key), status=HandoffStatus.DONE, seq=0) for key in keys)
+    return event(Message(text="", inbox=tuple(notices)), seq)
 
 
 def test_the_text_of_a_child_lies_where_its_answer_does() -> None:

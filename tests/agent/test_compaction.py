@@ -10,11 +10,12 @@ import pytest
 
 from headway.agent.prompts import Prompts
 from headway.domain.budget import Amount
-from headway.domain.events import Event
 from headway.domain.headings import own_part
 from headway.domain.turn import Decision
 from headway.rehearsal.playbook import Step
-from headway.trace.fold import live_line
+from headway.trace.events.envelope import AnyEvent, bodies, only
+from headway.trace.events.talk import LlmResponse, Message, Reminder
+from headway.trace.events.work import Compaction
 from tests.agent.scripted_model import OVERFLOW, ScriptedModel, is_prefix, replies, reply, said_to
 from tests.agent.stage import ROOT, Stage, finish, step, use
 from tests.agent.test_resume import answered_once, cuts, killed_at, repeats, turn_killed_at
@@ -35,8 +36,8 @@ async def small(tmp_path: Path) -> AsyncIterator[Stage]:
     await made.close()
 
 
-def opened(events: list[Event]) -> list[dict[str, Any]]:
-    return [event.data for event in events if event.type == "compaction"]
+def opened(events: list[AnyEvent]) -> list[Compaction]:
+    return list(bodies(events, Compaction))
 
 
 def reading(path: str = "new.txt") -> list[Step]:
@@ -58,19 +59,19 @@ async def test_a_worker_goes_on_in_new_epochs_with_what_it_was_asked(small: Stag
     closed = opened(events)
     assert len(closed) >= 2
     for entry in closed:
-        assert entry["how"] == "note"
-        assert 12_000 < entry["from_tokens"] < 16_000
-        assert entry["to_tokens"] < entry["from_tokens"] / 2
-    first, *later = [event for event in events if event.type == "message"]
-    for event in later:
-        text = event.data["text"]
+        assert entry.how == "note"
+        assert 12_000 < entry.from_tokens < 16_000
+        assert entry.to_tokens < entry.from_tokens / 2
+    first, *later = only(events, Message)
+    for message in later:
+        text = message.body.text
         assert own_part(text).startswith("Task: Write a file\n")
         assert "Done when: new.txt is there" in text
         assert NOTES in text
         assert "calls so far" in text
         assert "[call] read_file" in text
     assert first.epoch == 0
-    assert [event.epoch for event in later] == list(range(1, len(closed) + 1))
+    assert [message.epoch for message in later] == list(range(1, len(closed) + 1))
     assert rehearsal.report()["repeats"] == 0
     assert rehearsal.report()["over_use"] == []
 
@@ -83,8 +84,10 @@ async def test_each_epoch_opens_with_a_reminder_of_the_goal(small: Stage) -> Non
     openings = [at for at, event in enumerate(line) if event.type == "message" and event.epoch > 0]
     assert openings
     for at in openings:
-        assert line[at + 1].data["why"] == "align"
-        assert "Write a file" in line[at + 1].data["text"]
+        reminder = line[at + 1].body
+        assert isinstance(reminder, Reminder)
+        assert reminder.why == "align"
+        assert "Write a file" in reminder.text
 
 
 @pytest.mark.timeout(600)
@@ -98,7 +101,7 @@ async def test_a_worker_that_is_killed_anywhere_in_a_compaction_pays_for_no_note
         died_at = await killed_at(small, order, at, before=before)
         outcome, _ = await small.done(order)
         assert outcome.status == "done"
-        events = live_line(small.log(order.me))
+        events = small.store.read(order.me)
         assert len(opened(events)) == 1, died_at
         assert len([e for e in events if e.type == "message"]) == 2, died_at
         assert repeats(rehearsal, order.me) == (1 if died_at == "llm.response" and before else 0), (name, died_at)
@@ -158,7 +161,7 @@ async def test_an_overflow_is_answered_by_a_note_from_what_still_fits(stage: Sta
         assert said_to(body)[-1] == QUESTION
         calls = {call["id"] for m in body["messages"] for call in m.get("tool_calls", ())}
         assert calls
-    assert [entry["how"] for entry in opened(stage.log(order.me))] == ["note"]
+    assert [entry.how for entry in opened(stage.log(order.me))] == ["note"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,7 @@ async def test_without_a_note_the_epoch_opens_on_facts_and_scratchpad(stage: Sta
         outcome, _ = await stage.done(order)
         told = said_to(server.bodies[-1])[0]
     assert outcome.status == "done"
-    assert [entry["how"] for entry in opened(stage.log(order.me))] == ["rules"]
+    assert [entry.how for entry in opened(stage.log(order.me))] == ["rules"]
     assert own_part(told).startswith("Task: List")
     assert NOTES in told
 
@@ -205,8 +208,8 @@ async def test_a_note_is_counted_and_asked_for_only_with_what_is_granted(small: 
         granted += outcome.need
     events = small.log(order.me)
     assert outcome.spent is not None
-    assert outcome.spent.tokens == sum(event.data["tokens"] for event in events if event.type == "llm.response")
-    assert any(event.data.get("handover") for event in events if event.type == "llm.response")
+    assert outcome.spent.tokens == sum(reply.tokens for reply in bodies(events, LlmResponse))
+    assert any(reply.handover for reply in bodies(events, LlmResponse))
 
 
 # Planners
@@ -231,7 +234,7 @@ async def test_a_turn_that_grows_too_long_goes_on_in_a_new_epoch(small: Stage) -
     assert third.board == NOTES
     events = small.store.read(ROOT)
     assert len(opened(events)) == 1
-    text = next(event for event in events if event.type == "message" and event.epoch == 1).data["text"]
+    text = next(event for event in only(events, Message) if event.epoch == 1).body.text
     for part in ("Make it tidy.\nAll of it.", NOTES, "Mind the tabs.", "Facts of turn 3", "1.0-", "calls so far"):
         assert part in text
     assert rehearsal.report()["over_use"] == []
@@ -266,7 +269,7 @@ async def test_a_turn_that_is_killed_anywhere_in_a_compaction_goes_on(small: Sta
         outcome = await small.turn(f"k{number}")
         assert outcome.decision is Decision.WAIT
         assert rehearsal.report()["repeats"] == (1 if died_at == "llm.response" and before else 0), died_at
-        events = live_line(small.log(ROOT))
+        events = small.store.read(ROOT)
         assert len(opened(events)) == 1, died_at
         assert answered_once(events), died_at
         seen.add(str(died_at))

@@ -1,36 +1,32 @@
 """The context as a fold of the log: the same however it is taken in, and only of the newest epoch."""
 
-from typing import Any
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.agent.context import Context
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, RunName
 from headway.model.adapter import Profile
 from headway.model.chat import ChatAdapter
 from headway.model.failures import Circumstance
+from headway.trace.events.envelope import Body
+from headway.trace.events.talk import Message, Reminder, ToolCallBegun, ToolResult
+from headway.trace.events.work import Scratchpad
+from tests.events import answer, event, reply, request
 
 ADAPTER = ChatAdapter(Profile(), Circumstance("http://here"))
-
-
-def event(seq: int, kind: EventType, epoch: int = 0, **data: Any) -> Event:
-    agent, run = AgentId("run/root-00000000"), RunName("run")
-    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "planner"}
-    return Event.model_validate({"ts": 0, "seq": seq, "lease": 1, "type": kind, "data": data, "epoch": epoch, **where})
 
 
 def test_each_kind_of_event_is_rendered_as_the_provider_wants_it() -> None:
     context = Context(
         ADAPTER,
         [
-            event(0, "message", text="Do it."),
-            event(1, "llm.request", step=0),
-            event(2, "llm.response", stop="tool", items=[{"role": "assistant", "content": "x"}]),
-            event(3, "tool.call", call_id="c"),
-            event(4, "tool.result", call_id="c", text="done"),
-            event(5, "reminder", text="Mind."),
+            event(Message(text="Do it."), 0),
+            event(request(), 1),
+            event(reply(items=({"role": "assistant", "content": "x"},)), 2),
+            event(ToolCallBegun(call_id="c", name="shell", arguments="{}"), 3),
+            event(answer(text="done"), 4),
+            event(Reminder(text="Mind.", why="repeat"), 5),
         ],
     )
     assert [bytes(item) for item in context.items] == [
@@ -42,22 +38,29 @@ def test_each_kind_of_event_is_rendered_as_the_provider_wants_it() -> None:
     assert context.nbytes == sum(map(len, context.items))
 
 
-kinds = st.sampled_from(["message", "reminder", "tool.result", "llm.request", "scratchpad"])
+KINDS: dict[str, Callable[[str], Body]] = {
+    "message": lambda text: Message(text=text),
+    "reminder": lambda text: Reminder(text=text, why="repeat"),
+    "answer": lambda text: answer(text=text),
+    "request": lambda _: request(),
+    "scratchpad": lambda text: Scratchpad(content=text),
+}
+kinds = st.sampled_from(list(KINDS.values()))
 
 
 @given(st.lists(st.tuples(kinds, st.booleans(), st.text(max_size=5)), max_size=30), st.data())
 def test_taking_events_in_one_by_one_is_the_same_as_all_at_once(
-    steps: list[tuple[EventType, bool, str]], data: st.DataObject
+    steps: list[tuple[Callable[[str], Body], bool, str]], data: st.DataObject
 ) -> None:
     epoch, events = 0, []
     for seq, (kind, opens, text) in enumerate(steps):
         epoch += opens
-        events.append(event(seq, kind, epoch, text=text, call_id="c"))
+        events.append(event(kind(text), seq, epoch=epoch))
     cut = data.draw(st.integers(0, len(events)))
     resumed = Context(ADAPTER, events[:cut])
     for one in events[cut:]:
         resumed.take(one)
-    talk = [one for one in events if one.type in {"message", "reminder", "tool.result"}]
+    talk = [one for one in events if isinstance(one.body, Message | Reminder | ToolResult)]
     newest = [one for one in talk if one.epoch == talk[-1].epoch]
     assert resumed.items == Context(ADAPTER, events).items == Context(ADAPTER, newest).items
     assert len(resumed.items) == len(newest)

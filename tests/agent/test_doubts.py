@@ -1,18 +1,19 @@
 """What speaks against a worker's `finish`: told once, in facts, and what is handed off is true all the same."""
 
 import shutil
-from typing import Any
 
 import pytest
 
 from headway.agent.doubts import Standing, doubts
 from headway.agent.unfinished import unfinished
-from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.ids import Oid
+from headway.domain.results import Ran
 from headway.domain.task import TaskKind
 from headway.rehearsal.playbook import Step
+from headway.trace.events.envelope import AnyEvent
 from tests.agent.stage import Stage, finish, git, step, use
+from tests.events import answer, event
 
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
@@ -21,16 +22,12 @@ ONE = Oid("1" * 40)
 DONE, PARTIAL, BLOCKED, NOT_NEEDED = (HandoffStatus(s) for s in ("done", "partial", "blocked", "not_needed"))
 
 
-def result(name: str, **data: Any) -> Event:
-    me = AgentId("run/root-00000000/1.0-00000000")
-    data = {"name": name, **data}
-    return Event(
-        ts=0, seq=0, lease=1, run=RunName("run"), agent=me, parent=me, role="worker", type="tool.result", data=data
-    )
+def result(name: str, ran: Ran | None = None) -> AnyEvent:
+    return event(answer(name, result=ran))
 
 
-def ran(command: str, exit_code: int | None, note: str = "") -> Event:
-    return result("shell", command=command, exit_code=exit_code, note=note)
+def ran(command: str, exit_code: int | None, note: str = "") -> AnyEvent:
+    return result("shell", Ran(command=command, exit_code=exit_code, note=note))
 
 
 OK, BAD, SUITE_BAD = ran("make", 0), ran("make", 2), ran("cd x && make test", 1)
@@ -68,7 +65,7 @@ GOOD = Standing(landed=(ONE,), check="make test")
     ],
 )
 def test_what_speaks_against_a_change(
-    status: HandoffStatus, now: Standing, events: list[Event], told: list[str]
+    status: HandoffStatus, now: Standing, events: list[AnyEvent], told: list[str]
 ) -> None:
     found = doubts(status, TaskKind.CHANGE, now, events)
     assert len(found) == len(told), found
@@ -79,7 +76,7 @@ def test_what_speaks_against_a_change(
     ("status", "events", "count"),
     [(DONE, [result("read_file")], 0), (DONE, [result("rewrite_scratchpad")], 1), (DONE, [], 1), (BLOCKED, [], 0)],
 )
-def test_an_answer_that_nobody_looked_for_is_doubted(status: HandoffStatus, events: list[Event], count: int) -> None:
+def test_an_answer_that_nobody_looked_for_is_doubted(status: HandoffStatus, events: list[AnyEvent], count: int) -> None:
     assert len(doubts(status, TaskKind.INVESTIGATE, Standing(), events)) == count
 
 

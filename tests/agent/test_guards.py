@@ -5,42 +5,28 @@ from typing import Any
 import pytest
 
 from headway.agent import guards
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, RunName
-
-AGENT = AgentId("run/root-00000000")
-
-
-def event(kind: EventType, **data: Any) -> Event:
-    return Event(
-        ts=0,
-        seq=0,
-        lease=1,
-        run=RunName("run"),
-        agent=AGENT,
-        parent=AgentId("run"),
-        role="planner",
-        type=kind,
-        data=data,
-    )
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.talk import Message, Reminder
+from tests import events as say
+from tests.events import event
 
 
-def reply(stop: str = "tool", text: str = "", calls: int = 1) -> Event:
-    return event("llm.response", stop=stop, text=text, calls=[{}] * calls)
+def reply(stop: str = "tool", text: str = "", calls: int = 1) -> AnyEvent:
+    return event(say.reply(text, *[say.call()] * calls, stop=stop))
 
 
-def result(key: str = "k", digest: str = "d", **flags: bool) -> Event:
-    return event("tool.result", key=key, digest=digest, **flags)
+def result(key: str = "k", digest: str = "d", **flags: Any) -> AnyEvent:
+    return event(say.answer(key=key, digest=digest, **flags))
 
 
-def calls(*results: Event) -> list[Event]:
+def calls(*results: AnyEvent) -> list[AnyEvent]:
     return [entry for one in results for entry in (reply(), one)]
 
 
 def test_a_third_equal_result_is_reminded_of_once() -> None:
     events = calls(*[result()] * 3)
     assert guards.reminders_due(events) == ["repeat"]
-    assert guards.reminders_due([*events, event("reminder", why="repeat")]) == []
+    assert guards.reminders_due([*events, event(Reminder(text="", why="repeat"))]) == []
     assert guards.reminders_due(calls(*[result()] * 2)) == []
 
 
@@ -60,10 +46,10 @@ def test_two_calls_in_turn_are_seen_as_a_circle_too() -> None:
 
 @pytest.mark.parametrize(
     "between",
-    [result("edit", "done", progress=True), event("message", text="news")],
+    [result("edit", "done", progress=True), event(Message(text="news"))],
     ids=["something was done", "something was told"],
 )
-def test_news_makes_a_repeat_a_new_call(between: Event) -> None:
+def test_news_makes_a_repeat_a_new_call(between: AnyEvent) -> None:
     assert not guards.is_refused([*calls(*[result()] * 4), reply(), between], "k")
 
 
@@ -85,12 +71,12 @@ def test_another_result_starts_the_count_anew() -> None:
         ([reply("refusal", "no", 0)] * 2, guards.Stop("refused")),
         ([reply("refusal", "no", 0), reply("text", "hm", 0)], None),
         ([reply("length", "", 2)] * 3, guards.Stop("empty")),
-        ([reply("text", "a", 0), reply("text", "b", 0), event("message", text="x"), reply("text", "c", 0)], None),
+        ([reply("text", "a", 0), reply("text", "b", 0), event(Message(text="x")), reply("text", "c", 0)], None),
         ([reply("text", "a", 0), reply("text", "b", 0), reply(), reply("text", "c", 0)], None),
     ],
 )
 def test_three_idle_replies_or_two_refusals_in_a_row_stop_the_agent(
-    replies: list[Event], expected: guards.Stop | None
+    replies: list[AnyEvent], expected: guards.Stop | None
 ) -> None:
     assert guards.stop_due(replies) == expected
 
@@ -105,7 +91,7 @@ def test_three_idle_replies_or_two_refusals_in_a_row_stop_the_agent(
         (reply(), []),
     ],
 )
-def test_an_idle_reply_is_reminded_of(last: Event, due: list[str]) -> None:
+def test_an_idle_reply_is_reminded_of(last: AnyEvent, due: list[str]) -> None:
     assert guards.reminders_due([last]) == due
 
 
@@ -113,7 +99,7 @@ def test_five_errors_in_a_row_are_reminded_of_once_for_each_five() -> None:
     errors = [result(f"k{n}", error=True) for n in range(5)]
     events = calls(*errors)
     assert guards.reminders_due(events) == ["errors"]
-    told = [*events, event("reminder", why="errors")]
+    told = [*events, event(Reminder(text="", why="errors"))]
     assert guards.reminders_due([*told, *calls(*errors[:4])]) == []
     assert guards.reminders_due([*calls(*errors[:4], result("fine"), *errors[4:])]) == []
 
@@ -126,5 +112,5 @@ def test_a_call_is_known_whatever_the_order_and_spacing_of_its_arguments() -> No
 def test_every_twenty_five_replies_the_direction_is_questioned() -> None:
     events = calls(*[result(f"k{n}") for n in range(25)])
     assert guards.reminders_due(events) == ["align"]
-    told = [*events, event("reminder", why="align")]
+    told = [*events, event(Reminder(text="", why="align"))]
     assert guards.reminders_due([*told, *calls(*[result(f"n{n}") for n in range(24)])]) == []

@@ -14,8 +14,7 @@ from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS
 from headway.agent.tools.schema import arguments_of
 from headway.agent.tools.working import WORKER_TOOLS
 from headway.domain.errors import ToolError
-from headway.domain.events import Event
-from headway.domain.ids import AgentId, RunName
+from headway.domain.results import RESULTS
 from headway.model.adapter import Profile
 from headway.model.chat import ChatAdapter
 from headway.model.failures import Circumstance
@@ -23,14 +22,16 @@ from headway.model.reading import MAX_MENDED_BYTES, MAX_PARTS, MAX_VALUES, MAX_W
 from headway.model.responses import ResponsesAdapter
 from headway.model.turn import AssistantTurn
 from headway.trace.blobs import Blobs, plain
-from headway.trace.lines import encode
+from headway.trace.codec import Codec
 from headway.trace.redaction import redactor
+from tests.events import call, event, reply
 from tests.held import HELD_MS, assert_held_briefly, held
 
 TOTAL_MS = 600.0
 """In a thread: others wait a turn of the interpreter at a time."""
 
 SIZE = MAX_WHOLE_BYTES - 4_096
+CODEC = Codec(RESULTS)
 REDACT = redactor(["Zq9x-Very.Secret/Value+1"])
 AT = Circumstance("http://x", "m")
 CHAT, RESPONSES = ChatAdapter(Profile(), AT), ResponsesAdapter(Profile(), AT)
@@ -59,12 +60,6 @@ TEXTS = {
 LISTS = "[" + "[]," * (MAX_VALUES // 2 - 10) + "[]]"
 WRONG_TASKS = '{"tasks":[' + "{}," * 9_000 + "{}]}"
 KEYS = json.dumps({f"k{n}": 1 for n in range(MAX_VALUES - 10)})
-
-
-def event(data: dict[str, Any]) -> Event:
-    agent, run = AgentId("run/root-00000000"), RunName("run")
-    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "planner"}
-    return Event.model_validate({"ts": 1.0, "seq": 1, "lease": 1, "type": "llm.response", "data": data, **where})
 
 
 def chat_reply(arguments: Any, content: Any = None) -> dict[str, Any]:
@@ -110,6 +105,10 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "key of keys": lambda: guards.call_key("f", KEYS),
     "plain parts": lambda: plain([[] for _ in range(MAX_PARTS)], REDACT),
+    "say parts": lambda: reply(items=({"a": [[] for _ in range(MAX_PARTS)]},)).wire(),
+    "read an event of parts": lambda: CODEC.body(
+        "llm.response", reply(items=({"a": [[] for _ in range(MAX_PARTS)]},)).wire()
+    ),
     "spoken fences": lambda: spoken_calls("```\n" * (MOST_CHARS // 4), GREP),
     "spoken functions": lambda: spoken_calls("<function=a><parameter=a></parameter></function>" * 2_000, GREP),
     "spoken tags": lambda: spoken_calls("<tool></tool>" * (MOST_CHARS // 13), GREP),
@@ -130,6 +129,7 @@ def test_no_reply_keeps_the_other_agents_waiting(call: Callable[[], object]) -> 
 
 def test_a_long_text_is_written_without_holding_the_lock(tmp_path: Path) -> None:
     blobs, text = Blobs(tmp_path), "\n" * (SIZE // 2)
-    data = {"text": text, "calls": [{"arguments": text}], "items": [{"a": [text]}]}
-    assert held(lambda: encode(event(data), blobs)).longest < HELD_MS
-    assert len(encode(event(data), blobs)) < 1_000
+    said = reply(text, call("shell", text), items=({"a": [text]},))
+    log = event(said)
+    assert held(lambda: CODEC.encode(log, said.wire(), blobs)).longest < HELD_MS
+    assert len(CODEC.encode(log, said.wire(), blobs)) < 1_000

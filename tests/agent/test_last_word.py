@@ -1,18 +1,18 @@
 """The last word: when the budget or the time is used up, one reply in which only `finish` is left."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from headway.agent import last_word
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.domain.budget import Amount
-from headway.domain.events import Event, EventType
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, RunName
 from headway.rehearsal.playbook import Step
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import LlmRequest, Reminder
 from tests.agent.stage import Stage, finish, step, use
+from tests.events import event, reply, retry
 
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
@@ -20,13 +20,8 @@ SLOW = step(use("shell", command="sleep 1.3"))
 LITTLE = {"granted": Amount(tokens=23_000, tasks=1), "more": False}
 
 
-def event(kind: EventType, **data: Any) -> Event:
-    me = AgentId("run/root-00000000/1.0-00000000")
-    return Event(ts=0, seq=0, lease=1, run=RunName("run"), agent=me, parent=me, role="worker", type=kind, data=data)
-
-
-ASKED, REPLY, FAILED = event("reminder", why="last_word"), event("llm.response"), event("llm.retry")
-OTHER = event("reminder", why="align")
+ASKED, REPLY, FAILED = event(Reminder(text="", why="last_word")), event(reply()), event(retry())
+OTHER = event(Reminder(text="", why="align"))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +35,7 @@ OTHER = event("reminder", why="align")
         ([ASKED, REPLY, OTHER, REPLY], True, True, False),
     ],
 )
-def test_whether_the_last_word_was_had(events: list[Event], asked: bool, had: bool, newest: bool) -> None:
+def test_whether_the_last_word_was_had(events: list[AnyEvent], asked: bool, had: bool, newest: bool) -> None:
     assert last_word.was_asked_for(events) is asked
     assert last_word.was_had(events) is had
     assert last_word.is_newest_reply(events) is newest
@@ -61,7 +56,7 @@ async def test_the_last_request_offers_the_tools_that_the_cache_begins_with(stag
     stage.serve(tasks={TITLE: [WRITE, finish()]})
     order = stage.task().model_copy(update=LITTLE)
     await stage.done(order)
-    offered = [event.data["tools"] for event in stage.log(order.me) if event.type == "llm.request"]
+    offered = [request.tools for request in bodies(stage.log(order.me), LlmRequest)]
     assert offered == [len(WORKER_SCHEMAS)] * 2
 
 

@@ -1,6 +1,9 @@
 """A worker is told which folders of tools were left out of its landing."""
 
 from headway.domain.handoff import HandoffStatus
+from headway.domain.results import LandAnswer
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import ToolResult
 from tests.agent.stage import Stage, finish, step, use
 
 
@@ -11,5 +14,6 @@ async def test_a_worker_is_told_what_was_left_out_of_its_landing(stage: Stage) -
     )
     done, _ = await stage.done(stage.task("Write"))
     assert done.status is HandoffStatus.DONE
-    (answer,) = [event for event in stage.store.read(stage.task("Write").me) if event.data.get("landing") == "landed"]
-    assert "Left out, because a tool made it and not you: src/__pycache__." in answer.data["text"]
+    answers = bodies(stage.store.read(stage.task("Write").me), ToolResult)
+    (answer,) = [each for each in answers if isinstance(each.result, LandAnswer)]
+    assert "Left out, because a tool made it and not you: src/__pycache__." in answer.text

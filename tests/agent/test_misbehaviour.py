@@ -14,15 +14,17 @@ from headway.agent.tools.examples import EXAMPLES
 from headway.agent.tools.planning import PLANNER_TOOLS
 from headway.agent.tools.working import WORKER_TOOLS
 from headway.domain.budget import Amount, Sizes
-from headway.domain.events import Event, EventType
 from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, RunName
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import Ending, PlannerState
 from headway.domain.turn import CALLS_PER_TURN, Decision, Final
 from headway.domain.work import WorkerDone
 from headway.rehearsal.playbook import Step
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import TurnEnd
+from headway.trace.events.talk import Reminder
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
+from tests.events import answer, call, event, reply
 
 TITLE = "Write a file"
 READ = step(use("read_file", path="src/app.py"))
@@ -202,8 +204,8 @@ async def test_any_planner_comes_to_exactly_one_end(stage: Stage, pattern: list[
     ending, state = await live(fresh)
     assert ending.status in set(HandoffStatus)
     assert state.books.purse.spent.tokens <= PLANNED
-    for event in fresh.log(ROOT):
-        assert event.type != "turn.end" or event.data["outcome"]["decision"] in set(Decision)
+    for noted in fresh.log(ROOT):
+        assert not isinstance(noted.body, TurnEnd) or noted.body.outcome.decision in set(Decision)
 
 
 async def live(stage: Stage) -> tuple[Ending, PlannerState]:
@@ -236,15 +238,8 @@ async def live(stage: Stage) -> tuple[Ending, PlannerState]:
     return ending, state
 
 
-def result(key: str, digest: str, **flags: bool) -> Event:
-    return _event("tool.result", key=key, digest=digest, **flags)
-
-
-def _event(kind: EventType, **data: Any) -> Event:
-    me = AgentId("run/root-00000000")
-    return Event(
-        ts=0, seq=0, lease=1, run=RunName("run"), agent=me, parent=AgentId("run"), role="planner", type=kind, data=data
-    )
+def result(key: str, digest: str, **flags: Any) -> AnyEvent:
+    return event(answer(key=key, digest=digest, **flags))
 
 
 CALLS = st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.booleans())
@@ -255,13 +250,14 @@ REPLIES = st.one_of(st.sampled_from(["text", "empty", "refusal", "length"]), st.
 @given(st.lists(REPLIES, min_size=1, max_size=4))
 def test_who_goes_in_circles_is_stopped_within_bounds(circle: list[Any]) -> None:
     """The same few replies over and over, with the same results and nothing new done, never go on for ever."""
-    events: list[Event] = []
+    events: list[AnyEvent] = []
     made: Counter[str] = Counter()
     for count in range(1, 200):
-        reply = circle[count % len(circle)]
-        calls = reply if isinstance(reply, list) else []
-        stop = "tool" if calls else reply
-        events.append(_event("llm.response", stop=stop, text="x" if stop == "text" else "", calls=[{}] * len(calls)))
+        one = circle[count % len(circle)]
+        calls = one if isinstance(one, list) else []
+        stop = "tool" if calls else one
+        said = "x" if stop == "text" else ""
+        events.append(event(reply(said, *[call()] * len(calls), stop=stop)))
         for key, digest, error in calls:
             refused = guards.is_refused(events, key)
             assert guards.is_refused(events, key, made) == refused
@@ -272,6 +268,6 @@ def test_who_goes_in_circles_is_stopped_within_bounds(circle: list[Any]) -> None
         assert (guards.stop_due(events, made), guards.reminders_due(events, made)) == (stop_due, reminders)
         if stop_due is not None:
             break
-        events += [_event("reminder", why=why) for why in reminders]
+        events += [event(Reminder(text="", why=why)) for why in reminders]
     assert guards.stop_due(events) is not None
     assert count <= 7 * len(circle) + guards.MUTE_REPLIES

@@ -2,22 +2,14 @@
 
 from headway.agent.misses import AT_ONCE, PAUSES_S, Misses
 from headway.domain.errors import TransientError
-from headway.domain.events import Event
-from headway.domain.ids import AgentId, RunName
 from headway.model.failures import Failing
-
-
-def retried(kind: str) -> Event:
-    agent, run = AgentId("run/root-00000000"), RunName("run")
-    where = {"run": run, "agent": agent, "parent": AgentId(run), "role": "worker"}
-    data = {"kind": kind, "why": "oops", "final": ""}
-    return Event.model_validate({"ts": 1.0, "seq": 1, "lease": 1, "type": "llm.retry", "data": data, **where})
+from tests.events import retry
 
 
 def delay_of(misses: Misses, error: TransientError) -> float | None:
     judged = misses.judged(error)
     assert isinstance(judged, TransientError)
-    misses.take(retried(type(error).__name__))
+    misses.take(retry("oops", kind=type(error).__name__))
     return judged.delay_s
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from headway.agent.outcome import how_it_ended, measured, remarks
+from headway.domain.results import Ran
 from headway.sandbox.runner import CommandResult, KilledFor
 from headway.sandbox.walls import Walls
 
@@ -16,7 +17,7 @@ WALLS = Walls(agent="run/one", workspace=Path("/w"), memory_mb=512)
 def test_an_ordinary_end_is_told_in_one_word_and_measured() -> None:
     assert how_it_ended(FINE) == "exit code 0"
     assert remarks(FINE, WALLS) == []
-    assert measured(FINE) == {"cpu_s": 0.5, "peak_kb": None}
+    assert measured("make", "", FINE) == Ran(command="make", exit_code=0, note="", cpu_s=0.5)
 
 
 def test_out_of_memory_is_told_also_when_the_shell_ended_well() -> None:
@@ -24,7 +25,7 @@ def test_out_of_memory_is_told_also_when_the_shell_ended_well() -> None:
     assert how_it_ended(behind_a_pipe) == "exit code 0, out of memory"
     [said] = remarks(behind_a_pipe, WALLS)
     assert "512 MB together" in said
-    assert measured(behind_a_pipe)["out_of_memory"] is True
+    assert measured("make", "", behind_a_pipe).out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -53,4 +54,4 @@ def test_refused_forks_a_full_disk_and_waiting_are_told() -> None:
 def test_a_moment_of_waiting_is_only_measured() -> None:
     moment = replace(FINE, waited_s=0.2, waited_for=("slot",))
     assert remarks(moment, WALLS) == []
-    assert measured(moment)["waited_s"] == 0.2
+    assert measured("make", "", moment).waited_s == 0.2

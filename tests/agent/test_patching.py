@@ -25,7 +25,6 @@ from headway.model.client import Model
 from headway.model.endpoint import Endpoint
 from headway.sandbox.plain import PlainSandbox
 from headway.system.bounded import unheld
-from headway.trace.fold import live_line
 from tests.agent.cutting import Killed
 from tests.agent.scripted_model import ScriptedModel
 from tests.agent.stage import Stage, finish, step, use
@@ -285,7 +284,7 @@ async def test_a_worker_that_is_killed_anywhere_applies_its_patch_once(patching_
         assert outcome.status == "done", (name, died_at, handoff)
         landed = [stage.on_trunk(f"{name}{ending}") for ending in (".txt", ".new", ".more")]
         assert landed == ["one\ntwo two\n", "o\n", "more\n"], (name, died_at)
-        assert answered_once(live_line(stage.log(order.me))), (name, died_at)
+        assert answered_once(stage.store.read(order.me)), (name, died_at)
         assert repeats(rehearsal, order.me) == (1 if died_at == "llm.response" and before else 0), (name, died_at)
         if died_at is None:
             assert number > 15

@@ -9,8 +9,10 @@ from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoffs_in, own_part
 from headway.domain.ids import ChildKey
+from headway.domain.refs import Ref
 from headway.domain.turn import ChildKind, Decision, Final
 from headway.rehearsal.playbook import Step
+from headway.trace.asked import task_at
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
 
 TASKS: list[dict[str, Any]] = [
@@ -35,8 +37,8 @@ async def test_a_turn_explores_at_a_pinned_commit_and_ends_with_its_decision(sta
     assert outcome.pinned == stage.base
     assert outcome.own.tokens > 0
     spawned = outcome.spawned[1]
-    text = stage.store.event(stage.task().task.model_copy(update={"seq": spawned.seq})).data["items"][spawned.item]
-    assert text["title"] == TASKS[1]["title"]
+    text = task_at(stage.store, Ref(log=ROOT, seq=spawned.seq, item=spawned.item))
+    assert text.title == TASKS[1]["title"]
     answers = stage.texts(ROOT, "tool.result")
     assert answers[1].splitlines()[0] == "     2\tb = 2"
     assert answers[2] == "src/app.py:3:c = 3"

@@ -13,7 +13,7 @@ from headway.domain.errors import UserError
 from headway.domain.run import PreparedRun, PrepareRun
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 from tests.agent.stage import Stage, finish
 from tests.agent.test_run_desk import OTHER, desk, order
 from tests.model.servers import Answer, Asked, Server

@@ -14,6 +14,8 @@ from headway.agent.prompts import PromptError, Prompts, fingerprint, own_folder
 from headway.agent.tools.planning import PLANNER_SCHEMAS
 from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.domain.errors import UserError
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import LlmRequest
 from tests.agent.renders import FOLDER, SYSTEM, renders
 from tests.agent.stage import ROOT, Stage, step, use
 
@@ -56,7 +58,7 @@ def test_every_shipped_prompt_is_used_and_every_used_one_is_shipped() -> None:
 
 
 def _reminders(code: str) -> str:
-    return "".join(re.findall(r"Reminder = Literal\[(.*?)\]", code, re.DOTALL))
+    return "".join(re.findall(r"Reason = Literal\[(.*?)\]", code, re.DOTALL))
 
 
 @pytest.mark.parametrize("name", sorted(renders()))
@@ -158,8 +160,8 @@ def test_the_folder_is_named_by_the_environment(tmp_path: Path) -> None:
 async def test_each_request_of_a_log_names_the_prompts_that_it_was_made_with(stage: Stage) -> None:
     stage.serve(root=[step(use("wait"))])
     await stage.turn("k1")
-    asked = [event.data for event in stage.log(ROOT) if event.type == "llm.request"]
-    assert [(data["prompt"], data["prompts"]) for data in asked] == [
+    asked = bodies(stage.log(ROOT), LlmRequest)
+    assert [(each.prompt, each.prompts) for each in asked] == [
         (fingerprint(PROMPTS.render("planner_root")), PROMPTS.fingerprint)
     ]
 

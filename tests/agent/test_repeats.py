@@ -1,16 +1,17 @@
 """What an agent's conversation tells for prompt caches: who shares its beginning, how much of it, and its pauses."""
 
 from headway.agent.repeats import AGENTS_PER_GROUP, Repeats, group_of
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, ChildKey, RunName, child_id
+from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.model.adapter import MAX_CACHE_KEY
+from headway.trace.events.envelope import AnyEvent, Body
+from headway.trace.events.talk import Message
+from tests.events import answer, event, reply
 
 ROOT = AgentId("run/root-00000000")
 
 
-def event(kind: EventType, at: float, text: str = "") -> Event:
-    data = {"text": text}
-    return Event(ts=at, seq=0, lease=1, run=RunName("r"), agent=ROOT, parent=ROOT, role="worker", type=kind, data=data)
+def at(time: float, body: Body) -> AnyEvent:
+    return event(body, agent=ROOT)._replace(ts=time)
 
 
 def child(turn: int, index: int, parent: AgentId = ROOT) -> AgentId:
@@ -34,18 +35,18 @@ def test_other_planners_runs_and_roles_have_keys_of_their_own() -> None:
 def test_the_shared_part_counts_where_the_first_message_begins_with_it() -> None:
     repeats = Repeats(ROOT, "worker", "For all. ")
     assert repeats.reuse.shared == 0
-    repeats.take(event("message", 1, "For all. For one."))
-    repeats.take(event("message", 2, "Something else."))
+    repeats.take(at(1, Message(text="For all. For one.")))
+    repeats.take(at(2, Message(text="Something else.")))
     assert repeats.reuse.shared == len("For all. ")
     repeats.begin()
-    repeats.take(event("message", 3, "Of an older prompt. For all. "))
+    repeats.take(at(3, Message(text="Of an older prompt. For all. ")))
     assert repeats.reuse.shared == 0
 
 
 def test_a_pause_is_counted_from_a_reply_to_the_next_one_or_until_now() -> None:
     repeats = Repeats(ROOT)
-    for kind, at in (("message", 0), ("llm.response", 100), ("tool.result", 130), ("llm.response", 140)):
-        repeats.take(event(kind, at))  # type: ignore[arg-type]
+    for time, body in ((0, Message(text="")), (100, reply()), (130, answer()), (140, reply())):
+        repeats.take(at(time, body))
     assert repeats.reuse.pause_s == 30 + 10
-    repeats.take(event("message", 5_000))
+    repeats.take(at(5_000, Message(text="")))
     assert repeats.reuse.pause_s == 4_860

@@ -8,14 +8,15 @@ import pytest
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
 from headway.agent.worker import WorkerAgent
-from headway.domain.events import Event, EventType
 from headway.domain.ids import AgentId
+from headway.domain.results import Spawn
 from headway.domain.turn import Decision, TurnOutcome
 from headway.domain.work import WorkOrder
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Step
 from headway.sandbox.plain import PlainSandbox
-from headway.trace.fold import live_line
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import LlmResponse, ToolResult
 from tests.agent.cutting import DyingStore, Killed
 from tests.agent.stage import ROOT, Stage, finish, step, use
 
@@ -39,7 +40,7 @@ def cuts() -> Iterator[tuple[int, bool]]:
     return ((at, before) for at in range(1, MOST_EVENTS) for before in (True, False))
 
 
-async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) -> EventType | None:
+async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) -> str | None:
     """Where the worker died; None when it came to its end first."""
     store = DyingStore(stage.folder / "state", stage.store.redact).dies(order.me, at, before=before)
     agent = WorkerAgent(
@@ -65,7 +66,7 @@ async def test_a_worker_that_is_killed_anywhere_goes_on(stage: Stage) -> None:
         died_at = await killed_at(stage, order, at, before=before)
         outcome, handoff = await stage.done(order)
         assert outcome.status == "done", (name, died_at, handoff)
-        events = live_line(stage.log(order.me))
+        events = stage.store.read(order.me)
         assert sum(event.type == "handoff" for event in events) == 1, (name, died_at)
         assert len(handoff.facts.landed) == 1, (name, died_at)
         assert stage.on_trunk(f"{name}.txt") == "one\ntwo two\n", (name, died_at)
@@ -95,7 +96,7 @@ PLAN = [
 ]
 
 
-async def turn_killed_at(stage: Stage, key: str, at: int, *, before: bool, from_seq: int) -> EventType | None:
+async def turn_killed_at(stage: Stage, key: str, at: int, *, before: bool, from_seq: int) -> str | None:
     store = DyingStore(stage.folder / "state").dies(ROOT, at, before=before)
     agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load(), time.time)
     try:
@@ -116,10 +117,10 @@ async def test_a_turn_that_is_killed_anywhere_goes_on(stage: Stage) -> None:
         outcome = await stage.turn(key)
         assert outcome.decision is Decision.GO_ON
         assert rehearsal.report()["repeats"] == (1 if died_at == "llm.response" and before else 0), died_at
-        events = live_line(stage.log(ROOT))
+        events = stage.store.read(ROOT)
         assert answered_once(events), died_at
         assert sum(event.type == "turn.end" for event in events) == 1
-        assert sum("spawned" in event.data for event in events) == 2
+        assert sum(isinstance(answer.result, Spawn) for answer in bodies(events, ToolResult)) == 2
         expected = expected or outcome
         assert [s.key for s in outcome.spawned] == [s.key for s in expected.spawned]
         assert outcome.recovered == ()
@@ -191,8 +192,8 @@ async def test_a_reset_of_a_reset_still_takes_over_everything(stage: Stage) -> N
     assert {s.key for s in fourth.recovered} == {s.key for s in second.spawned}
 
 
-def answered_once(events: list[Event]) -> bool:
+def answered_once(events: list[AnyEvent]) -> bool:
     """Whether every call of the line has exactly one answer."""
-    calls = [call["id"] for event in events if event.type == "llm.response" for call in event.data["calls"]]
-    answers = [event.data["call_id"] for event in events if event.type == "tool.result"]
+    calls = [call.id for reply in bodies(events, LlmResponse) for call in reply.calls]
+    answers = [answer.call_id for answer in bodies(events, ToolResult)]
     return calls == answers

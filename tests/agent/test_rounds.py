@@ -6,11 +6,16 @@ import pytest
 
 from headway.agent.children import Asked
 from headway.agent.rounds import UNDECIDED_TURNS, far_too_few, undecided_turns
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, ChildKey, RunName
+from headway.domain.budget import Amount
+from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.ids import AgentId, ChildKey
 from headway.domain.task import TaskKind
-from headway.domain.turn import CALLS_PER_TURN, ChildKind, Decision, Spawned
+from headway.domain.turn import CALLS_PER_TURN, ChildKind, Decision, Spawned, TurnOutcome
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import TurnEnd
+from headway.trace.events.talk import Message
 from tests.agent.stage import ROOT, Stage, step, use
+from tests.events import event
 
 RANGE = {"policy": {"root_tasks_per_round": (20, 100)}}
 THREE = [{"title": f"Task {n}", "intent": "It is missing."} for n in range(3)]
@@ -92,19 +97,13 @@ async def test_nobody_is_asked_for_more_than_the_limits_let_through(
 # Turns without a decision
 
 
-def event(kind: EventType, **data: Any) -> Event:
-    me = AgentId("run/root-00000000")
-    return Event(
-        ts=0, seq=0, lease=1, run=RunName("run"), agent=me, parent=AgentId("run"), role="planner", type=kind, data=data
-    )
+def ended(decision: Decision, **more: Any) -> AnyEvent:
+    return event(TurnEnd(key="k", outcome=TurnOutcome(decision=decision, seq=0, own=Amount(), **more)))
 
 
-def ended(decision: Decision, **more: Any) -> Event:
-    return event("turn.end", outcome={"decision": decision, **more})
-
-
-IDLE, WAIT, SPAWN = ended(Decision.GO_ON), ended(Decision.WAIT), ended(Decision.GO_ON, spawned=[{}])
-NEWS, PLAIN = event("message", inbox=[{}]), event("message", inbox=[])
+NOTICE = HandoffNotice(child=ChildKey("1.0-00000000"), status=HandoffStatus.DONE, seq=0)
+IDLE, WAIT, SPAWN = ended(Decision.GO_ON), ended(Decision.WAIT), ended(Decision.GO_ON, spawned=(asked(1)[0].spawned,))
+NEWS, PLAIN = event(Message(text="", inbox=(NOTICE,))), event(Message(text=""))
 
 
 @pytest.mark.parametrize(
@@ -119,10 +118,10 @@ NEWS, PLAIN = event("message", inbox=[{}]), event("message", inbox=[])
         ([IDLE, PLAIN, IDLE, PLAIN], 2),
         ([IDLE, ended(Decision.FINISH), IDLE], 1),
         ([IDLE, ended(Decision.GAVE_UP), IDLE], 1),
-        ([IDLE, event("message", steers=[["run", 1]]), IDLE], 1),
+        ([IDLE, event(Message(text="", steers=((AgentId("run"), 1),))), IDLE], 1),
     ],
 )
-def test_turns_that_decided_nothing_are_counted(line: list[Event], count: int) -> None:
+def test_turns_that_decided_nothing_are_counted(line: list[AnyEvent], count: int) -> None:
     assert undecided_turns(line) == count
 
 

@@ -25,8 +25,8 @@ from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.rehearsal.playbook import Step
 from headway.sandbox.plain import PlainSandbox
-from headway.trace.log_store import LogStore
 from headway.trace.redaction import redactor
+from headway.trace.store import LogStore
 from tests.agent.stage import ROOT, Stage, finish, git, step, use
 from tests.trace.steps import content_of
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import ToolResult
 from headway.trace.redaction import redactor
+from headway.trace.store import LogStore
 from tests.agent.stage import Stage, finish, step, use
 from tests.agent.test_resume import killed_at
 from tests.trace.steps import content_of
@@ -58,8 +60,8 @@ async def test_after_a_kill_the_model_is_asked_to_make_such_a_call_again(guarded
     assert died == ["agent.start", "message", "llm.response"]
     outcome, _ = await guarded.done(order)
     assert outcome.status == "done"
-    first, second, *_ = [e.data for e in guarded.store.read(order.me) if e.type == "tool.result"]
-    assert "not run" in first["text"]
-    assert "Make the call again" in first["text"]
-    assert not second.get("error")
+    first, second, *_ = bodies(guarded.store.read(order.me), ToolResult)
+    assert "not run" in first.text
+    assert "Make the call again" in first.text
+    assert not second.error
     assert guarded.on_trunk("fake.txt") == KEYLIKE + "\n"

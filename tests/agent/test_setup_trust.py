@@ -23,6 +23,7 @@ from headway.sandbox.levels import Levels
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
+from headway.trace.events.life import RunStart
 from tests.agent.stage import RUN, Stage
 
 TOKEN = "npm_THE_TOKEN_0002"
@@ -60,7 +61,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
 
 
 def spec_of(stage: Stage, **policy: object) -> RunSpec:
-    spec = RunSpec.model_validate(stage.store.event(stage.context.spec).data["spec"])
+    spec = stage.store.said(stage.context.spec, RunStart).spec
     return spec.model_copy(update={"policy": spec.policy.model_copy(update=policy)})
 
 

@@ -1,32 +1,26 @@
 """What an agent used up, by its log: settled, reserved where nobody knows, unpriced where nobody can say."""
 
-from typing import Any
-
 from headway.agent.usage import Meter, Usage, missing, noted, usage_of
 from headway.domain.budget import Amount
-from headway.domain.events import Event, EventType
-from headway.domain.ids import AgentId, RunName
 from headway.domain.spec import ModelPrice
 from headway.model.prices import price_from
 from headway.model.turn import Turn
 from headway.model.turn import Usage as Reported
+from headway.trace.events.envelope import AnyEvent, Event
+from headway.trace.events.talk import LlmRequest, LlmResponse
+from tests.events import event, reply, retry
 
 PRICED = Meter(price_from(ModelPrice(input=1.0, output=10.0)))
 RESERVE = PRICED.reserve(100, 50)
 
 
-def event(kind: EventType, **data: Any) -> Event:
-    agent = AgentId("r/a")
-    return Event(ts=0, seq=0, lease=1, run=RunName("r"), agent=agent, parent=agent, role="worker", type=kind, data=data)
+def asked() -> AnyEvent:
+    return event(LlmRequest(step=1, model="m", reserved=noted(RESERVE)))
 
 
-def asked() -> Event:
-    return event("llm.request", reserved=noted(RESERVE))
-
-
-def answered(meter: Meter = PRICED) -> Event:
+def answered(meter: Meter = PRICED) -> Event[LlmResponse]:
     turn = Turn(items=(), raw=(), counted=Reported(input=90, output=10), tokens=100, stop="text")
-    return event("llm.response", **noted(meter.settle(turn)))
+    return event(reply(**dict(noted(meter.settle(turn)))))
 
 
 def test_an_answer_settles_what_was_reserved() -> None:
@@ -34,11 +28,11 @@ def test_an_answer_settles_what_was_reserved() -> None:
 
 
 def test_a_refused_call_costs_nothing() -> None:
-    assert usage_of([asked(), event("llm.retry", cut_off=False), asked(), answered()]).amount.tokens == 100
+    assert usage_of([asked(), event(retry()), asked(), answered()]).amount.tokens == 100
 
 
 def test_a_call_that_was_cut_off_counts_as_reserved() -> None:
-    assert usage_of([asked(), event("llm.retry", cut_off=True)]).amount == RESERVE
+    assert usage_of([asked(), event(retry(cut_off=True))]).amount == RESERVE
 
 
 def test_a_call_whose_process_died_counts_as_reserved_whether_it_is_asked_again_or_not() -> None:
@@ -48,7 +42,7 @@ def test_a_call_whose_process_died_counts_as_reserved_whether_it_is_asked_again_
 
 def test_without_a_price_tokens_are_unpriced_and_the_cost_is_null() -> None:
     said = answered(Meter())
-    assert said.data["micro_usd"] is None
+    assert said.body.micro_usd is None
     both = usage_of([answered(), said]).amount
     assert (both.unpriced, both.usd) == (100, None)
     assert usage_of([answered()]).amount.usd == 0.00019

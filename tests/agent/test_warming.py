@@ -15,6 +15,9 @@ from headway.git.workspaces import Workspaces
 from headway.sandbox.levels import Levels
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import RunStart
+from headway.trace.events.work import SnapshotKept
 from tests.agent.stage import RUN, Stage, git, step, use
 
 TITLE = "Write a file"
@@ -36,7 +39,7 @@ def walled(tmp_path_factory: pytest.TempPathFactory) -> LocalSandbox:
 
 
 def _spec(stage: Stage) -> RunSpec:
-    return RunSpec.model_validate(stage.store.event(stage.context.spec).data["spec"])
+    return stage.store.said(stage.context.spec, RunStart).spec
 
 
 def _ran(places: Workspaces) -> int:
@@ -106,15 +109,15 @@ async def test_what_a_worker_has_not_landed_is_kept_every_so_many_steps(stage: S
     agent = stage.worker()
     agent._snapshot_steps = 2
     await agent.work(order, stage.beats.append)
-    kept = [event for event in stage.log(order.me) if event.type == "snapshot"]
-    held = [git(stage.hub.folder, "ls-tree", "--name-only", event.data["commit"]).count("f") for event in kept]
+    kept = [each.commit for each in bodies(stage.log(order.me), SnapshotKept)]
+    held = [git(stage.hub.folder, "ls-tree", "--name-only", commit).count("f") for commit in kept]
     assert len(kept) >= 3
     assert held == sorted(held)
     last = newest(stage.hub, order.me)
     assert last is not None
-    assert last.commit == kept[-1].data["commit"]
+    assert last.commit == kept[-1]
     chain = git(stage.hub.folder, "rev-list", "--first-parent", last.commit).split()
-    assert all(event.data["commit"] in chain for event in kept), "each stands on the one before"
+    assert all(commit in chain for commit in kept), "each stands on the one before"
     assert rehearsal.report()["repeats"] == 0
     await stage.close()
     assert stage.context.run == RUN

@@ -10,7 +10,10 @@ from temporalio.client import WorkflowHandle
 
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
-from headway.domain.ids import AgentId, RunName, key_of, parent_of
+from headway.domain.ids import AgentId, RunName, child_id, key_of, parent_of
+from headway.domain.results import Spawn
+from headway.trace.events.envelope import bodies, only
+from headway.trace.events.talk import Message, ToolResult
 from tests.chaos.proofs import logs
 from tests.end_to_end.site import Machine
 
@@ -40,15 +43,15 @@ def root_of(site: Machine, run: str) -> AgentId:
 
 def titled(site: Machine, run: str, title: str) -> list[AgentId]:
     """The agents that were asked for under that title."""
-    results = [event for line in logs(site, run).values() for event in line if event.type == "tool.result"]
-    spawned = [(event.agent, child) for event in results for child in event.data.get("spawned", ())]
-    return [AgentId(f"{agent}/{child['key']}") for agent, child in spawned if child["title"] == title]
+    results = [event for line in logs(site, run).values() for event in only(line, ToolResult)]
+    spawns = [(event.agent, event.body.result) for event in results if isinstance(event.body.result, Spawn)]
+    return [child_id(agent, child.key) for agent, spawn in spawns for child in spawn.spawned if child.title == title]
 
 
 def was_told(site: Machine, run: str, child: AgentId) -> bool:
     """Whether the child's parent was told of its handoff."""
     line = logs(site, run).get(parent_of(child), [])
-    told = [notice["child"] for event in line if event.type == "message" for notice in event.data.get("inbox", ())]
+    told = [notice.child for message in bodies(line, Message) for notice in message.inbox or ()]
     return key_of(child) in told
 
 

@@ -9,9 +9,10 @@ import psutil
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
-from headway.domain.events import Event
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName, key_of, parent_of
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import LlmResponse, Message
 from tests.end_to_end.repositories import git
 from tests.end_to_end.site import MARK, Machine
 
@@ -58,7 +59,7 @@ def commands(site: Machine) -> list[str]:
     return found
 
 
-def logs(site: Machine, run: str) -> dict[AgentId, list[Event]]:
+def logs(site: Machine, run: str) -> dict[AgentId, list[AnyEvent]]:
     """Every agent's live line."""
     store = site.store
     return {agent: store.read(agent) for agent in store.agents(RunName(run)) if agent != AgentId(run)}
@@ -76,11 +77,10 @@ def prove_handed_off_once(site: Machine, run: str, agents: int) -> None:
     prove_one_handoff_each(site, run, agents)
     lines = logs(site, run)
     taken = Counter(
-        (agent, notice["child"])
+        (agent, notice.child)
         for agent, line in lines.items()
-        for event in line
-        if event.type == "message"
-        for notice in event.data.get("inbox", ())
+        for message in bodies(line, Message)
+        for notice in message.inbox or ()
     )
     below = [agent for agent in lines if "/" in parent_of(agent)]
     assert set(taken) == {(parent_of(agent), key_of(agent)) for agent in below}
@@ -105,7 +105,7 @@ def prove_paid_once(site: Machine, run: str, most_repeated: int) -> int:
     """No model call whose answer is in a log was made again; returns how many were made that left no answer."""
     store, asked = site.store, site.rehearsal.report()
     for agent in store.agents(RunName(run)):
-        steps = [event.data["step"] for event in store.all_events(agent) if event.type == "llm.response"]
+        steps = [reply.step for reply in bodies(store.all_events(agent), LlmResponse)]
         assert len(steps) == len(set(steps)), f"{agent}: an answer stands twice"
     answered = site.answers(run)
     repeated = int(asked["requests"]) - answered

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.handoff import Handoff, HandoffStatus
+from headway.domain.handoff import HandoffStatus
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript
+from headway.trace.events.envelope import bodies, only
+from headway.trace.events.life import HandedOff
+from headway.trace.events.talk import Message
 from tests.chaos.operator import titled
 from tests.chaos.proofs import ended, prove_landed_once, statuses, until_closed
 from tests.end_to_end.playbooks import step, use, writer
@@ -44,12 +47,12 @@ def prove_tried(site: Machine, title: str, attempts: int) -> None:
     """So many attempts, each told how the one before ended, and the last one's end handed off."""
     [agent] = titled(site, "hopeless", title)
     line = site.store.read(agent)
-    opened = [event.data["text"] for event in line if event.type == "message"]
-    ends = [event for event in line if event.type == "handoff"]
+    opened = [message.text for message in bodies(line, Message)]
+    ends = list(only(line, HandedOff))
     assert len(opened) == len(ends) == attempts
-    assert [event.data["retry"] for event in ends] == [True] * attempts
+    assert [event.body.retry for event in ends] == [True] * attempts
     for event in ends:
-        report = Handoff.model_validate(event.data["handoff"]).report
+        report = event.body.handoff.report
         assert report.status is HandoffStatus.FAILED
         assert HOW_IT_ENDS[title] in report.summary
     assert HOW_IT_ENDS[title] not in opened[0]

@@ -10,6 +10,8 @@ import pytest
 from headway.domain.handoff import Handoff, HandoffStatus
 from headway.domain.ids import AgentId
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import HandedOff
 from tests.chaos.fleets import HOLDER, INSIDE, SHARED, UNTIL_RELEASED, blocking, release, until_marked
 from tests.chaos.operator import reset, root_of, stock, titled, until, until_phase, was_told
 from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed
@@ -26,9 +28,9 @@ def asked(*titles: str) -> dict[str, Any]:
 
 def handoff_of(site: Machine, agent: AgentId) -> Handoff:
     """The agent's one handoff."""
-    ends = [event for event in site.store.read(agent) if event.type == "handoff"]
+    ends = list(bodies(site.store.read(agent), HandedOff))
     assert len(ends) == 1
-    return Handoff.model_validate(ends[0].data["handoff"])
+    return ends[0].handoff
 
 
 def with_victims() -> Playbook:

@@ -5,12 +5,19 @@ from pathlib import Path
 
 from headway.cli.commits import Commit
 from headway.cli.watch import Look
+from headway.domain.budget import Amount
 from headway.domain.control import Control, Hold
 from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_id
+from headway.domain.results import LandAnswer
+from headway.domain.spec import RunSpec
 from headway.domain.tree import TreeNode
+from headway.domain.turn import Decision, TurnOutcome
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.life import RunStart, TurnEnd, TurnStart
 from headway.trace.figures import figures_of
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
+from tests.events import answer, handed_off, landed, reply, request, retry, started
+from tests.events import call as asked_for
 
 RUN = RunName("fleet")
 ROOT = AgentId(f"{RUN}/root-0a1b2c3d")
@@ -22,23 +29,22 @@ def agent(index: int) -> AgentId:
 
 
 def begin(log: AgentLog, title: str, attempt: int = 1) -> None:
-    log.append("agent.start", {"title": title, "attempt": attempt})
+    log.append(started(attempt, title))
 
 
 def call(log: AgentLog, name: str, arguments: str, tokens: int = 1_000) -> None:
     """An answered model call that asks for a tool."""
-    log.append("llm.request", {"model": "m", "reserved": {"tokens": 9_000, "micro_usd": 9_000}})
-    asked = {"id": "c", "name": name, "arguments": arguments}
-    log.append("llm.response", {"tokens": tokens, "micro_usd": 10 * tokens, "calls": [asked]}, dur_ms=500.0)
+    log.append(request(9_000))
+    log.append(reply("", asked_for(name, arguments), tokens=tokens, micro_usd=10 * tokens), dur_ms=500.0)
 
 
 def conflict(log: AgentLog, path: str, rounds: int) -> None:
     call(log, "land", '{"message": "Change it"}')
-    log.append("tool.result", {"call_id": "c", "landing": "conflicted", "rounds": rounds, "paths": [path]})
+    log.append(answer("land", result=LandAnswer(landing="conflicted", rounds=rounds, paths=(path,))))
 
 
 def hand_off(log: AgentLog, status: str, summary: str) -> None:
-    log.append("handoff", {"handoff": {"report": {"status": status, "summary": summary}}})
+    log.append(handed_off(status, summary))
 
 
 def look_at_fleet(home: Path, count: int) -> Look:
@@ -46,11 +52,11 @@ def look_at_fleet(home: Path, count: int) -> Look:
     store = LogStore(home)
     store.claim(RUN, Incarnation("i"))
     with store.open(AgentId(RUN), role="run") as log:
-        log.append("run.start", {"spec": {}})
+        log.append(RunStart(spec=RunSpec(repo="/x", instructions="Tidy up.")))
     with store.open(ROOT, role="planner") as log:
-        log.append("turn.start", {})
+        log.append(TurnStart(key="k", pinned=Oid("0" * 40)))
         call(log, "spawn_tasks", "{}")
-        log.append("turn.end", {})
+        log.append(TurnEnd(key="k", outcome=TurnOutcome(decision=Decision.WAIT, seq=0, own=Amount())))
     states, whys = {}, {}
     for index in range(count):
         states[index] = "asked" if index >= count - count // 3 else "open"
@@ -86,17 +92,17 @@ def _play(log: AgentLog, index: int, count: int) -> str:
     match index:
         case 0:
             conflict(log, "hot.py", 2)
-            log.append("llm.request", {"model": "m"})
+            log.append(request())
         case 1:
             for _ in range(3):
-                log.append("llm.request", {"model": "m"})
-                log.append("llm.retry", {"why": "503: overloaded"})
+                log.append(request())
+                log.append(retry("503: overloaded"))
         case 2:
             hand_off(log, "failed", "The tests need a database.")
             return "failed"
         case _ if index >= count - count // 3 - count // 5:
-            log.append("tool.result", {"call_id": "c", "landing": "landed", "commit": f"{index}"})
-            log.append("land", {"commit": f"{index}"})
+            log.append(answer("land", result=LandAnswer(landing="landed", commit=Oid(f"{index}"))))
+            log.append(landed(f"{index}"))
             hand_off(log, "done", "It is done.")
             return "done"
     return "open"

@@ -10,6 +10,8 @@ from temporalio.client import Client
 from headway.cli.known_run import executions
 from headway.domain.ids import AgentId, RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import RunStart
 from tests.cli.command import headway, start
 from tests.end_to_end.playbooks import asked, flat, step, use, writer
 from tests.end_to_end.repositories import git, make_repository
@@ -167,13 +169,13 @@ async def test_a_run_goes_on_where_another_ended(home: Path, repository: Path) -
         assert "held continues as held-2, from headway/held/main" in said.out
         second = site.client.get_workflow_handle("held-2")
         await asyncio.wait_for(second.result(), 60)
-        spec = next(event for event in site.store.read(AgentId("held-2")) if event.type == "run.start").data["spec"]
-        assert spec["limits"]["tasks"] == 50
-        assert spec["check"] == "true"
-        assert spec["instructions"].startswith("Write the files.\n\n# Continued from run held\n")
-        assert "> Goal: two files. Open: the second.\n" in spec["instructions"]
-        assert "> - The key is missing. ('Write part 1')\n" in spec["instructions"]
-        assert "> - blocked: 'Write part 1'; it left work that is not on the trunk. No key." in spec["instructions"]
+        spec = next(bodies(site.store.read(AgentId("held-2")), RunStart)).spec
+        assert spec.limits.tasks == 50
+        assert spec.check == "true"
+        assert spec.instructions.startswith("Write the files.\n\n# Continued from run held\n")
+        assert "> Goal: two files. Open: the second.\n" in spec.instructions
+        assert "> - The key is missing. ('Write part 1')\n" in spec.instructions
+        assert "> - blocked: 'Write part 1'; it left work that is not on the trunk. No key." in spec.instructions
         assert site.hub("held-2").facts().base == git("-C", str(repository), "rev-parse", "headway/held/main").strip()
 
         git("-C", str(repository), "branch", "mine", "headway/held/main")
@@ -212,8 +214,8 @@ async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repositor
         git("-C", str(repository), "branch", "-m", "headway/slow/main", "mine")
         merged = await headway(home, "continue", "slow", "--detach", "--quiet", **env)
         assert merged.out == "slow-2\n"
-        input_of = next(event for event in site.store.read(AgentId("slow-2")) if event.type == "run.start")
-        assert input_of.data["spec"]["base"] == trunk, "the commit is there, under another name"
+        input_of = next(bodies(site.store.read(AgentId("slow-2")), RunStart))
+        assert input_of.spec.base == trunk, "the commit is there, under another name"
         await asyncio.wait_for(site.client.get_workflow_handle("slow-2").result(), 60)
         git("-C", str(repository), "branch", "headway/slow/main", "main")
         git("-C", str(repository), "branch", "-D", "mine")

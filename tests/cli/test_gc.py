@@ -12,9 +12,12 @@ from headway.cli.rm import _rm
 from headway.cli.run import start
 from headway.cli.upgrade import this_service
 from headway.domain.errors import UserError
-from headway.domain.ids import AgentId, Incarnation, RunName
-from headway.trace.log_store import LogStore
+from headway.domain.ids import AgentId, Incarnation, Oid, RunName
+from headway.domain.spec import RunSpec
+from headway.trace.events.life import RunStart
+from headway.trace.store import LogStore
 from tests.cli.command import headway
+from tests.events import run_ended
 from tests.git.ground import git
 
 
@@ -61,10 +64,10 @@ async def test_a_run_of_another_service_is_left_alone(home: Path, client: Client
     for name in ("goes-on", "ended", "lost"):
         store.claim(RunName(name), Incarnation("first"))
         with store.open(AgentId(name), role="run") as log:
-            spec = {"repo": "/x", "instructions": "Do it."}
-            log.append("run.start", {"spec": spec, "base": "0" * 40}, sync=True)
+            spec = RunSpec(repo="/x", instructions="Do it.")
+            log.append(RunStart(spec=spec, base=Oid("0" * 40)), sync=True)
             if name == "ended":
-                log.append("run.end", {"outcome": "done"}, sync=True)
+                log.append(run_ended(), sync=True)
         git(runs / name, "init", "--quiet", "--bare", "hub.git")
     here = this_service(client)
     known: list[str]

@@ -24,7 +24,9 @@ from headway.git.hub import Hub
 from headway.git.landed import LandedCommit
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import HandedOff
+from headway.trace.store import LogStore
 
 SERVER = "temporal"
 
@@ -68,8 +70,7 @@ class Ground:
         store, found = self.store, {}
         for agent in store.agents(RunName(run)):
             if agent != AgentId(run):
-                events = [event for event in store.read(agent) if event.type == "handoff"]
-                found[agent] = [Handoff.model_validate(event.data["handoff"]) for event in events]
+                found[agent] = [end.handoff for end in bodies(store.read(agent), HandedOff)]
         return found
 
     def answers(self, run: str) -> int:

@@ -10,6 +10,7 @@ from headway.rehearsal.generator import generate, tasks_of
 from headway.rehearsal.shape import Shape
 from tests.end_to_end.repositories import git
 from tests.end_to_end.site import machine
+from tests.events import conflicted
 
 # With this seed each fault hits one of the tasks at least, whose draws no timing changes.
 SHAPE = Shape(tasks=12, levels=3, subplanners=2, hot=0.1, files=2, command_s=0.1, latency_ms=(5, 60), seed=349)
@@ -58,7 +59,7 @@ async def test_generated_workers_resolve_their_conflicts_and_no_line_is_lost(
         await asyncio.wait_for(run.result(), 120)
         assert site.rehearsal.problems() == []
         events = [event for agent in site.handoffs("hot") for event in site.store.read(agent)]
-        assert any(event.data.get("landing") == "conflicted" for event in events if event.type == "tool.result")
+        assert any(map(conflicted, events))
         ends = {said[0].title: said[0].report.status.value for said in site.handoffs("hot").values()}
         assert {task.title: task.ends for task in tasks_of(shape)}.items() <= ends.items()
     assert_written(small_repository, "hot", shape)

@@ -10,6 +10,8 @@ import pytest
 from headway.domain.headings import handoffs_in
 from headway.domain.ids import AgentId
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import Message
 from tests.chaos.fleets import INSIDE, SHARED, release
 from tests.cli.terminal import labelled, on_terminal
 from tests.end_to_end.playbooks import asked, done, step, use
@@ -76,7 +78,7 @@ async def test_all_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
         assert site.rehearsal.problems() == []
         assert (report["outcome"], report["commits"], report["handoffs"]) == ("done", count, {"done": count})
         root = next(agent for agent in site.handoffs("hundred") if agent.count("/") == 1)
-        told = [e.data["text"] for e in site.store.read(root) if e.type == "message"]
+        told = [message.text for message in bodies(site.store.read(root), Message)]
         assert max(len(handoffs_in(text)) for text in told) == count
         assert sum(len(handoffs_in(text)) for text in told) == count
         assert max(await sizes(site, root)) <= LARGEST

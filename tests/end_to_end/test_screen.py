@@ -13,6 +13,7 @@ from headway.rehearsal.shape import Shape
 from tests.cli.command import headway
 from tests.cli.terminal import labelled, on_terminal
 from tests.end_to_end.site import Machine, machine
+from tests.events import conflicted
 
 SHAPE = Shape(
     tasks=300, levels=3, subplanners=4, hot=0.2, files=2, commands=4, command_s=2.0, failed=0.05, latency_ms=(200, 2000)
@@ -24,8 +25,8 @@ NAME = "fleet"
 def known(site: Machine) -> dict[str, int]:
     """What logs and hub say: the screen is never consulted."""
     events = [event for agent in site.store.agents(RunName(NAME)) for event in site.store.read(agent)]
-    conflicted = sum(event.type == "tool.result" and event.data.get("landing") == "conflicted" for event in events)
-    return {"commits": len(site.landed(NAME)), "conflicts": conflicted, "agents": len(site.handoffs(NAME))}
+    conflicts = sum(map(conflicted, events))
+    return {"commits": len(site.landed(NAME)), "conflicts": conflicts, "agents": len(site.handoffs(NAME))}
 
 
 def assert_tells(text: str, before: dict[str, int], after: dict[str, int]) -> None:

@@ -13,6 +13,8 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from headway.domain.budget import MICRO
 from headway.domain.ids import RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, Tokens
+from headway.trace.events.envelope import only
+from headway.trace.events.life import AgentLease
 from tests.end_to_end.playbooks import asked, done, step, use
 from tests.end_to_end.site import Machine, machine
 
@@ -86,7 +88,7 @@ def spent(events: list[dict[str, Any]]) -> tuple[Paid, Paid]:
 def processes(site: Machine, run: str) -> set[int]:
     """The processes that had a task in hand."""
     events = [event for agent in site.store.agents(RunName(run)) for event in site.store.all_events(agent)]
-    return {event.data["pid"] for event in events if event.type == "agent.lease" and event.role == "worker"}
+    return {event.body.pid for event in only(events, AgentLease) if event.role == "worker"}
 
 
 async def hold(run: WorkflowHandle[Any, Any], bound: str, ceiling: Paid) -> None:

@@ -39,6 +39,9 @@ from headway.domain.work import StoreHandoff, WorkerDone, WorkOrder
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.sandbox.plain import PlainSandbox
 from headway.system.files import write_whole
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import Reminder
+from headway.trace.events.work import LandedCommit
 from tests.agent.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
 from tests.faults.control import Control
 from tests.system.disks import fill
@@ -170,7 +173,7 @@ class Run:
 def was_rebuilt(stage: Stage, notice: HandoffNotice) -> bool:
     """Whether a worker was told that a crash of the machine took steps of it, which its script does not do again."""
     me = child_id(ROOT, notice.child)
-    return any(event.type == "reminder" and event.data.get("why") == "rebuilt" for event in stage.store.read(me))
+    return any(reminder.why == "rebuilt" for reminder in bodies(stage.store.read(me), Reminder))
 
 
 def replies_in(stage: Stage) -> int:
@@ -181,7 +184,7 @@ def replies_in(stage: Stage) -> int:
 def told_of(stage: Stage) -> list[str]:
     """Every commit that an agent was told had landed."""
     events = (event for agent in stage.store.agents(RUN) for event in stage.store.read(agent))
-    return [event.data["commit"] for event in events if event.type == "land"]
+    return [each.commit for each in bodies(events, LandedCommit)]
 
 
 def landed(stage: Stage, commit: str) -> bool:

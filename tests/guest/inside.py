@@ -29,7 +29,9 @@ from headway.domain.ids import RunName
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import bodies
+from headway.trace.events.talk import Reminder, ToolResult
+from headway.trace.store import LogStore
 from tests.end_to_end.playbooks import asked, done, step, use
 from tests.end_to_end.repositories import make_repository
 from tests.end_to_end.site import Ground
@@ -154,7 +156,7 @@ def show_logs() -> None:
     """The end of every log, for a failure."""
     store = LogStore(PLACE / "home")
     for agent in store.agents(RunName(RUN)):
-        told = [f"{event.type} {str(event.data)[:200]}" for event in store.all_events(agent)][-6:]
+        told = [f"{event.type} {str(event.body)[:200]}" for event in store.all_events(agent)][-6:]
         say("\n    ".join([f"--- {agent}", *told]))
     for each in (PLACE / "up.log", *sorted((PLACE / "home").rglob("*.log"))):
         say(f"--- {each}\n{each.read_text(errors='replace')[-3_000:]}")
@@ -211,9 +213,9 @@ def prove_nothing_twice(site: Ground) -> None:
     for agent in told["agents"].values():
         assert agent["repeats"] + agent["unheard"] <= ahead, agent
     events = [event for agent in site.store.agents(RunName(RUN)) for event in site.store.all_events(agent)]
-    lost = [event.data for event in events if event.type == "reminder" and event.data.get("why") == "rebuilt"]
+    lost = [reminder for reminder in bodies(events, Reminder) if reminder.why == "rebuilt"]
     assert not lost, "a workspace was taken for one of another boot"
-    cut = sum(event.type == "tool.result" and "interrupted" in event.data.get("text", "") for event in events)
+    cut = sum("interrupted" in answer.text for answer in bodies(events, ToolResult))
     assert cut <= AGENTS * ahead, f"{cut} commands were interrupted"
     say(f"{told['requests']} requests, {told['faults']}, {told['repeats']} repeated, {told['unheard']} unheard")
     say(f"{cut} commands were interrupted by a step ahead")

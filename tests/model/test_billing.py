@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.agent.models import Chosen
-from headway.agent.usage import Meter, of_failure
+from headway.agent.usage import Meter, failed, of_failure
 from headway.domain.budget import Amount
 from headway.domain.spec import ModelPrice
 from headway.model.adapter import Request
@@ -146,8 +146,10 @@ async def test_the_small_call_behind_a_403_is_counted(
     server.answer = answer
     with pytest.raises(FatalModelError) as raised:
         await model_of().answer(request_)
-    spent, told = of_failure(raised.value, Amount(tokens=9999), Meter(OWN))
-    assert (spent, told["cut_off"], told["tokens"]) == (Amount(tokens=305, micro_usd=650), False, 305)
+    spent, cut_off = of_failure(raised.value, Amount(tokens=9999), Meter(OWN))
+    assert (spent, cut_off) == (Amount(tokens=305, micro_usd=650), False)
+    told = failed(1, raised.value, "", spent, cut_off=cut_off)
+    assert (told.tokens, told.cost.amount) == (305, spent)
 
 
 async def test_an_answer_without_a_reply_that_says_its_usage_counts_as_that(

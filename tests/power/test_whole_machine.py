@@ -24,7 +24,10 @@ from headway.cli.service_settings import find_settings
 from headway.domain.ids import AgentId, RunName
 from headway.git.hub import Hub
 from headway.rehearsal.host import Rehearsal
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import AgentLease, HandedOff
+from headway.trace.events.talk import Reminder
+from headway.trace.store import LogStore
 from tests.end_to_end.playbooks import flat
 from tests.git.ground import make_repository
 from tests.power.rig import Rig
@@ -196,9 +199,7 @@ async def _goes_on(site: Site, bought: int, what: str) -> int:
         assert wanted <= there, (what, sorted(wanted - there))
         assert len(lost) <= AGENTS, what
         trunk.repo.run("fsck", "--full", "--no-dangling")
-        boots = {
-            event.data["boot"] for event in site.store.all_events(AgentId(site.run)) if event.type == "agent.lease"
-        }
+        boots = {lease.boot for lease in bodies(site.store.all_events(AgentId(site.run)), AgentLease)}
         assert f"00000000-0000-4000-8000-{site.boots:012d}" in boots
         # What the copy held is not asked for again.
         assert site.rehearsal.requests - before == site.answers() - had, what
@@ -210,10 +211,10 @@ def _undone(site: Site) -> set[int]:
     found = set()
     for agent in site.store.agents(site.run):
         events = site.store.read(agent)
-        handoffs = [event.data["handoff"] for event in events if event.type == "handoff"]
-        rebuilt = any(event.type == "reminder" and event.data.get("why") == "rebuilt" for event in events)
-        if rebuilt and handoffs and handoffs[-1]["report"]["status"] != "done":
-            found.add(int(handoffs[-1]["title"].rpartition(" ")[2]))
+        handoffs = [end.handoff for end in bodies(events, HandedOff)]
+        rebuilt = any(reminder.why == "rebuilt" for reminder in bodies(events, Reminder))
+        if rebuilt and handoffs and handoffs[-1].report.status != "done":
+            found.add(int(handoffs[-1].title.rpartition(" ")[2]))
     return found
 
 

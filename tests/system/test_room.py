@@ -7,7 +7,9 @@ import pytest
 
 from headway.domain.errors import Shortage
 from headway.domain.ids import AgentId, RunName
-from headway.trace.log_store import LogStore
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
+from tests.events import call, reply
 from tests.system.disks import Disk, fill
 
 AGENT = AgentId("demo/root-0a1b2c3d")
@@ -20,10 +22,10 @@ def test_a_reply_fits_into_its_log_on_a_full_disk_without_inodes(tmp_path: Path,
     with Disk(tmp_path, kind) as disk:
         store = LogStore(disk.at)
         with store.open(AGENT, role="planner") as log:
-            log.append("text", {"text": "first"}, sync=True)
+            log.append(Text(text="first"), sync=True)
             log.reserve(200_000)
             fill(disk.at)
-            written = log.append("llm.response", {"text": LONG, "calls": [LONG]}, sync=True)
+            written = log.append(reply(LONG, call(LONG)), sync=True)
             with pytest.raises(Shortage):
                 log.reserve(2_000_000)
         assert store.read(AGENT)[-1] == written
@@ -37,10 +39,10 @@ def test_room_is_taken_again_after_a_newer_holder_died_in_its_first_line(tmp_pat
             log.reserve(200_000)
             with next(disk.at.rglob("*.jsonl")).open("ab") as newer:
                 newer.write(b'{"v": 1, ')
-            log.append("text", {"text": "the request"}, sync=True)  # cuts what the newer one left
+            log.append(Text(text="the request"), sync=True)  # cuts what the newer one left
             log.reserve(200_000)
             fill(disk.at)
-            log.append("llm.response", {"text": LONG}, sync=True)
+            log.append(reply(LONG), sync=True)
         assert [event.type for event in store.read(AGENT)] == ["text", "llm.response"]
 
 
@@ -61,7 +63,7 @@ def test_room_comes_back_when_the_log_is_closed_or_its_holder_was_killed(tmp_pat
         log._fd = -1
         with store.open(AGENT, role="planner") as log:
             assert path.stat().st_blocks * 512 < 200_000
-            log.append("text", {"text": "after"}, sync=True)
+            log.append(Text(text="after"), sync=True)
         assert [event.type for event in store.all_events(AGENT)] == ["agent.lease"] * 3 + ["text"]
 
 
@@ -70,7 +72,7 @@ def test_an_older_holder_that_closes_cuts_nothing_of_a_newer_one(tmp_path: Path)
     old = store.open(AGENT, role="planner")
     old.reserve(100_000)
     with store.open(AGENT, role="planner") as new:
-        new.append("text", {"text": "newer"}, sync=True)
+        new.append(Text(text="newer"), sync=True)
         old.close()
         assert [event.type for event in store.read(AGENT)] == ["text"]
 
@@ -88,7 +90,7 @@ def test_a_sync_that_failed_writes_again_what_the_kernel_takes_for_written(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
         with pytest.raises(Shortage, match="input/output error"):
-            log.append("text", {"text": "doubtful"}, sync=True)
+            log.append(Text(text="doubtful"), sync=True)
 
     def pwrite(descriptor: int, data: bytes, at: int) -> int:
         written.extend(data)

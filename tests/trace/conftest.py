@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId, Incarnation
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 from tests.trace.steps import RUN
 
 

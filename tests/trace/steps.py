@@ -1,19 +1,22 @@
 """What the tests of logs do again and again."""
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 
 from headway.domain.ids import AgentId, RunName
 from headway.trace.agent_log import AgentLog
 from headway.trace.blobs import INLINE_CHARS
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import AnyEvent, bodies
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
 
 RUN = RunName("demo")
 LONG = "ü" * (INLINE_CHARS + 1)
 
 
 def say(log: AgentLog, text: str, *, sync: bool = False) -> int:
-    return log.append("text", {"text": text}, sync=sync).seq
+    return log.append(Text(text=text), sync=sync).seq
 
 
 def file_of(store: LogStore, agent: AgentId) -> Path:
@@ -27,4 +30,8 @@ def content_of(path: Path) -> bytes:
 
 
 def texts(store: LogStore, agent: AgentId, upto: int | None = None) -> list[str]:
-    return [event.data["text"] for event in store.read(agent, upto)]
+    return texts_in(store.read(agent, upto))
+
+
+def texts_in(events: Iterable[AnyEvent]) -> list[str]:
+    return [text.text for text in bodies(events, Text)]

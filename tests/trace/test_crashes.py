@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.trace.log_store import LogStore
-from tests.trace.steps import RUN, file_of, say, texts
+from headway.trace.store import LogStore
+from tests.trace.steps import RUN, file_of, say, texts, texts_in
 
 
 class TestCrashes:
@@ -23,7 +23,7 @@ class TestCrashes:
         with file_of(store, agent).open("ab") as file:
             file.write(torn)
         with store.open(agent, role="planner") as log:
-            assert [event.data["text"] for event in log.line] == ["kept"]
+            assert texts_in(log.line) == ["kept"]
             assert log.lease == 2
             say(log, "more")
         assert file_of(store, agent).read_bytes().startswith(whole + b"{")
@@ -40,18 +40,19 @@ class TestCrashes:
         content[before + 3 : before + 9] = b"\0" * 6
         file_of(store, agent).write_bytes(content)
         with store.open(agent, role="planner") as log:
-            assert [event.data["text"] for event in log.line] == ["kept"]
+            assert texts_in(log.line) == ["kept"]
         assert b"behind the hole" in file_of(store, agent).with_suffix(".torn").read_bytes()
 
     def test_every_acknowledged_event_outlives_a_kill(self, store: LogStore, agent: AgentId) -> None:
         script = """
 import sys
 from pathlib import Path
-from headway.trace.log_store import LogStore
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
 log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
 number = 0
 while True:
-    event = log.append("text", {"text": "x" * (number % 7) * 900}, sync=True)
+    event = log.append(Text(text="x" * (number % 7) * 900), sync=True)
     print(event.seq, flush=True)
     number += 1
 """

@@ -13,9 +13,14 @@ from headway.domain.budget import Amount
 from headway.domain.figures import RunFigures
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, child_id
+from headway.domain.results import LandAnswer
+from headway.domain.turn import Decision, TurnOutcome
 from headway.trace.agent_log import AgentLog
+from headway.trace.events.life import TurnEnd
+from headway.trace.events.talk import Call
 from headway.trace.figures import FiguresReader, figures_of
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
+from tests import events
 from tests.trace.steps import RUN
 
 ROOT = AgentId(f"{RUN}/root-0a1b2c3d")
@@ -33,11 +38,11 @@ def look(store: LogStore) -> RunFigures:
 
 
 def request(log: AgentLog, tokens: int = 900) -> None:
-    log.append("llm.request", {"model": "m", "reserved": {"tokens": tokens, "micro_usd": tokens}})
+    log.append(events.request(tokens))
 
 
-def reply(log: AgentLog, tokens: int, *calls: dict[str, str]) -> None:
-    log.append("llm.response", {"tokens": tokens, "micro_usd": tokens, "calls": list(calls)}, dur_ms=500.0)
+def reply(log: AgentLog, tokens: int, *calls: Call) -> None:
+    log.append(events.reply("", *calls, tokens=tokens, micro_usd=tokens), dur_ms=500.0)
 
 
 def test_a_run_without_logs_has_used_up_nothing(store: LogStore) -> None:
@@ -48,12 +53,12 @@ def test_every_agent_is_counted_with_all_that_is_below_it(store: LogStore) -> No
     for number, (agent, role) in enumerate(AGENTS.items()):
         with store.open(agent, role="planner" if role == "planner" else "worker") as log:
             if role == "worker":
-                log.append("agent.start", {"attempt": 1, "title": f"Task {number}"})
+                log.append(events.started(title=f"Task {number}"))
             request(log)
             reply(log, 10**number)
             if role == "worker":
-                log.append("land", {"commit": f"c{number}"})
-                log.append("land", {"commit": f"c{number}"})
+                log.append(events.landed(f"c{number}"))
+                log.append(events.landed(f"c{number}"))
     figures = look(store)
     spent = {agent: figures.total_of(agent).spent.tokens for agent in AGENTS}
     assert spent == {ROOT: 1111, SUB: 1010, TASK: 100, DEEP: 1000}
@@ -68,7 +73,7 @@ def test_a_call_under_way_is_told_apart_and_one_whose_asker_is_gone_counts_as_re
         request(log, 900)
         assert look(store).total.spent == Amount()
         assert look(store).total.reserved == Amount(tokens=900, micro_usd=900)
-        log.append("llm.retry", {"why": "connection lost", "cut_off": False})
+        log.append(events.retry("connection lost"))
         assert (look(store).total.spent, look(store).total.reserved) == (Amount(), Amount())
         request(log, 700)
     with store.open(TASK, role="worker"):  # the process that asked died
@@ -83,30 +88,29 @@ def test_what_an_agent_is_at_follows_from_its_newest_events(store: LogStore) -> 
         return found.doing, found.what
 
     with store.open(ROOT, role="planner") as log:
-        spawned = [{"key": "1.1-bbbbbbbb", "kind": "t", "title": "Do i…"}]
-        log.append("tool.result", {"call_id": "x", "spawned": spawned, "items": [{"title": "Do it\n now"}]})
-        log.append("turn.end", {"key": "k"})
+        log.append(events.spawn("1.1-bbbbbbbb", titles=("Do it\n now",)))
+        log.append(TurnEnd(key="k", outcome=TurnOutcome(decision=Decision.WAIT, seq=0, own=Amount())))
     with store.open(TASK, role="worker") as log:
         assert now(TASK) == ("starts", "")
-        log.append("agent.start", {"attempt": 2})
+        log.append(events.started(2, ""))
         request(log)
         assert now(TASK) == ("thinks", "m")
-        asked = log.append("llm.retry", {"why": "the server is busy"})
+        asked = log.append(events.retry("the server is busy"))
         found = look(store).agents[TASK].now
         assert (found.doing, found.failed_calls, found.why) == ("works", 1, "the server is busy")
         request(log)
-        shell = {"id": "a", "name": "shell", "arguments": '{"command": "pytest  -q"}'}
-        landing = {"id": "b", "name": "land", "arguments": '{"message": "It is done"}'}
+        shell = events.call("shell", '{"command": "pytest  -q"}', "a")
+        landing = events.call("land", '{"message": "It is done"}', "b")
         reply(log, 5, shell, landing)
         assert now(TASK) == ("runs", "shell pytest -q")
-        log.append("tool.result", {"call_id": "a"})
+        log.append(events.answer(call_id="a"))
         assert now(TASK) == ("runs", "land It is done")
-        log.append("tool.result", {"call_id": "b", "landing": "conflicted", "rounds": 2})
+        log.append(events.answer("land", result=LandAnswer(landing="conflicted", rounds=2), call_id="b"))
         assert look(store).agents[TASK].now.conflicts == 2
         assert now(TASK) == ("works", "")
-        log.append("handoff", {"handoff": {"report": {"status": "failed", "summary": "It broke."}}, "retry": True})
+        log.append(events.handed_off("failed", "It broke.", retry=True))
         assert look(store).agents[TASK].status is None
-        log.append("handoff", {"handoff": {"report": {"status": "failed", "summary": "It broke."}}})
+        log.append(events.handed_off("failed", "It broke."))
     task = look(store).agents[TASK]
     assert (task.title, task.attempt, task.status) == ("Do it now", 2, HandoffStatus.FAILED)
     assert now(TASK) == ("ended", "It broke.")
@@ -117,7 +121,7 @@ def test_what_an_agent_is_at_follows_from_its_newest_events(store: LogStore) -> 
 @pytest.mark.parametrize("arguments", ["", "{", "[]", "3", '{"command": 3}', '{"command": "' + "x" * 5000 + '"}'])
 def test_a_call_with_any_arguments_is_told_in_one_line(store: LogStore, arguments: str) -> None:
     with store.open(TASK, role="worker") as log:
-        reply(log, 1, {"id": "a", "name": "shell", "arguments": arguments})
+        reply(log, 1, events.call("shell", arguments))
     now = look(store).agents[TASK].now
     assert now.doing == "runs"
     assert now.what.startswith("shell")
@@ -144,11 +148,11 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
                 elif step == 1:
                     reply(log, chance.randrange(1000))
                 elif step == 2:
-                    log.append("llm.retry", {"why": "lost", "cut_off": chance.random() < 0.5})
+                    log.append(events.retry("lost", cut_off=chance.random() < 0.5))
                 elif step == 3:
-                    log.append("land", {"commit": str(chance.randrange(9))})
+                    log.append(events.landed(str(chance.randrange(9))))
                 else:
-                    log.append("agent.start", {"attempt": 1, "title": "T"})
+                    log.append(events.started())
         path = logs_of(store) / f"{agent.removeprefix(f'{RUN}/')}.jsonl"
         if chance.random() < 0.2:  # a crash of the machine
             whole = path.read_bytes()

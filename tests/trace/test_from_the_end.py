@@ -8,10 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agent.elsewhere import Elsewhere
-from headway.domain.ids import AgentId, Incarnation, RunName
-from headway.trace import lines
+from headway.domain.ids import AgentId, Incarnation, Oid, RunName
+from headway.domain.spec import RunSpec
+from headway.trace import codec
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import HandedOff, RunStart
+from headway.trace.events.talk import Text
+from headway.trace.events.work import Scratchpad
 from headway.trace.leftover import left_by
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
+from tests.events import answer, handed_off, started
 
 RUN = RunName("demo")
 AGENT = AgentId("demo/root-0a1b2c3d")
@@ -42,7 +48,7 @@ def test_it_is_the_live_line_backwards(
     log = store.open(AGENT, role="planner")
     for count, (kind, value) in enumerate(steps):
         if kind == "text":
-            log.append("text", {"text": "x" * int(value), "count": count})
+            log.append(Text(text="x" * int(value), instructions=str(count)))
         elif kind == "fork":
             log.fork(int(value * log._next) - 1)
         else:
@@ -50,7 +56,7 @@ def test_it_is_the_live_line_backwards(
             log = store.open(AGENT, role="planner")
     log.close()
     with pytest.MonkeyPatch.context() as patched, store._path(AGENT).open("ab") as file:
-        patched.setattr(lines, "FIRST_CHUNK", first)
+        patched.setattr(codec, "FIRST_CHUNK", first)
         file.write(torn)
         file.flush()
         backwards = [found.resolved(store._blobs_of(RUN)) for found in store.stream(AGENT).back()]
@@ -60,22 +66,22 @@ def test_it_is_the_live_line_backwards(
 def test_what_lies_after_a_hole_does_not_count_once_the_reader_comes_to_it(store: LogStore) -> None:
     with store.open(AGENT, role="planner") as log:
         for number in range(200):
-            log.append("text", {"number": number, "text": "x" * 500})
+            log.append(Text(instructions=f"number {number}", text="x" * 500))
     path = store._path(AGENT)
     whole = path.read_bytes()
-    start = whole.index(b'"number":150')
+    start = whole.index(b'"number 150"')
     path.write_bytes(whole[: start - 50] + b"\0" * 4_096 + whole[start + 4_046 :])
-    live = [event.data["number"] for event in store.read(AGENT)]
-    back = [found.event.data["number"] for found in store.stream(AGENT).back()]
-    assert live == list(range(150))
+    live = [text.instructions for text in bodies(store.read(AGENT), Text)]
+    back = [text.instructions for text in bodies((found.event for found in store.stream(AGENT).back()), Text)]
+    assert live == [f"number {number}" for number in range(150)]
     assert back[-150:] == live[::-1]
 
 
 def test_the_end_of_a_long_log_costs_its_end(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.open(WORKER, role="worker") as log:
         for _ in range(2_000):
-            log.append("tool.result", {"call_id": "1", "text": "x" * 4_000})
-        log.append("handoff", {"attempt": 1, "handoff": {}})
+            log.append(answer(text="x" * 4_000))
+        log.append(handed_off())
     read, whole = [], os.pread
 
     def counted(fd: int, size: int, at: int) -> bytes:
@@ -84,28 +90,28 @@ def test_the_end_of_a_long_log_costs_its_end(store: LogStore, monkeypatch: pytes
 
     monkeypatch.setattr(os, "pread", counted)
     assert Elsewhere(store, RUN)._has_ended(WORKER)
-    last = store.newest(WORKER, "handoff")
+    last = store.newest(WORKER, HandedOff)
     assert last is not None
     assert last.type == "handoff"
-    assert sum(read) <= 2 * lines.FIRST_CHUNK
+    assert sum(read) <= 2 * codec.FIRST_CHUNK
 
 
 def test_a_task_whose_next_attempt_is_at_work_has_not_ended(store: LogStore) -> None:
     with store.open(WORKER, role="worker") as log:
-        log.append("agent.start", {"attempt": 1, "title": "t"})
-        log.append("handoff", {"attempt": 1, "handoff": {}, "retry": True})
+        log.append(started())
+        log.append(handed_off(retry=True))
         assert Elsewhere(store, RUN)._has_ended(WORKER)
-        log.append("agent.start", {"attempt": 2, "title": "t"})
+        log.append(started(2))
         assert not Elsewhere(store, RUN)._has_ended(WORKER)
 
 
 def test_what_a_run_left_is_read_from_the_ends_of_its_logs(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.open(AgentId(RUN), role="run") as log:
-        log.append("run.start", {"spec": {"repo": "/x", "instructions": "y"}, "base": "0" * 40}, sync=True)
+        log.append(RunStart(spec=RunSpec(repo="/x", instructions="y"), base=Oid("0" * 40)), sync=True)
     with store.open(AGENT, role="planner") as log:
-        log.append("scratchpad", {"content": "first"})
-        log.append("text", {"text": "x" * 2_000_000})
-        log.append("scratchpad", {"content": "notes"})
+        log.append(Scratchpad(content="first"))
+        log.append(Text(text="x" * 2_000_000))
+        log.append(Scratchpad(content="notes"))
     monkeypatch.setattr(LogStore, "read", None)
     left = left_by(store, RUN)
     assert left is not None

@@ -10,8 +10,8 @@ import pytest
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from headway.trace.fence import holds
-from headway.trace.log_store import LogStore
-from tests.trace.steps import RUN, file_of, say, texts
+from headway.trace.store import LogStore
+from tests.trace.steps import RUN, file_of, say, texts, texts_in
 
 
 class TestLeases:
@@ -20,7 +20,7 @@ class TestLeases:
             with store.open(agent, role="planner") as log:
                 assert log.lease == lease
                 say(log, str(lease))
-                assert [event.data["text"] for event in log.line] == [str(n) for n in range(1, lease + 1)]
+                assert texts_in(log.line) == [str(n) for n in range(1, lease + 1)]
         assert [event.type for event in store.all_events(agent)] == ["agent.lease", "text"] * 3
 
     def test_an_older_holder_stops_and_changes_nothing(self, store: LogStore, agent: AgentId) -> None:
@@ -37,7 +37,7 @@ class TestLeases:
         new.check()
         say(new, "yours")
         assert texts(store, agent) == ["mine", "yours"]
-        assert [event.data["text"] for event in old.line] == ["mine"]
+        assert texts_in(old.line) == ["mine"]
         old.close()
         new.close()
 
@@ -47,12 +47,13 @@ import sys
 from pathlib import Path
 from headway.domain.errors import LeaseLost
 from headway.trace.fence import holds
-from headway.trace.log_store import LogStore
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
 log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
 number = 0
 try:
     while True:
-        log.append("text", {"text": str(number)})
+        log.append(Text(text=str(number)))
         number += 1
         if number == 1:
             print("started", flush=True)
@@ -64,7 +65,7 @@ except LeaseLost:
             assert other.stdout is not None
             assert other.stdout.readline() == "started\n"
             with store.open(agent, role="worker") as log:
-                taken = [event.data["text"] for event in log.line]
+                taken = texts_in(log.line)
                 for _ in range(100):
                     say(log, "new")
             written = int(other.stdout.read())

@@ -2,30 +2,33 @@
 
 from typing import Any
 
-from headway.domain.handoff import HandoffStatus
-from headway.domain.ids import AgentId, RunName
+from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
+from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.spec import Limits, RunSpec
+from headway.trace.events.life import HandedOff, RunEnd, RunStart
+from headway.trace.events.work import Scratchpad
 from headway.trace.leftover import left_by
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 
 RUN = RunName("demo")
 ROOT, LATER = AgentId("demo/root-00000001"), AgentId("demo/root-00000002")
-SPEC = {"repo": "/somewhere", "instructions": "Do it.", "limits": {"tasks": 7}}
+SPEC = RunSpec(repo="/somewhere", instructions="Do it.", limits=Limits(tasks=7))
 
 
 def begin(store: LogStore) -> None:
     with store.open(AgentId(RUN), role="run") as log:
-        log.append("run.start", {"spec": SPEC, "base": "a" * 40, "incarnation": "first"})
+        log.append(RunStart(spec=SPEC, base=Oid("a" * 40), incarnation="first"))
 
 
 def hand_off(store: LogStore, agent: AgentId, status: HandoffStatus, **said: Any) -> None:
-    handoff = {"agent": agent, "title": f"Title of {agent}", "report": {"status": status, "summary": "said", **said}}
+    report = HandoffReport(status=status, summary="said", **said)
     with store.open(agent, role="planner") as log:
-        log.append("handoff", {"handoff": handoff, "attempt": 1})
+        log.append(HandedOff(handoff=Handoff(agent=agent, title=f"Title of {agent}", report=report)))
 
 
 def note(store: LogStore, agent: AgentId, content: str) -> None:
     with store.open(agent, role="planner") as log:
-        log.append("scratchpad", {"content": content})
+        log.append(Scratchpad(content=content))
 
 
 def test_a_run_without_logs_or_without_a_start_left_nothing(store: LogStore) -> None:
@@ -60,7 +63,7 @@ def test_a_fork_takes_the_notes_back(store: LogStore) -> None:
     note(store, ROOT, "kept")
     with store.open(ROOT, role="planner") as log:
         last = log.line[-1].seq
-        log.append("scratchpad", {"content": "abandoned"})
+        log.append(Scratchpad(content="abandoned"))
         log.fork(last)
     found = left_by(store, RUN)
     assert found is not None
@@ -70,7 +73,7 @@ def test_a_fork_takes_the_notes_back(store: LogStore) -> None:
 def test_a_run_that_wrote_its_report_says_how_it_ended(store: LogStore) -> None:
     begin(store)
     with store.open(AgentId(RUN), role="run") as log:
-        log.append("run.end", {"outcome": "partial"})
+        log.append(RunEnd(run=RUN, outcome="partial", summary="", branch="", trunk=Oid(""), commits=0))
     found = left_by(store, RUN)
     assert found is not None
     assert found.outcome == "partial"

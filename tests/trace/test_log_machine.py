@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,16 @@ from headway.domain.ids import AgentId, RunName
 from headway.domain.refs import Ref
 from headway.trace.agent_log import AgentLog
 from headway.trace.blobs import INLINE_CHARS
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import AnyEvent, only
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
 
 AGENT = AgentId("demo/root-0a1b2c3d")
 TEXTS = st.text("ab\n", max_size=3) | st.just("long" * INLINE_CHARS)
+
+
+def _told(events: Iterable[AnyEvent]) -> list[tuple[int, str]]:
+    return [(event.seq, event.body.text) for event in only(events, Text)]
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -55,7 +62,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(text=TEXTS, sync=st.booleans())
     def append(self, text: str, sync: bool) -> None:
-        event = self.holders[-1].append("text", {"text": text}, sync=sync)
+        event = self.holders[-1].append(Text(text=text), sync=sync)
         assert event.seq == len(self.lines)
         self.lines.append([*self.live, (event.seq, text)])
 
@@ -73,7 +80,7 @@ class LogMachine(RuleBasedStateMachine):
     def an_older_holder_writes(self, data: Any, text: str) -> None:
         holder = self.holders[data.draw(st.integers(0, len(self.holders) - 2))]
         before = self.file.read_bytes()
-        for attempt in (holder.check, lambda: holder.append("text", {"text": text}), lambda: holder.fork(-1)):
+        for attempt in (holder.check, lambda: holder.append(Text(text=text)), lambda: holder.fork(-1)):
             with pytest.raises(LeaseLost):
                 attempt()
         assert self.file.read_bytes() == before
@@ -95,7 +102,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def read_a_prefix(self, data: Any) -> None:
         upto = data.draw(st.integers(0, len(self.lines) - 1))
-        assert [(event.seq, event.data["text"]) for event in self.store.read(AGENT, upto)] == self.lines[upto]
+        assert _told(self.store.read(AGENT, upto)) == self.lines[upto]
         assert self.store.event(Ref(log=AGENT, seq=upto)) == self.store.all_events(AGENT)[upto]
 
     @invariant()
@@ -103,7 +110,7 @@ class LogMachine(RuleBasedStateMachine):
         if not self.holders:
             return
         line = self.store.read(AGENT)
-        assert [(event.seq, event.data["text"]) for event in line] == self.live
+        assert _told(line) == self.live
         assert self.holders[-1].line == line
 
     @invariant()

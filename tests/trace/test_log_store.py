@@ -9,8 +9,12 @@ import pytest
 from headway.domain.errors import LeaseLost, UserError
 from headway.domain.ids import AgentId, Incarnation, RunName
 from headway.domain.refs import Ref
-from headway.trace.log_store import LogStore
-from tests.trace.steps import LONG, RUN, file_of, say, texts
+from headway.trace.events.envelope import bodies
+from headway.trace.events.life import AgentFork
+from headway.trace.events.talk import Text
+from headway.trace.store import LogStore
+from tests.events import answer
+from tests.trace.steps import LONG, RUN, file_of, say, texts, texts_in
 
 
 class TestRuns:
@@ -87,21 +91,20 @@ class TestForks:
         with store.open(agent, role="planner") as log:
             seqs = [say(log, text) for text in "abcd"]
             abandoned = log.fork(seqs[1])
-            assert [event.data["text"] for event in abandoned] == ["c", "d"]
+            assert texts_in(abandoned) == ["c", "d"]
             say(log, "e")
             assert log.line == store.read(agent)
         assert texts(store, agent) == ["a", "b", "e"]
         assert texts(store, agent, upto=seqs[3]) == ["a", "b", "c", "d"]
-        assert store.event(Ref(log=agent, seq=seqs[3])).data["text"] == "d"
-        forks = [event.data for event in store.all_events(agent) if event.type == "agent.fork"]
-        assert forks == [{"to": seqs[1]}]
+        assert store.said(Ref(log=agent, seq=seqs[3]), Text).text == "d"
+        assert list(bodies(store.all_events(agent), AgentFork)) == [AgentFork(to=seqs[1])]
 
     def test_a_fork_may_go_back_to_what_was_abandoned(self, store: LogStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             seqs = [say(log, text) for text in "abc"]
             log.fork(seqs[0])
             say(log, "d")
-            assert [event.data["text"] for event in log.fork(seqs[2])] == ["d"]
+            assert texts_in(log.fork(seqs[2])) == ["d"]
             say(log, "e")
         assert texts(store, agent) == ["a", "b", "c", "e"]
 
@@ -153,7 +156,7 @@ class TestReading:
         with store.open(agent, role="planner") as log:
             started = time.process_time()
             for number in range(10_000):
-                log.append("tool.result", {"name": "shell", "output": "x" * 500}, turn=number)
+                log.append(answer(text="x" * 500), turn=number)
             append_s = (time.process_time() - started) / 10_000
         started = time.process_time()
         with store.open(agent, role="planner") as log:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId, Incarnation, RunName
-from headway.trace.log_store import LogStore
+from headway.trace.events.talk import Message
 from headway.trace.progress import SHORT_TAIL, TAIL, Progress, progress_in
+from headway.trace.store import LogStore
+from tests.events import landed, reply, request, retry
 
 
 @pytest.fixture
@@ -24,42 +26,42 @@ def test_a_run_without_logs_has_made_none(logs: tuple[LogStore, Path]) -> None:
 def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LogStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
-        reply = log.append("llm.response", {"step": 1})
-        log.append("llm.request", {"step": 2})
-        log.append("llm.retry", {"step": 2})
-    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
+        said = log.append(reply())
+        log.append(request(step=2))
+        log.append(retry())
+    assert progress_in(folder) == Progress(said.seq + 1, said.ts)
 
 
 def test_the_newest_of_all_agents_counts(logs: tuple[LogStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
-        reply = log.append("llm.response", {"step": 1})
+        said = log.append(reply())
     with store.open(AgentId("r/root-1/1.0-aaaaaaaa"), role="worker") as log:
-        landed = log.append("land", {"commit": "c"})
+        there = log.append(landed("c"))
     with store.open(AgentId("r/root-1"), role="planner") as log:
-        log.append("llm.request", {"step": 2})
-    assert progress_in(folder) == Progress(reply.seq + landed.seq + 2, landed.ts)
+        log.append(request(step=2))
+    assert progress_in(folder) == Progress(said.seq + there.seq + 2, there.ts)
 
 
 def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LogStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         while folder.joinpath("root-1.jsonl").stat().st_size < 2 * TAIL:
-            log.append("message", {"text": "x" * 2000})
-        reply = log.append("llm.response", {"step": 1})
+            log.append(Message(text="x" * 2000))
+        said = log.append(reply())
     with folder.joinpath("root-1.jsonl").open("ab") as file:
         file.write(b'{"type":"hando')
-    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
+    assert progress_in(folder) == Progress(said.seq + 1, said.ts)
 
 
 @pytest.mark.parametrize("size", [SHORT_TAIL, TAIL // 2])
 def test_progress_before_a_long_silence_is_found(logs: tuple[LogStore, Path], size: int) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
-        reply = log.append("llm.response", {"step": 1})
+        said = log.append(reply())
         while folder.joinpath("root-1.jsonl").stat().st_size < size:
-            log.append("llm.retry", {"text": "x" * 2000})
-    assert progress_in(folder) == Progress(reply.seq + 1, reply.ts)
+            log.append(retry("x" * 2000))
+    assert progress_in(folder) == Progress(said.seq + 1, said.ts)
 
 
 @pytest.mark.parametrize("step_s", [3, -3, 3_600, -3_600, 31_536_000, -31_536_000])
@@ -72,6 +74,6 @@ def test_progress_counts_also_after_the_clock_was_stepped(
         monkeypatch.setattr(time, "time", lambda offset=offset: real() + offset)
         for agent in ("r/root-1", "r/root-1/1.0-aaaaaaaa"):
             with store.open(AgentId(agent), role="worker") as log:
-                log.append("llm.response", {"step": 1})
+                log.append(reply())
             seen.append(progress_in(folder).number)
     assert seen == sorted(set(seen))

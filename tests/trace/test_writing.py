@@ -15,22 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.domain.errors import TransientError, UserError
-from headway.domain.events import LOG_VERSION
 from headway.domain.ids import AgentId
 from headway.domain.refs import Ref
 from headway.trace.blobs import INLINE_CHARS
-from headway.trace.log_store import LogStore
+from headway.trace.events.envelope import LOG_VERSION, bodies
+from headway.trace.events.talk import LlmResponse
 from headway.trace.redaction import Redactor
-from tests.trace.steps import LONG, RUN, content_of, file_of, say, texts
+from headway.trace.store import LogStore
+from tests.events import reply
+from tests.trace.steps import LONG, RUN, content_of, file_of, say, texts, texts_in
 
 
 class TestWriting:
     def test_an_event_is_read_back_as_it_was_answered(self, store: LogStore, agent: AgentId) -> None:
         child = AgentId(f"{agent}/1.0-deadbeef")
         with store.open(child, role="worker", task=child) as log:
-            data = {"name": "shell", "n": [1, 2.5, None, True, {"deep": "é\u2028"}], "long": LONG}
-            written = log.append("tool.result", data, epoch=2, turn=7, dur_ms=12.5, sync=True)
-        assert written.model_dump(exclude={"ts"}) == {
+            said = reply(LONG, items=({"n": [1, 2.5, None, True, {"deep": "é\u2028"}]},))
+            written = log.append(said, epoch=2, turn=7, dur_ms=12.5, sync=True)
+        assert written._asdict() == {
+            "ts": written.ts,
             "v": LOG_VERSION,
             "seq": 1,
             "lease": 1,
@@ -41,9 +44,9 @@ class TestWriting:
             "task": child,
             "epoch": 2,
             "turn": 7,
-            "type": "tool.result",
+            "type": "llm.response",
             "dur_ms": 12.5,
-            "data": data,
+            "body": said,
         }
         assert abs(written.ts - time.time()) < 60
         assert store.read(child) == [written]
@@ -65,13 +68,13 @@ class TestWriting:
     def test_long_strings_lie_beside_the_log_once(self, store: LogStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, LONG)
-            log.append("message", {"items": [{"content": LONG}], "short": "x" * INLINE_CHARS})
+            log.append(reply("x" * INLINE_CHARS, items=({"content": LONG},)))
         assert LONG not in file_of(store, agent).read_text()
         assert "x" * INLINE_CHARS in file_of(store, agent).read_text()
         blobs = [path for path in (store.run_folder(RUN) / "blobs").rglob("*") if path.is_file()]
         assert [content_of(path).decode() for path in blobs] == [LONG]
         assert sum(path.stat().st_size for path in blobs) < len(LONG) / 10
-        assert store.read(agent)[1].data["items"] == [{"content": LONG}]
+        assert [said.items for said in bodies(store.read(agent), LlmResponse)] == [({"content": LONG},)]
 
     def test_a_missing_blob_is_named(self, store: LogStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
@@ -84,21 +87,19 @@ class TestWriting:
     def test_every_string_is_redacted_also_in_the_line_in_hand(self, tmp_path: Path, agent: AgentId) -> None:
         store = LogStore(tmp_path, redact=Redactor(("secret-1",)))
         with store.open(agent, role="planner") as log:
-            log.append("message", {"a": ["secret-1", {"secret-1": "a secret-1"}], "long": "secret-1" + LONG})
+            log.append(reply("secret-1" + LONG, items=({"a": ["secret-1", {"secret-1": "a secret-1"}]},)))
             assert log.line == store.read(agent)
         assert not any(b"secret-1" in content_of(path) for path in tmp_path.rglob("*") if path.is_file())
-        assert store.read(agent)[0].data["a"] == ["[redacted]", {"[redacted]": "a [redacted]"}]
+        assert [said.items for said in bodies(store.read(agent), LlmResponse)] == [
+            ({"a": ["[redacted]", {"[redacted]": "a [redacted]"}]},)
+        ]
 
     @pytest.mark.parametrize("value", [b"bytes", object(), {1: 2}, {"a": {3}}])
     def test_what_is_no_json_is_a_bug_of_the_caller(self, store: LogStore, agent: AgentId, value: Any) -> None:
         with store.open(agent, role="planner") as log:
             with pytest.raises(TypeError):
-                log.append("message", {"value": value})
+                log.append(reply(items=({"value": value},)))
             assert log.line == store.read(agent) == []
-
-    def test_an_unknown_type_is_a_bug_of_the_caller(self, store: LogStore, agent: AgentId) -> None:
-        with store.open(agent, role="planner") as log, pytest.raises(ValueError, match="no type"):
-            log.append("nonsense", {})  # type: ignore[arg-type]
 
     def test_the_log_of_a_newer_version_is_left_alone(self, store: LogStore, agent: AgentId) -> None:
         store.open(agent, role="planner").close()
@@ -113,19 +114,20 @@ class TestWriting:
         script = """
 import resource, signal, sys
 from pathlib import Path
-from headway.trace.log_store import LogStore
+from headway.trace.store import LogStore
 from headway.trace.redaction import Redactor
+from headway.trace.events.talk import Text
 log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="planner")
-log.append("text", {"text": "fits"})
+log.append(Text(text="fits"))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 for _ in range(2):
     try:
-        log.append("text", {"text": "x" * 2000})
+        log.append(Text(text="x" * 2000))
     except OSError as error:
         print(error.strerror)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-log.append("text", {"text": "goes on"})
+log.append(Text(text="goes on"))
 """
         home = store.run_folder(RUN).parent.parent
         ran = subprocess.run([sys.executable, "-c", script, home, agent], capture_output=True, text=True, check=True)
@@ -154,9 +156,7 @@ log.append("text", {"text": "goes on"})
         with store.open(agent, role="planner") as log, ThreadPoolExecutor(8) as pool:
             seqs = list(pool.map(lambda number: say(log, f"{number}"), range(200)))
         assert sorted(seqs) == list(range(1, 201))
-        assert [event.data["text"] for event in store.read(agent)] == [
-            str(number) for _, number in sorted(zip(seqs, range(200), strict=True))
-        ]
+        assert texts_in(store.read(agent)) == [str(number) for _, number in sorted(zip(seqs, range(200), strict=True))]
 
     def test_a_store_may_be_used_by_many_threads_at_once(self, store: LogStore, agent: AgentId) -> None:
         def work(number: int) -> None:
@@ -190,8 +190,8 @@ JSON = st.recursive(
 def test_any_json_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]) -> None:
     store, agent = LogStore(tmp_path_factory.mktemp("home")), AgentId("demo/root-0a1b2c3d")
     with store.open(agent, role="planner") as log:
-        written = log.append("message", data)
-    assert written.data == data
+        written = log.append(reply(items=(data,)))
+    assert written.body.items == (data,)
     assert store.read(agent) == [written]
 
 
@@ -202,5 +202,5 @@ def test_what_json_cannot_hold_is_kept_as_near_as_it_can(
     store: LogStore, agent: AgentId, value: Any, kept: Any
 ) -> None:
     with store.open(agent, role="planner") as log:
-        assert log.append("message", {"value": value}).data == {"value": kept}
+        assert log.append(reply(items=({"value": value},))).body.items == ({"value": kept},)
         assert store.read(agent) == log.line

@@ -8,17 +8,18 @@ import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from headway.domain.errors import TransientError, UserError
-from headway.domain.events import Event, EventType, Role
-from headway.domain.ids import AgentId, Incarnation, RunName, run_name_problem, run_of
+from headway.domain.ids import AgentId, Incarnation, Role, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
+from headway.domain.results import RESULTS, Results
 from headway.system.files import delete, make_folder, place_new, sync_folder
 from headway.trace.agent_log import AgentLog, no_such_event
 from headway.trace.blobs import Blobs
+from headway.trace.codec import Codec, Found, lines_of
+from headway.trace.events.envelope import AnyEvent, Body, BodyT, Event
 from headway.trace.fold import Line
-from headway.trace.lines import Found, events_back, events_in, lines_of
-from headway.trace.recall import Recall
 from headway.trace.redaction import NOTHING_SECRET, Redact
 
 ELSEWHERE_S = 2.0
@@ -35,11 +36,13 @@ class LogStore:
     Args:
         home: HEADWAY_HOME; made when the first run is claimed.
         redact: Applied to every string before it is written, see `headway.trace.redaction`.
+        results: The model of each tool's results.
     """
 
-    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET) -> None:
+    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET, results: Results = RESULTS) -> None:
         self._runs = home / "runs"
         self.redact = redact
+        self._codec = Codec(results)
         self._synced: set[int] = set()
 
     def run_folder(self, run: RunName) -> Path:
@@ -95,17 +98,16 @@ class LogStore:
             delay_s=ELSEWHERE_S,
         )
 
-    def open(
-        self, agent: AgentId, *, role: Role, task: AgentId | None = None, recall: Recall | None = None
-    ) -> AgentLog:
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
         """Take over an agent's log, or begin it: raises the lease, durably.
 
-        Half a line at its end, which a crash left, is cut. `recall` says what stays in memory of a long one.
+        Half a line at its end, which a crash left, is cut. Unless it is to be `whole`, only what is kept of
+        its events stays in memory.
         """
         path, blobs = self._path(agent), self._blobs_of(run_of(agent))
-        return AgentLog(path, blobs, self.redact, agent=agent, role=role, task=task, recall=recall)
+        return AgentLog(path, blobs, self.redact, agent=agent, role=role, task=task, codec=self._codec, whole=whole)
 
-    def read(self, agent: AgentId, upto: int | None = None) -> list[Event]:
+    def read(self, agent: AgentId, upto: int | None = None) -> list[AnyEvent]:
         """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.
 
         The latter is immutable. A log that does not exist has no events.
@@ -119,20 +121,35 @@ class LogStore:
         line = Line(events if upto is None else events[: upto + 1])
         return [events[seq] for seq in line.seqs(line.head)]
 
-    def all_events(self, agent: AgentId) -> list[Event]:
+    def all_events(self, agent: AgentId) -> list[AnyEvent]:
         """Every event of an agent in the order of writing, with leases, forks and what they abandoned."""
         return list(self.stream(agent))
 
     def stream(self, agent: AgentId) -> "Stream":
         """The same, one event at a time and as often as it is asked for: a log may be larger than memory."""
-        return Stream(self._path(agent), self._blobs_of(run_of(agent)))
+        return Stream(self._path(agent), self._codec, self._blobs_of(run_of(agent)))
 
-    def newest(self, agent: AgentId, *types: EventType) -> Event | None:
-        """The newest live event of an agent, of one of these types if any are named; read from the end of the log."""
-        found = next((each for each in self.stream(agent).back() if not types or each.event.type in types), None)
-        return None if found is None else found.resolved(self._blobs_of(run_of(agent)))
+    def last(self, agent: AgentId) -> AnyEvent | None:
+        """The newest live event of an agent; read from the end of the log."""
+        return self.newest(agent, Body)
 
-    def event(self, ref: Ref) -> Event:
+    def newest(self, agent: AgentId, kind: type[BodyT]) -> Event[BodyT] | None:
+        """The newest live event of one type; read from the end of the log."""
+        found = next((each for each in self.stream(agent).back() if isinstance(each.event.body, kind)), None)
+        return None if found is None else cast(Event[BodyT], found.resolved(self._blobs_of(run_of(agent))))
+
+    def said(self, ref: Ref, kind: type[BodyT]) -> BodyT:
+        """The body of the event that a ref names.
+
+        Raises:
+            UserError: The log has no such event, or one of another type.
+        """
+        event = self.event(ref)
+        if not isinstance(event.body, kind):
+            raise no_such_event(ref.log, ref.seq)
+        return event.body
+
+    def event(self, ref: Ref) -> AnyEvent:
         """The event that a ref names, also in a suffix that a fork abandoned.
 
         Raises:
@@ -179,24 +196,25 @@ class LogStore:
 class Stream:
     """Every event of an agent in the order of writing; each iteration reads the log as it then stands."""
 
-    def __init__(self, path: Path, blobs: Blobs) -> None:
+    def __init__(self, path: Path, codec: Codec, blobs: Blobs) -> None:
         self._path = path
+        self._codec = codec
         self._blobs = blobs
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[AnyEvent]:
         return (found.resolved(self._blobs) for found in self.found())
 
     def found(self, first: int = 0) -> Iterator[Found]:
         """The same from some place on, with long strings left where they lie; nothing before it is read as JSON."""
         with self._opened() as fd:
             if fd is not None:
-                yield from events_in(itertools.islice(lines_of(fd), first, None), first=first)
+                yield from self._codec.events_in(itertools.islice(lines_of(fd), first, None), first=first)
 
     def back(self) -> Iterator[Found]:
-        """The live events, the newest first, with long strings left where they lie; see `events_back`."""
+        """The live events, the newest first, with long strings left where they lie; see `Codec.events_back`."""
         with self._opened() as fd:
             if fd is not None:
-                yield from events_back(fd)
+                yield from self._codec.events_back(fd)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int | None]:
