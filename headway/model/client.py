@@ -232,12 +232,13 @@ class Model:
         headers = {"X-Headway-Agent": request.agent, "X-Headway-Step": str(request.step)}
         left = time.monotonic()
         said = await self._posted(body, headers, at)
+        limit = longest_output(request.max_output, without)
         # Others go on while a large reply is taken apart.
         large = said.nbytes > DECODED_AT_ONCE
         turn = (
-            await asyncio.to_thread(self._decoded, said, request, at, len(body))
+            await asyncio.to_thread(self._decoded, said, request, at, len(body), limit)
             if large
-            else self._decoded(said, request, at, len(body))
+            else self._decoded(said, request, at, len(body), limit)
         )
         self._answered, self._strayed = True, False
         self._calibration.learn(request.model, len(body), turn.usage.input)
@@ -265,7 +266,7 @@ class Model:
         self._answered, self._strayed = False, True
         raise failure  # outside of the clause: its context would repeat the server's words
 
-    def _decoded(self, said: Said, request: Request, at: Circumstance, sent: int) -> Turn:
+    def _decoded(self, said: Said, request: Request, at: Circumstance, sent: int, limit: int) -> Turn:
         failure: HeadwayError
         try:
             turn = self.adapter.decode(said.body, [tool.name for tool in request.tools])
@@ -277,7 +278,10 @@ class Model:
                 error.billed = self._with_figures(unread, said, sent, request.model)
             raise
         else:
-            return turn.model_copy(update={"usage": believed(turn, sent)})
+            usage = believed(turn, sent)
+            # llama.cpp's Responses and others say of a reply that was cut that it is whole.
+            is_cut = turn.stop in {"tool", "text"} and usage.output == limit
+            return turn.model_copy(update={"usage": usage, "stop": "length" if is_cut else turn.stop})
         raise failure
 
     def _without(self, request: Request, gate: Gate | None) -> frozenset[str]:

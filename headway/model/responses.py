@@ -248,6 +248,8 @@ def _stop(response: dict[str, Any], items: list[Item], *, refused: bool) -> Stop
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         return "refusal" if reason == "content_filter" else "length"
+    if any(isinstance(entry, dict) and entry.get("status") == "incomplete" for entry in response["output"]):
+        return "length"
     if any(isinstance(item, ToolCall) for item in items):
         return "tool"
     if refused:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,3 +159,33 @@ async def test_what_a_gateway_counts_beside_the_input_is_input(  # noqa: PLR0917
         turn = await model.answer(replace(request_, items=[model.encode(UserMessage("x" * 4000))]))
     assert (turn.usage.input, turn.tokens) == (counted, counted + 5)
     assert (turn.usage.cached or 0) <= counted
+
+
+CUT = {"type": "function_call", "call_id": "c", "name": "shell", "arguments": '{"command": "rm -r a"}'}
+
+
+@pytest.mark.parametrize(
+    ("api", "body", "stop"),
+    [
+        (
+            "responses",
+            {"status": "completed", "output": [CUT], "usage": {"input_tokens": 9, "output_tokens": 1000}},
+            "length",
+        ),
+        (
+            "responses",
+            {"status": "completed", "output": [CUT], "usage": {"input_tokens": 9, "output_tokens": 999}},
+            "tool",
+        ),
+        ("responses", {"status": "completed", "output": [CUT | {"status": "incomplete"}]}, "length"),
+        ("responses", {"status": "completed", "output": [CUT | {"status": "completed"}]}, "tool"),
+        ("chat", OK | {"usage": {"prompt_tokens": 9, "completion_tokens": 1000}}, "length"),
+        ("chat", OK | {"usage": {"prompt_tokens": 9, "completion_tokens": 1200}}, "text"),
+        ("chat", OK | {"usage": {"prompt_tokens": 9, "completion_tokens": 10}}, "text"),
+    ],
+)
+async def test_a_reply_as_long_as_a_reply_may_be_was_cut_whatever_the_server_says(  # noqa: PLR0917 - fixtures and cases
+    api: str, body: dict[str, Any], stop: str, server: Server, model_of: Callable[..., Model], request_: Request
+) -> None:
+    server.answer = Answer({"id": "r"} | body)
+    assert (await model_of(HEADWAY_API=api).answer(request_)).stop == stop
