@@ -11,6 +11,7 @@ from headway.domain.run import RunReport, taking_home
 from headway.domain.words import counted
 
 STYLES = {"done": "bold green", "done_unproven": "bold yellow", "partial": "bold yellow"}
+SET_IN = "  "
 MEANINGS = {
     "done": "done, and the check passes on the trunk",
     "done_unproven": "done, but no check was given that could prove it",
@@ -36,7 +37,8 @@ def print_ending(console: Console, name: str, ending: Ending, home: Path | None 
 
 
 def _lines(report: RunReport, home: Path | None) -> list[str]:
-    lines = [report.summary, ""] if report.summary else []
+    # Set in, because a model wrote it: no line of it looks like one of ours, which name commands to be copied.
+    lines = [*(f"{SET_IN}{line}".rstrip() for line in report.summary.splitlines()), ""] if report.summary else []
     lines += _branch(report)
     if report.check is not None:
         lines.append(f"check     {report.check.why} on {report.check.commit[:12]}")

