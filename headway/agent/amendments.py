@@ -1,4 +1,4 @@
-"""What the user added to a run that goes on: every agent carries it in each epoch, in the order of adding."""
+"""The user's additions to a run that goes on: every agent carries them in each epoch, in the order of adding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The message that opens an attempt: first what all workers of the run are told, then the task.
+"""The message that opens an attempt: first the common part of all workers of the run, then the task.
 
-A prompt cache serves only what requests begin with alike. So policy, limits and guidance come before the task.
+A prompt cache serves only the common beginning of requests. So policy, limits and guidance come before the task.
 """
 
 from collections.abc import Sequence

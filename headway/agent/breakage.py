@@ -32,11 +32,11 @@ GIT_ENDS = 20
 
 WHY_CHARS = 300
 SAFE_TO_REPEAT = frozenset({"land", "shell"})
-"""Tools that know by themselves what a call did that was cut off."""
+"""Tools that know by themselves the effect of a call that was cut off."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether an error is not a fault of what was done: it has a meaning of its own, or waiting mends it."""
+    """True if an error is no fault of the attempt's actions: it has a meaning of its own, or it passes by waiting."""
     return isinstance(error, HeadwayError) or lacking(error) is not None
 
 
@@ -88,7 +88,7 @@ def _resumed(talk: Conversation, call: ToolCall) -> int:
 
 
 def counted(log: AgentLog, error: Exception) -> bool:
-    """Note that an attempt broke; whether it broke at this place so often that it is to end.
+    """Note that an attempt broke. True if it broke at this place so often that it must end.
 
     The place is where the log stands: an attempt that goes on writes something else than notes like this.
     """

@@ -1,4 +1,4 @@
-"""What a planner is told when a turn opens: its scope, the facts, handoffs, messages of the user."""
+"""The messages that open a planner's turn: its scope, the facts, handoffs, messages of the user."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -64,12 +64,12 @@ class Briefing:
 
     @property
     def is_root(self) -> bool:
-        """Whether the planner owns the whole run."""
+        """True if the planner owns the whole run."""
         return parent_of(self.order.me) == AgentId(self.order.context.run)
 
     @property
     def goal(self) -> str:
-        """What was asked, in a line."""
+        """The request, in a line."""
         text = self.spec.instructions if self.is_root else self._scope().title
         return cut(text.strip().partition("\n")[0], GOAL_CHARS)
 
@@ -84,7 +84,7 @@ class Briefing:
         return mark_of(self.order.context.incarnation)
 
     def scope(self) -> str:
-        """The beginning of each epoch: the policy, then who the planner is and what was asked, word for word."""
+        """The beginning of each epoch: the policy, then the planner's role and its scope, word for word."""
         fewest, most = self.round_range
         common = {"mark": self._mark, "fewest": fewest, "most": most}
         if self.is_root:
@@ -103,7 +103,7 @@ class Briefing:
         )
 
     def fresh(self, line: Sequence[AnyEvent]) -> str:
-        """What a new epoch carries over from the ones before."""
+        """The parts of earlier epochs that a new one carries over."""
         told = list(told_in(line).values())
         handed = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told[-HANDED_NAMED:]]
         return self.prompts.render(
@@ -116,7 +116,7 @@ class Briefing:
     def facts(
         self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked], line: Sequence[AnyEvent] = ()
     ) -> str:
-        """What is so, in every turn."""
+        """The facts that open every turn."""
         out = list(outstanding)
         named = [
             f"\n  - {a.spawned.key} · {cut(' '.join(a.title.split()), 120)} · asked {_age(self.now - a.at)} ago"
@@ -167,7 +167,7 @@ class Briefing:
         )
 
     def concerns(self, notices: Sequence[HandoffNotice]) -> dict[ChildKey, tuple[str, ...]]:
-        """What each of these handoffs is concerned about, for the planner's log."""
+        """The concerns of each of these handoffs, for the planner's log."""
         return {notice.child: points_of(self._handoff(notice).report.concerns) for notice in notices}
 
     def _by_id(self, child: ChildKey, handoff: Handoff) -> str:
@@ -186,7 +186,7 @@ class Briefing:
         return self.prompts.render("messages/recovered", asked=named)
 
     def final(self, line: Sequence[AnyEvent]) -> str:
-        """What speaks against a `finish` with status done, once."""
+        """The facts against a `finish` with status done, shown once."""
         verdict = self.order.final.verdict if self.order.final else None
         told = list(told_in(line).values())
         undone = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told if n.status != DONE]
@@ -201,13 +201,13 @@ class Briefing:
         )
 
     def few(self, asked: int) -> str:
-        """What a planner is told, once, whose first round is far smaller than its range."""
+        """The message to a planner whose first round is far smaller than its range, sent once."""
         fewest, most = self.round_range
         return self.prompts.render("messages/few_tasks", asked=asked, fewest=fewest, most=most)
 
     @property
     def round_range(self) -> tuple[int, int]:
-        """How many tasks the planner is told to ask for in a round: the policy's range, as far as the limits let it."""
+        """Least and most tasks for a round: the policy's range, as far as the limits let it."""
         policy, limits = self.spec.policy, self.spec.limits
         fewest, most = policy.root_tasks_per_round if self.is_root else policy.tasks_per_round
         most = min(most, limits.open_tasks, finite(limits.tasks), SPAWNS_PER_TURN)

@@ -80,9 +80,9 @@ class Checker:
         self._clock = clock
 
     async def check(self, order: RunCheck, beat: Beat) -> CheckVerdict:
-        """What the check says of the commit; of the trunk as it stands when none is named.
+        """The check's verdict on the commit, or on the present trunk when none is named.
 
-        A run without a check has nothing to say: such a verdict did not pass.
+        A run without a check gives a verdict that did not pass.
         """
         await in_thread(self._store.expect, order.run, order.incarnation)
         spec = self._store.said(order.spec, RunStart).spec
@@ -105,7 +105,7 @@ class Checker:
         try:
             return await self._run(spec, commit, workspace, beat)
         finally:
-            # Nothing in it is anybody's work, so that it is not asked whether it is saved.
+            # It holds no agent's work, so it is removed without a check that all is saved.
             await in_thread(places.discard, workspace)
 
     def _note(self, run: RunName, verdict: CheckVerdict) -> None:

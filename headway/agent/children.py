@@ -1,4 +1,4 @@
-"""A planner's children, folded from its log: what was asked for, what was told of, what is still out."""
+"""A planner's children, folded from its log: requests, news of their ends, and those still outstanding."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ def handed_over_in(line: Iterable[AnyEvent]) -> set[ChildKey]:
 def to_recover(physical: Sequence[AnyEvent], line: Sequence[AnyEvent]) -> list[Spawned]:
     """Children that only abandoned suffixes of the log ask for and no turn of the line has handed over yet.
 
-    They are out there, but for those whose handoff was told already: that signal comes again after a reset. Found by
-    comparing the whole log with its line, and not by what a fork returns, because a process may die between the fork
+    They are outstanding, except those whose handoff was told already: that signal comes again after a reset. Found by
+    comparing the whole log with its line, and not by the result of a fork, because a process may die between the fork
     and the turn that takes them over, and because one turn hands over only so many.
     """
     known = asked_in(line).keys() | handed_over_in(line) | told_in(physical).keys()

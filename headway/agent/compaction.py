@@ -27,7 +27,7 @@ COMPACT_AT = 200_000
 
 TAIL_TOKENS = 8_000
 TAIL_PART = 8
-"""The tail takes at most this part of what an epoch may hold."""
+"""The tail takes at most this part of an epoch."""
 
 SMALL_NOTE = 2_048
 """Tokens of a note from a window that has overflowed: many servers count the reply into it."""
@@ -49,7 +49,7 @@ class Compaction:
     """Closes an agent's epochs.
 
     Attributes:
-        opening: What the agent was asked, facts and scratchpad; given what the old conversation leaves behind.
+        opening: The agent's request, facts and scratchpad; given the remains of the old conversation.
         other: The model that writes the notes, where the run names one.
     """
 
@@ -60,7 +60,7 @@ class Compaction:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to settle."""
+        """True if there is something to settle."""
         return self._note is not None or (not self.talk.events and self.talk.epoch > 0)
 
     def settle(self) -> None:
@@ -87,7 +87,7 @@ class Compaction:
             self.talk.note(Reminder(text=text, why=HANDOVER, cause=why))
 
     def shrinks(self, *, fatal: bool = False) -> bool:
-        """Whether a call that failed can be followed by a smaller one.
+        """True if a smaller call can follow the one that failed.
 
         Args:
             fatal: The server refused the request for another reason than its size.

@@ -1,4 +1,4 @@
-"""Concerns of handoffs, each once: what fifty workers report is one problem, reported fifty times. Pure."""
+"""Concerns of handoffs, each once: a problem that fifty workers report is one problem, reported fifty times. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ _DIGITS = re.compile(r"\d+")
 _NO_WORD = re.compile(r"[^\w#]+")
 
 Reported = Mapping[ChildKey, Sequence[str]]
-"""What each child is concerned about, point by point."""
+"""The concerns of each child, point by point."""
 
 
 @dataclass(frozen=True)
 class Concern:
-    """One problem, in the words of whoever reported it first."""
+    """One problem, in the words of its first reporter."""
 
     text: str
     by: tuple[ChildKey, ...]
@@ -67,12 +67,12 @@ def merged(reported: Reported) -> list[Concern]:
 
 
 def sameness(point: str) -> str:
-    """What two reports of one problem have in common: their words, whatever the numbers, case and marks."""
+    """The common part of two reports of one problem: their words, whatever the numbers, case and marks."""
     return _NO_WORD.sub(" ", _DIGITS.sub("#", point.casefold())).strip()
 
 
 def reported_in(events: Iterable[AnyEvent]) -> dict[ChildKey, tuple[str, ...]]:
-    """What a planner's messages told of concerns, oldest first."""
+    """The concerns in a planner's messages, oldest first."""
     told: dict[ChildKey, tuple[str, ...]] = {}
     for message in bodies(events, Message):
         told |= message.concerns

@@ -1,4 +1,4 @@
-"""The model's context as a fold of an agent log: the log is the only state, and this is how a model reads it."""
+"""The model's context as a fold of an agent log: the log is the only state, and a model reads it in this form."""
 
 from collections.abc import Iterable, Sequence
 
@@ -49,9 +49,9 @@ class Context:
         return sum(map(len, self.items[: self._replies[0]] if self._replies else self.items))
 
     def without_oldest(self) -> Sequence[bytes]:
-        """The messages without the older half of the replies and what belongs to them.
+        """The messages without the older half of the replies and the messages that belong to them.
 
-        What the agent was asked stays, and no answer loses its call: servers refuse one without the other.
+        The agent's request stays, and no answer loses its call: servers refuse one without the other.
         """
         if not self._replies:
             return self.items
@@ -69,7 +69,7 @@ def head_bytes(system: str, tools: Sequence[ToolSchema]) -> int:
 
 
 def message_of(event: AnyEvent) -> turn.Message | None:
-    """What an event says to the model, or was said by it; None for the many that are no part of the conversation.
+    """An event as a message to or from the model; None for the many that are no part of the conversation.
 
     A handover note is none: it ends its epoch, and the next one opens with it.
     """

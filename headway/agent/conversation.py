@@ -1,4 +1,4 @@
-"""One agent's conversation with its model: what its log says so far, and one paid call at a time."""
+"""One agent's conversation with its model: the words of its log so far, and one paid call at a time."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,19 +38,19 @@ from headway.trace.events.work import Compaction
 from headway.trace.fold import Spell
 
 Beat = Callable[[str], None]
-"""Told at each step what the agent is doing; cheap."""
+"""Called at each step with the agent's present action; cheap."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool call is answered with.
+    """The answer to a tool call.
 
     Attributes:
-        progress: Something was done that may make an earlier call give another result.
-        compared: What repeats are told by, where the text holds times or places that differ each time; None exempts
-            the call, as for waiting.
+        progress: The call did something that may give an earlier call another result.
+        compared: The text that tells repeats, where the answer holds times or places that differ each time; None
+            exempts the call, as for waiting.
         broke: A fault of the harness.
-        result: What the harness notes beside the text.
+        result: The harness's notes beside the text.
     """
 
     text: str
@@ -65,7 +65,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """A request that is not simply the conversation so far, and who is asked."""
+    """A request that is not simply the conversation so far, and the model for it."""
 
     request: Request
     chosen: Chosen
@@ -75,13 +75,13 @@ class Conversation:
     """The newest epoch of an agent's log, as its model reads it and as the guards judge it.
 
     Attributes:
-        events: The conversation's events of this epoch, which grow with it. The newest reply and what follows it are
-            whole; of what lies before, the words are left out, and of an older past all that is no fact.
-        made: How often each call was made among those, at least, by its key.
+        events: The conversation's events of this epoch, which grow with it. The newest reply and all after it are
+            whole. Of earlier events the words are left out, and of an older past everything but facts.
+        made: Number of times that each call was made among those, at least, by its key.
         epoch: The stretch of the log that the model reads.
-        paid: All that this agent's calls used up so far, over every epoch, attempt and fork.
-        spell: What the attempt or turn took so far.
-        goal: What the agent was asked for, in a line.
+        paid: The amount that this agent's calls used up so far, over every epoch, attempt and fork.
+        spell: The time and replies of the attempt or turn so far.
+        goal: The agent's request, in a line.
         misses: Failures since the model's newest reply or the question for a handover note.
 
     Args:
@@ -167,13 +167,13 @@ class Conversation:
         return self._keyed[1]
 
     def garbled(self, call: ToolCall) -> bool:
-        """Whether a call's arguments are not what the model wrote, because the process that heard them died."""
+        """True if a call's arguments are not the model's own, because the process that heard them died."""
         said = self.reply.body.calls if self.reply else ()
         return call.id not in self._calls and any(each.id == call.id and each.redacted for each in said)
 
     @property
     def handing_over(self) -> bool:
-        """Whether the model was asked for a handover note that is not there yet."""
+        """True if the model was asked for a handover note that is not there yet."""
         asked = {reminder.why for reminder in bodies(self._since_reply(), Reminder)}
         # Asked for its last reply, it has no time left for a note.
         return HANDOVER in asked and LAST_WORD not in asked
@@ -292,7 +292,7 @@ class Conversation:
         chosen = question.chosen
         if chosen.hourly is None or chosen.price is None:
             return await self._sent(question, told, reserve, beat)
-        # Before the request is noted: what is noted without an answer counts as paid.
+        # Before the request is noted: a noted request without an answer counts as paid.
         waits = noting_waits(beat, "the dollars of this hour", self.note)
         async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, waits) as bought:
             before = self.paid.amount.micro_usd
@@ -341,7 +341,7 @@ class Conversation:
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         calls = tuple(map(self._noted, reply.calls))
         said = event_of(reply, request.step, noted(settled), calls, handover=self.handing_over)
-        event = self.note(said, dur_ms=reply.seconds * 1000)  # what it waited for its turn is no work
+        event = self.note(said, dur_ms=reply.seconds * 1000)  # its wait for its turn is no work
         self.paid = self.paid.plus(settled, calls=1)
         return event
 
@@ -350,7 +350,7 @@ class Conversation:
         return Call(id=call.id, name=call.name, arguments=call.arguments, form=call.form, redacted=redacted)
 
     def _as_meant(self, call: ToolCall) -> ToolCall:
-        """What the model asked for is carried out as it was asked, but for secrets that are ours."""
+        """A call with its arguments as the model wrote them, except for secrets that are ours."""
         return call.model_copy(update={"arguments": self.log.without_our_secrets(call.arguments)})
 
     def _take(self, event: AnyEvent) -> None:

@@ -1,4 +1,4 @@
-"""What speaks against a worker's `finish`, in facts. Told once; the second `finish` counts as it stands. Pure."""
+"""The facts against a worker's `finish`. Told once; the second `finish` counts as it stands. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ NO_WORK = frozenset({"finish", "rewrite_scratchpad"})
 
 @dataclass(frozen=True)
 class Standing:
-    """How a worker's work stands when it wants to hand off.
+    """State of a worker's work when it wants to hand off.
 
     Attributes:
         unlanded: Paths that differ from the trunk commit the workspace stands on.
         in_submodules: Files in submodules, which cannot land.
-        marked: Of the unlanded ones, files that still hold conflict markers.
+        marked: Unlanded files that still hold conflict markers.
         landed: Its commits on the trunk.
         gone: Commits that landed and are on the trunk no longer.
-        unfinished: Places in what landed that say of themselves that they are not finished.
+        unfinished: Places in landed changes that call themselves unfinished.
         check: The user's command that proves a commit.
     """
 
@@ -42,7 +42,7 @@ class Standing:
 
 
 def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[AnyEvent]) -> list[str]:
-    """What speaks against handing off with this status."""
+    """The facts against handing off with this status."""
     if kind is TaskKind.INVESTIGATE:
         return _unlooked(status, events)
     if status not in CLAIMS:
@@ -50,7 +50,7 @@ def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequenc
     found = []
     if now.gone:
         named = ", ".join(oid[:12] for oid in now.gone)
-        found.append(f"what you landed is on the trunk no longer, somebody moved it: {named}; land it again")
+        found.append(f"what you landed is on the trunk no longer, because the trunk was moved: {named}; land it again")
     if now.unlanded:
         found.append(f"changed in your workspace and not landed: {named_some(now.unlanded)}")
     if now.in_submodules:

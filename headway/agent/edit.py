@@ -1,8 +1,8 @@
 """The edit engine: replaces one piece of a text by another, pure.
 
-Matching goes down a ladder, so that small slips of a model still land where they were meant: exact, then without
-trailing white space, then without indentation (the replacement is indented anew), then with typographic characters
-made plain. Each rung must match exactly once. What was not matched keeps every byte, CRLF and the final newline too.
+Matching goes down a ladder, so that small slips of a model still land at the intended place: exact, then without
+trailing white space, then without indentation (the replacement is indented anew), then with typographic characters made
+plain. Each rung must match exactly once. Bytes outside of the match stay as they are, CRLF and the final newline too.
 
 A model and a repository choose these texts. So every search is linear, and places, comparisons and the result are
 bounded.

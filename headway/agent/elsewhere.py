@@ -54,7 +54,7 @@ class OpenTasks:
 
 
 class Elsewhere:
-    """What the planners of a run have asked for and not heard of yet, by the paths they named."""
+    """Requests of a run's planners that are still outstanding, by the paths they named."""
 
     def __init__(self, store: LogStore, run: RunName) -> None:
         self._store = store
@@ -62,7 +62,7 @@ class Elsewhere:
         self._folder = store.run_folder(run) / FOLDER
 
     def tell(self, planner: AgentId, asked: Iterable[Asked]) -> None:
-        """Leave word of a planner's open tasks."""
+        """Write down a planner's open tasks."""
         tasks = [
             [child.spawned.key, child.title, list(child.paths)]
             for child in asked

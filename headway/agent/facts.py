@@ -1,4 +1,4 @@
-"""What the harness knows of an agent's work; never asked from the model."""
+"""The harness's facts about an agent's work; never asked from the model."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ COMMAND_CHARS = 400
 
 
 def files_of(hub: Hub, commits: Sequence[Oid]) -> int:
-    """How many files these commits changed."""
+    """Number of files that these commits changed."""
     return len({path for commit in commits for path in hub.changed_paths(f"{commit}^", commit)})
 
 

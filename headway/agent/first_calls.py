@@ -1,7 +1,7 @@
-"""How large the first model calls of a run's agents are, which is what their slices of the budget begin with.
+"""Sizes of the first model calls of a run's agents; their slices of the budget begin with them.
 
 An agent reserves the same for its first call. Texts that are not known yet, such as a task's, count with a usual size:
-an agent that was asked with more asks for more at once.
+an agent with a longer request asks for more at once.
 """
 
 from collections.abc import Sequence

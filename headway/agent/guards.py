@@ -1,11 +1,11 @@
-"""Guards: what an agent's log says of an agent that goes in circles, pure.
+"""Guards: the signs in an agent's log that it goes in circles, pure.
 
 Every function takes the events of the current epoch. What is due follows from them alone, so that an agent that is
 resumed from its log is reminded, refused and stopped exactly as one that was never interrupted.
 
-`made` is how often each call came among them, at least: `made_in(events)`, which who adds events one by one may keep.
-Most calls are new, and are then known to be no repeats without a look at hundreds of events: three looks a step were
-a tenth of what a step cost.
+`made` counts each call among them, at least: `made_in(events)`, which a caller that adds events one by one may keep.
+Most calls are new, and are then known to be no repeats without a look at hundreds of events: three looks a step were a
+tenth of the cost of a step.
 """
 
 import hashlib
@@ -81,12 +81,12 @@ def digest(result: str | bytes) -> str:
 
 
 def made_in(events: Sequence[AnyEvent]) -> Counter[str]:
-    """How often each call was made in the window, with whatever result, by its key."""
+    """Number of times that each call was made in the window, with any result, by its key."""
     return Counter(answer.key for answer in bodies(events[-WINDOW:], ToolResult) if answer.key is not None)
 
 
 def is_refused(events: Sequence[AnyEvent], key: str, made: Mapping[str, int] | None = None) -> bool:
-    """Whether this call has been made so often with the same result that it is not run again."""
+    """True if this call has been made so often with the same result that it is not run again."""
     made = made_in(events) if made is None else made
     if made.get(key, 0) < REFUSE_AT - 1:
         return False
@@ -95,7 +95,7 @@ def is_refused(events: Sequence[AnyEvent], key: str, made: Mapping[str, int] | N
 
 
 def reminders_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = None) -> list[Reason]:
-    """What the agent is reminded of before its next call, once each, after all calls of its reply are answered."""
+    """Reminders that are due before the agent's next call, once each, after all calls of its reply are answered."""
     last = _last_response(events)
     if last is None:
         return []
@@ -121,7 +121,7 @@ def reminders_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = N
 
 
 def stop_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = None) -> Stop | None:
-    """Why the agent is to be stopped now, or None."""
+    """Reason to stop the agent now, or None."""
     # A streak grows by the newest answers only.
     often = _newest_made(events, made) >= STALL_AT
     if often and any(streak.count >= STALL_AT for streak in _streaks(events).values()):
@@ -139,7 +139,7 @@ def stop_due(events: Sequence[AnyEvent], made: Mapping[str, int] | None = None) 
 
 
 def _newest_made(events: Sequence[AnyEvent], made: Mapping[str, int] | None) -> int:
-    """How often the most frequent of the newest reply's calls was made: cheap, and mostly enough to know."""
+    """The count of the most frequent of the newest reply's calls: cheap, and mostly enough to know."""
     made = made_in(events) if made is None else made
     last = _last_response(events)
     newest = events[-1 if last is None else last :]
@@ -147,7 +147,7 @@ def _newest_made(events: Sequence[AnyEvent], made: Mapping[str, int] | None) -> 
 
 
 def _streaks(events: Sequence[AnyEvent]) -> dict[str, _Streak]:
-    """How often each call came in a row with the same result, since something new was done or learnt."""
+    """The number of times that each call came in a row with the same result, since something new was done or learnt."""
     streaks: dict[str, _Streak] = {}
     done: set[tuple[str, str]] = set()
     for event in events[-WINDOW:]:
@@ -171,7 +171,7 @@ def _streaks(events: Sequence[AnyEvent]) -> dict[str, _Streak]:
 
 
 def _trailing_stops(events: Sequence[AnyEvent]) -> list[str]:
-    """How the latest replies that did nothing ended, newest first, up to the last call that ran, or message."""
+    """Ends of the latest replies that did nothing, newest first, up to the last call that ran, or message."""
     stops: list[str] = []
     for event in reversed(events):
         match event.body:
@@ -185,7 +185,7 @@ def _trailing_stops(events: Sequence[AnyEvent]) -> list[str]:
 
 
 def is_idle(reply: LlmResponse) -> bool:
-    """Whether a reply holds no call that may be run: those of a reply that was cut or filtered may be incomplete."""
+    """True if a reply holds no call that may be run: those of a reply that was cut or filtered may be incomplete."""
     return not reply.calls or reply.stop in {"length", "refusal"}
 
 

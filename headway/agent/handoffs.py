@@ -1,4 +1,4 @@
-"""Storing handoffs: every agent ends with one, in its own log, synced before anybody is told of it."""
+"""Storing handoffs: every agent ends with one, in its own log, synced before any other agent is told of it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
@@ -35,7 +35,7 @@ class HandoffDesk:
         self._hubs = hubs
 
     async def store(self, order: StoreHandoff) -> StoredHandoff:
-        """Store it, once: a log whose live line ends in a handoff keeps that one. Fences whoever still writes there.
+        """Store it, once: a log whose live line ends in a handoff keeps that one. An earlier holder can write no more.
 
         Raises:
             LeaseLost: A newer holder took over meanwhile.
@@ -43,9 +43,9 @@ class HandoffDesk:
         return await in_thread(self._store_now, order)
 
     async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
-        """What an agent and everything below it used up, by their logs: a planner that was closed cannot tell.
+        """The usage of an agent and everything below it, by their logs: a planner that was closed cannot tell.
 
-        Without `apart` and what is below those.
+        Without `apart` and everything below those.
         """
         return await in_thread(spent_below, self._store, agent, apart)
 
@@ -106,7 +106,7 @@ def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()
 
 
 def spent_by(physical: Stream, *, is_task: bool) -> Amount:
-    """What an agent used up. A task that never began did not use up one of the run's tasks."""
+    """The usage of an agent. A task that never began did not use up one of the run's tasks."""
     began = False
 
     def noticed() -> Iterator[AnyEvent]:

@@ -1,4 +1,4 @@
-"""One attempt at a task while a worker is on it, and how it ends: what is kept, what is told."""
+"""One attempt at a task while a worker is on it, and its end: the kept work, and the handoff."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,11 +54,11 @@ class Job:
     compaction: Compaction
 
     def asked(self) -> str:
-        """What the worker was asked, word for word."""
+        """The worker's request, word for word."""
         return self.assignment.text(self.workspace.base, self.setup, self.talk.log.line)
 
     def opening(self, carried: str, prompts: Prompts) -> str:
-        """What opens an epoch that follows another one."""
+        """The beginning of an epoch that follows another one."""
         landed = [each.commit[:12] for each in bodies(self.events, LandedCommit)]
         facts = prompts.render(
             "messages/work_facts",
@@ -138,7 +138,7 @@ class Ending:
             return await self.stopped(log, None, stop)
 
     def done(self, event: Event[HandedOff]) -> WorkerDone:
-        """What is told of a stored handoff."""
+        """The result of a stored handoff, for the workflow."""
         handoff = event.body.handoff
         return WorkerDone(
             ref=Ref(log=event.agent, seq=event.seq),
@@ -192,7 +192,7 @@ class Ending:
         except LeaseLost:
             raise
         except Exception:  # noqa: BLE001 - of any kind: the handoff is stored, and that is what counts
-            # What cannot be cleared away safely stays where it is, for `headway gc`.
+            # A workspace that cannot be cleared away safely stays, for `headway gc`.
             return
 
 

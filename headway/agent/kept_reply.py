@@ -1,4 +1,4 @@
-"""Keeps what an agent cannot get again: a paid reply, and what became of a command. It waits in memory for the disk.
+"""Keeps results that an agent cannot get again, of a paid call or a command, in memory until the disk has room.
 
 The disk space of a reply is allocated before the call.
 """

@@ -1,4 +1,4 @@
-"""Puts a worker's change on the trunk, and tells it in words what came of it."""
+"""Puts a worker's change on the trunk, and tells it the result in words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class Lander:
 
     Attributes:
         forbidden: Dependencies that no change may add.
-        trunk_mb: What the trunk's files may grow by in this run; None for any amount.
+        trunk_mb: Megabytes by which the trunk's files may grow in this run; None for any number.
     """
 
     context: RunContext
@@ -52,7 +52,7 @@ class Lander:
     async def land(self, talk: Conversation, begun: Event[ToolCallBegun], asked: Land) -> Answer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
         if self.workspace.standing().rounds >= ROUNDS - 1:
-            # If this conflicts too the task ends, and what it hands up should not be full of markers.
+            # If this conflicts too the task ends, and its kept work should not be full of markers.
             await in_thread(self.keep, talk)
         submission = Submission(
             message=asked.message,

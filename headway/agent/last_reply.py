@@ -1,7 +1,7 @@
 """The request for an agent's last reply, in a size that the rest of its budget pays.
 
-Each call leaves a part of the budget for it: the agent was told that it has a last reply. The whole conversation is
-asked where the rest pays for it, since a prompt cache holds it; else what the agent was asked and its newest
+Each call leaves a part of the budget for it: the agent was told that it has a last reply. It goes to the whole
+conversation where the rest pays for that, since a prompt cache holds it; else to the agent's request and its newest
 exchanges, as text.
 """
 
@@ -21,7 +21,7 @@ REMINDER_BYTES = 1024
 """The words that ask for it, with room for a few lines of what was done."""
 
 _SHORTER = ((None, 64 << 10), (None, 16 << 10), (None, 4 << 10), (None, 1 << 10), (8_000, 0), (2_000, 0), (500, 0))
-"""Characters of what the agent was asked, and bytes of its newest exchanges; None for all of it."""
+"""Characters of the agent's request, and bytes of its newest exchanges; None for all of it."""
 
 _PARTS = (2, 4)
 """The longest reply is divided by these, where nothing else is left to make shorter."""

@@ -1,4 +1,4 @@
-"""The last word: when an agent has used up what it may use, one reply of which only a handoff is carried out. Pure.
+"""The last word: when an agent's budget is used up, one reply of which only a handoff is carried out. Pure.
 
 The request offers all tools as before. It is the longest one of its conversation, and with other tools nothing of
 it would come from a prompt cache.
@@ -10,24 +10,24 @@ from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.talk import LlmResponse, LlmRetry, Reminder
 
 LAST_WORD = "last_word"
-"""What its reminder is called in the log."""
+"""Name of its reminder in the log."""
 
 ONLY = frozenset({"finish"})
 
 
 def was_asked_for(events: Sequence[AnyEvent]) -> bool:
-    """Whether the agent was told that its next reply is its last."""
+    """True if the agent was told that its next reply is its last."""
     return any(_asks(event) for event in events)
 
 
 def was_had(events: Sequence[AnyEvent]) -> bool:
-    """Whether the reply came, or could not come."""
+    """True if the reply came, or could not come."""
     asked = [at for at, event in enumerate(events) if _asks(event)]
     return bool(asked) and any(isinstance(event.body, LlmResponse | LlmRetry) for event in events[asked[-1] :])
 
 
 def is_newest_reply(events: Sequence[AnyEvent]) -> bool:
-    """Whether the newest reply is the last word: what it calls beside `finish` is not run."""
+    """True if the newest reply is the last word: its calls other than `finish` are not run."""
     replied = False
     for event in reversed(events):
         if isinstance(event.body, LlmResponse):

@@ -31,7 +31,7 @@ class Rung:
 
     Attributes:
         same: The part of a line that is compared.
-        reindent: Lines may stand at another indentation, and what is put in is indented as the text is.
+        reindent: Lines may stand at another indentation, and the new lines are indented as the text is.
     """
 
     how: str

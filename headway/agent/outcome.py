@@ -1,4 +1,4 @@
-"""What a model is told of how its command ended, and of what the machine did to it."""
+"""The words that tell a model the end of its command, and the machine's interventions."""
 
 from headway.domain.results import Ran
 from headway.sandbox.cage import PIDS
@@ -37,7 +37,7 @@ def how_it_ended(result: CommandResult) -> str:
 
 
 def remarks(result: CommandResult, walls: Walls) -> list[str]:
-    """What the machine did to a command, each in a sentence; the model could not know otherwise."""
+    """The machine's interventions in a command, each in a sentence; the model could not know otherwise."""
     said = []
     if result.out_of_memory:
         peak = "" if result.tree_peak_kb is None else f" It used {result.tree_peak_kb // 1024} MB."

@@ -1,8 +1,8 @@
 """Carries a patch out over the files of a workspace: all of it, or nothing.
 
-Everything is worked out and checked first. Then the new files are made beside their places, and only then is each put
-in its place by one step of the file system. What the files were and will be is noted in between; so a patch that was
-cut short by a kill is finished from there, or told as it stands.
+Everything is worked out and checked first. Then the new files are made next to their places, and only then is each put
+in its place by one step of the file system. The files before and after are noted in between; so a patch that was cut
+short by a kill is finished from there, or told as it stands.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ CONTENT_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one file. None for a content: it is not there.
+    """The change of one file. None for a content: the file is absent.
 
     Attributes:
-        staged: Where its new content is made.
+        staged: Place where its new content is made.
     """
 
     target: Path
@@ -67,10 +67,10 @@ class Patching:
         self._name = name
 
     def drafted(self) -> tuple[list[Change], list[Done]]:
-        """What becomes of every file that the patch names, and what is said of it. Writes nothing.
+        """The changes of all files that the patch names, and the words on each. Writes nothing.
 
         Raises:
-            ToolError: A part of the patch cannot be carried out; it names the file, why, and a way on.
+            ToolError: A part of the patch cannot be carried out; it names the file, the reason, and a way on.
         """
         draft = _Draft(self._files, self._apart)
         done = []
@@ -248,7 +248,7 @@ class _Draft:
                 return self._update(section, self._there(path), hunks, move_to)
 
     def change_of(self, target: Path) -> tuple[bytes | None, bytes | None, int]:
-        """What a file was, what it will be, and its permissions."""
+        """A file's content before and after, and its permissions."""
         return self._before[target], self._now[target], self._modes.get(target, NEW_FILE)
 
     def _update(self, section: Update, target: Path, hunks: Sequence[Hunk], move_to: str | None) -> Done:

@@ -151,7 +151,7 @@ class PlannerAgent:
         return turn
 
     async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:
-        """The loop. What is to be done next follows from the log alone."""
+        """The loop. The next step follows from the log alone."""
         while True:
             if turn.compaction.is_due:
                 await in_thread(turn.compaction.settle)
@@ -184,10 +184,10 @@ class PlannerAgent:
         turn.talk.answer(call, turn.talk.held_back(call, self._prompts) or turn.desk.answer(call))
 
     def _tell(self, turn: _Turn) -> None:
-        """Say what this turn was asked with and the planner was not told yet.
+        """Send the parts of this turn's request that the planner was not told yet.
 
         Mostly that is one message, which opens the turn. More comes when a turn that waited for budget is asked for
-        again, with what came in meanwhile.
+        again, with later news.
         """
         order, line, events = turn.order, turn.log.line, turn.desk.turn_events
         told = told_in(events)
@@ -219,7 +219,7 @@ class PlannerAgent:
         turn.talk.note(message)
 
     def _again(self, turn: _Turn, carried: str) -> str:
-        """What opens an epoch in the middle of a turn: what was asked, word for word, then what is carried over."""
+        """The beginning of an epoch in the middle of a turn: the scope, word for word, then the carried parts."""
         line, brief = turn.log.line, turn.brief
         said = [place for message in bodies(line, Message) for place in message.steers]
         steers = brief.steers(Ref(log=log, seq=seq) for log, seq in said[-STEERS_CARRIED:])
@@ -252,14 +252,14 @@ class PlannerAgent:
             turn.talk.remind_of("scratchpad", self._prompts)
 
     def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
-        """Whether the turn is over, and how. A reply that was followed by a message decides nothing any more."""
+        """The turn's end, or None while it goes on. A reply that was followed by a message decides nothing any more."""
         events, reply = turn.desk.turn_events, turn.talk.reply
         newest_message = max((event.seq for event in only(events, Message)), default=-1)
         if reply is None or reply.seq < newest_message:
             return None
         made = {decision for answer in turn.talk.results if (decision := _decision_of(answer)) is not None}
         if made:
-            # Who asked for far too little is told so before it sleeps.
+            # A planner that asked for far too little is told so before it sleeps.
             waits = "wait" in made and not _few(turn)
             return ("finish" in made and Decision.FINISH) or (waits and Decision.WAIT) or Decision.GO_ON, ""
         stop = guards.stop_due(turn.talk.events, turn.talk.made)
@@ -293,7 +293,7 @@ def _few(turn: _Turn) -> int:
 
 
 def _past_of(events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """What a planner goes by of its whole log, abandoned pasts included."""
+    """The events of a planner's whole log that it goes by, abandoned pasts included."""
     return [left for event in events if (left := event.kept()) is not None]
 
 
@@ -341,7 +341,7 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
         why=why,
         board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
         pinned=turn.desk.pinned,
-        # Of what it was asked with, and not of what it is asked with when it has ended and is asked for again.
+        # Of the request that began this turn: a turn that has ended and is asked for again has a longer one.
         told=sum(notice.child in told for notice in turn.order.inbox),
         steered=sum((ref.log, ref.seq) in heard for ref in turn.order.steers),
     )

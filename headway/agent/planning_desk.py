@@ -67,7 +67,7 @@ class PlanningDesk:
     elsewhere: Elsewhere
 
     def answer(self, call: ToolCall) -> Answer:
-        """What a call is answered with. A decision counts by its answer alone, so that it may be worked out again."""
+        """The answer to a call. A decision counts by its answer alone, so that it may be worked out again."""
         before = broken_before(self.talk, call, self.prompts)
         if before is not None:
             return before
@@ -153,7 +153,7 @@ class PlanningDesk:
         said: list[dict[str, Any]] = []
         for text in texts:
             decision = json.dumps(text.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-            # By what is spawned and not by what is asked: a place in a turn is one child's, or its handoff is not told
+            # By the spawned ones and not by all requests: a place in a turn is one child's, or its handoff is not told
             # from another's.
             item = len(spawned)
             key = child_key(self.order.turn, first + item, self.order.context.incarnation, decision)
@@ -175,9 +175,9 @@ class PlanningDesk:
         )
 
     def _taken_over(self) -> dict[str, list[ChildKey]]:
-        """What was asked for in a past that a reset took back and is still out, by a hash of what was asked.
+        """Requests from a past that a reset took back that are still outstanding, by a hash of the request.
 
-        A planner that asks for the very same again, in a turn of another number, gets that one and not a second.
+        A planner that makes the same request again, in a turn of another number, gets that child and not a second one.
         """
         recovered = recovered_in(self.talk.log.line)
         found: dict[str, list[ChildKey]] = {}
@@ -199,7 +199,7 @@ class PlanningDesk:
         return {name: tasks for name, tasks in notes.items() if tasks}
 
     def _before(self) -> dict[str, list[str]]:
-        """What this planner asked for and what became of it, by title: a repair of a repair is to be seen as one."""
+        """This planner's requests and their ends, by title: a repair of a repair should be seen as one."""
         told = told_in(self.talk.log.line)
         found: dict[str, list[str]] = {}
         for key, asked in asked_in(self.talk.log.line).items():

@@ -1,4 +1,4 @@
-"""Whether a run's limits in dollars can be kept: each of its models needs a price for that."""
+"""Checks that a run's limits in dollars can be kept: each of its models needs a price for that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Pricing:
     Attributes:
         bounded: Each of them has one, so that limits in dollars can be kept.
         unpriced: The fields of the input that would set the missing prices.
-        notes: What a reader of the run should know of it.
+        notes: Notes on it for a reader of the run.
     """
 
     bounded: bool
@@ -53,7 +53,7 @@ def pricing_of(models: Mapping[str, tuple[str, bool]], spec: RunSpec) -> Pricing
     names = ", ".join(dict.fromkeys(f"'{name}'" for name in missing.values()))
     if asked:
         raise UserError(
-            f"{', '.join(asked)}: nobody knows what the model {names} costs, so that no limit in dollars can be kept.",
+            f"{', '.join(asked)}: the price of the model {names} is not known, so no limit in dollars can be kept.",
             f"Set {' and '.join(fields)}, or name the model in the file of HEADWAY_PRICES; or limit the tokens alone.",
         )
     note = f"the model {names} has no known price: the run is bounded by its tokens and not in dollars"

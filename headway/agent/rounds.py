@@ -1,4 +1,4 @@
-"""What a planner's log says of its rounds: far too few tasks, and turns that decide nothing. Pure."""
+"""A planner's rounds by its log: far too few tasks, and turns that decide nothing. Pure."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ UNDECIDED_TURNS = 3
 
 
 def far_too_few(asked: Sequence[Asked], fewest: int, room: int) -> bool:
-    """Whether a first round is far smaller than its range, though there was room for more.
+    """True if a first round is far smaller than its range, though there was room for more.
 
     A round that only looks before it plans, or that hands the work to sub-planners, is as large as it should be.
     """
@@ -30,21 +30,21 @@ def far_too_few(asked: Sequence[Asked], fewest: int, room: int) -> bool:
 
 
 def may_be_few(line: Sequence[AnyEvent], fewest: int) -> bool:
-    """Whether so little was asked for that it is worth a look; cheap on a log of ten thousand tasks."""
+    """True if so few tasks were asked for that it is worth a look; cheap on a log of ten thousand tasks."""
     spawns = (answer.result for answer in bodies(line, ToolResult) if isinstance(answer.result, Spawn))
     counts = (len(spawn.spawned) for spawn in spawns)
     return 0 < sum(counts) * FAR < fewest
 
 
 def was_told_of_few(line: Sequence[AnyEvent]) -> bool:
-    """Whether the planner was told once; it is not told again."""
+    """True if the planner was told once; it is not told again."""
     return any(message.few for message in bodies(line, Message))
 
 
 def undecided_turns(line: Sequence[AnyEvent]) -> int:
     """Turns at the end of a line that used up their calls without a decision, since something was decided or told.
 
-    A `wait` between them decides nothing: who reads and waits in turn gets no further either.
+    A `wait` between them decides nothing: a planner that reads and waits in turn gets no further.
     """
     count = 0
     for event in reversed(line):

@@ -54,14 +54,14 @@ OUR_ATTRIBUTES = ("HeadwayRun", "HeadwayRole", "HeadwayState", "HeadwayDepth")
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine brings to a run.
+    """The facts of this machine for a run.
 
     Attributes:
         level: The sandbox's level.
-        not_enforced: What commands are not kept from at that level.
+        not_enforced: Bounds on commands that this level does not enforce.
         heartbeat_s: Heartbeat timeout of every activity.
-        audit_s: Silence after which planners look up what became of their children.
-        refuses_network: Why no command can be given a network; empty where it can.
+        audit_s: Silence after which planners look for children that closed without a handoff, in seconds.
+        refuses_network: Reason why no command can be given a network; empty where it can.
         private: Folders that no command may see.
     """
 
@@ -173,7 +173,7 @@ class RunDesk:
         return pricing_of({role: (each.name, each.price is not None) for role, each in chosen.items()}, spec)
 
     def _sizes(self, spec: RunSpec, facts: HubFacts, hub: Hub, chosen: Roles, pricing: Pricing) -> Sizes:
-        """How large slices of the budget are.
+        """The sizes of the budget's slices.
 
         Raises:
             UserError: With the run's limits it cannot work.
@@ -285,7 +285,7 @@ class RunDesk:
         counts: dict[str, int] = {}
         for handoff in below:
             counts[handoff.report.status] = counts.get(handoff.report.status, 0) + 1
-        # Work of an abandoned agent may still land; what is told of is what was proved and published.
+        # Work of an abandoned agent may still land; the report tells of the proved and published commit.
         trunk = order.trunk or hub.tip()
         commits = hub.landed(context.base, trunk)
         problem = order.problem if commits else ""

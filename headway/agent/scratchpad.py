@@ -33,7 +33,7 @@ def rewrite(talk: Conversation, prompts: Prompts, content: str) -> Answer:
 
 
 def is_stale(line: Sequence[AnyEvent], turn: int) -> bool:
-    """Whether a planner's notes are old, and it was not told since they, or the last reminder of them, grew old."""
+    """True if a planner's notes are old, and so is the last reminder of them: by turns, or by handoffs told since."""
     at, since = -1, 0
     for event in line:
         match event.body:

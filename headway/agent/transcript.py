@@ -13,7 +13,7 @@ RESULT_CHARS = 2_000
 
 
 def exchanges(events: Iterable[AnyEvent]) -> list[str]:
-    """What was said and done, an entry each; what is long is cut, and thoughts are left out."""
+    """The messages and actions, an entry each; long ones are cut, and thoughts are left out."""
     said = []
     for event in events:
         text = _entry(event)

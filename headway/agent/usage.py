@@ -24,8 +24,8 @@ class Usage:
     """All model calls of an agent.
 
     Attributes:
-        amount: What they used up, without tasks.
-        calls: How many were answered.
+        amount: Their usage, without tasks.
+        calls: Number of answered calls.
     """
 
     amount: Amount = NOTHING
@@ -69,7 +69,7 @@ class Meter:
         return Amount(tokens=tokens, micro_usd=self.price.worst(given, made, write_factor))
 
     def settle(self, turn: Turn) -> Amount:
-        """What an answered call used up."""
+        """The usage of an answered call."""
         tokens = turn.tokens if self.is_full else self._by_price(turn)
         if turn.cost is not None and not (self.price is not None and self.price.is_own):
             return Amount(tokens=tokens, micro_usd=turn.cost)
@@ -132,6 +132,6 @@ def usage_of(events: Iterable[AnyEvent]) -> Usage:
 
 
 def missing(paid: Amount, reserve: Amount, granted: Amount, *, dollars: bool) -> Amount:
-    """What a grant lacks for the next call; nothing when the call may be made."""
+    """The part of the next call that a grant lacks; nothing when the call may be made."""
     short = paid + reserve - granted
     return Amount(tokens=max(0, short.tokens), micro_usd=max(0, short.micro_usd) if dollars else 0)

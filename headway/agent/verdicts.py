@@ -1,4 +1,4 @@
-"""What the user's check said of the trunk, where every planner finds it: in the run's own log."""
+"""The newest verdict of the user's check on the trunk, in the run's own log, where every planner finds it."""
 
 from headway.domain.check import CheckVerdict
 from headway.domain.errors import LeaseLost

@@ -1,4 +1,4 @@
-"""Carries out a worker's tool calls in its workspace. What has effects is noted before it runs."""
+"""Carries out a worker's tool calls in its workspace. A call with an effect is noted before it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,11 +49,11 @@ class Workbench:
     """The tools of one attempt at a task.
 
     Attributes:
-        walls: What stands around its commands.
+        walls: The walls around its commands.
         command_seconds: Longest run time of one command.
         check: The user's command that proves a commit.
         offered: The tools that the agent has, by name.
-        within: What a program that reads for the agent may use.
+        within: The bounds of a program that reads for the agent.
     """
 
     task: TaskSpec
@@ -174,7 +174,8 @@ class Workbench:
             return Answer(self.prompts.render("answers/patch_finished", paths=paths), progress=True)
         changes, done = patching.drafted()
         patching.stage(changes)
-        # Noted when all that can be refused is done, and before the first file changes: what is cut short is finished.
+        # Noted after everything that can be refused, and before the first file changes: a patch that is cut short is
+        # finished.
         self._begin(call, notes_of(changes))
         patching.carry_out(changes)
         for each in done:
@@ -183,7 +184,7 @@ class Workbench:
         return Answer(cut("\n".join(map(self._patched, done)), EXCERPT_CHARS), progress=True)
 
     def _patched(self, done: Done) -> str:
-        """What is said of one file of a patch."""
+        """The words on one file of a patch."""
         match done.section:
             case Add(path, content):
                 lines = line_count(content)
@@ -200,7 +201,7 @@ class Workbench:
                 return "\n".join(filter(None, (moved, said + self._syntax(move_to or path, done.made.raw))))
 
     def _syntax(self, path: str, content: str | bytes) -> str:
-        """What is said of a file that does not parse, below what was done to it."""
+        """The note on a file that does not parse, below the words on its change."""
         text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
         error = self.apart.first_error(path, text)
         return "\n" + self.prompts.render("answers/syntax", path=path, error=error) if error else ""

@@ -48,7 +48,8 @@ from headway.trace.fold import Spell
 from headway.trace.store import LogStore
 
 SNAPSHOT_STEPS = 10
-"""Steps of a worker after which what it has not landed is kept on a ref: a crash of the machine costs no more."""
+"""Number of a worker's steps after which its unlanded changes are kept on a ref: a crash of the machine costs no
+more."""
 
 REMIND_AT = 0.8
 """The part of a limit after which a worker is told to bring its work in."""
@@ -218,7 +219,7 @@ class WorkerAgent:
         return job
 
     async def _go_on(self, job: Job, ending: Ending, beat: Beat) -> WorkerDone | WorkerSuspended:
-        """The loop. What is to be done next follows from the log alone."""
+        """The loop. The next step follows from the log alone."""
         talk = job.talk
         while True:
             if job.compaction.is_due:
@@ -373,7 +374,7 @@ def _stop_if_due(job: Job) -> None:
 
 
 def _missing(job: Job) -> Amount:
-    """What the task's grant lacks for its next call, after which a last reply can be had."""
+    """The part of the task's next call that its grant lacks, beside the cost of a last reply."""
     paid = job.talk.paid.amount + last_reply.kept_for_it(job)
     return missing(paid, job.compaction.reserve, job.order.granted, dollars=job.order.context.bounds_dollars)
 

@@ -28,7 +28,7 @@ def test_a_limit_in_dollars_that_nobody_can_keep_is_refused_and_the_message_name
 ) -> None:
     with pytest.raises(UserError) as refused:
         pricing_of(UNPRICED, spec(**{limit: 5.0}))
-    assert refused.value.message.startswith(f"limits.{limit}: nobody knows what the model 'own' costs")
+    assert refused.value.message.startswith(f"limits.{limit}: the price of the model 'own' is not known")
     assert "models.worker.price and models.fixer.price" in refused.value.remedy
 
 
