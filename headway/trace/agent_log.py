@@ -1,4 +1,4 @@
-"""One agent's log in the hand of whoever works for this agent."""
+"""One agent's log in the hand of its holder."""
 
 import contextlib
 import fcntl
@@ -34,11 +34,11 @@ _LEFT_TAKEN = 1 << 18
 class AgentLog:
     """The log of one agent, under one lease. Opening it raises the lease: an earlier holder writes nothing more.
 
-    Safe for threads: what one of them still writes while its caller was cancelled does not mix with what the next one
-    writes. `LogStore.open` is the way to get one.
+    Safe for threads: a write that goes on after its caller was cancelled does not mix with the next caller's writes.
+    `LogStore.open` is the way to get one.
 
     Attributes:
-        agent: Whose log.
+        agent: The owner of the log.
         lease: The lease of this holder, from 1.
         line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
             Unless it is `whole`, what lies before the newest reply of the model is there only as it is kept.
@@ -91,7 +91,7 @@ class AgentLog:
         self._write(self._event(taken), taken.wire())
 
     def _read(self) -> None:
-        """Take in the file as it stands, one event at a time: what is not kept is never in memory together."""
+        """Take in the file as it stands, one event at a time: parts that are not kept are never in memory together."""
         read = read_log(self._fd, self._codec, self._blobs, whole=self._whole)
         self._next, self._end, self._head, self.lease = read.count, read.end, read.head, read.lease
         self.line, self._fresh = read.line, read.fresh
@@ -109,7 +109,7 @@ class AgentLog:
                 yield found.resolved(self._blobs)
 
     def _cut(self, torn: bytes) -> None:
-        """Cut what a crash left half written. More than one line of it is kept aside, for whoever wants to know."""
+        """Cut the half-written end that a crash left. More than one line of it is kept aside, for an inspection."""
         if torn.rstrip(b"\0").count(b"\n") > 0:
             with self._path.with_suffix(".torn").open("ab") as aside:
                 aside.write(torn + b"\n")
@@ -124,7 +124,7 @@ class AgentLog:
             body: The content of the event.
             epoch: The stretch of the log that is in the model's context.
             turn: A planner's turn or a worker's step.
-            dur_ms: How long the thing took, in milliseconds.
+            dur_ms: Duration in milliseconds, where it took time.
             sync: Return only when the event is on disk.
 
         Raises:
@@ -179,7 +179,8 @@ class AgentLog:
             return whole
 
     def reserve(self, nbytes: int) -> None:
-        """Make sure of room on the disk for the next `nbytes` of this log, for what is paid before it can be written.
+        """Make sure of room on the disk for the next `nbytes` of this log: a call is paid before its reply can be
+        written.
 
         Events that fit into it are written also when the disk has become full, or has no inodes left.
 
@@ -198,14 +199,16 @@ class AgentLog:
         return self._redact(text)
 
     def without_our_secrets(self, text: str) -> str:
-        """A text as an agent may act on it: what merely looks like a key is there, the keys of this process are not."""
+        """A text as an agent may act on it: words that merely look like a key are there, the keys of this process are
+        not.
+        """
         return self._redact.known(text)
 
     def sync(self) -> None:
-        """Put everything that was appended on disk.
+        """Put all appended events on disk.
 
         Raises:
-            Shortage: The disk could not; what was appended is still in the log.
+            Shortage: The disk could not; the events are still in the log.
         """
         with self._mutex, self._writing():
             self._sync()
@@ -275,7 +278,7 @@ class AgentLog:
             self.close()
 
     def close(self) -> None:
-        """Let go of the file. The lease stays what it is until somebody opens the log again."""
+        """Close the file. The lease stays as it is until another holder opens the log."""
         with self._mutex:
             fd, self._fd = getattr(self, "_fd", -1), -1
             if fd >= 0:
@@ -349,7 +352,7 @@ class AgentLog:
 
 
 def no_such_event(agent: AgentId, seq: int) -> UserError:
-    """What is said of a place that a log does not have, although somebody was told of it."""
+    """The error for a place that a log does not have, although a ref names it."""
     return UserError(
         f"{agent}: the log has no event {seq}",
         "A part of HEADWAY_HOME is lost: restore it from a backup, or start the run anew under another name.",

@@ -117,7 +117,7 @@ def resolved(value: Any, get: Callable[[str], str]) -> Any:
 
 
 def has_long(value: Any) -> bool:
-    """Whether a value holds a string that does not stand in the log itself."""
+    """True if a value holds a string that does not stand in the log itself."""
     if isinstance(value, str):
         return len(value) > INLINE_CHARS
     if isinstance(value, dict):
@@ -126,7 +126,7 @@ def has_long(value: Any) -> bool:
 
 
 def has_blobs(line: bytes) -> bool:
-    """Whether a line of a log may hold place holders; tells lines without any, which need no walk."""
+    """True if a line of a log may hold place holders; tells lines without any, which need no walk."""
     return _MARK_BYTES in line
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a log: how an event becomes a line and is read again, and which lines of a file count."""
+"""The bytes of a log: writing an event as a line, reading it again, and the lines of a file that count."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ from headway.trace.events.types import BODIES
 from headway.trace.fold import OUTSIDE_THE_LINE
 
 CHUNK = 1 << 20
-"""Bytes that are read at once: a log may be larger than what there is of memory for it."""
+"""Bytes that are read at once: a log may be larger than the free memory."""
 
 FIRST_CHUNK = 1 << 13
 """Bytes that are read first from the end of a log: most questions are answered by its last lines."""
@@ -89,8 +89,8 @@ class Codec:
     def events_back(self, fd: int) -> Iterator["Found"]:
         """The live events of a log, the newest first. Nothing is read before it is asked for.
 
-        Half a line at the end is left out. A hole that a crash of the machine left in what was not synced is found when
-        the reader comes to it: what lies after it has been given then, and does not count.
+        Half a line at the end is left out. A hole that a crash of the machine left in an unsynced part is found when
+        the reader comes to it: the events after it have been given then, and do not count.
         """
         next_seq: int | None = None
         newest: int | None = None
@@ -164,7 +164,7 @@ def lines_of(fd: int, start: int = 0) -> Iterator[tuple[int, bytes]]:
 def lines_back(fd: int) -> Iterator[tuple[int, bytes]]:
     """The whole lines of a file from its end to its beginning, with the byte where each begins."""
     at, rest, chunk = os.fstat(fd).st_size, b"", FIRST_CHUNK
-    whole = False  # what comes after the last line feed is half a line
+    whole = False  # the part after the last line feed is half a line
     while at > 0:
         size = min(chunk, at)
         at, chunk = at - size, min(4 * chunk, CHUNK)

@@ -125,7 +125,7 @@ class _Log:
 
     @property
     def figures(self) -> AgentFigures:
-        """The figures of the agent whose log it is."""
+        """True if the last line that was taken in still stands at its place."""
         if self._figures is None:
             self._figures = self.fold.figures(self.agent)
         return self._figures
@@ -150,7 +150,7 @@ class _Log:
             os.close(fd)
 
     def _goes_on(self, fd: int) -> bool:
-        """Whether the last line that was taken in still stands where it stood."""
+        """True if the last line that was taken in still stands at its place."""
         return os.pread(fd, len(self._last), self._end - len(self._last)) == self._last
 
     def _take(self, fd: int) -> None:

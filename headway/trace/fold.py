@@ -1,4 +1,4 @@
-"""What follows from a log's events alone: pure functions, for whoever holds the events."""
+"""Facts that follow from a log's events alone: pure functions, for callers that hold the events."""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,19 @@ NO_EVENT = -1
 """The place before the first event."""
 
 OUTSIDE_THE_LINE = frozenset({"agent.lease", "agent.fork"})
-"""Events that say who writes, and where the line goes on; they are no part of the live line themselves."""
+"""Events of the log's holder and of forks. They are no part of the live line themselves."""
 
 
 class Line:
-    """Which events of a log are live, after each of them.
+    """The live events of a log, after each of its events.
 
     A log is append-only, and a fork goes back to an earlier place of it, also to one in a suffix that was abandoned. So
     the events form a tree: each live event knows the one before it, and every place knows the head of the line there.
 
     Args:
         events: The first ones of the log.
-        first: The place of the first event, when the log is read from its middle on; what lies before is no event.
+        first: The place of the first event, when the log is read from its middle on; the part before it counts as no
+            event.
     """
 
     def __init__(self, events: Iterable[AnyEvent] = (), *, first: int = 0) -> None:
@@ -62,7 +63,7 @@ class Line:
 
 
 def active_seconds(events: Iterable[AnyEvent]) -> float:
-    """How long an agent was at work, in seconds: its model calls and commands; never queues, pauses or downtime."""
+    """Active time of an agent in seconds: its model calls and commands; never queues, pauses or downtime."""
     return sum(work_ms(event) for event in events) / 1000
 
 
@@ -79,7 +80,7 @@ def work_ms(event: AnyEvent) -> float:
 
 @dataclass
 class Spell:
-    """How long an agent has been at work since some event of its log, and how often its model answered.
+    """Active time of an agent since some event of its log, and the number of its model's replies.
 
     Attributes:
         since: Sequence number of that event.
@@ -96,7 +97,7 @@ class Spell:
             self.active_s += work_ms(event) / 1000
 
     def counting(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
-        """Let events through, counted: a long log is read once for whatever is to be known of it."""
+        """Let events through, counted: a long log is read once for all its readers."""
         for event in events:
             self.take(event)
             yield event

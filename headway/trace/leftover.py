@@ -1,4 +1,4 @@
-"""What a run left behind, read from its logs: what it was asked, its root planner's notes, every agent's handoff."""
+"""The remains of a run, read from its logs: the user's input, its root planner's notes, every agent's handoff."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Leftover:
     """A run as its logs tell it.
 
     Attributes:
-        spec: What it was asked, with the author that it committed under.
+        spec: Its input, with the author that it committed under.
         base: The commit that it started from.
-        outcome: How it ended by its own word; empty when it wrote no report.
+        outcome: Its outcome by its own word; empty when it wrote no report.
         scratchpad: The root planner's notes as it last wrote them; empty when it wrote none.
         handoffs: The newest handoff of every agent that has one, root planners first.
     """

@@ -1,4 +1,4 @@
-"""Reading a log of any length from its beginning: its live line, of which each event says what of it is kept."""
+"""Reading a log of any length from its beginning: its live line, of which each event states its kept part."""
 
 from array import array
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class ReadLog:
 def read_log(fd: int, codec: Codec, blobs: Blobs, *, whole: bool) -> ReadLog:
     """Read a log, one event at a time; with `whole` everything is kept.
 
-    What the model said last, and all that came after it, is always there whole: an agent goes on from it.
+    The model's newest reply, and all events after it, are always there whole: an agent goes on from them.
     """
     tree, kept = Line(), dict[int, AnyEvent]()
     starts, epochs, replies = array("q"), array("q"), array("q")

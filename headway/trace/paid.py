@@ -17,7 +17,7 @@ class Paid:
     Attributes:
         settled: Usage of calls that were answered or cut off, without tasks.
         reserved: The worst case of the call that is under way.
-        calls: How many were answered.
+        calls: Number of answered calls.
     """
 
     def __init__(self) -> None:
@@ -36,5 +36,5 @@ class Paid:
             case LlmRetry(cut_off=cut_off, cost=cost):
                 self.settled += self.reserved if cut_off else cost.amount
                 self.reserved = Amount()
-            case AgentLease() | HandedOff():  # what waited for an answer is gone
+            case AgentLease() | HandedOff():  # the holder that waited for an answer is gone
                 self.settled, self.reserved = self.settled + self.reserved, Amount()

@@ -81,7 +81,7 @@ class AgentState(Body):
 
     Attributes:
         setup: The files in which the user's `setup` ran, see `Job.setup_name`; the next six fields tell of it.
-        ended: How it ended, in words.
+        ended: Its end, in words.
         withheld: Rights that it lacked.
         left: Paths that it left.
         broke: A fault of the harness that did not stop the attempt.
