@@ -25,7 +25,7 @@ Oid = NewType("Oid", str)
 """A full hexadecimal git object id."""
 
 Role = Literal["run", "planner", "worker", "fixer"]
-"""What an agent is; `run` for what the run itself writes."""
+"""Kind of an agent; `run` for events of the run itself."""
 
 Fence = NewType("Fence", str)
 """A lease in a form that another process can check; never empty."""

@@ -46,13 +46,13 @@ class Ran(Result):
     """A command, by `shell`.
 
     Attributes:
-        note: How it ended, where that was not by itself.
+        note: Its end, where it did not end by itself.
         cpu_s: Processor time in seconds.
         peak_kb, tree_peak_kb: The most memory of one process, and of all together.
-        forks_refused: It wanted more processes than it may have.
+        forks_refused: Number of processes that it was refused.
         disk_full: The workspace went over its disk quota.
         removed_files, removed_mb: Of its files, those that were removed for that.
-        waited_s, waited_for: The time before its start, in seconds, and what of the machine was short.
+        waited_s, waited_for: The time before its start, in seconds, and the short resources of the machine.
     """
 
     keep: ClassVar[Keep] = Keep.DROP
