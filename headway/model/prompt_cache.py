@@ -5,6 +5,7 @@ mark that is refused is left out from then on, as anything else is that a server
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -80,6 +81,7 @@ def marks_of(model: str, address: str, api: Api, without: frozenset[str] = froze
     return NO_MARKS if marks.field in without else marks
 
 
+@lru_cache(maxsize=256)
 def _known(model: str, address: str, api: Api) -> Marks:
     name, host = model.lower(), urlsplit(address).hostname or ""
     explicit = (gpt_version(model) or (0, 0)) >= _FIRST_EXPLICIT
