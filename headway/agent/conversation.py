@@ -215,7 +215,8 @@ class Conversation:
 
     def note(self, body: BodyT, *, dur_ms: float | None = None, sync: bool = False) -> Event[BodyT]:
         """Append an event to the log, and to the context if it belongs there."""
-        event = self.log.append(body, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
+        noted = self._repeats.noted(body, self.log.redacted)
+        event = self.log.append(noted, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
         self.spell.take(event)
         self._take(event)
         return event

@@ -1,10 +1,11 @@
 """The part of an agent's requests that others repeat, as far as its conversation tells: for prompt caches."""
 
 import hashlib
+from collections.abc import Callable
 
 from headway.domain.ids import AgentId, key_of, parent_of, place_of
 from headway.model.adapter import Reuse
-from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.envelope import AnyEvent, BodyT
 from headway.trace.events.talk import LlmResponse, Message
 
 AGENTS_PER_GROUP = 4
@@ -39,9 +40,19 @@ class Repeats:
         match event.body:
             case LlmResponse():
                 self._replied_at = event.ts
-            case Message(text=text) if self._is_empty:
+            case Message(shared=shared) if self._is_empty:
                 self._is_empty = False
-                self._chars = len(self._shared) if text.startswith(self._shared) else 0
+                self._chars = shared
+
+    def noted(self, body: BodyT, redacted: Callable[[str], str]) -> BodyT:
+        """An event for the log: an epoch's first message says how much of it is shared.
+
+        The run's limits and prompts may change later. The parts of a message that was sent must not.
+        """
+        if not isinstance(body, Message) or not (self._is_empty and self._shared):
+            return body
+        is_shared = redacted(body.text).startswith(self._shared)
+        return body.model_copy(update={"shared": len(self._shared)}) if is_shared else body
 
     @property
     def reuse(self) -> Reuse:

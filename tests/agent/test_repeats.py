@@ -34,13 +34,22 @@ def test_other_planners_runs_and_roles_have_keys_of_their_own() -> None:
 
 def test_the_shared_part_counts_where_the_first_message_begins_with_it() -> None:
     repeats = Repeats(ROOT, "worker", "For all. ")
-    assert repeats.reuse.shared == 0
-    repeats.take(at(1, Message(text="For all. For one.")))
-    repeats.take(at(2, Message(text="Something else.")))
+    assert repeats.noted(Message(text="For one."), str).shared == 0
+    first = repeats.noted(Message(text="For all. For one."), str)
+    repeats.take(at(1, first))
+    assert repeats.reuse.shared == first.shared == len("For all. ")
+    later = repeats.noted(Message(text="For all. Again."), str)
+    repeats.take(at(2, later))
+    assert later.shared == 0, "the first message of an epoch alone"
     assert repeats.reuse.shared == len("For all. ")
     repeats.begin()
-    repeats.take(at(3, Message(text="Of an older prompt. For all. ")))
     assert repeats.reuse.shared == 0
+
+
+def test_a_message_that_was_sent_keeps_its_parts_when_limits_change() -> None:
+    later = Repeats(ROOT, "worker", "For all, by newer limits. ")
+    later.take(at(1, Message(text="For all. For one.", shared=len("For all. "))))
+    assert later.reuse.shared == len("For all. ")
 
 
 def test_a_pause_is_counted_from_a_reply_to_the_next_one_or_until_now() -> None:

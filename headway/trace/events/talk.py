@@ -35,6 +35,7 @@ class Message(Body):
         steers: Places of the user's messages that it tells of.
         amendments: Places of amendments that it tells of.
         opens: The epoch that it opens.
+        shared: Characters that the first messages of all agents of the role begin with; 0 in a later message.
     """
 
     type: ClassVar[str] = "message"
@@ -47,6 +48,7 @@ class Message(Body):
     steers: tuple[tuple[AgentId, int], ...] = ()
     amendments: tuple[int, ...] = ()
     opens: int | None = None
+    shared: int = 0
 
     def facts(self) -> Self | None:
         """The message without its text; None where it told of nothing."""
