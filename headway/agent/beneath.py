@@ -22,7 +22,7 @@ def folder_at(root: Path, target: Path, *, make: bool = False) -> Iterator[int]:
     Args:
         root: Trusted as it is.
         target: A path without links.
-        make: Make what is missing of it.
+        make: Make its missing folders.
 
     Raises:
         OSError: It is not there, or a part of it is no folder, or a link by now.
@@ -56,7 +56,7 @@ def below_of(folder: int, name: str) -> Iterator[int]:
 
 @contextmanager
 def file_at(root: Path, target: Path) -> Iterator[int]:
-    """A descriptor for reading what is at `target`, which is `root` or below it. A pipe is not waited for.
+    """A descriptor for reading `target`, which is `root` or below it. A pipe is not waited for.
 
     Raises:
         OSError: It is not there, or a part of it is a link by now.
@@ -99,7 +99,7 @@ def replace_at(root: Path, target: Path, content: bytes, scratch: Path, mode: in
 
 
 def stage_at(root: Path, staged: Path, content: bytes, mode: int) -> None:
-    """Make a file that `move_at` will put in its place; what is at `staged` goes.
+    """Make a file that `move_at` will put in its place. A file at `staged` is deleted.
 
     Raises:
         OSError: The system refuses it, or a part of the path is a link by now.

@@ -55,7 +55,7 @@ _ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 _BETWEEN = re.compile(
     r"(?:\s++|</?[\w:|\uff5c]{0,40}(?:tool_calls?|function_calls)>|<[|\uff5c][\w\u2581]{1,40}[|\uff5c]>)*+"
 )
-"""Stands between calls and behind the last one: what surrounds all calls of a reply, and marks of a turn's end."""
+"""Stands between calls and behind the last one: marks around all calls of a reply, and of a turn's end."""
 
 
 def values(text: str, at: int, tools: Tools, *, is_python: bool = True) -> Found | None:

@@ -2,7 +2,7 @@
 
 Everything follows from the log. A question for a note that has no answer is asked again; a note that is there is never
 asked for again; an epoch that is open but empty gets its first message. Where no note can be had, the epoch begins
-without one: what was asked, the facts and the scratchpad are always there.
+without one: the request, the facts and the scratchpad are always there.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ SMALL_NOTE = 2_048
 """Tokens of a note from a window that has overflowed: many servers count the reply into it."""
 
 PROGRESS = 0.1
-"""An epoch that opens nearly full is not closed again before it has grown by this part of what it may hold."""
+"""An epoch that opens nearly full is not closed again before it has grown by this part of its limit."""
 
 OVERFLOW = "ContextOverflow"
 FATAL = "FatalModelError"
@@ -41,7 +41,7 @@ TRIES = 2
 """Overflows of the question itself, the second one without the older half, after which there is no note."""
 
 Opening = Callable[[str], str]
-"""Renders what opens an epoch, around what is carried over from the last one."""
+"""Renders the beginning of an epoch, around the parts that the last one carries over."""
 
 
 @dataclass(frozen=True)

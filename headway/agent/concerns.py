@@ -36,7 +36,7 @@ class Concern:
 
 
 def points_of(concerns: str) -> tuple[str, ...]:
-    """The points of a handoff's concerns: each entry of a list, and what stands before it as one."""
+    """The points of a handoff's concerns: each entry of a list, and the text before the list as one."""
     points: list[list[str]] = []
     begins = True
     for line in concerns.splitlines():

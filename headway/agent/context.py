@@ -45,7 +45,7 @@ class Context:
 
     @property
     def opening_nbytes(self) -> int:
-        """The size of what stands before the first reply."""
+        """The size of the messages before the first reply."""
         return sum(map(len, self.items[: self._replies[0]] if self._replies else self.items))
 
     def without_oldest(self) -> Sequence[bytes]:

@@ -50,7 +50,7 @@ class Answer:
         compared: The text that tells repeats, where the answer holds times or places that differ each time; None
             exempts the call, as for waiting.
         broke: A fault of the harness.
-        result: The harness's notes beside the text.
+        result: The harness's notes on it, which are not in the text.
     """
 
     text: str
@@ -151,7 +151,7 @@ class Conversation:
     def pending(self) -> list[ToolCall]:
         """The calls of the newest reply that have no answer yet, with the arguments as the model wrote them.
 
-        The log keeps no secrets; so what looks like one is in memory only, and a call that lost it is `garbled`.
+        The log keeps no secrets; so a text that looks like one is in memory only, and a call that lost it is `garbled`.
         """
         reply = self.reply
         if reply is None or reply.body.handover:
@@ -190,7 +190,7 @@ class Conversation:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the next request is likely to have: as last reported, and what was added since."""
+        """Tokens that the next request is likely to have: as last reported, with the additions since."""
         gauge, model, name = self._gauge, self.chosen.model, self.chosen.name
         if gauge.tokens is None:
             return model.estimate_tokens(self.nbytes, name)
@@ -273,7 +273,7 @@ class Conversation:
 
         Raises:
             Shortage: There is no room for the longest reply; nothing was asked.
-            Parked: The model refuses everybody, or the run may spend no more in this hour, for longer than an agent
+            Parked: The model refuses all agents, or the run may spend no more in this hour, for longer than an agent
                 should hold its slot for.
             TransientError, ContextOverflow, FatalModelError: See `headway.model.failures`.
         """

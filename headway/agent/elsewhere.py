@@ -1,4 +1,4 @@
-"""The open tasks of other planners, for notes on overlaps: each planner leaves a small file of its own beside the logs.
+"""The open tasks of other planners, for notes on overlaps: each planner leaves a small file next to the logs.
 
 The files are made from the planners' logs and tell nothing new: one that is missing, half written or out of date costs
 a note, and nothing is decided by it.

@@ -8,7 +8,7 @@ EXCERPT_CHARS = 60_000
 """Characters of one tool answer; about 15,000 tokens."""
 
 ANSWER_CHARS = 70_000
-"""Characters that an answer may have whatever tool gave it: some more than each tool cuts its own to."""
+"""Characters that an answer of any tool may have: some more than each tool cuts its own to."""
 
 
 def excerpt(raw: bytes, path: str, start: int = 1, limit: int = LINES_READ) -> str:

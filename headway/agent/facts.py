@@ -45,7 +45,7 @@ def work_facts(
     harness_made: str = "",
     children: dict[str, int] | None = None,
 ) -> HandoffFacts:
-    """The facts of a handoff, from the agent's whole log, read more than once, and what its caller looked up."""
+    """The facts of a handoff, from the agent's whole log, read more than once, and its caller's findings."""
     paid = usage_of(physical)
     return HandoffFacts(
         landed=landed,

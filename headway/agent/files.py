@@ -242,7 +242,7 @@ def _as_here(path: str) -> str:
 
 
 def _own_folder(folder: Path) -> Path:
-    """A folder of the harness. Whatever else a command left in its place is not written through, and goes."""
+    """A folder of the harness. A link or file that a command left in its place is deleted, and never followed."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(folder).st_mode):
             return folder

@@ -163,7 +163,7 @@ def _stem(rule: str) -> str:
 
 
 def _words(line: str) -> Iterator[str]:
-    """The words of a line that may name a dependency, with what stands around a name taken off."""
+    """The words of a line that may name a dependency, without the characters around a name."""
     for token in line.translate(_APART).split():
         word = token.strip(":./-_").rpartition("dependencies.")[2]
         name, at, _ = word[1:].partition("@")

@@ -1,6 +1,6 @@
 """Guards: the signs in an agent's log that it goes in circles, pure.
 
-Every function takes the events of the current epoch. What is due follows from them alone, so that an agent that is
+Every function takes the events of the current epoch. Reminders and stops follow from them alone, so an agent that is
 resumed from its log is reminded, refused and stopped exactly as one that was never interrupted.
 
 `made` counts each call among them, at least: `made_in(events)`, which a caller that adds events one by one may keep.
@@ -35,7 +35,7 @@ CANONICAL_CHARS = 64 << 10
 """Arguments that are longer are compared as they stand."""
 
 ALIGN_EVERY = 25
-"""Replies after which an agent is asked whether its direction still serves what it was asked."""
+"""Replies after which an agent is asked whether its direction still serves its request."""
 
 Reason = Literal["repeat", "errors", "use_tool", "output_limit", "refused", "align", "scratchpad"]
 Cause = Literal["stalled", "mute", "empty", "refused", "errors"]
@@ -52,7 +52,7 @@ _WHY: dict[Cause, str] = {
 
 @dataclass(frozen=True)
 class Stop:
-    """The agent is not going on; `text` is what it said last, where it said anything."""
+    """The agent does not go on; `text` are its last words, if there are any."""
 
     cause: Cause
     text: str = ""
@@ -70,7 +70,7 @@ class _Streak:
 
 
 def call_key(name: str, arguments: str) -> str:
-    """Names a call by its tool and arguments, whatever the order and spacing in which a model wrote them."""
+    """Names a call by its tool and arguments, in any order and spacing of the model."""
     return hashlib.sha256(f"{name}\0{_canonical(arguments)}".encode()).hexdigest()[:16]
 
 

@@ -76,7 +76,7 @@ class _Applied:
         pieces = text.split("\n")
         ended = not pieces[-1]
         pieces = pieces[:-1] if ended else pieces
-        # The line's text, and what ends it.
+        # The line's text, and its end.
         self._eols = ["\r\n" if piece.endswith("\r") else "\n" for piece in pieces]
         self._lines = [piece.removesuffix("\r") for piece in pieces]
         if not ended:

@@ -116,7 +116,7 @@ class Ending:
         harness_made: str = "",
         retry: bool = False,
     ) -> WorkerDone:
-        """Keep what did not land, store the handoff, and clear the workspace away."""
+        """Keep the unlanded changes, store the handoff, and clear the workspace away."""
         event = await in_thread(self._store, log, workspace, report, harness_made, retry)
         if workspace is not None:
             await in_thread(self._clear, workspace)
@@ -128,7 +128,7 @@ class Ending:
         return await self.hand_off(log, workspace, report, harness_made=stop.why, retry=stop.retry)
 
     async def broken(self, log: AgentLog, workspace: Workspace | None, why: str) -> WorkerDone:
-        """Hand off with what can be kept; where keeping breaks too, with the newest snapshot."""
+        """Hand off with all changes that can be kept; where keeping breaks too, with the newest snapshot."""
         stop = Stopped(HandoffStatus.FAILED, why, retry=True)
         try:
             return await self.stopped(log, workspace, stop)

@@ -97,7 +97,7 @@ class Lander:
         return Answer(text, error=True, result=LandAnswer(landing="forbidden", forbidden=named))
 
     def keep(self, talk: Conversation) -> Snapshot | None:
-        """Keep what is not on the trunk on the task's ref."""
+        """Keep changes that are not on the trunk on the task's ref."""
         kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
         if kept is not None and kept.commit not in _kept(talk):
             talk.note(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base), sync=True)

@@ -18,7 +18,7 @@ from headway.model.adapter import Reuse
 from headway.model.turn import UserMessage
 
 REMINDER_BYTES = 1024
-"""The words that ask for it, with room for a few lines of what was done."""
+"""The words that ask for it, with room for a few lines about the work."""
 
 _SHORTER = ((None, 64 << 10), (None, 16 << 10), (None, 4 << 10), (None, 1 << 10), (8_000, 0), (2_000, 0), (500, 0))
 """Characters of the agent's request, and bytes of its newest exchanges; None for all of it."""

@@ -75,7 +75,7 @@ class LineIndex:
 
     Args:
         lines: The lines as they are compared.
-        budget: Counts what the searches look at.
+        budget: Counts the lines that the searches look at.
     """
 
     def __init__(self, lines: Sequence[str], budget: "Budget") -> None:

@@ -16,7 +16,7 @@ from headway.model.reachable import check_reachable
 from headway.model.spending import Spending
 
 FOLDER = "models"
-"""Below the state folder: what this machine knows of each model that refused a call."""
+"""Below the state folder: this machine's notes on each model that refused a call."""
 RUNS = "runs"
 """Below the state folder: the runs, where each with a limit by the hour keeps what it spent on this machine lately."""
 

@@ -172,7 +172,7 @@ class Models:
             self._spending.close()
 
     def _uncached(self, endpoint: str, names: Iterable[str]) -> list[Finding]:
-        """The models that read nothing from a prompt cache, with what that costs where it is known."""
+        """The models that read nothing from a prompt cache, with the cost of that where it is known."""
         model, found = self._endpoints[endpoint], []
         for name in names:
             never = caches_nothing(model.endpoint.base_url)

@@ -56,7 +56,7 @@ class Patching:
     """One patch on its way into a workspace.
 
     Args:
-        name: Of the call, for the files that are made beside their places.
+        name: Of the call, for the files that are made next to their places.
         apart: Makes the changes.
     """
 
@@ -88,7 +88,7 @@ class Patching:
         return changes, done
 
     def stage(self, changes: Sequence[Change]) -> None:
-        """Make the new files, beside their places.
+        """Make the new files, next to their places.
 
         Raises:
             ToolError: The system refuses one, mostly for want of room; nothing was changed.
@@ -99,7 +99,7 @@ class Patching:
                     stage_at(self._files.root, change.staged, change.after, change.mode)
 
     def carry_out(self, changes: Sequence[Change]) -> None:
-        """Put what was made in its place.
+        """Put the new files in their places.
 
         Raises:
             ToolError: The system refuses a file; it says how the others stand.
@@ -208,7 +208,7 @@ def paths_of(section: Section) -> list[str]:
 
 
 def _in_order(changes: Sequence[Change]) -> list[Change]:
-    """New content first, and then what goes: a file that moves is never in neither place."""
+    """New content first, then deletions: a file that moves is at every moment in one of its places."""
     return [*(c for c in changes if c.after is not None), *(c for c in changes if c.after is None)]
 
 

@@ -43,7 +43,7 @@ class PathIndex:
             place.here[number] = None
 
     def on(self, paths: Iterable[str]) -> list[int]:
-        """The numbers of what lies in, or holds, one of these paths, in order."""
+        """The numbers of paths that lie in, or hold, one of these paths, in order."""
         found: set[int] = set()
         seen: set[int] = set()
         for parts in _parts_of(paths):

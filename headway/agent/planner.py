@@ -54,7 +54,7 @@ STEERS_CARRIED = 20
 """The user's newest messages, which a new epoch holds word for word."""
 
 TURN_EVENTS = (TurnStart, TurnEnd, Message, Reminder, LlmResponse, ToolResult, Scratchpad, HandedOff)
-"""Events after which a line is no longer what a history that ends before them knows."""
+"""Events after which a line is no longer the one of a history that ends before them."""
 
 
 @dataclass

@@ -52,7 +52,7 @@ class Preflight:
         self._again_s = again_s
 
     async def models(self, spec: RunSpec) -> Probe:
-        """Ask the run's models; what they say of themselves.
+        """Ask the run's models; returns their answers about themselves.
 
         Raises:
             UserError: One cannot be used before the user acts: address, key, name or tools.

@@ -42,7 +42,7 @@ class Prompts:
         """The prompts that Headway ships, from a checkout as from an installed package, with the user's over them.
 
         Raises:
-            UserError: The user's folder holds what is no prompt of ours, or what could not be rendered.
+            UserError: The user's folder holds a file that is no prompt of ours, or one that cannot be rendered.
         """
         shipped = Path(str(importlib.resources.files("prompts")))
         return cls(shipped, _read_own(own, cls(shipped)) if own is not None else None)

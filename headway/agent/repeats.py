@@ -11,7 +11,7 @@ from headway.trace.events.talk import LlmResponse, Message
 AGENTS_PER_GROUP = 4
 """OpenAI serves about 15 requests a minute with one key and one beginning from one machine's cache, and sends others to
 machines that know nothing of their conversation (https://developers.openai.com/api/docs/guides/prompt-caching). That is
-room for four agents with three or four requests a minute each. The first one of a group writes what the others read."""
+room for four agents with three or four requests a minute each. The first of a group writes the cache of the others."""
 
 
 class Repeats:

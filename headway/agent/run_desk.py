@@ -267,13 +267,13 @@ class RunDesk:
             return Ref(log=AgentId(order.run), seq=event.seq)
 
     async def spent(self, order: MeasureSpent) -> Amount:
-        """The sum of what all agents used up until now, from their logs."""
+        """The sum of all agents' usage until now, from their logs."""
         await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
         found = await asyncio.to_thread(figures_of, self._store.run_folder(order.run) / "logs", order.run)
         return found.total.spent
 
     async def report(self, order: WriteReport) -> RunReport:
-        """Count what landed, write the report file, and say where it lies."""
+        """Count the landed commits and write the report file. Returns its place."""
         return await asyncio.to_thread(self._report, order)
 
     def _report(self, order: WriteReport) -> RunReport:

@@ -19,7 +19,7 @@ LINE_CHARS = 400
 _DESCRIPTORS = Path("/proc/self/fd")
 
 SEARCHED_BYTES = 4 << 20
-"""Bytes that are read of what a search finds; a line of a match can be as long as its file."""
+"""Bytes that are read of a search's output; a line of a match can be as long as its file."""
 
 
 @dataclass(frozen=True)

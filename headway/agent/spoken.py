@@ -26,7 +26,7 @@ MOST_INDENTED = 200
 
 
 class _Thought(NamedTuple):
-    """The marks around what a model thinks; `begins`: they count at the beginning of a line only."""
+    """The marks around a model's thoughts; `begins`: they count at the beginning of a line only."""
 
     opening: str
     closing: str

@@ -52,7 +52,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Meter:
-    """Says what calls of one model use up; `price` None: their tokens are counted as unpriced.
+    """The usage of one model's calls; `price` None: their tokens are counted as unpriced.
 
     Attributes:
         is_full: Tokens that are read from a cache count like others, and not by their price.

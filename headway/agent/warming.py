@@ -119,7 +119,7 @@ async def set_up_files(
     if done.exit_code != 0 or keys[0] == keys[1]:
         return done
     again = await run_setup(sandbox, agent, workspace, spec, command, of_base=False)
-    if again.withheld:  # it may have broken what it made on the base
+    if again.withheld:  # it may have broken its outputs on the base
         await by_the_base()
     else:
         await in_thread(_note_made, workspace)

@@ -5,7 +5,7 @@ from headway.trace.events.envelope import AnyEvent, Body
 from headway.trace.events.talk import LlmResponse, Message, Reminder, Tokens, ToolResult
 
 WINDOW_TEXT = 400
-"""Characters that are kept of what a model said or ran, for guards that quote it."""
+"""Characters that are kept of a model's words or command, for guards that quote them."""
 
 _NO_TOKENS = Tokens()
 

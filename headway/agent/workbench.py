@@ -69,7 +69,7 @@ class Workbench:
     within: Within = unheld
 
     async def answer(self, call: ToolCall) -> Answer:
-        """Run a call and say what came of it. A call that was begun before a crash is not simply run again.
+        """Run a call and return its answer. A call that was begun before a crash is not simply run again.
 
         Raises:
             LeaseLost: Somebody else works on this task now; the call was stopped, or not begun.

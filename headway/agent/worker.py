@@ -129,7 +129,7 @@ class WorkerAgent:
             return await ending.broken(log, job.workspace if job else None, broke)
 
     async def end(self, order: EndWorker) -> WorkerDone:
-        """End an attempt from outside: fence the worker, keep what it did not land, and store its handoff.
+        """End an attempt from outside: fence the worker, keep its unlanded changes, and store its handoff.
 
         Raises:
             LeaseLost: A newer holder took over meanwhile.
@@ -250,14 +250,14 @@ class WorkerAgent:
                 await job.compaction.ask(beat)
             except FatalModelError as error:
                 if not job.compaction.shrinks(fatal=True):
-                    # Another attempt has a new conversation, which does not hold what was refused.
+                    # Another attempt has a new conversation, without the refused part.
                     raise Stopped(HandoffStatus.FAILED, str(error), retry=True) from error
             except ContextOverflow as error:
                 if not job.compaction.shrinks():
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
 
     async def _keep(self, job: Job, beat: Beat) -> None:
-        """Keep what is not on the trunk, every so many steps."""
+        """Keep changes that are not on the trunk, every so many steps."""
         if job.talk.turn and job.talk.turn % self._snapshot_steps == 0:
             beat("keeps its work")
             async with alone(job.workspace, job.talk.log):
@@ -330,7 +330,7 @@ class WorkerAgent:
         return "budget: the dollars of this task are used up" if short else None
 
     def _amend(self, job: Job) -> None:
-        """Say what the user added to the run since this epoch began, or before."""
+        """Send the user's amendments that this epoch does not hold yet."""
         run = job.order.context.run
         amendments = Amendments(self._store, self._prompts, run, job.order.amendments).untold(job.talk.events)
         if amendments is not None:

@@ -1,1 +1,1 @@
-"""The tools that the two kinds of agents are offered: names, arguments and what is told of them."""
+"""The tools that the two kinds of agents are offered: names, arguments and descriptions."""
