@@ -157,7 +157,7 @@ class Finished(Result):
     Attributes:
         decision: Set by a planner's.
         report: The report that is handed up; None where the call was sent back.
-        bounced: The agent was told what speaks against it, once.
+        bounced: The agent was told the facts against it, once.
     """
 
     keep: ClassVar[Keep] = Keep.FULL

@@ -19,7 +19,7 @@ class Keep(Enum):
 
 
 class Record(BaseModel):
-    """A part of an agent log. Each class states what is kept of it; none is kept by default.
+    """A part of an agent log. Each class states its kept part; none is kept by default.
 
     On the wire a field without a default is always there, and any other one where it differs from its default. Fields
     that this version does not know are ignored.
@@ -46,7 +46,7 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Self:
-        """The record of what a line says.
+        """The record of a line's content.
 
         Raises:
             ValidationError: The line says something else.

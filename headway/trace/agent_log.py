@@ -41,7 +41,7 @@ class AgentLog:
         agent: The owner of the log.
         lease: The lease of this holder, from 1.
         line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
-            Unless it is `whole`, what lies before the newest reply of the model is there only as it is kept.
+            Unless it is `whole`, only the kept part of the events before the model's newest reply is there.
         epoch: The newest epoch of the live line.
     """
 
@@ -169,7 +169,7 @@ class AgentLog:
         )
 
     def _encoded(self, event: AnyEvent, data: dict[str, Any]) -> bytes:
-        """The event's line. Room that was reserved for it is in the log itself, not in a blob beside it."""
+        """The event's line. Room that was reserved for it is in the log itself, not in a blob next to it."""
         try:
             return self._codec.encode(event, data, self._blobs)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Long strings lie beside the logs, compressed, under the hash of their content: a log stays quick to read."""
+"""Long strings lie next to the logs, compressed, under the hash of their content: a log stays quick to read."""
 
 import hashlib
 import math
@@ -104,7 +104,7 @@ class Blobs:
 
 
 def resolved(value: Any, get: Callable[[str], str]) -> Any:
-    """A value with the place holder of each blob replaced by what `get` gives for its name."""
+    """A value with the place holder of each blob replaced by the text of `get` for its name."""
     if isinstance(value, list):
         return [resolved(item, get) for item in value]
     if not isinstance(value, dict):

@@ -32,7 +32,7 @@ EVENTS_KEPT = 6
 """Events of one agent that are remembered to be shown."""
 THE_SERVER = "the model server"
 TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "id")
-"""Arguments of tool calls by which a person knows what goes on, the most telling first."""
+"""Arguments of tool calls by which a person recognises the call, the most telling first."""
 
 
 def figures_of(logs: Path, run: RunName) -> RunFigures:
@@ -41,7 +41,7 @@ def figures_of(logs: Path, run: RunName) -> RunFigures:
 
 
 class FiguresReader:
-    """Reads the logs of one run again and again, of each log only what was added since the last look.
+    """Reads the logs of one run again and again, of each log only the part since the last look.
 
     Safe for threads. It takes no lock of the logs and never writes.
     """
@@ -105,7 +105,7 @@ def _names_in(folder: str, above: str = "") -> Iterator[str]:
 
 
 class _Log:
-    """One log, read up to some byte. A crash may cut what was not synced; then it is read anew.
+    """One log, read up to some byte. A crash may cut its unsynced end; then it is read anew.
 
     A large run has thousands, of which few change between two looks: the others cost a question for their size.
     """

@@ -21,7 +21,7 @@ class ReadLog:
         end: Byte after the last of them.
         lease: The newest lease.
         head: The last live event.
-        line: The live line; before its newest reply only what is kept.
+        line: The live line; before its newest reply only the kept parts.
         fresh: From which place of `line` on it is whole.
         epoch: The newest epoch of the live line.
         epoch_at: Place and byte of that epoch's first event.
@@ -71,7 +71,7 @@ def read_log(fd: int, codec: Codec, blobs: Blobs, *, whole: bool) -> ReadLog:
 
 
 def settled(line: Sequence[AnyEvent], fresh: int) -> list[AnyEvent]:
-    """The line once a new reply has come: of what was whole until then, what is kept."""
+    """The line once a new reply has come: of events that were whole until then, the kept part."""
     older = [left for event in line[fresh:-1] if (left := event.kept()) is not None]
     return [*_newest_only([*line[:fresh], *older]), line[-1]]
 

@@ -9,7 +9,7 @@ import orjson
 from headway.domain.quiet import PROGRESS
 
 TAIL = 256 * 1024
-"""Bytes looked at from the end of a log; long strings lie beside it, so that hundreds of lines are in there."""
+"""Bytes looked at from the end of a log; long strings lie next to it, so that hundreds of lines are in there."""
 SHORT_TAIL = 8 * 1024
 """Bytes looked at first: most logs end with progress."""
 

@@ -51,7 +51,7 @@ _PLACE_HOLDER = re.compile(r"[${<*%\[](?![0-9A-Fa-f]{2})")
 def _without_login(found: re.Match[str]) -> str:
     """Without name and password, unless the password is a word or names a variable: files of programs are full of them.
 
-    An agent works with what its log says it wrote, so that what vanishes here vanishes from its files too.
+    An agent works with the texts of its log, so that a text that vanishes here vanishes from its files too.
     """
     password = found["password"]
     return f"{REDACTED}@" if is_secret(password) and not _PLACE_HOLDER.match(password) else found[0]
@@ -77,7 +77,7 @@ OVERLAP = 64 << 10
 """Characters of a stretch that are searched again with the next one: a secret may begin in one and end in another."""
 
 _UNSURE = 1 << 10
-"""A match that ends so near to the end of its stretch is looked at again with what follows."""
+"""A match that ends so near to the end of its stretch is looked at again with the next characters."""
 
 
 def _replaced(shape: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:

@@ -13,7 +13,7 @@ OPEN_SHOWN = 50
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of the report beside the run's result.
+    """Facts of the report that the run's result lacks.
 
     Attributes:
         root: The root planner's handoff.

@@ -25,7 +25,7 @@ from headway.trace.redaction import NOTHING_SECRET, Redact
 ELSEWHERE_S = 2.0
 """Seconds after which work is given out again that came to a worker process with another HEADWAY_HOME."""
 RUN_LOG = "run"
-"""The name of the log of what the run itself writes; every agent's own name has a dash."""
+"""The name of the log of the run itself; every agent's own name has a dash."""
 
 _ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -122,7 +122,7 @@ class LogStore:
         return [events[seq] for seq in line.seqs(line.head)]
 
     def all_events(self, agent: AgentId) -> list[AnyEvent]:
-        """Every event of an agent in the order of writing, with leases, forks and what they abandoned."""
+        """Every event of an agent in the order of writing, with leases, forks and abandoned events."""
         return list(self.stream(agent))
 
     def stream(self, agent: AgentId) -> "Stream":

@@ -34,7 +34,7 @@ class Event(NamedTuple, Generic[Body_co]):
         epoch: The stretch of the log that is in the model's context; compaction opens a new one.
         turn: A planner's turn or a worker's step.
         dur_ms: Duration in milliseconds, where it took time; the agent's active time is the sum.
-        body: The content, by its type; a string over 4 kB lies in a content-addressed file beside the logs.
+        body: The content, by its type; a string over 4 kB lies in a content-addressed file next to the logs.
     """
 
     v: int

@@ -87,7 +87,7 @@ class AgentState(Body):
         broke: A fault of the harness that did not stop the attempt.
         broke_at: A fault that did.
         resumed: The call that is made again after its process was lost.
-        passed: The shortage for which an attempt ended: waiting mends it, and the call at hand was not cut off.
+        passed: The shortage for which an attempt ended: it passes by waiting, and the call at hand was not cut off.
     """
 
     type: ClassVar[str] = "agent.state"
@@ -143,7 +143,7 @@ class TurnEnd(Body):
         return self.outcome.model_copy(update={"seq": seq})
 
     def facts(self) -> Self:
-        """Without what is shown to people."""
+        """Without the words that are shown to people."""
         return self.model_copy(
             update={"outcome": self.outcome.model_copy(update={"board": "", "why": "", "finish": None})}
         )

@@ -242,7 +242,7 @@ class ToolResult(Body):
         refused: It was repeated too often and not run.
         key, digest: Name the call and its result; None where repeats are no circle.
         broke: A fault of the harness.
-        result: Facts that the tool notes beside the text. Its fields stand among the others on the wire.
+        result: Facts that the tool notes in addition to the text. Its fields stand among the others on the wire.
     """
 
     type: ClassVar[str] = "tool.result"

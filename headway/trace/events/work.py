@@ -88,7 +88,7 @@ class Compaction(Body):
 
 
 class ResourceKill(Body):
-    """A command was killed for what it used."""
+    """A command was killed for its use of a resource."""
 
     type: ClassVar[str] = "resource.kill"
     keep: ClassVar[Keep] = Keep.DROP
