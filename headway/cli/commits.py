@@ -10,7 +10,8 @@ from headway.git.landed import subject_of
 from headway.git.repo import run_git
 from headway.git.trailers import read
 
-MOST = 2_000
+MOST = 20_000
+"""Commits that are read at most at once, the newest. Beyond it the agents' logs tell how many there are."""
 TRUNK = "refs/heads/main"
 
 

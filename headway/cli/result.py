@@ -43,13 +43,15 @@ def _landed(hub: Hub, home: Path, report: RunReport, figures: RunFigures) -> Ite
     for commit in commits:
         by_task.setdefault(commit.task, []).append(commit)
     changed = hub.repo.run("diff", "--shortstat", hub.facts().base, report.trunk).text.strip()
-    yield f"landed    {counted(len(commits), 'commit')} by {counted(len(by_task), 'task')}: {changed}"
+    count = max(len(commits), report.commits or 0)
+    tasks = max(len(by_task), sum(each.own.commits > 0 for each in figures.agents.values()))
+    yield f"landed    {counted(count, 'commit')} by {counted(tasks, 'task')}: {changed}"
     for task, its in list(by_task.items())[:TASKS_NAMED]:
         known = figures.agents.get(task)
         title = f"{short_id(task)} {known.title}" if known is not None and known.title else short_id(task) or "no task"
         yield f"          {title}: {', '.join(commit.short for commit in its)}"
-    if len(by_task) > TASKS_NAMED:
-        yield f"          and {counted(len(by_task) - TASKS_NAMED, 'more task')}"
+    if tasks > TASKS_NAMED:
+        yield f"          and {counted(tasks - TASKS_NAMED, 'more task')}"
 
 
 def _commands(hub: Hub, report: RunReport) -> Iterator[str]:

@@ -139,10 +139,12 @@ def _rate(look: Look, board: Board, now: float) -> str:
 
 
 def _landed(look: Look, now: float) -> str:
-    count = len(look.commits) or look.figures.total.commits
+    known = look.figures
+    count = max(len(look.commits), known.total.commits)
     if not look.commits:
         return counted(count, "commit")
     newest, tasks = look.commits[-1], len({commit.task for commit in look.commits})
+    tasks = max(tasks, sum(each.own.commits > 0 for each in known.agents.values()))
     age = lasting(now - newest.at)
     said = f"{counted(count, 'commit')} by {counted(tasks, 'task')}, newest {age} ago: {newest.short} {newest.subject}"
     return f"{said} ({short_id(newest.task)})" if newest.task else said

@@ -100,6 +100,13 @@ def test_wide_characters_are_counted_as_wide(tmp_path: Path) -> None:
     assert all(cell_len(line) <= 80 for line in shown(replace(look, commits=commits)).splitlines())
 
 
+def test_commits_are_counted_by_the_logs_where_not_all_are_read(tmp_path: Path) -> None:
+    look = look_at_fleet(tmp_path, 30)
+    assert len(look.commits) == 6
+    landed = labelled(shown(replace(look, commits=look.commits[-2:])))["landed"]
+    assert landed.startswith("6 commits by 6 tasks, newest ")
+
+
 def test_everything_is_there_where_nothing_is_cut(tmp_path: Path) -> None:
     text = shown(look_at_fleet(tmp_path, 40), width=10_000, height=None)
     assert all(f" Task {index}:" in text for index in range(40) if not 22 <= index < 30 - 3)
