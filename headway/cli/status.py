@@ -40,7 +40,8 @@ def status(
     """List the runs, or show one run: what it is at, what is stuck, what it cost, what landed.
 
     On a terminal it fits the screen. With --exit-status it ends as `headway run` would for a run that has ended, with 5
-    while the run goes on, and with 6 while it waits for you: on hold, paused, parked, stalled, needs attention.
+    while the run goes on, and with 6 while it waits for you: on hold, paused, parked, stalled, needs attention, or no
+    worker process is there for it.
     """
     code = run_async(_status(home_from(), name, everything=everything, watch=watch, as_json=as_json))
     raise typer.Exit(code if exit_status else 0)
@@ -143,13 +144,14 @@ async def _show(client: "Client", home: Path, name: RunName, *, everything: bool
 
     run = await need_run(client, name)
     # A query without a worker process would only run into its timeout.
-    look = await Watcher(client, name, home).look(answers=await has_worker(client))
+    answers = await has_worker(client)
+    look = await Watcher(client, name, home).look(answers=answers)
     ending = None if run.is_open else await ending_of(client, name)
     if as_json:
         say(orjson.dumps(json_of(look, ending), option=orjson.OPT_INDENT_2).decode())
     else:
         await _print(client, home, look, ending, everything=everything)
-    return _code(look, ending)
+    return _code(look, ending, answers=answers)
 
 
 async def _print(client: "Client", home: Path, look: "Look", ending: "Ending | None", *, everything: bool) -> None:
@@ -182,12 +184,12 @@ def look_with(look: "Look", tree: Any) -> "Look":
     return replace(look, tree=tree)
 
 
-def _code(look: "Look", ending: "Ending | None") -> int:
+def _code(look: "Look", ending: "Ending | None", *, answers: bool) -> int:
     from headway.cli.board import GOES_ON, WAITS_FOR_USER, waits_for_user
 
     if ending is not None:
         return ending.exit_code
-    return WAITS_FOR_USER if waits_for_user(look) else GOES_ON
+    return WAITS_FOR_USER if not answers or waits_for_user(look) else GOES_ON
 
 
 def json_of(look: "Look", ending: "Ending | None") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from headway.domain.errors import UserError
 from headway.model import address
@@ -55,7 +55,7 @@ class Endpoint(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    base_url: str
+    base_url: str = Field(repr=False)
     api_key: SecretStr = SecretStr(NO_KEY)
     api: Api = "chat"
     name: str = DEFAULT

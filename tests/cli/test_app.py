@@ -189,9 +189,9 @@ async def test_a_list_that_is_not_whole_says_so(
 async def test_status_answers_from_temporals_list_alone_and_says_so(home: Path, client: Client) -> None:
     await start(client, RunName("alone"), {"repo": "/x", "instructions": "Do it."})
 
-    done = headway(home, "status", "alone")
+    done = headway(home, "status", "alone", "--exit-status")
 
-    assert done.returncode == 0
+    assert done.returncode == 6, "it waits for its user to start one"
     assert "no worker process answers" in done.stdout
     assert "alone" in done.stdout
 
