@@ -312,7 +312,10 @@ class AgentLog:
         try:
             yield
         finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            # What was written counts. A caller that were told of an error would write it again; and the next append, or
+            # the close, releases the lock.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _refuse_if_lost(self) -> None:
         """Under the lock. Only a newer holder can have made the file grow: every holder looks before it writes."""

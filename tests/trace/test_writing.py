@@ -1,5 +1,7 @@
 """What is written is what is read, whatever it holds."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -143,6 +145,35 @@ log.append(Text(text="goes on"))
             monkeypatch.setattr(os, "ftruncate", lambda fd, end: None)
             with pytest.raises(TransientError, match="disk is full"):
                 say(log, "x")
+
+    @pytest.mark.parametrize("call", ["flock", "write", "fstat", "pread"])
+    @pytest.mark.parametrize("at", range(3))
+    def test_an_event_is_written_or_refused_whichever_call_fails(
+        self, store: LogStore, agent: AgentId, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+    ) -> None:
+        """A caller appends a refused event again. One that was there already would be in the log twice, a paid reply
+        for instance.
+        """
+        module = fcntl if call == "flock" else os
+        real, left = getattr(module, call), [at]
+
+        def fails(*args: object) -> object:
+            left[0] -= 1
+            if left[0] == -1:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+            return real(*args)
+
+        with store.open(agent, role="planner") as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(module, call, fails)
+                try:
+                    say(log, "x")
+                except TransientError:
+                    say(log, "x")
+            say(log, "y")
+        assert texts(store, agent) == ["x", "y"]
+        with store.open(agent, role="planner") as log:
+            say(log, "z")
 
     def test_a_log_may_be_used_from_many_threads_in_turn(self, store: LogStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
