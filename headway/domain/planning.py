@@ -346,12 +346,13 @@ class PlannerState(BaseModel):
 
     @property
     def lends(self) -> bool:
-        """True if free budget may go to children; False while the planner gives it back.
+        """True if children may get an answer; False while the planner gives its free budget back.
 
         A planner that gets no more has no answer to wait for: it gives back as well, and tells its children that this
-        is all.
+        is all. Neither has one that has nothing free: it tells the children that hold the most of a task that they get
+        no more.
         """
-        return self.books.no_more or not self.returning
+        return self.books.no_more or not self.returning or not self.books.purse.free
 
     def give_back(self) -> bool:
         """Give back the part that is neither used up nor lent, once a limit was lowered. True if there was one."""

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,3 +38,15 @@ def test_every_run_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
     assert all(planner.handed for planner in fleet.planners.values())
     assert root.spent == fleet.used
     assert fleet.highest.covers(fleet.used)
+
+
+@pytest.mark.parametrize(
+    ("number", "limits"),
+    [
+        (38, {"tokens": 9_000, "tasks": 5, "task_tokens": 500, "usd": 20_000, "task_usd": 300, "fuel": 12}),
+        (388, {"tokens": 40_000, "tasks": 5, "task_tokens": 1_500, "usd": 900, "task_usd": 300, "fuel": 38}),
+    ],
+)
+def test_a_planner_that_has_nothing_to_give_back_answers_its_children(number: int, limits: dict[str, int]) -> None:
+    """Its children hold the most of a task. It waited for its parent's answer to what it never said."""
+    Fleet(Random(number), **limits, changes=5, hopeful=1.0, deadline=None).play(STEPS)
