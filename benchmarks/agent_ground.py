@@ -17,10 +17,11 @@ from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.agent.worker import WorkerAgent
 from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
+from headway.domain.limit_table import Limits
 from headway.domain.refs import Ref
 from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.run import RunContext
-from headway.domain.spec import Commit, Limits, RunSpec
+from headway.domain.spec import Commit, RunSpec
 from headway.domain.task import TaskSpec
 from headway.domain.turn import ChildKind
 from headway.domain.work import WorkOrder

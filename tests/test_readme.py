@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from headway.cli.app import application
 from headway.cli.service_settings import find_settings, load_settings
+from headway.domain.limit_table import LIMITS, Limits
 from headway.domain.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -151,6 +152,14 @@ def test_every_field_of_the_input_stands_with_its_default() -> None:
         if name not in said or (default not in (..., None, "") and _differs(said[name], default)):
             wrong.append(f"{name}: {said.get(name, 'not there')}, should be {default}")
     assert wrong == []
+
+
+def test_every_limit_stands_as_its_row_of_the_table_says_it() -> None:
+    rows = [
+        f"| `limits.{name}` | `{json.dumps(field.default)}` | {LIMITS[name].meaning} |".replace(".0`", "`")
+        for name, field in Limits.model_fields.items()
+    ]
+    assert [line for line in OPERATIONS.splitlines() if line.startswith("| `limits.")] == rows
 
 
 def _differs(said: str, default: Any) -> bool:

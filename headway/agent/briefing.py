@@ -19,8 +19,9 @@ from headway.domain.errors import HeadwayError
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, mark_of, scope_heading
 from headway.domain.ids import AgentId, ChildKey, Oid, parent_of
+from headway.domain.limit_table import finite
 from headway.domain.refs import Ref
-from headway.domain.spec import RunSpec, finite
+from headway.domain.spec import RunSpec
 from headway.domain.task import Scope
 from headway.domain.turn import SPAWNS_PER_TURN, PlanTurn
 from headway.git.changes import shown

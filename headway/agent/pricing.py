@@ -6,10 +6,9 @@ from typing import Literal
 
 from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
+from headway.domain.limit_table import DOLLARS
 from headway.domain.limits import micro
 from headway.domain.spec import RunSpec
-
-DOLLARS = ("usd", "task_usd", "usd_per_hour")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from headway.domain.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
+from headway.domain.limit_table import finite
 from headway.domain.limits import workable
 from headway.domain.refs import Ref
 from headway.domain.run import (
@@ -34,7 +35,7 @@ from headway.domain.run import (
     branch_of,
     outcome_of,
 )
-from headway.domain.spec import Commit, RunSpec, finite, parse_spec
+from headway.domain.spec import Commit, RunSpec, parse_spec
 from headway.domain.task import in_history
 from headway.git.hub import Hub, HubFacts
 from headway.git.warmth import withheld_note

@@ -5,18 +5,22 @@ It goes down the tree by signal, so that paused planners start nothing, and into
 agents stop at their next step. It stands in history and survives restarts and continue-as-new.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.domain.limit_table import CHANGEABLE, Value, changes_model
 from headway.domain.run import RunContext
-from headway.domain.spec import Bounded, Dollars, Hours, Text
+from headway.domain.spec import Text
 
 ANSWERS_KEPT = 200
 """Number of requests whose answer is remembered. An update that is sent again after continue-as-new gets its answer,
 and is not carried out twice."""
+
+KEPT_APART = ("tokens", "tasks", "usd", "hours")
+"""Limits that the record does not carry: the root planner's account holds the budget, and `deadline` the hours."""
 
 MAX_AMENDMENTS = 100
 MAX_AMENDMENT_CHARS = 20_000
@@ -48,12 +52,10 @@ class Resume(BaseModel):
     why: Word = ""
 
 
-class SetLimits(BaseModel):
+class _SetLimits(BaseModel):
     """Change the limits of the whole run; a limit that is left out stays as it is.
 
-    Attributes:
-        usd_per_hour: Dollars in any hour, on each machine for itself.
-        hours: Wall-clock hours from the start of the run.
+    It has a field for each limit of the table that may change while a run goes on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,11 +63,20 @@ class SetLimits(BaseModel):
     request: Request
     who: Word = ""
     why: Word = ""
-    tokens: Bounded | None = None
-    tasks: Bounded | None = None
-    usd: Dollars | Literal["none"] | None = None
-    usd_per_hour: Dollars | Literal["none"] | None = None
-    hours: Hours | Literal["none"] | None = None
+
+    @property
+    def changes(self) -> dict[str, Value]:
+        """The new limits by name."""
+        return {name: value for name in CHANGEABLE if (value := getattr(self, name)) is not None}
+
+
+if TYPE_CHECKING:
+
+    class SetLimits(_SetLimits):
+        def __init__(self, request: str, who: str = "", why: str = "", **changes: Value | None) -> None: ...
+
+else:
+    SetLimits = changes_model(_SetLimits, "SetLimits")
 
 
 class Amend(BaseModel):
@@ -109,7 +120,7 @@ class Control(BaseModel):
             limits and amendments.
         recall: Incremented to make all agents give back the budget that they do not need, because a limit was lowered.
         deadline: End of the run's hours, in seconds since the epoch; None if it was not changed since the run began.
-        usd_per_hour: Micro-dollars in any hour; None if it was not changed since the run began.
+        limits: Limits that were changed since the run began, other than the budget and the hours.
         amendments: In order; each is in force from its place in the record on.
     """
 
@@ -121,7 +132,7 @@ class Control(BaseModel):
     renewed: int = 0
     recall: int = 0
     deadline: float | Literal["none"] | None = None
-    usd_per_hour: int | None = None
+    limits: dict[str, Value] = Field(default_factory=dict)
     amendments: tuple[Amended, ...] = ()
 
     def hold_on(self, agent: AgentId) -> Hold | None:
@@ -141,10 +152,7 @@ class Control(BaseModel):
 
     def in_force(self, context: RunContext) -> RunContext:
         """The run's context with the limits that its user changed since, for agents that start now."""
-        changes: dict[str, object] = {"deadline": self.deadline_of(context.deadline)}
-        if self.usd_per_hour is not None:
-            changes["usd_per_hour"] = self.usd_per_hour
-        return context.model_copy(update=changes)
+        return context.model_copy(update={"deadline": self.deadline_of(context.deadline), "limits": self.limits})
 
     def with_cancelled(self, target: AgentId, hold: Hold) -> "Control":
         """The record after a subtree was cancelled."""
@@ -206,15 +214,15 @@ class ControlBook(BaseModel):
         *,
         lowered: bool,
         deadline: float | Literal["none"] | None,
-        usd_per_hour: int | None = None,
     ) -> str:
         """Note that limits were changed, so that running agents hear of the changes that concern them."""
-        if lowered or deadline is not None or usd_per_hour is not None:
+        recorded = {name: value for name, value in order.changes.items() if name not in KEPT_APART}
+        if lowered or deadline is not None or recorded:
             self._change(
                 recall=self.control.recall + int(lowered),
                 renewed=self.control.renewed + 1,
                 deadline=self.control.deadline if deadline is None else deadline,
-                usd_per_hour=self.control.usd_per_hour if usd_per_hour is None else usd_per_hour,
+                limits=self.control.limits | recorded,
             )
         return self._answered(order.request, answer)
 

@@ -1,18 +1,19 @@
 """A run's limits while it goes on: the wish to change them, its check, and the answer in words."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling, Sizes
 from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.domain.limit_table import CHANGEABLE, DOLLARS, Limits, Value, finite
 from headway.domain.parking import clock_words, date_words
 from headway.domain.run import PreparedRun
-from headway.domain.spec import Limits, finite
 from headway.domain.words import counted, limit_words
 
 
-def micro(usd: float | Literal["none"]) -> int:
+def micro(usd: Value) -> int:
     """A limit in dollars as whole micro-dollars: "none" becomes `UNLIMITED`, and nothing becomes 0."""
     return UNLIMITED if usd == "none" else min(max(round(usd * MICRO), 1), UNLIMITED)
 
@@ -23,23 +24,19 @@ def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> A
     Raises:
         UserError: It changes nothing, or a limit in dollars has a model without a price under it.
     """
-    if order.tokens is order.tasks is order.usd is order.usd_per_hour is order.hours is None:
-        known = "Name at least one of tokens, tasks, usd, usd_per_hour, hours."
-        raise UserError("limits: the change names no limit.", known)
-    dollars = [name for name in ("usd", "usd_per_hour") if isinstance(getattr(order, name), float)]
+    changes = order.changes
+    if not changes:
+        raise UserError("limits: the change names no limit.", f"Name at least one of {', '.join(CHANGEABLE)}.")
+    dollars = [name for name in DOLLARS if isinstance(changes.get(name), float)]
     if dollars and prepared is not None and not prepared.context.bounds_dollars:
         fields = " and ".join(prepared.unpriced) or "models.<role>.price"
         raise UserError(
             f"limits.{dollars[0]}: a model of this run has no price, so that no limit in dollars can be kept.",
             f"Limit its tokens instead; {fields} of a new run's input sets the price.",
         )
-    return before.model_copy(
-        update={
-            "tokens": before.tokens if order.tokens is None else _number(order.tokens),
-            "tasks": before.tasks if order.tasks is None else _number(order.tasks),
-            "micro_usd": before.micro_usd if order.usd is None else micro(order.usd),
-        }
-    )
+    parts: dict[str, int] = {name: finite(changes[name]) for name in ("tokens", "tasks") if name in changes}
+    parts |= {"micro_usd": micro(changes["usd"])} if "usd" in changes else {}
+    return before.model_copy(update=parts)
 
 
 def workable(limits: Limits, sizes: Sizes, *, dollars: bool) -> Sizes:
@@ -90,14 +87,15 @@ def _up(amount: int, unit: str, *, bare: bool = False) -> str:
 
 
 def in_words(
-    granted: Amount, used: Amount, deadline: float | Literal["none"] | None, per_hour: int | None = None
+    granted: Amount, used: Amount, deadline: float | Literal["none"] | None, changes: Mapping[str, Value]
 ) -> str:
-    """The current limits in words, for the user who changed them; `per_hour` if that was changed, in micro-dollars."""
+    """The current limits in words, for the user who changed some of them, now or earlier."""
     ceiling = Ceiling.of(granted)
     ends = f"until {date_words(deadline)} {clock_words(deadline)}" if isinstance(deadline, float) else "without an end"
     usd = "any number of" if ceiling.usd == "none" else f"{ceiling.usd:,.2f}"
     tokens, tasks = limit_words(ceiling.tokens, "token"), limit_words(ceiling.tasks, "task")
     spent = "unpriced" if used.usd is None else f"{used.usd:,.2f} dollars"
+    per_hour = changes.get("usd_per_hour")
     hourly = "" if per_hour is None else f" ({per_hour_words(per_hour)})"
     return (
         f"the run may use {tokens}, {tasks}, {usd} dollars{hourly}, {ends}; "
@@ -105,9 +103,9 @@ def in_words(
     )
 
 
-def per_hour_words(per_hour: int) -> str:
+def per_hour_words(per_hour: Value) -> str:
     """The limit of an hour, in words."""
-    return "any number of them an hour" if per_hour >= UNLIMITED else f"{per_hour / MICRO:,.2f} of them an hour"
+    return "any number of them an hour" if per_hour == "none" else f"{per_hour:,.2f} of them an hour"
 
 
 def more_of(run: RunName, need: Amount, granted: Amount) -> str:
@@ -142,7 +140,3 @@ def waits_words(missing: Amount, free: Amount) -> str:
 def _rounded(number: int, step: int) -> int:
     """The number, rounded up to a multiple of `step`: the named limit has to be enough."""
     return -(-number // step) * step
-
-
-def _number(limit: int | Literal["none"]) -> int:
-    return UNLIMITED if limit == "none" else limit

@@ -3,12 +3,13 @@
 import shlex
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import MICRO, Amount, Bill, Ceiling, Sizes
+from headway.domain.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Incarnation, Oid, RunName
+from headway.domain.limit_table import Value
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 
@@ -22,8 +23,7 @@ class RunContext(BaseModel):
         deadline: End of `limits.hours`, in seconds since the epoch; None without such a limit.
         sizes: Sizes of first calls, and the most that one task may use up.
         bounds_dollars: True if every model of the run has a price, so that a limit in dollars can be kept.
-        usd_per_hour: The limit on the cost of calls in any hour, on each machine for itself, if it was changed since
-            the run began; micro-dollars.
+        limits: Limits that the user changed since the run began, other than the budget and the hours.
         hold_s: Time in which a run whose limit is reached waits for its user, in seconds.
         attributes: The search attributes of ours that this Temporal service knows.
         has_check: True if the user gave a command that proves a commit green.
@@ -45,7 +45,7 @@ class RunContext(BaseModel):
     depth: int = 4
     open_tasks: int = 100
     attempts: int = 2
-    usd_per_hour: int | None = None
+    limits: dict[str, Value] = Field(default_factory=dict)
     hold_s: float = 72 * 3600.0
     attributes: tuple[str, ...] = ()
     has_check: bool = False
@@ -56,12 +56,7 @@ class RunContext(BaseModel):
 
     def in_force(self, spec: RunSpec) -> RunSpec:
         """The run's input, with the limits that its user changed since."""
-        if self.usd_per_hour is None:
-            return spec
-        # A limit that was lifted stays a number, which nothing reaches, so that waiting agents learn that the wait is
-        # over.
-        limits = {"usd_per_hour": self.usd_per_hour / MICRO}
-        return spec.model_copy(update={"limits": spec.limits.model_copy(update=limits)})
+        return spec.model_copy(update={"limits": spec.limits.with_changes(self.limits)}) if self.limits else spec
 
 
 class PrepareRun(BaseModel):

@@ -10,7 +10,7 @@ from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Re
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
-from headway.domain.limits import any_short, changed, in_words, micro, short_words
+from headway.domain.limits import any_short, changed, in_words, short_words
 from headway.domain.outstanding import Answer, Child, Outstanding, least_part, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
@@ -278,15 +278,14 @@ class RunState(BaseModel):
         wanted = changed(order, before, self.prepared)
         # A limit below the used-up amount means the same as that amount: nothing more.
         purse.granted = wanted.most(used.model_copy(update={"unpriced": 0}))
-        hours = order.hours
+        hours = order.changes.get("hours")
         deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
         self._end_hold()
         ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
-        per_hour = None if order.usd_per_hour is None else micro(order.usd_per_hour)
-        said = in_words(purse.granted, used, ends, self.book.control.usd_per_hour if per_hour is None else per_hour)
+        said = in_words(purse.granted, used, ends, self.book.control.limits | order.changes)
         said += self._still_short()
         lowered = not wanted.covers(before)
-        return self.book.set_limits(order, said, lowered=lowered, deadline=deadline, usd_per_hour=per_hour)
+        return self.book.set_limits(order, said, lowered=lowered, deadline=deadline)
 
     def _still_short(self) -> str:
         """A warning when agents wait for more than the new limits leave."""

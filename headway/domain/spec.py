@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from headway.domain.budget import MICRO, UNLIMITED
 from headway.domain.errors import UserError
+from headway.domain.limit_table import Count, Limits
 
 MAX_INSTRUCTIONS_BYTES = 256 * 1024
 """Keeps the input of `temporal workflow start` well under the server's limit of 2 MiB for one payload."""
@@ -52,16 +52,11 @@ Command = Annotated[
 ]
 Rule = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\s*?\[]+\*?$")]
 """The name of a dependency; `*` at its end stands for the rest of it."""
-Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
-Bounded = Count | Literal["none"]
-Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Folder = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_absolute)]
 Variable = Annotated[str, StringConstraints(max_length=200), AfterValidator(_may_be_given)]
 CACHES = ("pip", "uv", "npm", "ccache", "sccache", "cargo", "go")
 """Build tools that can share one cache between agents."""
 
-Hours = Annotated[Positive, Field(le=24 * 365)]
-Dollars = Annotated[Positive, Field(le=UNLIMITED // MICRO)]
 Price = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]
 Range = Annotated[tuple[Count, Count], Field(description="two numbers, the smaller first")]
 
@@ -74,44 +69,6 @@ class Commit(_Input):
     """Author of the commits that land; without it, the identity of the user who runs the worker process."""
 
     author: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^<>\x00-\x1f]+ <[^<>\s\x00-\x1f]+>$")]
-
-
-class Limits(_Input):
-    """Limits of a run. Every default is finite; "none" lifts a limit where that makes sense.
-
-    Attributes:
-        depth: Levels of planners; the root planner is the first.
-        tasks: Worker tasks of the whole run.
-        open_tasks: Tasks that one planner may have open at once.
-        tokens: Input and output tokens of the whole run.
-        cache_reads: How tokens count that a model reads from its cache: by their price (`cost`), or in full (`full`).
-        usd: Dollars of the whole run, by the models' prices.
-        usd_per_hour: Dollars in any hour, on each machine for itself.
-        hours: Wall-clock hours from the start of the run.
-        attempts: Number of attempts at a task whose worker fails.
-        task_minutes: Active minutes of one worker: model calls and commands, never waiting.
-        task_tokens: Tokens of one task, over all its attempts.
-        task_usd: Dollars of one task, over all its attempts.
-        command_seconds: Longest run time of one command.
-        agent_memory_mb: Memory of all commands of one agent together.
-        trunk_mb: Megabytes by which the trunk's files may grow in the whole run, over those of the base.
-    """
-
-    depth: Annotated[int, Field(ge=1, le=16, strict=True)] = 4
-    tasks: Bounded = 1000
-    open_tasks: Annotated[int, Field(ge=1, le=1000, strict=True)] = 100
-    tokens: Bounded = 20_000_000
-    cache_reads: Literal["cost", "full"] = "cost"
-    usd: Dollars | Literal["none"] = 20.0
-    usd_per_hour: Dollars | Literal["none"] = "none"
-    hours: Hours | Literal["none"] = 24.0
-    attempts: Annotated[int, Field(ge=1, le=10, strict=True)] = 2
-    task_minutes: Positive | Literal["none"] = 60.0
-    task_tokens: Bounded = 2_000_000
-    task_usd: Dollars | Literal["none"] = 2.0
-    command_seconds: Annotated[int, Field(ge=1, le=86_400, strict=True)] = 120
-    agent_memory_mb: Annotated[int, Field(ge=64, le=1_048_576, strict=True)] = 2048
-    trunk_mb: Bounded = 2048
 
 
 @dataclass(frozen=True)
@@ -270,11 +227,6 @@ def parse_spec(raw: Any) -> RunSpec:
     if problems:
         raise UserError("input: " + "\n".join(dict.fromkeys(problems)), "Nothing was started and nothing was changed.")
     return spec
-
-
-def finite(limit: int | Literal["none"]) -> int:
-    """A limit as a number: "none" becomes `UNLIMITED`."""
-    return UNLIMITED if limit == "none" else limit
 
 
 def _kind(raw: Any) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
 from headway.domain.headings import ROOT_HEADING, scope_heading, task_heading
-from headway.domain.spec import Limits, Policy, RunSpec
+from headway.domain.limit_table import Limits
+from headway.domain.spec import Policy, RunSpec
 
 FOLDER = Path(__file__).parent / "renders"
 SYSTEM = ("planner_root", "planner_sub", "worker", "fixer", "compaction")

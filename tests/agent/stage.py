@@ -17,10 +17,11 @@ from headway.agent.worker import WorkerAgent
 from headway.domain.budget import Amount
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
+from headway.domain.limit_table import Limits
 from headway.domain.refs import Ref
 from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.run import RunContext
-from headway.domain.spec import Commit, Limits, RunSpec
+from headway.domain.spec import Commit, RunSpec
 from headway.domain.task import Scope, TaskSpec
 from headway.domain.turn import ChildKind, PlanTurn, TurnOutcome
 from headway.domain.work import StoreHandoff, WorkerDone, WorkerSuspended, WorkOrder

@@ -1,7 +1,7 @@
 """A worker of a run that may spend so much in an hour."""
 
 from headway.agent.usage import usage_of
-from headway.domain.budget import MICRO, UNLIMITED
+from headway.domain.budget import MICRO
 from headway.domain.errors import Parked
 from headway.domain.handoff import HandoffStatus
 from headway.domain.work import WorkOrder
@@ -43,7 +43,7 @@ async def test_what_the_user_changed_since_the_run_began_is_what_counts(stage: S
     stage.serve(tasks={TITLE: [*looks, finish("Nothing to do.", "not_needed")]})
     order = stage.task()
     assert await until(stage, order) is not None
-    raised = order.model_copy(update={"context": order.context.model_copy(update={"usd_per_hour": UNLIMITED})})
+    raised = order.model_copy(update={"context": order.context.model_copy(update={"limits": {"usd_per_hour": "none"}})})
     _, handoff = await stage.done(raised)
     assert handoff.report.status is HandoffStatus.NOT_NEEDED
     assert usage_of(stage.store.all_events(order.me)).calls == 5

@@ -5,7 +5,8 @@ import pytest
 from headway.agent.pricing import pricing_of
 from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
-from headway.domain.spec import Limits, RunSpec
+from headway.domain.limit_table import Limits
+from headway.domain.spec import RunSpec
 
 PRICED = {"planner": ("big", True), "worker": ("small", True)}
 UNPRICED = PRICED | {"worker": ("own", False), "fixer": ("own", False)}

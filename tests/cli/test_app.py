@@ -16,7 +16,7 @@ from headway import __version__
 from headway.cli import status
 from headway.cli.app import EXAMPLES, GROUPS, application
 from headway.cli.console import open_console
-from headway.cli.limits import _whole
+from headway.cli.limits import _value
 from headway.cli.ports import free_ports
 from headway.cli.run import start
 from headway.cli.service_settings import ServiceSettings
@@ -73,13 +73,13 @@ def test_the_conventions_of_a_command_line(home: Path) -> None:
     ("text", "tokens"), [("40M", 40_000_000), ("1.5k", 1500), ("40_000_000", 40_000_000), ("7", 7)]
 )
 def test_a_limit_may_be_given_in_thousands_and_millions(text: str, tokens: int) -> None:
-    assert _whole("--tokens", text) == tokens
+    assert _value("tokens", text) == tokens
 
 
 @pytest.mark.parametrize("text", ["M", "-1", "0", "1.5", "many", "1e999", ""])
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="--tokens"):
-        _whole("--tokens", text)
+        _value("tokens", text)
 
 
 async def test_a_deadline_that_is_over_is_refused(home: Path, client: Client) -> None:

@@ -19,4 +19,4 @@ def test_days_and_times_are_those_of_the_calendar(at: float) -> None:
 
 def test_limits_are_told_with_the_day_on_which_the_run_ends() -> None:
     end = datetime(2026, 2, 28, 23, 59, tzinfo=UTC).timestamp()
-    assert "until 2026-02-28 23:59:00 UTC" in in_words(Amount(tokens=1), Amount(), end)
+    assert "until 2026-02-28 23:59:00 UTC" in in_words(Amount(tokens=1), Amount(), end, {})

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
-from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, Limits, RunSpec, finite, parse_spec
+from headway.domain.limit_table import Limits, finite
+from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, RunSpec, parse_spec
 
 LEAST: dict[str, Any] = {"repo": "/srv/repo", "instructions": "Do it."}
 

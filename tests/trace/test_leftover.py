@@ -4,7 +4,8 @@ from typing import Any
 
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, Oid, RunName
-from headway.domain.spec import Limits, RunSpec
+from headway.domain.limit_table import Limits
+from headway.domain.spec import RunSpec
 from headway.trace.events.life import HandedOff, RunEnd, RunStart
 from headway.trace.events.work import Scratchpad
 from headway.trace.leftover import left_by

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from headway.domain.budget import UNLIMITED, Amount
+from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
@@ -88,15 +88,16 @@ async def test_another_limit_of_dollars_an_hour_has_the_parked_try_now_under_it(
     await until_parked(script, 2)
     said = await run.execute_update("set_limits", {"request": "1", "usd_per_hour": "none"}, result_type=str)
     assert "any number of them an hour" in said
+    lifted = {"usd_per_hour": "none"}
     report = await asyncio.wait_for(run.result(), 60)
     assert report["outcome"] == "done"
-    assert [order.context.usd_per_hour for order in script.orders] == [None, None, UNLIMITED, UNLIMITED]
-    assert script.turns[-1].context.usd_per_hour == UNLIMITED
+    assert [order.context.limits for order in script.orders] == [{}, {}, lifted, lifted]
+    assert script.turns[-1].context.limits == lifted
 
 
 async def test_hours_that_are_prolonged_let_the_parked_wait_on(script: Script) -> None:
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
-        if order.context.usd_per_hour is not None:
+        if order.context.limits:
             return worker_done(order)
         return WorkerSuspended(why="parked", until=time.time() + HOUR)
 
