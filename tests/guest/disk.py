@@ -12,25 +12,12 @@ from tests.guest.kernel import Kernel, Lacking
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE_MB = 2_048
-PROGRAMS = (
-    "bash",
-    "cat",
-    "cp",
-    "date",
-    "env",
-    "git",
-    "ls",
-    "mkdir",
-    "mv",
-    "rm",
-    "sleep",
-    "test",
-    "touch",
-    "wc",
-    "bwrap",
+PROGRAMS = tuple(
+    "bash bwrap cat chmod cp date dd du env find git grep head id ls mkdir mktemp mv nohup rm setsid sleep sort sync "
+    "tail test timeout touch tr true wc yes".split()
 )
 LEFT_OUT = ("test", "idlelib", "tkinter", "ensurepip", "site-packages", "config-*", "*.a")
-NOT_OF_THE_VENV = ("mypy*", "ruff*", "hypothesis*", "*mypyc*", "temporal-test-server", "pip", "setuptools")
+NOT_OF_THE_VENV = ("mypy*", "ruff*", "*mypyc*", "temporal-test-server", "pip", "setuptools")
 NOT_OF_THE_CHECKOUT = (".venv", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "histories")
 
 FIRST = """#!/bin/busybox sh
@@ -59,7 +46,7 @@ $b mount -t cgroup2 cgroup /sys/fs/cgroup
 $b ln -sf /proc/self/fd /dev/fd
 $b ifconfig lo 127.0.0.1 up
 cd {checkout}
-{python} -m tests.guest.inside </dev/null 2>&1
+{python} {program} </dev/null 2>&1
 echo "guest: ended with $?"
 $b poweroff -f
 """
@@ -92,8 +79,14 @@ def _entry(name: str, mode: int, data: bytes) -> bytes:
     return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
 
 
-def root(kernel: Kernel, folder: Path, changed: dict[str, str]) -> Path:
-    """An ext4 image of all that the guest needs; `changed` are files of the checkout that read otherwise there.
+def root(kernel: Kernel, folder: Path, changed: dict[str, str], program: str) -> Path:
+    """An ext4 image of all that the guest needs.
+
+    Args:
+        kernel: The guest's.
+        folder: Where the image is made.
+        changed: Files of the checkout that read otherwise in the guest.
+        program: Words after `python` that start the guest's program.
 
     Raises:
         Lacking: This machine has not what the image is made of.
@@ -101,7 +94,7 @@ def root(kernel: Kernel, folder: Path, changed: dict[str, str]) -> Path:
     if shutil.which("mkfs.ext4") is None:
         raise Lacking("no mkfs.ext4 to make the guest's disk (package e2fsprogs)")
     tree, image = folder / "tree", folder / "root.img"
-    _skeleton(tree, kernel)
+    _skeleton(tree, kernel, program)
     _system(tree)
     _python(tree)
     checkout = tree / ROOT.relative_to("/")
@@ -117,7 +110,7 @@ def root(kernel: Kernel, folder: Path, changed: dict[str, str]) -> Path:
     return image
 
 
-def _skeleton(tree: Path, kernel: Kernel) -> None:
+def _skeleton(tree: Path, kernel: Kernel, program: str) -> None:
     for name in (
         "usr/bin",
         "usr/lib",
@@ -142,7 +135,7 @@ def _skeleton(tree: Path, kernel: Kernel) -> None:
     (tree / "root/.gitconfig").write_text("[user]\n\tname = Ada User\n\temail = ada@example.org\n")
     shutil.copy2(kernel.busybox, tree / "guest/busybox")
     start = tree / "guest/init"
-    start.write_text(SECOND.format(checkout=ROOT, python=Path(sys.executable)))
+    start.write_text(SECOND.format(checkout=ROOT, python=Path(sys.executable), program=program))
     start.chmod(0o755)
 
 

@@ -23,6 +23,8 @@ QEMU = "qemu-system-x86_64"
 MEMORY_MB = 3_072
 QUICK = "mitigations=off nopti norandmaps nokaslr nowatchdog"
 """For the kernel: page-table isolation would empty an emulated processor's translations at each system call."""
+STEPPING = "-m tests.guest.inside"
+"""The program that runs Headway while the clock of the machine steps."""
 ENDED = "guest: ended with "
 XSTATE = Path(__file__).with_name("xstate.c")
 
@@ -44,20 +46,23 @@ class Machine:
     env: dict[str, str]
 
 
-def boot(folder: Path, changed: dict[str, str], within_s: float, tell: Callable[[str], None]) -> int:
-    """Boot a guest whose program is `tests.guest.inside`, tell each line that it prints, and return its exit code.
+def boot(
+    folder: Path, program: str, within_s: float, tell: Callable[[str], None], changed: dict[str, str] | None = None
+) -> int:
+    """Boot a guest, tell each line that its program prints, and return the program's exit code.
 
     Args:
         folder: An empty one, for the disks.
-        changed: Files of the checkout that read otherwise in the guest: planted faults.
-        tell: Hears each line.
+        program: Words after `python` that start it, in the checkout.
         within_s: Seconds until the guest is ended from outside.
+        tell: Hears each line.
+        changed: Files of the checkout that read otherwise in the guest: planted faults.
 
     Raises:
         Lacking: There can be no guest on this machine.
     """
     machine, first = fastest(folder)
-    image = disk.root(machine.kernel, folder, changed)
+    image = disk.root(machine.kernel, folder, changed or {}, program)
     tell(f"{machine.kernel.image.name} under {machine.name}, a disk of {image.stat().st_blocks // 2048} MB")
     code = None
     with _started(machine, first, "", image) as process:

@@ -11,7 +11,7 @@ import pytest
 from tests.guest.console import Step
 from tests.guest.inside import STEPS
 from tests.guest.kernel import Lacking
-from tests.guest.machines import boot
+from tests.guest.machines import STEPPING, boot
 
 WITHIN_S = 1_700.0
 STEADY = Path("headway/system/steady.py")
@@ -26,7 +26,7 @@ def booted(folder: Path, changed: dict[str, str]) -> tuple[int, list[str]]:
         print(line, flush=True)
 
     try:
-        return boot(folder, changed, WITHIN_S, tell), lines
+        return boot(folder, STEPPING, WITHIN_S, tell, changed), lines
     except Lacking as lacking:
         pytest.skip(str(lacking))
 
