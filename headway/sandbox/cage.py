@@ -62,9 +62,9 @@ class Cage:
         """Set the limits for all commands of the agent together."""
         v2 = self.where.kind == "v2"
         if (memory := self._folder("memory")) is not None:
+            # Only the hog is killed, as in version 1: with memory.oom.group the kernel would kill the walls and every
+            # other command of the agent with it.
             limit_memory(memory, memory_mb * _MB, v2=v2)
-            if v2:
-                write(memory / "memory.oom.group", "1")
         if (tasks := self._folder("pids")) is not None:
             write(tasks / "pids.max", str(pids))
         if bandwidth is not None and (disk := self._folder("io")) is not None:

@@ -85,12 +85,13 @@ class LocalSandbox:
                 await until_ended(settling)
                 launch.stands()
                 raise
-            if not launch.stands() and killed_for is None and ended.exit_code != 0:
-                said, _ = capture.text()
-                raise TransientError(f"the walls around a command could not be put up: {said.strip()[-500:]}")
+            stood = launch.stands()
             if self._level.keeps_processes:  # its inner children are not counted outside of its namespace
                 ended = Ended(ended.exit_code, None, None)
             result = held.account(_result(job, capture, ended, killed_for), disk)
+            # The kernel may kill the walls of a command that is out of memory; it ran all the same.
+            if not (stood or result.out_of_memory or killed_for) and result.exit_code != 0:
+                raise TransientError(f"the walls around a command could not be put up: {result.output.strip()[-500:]}")
         self._resources.note(command, result)
         return result
 

@@ -49,8 +49,7 @@ def test_a_hog_behind_a_pipe_is_killed_and_counted_although_the_shell_ends_well(
     cage = cages.of("run/hog", memory_mb=128)
     before = cage.read().oom_kills
     ended = run_in(cage, f"{hog(600)} | cat; echo went on")
-    if cages.kind == "v1":
-        assert (ended.returncode, ended.stdout) == (0, "went on\n")
+    assert (ended.returncode, ended.stdout) == (0, "went on\n")
     assert cage.read().oom_kills > before
 
 

@@ -79,7 +79,6 @@ def test_the_limits_of_version_2_are_written_where_the_kernel_reads_them(cages: 
     assert said == {
         "memory.max": str(100 * 1024 * 1024),
         "memory.swap.max": "0",
-        "memory.oom.group": "1",
         "pids.max": "64",
         "io.max": "8:0 rbps=52428800 wbps=52428800",
     }

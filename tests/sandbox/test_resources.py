@@ -10,17 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from headway.domain.errors import UserError
+from headway.domain.errors import TransientError, UserError
 from headway.sandbox import watchdog
 from headway.sandbox.cgroup import Cages
+from headway.sandbox.level import Launch
 from headway.sandbox.levels import PINS, Levels
 from headway.sandbox.local import LocalSandbox
+from headway.sandbox.plain import Plain
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota
@@ -140,15 +143,38 @@ async def test_daemons_do_not_outlive_their_command(sandbox: LocalSandbox, works
     assert await none_is_left(workspace)
 
 
-async def test_a_hog_behind_a_pipe_is_told_as_out_of_memory(sandbox: LocalSandbox, workspace: Path) -> None:
+async def test_a_hog_behind_a_pipe_is_told_as_out_of_memory(
+    sandbox: LocalSandbox, resources: Resources, workspace: Path
+) -> None:
     line = f"{PYTHON} -S -E -c 'import time; x = bytearray(2 * 1024**3); time.sleep(30)' | cat; echo went on"
     result = await sandbox.run(made(line, workspace))
     assert result.out_of_memory
     assert not result.timed_out
     if not not_held(sandbox, "memory"):
-        assert result.tree_peak_kb is not None
-        assert result.tree_peak_kb <= MEMORY_MB * 1024
+        # Version 2 keeps one peak for the life of a group: a second command that reaches the limit shows none.
+        assert result.tree_peak_kb is not None or (resources.cages is not None and resources.cages.kind == "v2")
+        assert (result.tree_peak_kb or 0) <= MEMORY_MB * 1024
     assert await none_is_left(workspace)
+
+
+class Silent(Plain):
+    """Walls that the kernel kills together with the command: they never report that they stood."""
+
+    def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
+        report, written = os.pipe()
+        return replace(super().launch(command, home, mark, preamble), fds=(written,), status=report)
+
+
+async def test_a_hog_whose_walls_are_killed_as_well_is_told_as_out_of_memory(
+    resources: Resources, workspace: Path
+) -> None:
+    if resources.cages is None or "memory" not in resources.cages.limits:
+        pytest.skip("only the machine's own limits hold")
+    silent = LocalSandbox(Silent(), resources)
+    result = await silent.run(made(f"{PYTHON} -S -E -c 'x = bytearray(2 * 1024**3)'; kill -9 $$", workspace))
+    assert result.out_of_memory
+    with pytest.raises(TransientError, match="could not be put up"):
+        await silent.run(made("exit 1", workspace))
 
 
 async def test_a_neighbour_of_a_hog_is_not_out_of_memory(sandbox: LocalSandbox, workspace: Path) -> None:
