@@ -150,7 +150,7 @@ def read_from(
         bounds: Its bounds.
         most: Bytes that are read of its output.
         lines: Lines that are read of its output; None for any number.
-        cwd: Where it runs.
+        cwd: Its working folder.
         env: Its whole environment; None for ours.
         fds: Descriptors that it inherits.
         given: Its input, in pieces.

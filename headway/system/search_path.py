@@ -1,4 +1,4 @@
-"""Where this process and its children look for programs."""
+"""The folders in which this process and its children look for programs."""
 
 import os
 from collections.abc import MutableMapping

@@ -24,7 +24,7 @@ def is_secret(value: str) -> bool:
 
 
 def forms(value: str) -> set[str]:
-    """How programs write a value: as it is, in JSON, in a URL, as a part of a text in base64 such as a Basic header."""
+    """The forms of a value in texts: as it is, in JSON, in a URL, as a part of a base64 text such as a Basic header."""
     raw = value.encode("utf-8", "surrogateescape")
     found = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     quoted = {quote(raw, ""), quote(raw), quote_plus(raw)}
