@@ -1,1 +1,1 @@
-"""Where the commands of a model run."""
+"""The sandbox in which the commands of a model run."""

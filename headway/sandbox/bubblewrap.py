@@ -52,7 +52,7 @@ class Bubblewrap:
         seen: The part of the machine that a command sees.
         program: The `bwrap` that makes the namespaces.
         helper: The program that serves a command's network; empty where there is none.
-        refuses_network: Why commands get no network; empty where they do.
+        refuses_network: Reason why commands get no network; empty where they do.
     """
 
     name = "bubblewrap"

@@ -81,7 +81,7 @@ class Cages:
 
     @property
     def limits(self) -> frozenset[str]:
-        """Which of memory, pids, cpu and io the kernel enforces here."""
+        """Those of memory, pids, cpu and io that the kernel enforces here."""
         return frozenset(self.where.trees) - {"usage"}
 
     def of(self, agent: str, memory_mb: int = MEMORY_MB, pids: int = PIDS) -> Cage:

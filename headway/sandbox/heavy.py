@@ -88,7 +88,7 @@ def _words(part: str) -> list[str]:
 
 
 class LongRunners:
-    """Which commands used much processor time before, by their first words. Of this process, and forgotten with it."""
+    """Processor time of earlier commands, by their first words. Of this process, and forgotten with it."""
 
     def __init__(self) -> None:
         self._used: BoundedCache[str, float] = BoundedCache(_REMEMBERED)

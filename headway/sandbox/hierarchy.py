@@ -16,7 +16,7 @@ _V1_NAMES = {"memory": "memory", "pids": "pids", "cpu": "cpu", "io": "blkio", "u
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Where this process may make groups.
+    """Folders in which this process may make groups.
 
     Attributes:
         trees: The folder of our own base group, by controller. In version 2 they are all the same. `usage` is where
@@ -137,7 +137,7 @@ def _mounts(file: Path) -> dict[str, tuple[str, str]]:
 
 
 def _folder(mount: tuple[str, str] | tuple[()], own: str) -> Path | None:
-    """Where a group is in the file system; the top of the mount when the group lies outside of it."""
+    """The folder of a group; the top of the mount when the group lies outside of it."""
     if not mount:
         return None
     root, point = mount

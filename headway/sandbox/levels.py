@@ -88,7 +88,7 @@ class Tried:
     Attributes:
         pin: The level's name.
         level: The level; None where it cannot be used here.
-        why_not: Why it cannot be used here; empty when it can.
+        why_not: Reason why it cannot be used here; empty when it can.
         remedy: The user's way to make it usable.
     """
 

@@ -54,7 +54,7 @@ class LocalSandbox:
 
     @property
     def refuses_network(self) -> str:
-        """Why a command that may reach out does not; empty where it does."""
+        """Reason why a command with leave to reach out does not reach out; empty where it does."""
         return self._level.refuses_network
 
     async def run(self, command: Command, *, full_output: Path | None = None) -> CommandResult:

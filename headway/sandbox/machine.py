@@ -60,7 +60,7 @@ class Machine:
         return self.disk.short(bounds.disk)
 
     def full_for_agents(self, bounds: Bounds) -> str | None:
-        """Why no new agent should start; None when one may."""
+        """Reason why no new agent should start; None when one may."""
         return self.disk.short_for_agents(bounds.disk) or self.short_of(bounds)
 
 

@@ -16,10 +16,10 @@ through it, because pasta answers ARP for any address and lets the host connect 
 """
 
 RESOLVER = "10.0.2.3"
-"""Where a command's questions for names go; the helper asks this machine's resolver for it."""
+"""Address for a command's questions for names; the helper asks this machine's resolver for it."""
 
 _METADATA = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
-"""Where clouds hand out the machine's own credentials."""
+"""Addresses at which clouds hand out the machine's own credentials."""
 
 _HOST = ("127.0.0.0/8", "10.0.2.2/32")
 """This machine, as slirp4netns reaches it. A command's own loopback is in the table of local routes, which goes first;

@@ -31,7 +31,7 @@ class Capture:
     """Takes a command's output in as it comes.
 
     Args:
-        file: Where the first 8 MB go, byte for byte; fewer when the disk takes no more.
+        file: File for the first 8 MB, byte for byte; fewer when the disk takes no more.
         redact: Takes secrets out of the text, before any line is cut.
 
     Attributes:

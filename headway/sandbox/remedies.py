@@ -51,7 +51,7 @@ def install(
 
 
 def bubblewrap_missing() -> tuple[str, str] | None:
-    """Why there is no bubblewrap at all, and what to do; None when there is."""
+    """Reason why there is no bubblewrap at all, and the remedy; None when there is one."""
     if sys.platform != "linux":
         return "bubblewrap is a program for Linux", "Run the worker processes on Linux."
     if not programs():

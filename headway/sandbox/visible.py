@@ -90,7 +90,7 @@ def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: 
 
 
 def refused(path: Path, private: Iterable[Path], home: Path | None = None) -> str:
-    """Why a path that a run asks for in `policy.read_only` is not shown; empty when it is."""
+    """Reason why a path of `policy.read_only` is not shown; empty when it is."""
     home = home or user_home()
     if not path.is_absolute():
         return "it is not an absolute path"

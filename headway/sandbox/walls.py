@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 INSIDE = Path("/workspace")
-"""Where every agent finds its workspace at the levels that can place it: build caches that hold paths stay valid."""
+"""Path of every agent's workspace at the levels that can place it: build caches that hold paths stay valid."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Cache:
 
     Attributes:
         folder: On the host; exists.
-        inside: Where a command sees it, at the levels that can place it; elsewhere it is seen at `folder`.
+        inside: Path that a command sees, at the levels that can place it; elsewhere it is seen at `folder`.
         variable: The environment variable that tells the tool where it is; None for one that looks by itself.
     """
 
