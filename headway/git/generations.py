@@ -59,7 +59,7 @@ class Generation:
     """A published one.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         layers: The folders of its layers, the newest first.
     """
 

@@ -171,7 +171,7 @@ class Hub:
             return publishing.foresee(replace(self.repo, keep=(lock,)), facts.base, facts.address, branch)
 
     def published(self, branch: str) -> Oid | None:
-        """Where `branch` of the user's repository was put last, if ever."""
+        """The commit that `branch` of the user's repository was put on last; None before the first."""
         return self.repo.resolve(publishing.MEMORY + branch)
 
     def held_to(self, within: Within) -> "Hub":

@@ -34,7 +34,7 @@ def rung_for(folder: Path, environment: Mapping[str, str] = os.environ) -> Rung:
 
 
 def overlay_trouble(folder: Path) -> str:
-    """Why overlays cannot be used below `folder`, or nothing. Tried once in the life of a process."""
+    """Reason why overlays cannot be used below `folder`, or nothing. Tried once in the life of a process."""
     folder.mkdir(parents=True, exist_ok=True)
     return _tried(folder.absolute())
 

@@ -48,7 +48,7 @@ def subject_of(message: str) -> str:
 
 @dataclass(frozen=True)
 class Mark:
-    """Which submission of which task a commit of the trunk is."""
+    """The task and the submission of a commit of the trunk."""
 
     oid: Oid
     task: AgentId

@@ -146,7 +146,7 @@ class Ledger:
         return int(count)
 
     def upkeep(self) -> Upkeep:
-        """When the hub was tidied last."""
+        """The note of the hub's last upkeep."""
         said: Sequence[str] = (self._fact("upkeep") or "0 0").split()
         return Upkeep(int(said[0]), float(said[1]))
 

@@ -30,7 +30,7 @@ def keep_nested(hub: Hub, tree: Repo, task: AgentId, folders: tuple[bytes, ...])
     """Put the files of the repositories at `folders` on the task's ref, on top of the files of an earlier workspace.
 
     Args:
-        hub: Where they are kept.
+        hub: The hub that keeps them.
         tree: The hub with the work tree.
         task: The owner of the ref.
         folders: Paths in the work tree.

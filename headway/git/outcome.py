@@ -15,7 +15,7 @@ class Landed:
 
     Attributes:
         commit: The commit that it became.
-        trunk: Where the workspace stands now.
+        trunk: The trunk's commit on which the workspace stands now.
         others: Paths that others changed since the commit it stood on, at most 1,000.
         conflicted: Paths of unlanded changes that conflict with the trunk; they hold markers now, or are as the trunk
             has them.
@@ -36,7 +36,7 @@ class Conflicted:
     Attributes:
         kinds: The kind of conflict of each of `paths`, in git's words. A `binary` file is left as the trunk has it.
         rivals: The landed commits that touched those paths meanwhile, oldest first.
-        rounds: How many times in a row the task has conflicted now.
+        rounds: Number of conflicts of the task in a row, this one included.
         before: A snapshot of the workspace as it was before the markers came in.
     """
 

@@ -92,7 +92,7 @@ def is_mounted(at: Path) -> bool:
 
 
 def mounted_below(folder: Path) -> list[Path]:
-    """Where something is mounted in a tree, the innermost first."""
+    """Mount points in a tree, the innermost first."""
     top = os.path.realpath(folder) + "/"
     found = []
     with suppress(OSError):
@@ -136,7 +136,7 @@ def _in_user_namespace() -> bool:
 
 
 def trouble(folder: Path) -> str:
-    """Why overlays cannot be used below `folder`, or nothing: really mounts one, edits, renames and deletes in it."""
+    """Reason why overlays cannot be used below `folder`, or nothing: mounts one, edits, renames and deletes in it."""
     if sys.platform != "linux":
         return "there are no overlays outside Linux"
     place = Path(tempfile.mkdtemp(prefix=".overlay-test-", dir=folder))

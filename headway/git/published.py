@@ -18,8 +18,8 @@ class Branch:
     """A branch that was published.
 
     Attributes:
-        ours: Where it was put last.
-        there: Where it stands now; None when it is not there any more.
+        ours: The commit that it was put on last.
+        there: Its commit now; None when it is not there any more.
         checked_out: A work tree of the user's stands on it.
         elsewhere: Other branches and tags there that hold its commits, as far as that can be known: only a repository
             on this machine is asked.
@@ -33,7 +33,7 @@ class Branch:
 
     @property
     def kept(self) -> str:
-        """Why it may not be taken away, in words; empty when it may."""
+        """Reason why it may not be taken away, in words; empty when it may."""
         if self.there is None:
             return "it is not there any more"
         if self.there != self.ours:

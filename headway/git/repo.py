@@ -118,7 +118,7 @@ def run_git(
     Args:
         args: The command.
         env: Its whole environment.
-        cwd: Where it runs.
+        cwd: Its working folder.
         stdin: Its input.
         ok: Exit codes that count as answers; None takes every code for one.
         timeout_s: Seconds after which it is ended.
@@ -187,7 +187,7 @@ class Repo:
     """A repository as the harness reads and writes it: always hermetic, each place named explicitly.
 
     Attributes:
-        git_dir: Where objects, refs and configuration lie. Never an agent's own.
+        git_dir: Folder of objects, refs and configuration. Never an agent's own.
         work_tree: The files that belong to `index`, if the call needs any.
         index: The harness's index for that work tree.
         keep: File descriptors of locks that every process started here holds as well.

@@ -27,7 +27,7 @@ def without_secret(text: str) -> str:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts: a commit, and the branch it was named by, if it was one."""
+    """Start of a run: a commit, and the branch that named it, if one did."""
 
     commit: Oid
     branch: str | None

@@ -35,7 +35,7 @@ class Splice:
     """Splices changes into trees.
 
     Attributes:
-        reader: Where trees come from.
+        reader: Reads the trees.
         write: Takes the body of a new tree and tells its id.
     """
 
