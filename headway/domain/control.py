@@ -101,7 +101,7 @@ class Amended(BaseModel):
 
 
 class Hold(BaseModel):
-    """Why a subtree is held, and since when (seconds since the epoch)."""
+    """A hold on a subtree: its reason, and its start in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -145,7 +145,7 @@ class Control(BaseModel):
         return _covering(self.cancelled, agent) is not None or (held is not None and held.now)
 
     def deadline_of(self, began_with: float | None) -> float | None:
-        """When the run's hours end; None when they never do."""
+        """End of the run's hours; None when they never end."""
         if self.deadline is None:
             return began_with
         return None if self.deadline == "none" else self.deadline

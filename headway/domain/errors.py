@@ -57,7 +57,7 @@ class Parked(TransientError):
     """The way to the model is closed for longer than an agent should hold a slot for it.
 
     Args:
-        message: Which model, and why.
+        message: The model, and the reason.
         delay_s: Seconds until it is worth another try. No moment: the clock that would name it may step meanwhile.
     """
 

@@ -55,7 +55,7 @@ class Now(BaseModel):
             turn has ended. `ended`: it handed off.
         what: The tool and its most telling argument, such as `shell pytest -q`; the model's name while it thinks; the
             reason of its wait; the first line of the handoff's summary when it has ended. One line.
-        since: When that began, in seconds since the epoch.
+        since: Start of that, in seconds since the epoch.
         failed_calls: Model calls in a row that failed; `why` is the newest failure, in one line.
         conflicts: Landings in a row that conflicted.
     """
@@ -153,7 +153,7 @@ class Seen(BaseModel):
 
     Attributes:
         incarnation: The start of the run that the folder belongs to.
-        trunk: Where the trunk stands.
+        trunk: The trunk's commit.
     """
 
     model_config = ConfigDict(frozen=True)

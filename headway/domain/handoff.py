@@ -91,7 +91,7 @@ class HandoffNotice(BaseModel):
 
     Attributes:
         child: The child's key under the parent that is told.
-        seq: Where the handoff lies in the child's log.
+        seq: Place of the handoff in the child's log.
         spent: The amount that the child and everything below it used up; the rest of its grant is free again.
     """
 
@@ -103,5 +103,5 @@ class HandoffNotice(BaseModel):
     spent: Pair = Amount()
 
     def ref(self, parent: AgentId) -> Ref:
-        """Where the handoff of this child of `parent` lies."""
+        """Ref of the handoff of this child of `parent`."""
         return Ref(log=child_id(parent, self.child), seq=self.seq)

@@ -40,7 +40,7 @@ def short_hash(*parts: str) -> str:
 
 
 def run_name_problem(name: str) -> str | None:
-    """Why `name` cannot name a run, or None. A run's name becomes part of git refs, which are stricter than ids."""
+    """Reason why `name` cannot name a run, or None. It becomes part of git refs, which are stricter than ids."""
     if not RUN_NAME.fullmatch(name):
         return "must be 1 to 61 letters, digits, dots, underscores or dashes, and start with a letter or a digit"
     if ".." in name or name.endswith((".", ".lock")):

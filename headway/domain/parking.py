@@ -36,7 +36,7 @@ class Parking(BaseModel):
 
     @property
     def place(self) -> tuple[str, str]:
-        """Which way this is about."""
+        """The way that this is about."""
         return self.endpoint, self.model
 
     @property

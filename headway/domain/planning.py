@@ -161,7 +161,7 @@ class PlannerState(BaseModel):
 
     @property
     def deadline(self) -> float | None:
-        """When the run's hours end; None when they never do."""
+        """End of the run's hours; None when they never end."""
         return self.control.deadline_of(self.context.deadline)
 
     def tick(self, now: float) -> None:
@@ -280,7 +280,7 @@ class PlannerState(BaseModel):
             self.close(HandoffStatus.FAILED, f"the planner's agent gave up: {outcome.why}")
 
     def wake_at(self, now: float) -> float | None:
-        """When the next turn, or the end, is due; None while the planner sleeps until something comes in."""
+        """Time of the next turn, or of the end; None while the planner sleeps until a message comes in."""
         if self.closing is not None:
             return None if self.books.children else now
         due = self._due(now)

@@ -157,10 +157,10 @@ class RunReport(BaseModel):
     Attributes:
         commits: The run's commits on the trunk; None where the report could not be written and they are not counted.
         branch: The branch for the user's repository; empty where nothing landed.
-        problem: Why the user's repository does not have the trunk, in words; empty where it does.
-        stands: Where the branch was put last; None where it never was.
+        problem: Reason why the user's repository does not have the trunk, in words; empty where it does.
+        stands: The commit that the branch was put on last; None before the first.
         hub: The folder of the repository that holds the trunk in any case; empty where the report could not be written.
-        report: Where the report file lies; empty where it could not be written.
+        report: Path of the report file; empty where it could not be written.
     """
 
     model_config = ConfigDict(frozen=True)
