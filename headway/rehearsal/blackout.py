@@ -56,7 +56,7 @@ class Dark:
         return answer
 
     def report(self) -> dict[str, list[float]]:
-        """When requests were refused, in seconds from the first of them; nothing without a blackout."""
+        """Times of refused requests, in seconds from the first of them; nothing without a blackout."""
         if self._blackout is None:
             return {}
         with self._lock:

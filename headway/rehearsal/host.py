@@ -28,7 +28,7 @@ class Rehearsal:
 
     Args:
         playbook: A playbook, or the file that holds one.
-        port: Where to listen on loopback; 0 takes any free port.
+        port: Port on loopback; 0 takes any free one.
     """
 
     def __init__(self, playbook: Playbook | Path, port: int = 0) -> None:
@@ -94,7 +94,7 @@ class Rehearsal:
         return self._ledger.report()
 
     def problems(self) -> list[str]:
-        """Where the run and the playbook disagree, a line each."""
+        """Differences between the run and the playbook, a line each."""
         return self._ledger.problems()
 
     def __enter__(self) -> Self:

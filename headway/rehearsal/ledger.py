@@ -145,7 +145,7 @@ class Ledger:
             }
 
     def problems(self) -> list[str]:
-        """Where the run and the playbook disagree, a line each; empty when they agree."""
+        """Differences between the run and the playbook, a line each; empty when they agree."""
         with self._lock:
             return self._over_use() + self._under_use()
 

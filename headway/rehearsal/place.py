@@ -64,7 +64,7 @@ def asker_of(talk: Conversation) -> Asker:
 
 
 def place_of(scripts: Scripts, talk: Conversation) -> Place:
-    """Where the request of this conversation stands.
+    """The place of this conversation's request.
 
     Raises:
         NoPlaceError: No script fits.
