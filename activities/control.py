@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class ControlSource(Protocol):
-    """Where a run's control record is asked for."""
+    """The interface to ask a run for its control record."""
 
     async def control(self, run: RunName) -> Control | None:
         """The record; None when the run is closed, or no worker process answers the query now."""
