@@ -31,7 +31,7 @@ class Child:
         restart: Start it again when it dies; otherwise its end ends the supervisor.
         stop_s: Seconds that it may take to end after SIGTERM, before SIGKILL.
         umask: Mode bits that its files never have; -1 leaves the supervisor's.
-        cwd: Where it runs; the supervisor's own folder where nothing is said.
+        cwd: Its working folder; None for the supervisor's own.
         logs_on_stderr: Its standard output is a banner without times, and stays out of its log.
         heartbeat: It beats, as `headway.system.heartbeat` does; one that falls silent is killed and started again.
     """

@@ -52,7 +52,7 @@ def target_of(home: Path) -> Target:
     """The service that the environment or a temporal.toml profile names, else the one that `headway up` runs.
 
     Raises:
-        UserError: When that configuration cannot be read.
+        UserError: That configuration cannot be read.
     """
     try:
         profile = ClientConfigProfile.load(override_env_vars=_temporal_variables(os.environ))
@@ -90,7 +90,7 @@ async def connect(target: Target, *, runtime: Runtime | None = None, identity: s
     """A client of the service, which has answered and knows the namespace.
 
     Raises:
-        UserError: When it has not: names the tries and the remedy.
+        UserError: It has not: names the tries and the remedy.
     """
     config: ClientConnectConfig = {**target.config, "target_host": target.address, "namespace": target.namespace}
     try:

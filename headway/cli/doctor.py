@@ -117,7 +117,7 @@ def tools() -> Iterator[Finding]:
 
 
 def unwritable_home(home: Path) -> Finding | None:
-    """Why nothing can be written in the state folder; None where it can."""
+    """Reason why the state folder cannot be written to; None where it can."""
     try:
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=home):
             return None
@@ -128,7 +128,7 @@ def unwritable_home(home: Path) -> Finding | None:
 
 
 def state_folder(home: Path) -> Iterator[Finding]:
-    """Where everything lies that a run needs to go on."""
+    """The state folder, which holds everything that a run needs to go on."""
     disk, kind = Disk.of(home), _file_system(home)
     says = f"{home} on {kind}, {disk.shown()}"
     if kind in SLOW:

@@ -70,7 +70,7 @@ async def footprint_of(client: Client, home: Path, name: RunName) -> Footprint:
     """All remains of a run.
 
     Raises:
-        UserError: When no run can have that name.
+        UserError: No run can have that name.
     """
     import asyncio
 

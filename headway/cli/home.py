@@ -19,7 +19,7 @@ def home_from(env: Mapping[str, str] | None = None) -> Path:
     """The state folder that `env` (default: this process's environment) asks for, made if it is not there.
 
     Raises:
-        UserError: When it cannot be made, is no folder, or is open to other users and cannot or must not be closed.
+        UserError: It cannot be made, is no folder, or is open to other users and cannot or must not be closed.
     """
     env = os.environ if env is None else env
     given = env.get(VARIABLE)

@@ -40,7 +40,7 @@ async def find_run(client: Client, name: str) -> KnownRun | None:
     """The run of that name; None when the service has no record of one.
 
     Raises:
-        UserError: When no run can have that name.
+        UserError: No run can have that name.
     """
     if problem := run_name_problem(name):
         raise UserError(f"'{name}' is not a run's name: it {problem}", "`headway status` lists the runs.")
@@ -66,7 +66,7 @@ async def need_run(client: Client, name: str) -> KnownRun:
     """The run of that name.
 
     Raises:
-        UserError: When there is none.
+        UserError: There is none.
     """
     run = await find_run(client, name)
     if run is None:

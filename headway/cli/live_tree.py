@@ -24,9 +24,9 @@ async def ask(client: Client, workflow: str, query: str, within_s: float = ANSWE
     """A workflow's answer to a query.
 
     Raises:
-        TimeoutError: When no worker process answers within a few seconds.
-        RPCError: When the service has no such workflow, or does not answer.
-        WorkflowQueryFailedError: When the workflow cannot answer.
+        TimeoutError: No worker process answers within a few seconds.
+        RPCError: The service has no such workflow, or does not answer.
+        WorkflowQueryFailedError: The workflow cannot answer.
     """
     # The SDK would try again for longer than its user watches.
     async with asyncio.timeout(within_s):

@@ -65,7 +65,7 @@ async def start_workers(
     """Start the worker processes and wait until they poll.
 
     Raises:
-        UserError: When they do not within a minute in which they wrote no log and hardly computed.
+        UserError: They do not within a minute in which they wrote no log and hardly computed.
     """
     more: dict[str, str | None] = {VARIABLE: str(supervisor.home)}
     if "ui" in supervisor.facts:

@@ -11,7 +11,7 @@ def need_git() -> None:
     """Refuse to go on without git.
 
     Raises:
-        UserError: When it is not on PATH.
+        UserError: It is not on PATH.
     """
     if shutil.which("git") is None:
         raise UserError("git is not on PATH.", "Install it (`apt install git`, `brew install git`) and try again.")
@@ -27,7 +27,7 @@ def need_model() -> None:
     """Refuse to go on without a model endpoint, or with a network in which no call could reach it.
 
     Raises:
-        UserError: When the environment names none, or a proxy or certificates that cannot be used.
+        UserError: The environment names none, or a proxy or certificates that cannot be used.
     """
     if not has_model():
         raise UserError(

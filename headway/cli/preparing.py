@@ -25,7 +25,7 @@ class Preparation:
 
     Attributes:
         doing: The step under way, in a few words.
-        failure: Why its newest try failed, in words; empty where none did.
+        failure: Reason why its newest try failed, in words; empty where none did.
         tries: Tries so far.
     """
 

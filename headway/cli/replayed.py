@@ -21,7 +21,7 @@ class Replayed:
 
     Attributes:
         bytes: Of its history.
-        mismatch: Where the code decides differently from its history, in words; empty when it does not.
+        mismatch: The place where the code decides differently from its history, in words; empty without one.
     """
 
     workflow: str

@@ -139,7 +139,7 @@ async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
     """Start the workflow `Run`.
 
     Raises:
-        UserError: When the name was used before.
+        UserError: The name was used before.
     """
     from temporalio.common import WorkflowIDReusePolicy
     from temporalio.exceptions import WorkflowAlreadyStartedError

@@ -77,7 +77,7 @@ def name_for(raw: dict[str, Any], given: str | None, now: datetime) -> RunName:
     """The run's name: the one given, or one after the repository and the time.
 
     Raises:
-        UserError: When the given one cannot be a run's name.
+        UserError: The given one cannot be a run's name.
     """
     if given is not None:
         problem = run_name_problem(given)

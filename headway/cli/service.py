@@ -50,7 +50,7 @@ class Service:
         """The server process, for a supervisor.
 
         Raises:
-            UserError: When a port is taken, or another CLI version wrote the database. Nothing was started then.
+            UserError: A port is taken, or another CLI version wrote the database. Nothing was started then.
         """
         database = self.settings.database(self.home)
         if set(database.name) & _URI:
@@ -73,7 +73,7 @@ class Service:
             processes: The ids of the service's processes. Time in which they compute hardly counts.
 
         Raises:
-            UserError: When that takes longer than a minute, or `problem` says why it never will be.
+            UserError: That takes longer than a minute, or `problem` says why it never will be.
         """
         client = await self._healthy(problem, processes)
         await self._ensure_retention(client)

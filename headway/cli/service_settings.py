@@ -32,7 +32,7 @@ class _Part(BaseModel):
 
 
 class CliVersions(_Part):
-    """Which releases of the `temporal` CLI are taken: `min` and later; `tested` is the newest that was tried."""
+    """Accepted releases of the `temporal` CLI: `min` and later; `tested` is the newest that was tried."""
 
     min: Version = "1.9.0"
     tested: Version = "1.9.1"
@@ -132,7 +132,7 @@ def find_settings(given: Path | None = None) -> Path:
     """The settings file to use: the one given, else the checkout's, else the one that the wheel installed.
 
     Raises:
-        UserError: When it is not there.
+        UserError: It is not there.
     """
     if given is not None:
         if not given.is_file():

@@ -64,7 +64,7 @@ def claim(home: Path, name: str) -> int:
     """Take the place of the one supervisor of this name in `home`; the lock goes with the returned file descriptor.
 
     Raises:
-        UserError: When another one lives.
+        UserError: Another one lives.
     """
     lock = os.open(home / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

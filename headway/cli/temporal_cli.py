@@ -47,7 +47,7 @@ def find_cli(versions: CliVersions, path: str | None = None) -> TemporalCli:
         path: Folders to search instead of PATH.
 
     Raises:
-        UserError: When there is none, or only older ones.
+        UserError: There is none, or only older ones.
     """
     beside = Path(sys.executable).parent / "temporal"
     on_path = shutil.which("temporal", path=path)

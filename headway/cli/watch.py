@@ -36,7 +36,7 @@ class Look:
         control: Its control record; None where it does not answer.
         figures: Usage and results of its agents, from their logs on this machine.
         preparation: The step of its preparation, or the reason why it fails; None once it is prepared.
-        problem: Why something of this look is missing, in words.
+        problem: Reason why a part of this look is missing, in words.
     """
 
     name: RunName
