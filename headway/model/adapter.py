@@ -115,7 +115,7 @@ class WireAdapter(Protocol):
     """Renders messages and requests as one API's JSON, and reads its replies."""
 
     path: str
-    """Where requests go, below the endpoint's address."""
+    """Path of requests, below the endpoint's address."""
 
     def encode(self, message: Message) -> bytes:
         """A message as JSON, ready to be joined with commas; empty for a message that is not sent."""

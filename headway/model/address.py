@@ -17,7 +17,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(-\w{1,20})?")
 
 
 def problem_of(url: str) -> str:
-    """Why a text is no address, in words that repeat nothing of it; empty where it is one."""
+    """Reason why a text is no address, in words that repeat nothing of it; empty where it is one."""
     if not url.isprintable() or " " in url:
         return "it holds spaces or characters that cannot be printed"
     try:

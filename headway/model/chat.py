@@ -29,7 +29,7 @@ from headway.model.turn import (
 )
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""Where servers put a reply's thoughts; `reasoning_details` goes back with them where a gateway sends it."""
+"""Fields in which servers put a reply's thoughts; `reasoning_details` goes back with them where a gateway sends it."""
 
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
@@ -43,7 +43,7 @@ _WRITTEN = (
     *((_DETAILS, name) for name in ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")),
     ("cache_creation_input_tokens",),
 )
-"""Where servers tell of a prompt cache: OpenAI and OpenRouter, DashScope, LiteLLM, Anthropic's names, DeepSeek."""
+"""Fields about a prompt cache: OpenAI and OpenRouter, DashScope, LiteLLM, Anthropic's names, DeepSeek."""
 
 
 class ChatAdapter:

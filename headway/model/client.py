@@ -48,7 +48,7 @@ class Model:
     """The models of one endpoint. One per process and event loop, shared by all its agents; close it at the end.
 
     Args:
-        gates: Where calls wait when the server refuses them. Without, a refusal is raised as it comes.
+        gates: Gates at which calls wait when the server refuses them. Without them, a refusal is raised as it comes.
         tell: Told once of everything that a server turned out not to take, a line each.
     """
 

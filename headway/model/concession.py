@@ -52,7 +52,7 @@ def _shorter_output(words: str, limit: int) -> str | None:
 
 
 def conceded(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | None:
-    """Which of the parameters that were sent the server does not take; None when it says nothing of the kind.
+    """The parameter of those sent that the server does not take; None when it says nothing of the kind.
 
     `output` is the limit of the reply that was sent.
     """

@@ -207,7 +207,7 @@ class Gates:
     """The gates of one process, which open and close with those of all others of this machine.
 
     Args:
-        folder: Where the files of this machine lie.
+        folder: Folder of this machine's files.
     """
 
     def __init__(self, folder: Path, *, patience_s: float = PATIENCE_S, pace: float = 1.0) -> None:

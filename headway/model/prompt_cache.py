@@ -18,7 +18,7 @@ from headway.model.endpoint import Api, is_azure, is_openai
 BREAKPOINT, CONTROL = "prompt_cache_breakpoint", "cache_control"
 """Fields of a part of a message's content: what stands before the part's end is kept."""
 OPTIONS, LONGER = "prompt_cache_options", "cache_control.ttl"
-"""Where a longer lifetime is asked for: as a setting of a request, or within each mark."""
+"""Place of the request for a longer lifetime: a setting of the call, or each mark."""
 
 _FIRST_EXPLICIT = (5, 6)
 _ANTHROPIC = "api.anthropic.com"

@@ -1,4 +1,4 @@
-"""Which items of a reply go back to the server, and how: some are refused for good. Pure."""
+"""The items of a reply that go back to the server, and their form: a server may refuse some permanently. Pure."""
 
 from typing import Any
 

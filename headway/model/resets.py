@@ -1,4 +1,4 @@
-"""When a server that refused wants to be asked again, by the headers of its answer, its body, or its words."""
+"""The time at which a server that refused wants to be asked again, by the headers, body or words of its answer."""
 
 import email.utils
 import re

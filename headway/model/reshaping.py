@@ -18,7 +18,7 @@ class Shape(NamedTuple):
     Attributes:
         name: In words for people.
         source: Servers that refuse it.
-        words: By which they do.
+        words: Words of such a refusal.
     """
 
     name: str

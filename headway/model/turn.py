@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Stop = Literal["tool", "text", "length", "refusal", "empty"]
-"""Why a reply ended. `length`: cut by the output limit; its tool calls may be cut too and must not be run."""
+"""Reason of a reply's end. `length`: cut by the output limit; its tool calls may be cut too and must not be run."""
 
 
 Form = Literal["function", "patch"]
@@ -36,7 +36,7 @@ class ToolCall(_Neutral):
     Attributes:
         id: Never empty, and unique within its reply.
         arguments: The model's text; meant to be a JSON object, but nothing is promised.
-        form: What its answer must be.
+        form: The kind of item that its answer must be.
     """
 
     kind: Literal["tool_call"] = "tool_call"
