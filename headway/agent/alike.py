@@ -25,7 +25,7 @@ def nearest(text: str, wanted: Sequence[str]) -> str | None:
 
 
 def _best_start(lines: Sequence[str], wanted: Sequence[str]) -> int | None:
-    """Where the most lines of `wanted` stand in place; else where a line is that looks most like its longest one."""
+    """The place at which the most lines of `wanted` stand; else that of the line most like its longest one."""
     places: dict[str, list[int]] = {}
     for number, line in enumerate(lines):
         if (stripped := line.strip()) and len(found := places.setdefault(stripped, [])) < _PLACES_EACH:

@@ -29,7 +29,7 @@ class Amendments:
     """The amendments that are in force for an agent.
 
     Attributes:
-        seqs: Where their texts lie in the run's own log.
+        seqs: Places of their texts in the run's own log.
     """
 
     store: LogStore

@@ -80,7 +80,7 @@ def replace_at(root: Path, target: Path, content: bytes, scratch: Path, mode: in
         root: Trusted as it is.
         target: A path without links.
         content: The new content.
-        scratch: Where the new file is made first, on the same file system and below `root`.
+        scratch: Place where the new file is made first, on the same file system and below `root`.
         mode: Its permissions; a set-user-id, set-group-id or sticky bit is dropped.
 
     Raises:

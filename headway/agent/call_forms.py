@@ -132,7 +132,7 @@ class _Tags(NamedTuple):
         return None if arguments is None else ([(name, arguments)], found[1])
 
     def _end(self, text: str, at: int) -> tuple[int, int] | None:
-        """Where the last argument ends, and the call."""
+        """End of the last argument, and of the call."""
         depth = 1
         closed: tuple[int, int] | None = None
         for mark in self.ends.finditer(text, at):

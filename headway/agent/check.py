@@ -53,7 +53,7 @@ class Proof:
     """The result of `setup` and `check` on one commit.
 
     Attributes:
-        obstacle: Why they can prove no commit as they are given, in words; empty where they can.
+        obstacle: Reason why they can prove no commit as they are given, in words; empty where they can.
         remedy: The user's next step, in one sentence.
     """
 
@@ -161,7 +161,7 @@ def failing_lines(output: str) -> str:
 
 
 def _obstacle(result: CommandResult) -> tuple[str, str]:
-    """Why a check that ended like this proves no commit, and the remedy; a check that merely fails is no obstacle."""
+    """Reason why a check that ended so proves no commit, and the remedy; a check that merely fails is no obstacle."""
     if result.exit_code in NOT_EXECUTABLE:
         return f"check: {how_it_ended(result)}: the command cannot be executed", CHECK_REMEDY
     if result.killed_for == "timeout":

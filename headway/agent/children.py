@@ -18,8 +18,8 @@ class Asked:
     """A child as it was asked for.
 
     Attributes:
-        at: When, in seconds since the epoch.
-        paths: Where its change was expected.
+        at: Time of the request, in seconds since the epoch.
+        paths: Paths of the expected change.
         work: The kind of a task.
     """
 

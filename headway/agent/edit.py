@@ -166,7 +166,7 @@ def _by_lines(rung: Rung) -> Callable[[str, str, str], Iterator[_Place]]:
 
 
 def _ending(text: str, end: int, new: str, *, whole: bool) -> tuple[int, str]:
-    """Where the match ends and what goes there: `old` with its last newline takes the one of the text along."""
+    """End of the match, and its replacement: `old` with its last newline takes the one of the text along."""
     if not whole:
         return end, new
     if end < len(text):

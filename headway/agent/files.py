@@ -20,7 +20,7 @@ from headway.system.shortage import raise_if_short
 
 HARNESS_FOLDER = ".headway"
 OUTPUT_FOLDER = f"{HARNESS_FOLDER}/out"
-"""Where full command outputs lie; the only part of the harness's folder that an agent's file tools may read."""
+"""Folder of full command outputs; an agent's file tools may read no other part of the harness's folder."""
 
 MAX_FILE_BYTES = 8 << 20
 MAX_ENTRIES = 500
@@ -95,7 +95,7 @@ class Files:
         return there
 
     def place(self, path: str) -> Path:
-        """Where a file is that may be changed, after links."""
+        """The path of a file that may be changed, after links."""
         target = self._writable(path)
         if target == self.root:
             raise ToolError(f"{cut(path, 300) or 'an empty path'} is no file")
@@ -108,7 +108,7 @@ class Files:
         return self._bytes(target) if there else None
 
     def scratch(self, name: str) -> Path:
-        """Where a file is made before it takes its place."""
+        """Folder in which a file is made before it takes its place."""
         with told(HARNESS_FOLDER):
             return self._scratch() / name
 
@@ -143,7 +143,7 @@ class Files:
         return hits_text([f"{below}{hit}" for hit in found])
 
     def output_file(self, number: int) -> Path:
-        """Where the full output of a command goes; nothing that a command left there is written through."""
+        """File for the full output of a command. A link that a command left there is never followed."""
         with told(OUTPUT_FOLDER):
             self._scratch()
             target = _own_folder(self._outputs) / f"{number}.txt"

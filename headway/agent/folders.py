@@ -18,7 +18,7 @@ class RunFolders:
     """Reads the folders of runs. For one thread.
 
     Args:
-        folder: Where everything of a run lies.
+        folder: Tells the folder of a run.
     """
 
     def __init__(self, folder: Callable[[RunName], Path]) -> None:

@@ -130,7 +130,7 @@ def _text(hub: Hub, base: Oid, file: _File) -> tuple[str, int]:
 
 
 def _inside(folder: PurePosixPath, target: str) -> str:
-    """Where a link in `folder` leads, or nothing when that is outside."""
+    """The target of a link in `folder`; nothing if it is outside."""
     parts: list[str] = []
     for part in (folder / target).parts:
         if part == "/" or "\0" in part or (part == ".." and not parts):

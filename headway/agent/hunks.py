@@ -167,7 +167,7 @@ class _Applied:
         return heads
 
     def _place_of_new(self, hunk: Hunk, heads: list[int]) -> int:
-        """Where lines go that come without any that stand in the file."""
+        """The place for new lines that come without any line of the file."""
         if hunk.at_end or not self._lines:
             return len(self._lines)
         if len(heads) == 1:

@@ -28,7 +28,7 @@ class Searched:
 
     Attributes:
         folder: A descriptor of the folder. It is held, so that no link can take its place.
-        path: Where the folder is.
+        path: Path of the folder.
         file: The name of the only file in it that is searched, and a descriptor of that file; None for all of it.
         hidden: A folder in it that is not searched; empty for none.
     """
