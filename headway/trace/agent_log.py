@@ -262,7 +262,7 @@ class AgentLog:
                     self._refuse_if_lost()
 
     def fence(self) -> Fence:
-        """By which another process sees whether this holder's lease is still the newest; see `fence.holds`."""
+        """A text that shows another process if this holder's lease is still the newest; see `fence.holds`."""
         with self._mutex:
             return fence_of(self._path, self._end, self.lease)
 

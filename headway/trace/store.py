@@ -46,7 +46,7 @@ class LogStore:
         self._synced: set[int] = set()
 
     def run_folder(self, run: RunName) -> Path:
-        """Where everything of a run lies.
+        """The folder of a run.
 
         Raises:
             UserError: `run` cannot name a run.

@@ -61,7 +61,7 @@ class Reminder(Body):
 
     Attributes:
         boot: The boot of the machine after which the workspace was rebuilt.
-        cause: Why a handover note is asked for: `full` or `overflow`.
+        cause: Reason for a handover note: `full` or `overflow`.
     """
 
     type: ClassVar[str] = "reminder"
