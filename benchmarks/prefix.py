@@ -32,6 +32,8 @@ WINDOW = 40_000
 LITTLE = Amount(tokens=150_000, tasks=1)
 """Enough for some steps, after which one reply is left."""
 RUN_TASKS = 1_000
+SHORT = 11
+"""Steps of a short task, of which the beginning is a larger part."""
 REPLY_TOKENS = 150
 OPENAI, OPENROUTER, DEEPSEEK = "https://api.openai.com/v1", "https://openrouter.ai/api/v1", "https://api.deepseek.com"
 MODELS = (
@@ -75,7 +77,8 @@ async def _measure(outcome: Outcome) -> None:
     outcome.figures["last_reply"] = _last(last[-2], last[-1])
     outcome.baseline["last_reply"] = _last(last[-2], _finish_alone(last[-1]))
     outcome.ratios |= {f"{name}_bytes_sent_anew": _ratio(outcome, name) for name in ("ten_workers", "last_reply")}
-    _price(outcome, workers, planner)
+    _price(outcome, workers, planner, MODELS)
+    _price(outcome, [worker[:SHORT] for worker in workers], planner, MODELS[:1], f"_of_{SHORT}_steps")
 
 
 def _last(before: bytes, body: bytes) -> float:
@@ -93,12 +96,14 @@ def _ratio(outcome: Outcome, name: str) -> float:
     return (1 - outcome.baseline[name]) / (1 - outcome.figures[name])
 
 
-def _price(outcome: Outcome, workers: Sequence[Prompts], planner: Prompts) -> None:
+def _price(
+    outcome: Outcome, workers: Sequence[Prompts], planner: Prompts, models: Sequence[tuple[str, str]], which: str = ""
+) -> None:
     """Dollars of a run: with its prompts in a cache, the same with the task first, and without a cache."""
     ours, theirs = [[*map(prompt_of, worker)] for worker in workers], [[*map(task_first, w)] for w in workers]
     plan = [*map(prompt_of, planner)]
     common = [0 if at % AGENTS_PER_GROUP == 0 else alike(ours[at - 1][0], ours[at][0]) for at in range(len(ours))]
-    for model, url in MODELS:
+    for model, url in models:
         price = PublishedPrices().price(model, url)
         if price is None:
             continue
@@ -106,10 +111,10 @@ def _price(outcome: Outcome, workers: Sequence[Prompts], planner: Prompts) -> No
         cached = planned + sum(_cost(prompts, start, price) for prompts, start in zip(ours, common, strict=True))
         alone = planned + sum(_cost(prompts, 0, price) for prompts in theirs)
         whole = _uncached(plan, price) + sum(_uncached(prompts, price) for prompts in ours)
-        name, runs = model.rpartition("/")[2], RUN_TASKS // TASKS
-        outcome.figures[f"usd_1000_tasks_{name}"] = float(cached * runs)
-        outcome.baseline[f"usd_1000_tasks_{name}"] = float(alone * runs)
-        outcome.figures[f"usd_1000_tasks_{name}_without_cache"] = float(whole * runs)
+        name, runs = f"1000_tasks{which}_{model.rpartition('/')[2]}", RUN_TASKS // TASKS
+        outcome.figures[f"usd_{name}"] = float(cached * runs)
+        outcome.baseline[f"usd_{name}"] = float(alone * runs)
+        outcome.figures[f"usd_{name}_without_cache"] = float(whole * runs)
         outcome.ratios[f"{name}_without_vs_with_cache"] = float(whole / cached)
 
 
