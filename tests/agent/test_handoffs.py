@@ -52,7 +52,7 @@ async def test_a_worker_that_is_found_dead_leaves_what_it_landed_and_kept(stage:
     write = step(use("write_file", path="one.txt", content="one\n"))
     stage.serve(tasks={"Write a file": [write, step(use("land", message="Write one"))]})
     order = stage.task()
-    await stage.work(order.model_copy(update={"granted": Amount(tokens=15_000, tasks=1)}))
+    await stage.work(order.model_copy(update={"granted": Amount(tokens=26_000, tasks=1)}))
     stored = await stage.store_handoff(
         me=order.me, title="", role="worker", status=HandoffStatus.FAILED, why="its workflow was found terminated"
     )
