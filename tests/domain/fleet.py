@@ -13,13 +13,13 @@ from headway.agent.usage import missing
 from headway.domain.budget import Amount, Sizes
 from headway.domain.control import Control, Pause, Resume, SetLimits
 from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, child_id, key_of, parent_of
+from headway.domain.ids import AgentId, ChildKey, child_id, is_adopted, key_below, key_of, parent_of
 from headway.domain.outstanding import nothing_lent
 from headway.domain.planning import PlannerState
 from headway.domain.running import RunState
 from headway.domain.slice import Slice
 from headway.domain.turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import Ask, CallBack, Grant
+from headway.domain.work import Ask, CallBack, FoundClosed, Grant, Orphan
 from tests.domain.builders import CALL, NOW, RUN, outcome, prepared, spawned
 
 CALL_USD = 300
@@ -45,6 +45,7 @@ class WorkerSim:
     need: Amount = field(default_factory=Amount)
     waits: bool = False
     handed: bool = False
+    killed: bool = False
 
 
 @dataclass
@@ -57,6 +58,7 @@ class PlannerSim:
     stirred: bool = True
     thinking: PlanTurn | None = None
     handed: bool = False
+    killed: bool = False
     told: list[ChildKey] = field(default_factory=list)
     asked: list[ChildKey] = field(default_factory=list)
 
@@ -68,6 +70,7 @@ class Fleet:
         fuel: Children that may still be asked for; without it planners only finish.
         changes: How often the user may still change the limits, or wait for what comes of it.
         pauses: How often the user may still pause an agent with all below it. What is paused is resumed some time.
+        kills: How often the user may still terminate a task or a sub-planner, which tells nobody.
         highest: The highest limits that the run ever had.
         total: All that was used up so far.
         allowed: The limits of the last change, or what was used up by then, if that was more; and what was used up
@@ -86,6 +89,7 @@ class Fleet:
         hopeful: float = 1.0,
         changes: int = 0,
         pauses: int = 0,
+        kills: int = 0,
         task_tokens: int = 50_000,
         task_usd: int = 1_000_000,
         **facts: object,
@@ -96,6 +100,7 @@ class Fleet:
         self.hopeful = hopeful
         self.changes = changes
         self.pauses = pauses
+        self.kills, self.asks_again = kills, 20 * kills
         self.steps = 0
         self.mail: dict[tuple[AgentId, AgentId], deque[Message]] = {}
         self.workers: dict[AgentId, WorkerSim] = {}
@@ -141,6 +146,9 @@ class Fleet:
         found += [("work", w) for w in self.workers.values() if not w.handed and not w.waits and self._goes_on(w)]
         found += [("change", None)] if self.changes and self.random.random() < 0.05 else []
         found += [("pause", None)] if self.pauses and self.random.random() < 0.05 else []
+        found += [("kill", None)] if self.kills and self.random.random() < 0.05 else []
+        if self.random.random() < 0.05:
+            found += [("audit", planner) for planner in self.planners.values() if self._to_audit(planner)]
         found += [("resume", None)] if self.paused and self.random.random() < 0.05 else []
         for planner in self.planners.values():
             if planner.handed:
@@ -167,6 +175,9 @@ class Fleet:
         return late or (due is not None and due <= self.now)
 
     def _pass_time(self) -> None:
+        unheard = next((planner for planner in self.planners.values() if self._to_audit(planner)), None)
+        if unheard is not None:
+            return self._audit(unheard)
         open_planners = [planner.state for planner in self.planners.values() if not planner.handed]
         alarms = [state.wake_at(self.now) for state in open_planners if not state.held]
         alarms += [state.deadline for state in open_planners if state.closing is None]
@@ -174,6 +185,8 @@ class Fleet:
         later = [at for at in alarms if at is not None and at > self.now]
         if self.paused and (not later or self.random.random() < 0.5):
             return self._resume(None)
+        if not later and self.asks_again:
+            return self._ask_again()
         assert later, f"everybody sleeps for ever:\n{self.picture()}"
         if self.changes and self.run.phase == "hold":
             self._change(None)
@@ -188,6 +201,95 @@ class Fleet:
         target = self.random.choice([AgentId(RUN), *at_work])
         self.run.book.pause(Pause(request=f"pause {self.pauses}", target=target), self.now)
         self._tell_root()
+
+    def _ask_again(self) -> None:
+        """After a long silence each asks again: the planner that it asked may have been terminated since."""
+        self.asks_again -= 1
+        for worker in self.workers.values():
+            if worker.waits and not worker.handed:
+                self._ask(worker)
+        for planner in self.planners.values():
+            if not planner.handed:
+                planner.asked_with, planner.stirred = None, True
+
+    # Terminated agents, as `Handoffs.describe_children` and `tell_above` deal with them
+
+    def _kill(self, _: object) -> None:
+        """Terminate an agent. What it told before still arrives; what is below it works on."""
+        tasks = [worker for worker in self.workers.values() if not worker.handed]
+        planners = [planner for planner in self.planners.values() if not planner.handed and planner.state.depth > 1]
+        if tasks + planners:
+            self.kills -= 1
+            choices: list[WorkerSim | PlannerSim] = [*tasks, *planners, *planners]
+            victim = self.random.choice(choices)
+            victim.handed = victim.killed = True
+            if isinstance(victim, PlannerSim):
+                victim.thinking, victim.stirred = None, False
+
+    def _sim(self, agent: AgentId) -> "WorkerSim | PlannerSim":
+        return self.workers.get(agent) or self.planners[agent]
+
+    def _to_audit(self, planner: PlannerSim) -> list[ChildKey]:
+        """Children that were terminated and of which the planner does not know it."""
+        if planner.handed:
+            return []
+        children = planner.state.books.children.items()
+        started = [key for key, child in children if child.lent is not None]
+        return [key for key in started if self._sim(child_id(planner.state.me, key)).killed]
+
+    def _audit(self, planner: PlannerSim) -> None:
+        state = planner.state
+        for key in self._to_audit(planner):
+            agent = child_id(state.me, key)
+            known = state.books.known_below((key,))
+            orphans = [orphan for orphan in self._open_below(agent) if key_below(state.me, orphan) not in known]
+            apart = [*orphans, *(child_id(state.me, path) for path in known)]
+            found = FoundClosed(
+                child=key,
+                status=HandoffStatus.FAILED,
+                seq=9,
+                spent=sum((self._used_by(each) for each in self._family(agent, apart)), Amount()),
+                orphans=tuple(self._orphan(state.me, orphan) for orphan in orphans),
+            )
+            adopted = state.take_closed(found, known, self.now)
+            assert adopted is not None
+            planner.told.append(key)
+            for path in adopted:
+                self._send(state.me, child_id(state.me, path), state.control)
+        planner.stirred = True
+
+    def _orphan(self, above: AgentId, agent: AgentId) -> Orphan:
+        sim = self._sim(agent)
+        is_task = isinstance(sim, WorkerSim)
+        held = sim.slice.total if isinstance(sim, WorkerSim) else sim.state.books.purse.granted
+        kind = ChildKind.TASK if is_task else ChildKind.PLANNER
+        says = self.random.random() < 0.7  # a busy workflow does not answer in time
+        return Orphan(key=key_below(above, agent), kind=kind, title="t", held=held if says else None)
+
+    def _open_below(self, agent: AgentId) -> list[AgentId]:
+        """The nearest open agents below a closed one."""
+        below = [each for each in (*self.workers, *self.planners) if parent_of(each) == agent]
+        found: list[AgentId] = []
+        for each in below:
+            found += [each] if self._is_open(each) else self._open_below(each)
+        return found
+
+    def _is_open(self, agent: AgentId) -> bool:
+        """Whether its workflow is open: it closes once its handoff has arrived somewhere."""
+        letters = (letter for (source, _), sent in self.mail.items() if source == agent for letter in sent)
+        return not self._sim(agent).handed or any(isinstance(letter, HandoffNotice) for letter in letters)
+
+    def _family(self, agent: AgentId, apart: list[AgentId]) -> list[AgentId]:
+        every = [*self.workers, *self.planners]
+        return [
+            each
+            for each in every
+            if f"{each}/".startswith(f"{agent}/") and not any(f"{each}/".startswith(f"{other}/") for other in apart)
+        ]
+
+    def _used_by(self, agent: AgentId) -> Amount:
+        sim = self._sim(agent)
+        return sim.used if isinstance(sim, WorkerSim) else sim.state.books.purse.own
 
     def _resume(self, _: object) -> None:
         target = self.random.choice(self.paused)
@@ -251,6 +353,11 @@ class Fleet:
     def _deliver(self, pair: tuple[AgentId, AgentId]) -> None:
         source, target = pair
         message = self.mail[pair].popleft()
+        if target in self.planners and self.planners[target].killed:
+            if isinstance(message, HandoffNotice | Ask):  # it goes to the nearest workflow above that is open
+                above = parent_of(target)
+                self._send(source, above, message.model_copy(update={"child": key_below(above, source)}))
+            return
         if target == AgentId(RUN):
             self._tell_run(message)
         elif target in self.workers:
@@ -293,9 +400,11 @@ class Fleet:
                     planner.told.append(message.child)
                     waits = state.books.anything_waits or state.need or state.wake_at(self.now) != before
                     planner.stirred = planner.stirred or bool(waits)
+                self._hear(planner, message.child)
             case Ask():
                 state.books.take_ask(message)
                 planner.stirred = True
+                self._hear(planner, message.child)
             case Grant():
                 state.take_grant(message)
                 planner.asked_with, planner.stirred = None, True
@@ -306,6 +415,11 @@ class Fleet:
                 planner.stirred = True
             case _:
                 self._cancel(planner)
+
+    def _hear(self, planner: PlannerSim, key: ChildKey) -> None:
+        """An agent speaks whose planner is closed: the audit that finds that one comes soon, and here later too."""
+        if is_adopted(key) and key not in planner.state.books.children and self.random.random() < 0.5:
+            self._audit(planner)
 
     # Workers
 
@@ -507,7 +621,11 @@ class Fleet:
         lent = sum((child.lent or Amount() for child in children.values()), Amount())
         assert purse.lent == lent
         # A turn uses what was free when it began; what came back to the parent meanwhile is not a part of that.
-        assert purse.balance.covers(Amount()), f"overdrawn: {purse}"
+        # Of an orphan that did not say what it holds, the most is on the books.
+        unsure = sum((child.lent or Amount() for child in children.values() if child.unsure), Amount())
+        settled = not self._to_audit(planner)  # an orphan may have handed off before its closed planner is found
+        assert not settled or (purse.balance + unsure).covers(Amount()), f"overdrawn: {purse}"
         assert len(planner.told) == len(set(planner.told)), "a handoff counted twice"
-        assert {*planner.told, *children} == {*planner.asked}, "a child was forgotten"
+        asked = {*planner.asked, *(key for key in (*planner.told, *children) if is_adopted(key))}
+        assert {*planner.told, *children} == asked, "a child was forgotten"
         assert not {*planner.told} & children.keys(), "a child is out and in"

@@ -22,6 +22,7 @@ fleets = st.builds(
     task_usd=st.sampled_from((300, 3_000, UNLIMITED)),
     changes=st.sampled_from((0, 0, 1, 5)),
     pauses=st.sampled_from((0, 0, 1, 6)),
+    kills=st.sampled_from((0, 0, 1, 6)),
     fuel=st.integers(0, 40),
     hopeful=st.sampled_from((1.0, 1.0, 0.7, 0.2, 0.0)),
     deadline=st.sampled_from((None, None, NOW + 7, NOW + 70)),
