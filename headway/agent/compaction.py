@@ -16,6 +16,7 @@ from headway.agent.transcript import exchanges, tail_of
 from headway.agent.usage import Meter
 from headway.domain.budget import Amount
 from headway.model.adapter import Reuse
+from headway.model.failures import ContextOverflow, FatalModelError, NoUsableReply
 from headway.model.turn import UserMessage
 from headway.trace.events import work as events
 from headway.trace.events.envelope import Event, bodies, only
@@ -37,6 +38,9 @@ PROGRESS = 0.1
 
 OVERFLOW = "ContextOverflow"
 FATAL = "FatalModelError"
+REPLIES_BETWEEN = 3
+"""Replies of an epoch that followed another one, before a refusal may open one more."""
+
 TRIES = 2
 """Overflows of the question itself, the second one without the older half, after which there is no note."""
 
@@ -80,21 +84,27 @@ class Compaction:
         return "" if gave_up and self.talk.handing_over else None
 
     def prepare(self) -> None:
-        """Ask for a note, if the conversation is too long for another step."""
-        if not self.talk.handing_over and (OVERFLOW in self.talk.misses.final or self._is_full):
-            why = "overflow" if OVERFLOW in self.talk.misses.final else "full"
+        """Ask for a note, if the conversation is too long for another step, or was refused."""
+        final = self.talk.misses.final
+        if not self.talk.handing_over and (final or self._is_full):
+            why = "full" if not final else "overflow" if OVERFLOW in final else "refused"
             text = self.prompts.render("messages/handover")
             self.talk.note(Reminder(text=text, why=HANDOVER, cause=why))
 
-    def shrinks(self, *, fatal: bool = False) -> bool:
-        """True if a smaller call can follow the one that failed.
+    def goes_on(self, error: ContextOverflow | FatalModelError) -> bool:
+        """True if a request without the conversation can follow the one that was refused.
 
-        Args:
-            fatal: The server refused the request for another reason than its size.
+        A server may refuse what the model or a tool said earlier, and then refuses every request that holds it. The
+        next epoch has to get somewhere before that is tried again.
         """
         if self.talk.handing_over:
             return True
-        return not fatal and self.talk.reply is not None
+        if self.talk.reply is None or isinstance(error, NoUsableReply):
+            return False
+        if isinstance(error, ContextOverflow):
+            return True
+        is_next = any(event.body.opens for event in only(self.talk.events, Message))
+        return not is_next or self.talk.context.replies >= REPLIES_BETWEEN
 
     async def ask(self, beat: Beat = lambda _: None) -> Event[LlmResponse]:
         """The next model call: a step, or the note.

@@ -44,6 +44,11 @@ class Context:
         self.nbytes += len(item)
 
     @property
+    def replies(self) -> int:
+        """The number of replies."""
+        return len(self._replies)
+
+    @property
     def opening_nbytes(self) -> int:
         """The size of the messages before the first reply."""
         return sum(map(len, self.items[: self._replies[0]] if self._replies else self.items))

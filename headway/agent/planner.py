@@ -174,7 +174,7 @@ class PlannerAgent:
             try:
                 await turn.compaction.ask(beat)
             except (ContextOverflow, FatalModelError) as error:
-                if not turn.compaction.shrinks(fatal=isinstance(error, FatalModelError)):
+                if not turn.compaction.goes_on(error):
                     return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
 
     def _elsewhere(self, run: RunName) -> Elsewhere:

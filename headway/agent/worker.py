@@ -249,11 +249,11 @@ class WorkerAgent:
                 talk.turn += 1
                 await job.compaction.ask(beat)
             except FatalModelError as error:
-                if not job.compaction.shrinks(fatal=True):
+                if not job.compaction.goes_on(error):
                     # Another attempt has a new conversation, without the refused part.
                     raise Stopped(HandoffStatus.FAILED, str(error), retry=True) from error
             except ContextOverflow as error:
-                if not job.compaction.shrinks():
+                if not job.compaction.goes_on(error):
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
 
     async def _keep(self, job: Job, beat: Beat) -> None:

@@ -52,7 +52,7 @@ class PlannerState(BaseModel):
     Attributes:
         seq: Last sequence number of the planner's log that its history knows.
         idle_waits: Number of waits with nothing outstanding, since something was outstanding.
-        give_ups: Number of turns that the planner's agent gave up, since a turn decided something.
+        give_ups: Number of turns that the planner's agent gave up, since one waited for something, or finished.
         rest: The end of the last turn: `wait` and `finish` let the planner sleep, `none` does not.
         need: The amount that the interrupted turn's next model call needs.
         called: The parent is short of this amount, and wants the unneeded budget back; None once it was given.
@@ -261,8 +261,8 @@ class PlannerState(BaseModel):
         # Only progress resets them: a planner that waits in vain and gives up in turn has to end.
         if not idle or outcome.decision is Decision.FINISH:
             self.idle_waits = 0
-        decided = outcome.decision in {Decision.WAIT, Decision.FINISH} and not idle
-        if not gave_up and (decided or outcome.spawned or outcome.recovered or outcome.cancelled):
+        # A planner whose conversation is refused may ask for the same tasks again and again.
+        if outcome.decision in {Decision.WAIT, Decision.FINISH} and not idle:
             self.give_ups = 0
         self.idle_waits += waited_idle
         self.give_ups += gave_up

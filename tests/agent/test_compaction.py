@@ -1,6 +1,7 @@
 """Compaction: a conversation that grows too long is closed, and what the agent was asked is never lost with it."""
 
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -277,3 +278,39 @@ async def test_a_turn_that_is_killed_anywhere_in_a_compaction_goes_on(small: Sta
         if died_at is None:
             break
     assert {"compaction", "message", "reminder", "llm.response"} <= seen
+
+
+REFUSED = Answer({"error": {"message": "messages.3: this is not to be said"}}, status=400)
+
+
+async def test_a_conversation_that_is_refused_is_followed_by_another_one_in_the_same_workspace(stage: Stage) -> None:
+    def script(body: dict[str, Any]) -> Answer:
+        if "poison" in json.dumps(body["messages"]):
+            return REFUSED
+        if "no note could be taken" in said_to(body)[0]:
+            done = replies(body) > 0
+            call: tuple[str, dict[str, Any]] = ("finish", {"status": "done", "summary": "Landed."})
+            return reply("", call if done else ("land", {"message": "Write one"}))
+        if replies(body) == 0:
+            return reply("", ("write_file", {"path": "one.txt", "content": "one\n"}))
+        return reply("Some poison.", ("list_dir", {}))
+
+    with closing(ScriptedModel(script)) as server:
+        stage.listen_to(server.url)
+        order = stage.task("Write")
+        outcome, _ = await stage.done(order)
+        asked = len(server.bodies)
+    assert outcome.status == "done"
+    assert stage.on_trunk("one.txt") == "one\n", "what was written before is still there"
+    assert [entry.how for entry in opened(stage.log(order.me))] == ["rules"]
+    assert asked == 2 + 2 + 2, "two replies, refused with and without the question, two replies"
+
+
+async def test_a_server_that_refuses_every_second_request_ends_the_attempt(stage: Stage) -> None:
+    with closing(ScriptedModel(lambda body: REFUSED if replies(body) else reply("", ("list_dir", {})))) as server:
+        stage.listen_to(server.url)
+        outcome, handoff = await stage.done(stage.task("List"))
+        asked = len(server.bodies)
+    assert (outcome.status, outcome.retry) == ("failed", True)
+    assert "not to be said" in handoff.facts.harness_made
+    assert asked == 1 + 2 + 1 + 1

@@ -24,13 +24,13 @@ LITTLE = Amount(tokens=23_000, tasks=1)
 async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) -> None:
     rehearsal = stage.serve(tasks={TITLE: [WRITE, LAND, finish()]})
     order = stage.task()
-    first = await stage.work(order.model_copy(update={"granted": Amount(tokens=22_300, tasks=1)}))
+    first = await stage.work(order.model_copy(update={"granted": Amount(tokens=23_000, tasks=1)}))
     assert isinstance(first, WorkerSuspended)
     assert first.spent is not None
     assert (first.why, first.spent.tokens < 11_500, first.need.tokens > 0) == ("grant", True, True)
     known = figures_of(stage.store.run_folder(order.context.run) / "logs", order.context.run).agents[order.me]
     assert (known.now.doing, known.total.calls) == ("queues", 1), "it holds no slot, and is not at work"
-    again = await stage.work(order.model_copy(update={"granted": Amount(tokens=22_300, tasks=1) + first.need}))
+    again = await stage.work(order.model_copy(update={"granted": Amount(tokens=23_000, tasks=1) + first.need}))
     assert isinstance(again, WorkerSuspended)
     assert again.spent is not None
     assert again.spent.tokens > first.spent.tokens
@@ -151,7 +151,7 @@ async def test_a_worker_that_is_cancelled_leaves_everything_and_goes_on_later(st
 async def test_a_worker_that_is_ended_from_outside_keeps_its_work_and_hands_off_once(stage: Stage) -> None:
     stage.serve(tasks={TITLE: [WRITE, LAND]})
     order = stage.task()
-    suspended = await stage.work(order.model_copy(update={"granted": Amount(tokens=22_300, tasks=1)}))
+    suspended = await stage.work(order.model_copy(update={"granted": Amount(tokens=23_000, tasks=1)}))
     assert isinstance(suspended, WorkerSuspended)
     end = EndWorker(order=order, status=HandoffStatus.CANCELLED, why="cancelled")
     done = await stage.worker().end(end)

@@ -350,12 +350,20 @@ def test_an_agent_that_gives_up_gets_three_fresh_epochs() -> None:
     assert state.ending() == state.closing
 
 
-@pytest.mark.parametrize("between", [Decision.GO_ON, Decision.WAIT])
-def test_an_agent_that_went_on_may_give_up_again(between: Decision) -> None:
+def test_an_agent_that_gives_up_behind_each_task_asks_for_few_copies_of_it() -> None:
+    state, asked = planner(tasks=100), 0
+    while state.closing is None:
+        take(state, outcome(state, Decision.GO_ON, spawned(state.turn, 0, "the same")))
+        take(state, outcome(state, Decision.GAVE_UP, why="refused"))
+        asked += 1
+        assert asked <= FRESH_EPOCHS + 1
+    assert state.closing.status is HandoffStatus.FAILED
+
+
+def test_an_agent_that_went_on_may_give_up_again() -> None:
     state, _ = at_rest()
-    for decision in (*[Decision.GAVE_UP] * FRESH_EPOCHS, between, Decision.GAVE_UP):
-        asked = [spawned(state.turn, 0)] if decision is Decision.GO_ON else []
-        take(state, outcome(state, decision, *asked))
+    for decision in (*[Decision.GAVE_UP] * FRESH_EPOCHS, Decision.WAIT, Decision.GAVE_UP):
+        take(state, outcome(state, decision))
     assert state.closing is None
     assert state.next_turn("run").fresh
 

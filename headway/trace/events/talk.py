@@ -61,7 +61,7 @@ class Reminder(Body):
 
     Attributes:
         boot: The boot of the machine after which the workspace was rebuilt.
-        cause: Reason for a handover note: `full` or `overflow`.
+        cause: Reason for a handover note: `full`, `overflow` or `refused`.
     """
 
     type: ClassVar[str] = "reminder"
