@@ -147,8 +147,14 @@ def pieces(text: str) -> Iterator[str]:
         yield text[at : at + PIECE]
 
 
-def halves(text: str, width: int = 7) -> Iterator[str]:
-    """A text in pieces of UTF-16 units, which may hold half of a letter."""
-    units = text.encode("utf-16-le", "surrogatepass")
-    for at in range(0, len(units), 2 * width):
-        yield units[at : at + 2 * width].decode("utf-16-le", "surrogatepass")
+def halves(text: str) -> Iterator[str]:
+    """A text in pieces that end within each letter of two UTF-16 units."""
+    held = ""
+    for letter in text:
+        units = letter.encode("utf-16-le", "surrogatepass")
+        if len(units) > 2:  # bytes of one
+            yield held + units[:2].decode("utf-16-le", "surrogatepass")
+            held = units[2:].decode("utf-16-le", "surrogatepass")
+        else:
+            held += letter
+    yield held
