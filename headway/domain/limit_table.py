@@ -27,7 +27,7 @@ class Row:
     """The description of a limit.
 
     Attributes:
-        meaning: What it bounds, with its unit, for the documentation. It may be Markdown.
+        meaning: The bounded quantity with its unit, for the documentation. It may be Markdown.
         option: The same in a few words, for the option of `headway limits`; empty if it cannot change while a run goes
             on.
         lifted: The number that stands for "none" after a change, where agents wait for room under the limit: they see a

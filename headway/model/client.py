@@ -302,7 +302,7 @@ class Model:
     def _watch_cache(self, request: Request, usage: Usage, gate: Gate | None, *, is_known: bool) -> None:
         """Remember and tell that a server reads nothing from a prompt cache; take it back when it does.
 
-        Nobody pays for tokens of servers in the own network, and many of them do not report what they read.
+        Tokens of servers in the own network are free, and many of these servers do not report what they read.
         """
         if self.endpoint.local or gate is None:
             return

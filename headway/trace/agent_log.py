@@ -312,8 +312,8 @@ class AgentLog:
         try:
             yield
         finally:
-            # What was written counts. A caller that were told of an error would write it again; and the next append, or
-            # the close, releases the lock.
+            # The write counts in any case: a caller that got an error would write again. The next append, or the close,
+            # releases the lock.
             with contextlib.suppress(OSError):
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 

@@ -101,7 +101,7 @@ class LogStore:
     def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
         """Take over an agent's log, or begin it: raises the lease, durably.
 
-        Half a line at its end, which a crash left, is cut. Unless it is to be `whole`, only what is kept of
+        Half a line at its end, which a crash left, is cut. Unless it is `whole`, only what is kept of
         its events stays in memory.
         """
         path, blobs = self._path(agent), self._blobs_of(run_of(agent))
