@@ -31,7 +31,7 @@ BATCH_SECONDS = 20.0
 IDLE_WAITS = 3
 FRESH_EPOCHS = 3
 CUTS = 100_000
-"""A planner that gives back says so with this number times the recall's, and how often it did since."""
+"""A planner's `cut` is packed: this number times the last recall, plus the number of times that it gave back since."""
 WORTH_GIVING = 4
 """A planner gives budget back only if this number times the amount covers the lack of its parent."""
 SIGNALS_PER_RUN = 5_000

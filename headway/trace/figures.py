@@ -125,7 +125,7 @@ class _Log:
 
     @property
     def figures(self) -> AgentFigures:
-        """True if the last line that was taken in still stands at its place."""
+        """The figures of the agent that owns the log."""
         if self._figures is None:
             self._figures = self.fold.figures(self.agent)
         return self._figures
