@@ -3,6 +3,7 @@
 import re
 import time
 
+from headway.domain.headings import task_of
 from tests.peers.habit import BOTH, CHAT, RESPONSES, Habit, Refusal, always, error
 from tests.peers.script import POISON
 from tests.peers.talk import Ask
@@ -32,7 +33,8 @@ def _nobody_replied(ask: Ask) -> bool:
 
 def _poisoned(ask: Ask) -> bool:
     first = next((message.text for message in ask.messages if message.role == "user"), "")
-    return ask.number > 0 and first.startswith("Task:") and POISON in first.partition("\n")[0]
+    task = task_of(first)
+    return ask.number > 0 and task is not None and POISON in task[0]
 
 
 def _unsigned(ask: Ask) -> bool:
