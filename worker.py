@@ -68,8 +68,8 @@ from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
 from headway.system.signals import on_end_asked
 from headway.system.timed_lines import time_lines
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import redactor
-from headway.trace.store import LogStore
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
 from workflows.replay import INTERCEPTORS, WORKFLOWS, reading, replayer, sandbox
 from workflows.true_figures import TrueFigures
@@ -144,7 +144,7 @@ class Workshop:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = LogStore(settings.home, redact=redactor(settings.secrets), results=RESULTS)
+        self.store = LocalStore(settings.home, redact=redactor(settings.secrets), results=RESULTS)
         self.rung = rung_for(settings.home)
         self.resources = _resources(settings)
         levels = Levels((settings.home,), self.resources, tell=_show)
@@ -179,7 +179,7 @@ class Workshop:
         )
         preflight = Preflight(self.models, self.checker(), self.workspaces)
         given_to_it = (self.store, self.hubs, self.models, self.prompts)
-        return RunDesk(*given_to_it, machine=machine, preflight=preflight)
+        return RunDesk(*given_to_it, machine=machine, preflight=preflight, folders=self.store.run_folder)
 
     def checker(self) -> Checker:
         """Proves commits."""
@@ -212,7 +212,7 @@ def workflow_code() -> str:
 
 def workflow_worker(client: Client, home: Path) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
-    folders = Latest(RunFolders(LogStore(home).run_folder).look)
+    folders = Latest(RunFolders(LocalStore(home).run_folder).look)
     return Worker(
         reading(client),
         build_id=workflow_code(),

@@ -33,7 +33,7 @@ from headway.model.gate import Gates
 from headway.sandbox.runner import Command, CommandResult
 from headway.trace.events.life import RunStart
 from headway.trace.events.talk import ToolResult
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 
 RUN = RunName("bench")
 INCARNATION = Incarnation("0a1b2c3d")
@@ -79,7 +79,7 @@ class Ground:
             (source / name).write_text(text)
         subprocess.run([*git, "add", "--all"], check=True)
         subprocess.run([*git, "commit", "--quiet", "--message=First"], check=True)
-        self.store = LogStore(folder / "state")
+        self.store = LocalStore(folder / "state")
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         base = self.hub.prepare(str(source), None).base

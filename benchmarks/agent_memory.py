@@ -26,9 +26,9 @@ from headway.agent.usage import Usage
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.results import Ran
 from headway.model.client import Model
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.store import AgentLog, LogStore
 
 STEPS = 100
 STEP_BYTES = 2_000
@@ -40,7 +40,7 @@ MB = 1 << 20
 async def ours(url: str, agents: int) -> dict[str, float]:
     """MB of each of our agents: at rest between two steps, and while it waits for the model."""
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
-        store = LogStore(Path(folder))
+        store = LocalStore(Path(folder))
         store.claim(RUN, INCARNATION)
         model = Model(endpoint_at(url))
         chosen, ids = Chosen(model, f"hold-{HOLD_S}"), [_id(number) for number in range(agents + 1)]

@@ -63,7 +63,7 @@ BOUNDS: dict[str, str] = {
     "headway/system/cache.py:BoundedCache._entries": "what its maker says",
     "headway/system/cache.py:_Entry.made": "one",
     "headway/trace/blobs.py:Blobs._synced": "that of its log store",
-    "headway/trace/store.py:LogStore._synced": "20,000 names of blobs",
+    "headway/trace/local_store.py:LocalStore._synced": "20,000 names of blobs",
 }
 """`file:Class.attribute` or `file:name` -> the most that it holds."""
 

@@ -71,8 +71,8 @@ OTHER: dict[str, str] = {
     "headway/sandbox/hierarchy.py:_make_room": _KERNEL,
     "headway/sandbox/levels.py:_once": _TRIAL,
     "headway/sandbox/reaching.py:_write": _KERNEL,
-    "headway/trace/agent_log.py:_cut": "what a crash left half written, for whoever wants to know",
-    "headway/trace/agent_log.py:_open_file": "a log: appended to, and synced by its own rules",
+    "headway/trace/local_log.py:_cut": "what a crash left half written, for whoever wants to know",
+    "headway/trace/local_log.py:_open_file": "a log: appended to, and synced by its own rules",
 }
 """What writes in another way than `write_whole`, each with the reason."""
 
@@ -81,7 +81,7 @@ UNSYNCED: dict[str, str] = {
     "headway/git/checkout.py:fill": _LAYER,
     "headway/git/growth.py:growth": "a sum that is made again from the trunk where it is missing or torn",
     "headway/git/warmth.py:note_withheld": "a note for the user, written again at the next setup",
-    "headway/agent/elsewhere.py:tell": "costs a note on overlapping tasks",
+    "headway/trace/local_store.py:leave": "a note for other agents: costs a remark on overlapping tasks",
     "headway/cli/supervisor_state.py:write_state": "no supervisor of an earlier boot lives",
     "headway/cli/upgrade.py:write": "the open workflows are replayed once more",
     "headway/git/building.py:_index": _LAYER,

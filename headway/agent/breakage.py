@@ -15,11 +15,11 @@ from headway.domain.errors import HeadwayError, Shortage, ToolError
 from headway.git.repo import GitError
 from headway.model.turn import ToolCall
 from headway.system.shortage import lacking, lacking_in
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.life import AgentLease, AgentState
 from headway.trace.events.talk import LlmRequest, LlmRetry, ToolResult
 from headway.trace.events.work import ResourceWait
+from headway.trace.store import AgentLog
 
 BREAKS = 2
 """Times that one call may break."""

@@ -23,7 +23,6 @@ from headway.domain.ids import run_of
 from headway.domain.results import Result
 from headway.model.adapter import Request, ToolSchema
 from headway.model.turn import ToolCall, Turn
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import AnyEvent, BodyT, Event, bodies, only
 from headway.trace.events.talk import (
     Call,
@@ -36,6 +35,7 @@ from headway.trace.events.talk import (
 )
 from headway.trace.events.work import Compaction
 from headway.trace.fold import Spell
+from headway.trace.store import AgentLog
 
 Beat = Callable[[str], None]
 """Called at each step with the agent's present action; cheap."""

@@ -8,17 +8,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from headway.agent.children import Asked
 from headway.agent.path_index import PathIndex
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
-from headway.system.files import write_whole
 from headway.trace.events.life import HandedOff
 from headway.trace.store import LogStore
 
-FOLDER = "open"
 NAMED = 10
 MOST_TASKS = 20_000
 MOST_BYTES = 1_000_000
@@ -59,7 +56,6 @@ class Elsewhere:
     def __init__(self, store: LogStore, run: RunName) -> None:
         self._store = store
         self._run = run
-        self._folder = store.run_folder(run) / FOLDER
 
     def tell(self, planner: AgentId, asked: Iterable[Asked]) -> None:
         """Write down a planner's open tasks."""
@@ -68,34 +64,25 @@ class Elsewhere:
             for child in asked
             if child.spawned.kind is ChildKind.TASK and child.paths
         ]
-        path = self._path(planner)
-        if tasks or path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(tasks).encode(), synced=False)
+        self._store.leave(planner, json.dumps(tasks).encode() if tasks else None)
 
     def now(self, me: AgentId) -> "OpenTasks":
         """The open tasks of other planners at this moment."""
         return OpenTasks(list(islice(self._of_others(me), MOST_TASKS)), self._has_ended)
 
     def _of_others(self, me: AgentId) -> Iterable[OpenTask]:
-        for path in sorted(self._folder.rglob("*.json")):
-            planner = AgentId(f"{self._run}/{path.relative_to(self._folder).with_suffix('').as_posix()}")
+        for planner, note in self._store.left(self._run, MOST_BYTES):
             if planner != me:
-                yield from _read(path, planner)
+                yield from _read(note, planner)
 
     def _has_ended(self, agent: AgentId) -> bool:
         """True when its log ends with a handoff. A next attempt writes behind the handoff of one that failed."""
         last = self._store.last(agent)
         return last is not None and isinstance(last.body, HandedOff)
 
-    def _path(self, planner: AgentId) -> Path:
-        return self._folder / f"{planner.partition('/')[2]}.json"
 
-
-def _read(path: Path, planner: AgentId) -> list[OpenTask]:
+def _read(note: bytes, planner: AgentId) -> list[OpenTask]:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES)
-        return [OpenTask(child_id(planner, ChildKey(key)), title, tuple(at)) for key, title, at in json.loads(raw)]
-    except (OSError, ValueError, TypeError):
+        return [OpenTask(child_id(planner, ChildKey(key)), title, tuple(at)) for key, title, at in json.loads(note)]
+    except (ValueError, TypeError):
         return []

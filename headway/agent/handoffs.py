@@ -17,11 +17,10 @@ from headway.domain.turn import Spawned
 from headway.domain.work import StoredHandoff, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.snapshot import newest
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import AnyEvent, Event, bodies, only
 from headway.trace.events.life import AgentStart, HandedOff
 from headway.trace.events.talk import ToolResult
-from headway.trace.store import LogStore, Stream
+from headway.trace.store import AgentLog, LogStore, Stream
 
 SUMMARY_CHARS = 1_000
 REPORT_CHARS = 20_000
@@ -111,9 +110,9 @@ def spent_by(physical: Stream, *, is_task: bool) -> Amount:
 
     def noticed() -> Iterator[AnyEvent]:
         nonlocal began
-        for found in physical.found():
-            began = began or isinstance(found.event.body, AgentStart)
-            yield found.event
+        for event in physical.skimmed():
+            began = began or isinstance(event.body, AgentStart)
+            yield event
 
     amount = usage_of(noticed()).amount
     return amount + Amount(tasks=1 if is_task and began else 0)

@@ -17,7 +17,7 @@ from headway.git.workspace import Workspace
 from headway.system.process import Process
 from headway.system.stopped import PATIENCE_S, StoppedHolder
 from headway.system.tasks import until_ended
-from headway.trace.agent_log import AgentLog
+from headway.trace.store import AgentLog
 
 T = TypeVar("T")
 

@@ -27,11 +27,10 @@ from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
 from headway.system.boot import boot_id
 from headway.system.shortage import lacking
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import AnyEvent, Event, bodies, only
 from headway.trace.events.life import AgentStart, AgentState, HandedOff
 from headway.trace.events.work import LandedCommit, SnapshotKept
-from headway.trace.store import LogStore
+from headway.trace.store import AgentLog, LogStore
 
 SUMMARY_CHARS = 1_000
 CHANGED_CHARS = 2_000

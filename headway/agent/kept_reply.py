@@ -10,9 +10,9 @@ from collections.abc import Callable
 from headway.agent.threads import in_thread
 from headway.domain.errors import HeldBack, Shortage
 from headway.model.turn import Turn
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import BodyT, Event
 from headway.trace.events.talk import Call, Cost, LlmResponse, Tokens
+from headway.trace.store import AgentLog
 
 BYTES_PER_TOKEN = 16
 """Bytes of the log for one token of a reply. The log holds the text as read, in the calls, and as sent back."""

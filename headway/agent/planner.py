@@ -39,13 +39,12 @@ from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.system.bounded import Reading, by_limits
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import AnyEvent, Event, bodies, only
 from headway.trace.events.life import HandedOff, RunStart, TurnEnd, TurnStart
 from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
 from headway.trace.events.work import Scratchpad
 from headway.trace.fold import Spell
-from headway.trace.store import LogStore
+from headway.trace.store import AgentLog, LogStore
 
 BOARD_BYTES = 4_000
 SUMMARY_CHARS = 1_000

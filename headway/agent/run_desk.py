@@ -86,6 +86,7 @@ class RunDesk:
         *,
         machine: Machine,
         preflight: Preflight,
+        folders: Callable[[RunName], Path],
     ) -> None:
         self._preflight = preflight
         self._store = store
@@ -93,6 +94,7 @@ class RunDesk:
         self._models = models
         self._prompts = prompts
         self._machine = machine
+        self._folders = folders
 
     async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
         """Make the run's hub and log, or find them as an earlier attempt made them.
@@ -239,7 +241,7 @@ class RunDesk:
         hub = self._hubs(order.run)
         found = await asyncio.to_thread(hub.publish, branch)
         told = "; ".join(filter(None, (found.told, await asyncio.to_thread(withheld_note, hub.folder))))
-        made = await asyncio.to_thread(progress_in, self._store.run_folder(order.run) / "logs")
+        made = await asyncio.to_thread(progress_in, self._folders(order.run) / "logs")
         return Published(
             trunk=found.tip, branch=branch, problem=found.problem, told=told, progress=made.number, progress_at=made.at
         )
@@ -270,7 +272,7 @@ class RunDesk:
     async def spent(self, order: MeasureSpent) -> Amount:
         """The sum of all agents' usage until now, from their logs."""
         await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
-        found = await asyncio.to_thread(figures_of, self._store.run_folder(order.run) / "logs", order.run)
+        found = await asyncio.to_thread(figures_of, self._folders(order.run) / "logs", order.run)
         return found.total.spent
 
     async def report(self, order: WriteReport) -> RunReport:
@@ -290,7 +292,7 @@ class RunDesk:
         trunk = order.trunk or hub.tip()
         commits = hub.landed(context.base, trunk)
         problem = order.problem if commits else ""
-        path = self._store.run_folder(run) / "report.md"
+        path = self._folders(run) / "report.md"
         report = RunReport(
             run=run,
             outcome=outcome_of(order.status, order.verdict, problem),

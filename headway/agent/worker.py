@@ -38,14 +38,13 @@ from headway.model.turn import ToolCall
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
 from headway.system.bounded import Reading, by_limits
-from headway.trace.agent_log import AgentLog
 from headway.trace.asked import task_at
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import RunStart
 from headway.trace.events.talk import Message, Reminder, ToolResult
 from headway.trace.events.work import BudgetAsked, SnapshotKept
 from headway.trace.fold import Spell
-from headway.trace.store import LogStore
+from headway.trace.store import AgentLog, LogStore
 
 SNAPSHOT_STEPS = 10
 """Number of a worker's steps after which its unlanded changes are kept on a ref: a crash of the machine costs no

@@ -92,9 +92,9 @@ async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
 def _left(home: Path, name: RunName, run: "KnownRun | None") -> "Leftover":
     from headway.cli.commits import hub_of
     from headway.trace.leftover import left_by
-    from headway.trace.store import LogStore
+    from headway.trace.local_store import LocalStore
 
-    left = left_by(LogStore(home), name)
+    left = left_by(LocalStore(home), name)
     if left is not None and hub_of(home, name).is_dir():
         return left
     if run is None and left is None:

@@ -7,6 +7,7 @@ from headway.domain.headings import task_of
 from headway.domain.ids import AgentId, RunName
 from headway.domain.results import LandAnswer
 from headway.trace.events.talk import Message, ToolResult
+from headway.trace.local_store import LocalStore
 from headway.trace.store import LogStore
 
 
@@ -32,7 +33,7 @@ class Facts:
 
 def facts_of(home: Path, run: RunName) -> Facts:
     """Everything that the run's logs say of conflicts and of resumed agents."""
-    store = LogStore(home)
+    store = LocalStore(home)
     conflicts: list[Conflict] = []
     resumed = 0
     for agent in store.agents(run):

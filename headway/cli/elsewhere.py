@@ -37,7 +37,7 @@ async def refuse_elsewhere(client: "Client", home: Path, name: RunName) -> None:
 def _has_ended(home: Path, name: RunName) -> bool:
     """True for a run that has written its report, or never began its log."""
     from headway.trace.events.life import RunEnd
-    from headway.trace.store import LogStore
+    from headway.trace.local_store import LocalStore
 
-    store = LogStore(home)
+    store = LocalStore(home)
     return store.last(AgentId(name)) is None or store.newest(AgentId(name), RunEnd) is not None

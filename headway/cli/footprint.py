@@ -14,7 +14,7 @@ from headway.git.hub import Hub
 from headway.git.published import Branch, branches, commits_only_in
 from headway.git.unlanded import Unlanded, unlanded
 from headway.system.walk import walk
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 
 MB = 1_000_000
 KB = 1_000
@@ -75,7 +75,7 @@ async def footprint_of(client: Client, home: Path, name: RunName) -> Footprint:
     import asyncio
 
     run = await find_run(client, name)
-    store = LogStore(home)
+    store = LocalStore(home)
     folder = store.run_folder(name)
     return Footprint(
         name=name,

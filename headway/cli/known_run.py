@@ -95,9 +95,9 @@ async def lives_elsewhere(client: Client, home: Path, run: KnownRun) -> bool:
 
     A folder of the same name may be that of another start of the name, also one whose removal was cut short.
     """
-    from headway.trace.store import LogStore
+    from headway.trace.local_store import LocalStore
 
-    store = LogStore(home)
+    store = LocalStore(home)
     folder = store.run_folder(run.name)
     started = {started_in(place) for place in (folder, *store.forgotten(run.name))}
     if run.incarnation in started or (folder.is_dir() and started_in(folder) is None):

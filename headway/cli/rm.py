@@ -83,7 +83,7 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     """
     from headway.cli.known_run import delete_histories
     from headway.git.overlay import unmount_below
-    from headway.trace.store import LogStore
+    from headway.trace.local_store import LocalStore
 
     for said in await asyncio.to_thread(_withdraw_all, home, found):
         say(said)
@@ -92,7 +92,7 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     await delete_histories(client, (one for one in found.histories if one.id == found.name))
     await _until_gone(client, found)
     await asyncio.to_thread(unmount_below, home / "runs" / found.name)
-    await asyncio.to_thread(LogStore(home).forget, found.name)
+    await asyncio.to_thread(LocalStore(home).forget, found.name)
     say(f"{found.name} is removed.")
     return 0
 

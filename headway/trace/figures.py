@@ -23,8 +23,8 @@ from headway.trace.events.life import AgentFork, AgentStart, HandedOff, RunEnd, 
 from headway.trace.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.trace.events.work import BudgetAsked, LandedCommit, ResourceWait
 from headway.trace.fold import work_ms
+from headway.trace.local_store import RUN_LOG
 from headway.trace.paid import Paid
-from headway.trace.store import RUN_LOG
 
 ENDING = ".jsonl"
 WHAT_CHARS = 200

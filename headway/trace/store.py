@@ -1,111 +1,172 @@
-"""All agent logs under one HEADWAY_HOME: the trace, and the source of every model's context."""
+"""The log store as agents use it: a port that takes agents, leases and places in a log, never a path.
 
-import contextlib
-import itertools
-import os
-import re
-import socket
-import uuid
+`headway.trace.local_store` keeps logs in files. Each adapter passes the tests of `tests/trace/contract.py`.
+"""
+
 from collections.abc import Iterator
-from pathlib import Path
-from typing import cast
+from types import TracebackType
+from typing import Protocol, Self
 
-from headway.domain.errors import TransientError, UserError
-from headway.domain.ids import AgentId, Incarnation, Role, RunName, run_name_problem, run_of
+from headway.domain.errors import UserError
+from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName
 from headway.domain.refs import Ref
-from headway.domain.results import RESULTS, Results
-from headway.system.files import delete, make_folder, place_new, sync_folder
-from headway.trace.agent_log import AgentLog, no_such_event
-from headway.trace.blobs import Blobs
-from headway.trace.codec import Codec, Found, lines_of
-from headway.trace.events.envelope import AnyEvent, Body, BodyT, Event
-from headway.trace.fold import Line
-from headway.trace.redaction import NOTHING_SECRET, Redact
-
-ELSEWHERE_S = 2.0
-"""Seconds after which work is given out again that came to a worker process with another HEADWAY_HOME."""
-RUN_LOG = "run"
-"""The name of the log of the run itself; every agent's own name has a dash."""
-
-_ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+from headway.trace.events.envelope import AnyEvent, BodyT, Event
 
 
-class LogStore:
-    """The logs of every run. Safe for any number of threads and processes; every call is synchronous.
+class AgentLog(Protocol):
+    """The log of one agent, under one lease. Opening it raises the lease: an earlier holder writes nothing more."""
 
-    Args:
-        home: HEADWAY_HOME; made when the first run is claimed.
-        redact: Applied to every string before it is written, see `headway.trace.redaction`.
-        results: The model of each tool's results.
-    """
+    @property
+    def agent(self) -> AgentId:
+        """The agent whose log it is."""
+        ...
 
-    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET, results: Results = RESULTS) -> None:
-        self._runs = home / "runs"
-        self.redact = redact
-        self._codec = Codec(results)
-        self._synced: set[int] = set()
+    @property
+    def lease(self) -> int:
+        """The lease of this holder, from 1."""
+        ...
 
-    def run_folder(self, run: RunName) -> Path:
-        """The folder of a run.
+    @property
+    def line(self) -> list[AnyEvent]:
+        """The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
+
+        Unless it is `whole`, what lies before the newest reply of the model is there only as it is kept.
+        """
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch of the live line."""
+        ...
+
+    def append(
+        self, body: BodyT, *, epoch: int = 0, turn: int = 0, dur_ms: float | None = None, sync: bool = False
+    ) -> Event[BodyT]:
+        """Write one event and return it as a reader will see it: redacted, and as JSON gives it back.
+
+        Args:
+            body: The content of the event.
+            epoch: The stretch of the log that is in the model's context.
+            turn: A planner's turn or a worker's step.
+            dur_ms: How long the thing took, in milliseconds.
+            sync: Return only when the event is durable.
 
         Raises:
-            UserError: `run` cannot name a run.
+            LeaseLost: A newer holder has opened the log; nothing was written.
+            Shortage: The machine lacks something. Nothing was written; with `sync` the event may be there.
         """
-        if problem := run_name_problem(run):
-            raise UserError(f"run name {run!r}: {problem}")
-        return self._runs / run
+        ...
+
+    def sync(self) -> None:
+        """Make all that was appended durable.
+
+        Raises:
+            Shortage: The machine could not; what was appended is still in the log.
+        """
+        ...
+
+    def reserve(self, nbytes: int) -> None:
+        """Make sure of room for the next `nbytes` of this log, for what is paid before it can be written.
+
+        Raises:
+            Shortage: There is not so much room.
+        """
+        ...
+
+    def fork(self, seq: int) -> list[AnyEvent]:
+        """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
+
+        Returns:
+            The events that are no longer live, oldest first.
+
+        Raises:
+            UserError: The log has no such event.
+        """
+        ...
+
+    def replay(self, epoch: int) -> Iterator[AnyEvent]:
+        """The live events of the newest epoch, whole, in order; none when `epoch` is another one."""
+        ...
+
+    def check(self) -> None:
+        """Do nothing while this holder's lease is the newest.
+
+        Raises:
+            LeaseLost: It is not.
+        """
+        ...
+
+    def fence(self) -> Fence:
+        """The lease in a form that another process can check."""
+        ...
+
+    def redacted(self, text: str) -> str:
+        """A text as the log would keep it."""
+        ...
+
+    def without_our_secrets(self, text: str) -> str:
+        """A text as an agent may act on it: what merely looks like a key is there, the keys of this process are not."""
+        ...
+
+    def finish(self) -> None:
+        """Make everything durable and let go of the log.
+
+        Raises:
+            Shortage: The machine could not; the log is let go all the same.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the log. The lease stays what it is until it is opened again."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+
+class Stream(Protocol):
+    """Every event of an agent in the order of writing; each iteration reads the log as it then stands."""
+
+    def __iter__(self) -> Iterator[AnyEvent]: ...
+
+    def skimmed(self) -> Iterator[AnyEvent]:
+        """The same with `APART` for each long string, for readers of figures."""
+        ...
+
+
+class LogStore(Protocol):
+    """The logs of every run. Safe for any number of threads and processes; every call is synchronous."""
 
     def claim(self, run: RunName, incarnation: Incarnation) -> None:
-        """Make the run's folder for this start of it; idempotent, durable.
+        """Take the run's name for this start of it; idempotent, durable.
 
         Raises:
-            UserError: The folder belongs to an earlier start of the same name.
+            UserError: The name belongs to an earlier start.
         """
-        folder = self.run_folder(run)
-        make_folder(folder)
-        if place_new(folder / "incarnation", f"{incarnation}\n".encode()):
-            return
-        if (folder / "incarnation").read_text(encoding="utf-8").strip() != incarnation:
-            raise UserError(
-                f"run {run!r}: there was a run of this name before, and its logs and commits are in {folder}",
-                f"Start it under another name, or remove the earlier one with: headway rm {run}",
-            )
+        ...
 
     def release(self, run: RunName) -> None:
         """Give a claimed name back, with all that was made for it. A run that has begun its log keeps it."""
-        if not self._path(AgentId(run)).exists():
-            self.forget(run)
+        ...
 
     def expect(self, run: RunName, incarnation: Incarnation | None = None) -> None:
         """Make sure that a run lives here, before anything of it is looked for or made.
 
         Raises:
-            TransientError: It does not. A worker process with another HEADWAY_HOME on the same service takes the work
-                of every run; it is handed back for one that has the run.
+            TransientError: It does not.
         """
-        folder = self.run_folder(run)
-        try:
-            lives = (folder / "incarnation").read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            lives = ""
-        if lives and incarnation in {None, lives}:
-            return
-        what = "another start of this name" if lives else "nothing of it"
-        raise TransientError(
-            f"run {run!r} does not live in the HEADWAY_HOME of this worker process: {what} is in {folder} on "
-            f"{socket.gethostname()}. Its work is handed back. Start worker processes with the run's HEADWAY_HOME, "
-            "or give this one a Temporal service or namespace of its own.",
-            delay_s=ELSEWHERE_S,
-        )
+        ...
+
+    def forget(self, run: RunName) -> None:
+        """Remove everything of a run. From the first moment on its name is free, and holders of its logs lose them."""
+        ...
 
     def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
-        """Take over an agent's log, or begin it: raises the lease, durably.
-
-        Half a line at its end, which a crash left, is cut. Unless it is `whole`, only what is kept of
-        its events stays in memory.
-        """
-        path, blobs = self._path(agent), self._blobs_of(run_of(agent))
-        return AgentLog(path, blobs, self.redact, agent=agent, role=role, task=task, codec=self._codec, whole=whole)
+        """Take over an agent's log, or begin it: raises the lease, durably."""
+        ...
 
     def read(self, agent: AgentId, upto: int | None = None) -> list[AnyEvent]:
         """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.
@@ -115,39 +176,23 @@ class LogStore:
         Raises:
             UserError: The log does not reach to `upto`.
         """
-        events = self.all_events(agent)
-        if upto is not None and not 0 <= upto < len(events):
-            raise no_such_event(agent, upto)
-        line = Line(events if upto is None else events[: upto + 1])
-        return [events[seq] for seq in line.seqs(line.head)]
+        ...
 
     def all_events(self, agent: AgentId) -> list[AnyEvent]:
         """Every event of an agent in the order of writing, with leases, forks and abandoned events."""
-        return list(self.stream(agent))
+        ...
 
     def stream(self, agent: AgentId) -> "Stream":
         """The same, one event at a time and as often as it is asked for: a log may be larger than memory."""
-        return Stream(self._path(agent), self._codec, self._blobs_of(run_of(agent)))
+        ...
 
     def last(self, agent: AgentId) -> AnyEvent | None:
-        """The newest live event of an agent; read from the end of the log."""
-        return self.newest(agent, Body)
+        """The newest live event of an agent."""
+        ...
 
     def newest(self, agent: AgentId, kind: type[BodyT]) -> Event[BodyT] | None:
-        """The newest live event of one type; read from the end of the log."""
-        found = next((each for each in self.stream(agent).back() if isinstance(each.event.body, kind)), None)
-        return None if found is None else cast(Event[BodyT], found.resolved(self._blobs_of(run_of(agent))))
-
-    def said(self, ref: Ref, kind: type[BodyT]) -> BodyT:
-        """The body of the event that a ref names.
-
-        Raises:
-            UserError: The log has no such event, or one of another type.
-        """
-        event = self.event(ref)
-        if not isinstance(event.body, kind):
-            raise no_such_event(ref.log, ref.seq)
-        return event.body
+        """The newest live event of one type."""
+        ...
 
     def event(self, ref: Ref) -> AnyEvent:
         """The event that a ref names, also in a suffix that a fork abandoned.
@@ -155,75 +200,32 @@ class LogStore:
         Raises:
             UserError: The log has no such event.
         """
-        found = next(self.stream(ref.log).found(ref.seq), None) if ref.seq >= 0 else None
-        if found is None:
-            raise no_such_event(ref.log, ref.seq)
-        return found.resolved(self._blobs_of(run_of(ref.log)))
+        ...
+
+    def said(self, ref: Ref, kind: type[BodyT]) -> BodyT:
+        """The body of the event that a ref names.
+
+        Raises:
+            UserError: The log has no such event, or one of another type.
+        """
+        ...
 
     def agents(self, run: RunName) -> list[AgentId]:
         """Agents that have a log in this run: the run itself by its own name, then the agents in order of their ids."""
-        logs = self.run_folder(run) / "logs"
-        names = sorted(path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl"))
-        own = [AgentId(run)] if RUN_LOG in names else []
-        return own + [AgentId(f"{run}/{name}") for name in names if name != RUN_LOG]
+        ...
 
-    def forget(self, run: RunName) -> None:
-        """Remove everything of a run. From the first moment on its name is free, and holders of its logs lose them."""
-        folder = self.run_folder(run)
-        gone = self._runs / f".gone-{uuid.uuid4().hex}-{run}"
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(gone)
-            sync_folder(self._runs)
-        for rest in self.forgotten(run):
-            delete(rest)
+    def leave(self, agent: AgentId, note: bytes | None) -> None:
+        """Replace the note that an agent leaves for others of its run; None leaves none. It may be lost in a crash."""
+        ...
 
-    def forgotten(self, run: RunName) -> list[Path]:
-        """The rest of a run that was forgotten, because the process that removed it was killed."""
-        hexadecimal = "[0-9a-f]" * 32
-        return sorted(self._runs.glob(f".gone-{hexadecimal}-{run}"))
-
-    def _path(self, agent: AgentId) -> Path:
-        run, below, rest = agent.partition("/")
-        parts = rest.split("/") if below else [RUN_LOG]
-        if not all(_ID_PART.fullmatch(part) for part in parts) or rest == RUN_LOG:
-            raise ValueError(f"{agent!r} is no agent's id")
-        return self.run_folder(RunName(run)).joinpath("logs", *parts[:-1], f"{parts[-1]}.jsonl")
-
-    def _blobs_of(self, run: RunName) -> Blobs:
-        return Blobs(self.run_folder(run) / "blobs", self._synced)
+    def left(self, run: RunName, most: int) -> Iterator[tuple[AgentId, bytes]]:
+        """Notes of the run's agents, in the order of their ids, each cut to `most` bytes."""
+        ...
 
 
-class Stream:
-    """Every event of an agent in the order of writing; each iteration reads the log as it then stands."""
-
-    def __init__(self, path: Path, codec: Codec, blobs: Blobs) -> None:
-        self._path = path
-        self._codec = codec
-        self._blobs = blobs
-
-    def __iter__(self) -> Iterator[AnyEvent]:
-        return (found.resolved(self._blobs) for found in self.found())
-
-    def found(self, first: int = 0) -> Iterator[Found]:
-        """The same from some place on, with long strings left where they lie; nothing before it is read as JSON."""
-        with self._opened() as fd:
-            if fd is not None:
-                yield from self._codec.events_in(itertools.islice(lines_of(fd), first, None), first=first)
-
-    def back(self) -> Iterator[Found]:
-        """The live events, the newest first, with long strings left where they lie; see `Codec.events_back`."""
-        with self._opened() as fd:
-            if fd is not None:
-                yield from self._codec.events_back(fd)
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[int | None]:
-        try:
-            fd = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
-            yield None
-            return
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+def no_such_event(agent: AgentId, seq: int) -> UserError:
+    """The error for a place that a log does not have, although a ref names it."""
+    return UserError(
+        f"{agent}: the log has no event {seq}",
+        "A part of HEADWAY_HOME is lost: restore it from a backup, or start the run anew under another name.",
+    )

@@ -3,16 +3,16 @@
 from typing import Any
 
 from headway.domain.ids import AgentId, Role
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.envelope import BodyT, Event
-from headway.trace.store import LogStore
+from headway.trace.local_log import LocalLog
+from headway.trace.local_store import LocalStore
 
 
 class Killed(BaseException):
     """The process is gone."""
 
 
-class DyingLog(AgentLog):
+class DyingLog(LocalLog):
     """Lets so many events through, then dies; with `before`, what came of the last step is not written any more."""
 
     left = 0
@@ -31,7 +31,7 @@ class DyingLog(AgentLog):
         return event
 
 
-class DyingStore(LogStore):
+class DyingStore(LocalStore):
     """A log store in a process that dies at the `at`-th event that it appends to `agent`'s log."""
 
     def dies(self, agent: AgentId, at: int, *, before: bool) -> "DyingStore":
@@ -40,7 +40,7 @@ class DyingStore(LogStore):
         self.log: DyingLog | None = None
         return self
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> LocalLog:
         log = super().open(agent, role=role, task=task, whole=whole)
         if agent == self.agent:
             log.__class__ = DyingLog

@@ -36,8 +36,8 @@ from headway.sandbox.plain import PlainSandbox
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import HandedOff, RunStart
 from headway.trace.events.talk import Message, Reminder, Text, ToolResult
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import NOTHING_SECRET, Redact
-from headway.trace.store import LogStore
 from tests.events import answer
 
 RUN = RunName("tidy-up")
@@ -93,7 +93,7 @@ class Stage:
         if not source.exists():
             self._make(source)
         self.source = source
-        self.store = LogStore(self.state or self.folder / "state", self.redact)
+        self.store = LocalStore(self.state or self.folder / "state", self.redact)
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         self.base = self.hub.prepare(str(source), None).base

@@ -24,7 +24,7 @@ from headway.domain.work import EndWorker, StoreHandoff
 from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.sandbox.plain import PlainSandbox
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.agent.stage import INCARNATION, ROOT, RUN, Stage
 
 REF = Ref(log=ROOT, seq=0)
@@ -39,7 +39,7 @@ class Elsewhere:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.store = LogStore(stage.folder / "another-home")
+        self.store = LocalStore(stage.folder / "another-home")
         hubs, prompts, models = self._hub, stage._prompts, stage.chosen
         self.planner = PlannerAgent(self.store, hubs, models, prompts, time.time)
         self.worker = WorkerAgent(self.store, hubs, self._places, PlainSandbox(), models, prompts, time.time)
@@ -48,7 +48,7 @@ class Elsewhere:
         machine = Machine("plain", ())
         preflight = Preflight(models, self.checker, self._places)
         given = (self.store, hubs, models, prompts)
-        self.desk = RunDesk(*given, machine=machine, preflight=preflight)
+        self.desk = RunDesk(*given, machine=machine, preflight=preflight, folders=self.store.run_folder)
 
     def _hub(self, run: RunName) -> Hub:
         return Hub(self.store.run_folder(run) / "hub.git")

@@ -16,7 +16,7 @@ from headway.agent.apart import Apart
 from headway.agent.files import Files
 from headway.agent.models import Models
 from headway.agent.patch import parse_patch
-from headway.agent.patching import Patching, notes_of
+from headway.agent.patching import FileHashes, Patching, notes_of
 from headway.agent.prompts import Prompts
 from headway.agent.worker import WorkerAgent
 from headway.domain.errors import Shortage, ToolError
@@ -25,6 +25,7 @@ from headway.model.client import Model
 from headway.model.endpoint import Endpoint
 from headway.sandbox.plain import PlainSandbox
 from headway.system.bounded import unheld
+from headway.trace.events.talk import ToolCallBegun
 from tests.agent.cutting import Killed
 from tests.agent.scripted_model import ScriptedModel
 from tests.agent.stage import Stage, finish, step, use
@@ -205,6 +206,13 @@ def dying_at(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
         monkeypatch.setattr(patching, name, or_die(getattr(patching, name)))
 
 
+def in_the_log(noted: FileHashes) -> FileHashes:
+    """The note of a patch as the next process reads it."""
+    call = ToolCallBegun(call_id="c", name="apply_patch", arguments="", before=noted.before, after=noted.after)
+    read = ToolCallBegun.read(json.loads(json.dumps(call.wire())))
+    return FileHashes(read.before, read.after)
+
+
 @pytest.mark.parametrize("at", range(5))
 def test_a_patch_that_is_cut_short_at_any_file_is_finished(
     files: Files, monkeypatch: pytest.MonkeyPatch, at: int
@@ -212,7 +220,7 @@ def test_a_patch_that_is_cut_short_at_any_file_is_finished(
     begun = Patching(files, parse_patch(MANY), "call", Apart(unheld))
     changes, _ = begun.drafted()
     begun.stage(changes)
-    noted = json.loads(json.dumps(notes_of(changes)))
+    noted = in_the_log(notes_of(changes))
     with monkeypatch.context() as dying:
         dying_at(dying, at)
         with pytest.raises(Killed):

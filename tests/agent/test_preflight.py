@@ -13,7 +13,7 @@ from headway.domain.errors import UserError
 from headway.domain.run import PreparedRun, PrepareRun
 from headway.model.client import Model
 from headway.model.endpoint import Endpoint
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.agent.stage import Stage, finish
 from tests.agent.test_run_desk import OTHER, desk, order
 from tests.model.servers import Answer, Asked, Server
@@ -67,7 +67,7 @@ async def test_a_check_that_fails_on_the_base_is_told_and_refuses_nothing(stage:
     made, beats = await prepared(stage, check="echo 'E: two tests failed'; exit 1")
     assert [note for note in made.notes if note.startswith("the check does not pass on the base")]
     assert "running check" in beats
-    verdict = newest_verdict(LogStore(stage.folder / "state"), OTHER)
+    verdict = newest_verdict(LocalStore(stage.folder / "state"), OTHER)
     assert verdict is not None
     assert verdict.failing == "E: two tests failed", "the root planner begins with it"
 

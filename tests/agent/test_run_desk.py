@@ -25,8 +25,8 @@ from headway.git.hub import Hub
 from headway.git.workspaces import Workspaces
 from headway.rehearsal.playbook import Step
 from headway.sandbox.plain import PlainSandbox
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import redactor
-from headway.trace.store import LogStore
 from tests.agent.stage import ROOT, Stage, finish, git, step, use
 from tests.trace.steps import content_of
 
@@ -69,7 +69,7 @@ def address(stage: Stage, tmp_path: Path) -> Iterator[str]:
 
 def desk(stage: Stage, models: Models | None = None) -> RunDesk:
     """As a worker process makes it."""
-    store = LogStore(stage.folder / "state", redact=redactor([]))
+    store = LocalStore(stage.folder / "state", redact=redactor([]))
     machine = Machine("plain", ("network: all of it",))
     models = models or stage.chosen
 
@@ -81,7 +81,7 @@ def desk(stage: Stage, models: Models | None = None) -> RunDesk:
 
     preflight = Preflight(models, Checker(store, hubs, places, PlainSandbox()), places, again_s=0.01)
     given = (store, hubs, models, Prompts.load())
-    return RunDesk(*given, machine=machine, preflight=preflight)
+    return RunDesk(*given, machine=machine, preflight=preflight, folders=store.run_folder)
 
 
 def quiet(_: str) -> None:
@@ -185,13 +185,13 @@ async def test_a_refused_start_leaves_nothing_and_its_name_is_free(stage: Stage)
     wrong["spec"] = {**wrong["spec"], "base": "mian"}
     with pytest.raises(UserError, match="mian"):
         await made.prepare(PrepareRun.model_validate(wrong), (), quiet)
-    assert not made._store.run_folder(OTHER).exists()
+    assert not made._folders(OTHER).exists()
     again = order(str(stage.source)).model_copy(update={"incarnation": Incarnation("another-start")})
     await made.prepare(again, (), quiet)
     git(stage.source, "branch", "headway")
     with pytest.raises(UserError, match="there is a branch 'headway'"):
         await made.prepare(again, (), quiet)
-    assert made._store.run_folder(OTHER).exists(), "it has begun, so it keeps its name"
+    assert made._folders(OTHER).exists(), "it has begun, so it keeps its name"
 
 
 def land() -> list[Step]:

@@ -4,8 +4,8 @@ import pytest
 
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import ToolResult
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import redactor
-from headway.trace.store import LogStore
 from tests.agent.stage import Stage, finish, step, use
 from tests.agent.test_resume import killed_at
 from tests.trace.steps import content_of
@@ -16,7 +16,7 @@ OURS = "our-own-key-0123456789"
 
 @pytest.fixture
 def guarded(stage: Stage) -> Stage:
-    stage.store = LogStore(stage.folder / "state", redact=redactor([OURS]))
+    stage.store = LocalStore(stage.folder / "state", redact=redactor([OURS]))
     return stage
 
 

@@ -12,10 +12,10 @@ from headway.domain.results import LandAnswer
 from headway.domain.spec import RunSpec
 from headway.domain.tree import TreeNode
 from headway.domain.turn import Decision, TurnOutcome
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.life import RunStart, TurnEnd, TurnStart
 from headway.trace.figures import figures_of
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.store import AgentLog
 from tests.events import answer, handed_off, landed, reply, request, retry, started
 from tests.events import call as asked_for
 
@@ -49,7 +49,7 @@ def hand_off(log: AgentLog, status: str, summary: str) -> None:
 
 def look_at_fleet(home: Path, count: int) -> Look:
     """`count` tasks under a root planner: of each kind of trouble one, a fifth is done, a third has no log yet."""
-    store = LogStore(home)
+    store = LocalStore(home)
     store.claim(RUN, Incarnation("i"))
     with store.open(AgentId(RUN), role="run") as log:
         log.append(RunStart(spec=RunSpec(repo="/x", instructions="Tidy up.")))

@@ -15,7 +15,7 @@ from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.spec import RunSpec
 from headway.trace.events.life import RunStart
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.cli.command import headway
 from tests.events import run_ended
 from tests.git.ground import git
@@ -60,7 +60,7 @@ def go_on(home: Path) -> Awaitable[int]:
 
 async def test_a_run_of_another_service_is_left_alone(home: Path, client: Client) -> None:
     """Its files would be taken from agents at work, and its commits are nowhere else."""
-    store, runs = LogStore(home), home / "runs"
+    store, runs = LocalStore(home), home / "runs"
     for name in ("goes-on", "ended", "lost"):
         store.claim(RunName(name), Incarnation("first"))
         with store.open(AgentId(name), role="run") as log:

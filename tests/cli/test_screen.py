@@ -19,7 +19,7 @@ from headway.domain.control import Control, Hold
 from headway.domain.ids import AgentId
 from headway.trace.events.work import BudgetAsked
 from headway.trace.figures import figures_of
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.cli.fleets import RUN, agent, look_at_fleet
 from tests.cli.terminal import labelled
 
@@ -72,9 +72,9 @@ def test_the_live_view_fits_its_terminal(width: int, height: int, tmp_path: Path
 
 def test_an_agent_that_waits_for_a_slot_is_neither_working_nor_stuck(tmp_path: Path) -> None:
     look = look_at_fleet(tmp_path, 6)
-    with LogStore(tmp_path).open(agent(0), role="worker", task=agent(0)) as log:
+    with LocalStore(tmp_path).open(agent(0), role="worker", task=agent(0)) as log:
         log.append(BudgetAsked(needs=Amount(tokens=9_000)))
-    figures = figures_of(LogStore(tmp_path).run_folder(RUN) / "logs", RUN)
+    figures = figures_of(LocalStore(tmp_path).run_folder(RUN) / "logs", RUN)
     later = figures.model_copy(update={"at": figures.at + 3 * QUIET_S})
     (row,) = (row for row in board_of(replace(look, figures=later)).rows if row.agent == agent(0))
     assert (row.group, row.words) == ("queued", "queued for its next slot")

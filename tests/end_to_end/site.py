@@ -26,7 +26,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import HandedOff
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 
 SERVER = "temporal"
 
@@ -44,8 +44,8 @@ class Ground:
     repository: Path
 
     @property
-    def store(self) -> LogStore:
-        return LogStore(self.home)
+    def store(self) -> LocalStore:
+        return LocalStore(self.home)
 
     async def start(self, name: str, **more: Any) -> WorkflowHandle[Any, Any]:
         """Start a run as the stock CLI does."""

@@ -121,7 +121,7 @@ class Run:
         preflight = Preflight(stage.chosen, checker, lambda _: stage.places)
         desk = RunDesk(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
-            machine=Machine("plain", ()), preflight=preflight,
+            machine=Machine("plain", ()), preflight=preflight, folders=stage.store.run_folder,
         )  # fmt: skip
         order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
         prepared = await self.ask("prepare", lambda: desk.prepare(order, (), lambda _: None))
@@ -240,7 +240,7 @@ def plant(name: str) -> None:
             shortage._LACKING.clear()
             vars(pulse)["lacking"] = lambda _: None
         case "sync":  # a log is never synced
-            from headway.trace.agent_log import AgentLog
+            from headway.trace.store import AgentLog
 
             setattr(AgentLog, "_sync", lambda _: None)  # noqa: B010 - mypy takes no other
         case _:

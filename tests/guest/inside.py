@@ -31,7 +31,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import Reminder, ToolResult
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.end_to_end.playbooks import asked, done, step, use
 from tests.end_to_end.repositories import make_repository
 from tests.end_to_end.site import Ground
@@ -154,7 +154,7 @@ async def up(rehearsal: Rehearsal) -> AsyncIterator[psutil.Popen]:
 
 def show_logs() -> None:
     """The end of every log, for a failure."""
-    store = LogStore(PLACE / "home")
+    store = LocalStore(PLACE / "home")
     for agent in store.agents(RunName(RUN)):
         told = [f"{event.type} {str(event.body)[:200]}" for event in store.all_events(agent)][-6:]
         say("\n    ".join([f"--- {agent}", *told]))

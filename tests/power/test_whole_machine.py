@@ -27,7 +27,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import AgentLease, HandedOff
 from headway.trace.events.talk import Reminder
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.end_to_end.playbooks import flat
 from tests.git.ground import make_repository
 from tests.power.rig import Rig
@@ -59,8 +59,8 @@ class Site:
         return self.rig.at / "home"
 
     @property
-    def store(self) -> LogStore:
-        return LogStore(self.home)
+    def store(self) -> LocalStore:
+        return LocalStore(self.home)
 
     def forget_what_was_published(self) -> None:
         """Give the user's repository the state that it had before a copy of the same run ended."""

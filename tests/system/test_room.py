@@ -8,7 +8,7 @@ import pytest
 from headway.domain.errors import Shortage
 from headway.domain.ids import AgentId, RunName
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.events import call, reply
 from tests.system.disks import Disk, fill
 
@@ -20,7 +20,7 @@ LONG = "a reply that was paid " * 2_000
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs"])
 def test_a_reply_fits_into_its_log_on_a_full_disk_without_inodes(tmp_path: Path, kind: str) -> None:
     with Disk(tmp_path, kind) as disk:
-        store = LogStore(disk.at)
+        store = LocalStore(disk.at)
         with store.open(AGENT, role="planner") as log:
             log.append(Text(text="first"), sync=True)
             log.reserve(200_000)
@@ -34,7 +34,7 @@ def test_a_reply_fits_into_its_log_on_a_full_disk_without_inodes(tmp_path: Path,
 
 def test_room_is_taken_again_after_a_newer_holder_died_in_its_first_line(tmp_path: Path) -> None:
     with Disk(tmp_path, "ext4") as disk:
-        store = LogStore(disk.at)
+        store = LocalStore(disk.at)
         with store.open(AGENT, role="planner") as log:
             log.reserve(200_000)
             with next(disk.at.rglob("*.jsonl")).open("ab") as newer:
@@ -49,7 +49,7 @@ def test_room_is_taken_again_after_a_newer_holder_died_in_its_first_line(tmp_pat
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs", "btrfs"])
 def test_room_comes_back_when_the_log_is_closed_or_its_holder_was_killed(tmp_path: Path, kind: str) -> None:
     with Disk(tmp_path, kind) as disk:
-        store = LogStore(disk.at)
+        store = LocalStore(disk.at)
         log = store.open(AGENT, role="planner")
         log.reserve(5_000_000)
         path = next(disk.at.rglob("*.jsonl"))
@@ -68,7 +68,7 @@ def test_room_comes_back_when_the_log_is_closed_or_its_holder_was_killed(tmp_pat
 
 
 def test_an_older_holder_that_closes_cuts_nothing_of_a_newer_one(tmp_path: Path) -> None:
-    store = LogStore(tmp_path)
+    store = LocalStore(tmp_path)
     old = store.open(AGENT, role="planner")
     old.reserve(100_000)
     with store.open(AGENT, role="planner") as new:
@@ -80,7 +80,7 @@ def test_an_older_holder_that_closes_cuts_nothing_of_a_newer_one(tmp_path: Path)
 def test_a_sync_that_failed_writes_again_what_the_kernel_takes_for_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = LogStore(tmp_path)
+    store = LocalStore(tmp_path)
     log = store.open(AGENT, role="planner")
     real, written = os.pwrite, bytearray()
 

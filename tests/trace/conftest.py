@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId, Incarnation
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.trace.steps import RUN
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LogStore:
+def store(tmp_path: Path) -> LocalStore:
     """A store with one run in it."""
-    store = LogStore(tmp_path)
+    store = LocalStore(tmp_path)
     store.claim(RUN, Incarnation("first"))
     return store
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headway.domain.ids import AgentId, RunName
-from headway.trace.agent_log import AgentLog
 from headway.trace.blobs import INLINE_CHARS
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.store import AgentLog
 
 RUN = RunName("demo")
 LONG = "ü" * (INLINE_CHARS + 1)
@@ -19,7 +19,7 @@ def say(log: AgentLog, text: str, *, sync: bool = False) -> int:
     return log.append(Text(text=text), sync=sync).seq
 
 
-def file_of(store: LogStore, agent: AgentId) -> Path:
+def file_of(store: LocalStore, agent: AgentId) -> Path:
     return store.run_folder(RUN) / "logs" / f"{agent.partition('/')[2] or 'run'}.jsonl"
 
 
@@ -29,7 +29,7 @@ def content_of(path: Path) -> bytes:
     return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
-def texts(store: LogStore, agent: AgentId, upto: int | None = None) -> list[str]:
+def texts(store: LocalStore, agent: AgentId, upto: int | None = None) -> list[str]:
     return texts_in(store.read(agent, upto))
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.trace.steps import RUN, file_of, say, texts, texts_in
 
 
@@ -16,7 +16,7 @@ class TestCrashes:
         "torn",
         [b"{", b'{"v":1,"seq":2,"lease":1}', b"\0" * 4096, b"\n", b"garbage\n", b'{"seq":9,"lease":1}\n', b"[]\n{}\n"],
     )
-    def test_what_was_never_wholly_written_is_cut(self, store: LogStore, agent: AgentId, torn: bytes) -> None:
+    def test_what_was_never_wholly_written_is_cut(self, store: LocalStore, agent: AgentId, torn: bytes) -> None:
         with store.open(agent, role="planner") as log:
             say(log, "kept")
         whole = file_of(store, agent).read_bytes()
@@ -30,7 +30,7 @@ class TestCrashes:
         assert texts(store, agent) == ["kept", "more"]
         assert store.agents(RUN) == [agent]
 
-    def test_whole_lines_behind_a_hole_are_kept_aside(self, store: LogStore, agent: AgentId) -> None:
+    def test_whole_lines_behind_a_hole_are_kept_aside(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, "kept")
             before = file_of(store, agent).stat().st_size
@@ -43,13 +43,14 @@ class TestCrashes:
             assert texts_in(log.line) == ["kept"]
         assert b"behind the hole" in file_of(store, agent).with_suffix(".torn").read_bytes()
 
-    def test_every_acknowledged_event_outlives_a_kill(self, store: LogStore, agent: AgentId) -> None:
+    def test_every_acknowledged_event_outlives_a_kill(self, store: LocalStore, agent: AgentId) -> None:
         script = """
 import sys
 from pathlib import Path
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
-log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
+from headway.trace.local_store import LocalStore
+from headway.trace.local_store import LocalStore
+log = LocalStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
 number = 0
 while True:
     event = log.append(Text(text="x" * (number % 7) * 900), sync=True)

@@ -15,11 +15,11 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, child_id
 from headway.domain.results import LandAnswer
 from headway.domain.turn import Decision, TurnOutcome
-from headway.trace.agent_log import AgentLog
 from headway.trace.events.life import TurnEnd
 from headway.trace.events.talk import Call
 from headway.trace.figures import FiguresReader, figures_of
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.store import AgentLog
 from tests import events
 from tests.trace.steps import RUN
 
@@ -29,11 +29,11 @@ DEEP = child_id(SUB, ChildKey("1.0-cccccccc"))
 AGENTS = {ROOT: "planner", SUB: "planner", TASK: "worker", DEEP: "worker"}
 
 
-def logs_of(store: LogStore) -> Path:
+def logs_of(store: LocalStore) -> Path:
     return store.run_folder(RUN) / "logs"
 
 
-def look(store: LogStore) -> RunFigures:
+def look(store: LocalStore) -> RunFigures:
     return figures_of(logs_of(store), RUN)
 
 
@@ -45,11 +45,11 @@ def reply(log: AgentLog, tokens: int, *calls: Call) -> None:
     log.append(events.reply("", *calls, tokens=tokens, micro_usd=tokens), dur_ms=500.0)
 
 
-def test_a_run_without_logs_has_used_up_nothing(store: LogStore) -> None:
+def test_a_run_without_logs_has_used_up_nothing(store: LocalStore) -> None:
     assert look(store).total.spent == Amount()
 
 
-def test_every_agent_is_counted_with_all_that_is_below_it(store: LogStore) -> None:
+def test_every_agent_is_counted_with_all_that_is_below_it(store: LocalStore) -> None:
     for number, (agent, role) in enumerate(AGENTS.items()):
         with store.open(agent, role="planner" if role == "planner" else "worker") as log:
             if role == "worker":
@@ -68,7 +68,7 @@ def test_every_agent_is_counted_with_all_that_is_below_it(store: LogStore) -> No
     assert figures.total.active_s == pytest.approx(2.0)
 
 
-def test_a_call_under_way_is_told_apart_and_one_whose_asker_is_gone_counts_as_reserved(store: LogStore) -> None:
+def test_a_call_under_way_is_told_apart_and_one_whose_asker_is_gone_counts_as_reserved(store: LocalStore) -> None:
     with store.open(TASK, role="worker") as log:
         request(log, 900)
         assert look(store).total.spent == Amount()
@@ -82,7 +82,7 @@ def test_a_call_under_way_is_told_apart_and_one_whose_asker_is_gone_counts_as_re
     assert figures.total.reserved == Amount()
 
 
-def test_what_an_agent_is_at_follows_from_its_newest_events(store: LogStore) -> None:
+def test_what_an_agent_is_at_follows_from_its_newest_events(store: LocalStore) -> None:
     def now(agent: AgentId) -> tuple[str, str]:
         found = look(store).agents[agent].now
         return found.doing, found.what
@@ -119,7 +119,7 @@ def test_what_an_agent_is_at_follows_from_its_newest_events(store: LogStore) -> 
 
 
 @pytest.mark.parametrize("arguments", ["", "{", "[]", "3", '{"command": 3}', '{"command": "' + "x" * 5000 + '"}'])
-def test_a_call_with_any_arguments_is_told_in_one_line(store: LogStore, arguments: str) -> None:
+def test_a_call_with_any_arguments_is_told_in_one_line(store: LocalStore, arguments: str) -> None:
     with store.open(TASK, role="worker") as log:
         reply(log, 1, events.call("shell", arguments))
     now = look(store).agents[TASK].now
@@ -135,7 +135,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
 ) -> None:
     """Whatever is written, torn and cut between two looks. The sums are those that hold agents to their limits."""
     chance = random.Random(seed)
-    store = LogStore(tmp_path_factory.mktemp("home"))
+    store = LocalStore(tmp_path_factory.mktemp("home"))
     store.claim(RUN, Incarnation("first"))
     reader = FiguresReader(logs_of(store), RUN, clock=lambda: 0.0)
     for _ in range(20):
@@ -166,7 +166,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
 
 def test_only_logs_that_grew_are_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of ten thousand tasks is looked at every second."""
-    store, opened = LogStore(tmp_path), list[str]()
+    store, opened = LocalStore(tmp_path), list[str]()
     store.claim(RUN, Incarnation("first"))
     for agent in AGENTS:
         with store.open(agent, role="worker") as log:

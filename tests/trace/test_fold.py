@@ -3,12 +3,12 @@
 from headway.domain.ids import AgentId
 from headway.trace.events.work import ResourceWait
 from headway.trace.fold import active_seconds
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.events import answer, reply
 
 
 class TestFold:
-    def test_active_time_is_that_of_model_calls_and_commands(self, store: LogStore, agent: AgentId) -> None:
+    def test_active_time_is_that_of_model_calls_and_commands(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="worker") as log:
             log.append(reply(), dur_ms=1500)
             log.append(reply())

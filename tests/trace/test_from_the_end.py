@@ -16,7 +16,7 @@ from headway.trace.events.life import HandedOff, RunStart
 from headway.trace.events.talk import Text
 from headway.trace.events.work import Scratchpad
 from headway.trace.leftover import left_by
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.events import answer, handed_off, started
 
 RUN = RunName("demo")
@@ -31,8 +31,8 @@ STEPS = st.lists(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LogStore:
-    made = LogStore(tmp_path)
+def store(tmp_path: Path) -> LocalStore:
+    made = LocalStore(tmp_path)
     made.claim(RUN, Incarnation("x"))
     return made
 
@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> LogStore:
 def test_it_is_the_live_line_backwards(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, float]], first: int, torn: bytes
 ) -> None:
-    store = LogStore(tmp_path_factory.mktemp("home"))
+    store = LocalStore(tmp_path_factory.mktemp("home"))
     log = store.open(AGENT, role="planner")
     for count, (kind, value) in enumerate(steps):
         if kind == "text":
@@ -63,7 +63,7 @@ def test_it_is_the_live_line_backwards(
     assert backwards == store.read(AGENT)[::-1]
 
 
-def test_what_lies_after_a_hole_does_not_count_once_the_reader_comes_to_it(store: LogStore) -> None:
+def test_what_lies_after_a_hole_does_not_count_once_the_reader_comes_to_it(store: LocalStore) -> None:
     with store.open(AGENT, role="planner") as log:
         for number in range(200):
             log.append(Text(instructions=f"number {number}", text="x" * 500))
@@ -77,7 +77,7 @@ def test_what_lies_after_a_hole_does_not_count_once_the_reader_comes_to_it(store
     assert back[-150:] == live[::-1]
 
 
-def test_the_end_of_a_long_log_costs_its_end(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_long_log_costs_its_end(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.open(WORKER, role="worker") as log:
         for _ in range(2_000):
             log.append(answer(text="x" * 4_000))
@@ -96,7 +96,7 @@ def test_the_end_of_a_long_log_costs_its_end(store: LogStore, monkeypatch: pytes
     assert sum(read) <= 2 * codec.FIRST_CHUNK
 
 
-def test_a_task_whose_next_attempt_is_at_work_has_not_ended(store: LogStore) -> None:
+def test_a_task_whose_next_attempt_is_at_work_has_not_ended(store: LocalStore) -> None:
     with store.open(WORKER, role="worker") as log:
         log.append(started())
         log.append(handed_off(retry=True))
@@ -105,14 +105,14 @@ def test_a_task_whose_next_attempt_is_at_work_has_not_ended(store: LogStore) -> 
         assert not Elsewhere(store, RUN)._has_ended(WORKER)
 
 
-def test_what_a_run_left_is_read_from_the_ends_of_its_logs(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_left_is_read_from_the_ends_of_its_logs(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.open(AgentId(RUN), role="run") as log:
         log.append(RunStart(spec=RunSpec(repo="/x", instructions="y"), base=Oid("0" * 40)), sync=True)
     with store.open(AGENT, role="planner") as log:
         log.append(Scratchpad(content="first"))
         log.append(Text(text="x" * 2_000_000))
         log.append(Scratchpad(content="notes"))
-    monkeypatch.setattr(LogStore, "read", None)
+    monkeypatch.setattr(LocalStore, "read", None)
     left = left_by(store, RUN)
     assert left is not None
     assert left.scratchpad == "notes"

@@ -10,12 +10,12 @@ import pytest
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from headway.trace.fence import holds
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.trace.steps import RUN, file_of, say, texts, texts_in
 
 
 class TestLeases:
-    def test_each_opening_raises_the_lease_and_goes_on_with_the_line(self, store: LogStore, agent: AgentId) -> None:
+    def test_each_opening_raises_the_lease_and_goes_on_with_the_line(self, store: LocalStore, agent: AgentId) -> None:
         for lease in (1, 2, 3):
             with store.open(agent, role="planner") as log:
                 assert log.lease == lease
@@ -23,7 +23,7 @@ class TestLeases:
                 assert texts_in(log.line) == [str(n) for n in range(1, lease + 1)]
         assert [event.type for event in store.all_events(agent)] == ["agent.lease", "text"] * 3
 
-    def test_an_older_holder_stops_and_changes_nothing(self, store: LogStore, agent: AgentId) -> None:
+    def test_an_older_holder_stops_and_changes_nothing(self, store: LocalStore, agent: AgentId) -> None:
         old = store.open(agent, role="planner")
         say(old, "mine")
         old.check()
@@ -41,15 +41,16 @@ class TestLeases:
         old.close()
         new.close()
 
-    def test_an_older_holder_in_another_process_stops(self, store: LogStore, agent: AgentId) -> None:
+    def test_an_older_holder_in_another_process_stops(self, store: LocalStore, agent: AgentId) -> None:
         script = """
 import sys
 from pathlib import Path
 from headway.domain.errors import LeaseLost
 from headway.trace.fence import holds
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
-log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
+from headway.trace.local_store import LocalStore
+from headway.trace.local_store import LocalStore
+log = LocalStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")
 number = 0
 try:
     while True:
@@ -74,7 +75,7 @@ except LeaseLost:
         leases = [event.lease for event in store.all_events(agent)]
         assert leases == sorted(leases)
 
-    def test_of_many_that_open_at_once_one_holds_on(self, store: LogStore, agent: AgentId) -> None:
+    def test_of_many_that_open_at_once_one_holds_on(self, store: LocalStore, agent: AgentId) -> None:
         with ThreadPoolExecutor(8) as pool:
             logs = list(pool.map(lambda _: store.open(agent, role="worker"), range(32)))
         assert sorted(log.lease for log in logs) == list(range(1, 33))
@@ -86,7 +87,7 @@ except LeaseLost:
             log.close()
 
     def test_a_newer_one_that_died_before_its_first_line_was_whole_takes_nothing(
-        self, store: LogStore, agent: AgentId
+        self, store: LocalStore, agent: AgentId
     ) -> None:
         with store.open(agent, role="planner") as log:
             with file_of(store, agent).open("ab") as file:
@@ -99,27 +100,27 @@ except LeaseLost:
 class TestFences:
     """What tells another process that a holder still has its lease."""
 
-    def test_it_holds_while_the_holder_goes_on(self, store: LogStore, agent: AgentId) -> None:
+    def test_it_holds_while_the_holder_goes_on(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="worker") as log:
             fence = log.fence()
             assert holds(fence)
             say(log, "more")
             assert holds(fence)
 
-    def test_it_falls_with_a_newer_lease(self, store: LogStore, agent: AgentId) -> None:
+    def test_it_falls_with_a_newer_lease(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="worker") as old:
             fence = old.fence()
             with store.open(agent, role="worker"):
                 assert not holds(fence)
         assert not holds(fence)
 
-    def test_it_falls_with_the_log(self, store: LogStore, agent: AgentId) -> None:
+    def test_it_falls_with_the_log(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="worker") as log:
             fence = log.fence()
         file_of(store, agent).unlink()
         assert not holds(fence)
 
-    def test_a_newer_holder_that_died_in_its_first_line_never_held_it(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_newer_holder_that_died_in_its_first_line_never_held_it(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="worker") as log:
             fence = log.fence()
             with file_of(store, agent).open("ab") as file:

@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, RunName
 from headway.domain.refs import Ref
-from headway.trace.agent_log import AgentLog
 from headway.trace.blobs import INLINE_CHARS
 from headway.trace.events.envelope import AnyEvent, only
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.store import AgentLog
 
 AGENT = AgentId("demo/root-0a1b2c3d")
 TEXTS = st.text("ab\n", max_size=3) | st.just("long" * INLINE_CHARS)
@@ -34,7 +34,7 @@ class LogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.home = Path(tempfile.mkdtemp())
-        self.store = LogStore(self.home)
+        self.store = LocalStore(self.home)
         self.file = self.store.run_folder(RunName("demo")) / "logs" / "root-0a1b2c3d.jsonl"
         self.holders: list[AgentLog] = []
         self.leases = 0
@@ -56,7 +56,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def open(self) -> None:
         self.leases += 1
-        self.holders.append(LogStore(self.home).open(AGENT, role="planner"))
+        self.holders.append(LocalStore(self.home).open(AGENT, role="planner"))
         self.lines.append(self.live)
         assert self.holders[-1].lease == self.leases
 

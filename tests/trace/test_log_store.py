@@ -12,16 +12,16 @@ from headway.domain.refs import Ref
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import AgentFork
 from headway.trace.events.talk import Text
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
 from tests.events import answer
 from tests.trace.steps import LONG, RUN, file_of, say, texts, texts_in
 
 
 class TestRuns:
-    def test_the_same_start_of_a_run_may_claim_it_again(self, store: LogStore) -> None:
+    def test_the_same_start_of_a_run_may_claim_it_again(self, store: LocalStore) -> None:
         store.claim(RUN, Incarnation("first"))
 
-    def test_another_start_of_the_same_name_is_refused_with_the_ways_out(self, store: LogStore) -> None:
+    def test_another_start_of_the_same_name_is_refused_with_the_ways_out(self, store: LocalStore) -> None:
         with pytest.raises(UserError, match="run of this name") as refused:
             store.claim(RUN, Incarnation("second"))
         assert "another name" in refused.value.remedy
@@ -30,7 +30,7 @@ class TestRuns:
     def test_of_many_claims_at_once_one_wins(self, tmp_path: Path) -> None:
         def claim(number: int) -> bool:
             try:
-                LogStore(tmp_path).claim(RUN, Incarnation(str(number)))
+                LocalStore(tmp_path).claim(RUN, Incarnation(str(number)))
             except UserError:
                 return False
             return True
@@ -38,7 +38,7 @@ class TestRuns:
         with ThreadPoolExecutor(16) as pool:
             assert sum(pool.map(claim, range(64))) == 1
 
-    def test_a_forgotten_run_is_gone_and_its_name_is_free(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_forgotten_run_is_gone_and_its_name_is_free(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, LONG)
             store.forget(RUN)
@@ -52,7 +52,7 @@ class TestRuns:
         store.forget(RUN)
         store.forget(RUN)
 
-    def test_a_removal_that_was_cut_short_is_finished_by_the_next(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_removal_that_was_cut_short_is_finished_by_the_next(self, store: LocalStore, agent: AgentId) -> None:
         store.open(agent, role="planner").close()
         folder = store.run_folder(RUN)
         rest = folder.with_name(f".gone-{'0' * 32}-{RUN}")
@@ -67,18 +67,18 @@ class TestRuns:
         assert other.exists()
 
     @pytest.mark.parametrize("name", ["../x", "", ".", "a/b", "a..b", "-a", "a.lock"])
-    def test_a_name_that_is_no_name_is_refused(self, store: LogStore, name: str) -> None:
+    def test_a_name_that_is_no_name_is_refused(self, store: LocalStore, name: str) -> None:
         with pytest.raises(UserError):
             store.claim(RunName(name), Incarnation("first"))
 
     @pytest.mark.parametrize(
         "name", ["demo/../x", "demo/", "demo//a", "demo/.", "demo/run", "demo/a/../../b", "demo/-"]
     )
-    def test_an_id_that_is_no_id_opens_nothing(self, store: LogStore, name: str) -> None:
+    def test_an_id_that_is_no_id_opens_nothing(self, store: LocalStore, name: str) -> None:
         with pytest.raises(ValueError, match="no agent's id"):
             store.open(AgentId(name), role="worker")
 
-    def test_everyone_who_wrote_is_listed(self, store: LogStore) -> None:
+    def test_everyone_who_wrote_is_listed(self, store: LocalStore) -> None:
         ids = [AgentId(name) for name in ("demo", "demo/root-a", "demo/root-a/1.0-b", "demo/root-a/1.0-b/2.10-c")]
         assert store.agents(RUN) == []
         for name in reversed(ids):
@@ -87,7 +87,7 @@ class TestRuns:
 
 
 class TestForks:
-    def test_the_line_goes_on_from_an_earlier_event(self, store: LogStore, agent: AgentId) -> None:
+    def test_the_line_goes_on_from_an_earlier_event(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             seqs = [say(log, text) for text in "abcd"]
             abandoned = log.fork(seqs[1])
@@ -99,7 +99,7 @@ class TestForks:
         assert store.said(Ref(log=agent, seq=seqs[3]), Text).text == "d"
         assert list(bodies(store.all_events(agent), AgentFork)) == [AgentFork(to=seqs[1])]
 
-    def test_a_fork_may_go_back_to_what_was_abandoned(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_fork_may_go_back_to_what_was_abandoned(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             seqs = [say(log, text) for text in "abc"]
             log.fork(seqs[0])
@@ -108,7 +108,7 @@ class TestForks:
             say(log, "e")
         assert texts(store, agent) == ["a", "b", "c", "e"]
 
-    def test_from_nothing(self, store: LogStore, agent: AgentId) -> None:
+    def test_from_nothing(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, "a")
             assert len(log.fork(-1)) == 1
@@ -116,7 +116,7 @@ class TestForks:
             say(log, "b")
         assert texts(store, agent) == ["b"]
 
-    def test_to_where_the_line_ends_writes_nothing(self, store: LogStore, agent: AgentId) -> None:
+    def test_to_where_the_line_ends_writes_nothing(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             assert log.fork(-1) == []
             last = say(log, "a")
@@ -126,24 +126,24 @@ class TestForks:
         assert [event.type for event in store.all_events(agent)] == ["agent.lease", "text", "agent.lease"]
 
     @pytest.mark.parametrize("seq", [-2, 1, 99])
-    def test_to_an_event_that_is_not_there_is_refused(self, store: LogStore, agent: AgentId, seq: int) -> None:
+    def test_to_an_event_that_is_not_there_is_refused(self, store: LocalStore, agent: AgentId, seq: int) -> None:
         with store.open(agent, role="planner") as log, pytest.raises(UserError, match="no event"):
             log.fork(seq)
 
 
 class TestReading:
-    def test_a_log_that_nobody_wrote_is_empty(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_log_that_nobody_wrote_is_empty(self, store: LocalStore, agent: AgentId) -> None:
         assert store.read(agent) == store.all_events(agent) == []
 
     @pytest.mark.parametrize("seq", [1, 7])
-    def test_a_ref_beyond_the_end_says_what_is_lost(self, store: LogStore, agent: AgentId, seq: int) -> None:
+    def test_a_ref_beyond_the_end_says_what_is_lost(self, store: LocalStore, agent: AgentId, seq: int) -> None:
         store.open(agent, role="planner").close()
         with pytest.raises(UserError, match=f"no event {seq}"):
             store.event(Ref(log=agent, seq=seq))
         with pytest.raises(UserError, match=f"no event {seq}"):
             store.read(agent, upto=seq)
 
-    def test_a_reader_never_sees_half_a_line(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_reader_never_sees_half_a_line(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, "a")
             with file_of(store, agent).open("ab") as file:
@@ -152,7 +152,7 @@ class TestReading:
             with pytest.raises(UserError):
                 store.event(Ref(log=agent, seq=2))
 
-    def test_ten_thousand_events_open_quickly(self, store: LogStore, agent: AgentId) -> None:
+    def test_ten_thousand_events_open_quickly(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             started = time.process_time()
             for number in range(10_000):

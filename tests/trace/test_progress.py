@@ -7,23 +7,23 @@ import pytest
 
 from headway.domain.ids import AgentId, Incarnation, RunName
 from headway.trace.events.talk import Message
+from headway.trace.local_store import LocalStore
 from headway.trace.progress import SHORT_TAIL, TAIL, Progress, progress_in
-from headway.trace.store import LogStore
 from tests.events import landed, reply, request, retry
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> tuple[LogStore, Path]:
-    store = LogStore(tmp_path)
+def logs(tmp_path: Path) -> tuple[LocalStore, Path]:
+    store = LocalStore(tmp_path)
     store.claim(RunName("r"), Incarnation("i"))
     return store, store.run_folder(RunName("r")) / "logs"
 
 
-def test_a_run_without_logs_has_made_none(logs: tuple[LogStore, Path]) -> None:
+def test_a_run_without_logs_has_made_none(logs: tuple[LocalStore, Path]) -> None:
     assert progress_in(logs[1]) == Progress(0, 0.0)
 
 
-def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LogStore, Path]) -> None:
+def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LocalStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         said = log.append(reply())
@@ -32,7 +32,7 @@ def test_a_request_that_nobody_answers_is_no_progress(logs: tuple[LogStore, Path
     assert progress_in(folder) == Progress(said.seq + 1, said.ts)
 
 
-def test_the_newest_of_all_agents_counts(logs: tuple[LogStore, Path]) -> None:
+def test_the_newest_of_all_agents_counts(logs: tuple[LocalStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         said = log.append(reply())
@@ -43,7 +43,7 @@ def test_the_newest_of_all_agents_counts(logs: tuple[LogStore, Path]) -> None:
     assert progress_in(folder) == Progress(said.seq + there.seq + 2, there.ts)
 
 
-def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LogStore, Path]) -> None:
+def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LocalStore, Path]) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         while folder.joinpath("root-1.jsonl").stat().st_size < 2 * TAIL:
@@ -55,7 +55,7 @@ def test_half_a_line_and_a_long_log_are_no_trouble(logs: tuple[LogStore, Path]) 
 
 
 @pytest.mark.parametrize("size", [SHORT_TAIL, TAIL // 2])
-def test_progress_before_a_long_silence_is_found(logs: tuple[LogStore, Path], size: int) -> None:
+def test_progress_before_a_long_silence_is_found(logs: tuple[LocalStore, Path], size: int) -> None:
     store, folder = logs
     with store.open(AgentId("r/root-1"), role="planner") as log:
         said = log.append(reply())
@@ -66,7 +66,7 @@ def test_progress_before_a_long_silence_is_found(logs: tuple[LogStore, Path], si
 
 @pytest.mark.parametrize("step_s", [3, -3, 3_600, -3_600, 31_536_000, -31_536_000])
 def test_progress_counts_also_after_the_clock_was_stepped(
-    logs: tuple[LogStore, Path], step_s: float, monkeypatch: pytest.MonkeyPatch
+    logs: tuple[LocalStore, Path], step_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, folder = logs
     real, seen = time.time, [progress_in(folder).number]

@@ -22,14 +22,14 @@ from headway.domain.refs import Ref
 from headway.trace.blobs import INLINE_CHARS
 from headway.trace.events.envelope import LOG_VERSION, bodies
 from headway.trace.events.talk import LlmResponse
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import Redactor
-from headway.trace.store import LogStore
 from tests.events import reply
 from tests.trace.steps import LONG, RUN, content_of, file_of, say, texts, texts_in
 
 
 class TestWriting:
-    def test_an_event_is_read_back_as_it_was_answered(self, store: LogStore, agent: AgentId) -> None:
+    def test_an_event_is_read_back_as_it_was_answered(self, store: LocalStore, agent: AgentId) -> None:
         child = AgentId(f"{agent}/1.0-deadbeef")
         with store.open(child, role="worker", task=child) as log:
             said = reply(LONG, items=({"n": [1, 2.5, None, True, {"deep": "é\u2028"}]},))
@@ -55,7 +55,7 @@ class TestWriting:
         assert store.event(Ref(log=child, seq=1)) == written
 
     def test_each_line_of_the_file_is_one_json_object_with_the_whole_envelope(
-        self, store: LogStore, agent: AgentId
+        self, store: LocalStore, agent: AgentId
     ) -> None:
         with store.open(agent, role="planner") as log:
             say(log, "a\nb")
@@ -67,7 +67,7 @@ class TestWriting:
             *("dur_ms", "data"),
         }
 
-    def test_long_strings_lie_beside_the_log_once(self, store: LogStore, agent: AgentId) -> None:
+    def test_long_strings_lie_beside_the_log_once(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, LONG)
             log.append(reply("x" * INLINE_CHARS, items=({"content": LONG},)))
@@ -78,7 +78,7 @@ class TestWriting:
         assert sum(path.stat().st_size for path in blobs) < len(LONG) / 10
         assert [said.items for said in bodies(store.read(agent), LlmResponse)] == [({"content": LONG},)]
 
-    def test_a_missing_blob_is_named(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_missing_blob_is_named(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             say(log, LONG)
         (blob,) = [path for path in (store.run_folder(RUN) / "blobs").rglob("*") if path.is_file()]
@@ -87,7 +87,7 @@ class TestWriting:
             store.read(agent)
 
     def test_every_string_is_redacted_also_in_the_line_in_hand(self, tmp_path: Path, agent: AgentId) -> None:
-        store = LogStore(tmp_path, redact=Redactor(("secret-1",)))
+        store = LocalStore(tmp_path, redact=Redactor(("secret-1",)))
         with store.open(agent, role="planner") as log:
             log.append(reply("secret-1" + LONG, items=({"a": ["secret-1", {"secret-1": "a secret-1"}]},)))
             assert log.line == store.read(agent)
@@ -97,13 +97,13 @@ class TestWriting:
         ]
 
     @pytest.mark.parametrize("value", [b"bytes", object(), {1: 2}, {"a": {3}}])
-    def test_what_is_no_json_is_a_bug_of_the_caller(self, store: LogStore, agent: AgentId, value: Any) -> None:
+    def test_what_is_no_json_is_a_bug_of_the_caller(self, store: LocalStore, agent: AgentId, value: Any) -> None:
         with store.open(agent, role="planner") as log:
             with pytest.raises(TypeError):
                 log.append(reply(items=({"value": value},)))
             assert log.line == store.read(agent) == []
 
-    def test_the_log_of_a_newer_version_is_left_alone(self, store: LogStore, agent: AgentId) -> None:
+    def test_the_log_of_a_newer_version_is_left_alone(self, store: LocalStore, agent: AgentId) -> None:
         store.open(agent, role="planner").close()
         path = file_of(store, agent)
         path.write_text(path.read_text().replace(f'"v":{LOG_VERSION}', f'"v":{LOG_VERSION + 1}'))
@@ -112,14 +112,15 @@ class TestWriting:
             store.open(agent, role="planner")
         assert path.read_bytes() == before
 
-    def test_a_full_disk_leaves_the_log_whole(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_full_disk_leaves_the_log_whole(self, store: LocalStore, agent: AgentId) -> None:
         script = """
 import resource, signal, sys
 from pathlib import Path
-from headway.trace.store import LogStore
+from headway.trace.local_store import LocalStore
+from headway.trace.local_store import LocalStore
 from headway.trace.redaction import Redactor
 from headway.trace.events.talk import Text
-log = LogStore(Path(sys.argv[1])).open(sys.argv[2], role="planner")
+log = LocalStore(Path(sys.argv[1])).open(sys.argv[2], role="planner")
 log.append(Text(text="fits"))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
@@ -137,7 +138,7 @@ log.append(Text(text="goes on"))
         assert texts(store, agent) == ["fits", "goes on"]
 
     def test_a_full_disk_is_tried_again_later(
-        self, store: LogStore, agent: AgentId, monkeypatch: pytest.MonkeyPatch
+        self, store: LocalStore, agent: AgentId, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with store.open(agent, role="planner") as log:
             monkeypatch.setattr(log, "_fd", os.open("/dev/full", os.O_RDWR))
@@ -149,7 +150,7 @@ log.append(Text(text="goes on"))
     @pytest.mark.parametrize("call", ["flock", "write", "fstat", "pread"])
     @pytest.mark.parametrize("at", range(3))
     def test_an_event_is_written_or_refused_whichever_call_fails(
-        self, store: LogStore, agent: AgentId, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+        self, store: LocalStore, agent: AgentId, monkeypatch: pytest.MonkeyPatch, call: str, at: int
     ) -> None:
         """A caller appends a refused event again. One that was there already would be in the log twice, a paid reply
         for instance.
@@ -175,7 +176,7 @@ log.append(Text(text="goes on"))
         with store.open(agent, role="planner") as log:
             say(log, "z")
 
-    def test_a_log_may_be_used_from_many_threads_in_turn(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_log_may_be_used_from_many_threads_in_turn(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log:
             for number in range(8):
                 thread = threading.Thread(target=say, args=(log, str(number)))
@@ -183,13 +184,13 @@ log.append(Text(text="goes on"))
                 thread.join()
         assert texts(store, agent) == [str(number) for number in range(8)]
 
-    def test_threads_that_write_one_log_at_once_do_not_mix(self, store: LogStore, agent: AgentId) -> None:
+    def test_threads_that_write_one_log_at_once_do_not_mix(self, store: LocalStore, agent: AgentId) -> None:
         with store.open(agent, role="planner") as log, ThreadPoolExecutor(8) as pool:
             seqs = list(pool.map(lambda number: say(log, f"{number}"), range(200)))
         assert sorted(seqs) == list(range(1, 201))
         assert texts_in(store.read(agent)) == [str(number) for _, number in sorted(zip(seqs, range(200), strict=True))]
 
-    def test_a_store_may_be_used_by_many_threads_at_once(self, store: LogStore, agent: AgentId) -> None:
+    def test_a_store_may_be_used_by_many_threads_at_once(self, store: LocalStore, agent: AgentId) -> None:
         def work(number: int) -> None:
             with store.open(AgentId(f"{agent}/1.{number}-deadbeef"), role="worker") as log:
                 for step in range(20):
@@ -219,7 +220,7 @@ JSON = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(data=st.dictionaries(st.sampled_from(["a", "$blob", "text"]), JSON, max_size=3))
 def test_any_json_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]) -> None:
-    store, agent = LogStore(tmp_path_factory.mktemp("home")), AgentId("demo/root-0a1b2c3d")
+    store, agent = LocalStore(tmp_path_factory.mktemp("home")), AgentId("demo/root-0a1b2c3d")
     with store.open(agent, role="planner") as log:
         written = log.append(reply(items=(data,)))
     assert written.body.items == (data,)
@@ -230,7 +231,7 @@ def test_any_json_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory,
     ("value", "kept"), [("\ud800x", "?x"), (2**70, str(2**70)), (float("nan"), None), (("a", "b"), ["a", "b"])]
 )
 def test_what_json_cannot_hold_is_kept_as_near_as_it_can(
-    store: LogStore, agent: AgentId, value: Any, kept: Any
+    store: LocalStore, agent: AgentId, value: Any, kept: Any
 ) -> None:
     with store.open(agent, role="planner") as log:
         assert log.append(reply(items=({"value": value},))).body.items == ({"value": kept},)

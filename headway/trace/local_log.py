@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from headway.domain.errors import LeaseLost, UserError
+from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, Fence, Role, parent_of, run_of
 from headway.system.boot import boot_id
 from headway.system.files import PRIVATE_FILE, make_folder, sync_again, sync_folder
@@ -26,16 +26,17 @@ from headway.trace.fence import fence_of
 from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
 from headway.trace.log_reader import head_of, read_log, settled
 from headway.trace.redaction import Redact
+from headway.trace.store import no_such_event
 
 _LEFT_TAKEN = 1 << 18
 """Bytes that a file takes of the disk beyond its size, from which on it is worth giving them back."""
 
 
-class AgentLog:
+class LocalLog:
     """The log of one agent, under one lease. Opening it raises the lease: an earlier holder writes nothing more.
 
     Safe for threads: a write that goes on after its caller was cancelled does not mix with the next caller's writes.
-    `LogStore.open` is the way to get one.
+    `LocalStore.open` is the way to get one.
 
     Attributes:
         agent: The owner of the log.
@@ -352,14 +353,6 @@ class AgentLog:
         if not self._whole and isinstance(event.body, LlmResponse):
             self.line = settled(self.line, self._fresh)
             self._fresh = len(self.line) - 1
-
-
-def no_such_event(agent: AgentId, seq: int) -> UserError:
-    """The error for a place that a log does not have, although a ref names it."""
-    return UserError(
-        f"{agent}: the log has no event {seq}",
-        "A part of HEADWAY_HOME is lost: restore it from a backup, or start the run anew under another name.",
-    )
 
 
 def _open_file(path: Path) -> int:
