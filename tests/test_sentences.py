@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tests.patterns import ROOT, files
 
-MOST = 5
+MOST = 0
 """Docstrings and comments that begin so today. The number may only sink."""
 
 SLACK = 10
