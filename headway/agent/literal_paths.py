@@ -5,10 +5,9 @@ name, and land. Names that are there already may be what they are.
 """
 
 import os
-import re
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = frozenset(map(chr, (*range(0x20), 0x7F)))
 _QUOTES = ("'", '"', "`", "\u201c", "\u2018")
 _CLOSING = {"\u201c": "\u201d", "\u2018": "\u2019"}
 
@@ -31,7 +30,7 @@ def _new_part(root: Path, path: str) -> str:
 def _doubt(name: str) -> str:
     if not name:
         return ""
-    if _CONTROL.search(name):
+    if not _CONTROL.isdisjoint(name):
         return "holds a line break or another control character: give one path, and nothing else"
     if any(name.startswith(quote) and name.endswith(_CLOSING.get(quote, quote)) for quote in _QUOTES):
         return "is in quotes, which would be a part of its name: give it without them"

@@ -16,8 +16,17 @@ from headway.model.gate import Gates
 from headway.model.turn import AssistantTurn
 from tests.model.servers import Answer, Asked, Server
 
-CHAT = {"model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}
-RESPONSE = {"status": "completed", "model": "m", "output": []}
+CHAT = {
+    "model": "m",
+    "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 300, "completion_tokens": 5},
+}
+RESPONSE = {
+    "status": "completed",
+    "model": "m",
+    "output": [],
+    "usage": {"input_tokens": 300, "output_tokens": 5, "total_tokens": 305},
+}
 THOUGHT = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
 CODED = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "gA"}
 

@@ -15,7 +15,11 @@ from headway.model.gate import Gates
 from headway.model.turn import AssistantTurn, ToolOutput, UserMessage
 from tests.model.servers import Answer, Asked, Server
 
-OK = {"model": "m", "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}
+OK = {
+    "model": "m",
+    "choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 300, "completion_tokens": 5},
+}
 TOOLS = (ToolSchema("shell", "Runs.", {"type": "object"}), ToolSchema("list_dir", "Lists.", {"type": "object"}))
 
 
