@@ -1,7 +1,7 @@
 """Tool calls that a model wrote as text, as models do that are not trained on a server's own format.
 
-Read once, where a reply holds no real call, and only on Chat Completions, where the reply is sent back as ours to
-write: as the call that was meant. That shows the model the right form, and gives the answer a call to belong to.
+Read once, where a reply holds no real call. The reply is sent back with the call that was meant. That shows the model
+the right form, and gives the answer a call to belong to.
 
 A model chooses this text: it is gone through once, from mark to mark, and only so many marks may lead to nothing.
 """
@@ -9,7 +9,7 @@ A model chooses this text: it is gone through once, from mark to mark, and only 
 import re
 from collections.abc import Iterable
 from string import ascii_lowercase, digits
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headway.agent.call_forms import FORMS, Call, Tools, values
 from headway.model.adapter import ToolSchema
@@ -66,21 +66,29 @@ class _Mark(NamedTuple):
 
 def with_spoken_calls(reply: Turn, tools: Iterable[ToolSchema]) -> Turn:
     """The reply with the calls that its text holds, or the reply as it is."""
-    # An item of the Responses API says its type.
-    is_chat = len(reply.raw) == 1 and "type" not in reply.raw[0] and reply.raw[0].get("role") == "assistant"
-    if not is_chat or reply.stop != "text" or reply.calls:
+    if reply.stop != "text" or reply.calls:
         return reply
     found = spoken_calls(reply.text, {tool.name: tool for tool in tools})
     if not found:
         return reply
     taken: set[str] = set()
     calls = tuple(ToolCall(id=call_id(None, taken), name=name, arguments=arguments) for name, arguments in found)
-    sent = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in calls
-    ]
-    raw = {**reply.raw[0], "tool_calls": sent}
-    return reply.model_copy(update={"items": (*reply.items, *calls), "raw": (raw,), "stop": "tool"})
+    return reply.model_copy(update={"items": (*reply.items, *calls), "raw": _sent(reply, calls), "stop": "tool"})
+
+
+def _sent(reply: Turn, calls: Iterable[ToolCall]) -> tuple[dict[str, Any], ...]:
+    """The reply as it goes back: with the calls in the one message of Chat Completions, or as items of their own."""
+    # An item of the Responses API says its type.
+    if len(reply.raw) == 1 and "type" not in reply.raw[0]:
+        made = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+        return ({**reply.raw[0], "tool_calls": made},)
+    items = (
+        {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments} for call in calls
+    )
+    return (*reply.raw, *items)
 
 
 def spoken_calls(text: str, tools: Tools) -> list[Call]:

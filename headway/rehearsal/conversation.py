@@ -73,7 +73,8 @@ def _read_chat(talk: Conversation, messages: list[dict[str, Any]]) -> None:
 
 
 def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
-    # A turn is several items here: those that follow each other and carry the mark of one reply in their ids.
+    # A turn is several items here: those that follow each other and carry the mark of one reply in their ids. An item
+    # without an id was put in by the client, such as a call that the reply held as text.
     mark: str | None = None
     for item in items:
         kind, role = item.get("type", "message"), item.get("role")
@@ -85,9 +86,9 @@ def _read_responses(talk: Conversation, items: list[dict[str, Any]]) -> None:
             continue
         else:
             found = str(item.get("id", "")).partition("_")[2].partition("_")[0]
-            if mark is None or found != mark:
+            if mark is None or (found and found != mark):
                 talk.turns.append(Said())
-            mark = found
+            mark = found or mark
             if kind == "message":
                 talk.turns[-1].text += _text(item.get("content"))
             continue

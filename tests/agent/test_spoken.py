@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from headway.agent.spoken import MOST_CALLS, spoken_calls, with_spoken_calls
 from headway.agent.tools.working import TOOLSETS
 from headway.domain.handoff import HandoffStatus
+from headway.model.endpoint import Api
 from headway.model.turn import Text, ToolCall, Turn
-from tests.agent.stage import ROOT, Stage, say, step, use
+from tests.agent.stage import Stage, say, step, use
 
 SCHEMAS = {schema.name: schema for offered in TOOLSETS.values() for schema in offered.schemas}
 TOOLS = {name: SCHEMAS[name] for name in ("shell", "finish", "read_file")}
@@ -84,11 +85,17 @@ def test_the_reply_goes_back_as_the_call_that_was_meant() -> None:
     assert made.raw[0]["content"] == CALL
 
 
+def test_on_responses_the_call_is_an_item_behind_the_message() -> None:
+    message = {"id": "msg_1", "type": "message", "role": "assistant"}
+    made = with_spoken_calls(reply(message), TOOLS.values())
+    (call,) = made.calls
+    item = {"type": "function_call", "call_id": call.id, "name": "shell", "arguments": '{"command":"ls"}'}
+    assert made.raw == (message, item)
+
+
 @pytest.mark.parametrize(
     "given_reply",
     [
-        reply({"type": "message", "role": "assistant"}),
-        reply({"id": "rs_1", "type": "message"}),
         reply({"role": "assistant"}, items=(Text(text=CALL), ToolCall(id="1", name="shell", arguments="{}"))),
         reply({"role": "assistant"}, stop="length"),
         reply({"role": "assistant"}, stop="refusal"),
@@ -98,7 +105,9 @@ def test_other_replies_stay_as_they_are(given_reply: Turn) -> None:
     assert with_spoken_calls(given_reply, TOOLS.values()) is given_reply
 
 
-async def test_a_worker_that_writes_its_calls_as_text_works_all_the_same(stage: Stage) -> None:
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_worker_that_writes_its_calls_as_text_works_all_the_same(stage: Stage, api: Api) -> None:
+    stage.api = api
     write = json.dumps({"name": "write_file", "arguments": {"path": "one.txt", "content": "1\n"}})
     finish = json.dumps({"name": "finish", "arguments": {"status": "done", "summary": "It is there."}})
     stage.serve(
@@ -114,13 +123,6 @@ async def test_a_worker_that_writes_its_calls_as_text_works_all_the_same(stage: 
     assert (outcome.status, outcome.summary) == (HandoffStatus.DONE, "It is there.")
     assert len(handoff.facts.landed) == 1
     assert stage.texts(stage.task().me, "reminder") == []
-
-
-async def test_on_responses_such_a_reply_is_words_and_nudged(stage: Stage) -> None:
-    stage.api = "responses"
-    stage.serve(root=[say('{"name": "wait", "arguments": {}}'), step(use("wait"))])
-    await stage.turn("k1")
-    assert len(stage.texts(ROOT, "reminder")) == 1
 
 
 def drafted(name: str) -> str:

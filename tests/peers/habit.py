@@ -55,7 +55,6 @@ class Habit:
         base: Path of the address; `query` follows it.
         env: Further variables of the endpoint.
         delay_s: Seconds before a request that `delayed` names is answered.
-        exceptions: Forms in which a run ends in another way.
     """
 
     name: str
@@ -76,11 +75,6 @@ class Habit:
     delayed: When = lambda _: False
     delay_s: float = 2.0
     window: int = 0
-    exceptions: Mapping[Form, Ends] = field(default_factory=dict)
-
-    def ends_in(self, form: Form) -> Ends:
-        """How a run ends in a form."""
-        return self.exceptions.get(form, self.ends)
 
 
 def always(_: Ask) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.peers.habit import RESPONSES, Habit
+from tests.peers.habit import Habit
 from tests.peers.talk import Ask, Reply
 
 Calls = list[tuple[str, Mapping[str, Any]]]
@@ -103,13 +103,4 @@ def _spoken(form: Callable[[Calls], str]) -> Callable[[Ask, Reply], Reply]:
     return says
 
 
-HABITS = tuple(
-    Habit(
-        f"text_{name}",
-        f"calls as text: {name}",
-        says=_spoken(form),
-        # A reply of the Responses API goes back item by item as it came: no call is made of its text.
-        exceptions=dict.fromkeys(RESPONSES, "parked"),
-    )
-    for name, form in FORMS.items()
-)
+HABITS = tuple(Habit(f"text_{name}", f"calls as text: {name}", says=_spoken(form)) for name, form in FORMS.items())
