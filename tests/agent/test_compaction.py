@@ -19,7 +19,7 @@ from headway.trace.events.talk import LlmResponse, Message, Reminder
 from headway.trace.events.work import Compaction
 from tests.agent.scripted_model import OVERFLOW, ScriptedModel, is_prefix, replies, reply, said_to
 from tests.agent.stage import ROOT, Stage, finish, step, use
-from tests.agent.test_resume import answered_once, cuts, killed_at, repeats, turn_killed_at
+from tests.agent.test_resume import answered_once, cuts, each_cut, killed_at, repeats, turn_killed_at
 from tests.model.servers import Answer
 
 BIG = "big.txt"
@@ -91,10 +91,13 @@ async def test_each_epoch_opens_with_a_reminder_of_the_goal(small: Stage) -> Non
         assert "Write a file" in reminder.text
 
 
+@each_cut
 @pytest.mark.timeout(600)
-async def test_a_worker_that_is_killed_anywhere_in_a_compaction_pays_for_no_note_twice(small: Stage) -> None:
+async def test_a_worker_that_is_killed_anywhere_in_a_compaction_pays_for_no_note_twice(
+    small: Stage, *, whole: bool
+) -> None:
     title = "w{}"
-    names = {(at, before): title.format(f"{at}{'b' if before else 'a'}") for at, before in cuts()}
+    names = {(at, before): title.format(f"{at}{'b' if before else 'a'}") for at, before in cuts(whole=whole)}
     rehearsal = small.serve(tasks={name: [*[READ] * 4, finish(), finish()] for name in names.values()})
     seen: set[str] = set()
     for number, ((at, before), name) in enumerate(names.items()):
@@ -261,10 +264,11 @@ async def test_a_reset_to_before_a_compaction_has_the_old_conversation_again(sma
     assert {event.epoch for event in events} == {0}
 
 
+@each_cut
 @pytest.mark.timeout(600)
-async def test_a_turn_that_is_killed_anywhere_in_a_compaction_goes_on(small: Stage) -> None:
+async def test_a_turn_that_is_killed_anywhere_in_a_compaction_goes_on(small: Stage, *, whole: bool) -> None:
     seen: set[str] = set()
-    for number, (at, before) in enumerate(cuts()):
+    for number, (at, before) in enumerate(cuts(whole=whole)):
         rehearsal = small.serve(root=[*[READ] * 4, step(use("wait"))])
         died_at = await turn_killed_at(small, f"k{number}", at, before=before, from_seq=-1)
         outcome = await small.turn(f"k{number}")

@@ -30,7 +30,7 @@ from tests.agent.cutting import Killed
 from tests.agent.scripted_model import ScriptedModel
 from tests.agent.stage import Stage, finish, step, use
 from tests.agent.test_patch import diff_of, versions, wrapped
-from tests.agent.test_resume import answered_once, cuts, killed_at, repeats
+from tests.agent.test_resume import answered_once, cuts, each_cut, killed_at, repeats
 from tests.model.servers import Answer
 
 APP = "a = 1\nb = 2\nc = 3\n"
@@ -280,12 +280,13 @@ def steps_of(title: str) -> list[Any]:
     ]
 
 
+@each_cut
 @pytest.mark.timeout(300)
-async def test_a_worker_that_is_killed_anywhere_applies_its_patch_once(patching_stage: Stage) -> None:
+async def test_a_worker_that_is_killed_anywhere_applies_its_patch_once(patching_stage: Stage, *, whole: bool) -> None:
     stage = patching_stage
-    names = [f"w{at}{'b' if before else 'a'}" for at, before in cuts()]
+    names = [f"w{at}{'b' if before else 'a'}" for at, before in cuts(whole=whole)]
     rehearsal = stage.serve(tasks={name: steps_of(name) for name in names})
-    for number, (name, (at, before)) in enumerate(zip(names, cuts(), strict=True)):
+    for number, (name, (at, before)) in enumerate(zip(names, cuts(whole=whole), strict=True)):
         order = stage.task(name, number)
         died_at = await killed_at(stage, order, at, before=before)
         outcome, handoff = await stage.done(order)
@@ -295,7 +296,7 @@ async def test_a_worker_that_is_killed_anywhere_applies_its_patch_once(patching_
         assert answered_once(stage.store.read(order.me)), (name, died_at)
         assert repeats(rehearsal, order.me) == (1 if died_at == "llm.response" and before else 0), (name, died_at)
         if died_at is None:
-            assert number > 15
+            assert number > (15 if whole else 7)
             return
     pytest.fail("the worker has more events than the test cuts")
 
