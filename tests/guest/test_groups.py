@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.kernel import Lacking
-from tests.guest.machines import boot
+from tests.guest.booted import booted
 
 WITHIN_S = 1_700.0
 SUITES = "tests/sandbox/test_cgroup.py tests/sandbox/test_hierarchy.py tests/sandbox/test_resources.py"
@@ -19,24 +18,10 @@ PROGRAM = f"-m pytest -v -n 0 -p no:cacheprovider --color=no -rs -k 'not three_h
 CAGE = Path("headway/sandbox/cage.py")
 
 
-def booted(folder: Path, changed: dict[str, str]) -> tuple[int, list[str]]:
-    """The exit code of the tests in the guest, and the lines that they print."""
-    lines: list[str] = []
-
-    def tell(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-
-    try:
-        return boot(folder, PROGRAM, WITHIN_S, tell, changed), lines
-    except Lacking as lacking:
-        pytest.skip(str(lacking))
-
-
 @pytest.mark.long
 @pytest.mark.timeout(WITHIN_S + 300)
 def test_limits_kills_and_counts_hold_in_groups_of_version_2(tmp_path: Path) -> None:
-    code, lines = booted(tmp_path, {})
+    code, lines = booted(tmp_path, PROGRAM, WITHIN_S, {})
     assert code == 0
     assert not [line for line in lines if "may make no control groups" in line]
     assert not [line for line in lines if line.startswith("SKIPPED") and "cgroup cannot be had" in line]
@@ -49,6 +34,6 @@ def test_a_limit_on_memory_that_is_never_set_is_caught(tmp_path: Path) -> None:
     right = CAGE.read_text()
     planted = right.replace("limit_memory(memory, memory_mb * _MB, v2=v2)", "pass")
     assert planted != right
-    code, lines = booted(tmp_path, {str(CAGE): planted})
+    code, lines = booted(tmp_path, PROGRAM, WITHIN_S, {str(CAGE): planted})
     assert code == 1
     assert any("test_two_commands_of_an_agent_share_its_limit" in line for line in lines if "FAILED" in line)

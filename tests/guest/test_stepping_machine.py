@@ -8,27 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.booted import booted
 from tests.guest.console import Step
 from tests.guest.inside import STEPS
-from tests.guest.kernel import Lacking
-from tests.guest.machines import STEPPING, boot
+from tests.guest.machines import STEPPING
 
 WITHIN_S = 1_700.0
 STEADY = Path("headway/system/steady.py")
-
-
-def booted(folder: Path, changed: dict[str, str]) -> tuple[int, list[str]]:
-    """The exit code of the guest's program, and its lines."""
-    lines: list[str] = []
-
-    def tell(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-
-    try:
-        return boot(folder, STEPPING, WITHIN_S, tell, changed), lines
-    except Lacking as lacking:
-        pytest.skip(str(lacking))
 
 
 def steps(lines: list[str]) -> list[Step]:
@@ -38,7 +24,7 @@ def steps(lines: list[str]) -> list[Step]:
 @pytest.mark.long
 @pytest.mark.timeout(WITHIN_S + 300)
 def test_a_run_goes_on_while_the_clock_of_the_machine_steps(tmp_path: Path) -> None:
-    code, lines = booted(tmp_path, {})
+    code, lines = booted(tmp_path, STEPPING, WITHIN_S, {})
     made = steps(lines)
     assert [step.offset_s for step in made] == [offset for offset, _ in STEPS], (
         "the run was over before all steps were made"
@@ -53,7 +39,7 @@ def test_a_steady_clock_that_is_the_wall_clock_is_caught(tmp_path: Path) -> None
     right = STEADY.read_text()
     planted = right.replace("return time.clock_gettime(_CLOCK)", "return time.time()")
     assert planted != right
-    code, lines = booted(tmp_path, {str(STEADY): planted})
+    code, lines = booted(tmp_path, STEPPING, WITHIN_S, {str(STEADY): planted})
     assert any("headway up is ready" in line for line in lines), "it failed for another reason"
     assert steps(lines)
     assert code != 0
