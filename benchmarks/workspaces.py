@@ -221,7 +221,7 @@ async def _rehearsed(outcome: Outcome, folder: Path) -> None:
     """A whole run of 300 tasks, all at work at once, through Temporal and worker processes."""
     from headway.rehearsal.generator import generate as playbook
     from headway.rehearsal.shape import Shape
-    from tests.end_to_end.site import machine
+    from tests.support.site import machine
 
     home = folder / "home"
     home.mkdir()

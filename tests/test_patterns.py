@@ -1,13 +1,13 @@
 """No text makes an expression of the engine slow: an agent, a repository or a server chooses what they are used on.
 
-The expressions are found by themselves (see `tests.patterns`), so that a new one is tried too.
+The expressions are found by themselves (see `tests.support.patterns`), so that a new one is tried too.
 """
 
 import re
 
 import pytest
 
-from tests.patterns import MB, compiled, too_slow, unknown
+from tests.support.patterns import MB, compiled, too_slow, unknown
 
 BAR_S = 0.05
 """Seconds of processor time for a megabyte."""

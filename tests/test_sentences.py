@@ -10,7 +10,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 
-from tests.patterns import ROOT, files
+from tests.support.patterns import ROOT, files
 
 MOST = 0
 """Docstrings and comments that begin so today. The number may only sink."""

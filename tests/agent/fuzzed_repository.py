@@ -30,7 +30,7 @@ from tests.agent.odd_repositories import make
 from tests.agent.scripted_model import ScriptedModel, replies, reply
 from tests.agent.stage import RUN, Stage
 from tests.model.servers import Answer
-from tests.peak import own_peak_mb
+from tests.support.peak import own_peak_mb
 
 BRANCH = f"headway/{RUN}/main"
 TRIES = 3

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 import uvicorn
 
-from tests.peak import own_peak_mb
+from tests.support.peak import own_peak_mb
 
 EVIL = "-----BEGIN RSA PRIVATE KEY-----\n" + "Proc-Type: " * 34
 MB = 1 << 20

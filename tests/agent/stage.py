@@ -38,7 +38,7 @@ from headway.trace.events.life import HandedOff, RunStart
 from headway.trace.events.talk import Message, Reminder, Text, ToolResult
 from headway.trace.local_store import LocalStore
 from headway.trace.redaction import NOTHING_SECRET, Redact
-from tests.events import answer
+from tests.support.events import answer
 
 RUN = RunName("tidy-up")
 INCARNATION = Incarnation("0a1b2c3d")

@@ -12,7 +12,7 @@ from headway.domain.task import TaskSpec
 from headway.domain.turn import ChildKind
 from headway.domain.work import DescribeChildren
 from tests.agent.stage import ROOT, Stage
-from tests.events import answer, reply, started
+from tests.support.events import answer, reply, started
 
 SUB = ChildKey("1.0-0a0a0a0a")
 

@@ -21,7 +21,7 @@ from headway.trace.events.life import AgentState
 from headway.trace.events.talk import Message, ToolResult
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
 from tests.agent.test_any_arguments import EVERY_TOOL
-from tests.events import request
+from tests.support.events import request
 
 PATCH = "*** Begin Patch\n*** Add File: one\n+a \ud83d b\n*** End Patch"
 TITLE = "Write a file"

@@ -16,7 +16,7 @@ from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.turn import HANDOFFS_PER_TURN, Final
 from headway.sandbox.plain import PlainSandbox
 from tests.agent.stage import INCARNATION, ROOT, RUN, Stage, finish, git, step, use
-from tests.events import handed_off
+from tests.support.events import handed_off
 
 WAIT = step(use("wait"))
 

@@ -11,8 +11,8 @@ from headway.domain.turn import ChildKind, Decision, Spawned, TurnOutcome
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import TurnEnd, TurnStart
 from headway.trace.events.talk import Message
-from tests import events
-from tests.events import event
+from tests.support import events
+from tests.support.events import event
 
 
 @pytest.mark.parametrize(

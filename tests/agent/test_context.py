@@ -12,7 +12,7 @@ from headway.model.failures import Circumstance
 from headway.trace.events.envelope import Body
 from headway.trace.events.talk import Message, Reminder, ToolCallBegun, ToolResult
 from headway.trace.events.work import Scratchpad
-from tests.events import answer, event, reply, request
+from tests.support.events import answer, event, reply, request
 
 ADAPTER = ChatAdapter(Profile(), Circumstance("http://here"))
 

@@ -13,7 +13,7 @@ from headway.domain.task import TaskKind
 from headway.rehearsal.playbook import Step
 from headway.trace.events.envelope import AnyEvent
 from tests.agent.stage import Stage, finish, git, step, use
-from tests.events import answer, event
+from tests.support.events import answer, event
 
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))

@@ -9,7 +9,7 @@ from headway.agent.files import Files
 from headway.domain.errors import Shortage
 from headway.domain.work import WorkerDone
 from tests.agent.stage import Stage, finish, step, use
-from tests.system.disks import Disk, fill
+from tests.support.disks import Disk, fill
 
 LONG = step(use("write_file", path="long.txt", content="x\n" * 20_000), text="y" * 20_000)
 

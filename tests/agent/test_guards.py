@@ -7,8 +7,8 @@ import pytest
 from headway.agent import guards
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.talk import Message, Reminder
-from tests import events as say
-from tests.events import event
+from tests.support import events as say
+from tests.support.events import event
 
 
 def reply(stop: str = "tool", text: str = "", calls: int = 1) -> AnyEvent:

@@ -12,7 +12,7 @@ from headway.agent.holding import alone, while_held
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from tests.agent.stage import Stage
-from tests.loops import Loops
+from tests.support.loops import Loops
 
 ROOT = Path(__file__).resolve().parents[2]
 ME = AgentId("r1/root-00000000/1.0-00000000")

@@ -19,7 +19,7 @@ from headway.agent.path_index import PathIndex
 from headway.agent.syntax import MAX_CHARS
 from headway.domain.errors import ToolError
 from headway.system.bounded import unheld
-from tests.held import assert_held_briefly
+from tests.support.held import assert_held_briefly
 
 TOTAL_MS = 250.0
 """Processor time of a call in this process. Beside it, others wait a turn at a time."""

@@ -24,8 +24,8 @@ from headway.model.turn import AssistantTurn
 from headway.trace.blobs import Blobs, plain
 from headway.trace.codec import Codec
 from headway.trace.redaction import redactor
-from tests.events import call, event, reply
-from tests.held import HELD_MS, assert_held_briefly, held
+from tests.support.events import call, event, reply
+from tests.support.held import HELD_MS, assert_held_briefly, held
 
 TOTAL_MS = 600.0
 """In a thread: others wait a turn of the interpreter at a time."""

@@ -12,7 +12,7 @@ from headway.rehearsal.playbook import Step
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import LlmRequest, Reminder
 from tests.agent.stage import Stage, finish, step, use
-from tests.events import event, reply, retry
+from tests.support.events import event, reply, retry
 
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))

@@ -24,7 +24,7 @@ from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import TurnEnd
 from headway.trace.events.talk import Reminder
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
-from tests.events import answer, call, event, reply
+from tests.support.events import answer, call, event, reply
 
 TITLE = "Write a file"
 READ = step(use("read_file", path="src/app.py"))

@@ -3,7 +3,7 @@
 from headway.agent.misses import AT_ONCE, PAUSES_S, Misses
 from headway.domain.errors import TransientError
 from headway.model.failures import Failing
-from tests.events import retry
+from tests.support.events import retry
 
 
 def delay_of(misses: Misses, error: TransientError) -> float | None:

@@ -5,7 +5,7 @@ from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.model.adapter import MAX_CACHE_KEY
 from headway.trace.events.envelope import AnyEvent, Body
 from headway.trace.events.talk import Message
-from tests.events import answer, event, reply
+from tests.support.events import answer, event, reply
 
 ROOT = AgentId("run/root-00000000")
 

@@ -15,7 +15,7 @@ from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import TurnEnd
 from headway.trace.events.talk import Message
 from tests.agent.stage import ROOT, Stage, step, use
-from tests.events import event
+from tests.support.events import event
 
 RANGE = {"policy": {"root_tasks_per_round": (20, 100)}}
 THREE = [{"title": f"Task {n}", "intent": "It is missing."} for n in range(3)]

@@ -8,7 +8,7 @@ from headway.model.turn import Turn
 from headway.model.turn import Usage as Reported
 from headway.trace.events.envelope import AnyEvent, Event
 from headway.trace.events.talk import LlmRequest, LlmResponse
-from tests.events import event, reply, retry
+from tests.support.events import event, reply, retry
 
 PRICED = Meter(price_from(ModelPrice(input=1.0, output=10.0)))
 RESERVE = PRICED.reserve(100, 50)

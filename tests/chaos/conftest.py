@@ -3,8 +3,9 @@
 import pytest
 
 from headway.cli.supervisor import Timing
-from tests.end_to_end import site
-from tests.end_to_end.conftest import home, own_environment, small_repository
+from tests.end_to_end.conftest import small_repository
+from tests.support import site
+from tests.support.environment import home, own_environment
 
 __all__ = ["home", "own_environment", "small_repository"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from headway.domain.ids import RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from tests.end_to_end.playbooks import done, step, use, writer
-from tests.end_to_end.site import Machine
+from tests.support.playbooks import done, step, use, writer
+from tests.support.site import Machine
 
 SHARED: dict[str, Any] = {"caches": ["pip"], "root_tasks_per_round": [1, 100]}
 """The policy of a run whose commands leave marks: a cache is the one place that they share and that we see. No

@@ -1,7 +1,6 @@
 """What an operator does to a run from outside, and how a test waits for what comes of it."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -15,14 +14,7 @@ from headway.domain.results import Spawn
 from headway.trace.events.envelope import bodies, only
 from headway.trace.events.talk import Message, ToolResult
 from tests.chaos.proofs import logs
-from tests.end_to_end.site import Machine
-
-
-async def until(true: Callable[[], bool], within_s: float = 60) -> None:
-    """Return when something holds that other processes bring about."""
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - told by logs and the process table
-            await asyncio.sleep(0.1)
+from tests.support.site import Machine
 
 
 async def until_phase(run: WorkflowHandle[Any, Any], phase: str) -> dict[str, Any]:

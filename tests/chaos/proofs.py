@@ -13,8 +13,8 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName, key_of, parent_of
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import LlmResponse, Message
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import MARK, Machine
+from tests.support.repositories import git
+from tests.support.site import MARK, Machine
 
 
 async def ended(run: WorkflowHandle[Any, Any], within_s: float) -> dict[str, Any]:

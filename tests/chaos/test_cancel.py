@@ -9,9 +9,9 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from headway.domain.handoff import HandoffStatus
 from tests.chaos.fleets import SHARED, Fleet, blocking, three_levels, until_marked
 from tests.chaos.proofs import commands, prove_hub_whole, prove_one_handoff_each, statuses, until_closed
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import SERVER, Machine, machine
-from tests.stopwatch import Stopwatch
+from tests.support.repositories import git
+from tests.support.site import SERVER, Machine, machine
+from tests.support.stopwatch import Stopwatch
 
 
 def prove_kept(site: Machine, run: str, fleet: Fleet) -> None:

@@ -11,8 +11,8 @@ from headway.trace.events.life import HandedOff
 from headway.trace.events.talk import Message
 from tests.chaos.operator import titled
 from tests.chaos.proofs import ended, prove_landed_once, statuses, until_closed
-from tests.end_to_end.playbooks import step, use, writer
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import step, use, writer
+from tests.support.site import Machine, machine
 
 HOW_IT_ENDS = {
     "Stalls": "stalled: the same call was made 7 times",

@@ -17,7 +17,7 @@ from tests.chaos.proofs import (
     prove_paid_once,
     until_closed,
 )
-from tests.end_to_end.site import SERVER, Machine, machine
+from tests.support.site import SERVER, Machine, machine
 
 VICTIMS: tuple[tuple[str, ...], ...] = (
     ("agents",),

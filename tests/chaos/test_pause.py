@@ -8,9 +8,9 @@ import pytest
 
 from headway.cli.roles import ROLES
 from tests.chaos.fleets import SHARED, blocking, release, three_levels, until_marked
-from tests.chaos.operator import until
 from tests.chaos.proofs import commands, ended, prove_handed_off_once, prove_landed_once, prove_paid_once, until_closed
-from tests.end_to_end.site import SERVER, Machine, machine
+from tests.support.site import SERVER, Machine, machine
+from tests.support.waiting import until
 
 
 async def prove_quiet(site: Machine, seconds: float) -> None:
@@ -49,7 +49,7 @@ async def test_a_run_paused_at_once_is_quiet_through_kills_and_finishes_when_it_
         began = time.monotonic()
         order = {"request": "r1", "target": "paused", "who": "a test", "why": "look", "now": True}
         assert "at once" in await run.execute_update("pause", order)
-        await until(lambda: commands(site) == [], within_s=20)
+        await until(lambda: commands(site) == [], within_s=20, every_s=0.1)
         print(f"no command runs {time.monotonic() - began:.1f} s after the pause")
         await prove_quiet(site, 3)
         before = {name: site.supervisor.pid(name) for name in (SERVER, *ROLES)}

@@ -20,8 +20,8 @@ from tests.chaos.proofs import (
     statuses,
     until_closed,
 )
-from tests.end_to_end.playbooks import done, step, use, writer
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import done, step, use, writer
+from tests.support.site import Machine, machine
 
 FIRST, SECOND, OTHER = ("First-0", "First-1"), ("Second-0", "Second-1"), ("Other-0", "Other-1", "Other-2")
 

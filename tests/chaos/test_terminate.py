@@ -13,10 +13,11 @@ from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import HandedOff
 from tests.chaos.fleets import HOLDER, INSIDE, SHARED, UNTIL_RELEASED, blocking, release, until_marked
-from tests.chaos.operator import reset, root_of, stock, titled, until, until_phase, was_told
+from tests.chaos.operator import reset, root_of, stock, titled, until_phase, was_told
 from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed
-from tests.end_to_end.playbooks import done, step, use
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import done, step, use
+from tests.support.site import Machine, machine
+from tests.support.waiting import until
 
 FOUND = "its workflow was found terminated"
 
@@ -191,7 +192,7 @@ async def test_no_two_holders_of_a_workspace_write_when_a_task_or_its_activity_i
         await stock(site, "activity", "reset", *activity)
         await until_marked(site, "holder", 4)
         await stock(site, "activity", "pause", *activity)
-        await until(lambda: commands(site) == [])
+        await until(lambda: commands(site) == [], every_s=0.1)
         await stock(site, "activity", "unpause", *activity)
         await until_marked(site, "holder", 5)
         release(site, "holder")

@@ -1,6 +1,5 @@
 """What tests of the command share: a state folder, and settings on ports that are free."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,13 +11,9 @@ from headway.cli.service import Service
 from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
 from headway.cli.supervisor import Supervisor
 from headway.cli.temporal_cli import find_cli
+from tests.support.environment import home, own_environment
 
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    return folder
+__all__ = ["home", "own_environment"]
 
 
 @pytest.fixture
@@ -28,15 +23,6 @@ def settings() -> ServiceSettings:
     shipped = load_settings(find_settings())
     server = shipped.server.model_copy(update={"port": port, "ui_port": ui_port})
     return shipped.model_copy(update={"server": server})
-
-
-@pytest.fixture(autouse=True)
-def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the developer's own services and keys shows through."""
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from headway.trace.events.life import RunStart, TurnEnd, TurnStart
 from headway.trace.figures import figures_of
 from headway.trace.local_store import LocalStore
 from headway.trace.store import AgentLog
-from tests.events import answer, handed_off, landed, reply, request, retry, started
-from tests.events import call as asked_for
+from tests.support.events import answer, handed_off, landed, reply, request, retry, started
+from tests.support.events import call as asked_for
 
 RUN = RunName("fleet")
 ROOT = AgentId(f"{RUN}/root-0a1b2c3d")

@@ -12,10 +12,10 @@ from headway.domain.ids import AgentId, RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import RunStart
-from tests.cli.command import headway, start
-from tests.end_to_end.playbooks import asked, flat, step, use, writer
-from tests.end_to_end.repositories import git, make_repository
-from tests.end_to_end.site import Machine, machine
+from tests.support.command import headway, start
+from tests.support.playbooks import asked, flat, step, use, writer
+from tests.support.repositories import git, make_repository
+from tests.support.site import Machine, machine
 
 
 @pytest.fixture

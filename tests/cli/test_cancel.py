@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from headway.domain.handoff import HandoffStatus
 from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkOrder
-from tests.cli.command import headway
+from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn
 
 

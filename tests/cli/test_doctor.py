@@ -15,7 +15,7 @@ from headway.domain.finding import Finding
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
 from tests.cli.test_app import ROOT, headway
-from tests.ordinary_user import as_ordinary_user, give, python_for
+from tests.support.ordinary_user import as_ordinary_user, give, python_for
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.spec import RunSpec
 from headway.trace.events.life import RunStart
 from headway.trace.local_store import LocalStore
-from tests.cli.command import headway
-from tests.events import run_ended
 from tests.git.ground import git
+from tests.support.command import headway
+from tests.support.events import run_ended
 
 
 async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: Path, client: Client) -> None:

@@ -11,7 +11,7 @@ from headway.domain.control import Control
 from headway.domain.handoff import HandoffStatus
 from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
-from tests.cli.command import headway
+from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 ENOUGH = 700_000

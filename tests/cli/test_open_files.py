@@ -12,8 +12,8 @@ from headway.cli.roles import ROLES
 from headway.cli.supervisor_state import read_state
 from headway.rehearsal.playbook import Playbook
 from tests.cli.test_app import ROOT
-from tests.end_to_end.repositories import make_repository
-from tests.end_to_end.site import machine
+from tests.support.repositories import make_repository
+from tests.support.site import machine
 
 ASKED = "import json; from headway.cli import open_files as o; print(o.allow(), [f.state for f in o.findings(100)])"
 

@@ -15,9 +15,9 @@ from headway.cli.short_ids import short_id
 from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from tests.cli.command import headway
 from tests.replay.recordings import FOLDER, kept
 from tests.replay.scenarios import Stage, levels
+from tests.support.command import headway
 
 SIMPLE = FOLDER / "planner-simple.json"
 

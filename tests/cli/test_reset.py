@@ -12,7 +12,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
 from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from headway.domain.work import WorkerDone, WorkOrder
-from tests.cli.command import headway
+from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 

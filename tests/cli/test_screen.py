@@ -21,7 +21,7 @@ from headway.trace.events.work import BudgetAsked
 from headway.trace.figures import figures_of
 from headway.trace.local_store import LocalStore
 from tests.cli.fleets import RUN, agent, look_at_fleet
-from tests.cli.terminal import labelled
+from tests.support.terminal import labelled
 
 
 def shown(look: Look, width: int = 80, height: int | None = 24) -> str:

@@ -21,7 +21,7 @@ from headway.cli.screen import screen
 from headway.cli.watch import Watcher
 from headway.domain.ids import RunName
 from headway.trace.figures import FiguresReader
-from tests.cli.command import headway
+from tests.support.command import headway
 
 OTHERS = ("../other", "other\n\x1b]0;well\x07well  2026-11-30 10:00  0:00:01  done", "x" * 300, "other")
 """Ids of workflows of another program, whose type is called `Run` too."""

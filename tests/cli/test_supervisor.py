@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -21,17 +21,11 @@ from headway.cli.child_event import ChildEvent
 from headway.cli.supervisor import Supervisor, Timing
 from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
-from tests.gone import alive
+from tests.support.processes import alive
+from tests.support.waiting import until
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        await asyncio.sleep(0.02)
 
 
 async def test_a_child_runs_and_its_output_goes_to_its_log(home: Path) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -29,17 +28,11 @@ from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
 from headway.system import heartbeat
 from headway.system.process import look
+from tests.support.waiting import until
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 QUICK = Timing(first_wait_s=0.1, longest_wait_s=0.3, silent_s=1.0, quiet_s=1.6, look_s=0.1)
 ROOT = Path(__file__).resolve().parents[2]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        await asyncio.sleep(0.02)
 
 
 class Fault:

@@ -1,28 +1,14 @@
 """What end-to-end tests share."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.repositories import make_repository
 from tests.end_to_end.wheel import build_wheel
+from tests.support.environment import home, own_environment
+from tests.support.repositories import make_repository
 
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the developer's own services and keys shows through."""
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    return folder
+__all__ = ["home", "own_environment"]
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from temporalio.exceptions import ApplicationError
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
 from headway.domain.ids import RunName
-from tests.cli.command import headway
-from tests.end_to_end.playbooks import flat
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import Machine, machine
+from tests.support.command import headway
+from tests.support.playbooks import flat
+from tests.support.repositories import git
+from tests.support.site import Machine, machine
 
 AT_ONCE_S = 10
 

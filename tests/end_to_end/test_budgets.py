@@ -16,8 +16,8 @@ from headway.domain.ids import RunName
 from headway.domain.turn import ChildKind
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
-from tests.cli.command import headway
-from tests.end_to_end.site import Machine, machine
+from tests.support.command import headway
+from tests.support.site import Machine, machine
 
 PRICES = {"planner": {"price": {"input": 2, "output": 10}}, "worker": {"price": {"input": 0.5, "output": 2}}}
 SMALL = Shape(tasks=24, levels=3, subplanners=2, hot=0.1, files=1, commands=2, command_s=1.0, latency_ms=600)

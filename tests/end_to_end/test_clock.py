@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.playbooks import flat
-from tests.end_to_end.site import Machine, machine
-from tests.end_to_end.stepping import STEPS, order, prove_done
 from tests.end_to_end.test_whole_run import finished
+from tests.support.playbooks import flat
+from tests.support.site import Machine, machine
+from tests.support.stepping import STEPS, order, prove_done
 
 SHIM = Path(__file__).with_name("wall_clock.c")
 

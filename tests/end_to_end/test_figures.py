@@ -23,8 +23,8 @@ from headway.domain.ids import RunName
 from headway.domain.tree import TreeNode
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
-from tests.cli.command import headway
-from tests.end_to_end.site import Machine, machine
+from tests.support.command import headway
+from tests.support.site import Machine, machine
 
 SHAPE = Shape(tasks=6, levels=2, subplanners=2, files=1, commands=3, command_s=1.5, latency_ms=900)
 BUSY = Shape(tasks=30, levels=2, subplanners=4, files=1, looks=60, commands=3, command_s=0.2, latency_ms=100)

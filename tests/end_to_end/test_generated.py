@@ -8,9 +8,9 @@ import pytest
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.generator import generate, tasks_of
 from headway.rehearsal.shape import Shape
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import machine
-from tests.events import conflicted
+from tests.support.events import conflicted
+from tests.support.repositories import git
+from tests.support.site import machine
 
 # With this seed each fault hits one of the tasks at least, whose draws no timing changes.
 SHAPE = Shape(tasks=12, levels=3, subplanners=2, hot=0.1, files=2, command_s=0.1, latency_ms=(5, 60), seed=349)

@@ -13,9 +13,9 @@ from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import Message
 from tests.chaos.fleets import INSIDE, SHARED, release
-from tests.cli.terminal import labelled, on_terminal
-from tests.end_to_end.playbooks import asked, done, step, use
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import asked, done, step, use
+from tests.support.site import Machine, machine
+from tests.support.terminal import labelled, on_terminal
 
 LARGEST = 32_000
 WAITS = f"while [ ! -e {INSIDE}/release ]; do sleep 1; done"

@@ -14,7 +14,7 @@ from headway.rehearsal.blackout import Blackout
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.generator import generate, tasks_of
 from headway.rehearsal.shape import Shape
-from tests.end_to_end.site import Machine, machine
+from tests.support.site import Machine, machine
 
 GRACE_S = 6.0
 """What left before the first refusal was heard of has arrived after so long, on a busy machine too."""

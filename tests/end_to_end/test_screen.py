@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from headway.domain.ids import RunName
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
-from tests.cli.command import headway
-from tests.cli.terminal import labelled, on_terminal
-from tests.end_to_end.site import Machine, machine
-from tests.events import conflicted
+from tests.support.command import headway
+from tests.support.events import conflicted
+from tests.support.site import Machine, machine
+from tests.support.terminal import labelled, on_terminal
 
 SHAPE = Shape(
     tasks=300, levels=3, subplanners=4, hot=0.2, files=2, commands=4, command_s=2.0, failed=0.05, latency_ms=(200, 2000)

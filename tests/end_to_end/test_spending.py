@@ -15,8 +15,8 @@ from headway.domain.ids import RunName
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, Tokens
 from headway.trace.events.envelope import only
 from headway.trace.events.life import AgentLease
-from tests.end_to_end.playbooks import asked, done, step, use
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import asked, done, step, use
+from tests.support.site import Machine, machine
 
 CALL = Tokens(input=1000, output=1000)
 CALLS = 60

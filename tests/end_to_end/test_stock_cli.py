@@ -15,9 +15,9 @@ from headway.cli.ports import free_ports
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
 from headway.rehearsal.host import Rehearsal
-from tests.end_to_end.playbooks import flat, with_sub_planner
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import machine
+from tests.support.playbooks import flat, with_sub_planner
+from tests.support.repositories import git
+from tests.support.site import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 

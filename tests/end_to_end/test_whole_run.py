@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.playbooks import flat, with_sub_planner
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import Machine, machine
+from tests.support.playbooks import flat, with_sub_planner
+from tests.support.repositories import git
+from tests.support.site import Machine, machine
 
 
 async def finished(site: Machine, name: str, handle: object, within_s: float) -> dict[str, object]:

@@ -44,7 +44,7 @@ from headway.trace.events.talk import Reminder
 from headway.trace.events.work import LandedCommit
 from tests.agent.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
 from tests.faults.control import Control
-from tests.system.disks import fill
+from tests.support.disks import fill
 
 AT_ONCE = 4
 TRIES = 50

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.control import build, prepare
-from tests.system.disks import Disk
+from tests.support.disks import Disk
 
 HOME = Path(__file__).parent.parent.parent
 

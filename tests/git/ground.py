@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from headway.git.landing import Landing, LandingOutcome, Submission
 from headway.git.trunk_lock import TrunkLock
 from headway.git.workspace import Workspace
 from headway.git.workspaces import Workspaces
+from tests.support.waiting import wait_until
 
 RUN = RunName("tidy-up")
 AUTHOR = "Bob Author <bob@example.org>"
@@ -146,14 +146,6 @@ def own_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something."""
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def in_a_process(work: Callable[[], object]) -> int:
     """Begin `work` in a process of its own, which fails if it comes back."""
     pid = os.fork()
@@ -169,7 +161,7 @@ def in_a_process(work: Callable[[], object]) -> int:
 def trunk_locked(ground: Ground) -> Iterator[None]:
     """Hold the trunk's lock, as long as somebody else's turn takes."""
     lock = TrunkLock(ground.hub.folder / "land.flock")
-    until(lock.take)
+    wait_until(lock.take)
     try:
         yield
     finally:

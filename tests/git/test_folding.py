@@ -29,9 +29,9 @@ from tests.git.ground import (
     in_a_process,
     queued,
     trunk_locked,
-    until,
     write,
 )
+from tests.support.waiting import wait_until
 
 
 def _killed(pid: int) -> bool:
@@ -56,7 +56,7 @@ def test_all_that_waits_lands_in_one_pack_and_in_the_order_in_which_it_came(grou
     with trunk_locked(ground):
         for number, workspace in enumerate(workspaces):
             landings.append(LandingThread(ground, workspace))
-            until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
+            wait_until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
     _all_landed_once(ground, landings)
     assert [landed.task for landed in ground.hub.landed(ground.facts.base)] == [w.task for w in workspaces]
     assert len(set((ground.hub.folder / "objects/pack").glob("*.pack")) - packs) == 1
@@ -70,7 +70,7 @@ def test_who_came_first_does_not_starve_behind_a_full_batch(ground: Ground, monk
     with trunk_locked(ground):
         for number, workspace in enumerate(workspaces):
             landings.append(LandingThread(ground, workspace))
-            until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
+            wait_until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
     _all_landed_once(ground, landings)
     assert [landed.task for landed in ground.hub.landed(ground.facts.base)] == [w.task for w in workspaces]
 
@@ -90,7 +90,7 @@ def test_a_conflict_a_lost_lease_and_an_error_are_their_own_submitters_only(grou
             LandingThread(ground, workspace, lambda r=reason: check(r))  # type: ignore[misc]
             for workspace, reason in zip(workspaces, reasons, strict=True)
         ]
-        until(lambda: len(queued(ground)) == 5)
+        wait_until(lambda: len(queued(ground)) == 5)
     kinds = [type(each.answer()).__name__ for each in landings]
     assert sorted(kinds[:2]) == ["Conflicted", "Landed"]
     assert kinds[2:] == ["LeaseLost", "ValueError", "Landed"]
@@ -109,9 +109,9 @@ def test_one_process_lands_for_another(ground: Ground) -> None:
             os._exit(0 if isinstance(outcome, Landed) else 1)
 
         pid = in_a_process(land)
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
         mine = LandingThread(ground, ours)
-        until(lambda: len(queued(ground)) == 2)
+        wait_until(lambda: len(queued(ground)) == 2)
     assert isinstance(mine.answer(), Landed)
     assert os.waitpid(pid, 0)[1] == 0
     assert ground.landings() == 2
@@ -137,10 +137,10 @@ def test_the_lease_of_another_process_is_seen_by_its_fence(ground: Ground, held:
                 os._exit(0)
 
         pid = in_a_process(land)
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
         ground.landing = Landing(ground.hub, fenced)
         mine = LandingThread(ground, ours)
-        until(lambda: len(queued(ground)) == 2)
+        wait_until(lambda: len(queued(ground)) == 2)
     assert isinstance(mine.answer(), Landed)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == held
     # Once when it is its turn, and once more in front of the move.
@@ -152,7 +152,7 @@ def test_what_a_dead_process_left_in_the_queue_does_not_land(ground: Ground) -> 
     theirs, ours = changed(ground, 1), changed(ground, 2)
     with trunk_locked(ground):
         pid = in_a_process(lambda: ground.land(theirs))
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert isinstance(ground.land(ours), Landed)
@@ -166,7 +166,7 @@ def test_a_submission_that_waits_twice_lands_once(ground: Ground) -> None:
     workspace = changed(ground, 1)
     with trunk_locked(ground):
         first = LandingThread(ground, workspace)
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
         (place,) = queued(ground)
         boot, _, ticket = place.name.split("-", 2)
         place.with_name(f"{boot}-{time.monotonic_ns():020}-{ticket}").write_bytes(place.read_bytes())
@@ -178,7 +178,7 @@ def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answe
     theirs, ours = changed(ground, 1), changed(ground, 2)
     with trunk_locked(ground):
         mine = LandingThread(ground, ours)
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
 
         def land() -> None:
             room, _, name = moment.partition(".")
@@ -186,7 +186,7 @@ def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answe
             ground.land(theirs)
 
         pid = in_a_process(land)
-        until(lambda: len(queued(ground)) == 2)
+        wait_until(lambda: len(queued(ground)) == 2)
         died = threading.Thread(target=lambda: _killed(pid))
         died.start()
     assert isinstance(mine.answer(), Landed)
@@ -232,7 +232,7 @@ def test_the_lock_file_of_a_living_git_is_not_taken_away(
         human.stdin.write(told.encode())
         human.stdin.flush()
         lock = ground.hub.folder / f"{TRUNK}.lock"
-        until(lock.exists)
+        wait_until(lock.exists)
         os.utime(lock, (time.time() - step, time.time() - step))
         with pytest.raises(TransientError, match=str(human.pid)):
             ground.land(workspace)
@@ -250,7 +250,7 @@ def test_a_git_that_only_reads_or_came_later_does_not_keep_a_dead_ones_lock(grou
     lock.write_text("0" * 40 + "\n")
     env = hermetic_environment() | {"GIT_DIR": str(ground.hub.folder)}
     landing = LandingThread(ground, changed(ground, 1))
-    until(lambda: lock in refs._sights)
+    wait_until(lambda: lock in refs._sights)
     time.sleep(2 / os.sysconf("SC_CLK_TCK"))  # a start is known to a tick
     with subprocess.Popen(["git", "update-ref", "--stdin"], stdin=subprocess.PIPE, env=env) as later:
         assert isinstance(landing.answer(), Landed)

@@ -37,7 +37,8 @@ from headway.git.spool import Spool
 from headway.git.trunk_lock import TrunkLock
 from headway.git.workspace import Workspace
 from headway.system.process import Process
-from tests.git.ground import Ground, make_repository, task, until
+from tests.git.ground import Ground, make_repository, task
+from tests.support.waiting import wait_until
 
 AGENTS = (0, 1, 2)
 NAMES = ("a", "b", "d/c", "own-0", "own-1", "own-2")
@@ -207,7 +208,7 @@ class FoldingMachine(RuleBasedStateMachine):
             lock = TrunkLock(self.ground.hub.folder / "land.flock")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(trunk_lock, "PATIENCE_S", PATIENCE_S)
-                until(lock.take)
+                wait_until(lock.take)
             lock.release()
             lock.close()
             os.kill(pid, signal.SIGKILL)

@@ -12,7 +12,7 @@ from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
 from headway.system.shortage import WAIT_S
 from tests.git.ground import RUNGS, Ground, write
-from tests.system.disks import Disk, fill
+from tests.support.disks import Disk, fill
 
 STEPS: dict[str, Callable[[Ground, Workspace], object]] = {
     "another workspace": lambda ground, _: ground.open(2),

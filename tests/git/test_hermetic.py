@@ -14,7 +14,7 @@ from headway.git.landing import Landed, Refused
 from headway.git.repo import GitError, Repo, run_git
 from headway.git.snapshot import snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, own_mb, write
-from tests.gone import gone
+from tests.support.processes import gone
 
 
 def _trap(folder: Path) -> tuple[Path, Path]:

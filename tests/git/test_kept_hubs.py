@@ -5,7 +5,8 @@ from pathlib import Path
 from headway.git import turns
 from headway.git.landing import Landed
 from headway.git.spool import Spool
-from tests.git.ground import Ground, LandingThread, changed, held, trunk_locked, until
+from tests.git.ground import Ground, LandingThread, changed, held, trunk_locked
+from tests.support.waiting import wait_until
 
 
 def _descriptors() -> int:
@@ -37,7 +38,7 @@ def test_a_landing_that_waits_keeps_its_connection(tmp_path: Path, source: Path)
     workspace = changed(first, 0)
     with trunk_locked(first):
         waiting = LandingThread(first, workspace)
-        until(lambda: bool(list((first.hub.folder / "landing/queue").glob("[!.]*"))))
+        wait_until(lambda: bool(list((first.hub.folder / "landing/queue").glob("[!.]*"))))
         for number, ground in enumerate(others):
             assert isinstance(ground.land(changed(ground, number)), Landed)
     assert isinstance(waiting.answer(), Landed)

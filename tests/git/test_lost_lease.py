@@ -14,7 +14,8 @@ from headway.git.ledger import Ledger
 from headway.git.pack import Pack
 from headway.git.spool import Spool
 from headway.git.trunk_lock import TrunkLock
-from tests.git.ground import Ground, allowed, in_a_process, trunk_locked, until, write
+from tests.git.ground import Ground, allowed, in_a_process, trunk_locked, write
+from tests.support.waiting import wait_until
 
 BEFORE = ["Spool.put", "Spool.read", "folding.commit_text", "Pack.write", "folding.swap", "refs.read_ref"]
 AFTER = ["Ledger.add", "Spool.withdraw"]
@@ -92,7 +93,7 @@ def test_a_lease_of_another_process_lost_at_any_step(
 
     with trunk_locked(ground):
         pid = in_a_process(land)
-        until(lambda: queue.is_dir() and len(list(queue.glob("[!.]*"))) == 1)
+        wait_until(lambda: queue.is_dir() and len(list(queue.glob("[!.]*"))) == 1)
     lease.lose_at(moment, monkeypatch, last=False)
     assert isinstance(ground.land(ours), Landed)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

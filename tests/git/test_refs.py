@@ -17,7 +17,8 @@ from headway.git import refs
 from headway.git.environment import hermetic_environment
 from headway.git.hub import TRUNK
 from headway.git.refs import read_ref, swap
-from tests.git.ground import Ground, allowed, git, until
+from tests.git.ground import Ground, allowed, git
+from tests.support.waiting import wait_until
 
 _NAMES = st.text(st.sampled_from("abz-/.09é"), min_size=1, max_size=6).filter(
     lambda name: not any(part in ("", ".", "..") or part[0] == "." for part in name.split("/"))
@@ -80,7 +81,7 @@ def test_a_lock_that_is_empty_stays_while_a_git_that_may_hold_it_works(ground: G
         # As pack-refs does when it prunes: what is deleted is locked with a lock that says nothing.
         packing.stdin.write(f"start\ndelete {TRUNK} {ground.facts.base}\nprepare\n".encode())
         packing.stdin.flush()
-        until(lock.exists)
+        wait_until(lock.exists)
         assert lock.read_text() == ""
         with pytest.raises(TransientError, match=str(packing.pid)):
             swap(ground.hub.folder, TRUNK, new, ground.facts.base, left=new, check=allowed, synced=True)
@@ -105,7 +106,7 @@ def test_refs_are_packed_and_the_trunk_moved_all_the_time(ground: Ground, monkey
     try:
         for number in range(60):
             new = _commit(ground, tip, f"{number}")
-            until(partial(_swapped, ground, new, tip))
+            wait_until(partial(_swapped, ground, new, tip))
             tip = new
             for _ in range(20):
                 assert read_ref(ground.hub.folder, TRUNK) == tip

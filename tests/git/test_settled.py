@@ -15,7 +15,7 @@ from headway.git.settled import settle
 from headway.git.snapshot import newest, snapshot
 from headway.git.workspace import Workspace
 from tests.git.ground import Ground, allowed, git, task, write
-from tests.system.disks import Disk, mount, unmount
+from tests.support.disks import Disk, mount, unmount
 
 
 @pytest.fixture(params=["btrfs", "xfs", "ext4"])

@@ -18,8 +18,9 @@ from headway.git.merging import WHOLE_FILE, Merged, merge_commits
 from headway.git.objects import Reader
 from headway.git.repo import TIMED_OUT, GitError, Repo, run_git
 from headway.git.workspace import Workspace
-from tests.git.ground import Ground, LandingThread, changed, queued, trunk_locked, until, write
+from tests.git.ground import Ground, LandingThread, changed, queued, trunk_locked, write
 from tests.git.test_splice import Files, Trees, files
+from tests.support.waiting import wait_until
 
 APP = "src/app.py"
 
@@ -68,7 +69,7 @@ def test_others_land_while_a_slow_merge_is_made(
     made = _merging(monkeypatch, wait)
     with trunk_locked(ground):
         slow = LandingThread(ground, uneven)
-        until(lambda: len(queued(ground)) == 1)
+        wait_until(lambda: len(queued(ground)) == 1)
     assert begun.wait(60)
     for number in range(3, 6):
         assert isinstance(ground.land(changed(ground, number)), Landed)

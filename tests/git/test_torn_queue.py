@@ -20,8 +20,8 @@ from tests.git.ground import (
     in_a_process,
     queued,
     trunk_locked,
-    until,
 )
+from tests.support.waiting import wait_until
 
 
 def _place(ground: Ground, client: str, number: int) -> Path:
@@ -57,10 +57,10 @@ class TestATornQueue:
 
         with trunk_locked(ground):
             pid = in_a_process(land)
-            until(lambda: len(queued(ground)) == 1)
+            wait_until(lambda: len(queued(ground)) == 1)
             queued(ground)[0].write_bytes(b'{"ticket": ')
             other = LandingThread(ground, ours)
-            until(lambda: len(queued(ground)) == 2)
+            wait_until(lambda: len(queued(ground)) == 2)
         assert isinstance(other.answer(), Landed)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 10
         assert not queued(ground)
@@ -80,10 +80,10 @@ class TestATornQueue:
         monkeypatch.setattr(Spool, "read", broken_read)
         with trunk_locked(ground):
             landings = [LandingThread(ground, slow)]
-            until(lambda: len(queued(ground)) == 1)
+            wait_until(lambda: len(queued(ground)) == 1)
             broken += queued(ground)
             landings.append(LandingThread(ground, other))
-            until(lambda: len(queued(ground)) == 2)
+            wait_until(lambda: len(queued(ground)) == 2)
         answers = [each.answer() for each in landings]
         assert isinstance(answers[0], TransientError)
         assert isinstance(answers[1], Landed)
@@ -91,7 +91,7 @@ class TestATornQueue:
     def test_a_submission_that_is_gone_without_an_answer_is_not_waited_for(self, ground: Ground) -> None:
         with trunk_locked(ground):
             landing = LandingThread(ground, changed(ground, 1))
-            until(lambda: len(queued(ground)) == 1)
+            wait_until(lambda: len(queued(ground)) == 1)
             queued(ground)[0].unlink()
         assert isinstance(landing.answer(), TransientError)
         assert isinstance(ground.land(changed(ground, 2)), Landed)
@@ -102,7 +102,7 @@ class TestATornQueue:
         spool = Spool(ground.hub.folder)
         with trunk_locked(ground):
             landing = LandingThread(ground, changed(ground, 1))
-            until(lambda: len(queued(ground)) == 1)
+            wait_until(lambda: len(queued(ground)) == 1)
             (now,) = spool.waiting()
             before = now.with_name(f"ffffffff-{10**19:020}-1-0123456789ab-0")
             before.write_bytes(now.read_bytes())
@@ -144,7 +144,7 @@ def test_an_unexpected_error_of_one_submission_is_told_to_it_and_to_nobody_else(
             landings = []
             for number, workspace in enumerate(workspaces):
                 landings.append(LandingThread(ground, workspace))
-                until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
+                wait_until(lambda n=number: len(queued(ground)) == n + 1)  # type: ignore[misc]
         answers = [each.answer() for each in landings]
     assert isinstance(answers[0], LandingBroken if isinstance(raised, ValueError) else TransientError)
     assert type(raised).__name__ in str(answers[0])

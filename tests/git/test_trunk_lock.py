@@ -17,7 +17,8 @@ from headway.git.landing import Landed
 from headway.git.trunk_lock import TrunkLock
 from headway.git.turns import Turns
 from headway.system.process import Process
-from tests.git.ground import Ground, LandingThread, changed, in_a_process, trunk_locked, until
+from tests.git.ground import Ground, LandingThread, changed, in_a_process, trunk_locked
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 0.4
 
@@ -33,14 +34,14 @@ def _held(ground: Ground, work: Callable[[], object]) -> Iterator[Process]:
 
     def hold() -> None:
         lock = TrunkLock(ground.hub.folder / "land.flock")
-        until(lock.take)
+        wait_until(lock.take)
         work()
         lock.release()
         os._exit(0)
 
     pid = in_a_process(hold)
     note = ground.hub.folder / "land.flock"
-    until(lambda: note.exists() and note.stat().st_size > 0)
+    wait_until(lambda: note.exists() and note.stat().st_size > 0)
     found = Process.of(pid)
     assert found is not None
     try:
@@ -58,7 +59,7 @@ def _end(process: Process) -> int:
 
 def test_a_stopped_holder_is_killed_and_the_others_go_on(ground: Ground) -> None:
     with _held(ground, lambda: os.kill(os.getpid(), signal.SIGSTOP)) as holder:
-        until(lambda: holder.stopped)
+        wait_until(lambda: holder.stopped)
         began = time.monotonic()
         assert isinstance(ground.land(changed(ground, 1)), Landed)
         assert time.monotonic() - began >= PATIENCE_S
@@ -88,7 +89,7 @@ def _wait_uninterruptibly(fifo: Path) -> None:
 @pytest.mark.parametrize(("slow", "state"), [(_sleep, "S"), (_compute, "R"), (_wait_uninterruptibly, "D")])
 def test_a_slow_holder_is_waited_for(ground: Ground, tmp_path: Path, slow: Callable[[Path], None], state: str) -> None:
     with _held(ground, lambda: slow(tmp_path / "fifo")) as holder:
-        until(lambda: holder.state == state)
+        wait_until(lambda: holder.state == state)
         assert isinstance(ground.land(changed(ground, 1)), Landed)
         assert _end(holder) == 0
 
@@ -110,7 +111,7 @@ def test_a_waiter_that_was_stopped_too_waits_anew(ground: Ground, monkeypatch: p
     real, ahead = time.monotonic, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: real() + ahead[0])
     with _held(ground, lambda: os.kill(os.getpid(), signal.SIGSTOP)) as holder:
-        until(lambda: holder.stopped)
+        wait_until(lambda: holder.stopped)
         lock = TrunkLock(ground.hub.folder / "land.flock")
         assert not lock.take()
         ahead[0] += PATIENCE_S * 3

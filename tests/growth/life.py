@@ -29,9 +29,9 @@ from headway.model import gate, spending
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.sandbox import cgroup, heavy, orphans, watchdog
-from tests.end_to_end.playbooks import asked, done, step, use
-from tests.end_to_end.repositories import make_repository
 from tests.growth.state import Process, files_in
+from tests.support.playbooks import asked, done, step, use
+from tests.support.repositories import make_repository
 from worker import Settings, Workshop, agent_worker, keep_bytecode, planning_worker, workflow_worker
 
 MODELS = 3

@@ -32,11 +32,11 @@ from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import Reminder, ToolResult
 from headway.trace.local_store import LocalStore
-from tests.end_to_end.playbooks import asked, done, step, use
-from tests.end_to_end.repositories import make_repository
-from tests.end_to_end.site import Ground
-from tests.end_to_end.stepping import HOUR, SECONDS, YEAR, order, prove_done
 from tests.guest.console import Step, say
+from tests.support.playbooks import asked, done, step, use
+from tests.support.repositories import make_repository
+from tests.support.site import Ground
+from tests.support.stepping import HOUR, SECONDS, YEAR, order, prove_done
 
 TASKS, AGENTS, COMMANDS, COMMAND_S = 3, 2, 5, 4
 STEPS = (

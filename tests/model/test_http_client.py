@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from headway.model.endpoint import Endpoint
 from headway.model.failures import Circumstance, Refused, Unusable
 from headway.model.http_client import HttpClient, Said
 from tests.model.listeners import Listener, Talk, answering, flooding, http, listening, request_on
+from tests.support.waiting import until
 
 OK = http({"ok": 1})
 AT = Circumstance("the address")
@@ -97,12 +98,6 @@ async def test_hundreds_at_once_each_get_their_own_answer() -> None:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the kernel signals nothing
-            await asyncio.sleep(0.005)
 
 
 async def test_an_agent_that_leaves_leaves_no_descriptor() -> None:

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.end_to_end.repositories import make_repository
 from tests.peers.habits import CASES
 from tests.peers.playing import HEAD, fleet
+from tests.support.repositories import make_repository
 
 
 async def main() -> int:

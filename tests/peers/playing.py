@@ -15,11 +15,11 @@ from pathlib import Path
 from headway.cli.ending import Ending, ending_of
 from headway.domain.ids import RunName
 from headway.rehearsal.playbook import Playbook
-from tests.end_to_end.repositories import git
-from tests.end_to_end.site import Machine, machine
 from tests.peers.habit import Form, Habit
 from tests.peers.script import everything
 from tests.peers.server import HabitServer, place_of
+from tests.support.repositories import git
+from tests.support.site import Machine, machine
 
 LIMITS = {"tokens": 3_000_000}
 MOST_CALLS = 40

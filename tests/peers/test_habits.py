@@ -10,12 +10,15 @@ from pydantic import SecretStr
 from headway.domain.errors import TransientError
 from headway.domain.work import WorkerDone
 from tests.agent.stage import Stage
-from tests.end_to_end.repositories import make_repository
 from tests.peers.habit import Form, Habit
 from tests.peers.habits import CASES, HABITS
 from tests.peers.playing import fleet
 from tests.peers.script import READ, TASKS, files_of
 from tests.peers.server import HabitServer
+from tests.support.environment import own_git
+from tests.support.repositories import make_repository
+
+__all__ = ["own_git"]
 
 MOST_TRIES = 20
 SHORT: tuple[tuple[str, Form], ...] = (
@@ -29,13 +32,6 @@ SHORT: tuple[tuple[str, Form], ...] = (
     ("text_hermes", "chat"),
     ("text_glm_xml", "responses, streamed"),
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".gitconfig").write_text("[user]\n\tname = Ada User\n\temail = ada@example.org\n")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 def named(name: str) -> Habit:

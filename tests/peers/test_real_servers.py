@@ -1,7 +1,6 @@
 """Whole runs against servers of others, each from its registry: LiteLLM's proxy, llama.cpp's server, aimock."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,15 @@ from typing import Any
 import pytest
 
 from headway.cli.ports import free_ports
-from tests.end_to_end.repositories import make_repository
 from tests.peers.habit import BOTH, CHAT, STREAMED, Form, Habit
 from tests.peers.habits import HABITS
 from tests.peers.installed import npm_of, python_of, serving
 from tests.peers.playing import HEAD, QUIET_S, Order, Played, events_of, fleet
 from tests.peers.server import HabitServer
+from tests.support.environment import home, own_environment
+from tests.support.repositories import make_repository
+
+__all__ = ["home", "own_environment"]
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
 
@@ -27,21 +29,6 @@ MINUTES_S = 150.0
 """A limit by the minute passes within."""
 CHAOS = 0.05
 """Of each of three kinds."""
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 @pytest.fixture

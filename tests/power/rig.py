@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.system.disks import make, mount, unmount
+from tests.support.disks import make, mount, unmount
 
 OUTER_MB = 6_000
 INNER_MB = 1_200

@@ -28,10 +28,10 @@ from headway.trace.events.envelope import bodies
 from headway.trace.events.life import AgentLease, HandedOff
 from headway.trace.events.talk import Reminder
 from headway.trace.local_store import LocalStore
-from tests.end_to_end.playbooks import flat
 from tests.git.ground import make_repository
 from tests.power.rig import Rig
-from tests.system.disks import unmount
+from tests.support.disks import unmount
+from tests.support.playbooks import flat
 
 ROOT = Path(__file__).parent.parent.parent
 TASKS = 10

@@ -21,6 +21,7 @@ from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
 from headway.rehearsal.reading import parse_playbook
 from tests.rehearsal.agents import Agent, model_at
+from tests.support.waiting import until
 
 LOOK = Step(text="I look.", tools=(ToolUse(name="shell", args={"command": "ls"}),), repeat=20)
 PLAYBOOK = Playbook(
@@ -221,11 +222,6 @@ async def test_a_server_goes_down_while_requests_hang(capfd: pytest.CaptureFixtu
         with pytest.raises(HeadwayError):
             await asked
     assert capfd.readouterr().err == ""
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - told by another thread
-        await asyncio.sleep(0.01)
 
 
 @BOTH

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,7 @@ import pytest
 from headway.sandbox.bandwidth import Bandwidth
 from headway.sandbox.cage import Cage, slug
 from headway.sandbox.cgroup import PARENT, Cages
-
-PATIENCE_S = 10.0
+from tests.support.waiting import soon
 
 
 @pytest.fixture
@@ -26,13 +25,6 @@ def cages() -> Iterator[Cages]:
 
 def run_in(cage: Cage, line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*cage.enter, "sh", "-c", line], capture_output=True, text=True, check=False)
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + PATIENCE_S
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.005)
-    return condition()
 
 
 def needs(cages: Cages, controller: str) -> None:

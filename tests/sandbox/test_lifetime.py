@@ -15,19 +15,15 @@ import pytest
 from headway.sandbox.launcher import _death_signal
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
-from tests.gone import alive, gone
+from tests.support.processes import alive, gone
+from tests.support.waiting import wait_until
 
 MakeCommand = Callable[..., Command]
 
 
-PATIENCE_S = 10.0
-
-
 def pid_in(file: Path) -> int:
     """The process id that a command writes there, once it has."""
-    until = time.monotonic() + PATIENCE_S
-    while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"))
     return int(file.read_text())
 
 

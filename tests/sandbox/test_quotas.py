@@ -20,7 +20,7 @@ from headway.sandbox.tree import Quota, measure, remove_since, walk
 from headway.sandbox.walls import Walls
 from headway.system.reserve import Reserve
 from tests.agent.stage import Stage
-from tests.system.disks import Disk
+from tests.support.disks import Disk
 
 QUOTA_MB = 40
 DISK_MB = 400

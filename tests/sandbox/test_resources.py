@@ -8,7 +8,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,8 @@ from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
 from headway.sandbox.tree import Quota
 from headway.sandbox.walls import Walls
+from tests.support.waiting import until
 
-GONE_WITHIN_S = 10.0
 QUOTA_MB = 200
 MEMORY_MB = 256
 AGENTS = 300
@@ -83,13 +82,8 @@ def survivors(workspace: Path) -> list[int]:
     return found
 
 
-async def none_is_left(workspace: Path) -> bool:
-    until = time.monotonic() + GONE_WITHIN_S
-    while left := survivors(workspace):
-        if time.monotonic() > until:
-            return left == []
-        await asyncio.sleep(0.05)
-    return True
+async def until_none_is_left(workspace: Path) -> None:
+    await until(lambda: not survivors(workspace), every_s=0.05)
 
 
 def not_held(sandbox: LocalSandbox, topic: str) -> bool:
@@ -119,7 +113,7 @@ async def test_a_fork_bomb_is_bounded_and_gone_with_its_command(sandbox: LocalSa
     if held:
         assert int(result.output.split()[0]) < 512
         assert result.forks_refused > 100
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 async def test_more_processes_than_allowed_end_the_command_where_only_the_watchdog_looks(
@@ -130,7 +124,7 @@ async def test_more_processes_than_allowed_end_the_command_where_only_the_watchd
     line = f"{PYTHON} -S -E bomb.py; sleep {2 if held else 60}"
     result = await sandbox.run(made(line, workspace, memory_mb=16_000))
     assert result.killed_for == (None if held else "processes"), "where the kernel refuses them, the command goes on"
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 @pytest.mark.parametrize("environment", ["", "env -i "], ids=["marked", "unmarked"])
@@ -140,7 +134,7 @@ async def test_daemons_do_not_outlive_their_command(sandbox: LocalSandbox, works
     line = f"for i in 1 2 3; do (setsid {environment}sleep 600 >/dev/null 2>&1 &) ; done; echo done"
     result = await sandbox.run(made(line, workspace))
     assert (result.exit_code, result.output) == (0, "done\n")
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 async def test_a_hog_behind_a_pipe_is_told_as_out_of_memory(
@@ -154,7 +148,7 @@ async def test_a_hog_behind_a_pipe_is_told_as_out_of_memory(
         # Version 2 keeps one peak for the life of a group: a second command that reaches the limit shows none.
         assert result.tree_peak_kb is not None or (resources.cages is not None and resources.cages.kind == "v2")
         assert (result.tree_peak_kb or 0) <= MEMORY_MB * 1024
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 class Silent(Plain):
@@ -191,7 +185,7 @@ async def test_a_neighbour_of_a_hog_is_not_out_of_memory(sandbox: LocalSandbox, 
 async def test_endless_output_is_cut(sandbox: LocalSandbox, workspace: Path) -> None:
     result = await sandbox.run(made("yes", workspace))
     assert (result.killed_for, result.output_cut, result.exit_code) == ("output_limit", True, None)
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 async def test_a_file_that_fills_the_quota_ends_its_command(sandbox: LocalSandbox, workspace: Path) -> None:
@@ -200,7 +194,7 @@ async def test_a_file_that_fills_the_quota_ends_its_command(sandbox: LocalSandbo
     (workspace / "old").write_text("kept")
     result = await sandbox.run(made(line, workspace))
     assert (result.killed_for, result.disk_full) == ("disk_quota", False)
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
     assert result.removed_files > 0
     assert await asyncio.to_thread(used_mb, workspace) <= QUOTA_MB
     assert (workspace / "old").read_text() == "kept"
@@ -262,7 +256,7 @@ async def test_who_ignores_the_signal_to_end_is_ended(sandbox: LocalSandbox, wor
     line = "trap '' TERM INT HUP; (trap '' TERM; sleep 600) & while :; do sleep 1; done"
     result = await sandbox.run(made(line, workspace, timeout_s=0.5))
     assert (result.timed_out, result.killed_for) == (True, "timeout")
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 async def test_who_holds_the_output_open_does_not_hold_the_result(sandbox: LocalSandbox, workspace: Path) -> None:
@@ -270,7 +264,7 @@ async def test_who_holds_the_output_open_does_not_hold_the_result(sandbox: Local
     assert (result.exit_code, result.output) == (0, "done\n")
     assert result.seconds < 60
     if not not_held(sandbox, "daemons"):
-        assert await none_is_left(workspace)
+        await until_none_is_left(workspace)
 
 
 async def test_time_and_processor_of_all_its_processes_are_counted(sandbox: LocalSandbox, workspace: Path) -> None:
@@ -298,7 +292,7 @@ async def test_three_hundred_agents_in_blocking_commands_are_cancelled_and_nothi
         task.cancel()
     await asyncio.wait(running, timeout=60)
     assert all(task.cancelled() for task in running)
-    assert await none_is_left(workspace)
+    await until_none_is_left(workspace)
 
 
 def used_mb(folder: Path) -> float:

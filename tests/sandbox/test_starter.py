@@ -3,8 +3,7 @@
 import asyncio
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,8 +18,7 @@ from headway.sandbox.runner import Command
 from headway.sandbox.starter import Starter
 from headway.sandbox.visible import visible
 from headway.sandbox.walls import Walls
-
-PATIENCE_S = 10.0
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("bwrap"), reason="only root mounts workspaces, and bubblewrap walls them in"
@@ -71,13 +69,6 @@ def mounted(pid: int) -> str:
 def namespace() -> Path:
     """That of the thread that asks."""
     return Path("/proc/thread-self/ns/mnt").readlink()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.005)
 
 
 @pytest.fixture

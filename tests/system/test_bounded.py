@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headway.system.bounded import Bounds, read_from
-from tests.gone import gone
+from tests.support.processes import gone
 
 MB = 1 << 20
 

@@ -11,7 +11,7 @@ from headway.cli import doctor
 from headway.sandbox.machine import Bounds, Machine
 from headway.sandbox.tree import Quota
 from headway.system.disk import Disk, DiskBounds, shortage_of_disk
-from tests.system import disks
+from tests.support import disks
 
 
 def test_a_real_disk_without_inodes_holds_commands_and_is_shown(tmp_path: Path) -> None:

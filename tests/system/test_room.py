@@ -9,8 +9,8 @@ from headway.domain.errors import Shortage
 from headway.domain.ids import AgentId, RunName
 from headway.trace.events.talk import Text
 from headway.trace.local_store import LocalStore
-from tests.events import call, reply
-from tests.system.disks import Disk, fill
+from tests.support.disks import Disk, fill
+from tests.support.events import call, reply
 
 AGENT = AgentId("demo/root-0a1b2c3d")
 LONG = "a reply that was paid " * 2_000

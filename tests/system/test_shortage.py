@@ -11,7 +11,7 @@ import pytest
 from headway.domain.errors import Shortage
 from headway.git.repo import GitError, Repo
 from headway.system.shortage import WAIT_S, lacking, lacking_in, waited_for
-from tests.system.disks import Disk, fill
+from tests.support.disks import Disk, fill
 
 SHORT = (
     errno.ENOSPC,

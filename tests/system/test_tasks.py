@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from headway.system.tasks import until_ended
-from tests.loops import Loops
+from tests.support.loops import Loops
 
 
 async def fails_when_cancelled(began: asyncio.Event) -> None:

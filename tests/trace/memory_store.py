@@ -18,7 +18,7 @@ from headway.trace.events.talk import LlmResponse
 from headway.trace.fold import NO_EVENT, Line
 from headway.trace.redaction import NOTHING_SECRET, Redact
 from headway.trace.store import AgentLog, LogStore, Stream, no_such_event
-from tests.events import event as event_of
+from tests.support.events import event as event_of
 
 
 class Killed(BaseException):

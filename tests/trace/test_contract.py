@@ -20,7 +20,7 @@ from headway.trace.events.work import Scratchpad
 from headway.trace.local_store import LocalStore
 from headway.trace.redaction import NOTHING_SECRET, Redact, Redactor
 from headway.trace.store import LogStore
-from tests.events import answer, handed_off, reply
+from tests.support.events import answer, handed_off, reply
 from tests.trace.memory_store import Killed, Memory, memory_store
 from tests.trace.steps import LONG, RUN, file_of, say, texts_in
 

@@ -20,7 +20,7 @@ from headway.trace.events.talk import Call
 from headway.trace.figures import FiguresReader, figures_of
 from headway.trace.local_store import LocalStore
 from headway.trace.store import AgentLog
-from tests import events
+from tests.support import events
 from tests.trace.steps import RUN
 
 ROOT = AgentId(f"{RUN}/root-0a1b2c3d")

@@ -4,7 +4,7 @@ from headway.domain.ids import AgentId
 from headway.trace.events.work import ResourceWait
 from headway.trace.fold import active_seconds
 from headway.trace.local_store import LocalStore
-from tests.events import answer, reply
+from tests.support.events import answer, reply
 
 
 class TestFold:

@@ -17,7 +17,7 @@ from headway.trace.events.talk import Text
 from headway.trace.events.work import Scratchpad
 from headway.trace.leftover import left_by
 from headway.trace.local_store import LocalStore
-from tests.events import answer, handed_off, started
+from tests.support.events import answer, handed_off, started
 
 RUN = RunName("demo")
 AGENT = AgentId("demo/root-0a1b2c3d")

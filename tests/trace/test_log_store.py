@@ -13,7 +13,7 @@ from headway.trace.events.envelope import bodies
 from headway.trace.events.life import AgentFork
 from headway.trace.events.talk import Text
 from headway.trace.local_store import LocalStore
-from tests.events import answer
+from tests.support.events import answer
 from tests.trace.steps import LONG, RUN, file_of, say, texts, texts_in
 
 

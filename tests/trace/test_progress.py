@@ -9,7 +9,7 @@ from headway.domain.ids import AgentId, Incarnation, RunName
 from headway.trace.events.talk import Message
 from headway.trace.local_store import LocalStore
 from headway.trace.progress import SHORT_TAIL, TAIL, Progress, progress_in
-from tests.events import landed, reply, request, retry
+from tests.support.events import landed, reply, request, retry
 
 
 @pytest.fixture

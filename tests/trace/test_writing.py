@@ -24,7 +24,7 @@ from headway.trace.events.envelope import LOG_VERSION, bodies
 from headway.trace.events.talk import LlmResponse
 from headway.trace.local_store import LocalStore
 from headway.trace.redaction import Redactor
-from tests.events import reply
+from tests.support.events import reply
 from tests.trace.steps import LONG, RUN, content_of, file_of, say, texts, texts_in
 
 

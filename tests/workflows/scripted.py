@@ -46,7 +46,7 @@ from headway.domain.work import (
     WorkerSuspended,
     WorkOrder,
 )
-from tests.loops import Loops
+from tests.support.loops import Loops
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner
 from workflows.replay import INTERCEPTORS, reading, sandbox

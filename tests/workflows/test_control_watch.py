@@ -13,7 +13,7 @@ from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import AgentId, RunName
 from headway.domain.parking import Parking
 from headway.domain.work import WorkerSuspended
-from tests.loops import Loops
+from tests.support.loops import Loops
 
 RUN, AGENT = RunName("r"), AgentId("r/root-1/1.0-2")
 PAUSED = Control(version=1, paused={AgentId("r"): Hold(who="", why="lunch", at=0.0)})

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,10 +12,10 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.slots import agent_tuner
+from tests.support.waiting import until
 
 AT_ONCE = 6
 TASKS = 12
-PATIENCE_S = 60.0
 
 
 @workflow.defn(name="Crowd", sandboxed=False)
@@ -55,12 +55,6 @@ class Floor:
             await asyncio.sleep(0.2)
         self.now -= 1
         return 1
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  # the SDK tells nobody
-            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

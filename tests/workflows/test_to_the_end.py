@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.loops import Loops
+from tests.support.loops import Loops
 from workflows.messages import to_the_end
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ordinary_user import ROOT, as_ordinary_user, give, python_for
+from tests.support.ordinary_user import ROOT, as_ordinary_user, give, python_for
 
 HERE = Path(__file__).parent
 SUITES = (HERE / "test_deaths.py", HERE / "test_escape.py", HERE / "test_network.py", HERE / "test_toolchains.py")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,8 +12,8 @@ import pytest
 
 from headway.sandbox.levels import Levels
 from tests.sandbox.escape.conftest import WALLED, at
+from tests.support.waiting import wait_until
 
-WITHIN_S = 20.0
 HOST = """
 import asyncio, os, sys
 from pathlib import Path
@@ -56,11 +55,11 @@ def test_commands_die_with_the_process_that_runs_them(
     network = "yes" if line == "network" else ""
     with hosting(tmp_path, pin, LINES[line].format(seconds), network) as host:
         try:
-            assert until((tmp_path / "mine/there").exists)
-            assert until(lambda: bool(running(seconds)))
+            wait_until((tmp_path / "mine/there").exists)
+            wait_until(lambda: bool(running(seconds)))
         finally:
             host.send_signal(number)
-    assert until(lambda: not running(seconds))
+    wait_until(lambda: not running(seconds))
 
 
 def hosting(state: Path, pin: str, line: str, network: str) -> "subprocess.Popen[bytes]":
@@ -81,13 +80,3 @@ def parent_of(pid: int) -> psutil.Process:
 def running(seconds: str) -> list[int]:
     every = psutil.process_iter(["cmdline"])
     return [process.pid for process in every if process.info["cmdline"] == ["sleep", seconds]]
-
-
-def until(holds: "Callable[[], bool]") -> bool:
-    """Whether it holds soon."""
-    end = time.monotonic() + WITHIN_S
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

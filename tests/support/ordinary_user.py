@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 NOBODY = 65534
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TUN = Path("/dev/net/tun")
 IS_ROOT = os.geteuid() == 0
 

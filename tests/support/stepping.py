@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from tests.end_to_end.site import Ground
+from tests.support.site import Ground
 
 SECONDS, HOUR, YEAR = 3, 3600, 31_536_000
 STEPS = (SECONDS, -SECONDS, HOUR, -HOUR, YEAR, -YEAR, 0)

@@ -12,7 +12,7 @@ import termios
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.cli.command import ROOT
+from tests.support.command import ROOT
 
 ERASES = re.compile(r"(?:\r|\x1b\[(?:\d*A|2K|\?25[lh]))*\x1b\[2K(?:\r|\x1b\[(?:\d*A|2K))*")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -4,9 +4,9 @@ A process ends some time after the signal that kills it, and stays a zombie unti
 that looks once, right after the kill, is red on a busy machine.
 """
 
-import time
-
 import psutil
+
+from tests.support.waiting import soon
 
 WITHIN_S = 20.0
 
@@ -21,7 +21,4 @@ def alive(pid: int) -> bool:
 
 def gone(pid: int, within_s: float = WITHIN_S) -> bool:
     """Whether the process ends within that time."""
-    until = time.monotonic() + within_s
-    while alive(pid) and time.monotonic() < until:
-        time.sleep(0.005)
-    return not alive(pid)
+    return soon(lambda: not alive(pid), within_s)

@@ -18,7 +18,7 @@ from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("headway", "activities", "workflows", "worker.py")
 LEFT_OUT = ("headway/cli/sample/",)
 """A user's repository, which no process of ours runs."""
