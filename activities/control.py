@@ -68,7 +68,7 @@ class ControlWatch:
     ) -> T:
         """The result of `work`, or `suspended` when the agent is held: its log and workspace stay as they are.
 
-        It is held for a moment also when the record was `renewed` since the agent was asked to work.
+        It is stopped also when the record was `renewed` since it was asked to work; the result says which it was.
 
         `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait cancels
         it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
@@ -105,7 +105,7 @@ class ControlWatch:
                 stop.cancel()
             if run.closed and result is suspended:
                 await self._source.cancel(agent)
-            return _knowing(result, run.control)
+            return _as_happened(result, run.control, held=run.closed or run.control.hold_on(agent) is not None)
 
     @asynccontextmanager
     async def _watched(self, name: RunName) -> AsyncIterator[_Watched]:
@@ -156,11 +156,17 @@ class ControlWatch:
             logger.warning("run %s cannot be told of its models; it is told again", name, exc_info=True)
 
 
-def _knowing(result: T, control: Control) -> T:
-    """The result of an agent that is held, with the record that holds it: its workflow may have missed the signal."""
+def _as_happened(result: T, control: Control, *, held: bool) -> T:
+    """The result of an agent that was stopped: what stopped it, and the record that did, because the signal that tells
+    its workflow of the record may never come.
+    """
     match result:
-        case WorkerSuspended(why="paused") | TurnOutcome(decision=Decision.SUSPENDED) if control.version:
-            return cast("T", result.model_copy(update={"control": control}))
+        case WorkerSuspended(why="held") if control.version:
+            why = "held" if held else "renewed"
+            return cast("T", result.model_copy(update={"why": why, "control": control}))
+        case TurnOutcome(decision=Decision.SUSPENDED) if control.version:
+            decision = Decision.SUSPENDED if held else Decision.RENEWED
+            return cast("T", result.model_copy(update={"decision": decision, "control": control}))
         case _:
             return result
 

@@ -40,7 +40,7 @@ class Work:
                     order.me,
                     beat,
                     lambda step: self._agent.work(order, step),
-                    WorkerSuspended(why="paused"),
+                    WorkerSuspended(why="held"),
                     renewed=order.renewed,
                 )
             except Parked as parked:

@@ -69,7 +69,7 @@ class Errands:
                 await self._drop(key)
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in answers:
-                grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
+                grant = Grant(total=answer.total, final=answer.final, grant_version=answer.grant_version)
                 await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
             await self._tell_control()
             await self._call_back()

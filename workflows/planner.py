@@ -165,6 +165,8 @@ class Planner:
             return
         for key in self.state.take_turn(order, outcome, here.now()):
             await messages.cancel(child_id(self.state.me, key))
+        if outcome.decision is Decision.RENEWED and outcome.control is not None:
+            self.state.take_control(outcome.control)
         if outcome.decision is not Decision.SUSPENDED or outcome.until:
             self.blind_s = options.HELD_AGAIN.total_seconds()
             return

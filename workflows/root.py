@@ -102,7 +102,7 @@ class Root:
         if grant is not None and root is not None:
             await messages.tell(here.child(root), messages.GRANT, grant)
         for answer in self.state.lend_to_adopted(here.now()):
-            told = Grant(total=answer.total, final=answer.final, cut=answer.cut)
+            told = Grant(total=answer.total, final=answer.final, grant_version=answer.grant_version)
             await messages.tell(here.child(answer.child), messages.GRANT, told)
 
     async def audit(self, *, due: bool = False) -> None:

@@ -94,7 +94,7 @@ class WorkerAgent:
             return await self._work(order, beat)
         except HeldBack:
             spent = await in_thread(spent_by, self._store.stream(order.me), is_task=True)
-            return WorkerSuspended(why="paused", spent=spent)
+            return WorkerSuspended(why="held", spent=spent)
 
     async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
         beat("opens the log")

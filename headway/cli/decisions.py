@@ -87,6 +87,8 @@ def _ending(outcome: TurnOutcome) -> str:
             return f"is out of budget: needs {outcome.need.tokens:,} tokens{_dollars(outcome.need)}"
         case Decision.SUSPENDED:
             return "is held back"
+        case Decision.RENEWED:
+            return "is asked again, with what is in force now"
         case Decision.GAVE_UP:
             return f"gave up: {' '.join(outcome.why.split())}"
 

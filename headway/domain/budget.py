@@ -106,8 +106,10 @@ def _as_list(amount: Amount) -> tuple[int, ...]:
     return parts
 
 
-Pair = Annotated[Amount, BeforeValidator(_from_list), PlainSerializer(_as_list)]
-"""An amount that is bare numbers on the wire, without the zeros at its end: a planner's state holds thousands."""
+Compact = Annotated[Amount, BeforeValidator(_from_list), PlainSerializer(_as_list)]
+"""An amount that is a list on the wire, without the zeros at its end: a planner's state holds thousands, and with a
+letter for each field a child would take 184 bytes instead of 160.
+"""
 
 
 class Bill(BaseModel):
@@ -174,10 +176,10 @@ class Sizes(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task_call: Pair = Amount(tokens=20_000)
-    planner_call: Pair = Amount(tokens=20_000)
-    root_call: Pair = Amount(tokens=20_000)
-    task: Pair = Amount(tokens=2_000_000, tasks=1, micro_usd=UNLIMITED)
+    task_call: Compact = Amount(tokens=20_000)
+    planner_call: Compact = Amount(tokens=20_000)
+    root_call: Compact = Amount(tokens=20_000)
+    task: Compact = Amount(tokens=2_000_000, tasks=1, micro_usd=UNLIMITED)
 
     @property
     def unpriced(self) -> "Sizes":
@@ -255,8 +257,8 @@ class Purse(BaseModel):
     own: Amount = Amount()
     below: Amount = Amount()
     lent: Amount = Amount()
-    call: Pair = Amount()
-    aside: Pair = Amount()
+    call: Compact = Amount()
+    aside: Compact = Amount()
 
     @property
     def spent(self) -> Amount:

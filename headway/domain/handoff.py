@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from headway.domain.budget import Amount, Pair
+from headway.domain.budget import Amount, Compact
 from headway.domain.ids import AgentId, ChildKey, Oid, child_id
 from headway.domain.refs import Ref
 
@@ -100,7 +100,7 @@ class HandoffNotice(BaseModel):
     child: ChildKey
     status: HandoffStatus
     seq: int
-    spent: Pair = Amount()
+    spent: Compact = Amount()
 
     def ref(self, parent: AgentId) -> Ref:
         """Ref of the handoff of this child of `parent`."""

@@ -1,13 +1,13 @@
 """A planner's children from the request for them until their handoff is taken in, and the amounts lent to them."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel
 
-from headway.domain.budget import Amount, Pair, Purse, Sizes
-from headway.domain.handoff import HandoffNotice, HandoffStatus
+from headway.domain.budget import Amount, Purse, Sizes
+from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import AgentId, ChildKey, is_adopted, key_of, place_of
+from headway.domain.state.child import Answer, Child, Closed, EarlyAsk
 from headway.domain.turn import ChildKind, Spawned
 from headway.domain.work import Ask, Orphan
 
@@ -15,75 +15,6 @@ MAX_OUTSTANDING = 1000
 MAX_FOREIGN = 1000
 RECENT = 40
 """Closed children that the state still names, for the tree; the rest are counted."""
-
-
-class Child(BaseModel):
-    """An outstanding child. On the wire its names are short and defaults are left out: a planner may hold a thousand of
-    them, each in 160 bytes.
-
-    Attributes:
-        lent: The amount of this planner's purse that it holds; None before it was started.
-        need: The amount that it asked for beyond that, while it waits for an answer; zero asks for the same answer
-            again.
-        recovered: It was asked for in a past that a reset took back: it may be running, and its place may belong to
-            another child now.
-        told: Packed for the wire: twice its `Ask.cut`, plus 1 if it is a sub-planner that waits and all below it waits
-            too.
-        called: A sub-planner was asked to give back its unneeded budget, and has not answered.
-        unsure: `lent` is the most that it may hold; its next ask tells the amount.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    kind: ChildKind = Field(default=ChildKind.TASK, alias="k")
-    title: str = Field(alias="t")
-    seq: int = Field(alias="s")
-    item: int = Field(default=0, alias="i")
-    priority: int = Field(default=0, alias="p")
-    lent: Pair | None = Field(default=None, alias="l")
-    need: Pair | None = Field(default=None, alias="n")
-    cancelled: bool = Field(default=False, alias="c")
-    recovered: bool = Field(default=False, alias="r")
-    told: int = Field(default=0, alias="x")
-    called: bool = Field(default=False, alias="b")
-    unsure: bool = Field(default=False, alias="u")
-
-    @property
-    def cut(self) -> int:
-        """Number of times that it gave back budget, as far as is known here."""
-        return self.told // 2
-
-    @property
-    def stuck(self) -> bool:
-        """True if it waits, and nothing below it goes on."""
-        return self.need is not None and (self.kind is ChildKind.TASK or self.told % 2 == 1)
-
-    @model_serializer(mode="wrap")
-    def _short(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        wire: dict[str, Any] = serialise(self)
-        for name, field in Child.model_fields.items():
-            if getattr(self, name) == field.default:
-                wire.pop(field.alias or name, None)
-                wire.pop(name, None)
-        return wire
-
-
-class Closed(BaseModel):
-    """A child whose handoff was taken in."""
-
-    key: ChildKey
-    kind: ChildKind
-    title: str
-    status: HandoffStatus
-
-
-class Answer(BaseModel):
-    """The answer to a child that asked for more."""
-
-    child: ChildKey
-    total: Amount
-    final: bool = False
-    cut: int = 0
 
 
 class Outstanding(BaseModel):
@@ -94,7 +25,7 @@ class Outstanding(BaseModel):
         received: A bit per (turn, index) of the children whose handoff was taken in.
         settled: Every child of a turn before this one was received, unless it is still outstanding.
         foreign: Children of another past that handed off, by their whole key: their place says nothing here.
-        early: Amounts held and needed by children that asked for more before this history asked for them.
+        early: Asks of children that asked for more before this history asked for them.
         no_more: The parent said that nothing more will be granted.
     """
 
@@ -104,7 +35,7 @@ class Outstanding(BaseModel):
     received: dict[int, int] = {}
     settled: int = 0
     foreign: list[ChildKey] = []
-    early: dict[ChildKey, tuple[Pair, Pair, int, bool]] = {}
+    early: dict[ChildKey, EarlyAsk] = {}
     recent: list[Closed] = []
     tally: dict[str, int] = {}
     no_more: bool = False
@@ -144,8 +75,7 @@ class Outstanding(BaseModel):
             recovered=recovered,
         )
         if key in self.early:
-            granted, need, cut, stuck = self.early.pop(key)
-            self.take_ask(Ask(child=key, granted=granted, need=need, cut=cut, stuck=stuck))
+            self.take_ask(self.early.pop(key).by(key))
 
     def adopt(self, orphan: Orphan, closed: ChildKey | None = None) -> bool:
         """Take over an agent whose planner is closed, with the amount that it holds. False when it is known already.
@@ -162,8 +92,7 @@ class Outstanding(BaseModel):
         )
         self.purse.lent += held
         if orphan.key in self.early:
-            granted, need, cut, stuck = self.early.pop(orphan.key)
-            self.take_ask(Ask(child=orphan.key, granted=granted, need=need, cut=cut, stuck=stuck))
+            self.take_ask(self.early.pop(orphan.key).by(orphan.key))
         return True
 
     def known_below(self, planners: Iterable[ChildKey]) -> tuple[ChildKey, ...]:
@@ -194,26 +123,27 @@ class Outstanding(BaseModel):
         """Note that a child's slice is used up. The amount that it says it holds is booked: a reset may have forgotten
         it.
 
-        With a higher `cut` it holds less than it was lent, because it gave back its unneeded budget.
+        With a newer version it holds less than it was lent, because it gave back its unneeded budget.
         """
-        key, granted, need, cut = ask.child, ask.granted, ask.need, ask.cut
+        key, granted, need, version = ask.child, ask.granted, ask.need, ask.grant_version
         if key not in self.children and self._has_lost_its_planner(key):
             self.adopt(Orphan(key=key, kind=ChildKind.TASK, title=key_of(AgentId(key)), held=granted))
         child = self.children.get(key)
         if child is None:
             if not self._was_received(key) and key not in self.foreign and len(self.early) < MAX_FOREIGN:
                 # It asks only once. A turn after the reset asks for this child, or takes it over, and answers it then.
-                self.early[key] = (granted, need, cut, ask.stuck)
+                self.early[key] = EarlyAsk.of(ask)
             return
         held = child.lent or Amount()
-        waits = int(ask.stuck and child.kind is ChildKind.PLANNER)
         child.called = False
-        if child.unsure or cut > child.cut or (cut == child.cut and granted.covers(held)):
+        newer, same = version > child.grant_version, version == child.grant_version
+        if child.unsure or newer or (same and granted.covers(held)):
             # A child that gives back may need nothing. Another child that needs nothing wants to be told again what it
             # holds.
-            child.need = need if need or cut == child.cut else None
+            child.need = need if need or same else None
             self.purse.lent += granted - held
-            child.lent, child.told, child.unsure = granted, 2 * cut + waits, False
+            child.lent, child.grant_version, child.unsure = granted, version, False
+            child.stuck_below = ask.stuck and child.kind is ChildKind.PLANNER
         else:
             child.need = Amount()
 
@@ -333,8 +263,8 @@ class Outstanding(BaseModel):
     def _answer(self, key: ChildKey, child: Child, more: Amount | None) -> Answer:
         total = (child.lent or Amount()) + (more or Amount())
         self.purse.lent += more or Amount()
-        child.lent, child.need, child.told = total, None, 2 * child.cut
-        return Answer(child=key, total=total, final=more is None, cut=child.cut)
+        child.lent, child.need, child.stuck_below = total, None, False
+        return Answer(child=key, total=total, final=more is None, grant_version=child.grant_version)
 
     def _first_slice(self, kind: ChildKind) -> Amount:
         return self.sizes.first_task if kind is ChildKind.TASK else self.sizes.first_planner

@@ -1,5 +1,7 @@
 """Parking: why the agents of a run wait for a model. It is part of the answer of `status`, and a signal to the run."""
 
+from datetime import UTC, datetime
+
 from pydantic import BaseModel, ConfigDict
 
 from headway.domain.finding import Finding
@@ -68,16 +70,9 @@ def with_news(known: tuple[Parking, ...], news: Parking) -> tuple[Parking, ...]:
 
 def clock_words(at: float) -> str:
     """The time of day in UTC."""
-    minutes, seconds = divmod(int(at) % 86_400, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} UTC"
+    return f"{datetime.fromtimestamp(int(at), UTC):%H:%M:%S} UTC"
 
 
 def date_words(at: float) -> str:
-    """The day in UTC, by the Gregorian calendar: eras of 400 years that begin on the first of March."""
-    era, day = divmod(int(at) // 86_400 + 719_468, 146_097)
-    years = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * years + years // 4 - years // 100
-    march = (5 * day + 2) // 153
-    month = march + 3 if march < 10 else march - 9  # noqa: PLR2004 - ten months before the year ends
-    year = 400 * era + years + (month <= 2)  # noqa: PLR2004 - January and February belong to the next
-    return f"{year}-{month:02}-{day - (153 * march + 2) // 5 + 1:02}"
+    """The day in UTC."""
+    return f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%d}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import CALLS, Amount, Pair
+from headway.domain.budget import CALLS, Amount, Compact
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, key_of
@@ -24,14 +24,12 @@ from headway.domain.turn import (
     PlanTurn,
     TurnOutcome,
 )
-from headway.domain.work import Ask, FoundClosed, Grant
+from headway.domain.work import Ask, FoundClosed, Grant, GrantVersion
 
 BATCH_SECONDS = 20.0
 """A sleeping planner wakes this long after the first waiting handoff, so that the ones that follow come with it."""
 IDLE_WAITS = 3
 FRESH_EPOCHS = 3
-CUTS = 100_000
-"""A planner's `cut` is packed: this number times the last recall, plus the number of times that it gave back since."""
 WORTH_GIVING = 4
 """A planner gives budget back only if this number times the amount covers the lack of its parent."""
 SIGNALS_PER_RUN = 5_000
@@ -56,7 +54,7 @@ class PlannerState(BaseModel):
         rest: The end of the last turn: `wait` and `finish` let the planner sleep, `none` does not.
         need: The amount that the interrupted turn's next model call needs.
         called: The parent is short of this amount, and wants the unneeded budget back; None once it was given.
-        cut: Number of times that it gave back unneeded budget, see `Ask.cut`.
+        grant_version: See `Ask.grant_version`.
         returning: It gives back its free budget until its parent answers, because a limit was lowered.
         closing: Set when no more turns are taken: the planner waits for outstanding children, then hands up.
         control: The user's control record, as the parent last told; `control_told` is the version that the children
@@ -92,9 +90,9 @@ class PlannerState(BaseModel):
     give_ups: int = 0
     fresh: bool = False
     closing: Ending | None = None
-    need: Pair = Amount()
-    called: Pair | None = None
-    cut: int = 0
+    need: Compact = Amount()
+    called: Compact | None = None
+    grant_version: GrantVersion = (0, 0)
     returning: bool = False
     first_waiting: float | None = None
     last_heard: float = 0.0
@@ -132,9 +130,9 @@ class PlannerState(BaseModel):
     def take_grant(self, grant: Grant) -> None:
         """Book the parent's grant so far."""
         purse = self.books.purse
-        if grant.cut > self.cut:  # a reset forgot that this much was given back
-            purse.granted, self.cut = grant.total, grant.cut
-        elif grant.cut == self.cut:
+        if grant.grant_version > self.grant_version:  # a reset forgot that this much was given back
+            purse.granted, self.grant_version = grant.total, grant.grant_version
+        elif grant.grant_version == self.grant_version:
             self.returning = self.returning and purse.granted.covers(grant.total)
             purse.granted = purse.granted.most(grant.total)
         self.books.no_more = self.books.no_more or grant.final
@@ -233,7 +231,7 @@ class PlannerState(BaseModel):
         if need and left.covers(need):
             need += left.where(need)  # with only that much it would say the same again, at once
         purse.call = (outcome.call or purse.call).most(need)
-        if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED}:
+        if outcome.decision in {Decision.OUT_OF_BUDGET, Decision.SUSPENDED, Decision.RENEWED}:
             self.need, self.parked_until = need, outcome.until
             return ()
         self.turn += 1
@@ -341,7 +339,7 @@ class PlannerState(BaseModel):
             granted=self.books.purse.granted,
             need=need,
             stuck=stuck,
-            cut=self.cut,
+            grant_version=self.grant_version,
         )
 
     @property
@@ -357,12 +355,16 @@ class PlannerState(BaseModel):
     def give_back(self) -> bool:
         """Give back the part that is neither used up nor lent, once a limit was lowered. True if there was one."""
         free = self.books.purse.free
-        cut = max(self.cut, self.control.recall * CUTS) + 1
-        if not self.returning or not free or cut % CUTS == 0:
+        if not self.returning or not free:
             return False
         self.books.purse.granted -= free
-        self.cut = cut
+        self.grant_version = self._next_version
         return True
+
+    @property
+    def _next_version(self) -> GrantVersion:
+        recall, times = max(self.grant_version, (self.control.recall, 0))
+        return recall, times + 1
 
     def give_spare(self) -> bool:
         """Give the parent, which is short, the part that nothing here waits for or needs soon. True when there was
@@ -372,11 +374,10 @@ class PlannerState(BaseModel):
         """
         spare, lack = self.books.purse.lendable, self.called
         waits = self.books.anything_waits or self.need or self.returning or self.books.no_more
-        cut = max(self.cut, self.control.recall * CUTS) + 1
-        if lack is None or waits or not spare.times(WORTH_GIVING).covers(lack) or cut % CUTS == 0:
+        if lack is None or waits or not spare.times(WORTH_GIVING).covers(lack):
             return False
         self.books.purse.granted -= spare
-        self.cut, self.called = cut, None
+        self.grant_version, self.called = self._next_version, None
         return True
 
     def to_call_back(self) -> tuple[tuple[ChildKey, ...], Amount]:

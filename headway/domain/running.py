@@ -4,18 +4,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Pair
+from headway.domain.budget import Amount, Compact
 from headway.domain.check import CheckVerdict
 from headway.domain.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Resume, SetLimits, check_target
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
 from headway.domain.limits import any_short, changed, in_words, short_words
-from headway.domain.outstanding import Answer, Child, Outstanding, least_part, nothing_lent
+from headway.domain.outstanding import Outstanding, least_part, nothing_lent
 from headway.domain.parking import Parking, with_news
 from headway.domain.planning import SIGNALS_PER_RUN
 from headway.domain.quiet import Quiet
 from headway.domain.run import PreparedRun, Published, RunContext
+from headway.domain.state.child import Answer, Child
 from headway.domain.tree import TreeNode
 from headway.domain.turn import ChildKind
 from headway.domain.work import FoundClosed, Grant
@@ -79,9 +80,9 @@ class RunState(BaseModel):
     asked: list[SetLimits | Amend] = []
     unpublished: bool = False
     troubles: dict[str, str] = {}
-    adopted_spent: Pair = Amount()
+    adopted_spent: Compact = Amount()
     audited_at: float = 0.0
-    measured: Pair = Amount()
+    measured: Compact = Amount()
     listed_as: str = "running"
 
     @property
@@ -198,7 +199,7 @@ class RunState(BaseModel):
         self._end_hold()
         child.lent, child.need = (child.lent or Amount()) + free, None
         self.books.purse.lent += free
-        return Grant(total=child.lent, final=final, cut=child.cut)
+        return Grant(total=child.lent, final=final, grant_version=child.grant_version)
 
     def lend_to_adopted(self, now: float) -> tuple[Answer, ...]:
         """Answers to agents that asked the run because their planners are closed.

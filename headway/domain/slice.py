@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from headway.domain.budget import Amount
 from headway.domain.ids import ChildKey
-from headway.domain.work import Ask, Grant
+from headway.domain.work import Ask, Grant, GrantVersion
 
 
 class Slice(BaseModel):
@@ -13,25 +13,25 @@ class Slice(BaseModel):
     Attributes:
         total: All that it may use up.
         final: No more will come.
-        cut: See `Ask.cut`.
+        grant_version: See `Ask.grant_version`.
         last: The part that a task never gives back, for the one reply with which it hands off.
     """
 
     total: Amount
     final: bool = False
-    cut: int = 0
+    grant_version: GrantVersion = (0, 0)
     last: Amount = Amount()
 
     @classmethod
     def first(cls, total: Amount, recall: int, last: Amount) -> "Slice":
         """The first slice of a task. It has nothing to give back for an earlier recall."""
-        return cls(total=total, cut=recall, last=last)
+        return cls(total=total, grant_version=(recall, 0), last=last)
 
     def take(self, grant: Grant) -> None:
         """Book a grant."""
-        if grant.cut > self.cut:  # a reset forgot that this much was given back
-            self.total, self.cut = grant.total, grant.cut
-        elif grant.cut == self.cut:
+        if grant.grant_version > self.grant_version:  # a reset forgot that this much was given back
+            self.total, self.grant_version = grant.total, grant.grant_version
+        elif grant.grant_version == self.grant_version:
             self.total = self.total.most(grant.total)
         self.final = self.final or grant.final
 
@@ -40,7 +40,7 @@ class Slice(BaseModel):
 
         A task that gets no more keeps the rest: it would wait in vain to get it again.
         """
-        return not self.final and recall > self.cut
+        return not self.final and recall > self.grant_version[0]
 
     def give_back(self, spent: Amount | None, recall: int) -> bool:
         """Keep the used-up part and the last reply, if this recall asks for the rest. True when it was given back.
@@ -50,9 +50,9 @@ class Slice(BaseModel):
         if spent is None or not self.owes(recall):
             return False
         kept = (spent + self.last).least(self.total).most(spent).most(Amount(tasks=1))
-        self.total, self.cut = kept.model_copy(update={"unpriced": 0}), recall
+        self.total, self.grant_version = kept.model_copy(update={"unpriced": 0}), (recall, 0)
         return True
 
     def ask(self, key: ChildKey, need: Amount) -> Ask:
         """The message to the planner: this much is held, and so much more is needed."""
-        return Ask(child=key, granted=self.total, need=need, cut=self.cut)
+        return Ask(child=key, granted=self.total, need=need, grant_version=self.grant_version)

@@ -11,7 +11,7 @@ Long = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Optional = Annotated[str, StringConstraints(strip_whitespace=True, max_length=32_000)]
 Priority = Annotated[int, Field(ge=-1, le=1)]
 
-TITLE_IN_HISTORY = 54
+TITLE_IN_HISTORY = 46
 """Characters of a title that Temporal's history and a planner's state carry; the whole title lies in the log."""
 TITLE_BYTES = 100
 """Bytes of it as JSON: a title in Chinese takes three times the room of one in English."""

@@ -6,9 +6,9 @@ from headway.domain.budget import Bill
 from headway.domain.figures import RunFigures
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.limits import waits_words
-from headway.domain.outstanding import Child
 from headway.domain.planning import PlannerState
 from headway.domain.run import RunContext
+from headway.domain.state.child import Child
 from headway.domain.turn import ChildKind
 
 NODES_PER_PLANNER = 60

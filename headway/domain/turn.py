@@ -97,6 +97,8 @@ class Decision(StrEnum):
     """End of a turn; closed.
 
     `go_on`: the next turn starts at once. `out_of_budget`: the same turn is asked for again when more was granted.
+    `suspended`: it is asked for again when the hold or the wait for its model is over. `renewed`: it is asked for again
+    at once, with the limits and amendments that are in force now.
     `gave_up`: the agent cannot go on; a fresh epoch may.
     """
 
@@ -105,6 +107,7 @@ class Decision(StrEnum):
     FINISH = "finish"
     OUT_OF_BUDGET = "out_of_budget"
     SUSPENDED = "suspended"
+    RENEWED = "renewed"
     GAVE_UP = "gave_up"
 
 

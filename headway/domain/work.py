@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Bill, Pair
+from headway.domain.budget import Amount, Bill, Compact
 from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
@@ -56,8 +56,9 @@ class WorkerSuspended(BaseModel):
     """The worker stopped between two steps, with its log and workspace as they are. Its workflow resumes it.
 
     Attributes:
-        why: `grant`: its slice is used up and `need` is missing. `parked`: its model refuses. `paused`: the control
-            record stopped it, by a pause, a cancellation or changed limits.
+        why: `grant`: its grant is used up and `need` is missing. `parked`: its model refuses. `held`: a pause or a
+            cancellation in the control record stopped it. `renewed`: the record was renewed since it was asked to work,
+            and it is to be asked again with what is in force now.
         spent: The amount that the task used up so far; None where it was stopped too soon to say.
         until: Time from which a parked one is worth another try, in seconds since the epoch.
         control: The record that stopped it: the signal that tells its workflow may never come.
@@ -66,7 +67,7 @@ class WorkerSuspended(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     outcome: Literal["suspended"] = "suspended"
-    why: Literal["grant", "parked", "paused"]
+    why: Literal["grant", "parked", "held", "renewed"]
     spent: Amount | None = None
     need: Amount = Amount()
     until: float = 0.0
@@ -140,15 +141,20 @@ class StoredHandoff(BaseModel):
     spent: Amount
 
 
+GrantVersion = tuple[int, int]
+"""How often a child gave back budget: the recalls that it obeyed, and the times since then that it gave back unasked.
+
+A grant of an older version than the child's is void: it went to a child that held more.
+"""
+
+
 class Ask(BaseModel):
-    """Signal of a child to its parent: the slice is used up; or, with a higher `cut`, a part of it is given back.
+    """Signal of a child to its parent: the grant is used up; or, with a newer version, a part of it is given back.
 
     Attributes:
         granted: The total that the child has, so that an ask that comes twice is answered once.
         need: The missing amount: for a task's next model call; for a planner, for all that waits at it.
         stuck: The child waits for this, and nothing below it goes on.
-        cut: Number of times that it gave back budget. A grant that the parent made before it heard of the last time is
-            void: it went to a child that held more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -157,12 +163,13 @@ class Ask(BaseModel):
     granted: Amount
     need: Amount
     stuck: bool = True
-    cut: int = 0
+    grant_version: GrantVersion = (0, 0)
 
     def says_as_much_as(self, other: "Ask") -> bool:
         """True if a parent that heard this can act on nothing new in the other."""
         kinds = [(need.tokens > 0, need.tasks > 0, need.micro_usd > 0) for need in (self.need, other.need)]
-        same = (self.granted, self.stuck, self.cut) == (other.granted, other.stuck, other.cut)
+        mine = (self.granted, self.stuck, self.grant_version)
+        same = mine == (other.granted, other.stuck, other.grant_version)
         return kinds[0] == kinds[1] and (same or not other.need)
 
 
@@ -170,14 +177,14 @@ class Grant(BaseModel):
     """Signal of a parent to its child: the total that it may use now. `final` means that no more will come.
 
     Attributes:
-        cut: Number of times that the child gave back budget, as far as the parent had heard.
+        grant_version: The newest of the child that the parent had heard of.
     """
 
     model_config = ConfigDict(frozen=True)
 
     total: Amount
     final: bool = False
-    cut: int = 0
+    grant_version: GrantVersion = (0, 0)
 
 
 class CallBack(BaseModel):
@@ -221,7 +228,7 @@ class Orphan(BaseModel):
     key: ChildKey
     kind: ChildKind
     title: str
-    held: Pair | None = Amount()
+    held: Compact | None = Amount()
 
 
 class FoundClosed(HandoffNotice):

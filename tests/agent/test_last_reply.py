@@ -76,10 +76,10 @@ async def worked(stage: Stage, number: int, model: Reader, limit: Amount, hours_
                 assert limit.covers(outcome.spent - Amount(tasks=1))
                 return stage.handoff(outcome.ref)
             # A recall takes back what it does not need, now and then; then its planner answers.
-            slices.give_back(outcome.spent, slices.cut + model.random.randint(0, 1))
+            slices.give_back(outcome.spent, slices.grant_version[0] + model.random.randint(0, 1))
             total = slices.total + outcome.need
             final = not limit.covers(total - Amount(tasks=1))
-            slices.take(Grant(total=slices.total if final else total, final=final, cut=slices.cut))
+            slices.take(Grant(total=slices.total if final else total, final=final, grant_version=slices.grant_version))
 
 
 def own_words(handoff: Handoff) -> bool:

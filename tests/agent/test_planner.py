@@ -32,7 +32,7 @@ async def test_a_turn_explores_at_a_pinned_commit_and_ends_with_its_decision(sta
     outcome = await stage.turn("k1")
     assert outcome.decision is Decision.WAIT
     assert [(s.kind, s.item, s.priority) for s in outcome.spawned] == [(ChildKind.TASK, 0, 1), (ChildKind.TASK, 1, 0)]
-    assert [s.title for s in outcome.spawned] == ["Write one", ("Look at two " + "x" * 80)[:53] + "…"]
+    assert [s.title for s in outcome.spawned] == ["Write one", ("Look at two " + "x" * 80)[:45] + "…"]
     assert outcome.board == "Two to go."
     assert outcome.pinned == stage.base
     assert outcome.own.tokens > 0

@@ -78,7 +78,7 @@ async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Cl
         if order.granted.tokens == 150_000:
             while order.renewed == (await run.query("control", result_type=Control)).renewed:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-            return WorkerSuspended(why="paused", spent=Amount(tokens=50_000, tasks=1))
+            return WorkerSuspended(why="held", spent=Amount(tokens=50_000, tasks=1))
         return worker_done(order, tokens=order.granted.tokens)
 
     script.plan, script.work = plan, work

@@ -10,7 +10,7 @@ from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
 from headway.domain.run import PreparedRun, RunContext
 from headway.domain.turn import ChildKind, Decision, Finish, Spawned, TurnOutcome
-from headway.domain.work import Ask
+from headway.domain.work import Ask, GrantVersion
 
 RUN = RunName("demo")
 INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")
@@ -83,9 +83,11 @@ def notice(
     return HandoffNotice(child=child, status=status, seq=40, spent=Amount(tokens=tokens, tasks=tasks))
 
 
-def an_ask(child: ChildKey, granted: Amount, need: Amount, *, cut: int = 0, stuck: bool = True) -> Ask:
+def an_ask(
+    child: ChildKey, granted: Amount, need: Amount, *, version: GrantVersion = (0, 0), stuck: bool = True
+) -> Ask:
     """What a child that holds `granted` tells its parent."""
-    return Ask(child=child, granted=granted, need=need, cut=cut, stuck=stuck)
+    return Ask(child=child, granted=granted, need=need, grant_version=version, stuck=stuck)
 
 
 def outcome(state: PlannerState, decision: Decision, *asked: Spawned, **more: object) -> TurnOutcome:

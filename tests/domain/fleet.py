@@ -506,7 +506,7 @@ class Fleet:
         for key in starts:
             self._start(state, key)
         for answer in answers:
-            grant = Grant(total=answer.total, final=answer.final, cut=answer.cut)
+            grant = Grant(total=answer.total, final=answer.final, grant_version=answer.grant_version)
             self._send(state.me, child_id(state.me, answer.child), grant)
         if state.control.version != planner.control_told:
             planner.control_told = state.control.version

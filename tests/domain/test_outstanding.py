@@ -3,7 +3,8 @@ import pytest
 from headway.domain.budget import CALLS, UNLIMITED, Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
-from headway.domain.outstanding import MAX_FOREIGN, RECENT, Answer, Outstanding, nothing_lent
+from headway.domain.outstanding import MAX_FOREIGN, RECENT, Outstanding, nothing_lent
+from headway.domain.state.child import Answer
 from headway.domain.turn import ChildKind, Spawned
 from tests.domain.builders import CALL, SIZES, SLICE, TASK, TASK_TOKENS, an_ask, books, notice, spawned
 

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey
-from headway.domain.outstanding import Answer
 from headway.domain.planning import IDLE_WAITS, PlannerState
+from headway.domain.state.child import Answer
 from headway.domain.turn import ChildKind, Decision, Final, Finish, Spawned
 from headway.domain.work import Grant
 from tests.domain.builders import CALL, NOW, TASK_TOKENS, an_ask, notice, outcome, planner, spawned

@@ -7,7 +7,7 @@ from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
-from headway.domain.outstanding import MAX_OUTSTANDING, Answer
+from headway.domain.outstanding import MAX_OUTSTANDING
 from headway.domain.planning import (
     BATCH_SECONDS,
     FRESH_EPOCHS,
@@ -17,6 +17,7 @@ from headway.domain.planning import (
     PlannerState,
 )
 from headway.domain.refs import Ref
+from headway.domain.state.child import Answer
 from headway.domain.turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
 from headway.domain.work import Grant
 from tests.domain.builders import (

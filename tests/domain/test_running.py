@@ -147,8 +147,8 @@ def test_a_lowered_limit_is_recalled_and_lent_again_only_within_it() -> None:
     assert state.lend_more(NOW) is None, "the root planner still holds more than that"
     assert state.books is not None
     kept = Amount(tokens=250_000, tasks=10)
-    state.books.take_ask(an_ask(root, kept, Amount(), cut=1001))
-    assert state.lend_more(NOW) == Grant(total=Amount(tokens=300_000, tasks=100), cut=1001)
+    state.books.take_ask(an_ask(root, kept, Amount(), version=(1, 1)))
+    assert state.lend_more(NOW) == Grant(total=Amount(tokens=300_000, tasks=100), grant_version=(1, 1))
 
 
 def test_no_limit_is_lower_than_what_is_used_up() -> None:

@@ -9,10 +9,11 @@ from headway.domain.budget import UNLIMITED, Amount, Purse, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
-from headway.domain.outstanding import MAX_FOREIGN, MAX_OUTSTANDING, Child, Closed, Outstanding
+from headway.domain.outstanding import MAX_FOREIGN, MAX_OUTSTANDING, Outstanding
 from headway.domain.planning import PlannerState
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
+from headway.domain.state.child import Child, Closed, EarlyAsk
 from headway.domain.task import in_history
 from headway.domain.turn import (
     HANDOFFS_PER_TURN,
@@ -113,7 +114,10 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
             received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),
             foreign=[key(index, 8000) for index in range(MAX_FOREIGN)],
             early={
-                key(index, 7000): (LENT, Amount(tokens=TOKENS, micro_usd=USD), 100_000, True) for index in range(count)
+                key(index, 7000): EarlyAsk(
+                    granted=LENT, need=Amount(tokens=TOKENS, micro_usd=USD), grant_version=(9, 100_000), stuck=True
+                )
+                for index in range(count)
             },
             recent=[closed] * 40,
         ),
@@ -134,8 +138,8 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         pytest.param(child(**PLANNER), id="a sub-planner that asks"),
         pytest.param(child(**PLANNER, need=None, called=True), id="a sub-planner that is to give back"),
         pytest.param(child(recovered=True, need=None), id="recovered"),
-        pytest.param(child(told=2 * 4_000), id="asking after a recall"),
-        pytest.param(child(**PLANNER, told=2 * 400_123 + 1), id="stuck"),
+        pytest.param(child(grant_version=(4_000, 0)), id="asking after a recall"),
+        pytest.param(child(**PLANNER, grant_version=(4, 123), stuck_below=True), id="stuck"),
     ],
 )
 def test_an_outstanding_child_takes_160_bytes(entry: Child) -> None:
@@ -215,8 +219,8 @@ WORK = WorkOrder(
             context=CONTEXT, me=WORK.me, title=WORK.title, role="worker", status=HandoffStatus.FAILED, why="w" * 4000
         ),
         StoredHandoff(ref=WORK.task, status=HandoffStatus.DONE, summary="s" * 1000, spent=Amount(tokens=UNLIMITED)),
-        Ask(child=key(99), granted=EVERYTHING, need=EVERYTHING, cut=10_000_000),
-        Grant(total=EVERYTHING, final=True, cut=10_000_000),
+        Ask(child=key(99), granted=EVERYTHING, need=EVERYTHING, grant_version=(100, 100_000)),
+        Grant(total=EVERYTHING, final=True, grant_version=(100, 100_000)),
     ],
     ids=lambda message: type(message).__name__,
 )

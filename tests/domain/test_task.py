@@ -29,12 +29,12 @@ def test_a_scope_is_called_by_its_first_line() -> None:
     ("title", "carried"),
     [
         ("Fix the parser", "Fix the parser"),
-        ("x" * 54, "x" * 54),
-        ("x" * 55, "x" * 53 + "…"),
+        ("x" * 46, "x" * 46),
+        ("x" * 47, "x" * 45 + "…"),
         ("two\n  lines\tand\x00more", "two lines and more"),
         ("改" * 33, "改" * 33),
         ("改" * 34, "改" * 32 + "…"),
-        ('"' * 60, '"' * 48 + "…"),
+        ('"' * 60, '"' * 45 + "…"),
     ],
 )
 def test_history_carries_a_short_title(title: str, carried: str) -> None:

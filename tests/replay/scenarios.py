@@ -199,7 +199,7 @@ async def paused(stage: Stage) -> Kept:
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         if order.title == "suspended" and not held.is_set():
             await held.wait()
-            return WorkerSuspended(why="paused")
+            return WorkerSuspended(why="held")
         await held.wait()
         return worker_done(order, HandoffStatus.PARTIAL)
 

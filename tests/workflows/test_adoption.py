@@ -58,7 +58,7 @@ class Watched(Script):
             return await self.work(order)
 
         async with pulse() as beat:
-            held: WorkerDone | WorkerSuspended = WorkerSuspended(why="paused")
+            held: WorkerDone | WorkerSuspended = WorkerSuspended(why="held")
             result = await self.watch.held_to(order.me, beat, work, held, renewed=order.renewed)
         if isinstance(result, WorkerDone):
             self.used[order.me] = result.spent
@@ -118,7 +118,7 @@ async def test_a_worker_that_is_held_for_no_known_reason_is_asked_ever_more_rare
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         # Tasks that the test before left behind ask on the same queue.
         asked = sum(other.me == order.me for other in script.orders)
-        return worker_done(order) if asked > 3 else WorkerSuspended(why="paused")
+        return worker_done(order) if asked > 3 else WorkerSuspended(why="held")
 
     script.plan, script.work = plan, work
     started = asyncio.get_running_loop().time()

@@ -81,7 +81,7 @@ async def test_a_suspended_worker_goes_on_after_the_resume(script: Script) -> No
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         if not paused.is_set():
             await paused.wait()
-            return WorkerSuspended(why="paused")
+            return WorkerSuspended(why="held")
         return worker_done(order)
 
     async def plan(turn: PlanTurn) -> TurnOutcome:

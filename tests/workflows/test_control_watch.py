@@ -17,7 +17,7 @@ from tests.support.loops import Loops
 
 RUN, AGENT = RunName("r"), AgentId("r/root-1/1.0-2")
 PAUSED = Control(version=1, paused={AgentId("r"): Hold(who="", why="lunch", at=0.0)})
-SUSPENDED = WorkerSuspended(why="paused")
+SUSPENDED = WorkerSuspended(why="held")
 FAULTS = [TransientError("the file cannot be read"), OSError(116, "Stale file handle"), ValueError("not JSON")]
 PLACES = ["control", "gates", "parkings", "tell_parking"]
 NEWS = Parking(endpoint="http://here/v1", model="m", generation=1, parked=True, since=0.0, until=2e9)
@@ -94,7 +94,15 @@ async def test_a_pause_reaches_an_agent_after_any_failed_read(place: str, fault:
     assert not work.done(), "a failed read stops nobody"
     world.record = PAUSED
     found = await asyncio.wait_for(work, 10)
-    assert found.why == "paused"
+    assert found.why == "held"
+
+
+async def test_changed_limits_are_told_apart_from_a_hold() -> None:
+    world = World()
+    work = asyncio.ensure_future(world.watch().held_to(AGENT, lambda _: None, steps, SUSPENDED))
+    world.record = Control(version=2, renewed=1)
+    found = await asyncio.wait_for(work, 10)
+    assert (found.why, found.control) == ("renewed", world.record)
 
 
 async def test_a_failed_telling_does_not_replace_the_park() -> None:

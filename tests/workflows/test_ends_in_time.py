@@ -27,7 +27,7 @@ async def test_a_paused_run_ends_when_its_hours_do(script: Script) -> None:
 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         await stopped.wait()
-        return WorkerSuspended(why="paused", spent=Amount(tokens=10, tasks=1))
+        return WorkerSuspended(why="held", spent=Amount(tokens=10, tasks=1))
 
     script.plan, script.work = one_task, work
     script.context_update = {"deadline": time.time() + 5}
@@ -48,7 +48,7 @@ async def test_hours_that_are_given_during_a_pause_are_heard(script: Script) -> 
     async def work(order: WorkOrder) -> WorkerDone | WorkerSuspended:
         if len(script.orders) == 1:
             await stopped.wait()
-            return WorkerSuspended(why="paused", spent=Amount(tokens=10, tasks=1))
+            return WorkerSuspended(why="held", spent=Amount(tokens=10, tasks=1))
         return worker_done(order)
 
     script.plan, script.work = one_task, work

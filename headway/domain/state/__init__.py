@@ -1,0 +1,1 @@
+"""The states of workflows: what happened is applied to them, and commands are decided from them."""
