@@ -57,6 +57,11 @@ class GitError(TransientError):
         self.err = err.strip()
 
     @property
+    def short(self) -> bool:
+        """True if the machine lacks something that comes back, such as room on a disk."""
+        return lacking_in(self.err) is not None
+
+    @property
     def exhausted(self) -> bool:
         """True if it was ended because it took too long, or because it or the machine had no more memory."""
         return self.code in _ENDED or self.starved

@@ -187,7 +187,8 @@ def _without_object(tree: Repo) -> set[bytes]:
 
 def refresh(tree: Repo) -> None:
     """Store the stat data of unchanged files in the index."""
-    patiently(tree, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
+    # With -q git would not say why it cannot write the index.
+    patiently(tree, "update-index", "--ignore-submodules", "--refresh", ok=(0, 1))
 
 
 def differing(tree: Repo, only: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:

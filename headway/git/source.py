@@ -47,6 +47,8 @@ def _ask(folder: Path, *args: str, ok: tuple[int, ...] | None = None) -> Answer:
     try:
         return run_git(args, env=hermetic_environment(), cwd=folder, ok=ok, timeout_s=_ASK_S)
     except GitError as error:
+        if error.short:
+            raise
         # For example, its configuration includes a pipe.
         raise UserError(f"repo: git cannot read {folder}: {error.err}", "Set that right and try again.") from None
 
@@ -222,6 +224,8 @@ class RemoteSource:
         try:
             answer = run_git(asked, env=user_environment(), timeout_s=_ASK_S)
         except GitError as error:
+            if error.short:
+                raise
             raise UserError(
                 f"repo: cannot reach {without_secret(self.url)}: {without_secret(error.err)}",
                 f"Check that this works without a question: git ls-remote {without_secret(self.url)}",
@@ -283,6 +287,8 @@ class RemoteSource:
         try:
             run_git(command, env=user_environment(), timeout_s=_FETCH_S)
         except GitError as error:
+            if error.short:
+                raise
             raise UserError(
                 f"repo: cannot fetch {', '.join(what)} from {without_secret(self.url)}: {without_secret(error.err)}",
                 "Check the base, the network and your credentials, and start the run again.",

@@ -23,7 +23,7 @@ from headway.git.unlandable import in_submodules
 from headway.git.warmth import SetupDone, setup_key
 from headway.git.written import renew
 from headway.system.files import locked, make_writable
-from headway.system.shortage import lacking, lacking_in, waited_for
+from headway.system.shortage import lacking, waited_for
 
 _LOOKS = 3
 _OBSTRUCTED = ("not uptodate", "would be overwritten", "would be removed", "would lose untracked files")
@@ -182,7 +182,7 @@ class Workspace:
         try:
             self.tree.run(*finish)
         except GitError as error:
-            if lacking_in(error.err):
+            if error.short:
                 raise
             # The agent may have taken away its own right to write in a folder, or have left rules of absurd length.
             make_writable(self.path)

@@ -1,14 +1,16 @@
 """A git of one's own for every test, without the configuration of this machine; a user, a repository, a run."""
 
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from headway.git.ladder import Rung, overlay_trouble
-from tests.git.ground import Ground, make_repository
+from tests.git.ground import Ground, git, make_repository
 from tests.git.test_splice import Trees
 from tests.support.environment import own_git
 
@@ -60,3 +62,28 @@ def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(subprocess, "Popen", Measured)
     return found
+
+
+@pytest.fixture
+def url(source: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of the same repository, served by git's own daemon."""
+    served = tmp_path / "served"
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), str(served / "repo.git"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}", f"--base-path={served}"]
+    daemon = subprocess.Popen(["git", "daemon", *serve], stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert daemon.poll() is None
+        yield f"git://127.0.0.1:{port}/repo.git"
+    finally:
+        # The daemon that answers is a child of `git daemon`; both end by SIGTERM.
+        daemon.terminate()
+        daemon.communicate()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import Shortage, TransientError
+from headway.git.hub import Hub
 from headway.git.snapshot import snapshot
 from headway.git.workspace import Workspace
-from headway.system.shortage import WAIT_S
+from headway.system.shortage import WAIT_S, lacking
 from tests.git.ground import RUNGS, Ground, write
 from tests.support.disks import Disk, fill
 
@@ -55,6 +56,24 @@ def test_every_step_is_waited_for(source: Path, tmp_path: Path, rung: str) -> No
         from headway.git import overlay
 
         overlay.unmount_below(disk.at)
+
+
+@pytest.mark.parametrize("kind", ["folder", "address"])
+def test_the_start_of_a_run_is_waited_for(source: Path, url: str, tmp_path: Path, kind: str) -> None:
+    address = str(source) if kind == "folder" else url
+    with Disk(tmp_path, "tmpfs", mb=64) as disk:
+        hub = Hub(disk.at / "hub.git")
+        made = 0
+        for leave in (*LEFT, 1 << 16, 1 << 20):
+            ballast = fill(disk.at, leave)
+            try:
+                made += not _is_short(lambda: hub.prepare(address, None))
+            except OSError as error:
+                if lacking(error) is None:
+                    raise
+            shutil.rmtree(ballast)
+            shutil.rmtree(hub.folder, ignore_errors=True)
+        assert 1 <= made <= len(LEFT)
 
 
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)

@@ -1,9 +1,5 @@
 """A repository behind a URL, served by git's own daemon: fetched and published with the user's configuration."""
 
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,30 +9,6 @@ from headway.git.hub import Hub
 from headway.git.landing import Landed, Landing
 from headway.git.workspaces import Workspaces
 from tests.git.ground import Ground, git, held, write
-
-
-@pytest.fixture
-def url(source: Path, tmp_path: Path) -> Iterator[str]:
-    served = tmp_path / "served"
-    git(tmp_path, "clone", "--quiet", "--bare", str(source), str(served / "repo.git"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    serve = ["--export-all", "--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}", f"--base-path={served}"]
-    daemon = subprocess.Popen(["git", "daemon", *serve], stderr=subprocess.PIPE)
-    try:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert daemon.poll() is None
-        yield f"git://127.0.0.1:{port}/repo.git"
-    finally:
-        # The daemon that answers is a child of `git daemon`; both end by SIGTERM.
-        daemon.terminate()
-        daemon.communicate()
 
 
 def test_a_url_is_fetched_and_its_branch_published(url: str, source: Path, tmp_path: Path) -> None:
