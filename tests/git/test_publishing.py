@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import git as gitpython
 import pytest
 
 from headway.domain.errors import UserError
@@ -48,6 +49,21 @@ def test_the_branch_follows_the_trunk_and_nothing_else_moves(
     assert git(source, "symbolic-ref", "HEAD") == "refs/heads/main"
     assert git(source, "status", "--porcelain") == "M README.md"
     assert git(source, "for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{BRANCH}", "refs/heads/main"]
+
+
+def test_a_library_reads_the_branch_as_git_does(ground: Ground, source: Path, workspace: Workspace) -> None:
+    for text in ("one\n", "two\n"):
+        tip = _land(ground, workspace, text)
+    _published(ground)
+    with gitpython.Repo(source) as repo:
+        branch = repo.heads[BRANCH]
+        assert branch.commit.hexsha == tip
+        first, second = reversed(list(repo.iter_commits(f"main..{BRANCH}")))
+        assert (second.author.name, second.author.email) == ("Bob Author", "bob@example.org")
+        assert second.trailers_dict["Headway-Task"] == [workspace.task]
+        assert [(change.change_type, change.b_path) for change in first.diff(second)] == [("M", "new.txt")]
+        assert second.tree["new.txt"].data_stream.read() == b"two\n"
+        assert first.parents == (repo.heads.main.commit,)
 
 
 def test_a_branch_that_is_checked_out_is_left_alone(ground: Ground, source: Path, workspace: Workspace) -> None:
