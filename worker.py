@@ -39,6 +39,7 @@ from headway.agent.planner import PlannerAgent
 from headway.agent.preflight import Preflight
 from headway.agent.prompts import Prompts, own_folder
 from headway.agent.run_desk import Machine, RunDesk
+from headway.agent.tools.catalogue import RESULTS
 from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
 from headway.cli import open_files
 from headway.cli.connect import connect, target_of, worker_identity
@@ -50,7 +51,6 @@ from headway.cli.upgrade import check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.printable import for_terminal
-from headway.domain.results import RESULTS
 from headway.git.hub import Hub
 from headway.git.ladder import rung_for
 from headway.git.workspaces import Workspaces
@@ -212,7 +212,7 @@ def workflow_code() -> str:
 
 def workflow_worker(client: Client, home: Path) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
-    folders = Latest(RunFolders(LocalStore(home).run_folder).look)
+    folders = Latest(RunFolders(LocalStore(home).run_folder, RESULTS).look)
     return Worker(
         reading(client),
         build_id=workflow_code(),

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from benchmarks.agent_model import TEXT
 from headway.agent.models import Models
 from headway.agent.prompts import Prompts
-from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.tools.catalogue import RESULTS, WORKER_TOOLS
 from headway.agent.worker import WorkerAgent
 from headway.domain.budget import UNLIMITED, Amount
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
@@ -79,7 +79,7 @@ class Ground:
             (source / name).write_text(text)
         subprocess.run([*git, "add", "--all"], check=True)
         subprocess.run([*git, "commit", "--quiet", "--message=First"], check=True)
-        self.store = LocalStore(folder / "state")
+        self.store = LocalStore(folder / "state", results=RESULTS)
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         base = self.hub.prepare(str(source), None).base
@@ -155,7 +155,7 @@ def bare_tools() -> list[Any]:
     """The tools of our worker, as the client takes them."""
     return [
         {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
-        for t in WORKER_SCHEMAS
+        for t in WORKER_TOOLS["replace"].schemas
     ]
 
 

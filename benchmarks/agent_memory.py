@@ -20,11 +20,11 @@ from benchmarks.agent_ground import INCARNATION, ROOT, RUN, SAID, bare_messages,
 from benchmarks.agent_model import TEXT
 from headway.agent.conversation import Conversation
 from headway.agent.models import Chosen
+from headway.agent.outcome import Ran
 from headway.agent.prompts import Prompts
-from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.tools.catalogue import RESULTS, WORKER_TOOLS
 from headway.agent.usage import Usage
 from headway.domain.ids import AgentId, ChildKey, child_id
-from headway.domain.results import Ran
 from headway.model.client import Model
 from headway.trace.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
 from headway.trace.local_store import LocalStore
@@ -40,7 +40,7 @@ MB = 1 << 20
 async def ours(url: str, agents: int) -> dict[str, float]:
     """MB of each of our agents: at rest between two steps, and while it waits for the model."""
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
-        store = LocalStore(Path(folder))
+        store = LocalStore(Path(folder), results=RESULTS)
         store.claim(RUN, INCARNATION)
         model = Model(endpoint_at(url))
         chosen, ids = Chosen(model, f"hold-{HOLD_S}"), [_id(number) for number in range(agents + 1)]
@@ -99,7 +99,7 @@ def _id(number: int) -> AgentId:
 
 def _talk(store: LogStore, agent: AgentId, chosen: Chosen) -> Conversation:
     log = store.open(agent, role="worker", task=agent, whole=False)
-    return Conversation(log, chosen, system=_SYSTEM, tools=WORKER_SCHEMAS, paid=Usage(), epoch=0)
+    return Conversation(log, chosen, system=_SYSTEM, tools=WORKER_TOOLS["replace"].schemas, paid=Usage(), epoch=0)
 
 
 _SYSTEM = Prompts.load().render("worker")

@@ -11,6 +11,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from headway.agent.tools.catalogue import TOOLS
 from headway.cli.app import application
 from headway.cli.service_settings import find_settings, load_settings
 from headway.domain.limit_table import LIMITS, Limits
@@ -160,6 +161,16 @@ def test_every_limit_stands_as_its_row_of_the_table_says_it() -> None:
         for name, field in Limits.model_fields.items()
     ]
     assert [line for line in OPERATIONS.splitlines() if line.startswith("| `limits.")] == rows
+
+
+def test_every_tool_stands_as_its_declaration_says_it() -> None:
+    rows = [
+        f"| `{tool.name}` | {', '.join(tool.agents)}{f', with `{tool.edit}`' if tool.edit else ''} | "
+        f"{tool.description.partition('. ')[0].removesuffix('.')} |"
+        for tool in TOOLS
+    ]
+    section = OPERATIONS.partition("### Tools of agents\n")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 def _differs(said: str, default: Any) -> bool:

@@ -4,7 +4,7 @@ A fault that waiting cures is waited for. Any other one counts. A call that brok
 is not made again; an attempt that breaks three times at the same place hands off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import takewhile
 
@@ -31,8 +31,6 @@ GIT_ENDS = 20
 """The same where git failed, which may have passed at the next try: a minute of tries."""
 
 WHY_CHARS = 300
-SAFE_TO_REPEAT = frozenset({"land", "shell"})
-"""Tools that know by themselves the effect of a call that was cut off."""
 
 
 def passes(error: BaseException) -> bool:
@@ -55,22 +53,28 @@ def answer_to(error: Exception, prompts: Prompts) -> Answer:
     return Answer(prompts.render("answers/broke", why=reason), error=True, broke=reason)
 
 
-def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts) -> Answer | None:
-    """The answer to a call that is not made again, because it broke too often."""
+def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts, *, resumes: bool = False) -> Answer | None:
+    """The answer to a call that is not made again, because it broke too often.
+
+    `resumes`: its tool finds out by itself what a call that was cut off has done.
+    """
     key = talk.key_of(call)
     # Most calls are new, and are then known not to have broken without a look at hundreds of events.
     made = talk.events if talk.made[key] >= BREAKS else ()
     broke = sum(answer.key == key and answer.broke is not None for answer in bodies(made, ToolResult))
-    cut_off = 0 if call.name in SAFE_TO_REPEAT else _resumed(talk, call)
+    cut_off = 0 if resumes else _resumed(talk, call)
     if max(broke, cut_off) < BREAKS:
         return None
     return Answer(prompts.render("answers/broke_twice"), error=True, broke="not made again")
 
 
-def note_resumed(talk: Conversation) -> None:
-    """Note which call is made again now, after the process that made it was lost or gave up."""
+def note_resumed(talk: Conversation, resuming: Collection[str] = ()) -> None:
+    """Note which call is made again now, after the process that made it was lost or gave up.
+
+    `resuming`: tools that find out by themselves what a call that was cut off has done.
+    """
     pending = talk.pending
-    if pending and pending[0].name not in SAFE_TO_REPEAT:
+    if pending and pending[0].name not in resuming:
         talk.note(AgentState(resumed=pending[0].id))
 
 

@@ -1,21 +1,20 @@
 """The facts against a worker's `finish`. Told once; the second `finish` counts as it stands. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from headway.agent.excerpt import cut
 from headway.agent.facts import commands_ran
+from headway.agent.outcome import INTERRUPTED, Ran
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
-from headway.domain.results import INTERRUPTED, Ran
 from headway.domain.task import TaskKind
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import ToolResult
 
 NAMED = 20
 CLAIMS = frozenset({HandoffStatus.DONE, HandoffStatus.PARTIAL})
-NO_WORK = frozenset({"finish", "rewrite_scratchpad"})
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,12 @@ class Standing:
     check: str | None = None
 
 
-def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[AnyEvent]) -> list[str]:
-    """The facts against handing off with this status."""
+def doubts(
+    status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequence[AnyEvent], idle: Collection[str] = ()
+) -> list[str]:
+    """The facts against handing off with this status. Calls of the tools `idle` answer no question of a task."""
     if kind is TaskKind.INVESTIGATE:
-        return _unlooked(status, events)
+        return _unlooked(status, events, idle)
     if status not in CLAIMS:
         return _contradiction(status, now)
     found = []
@@ -67,8 +68,8 @@ def doubts(status: HandoffStatus, kind: TaskKind, now: Standing, events: Sequenc
     return found
 
 
-def _unlooked(status: HandoffStatus, events: Sequence[AnyEvent]) -> list[str]:
-    looked = any(answer.name not in NO_WORK for answer in bodies(events, ToolResult))
+def _unlooked(status: HandoffStatus, events: Sequence[AnyEvent], idle: Collection[str]) -> list[str]:
+    looked = any(answer.name not in idle for answer in bodies(events, ToolResult))
     claims = status in CLAIMS and not looked
     return ["you answer a question, and read nothing and ran nothing to answer it"] if claims else []
 

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from headway.agent.excerpt import cut
+from headway.agent.outcome import Ran
 from headway.agent.usage import usage_of
 from headway.domain.handoff import CommandFact, HandoffFacts
 from headway.domain.ids import Oid
-from headway.domain.results import Ran
 from headway.git.hub import Hub
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import ToolResult

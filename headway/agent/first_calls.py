@@ -4,21 +4,18 @@ An agent reserves the same for its first call. Texts that are not known yet, suc
 an agent with a longer request asks for more at once.
 """
 
-from collections.abc import Sequence
-
 from headway.agent.context import head_bytes
 from headway.agent.guidance import guidance
 from headway.agent.models import Chosen
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
-from headway.agent.tools.planning import PLANNER_SCHEMAS
-from headway.agent.tools.working import TOOLSETS
+from headway.agent.tools.catalogue import PLANNER_TOOLS, WORKER_TOOLS
+from headway.agent.tools.tool import Toolset
 from headway.agent.usage import Meter
 from headway.domain.budget import Amount, Sizes
 from headway.domain.ids import Oid
 from headway.domain.spec import RunSpec
 from headway.git.hub import Hub
-from headway.model.adapter import ToolSchema
 
 ASKED_BYTES = 8 * 1024
 """The text of a task or a scope, with the message around it."""
@@ -32,14 +29,14 @@ def sizes_of(spec: RunSpec, base: Oid, hub: Hub, prompts: Prompts, *, planner: C
     guided = len(guidance(hub, base, (), prompts).top.encode())
     asked, told = ASKED_BYTES + policy, FACTS_BYTES + policy + len(spec.instructions.encode())
     return Sizes(
-        task_call=_call(worker, prompts.render("worker"), TOOLSETS[worker.edit].schemas, asked + guided),
-        planner_call=_call(planner, prompts.render("planner_sub"), PLANNER_SCHEMAS, asked + FACTS_BYTES),
-        root_call=_call(planner, prompts.render("planner_root"), PLANNER_SCHEMAS, told),
+        task_call=_call(worker, prompts, "worker", WORKER_TOOLS[worker.edit], asked + guided),
+        planner_call=_call(planner, prompts, "planner_sub", PLANNER_TOOLS, asked + FACTS_BYTES),
+        root_call=_call(planner, prompts, "planner_root", PLANNER_TOOLS, told),
         task=Amount(),
     )
 
 
-def _call(chosen: Chosen, system: str, tools: Sequence[ToolSchema], nbytes: int) -> Amount:
+def _call(chosen: Chosen, prompts: Prompts, name: str, tools: Toolset, nbytes: int) -> Amount:
     made = chosen.model.endpoint.max_output
-    given = chosen.model.worst_call(head_bytes(system, tools) + nbytes, chosen.name) - made
+    given = chosen.model.worst_call(head_bytes(tools.system(prompts, name), tools.schemas) + nbytes, chosen.name) - made
     return Meter(chosen.price).reserve(given, made).model_copy(update={"unpriced": 0})

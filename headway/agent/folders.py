@@ -7,6 +7,7 @@ from pathlib import Path
 from headway.domain.errors import HeadwayError
 from headway.domain.figures import Seen
 from headway.domain.ids import Incarnation, RunName
+from headway.domain.results import Results
 from headway.git.hub import Hub
 from headway.trace.figures import FiguresReader
 
@@ -19,10 +20,12 @@ class RunFolders:
 
     Args:
         folder: Tells the folder of a run.
+        results: The model of each tool's results.
     """
 
-    def __init__(self, folder: Callable[[RunName], Path]) -> None:
+    def __init__(self, folder: Callable[[RunName], Path], results: Results) -> None:
         self._folder = folder
+        self._results = results
         self._readers: OrderedDict[RunName, FiguresReader] = OrderedDict()
 
     def look(self, run: RunName) -> Seen | None:
@@ -32,7 +35,7 @@ class RunFolders:
             incarnation = Incarnation((folder / "incarnation").read_text(encoding="utf-8").strip())
         except FileNotFoundError:
             return None
-        reader = self._readers.setdefault(run, FiguresReader(folder / "logs", run))
+        reader = self._readers.setdefault(run, FiguresReader(folder / "logs", run, self._results))
         self._readers.move_to_end(run)
         while len(self._readers) > RUNS_KEPT:
             self._readers.popitem(last=False)

@@ -10,7 +10,6 @@ from headway.domain.ids import ChildKey
 
 SUMMARY_CHARS = 4_000
 CONCERNS_CHARS = 2_000
-REST = ("notes", "deviations", "findings", "suggestions", "feedback")
 _HEADING = re.compile(r"^#+ (?=Handoff )", re.MULTILINE)
 
 
@@ -29,9 +28,9 @@ def brief(key: ChildKey, handoff: Handoff, concerns: Sequence[str] | None = None
     if said:
         lines.append(f"Concerns: {words(cut(said, CONCERNS_CHARS))}")
     lines.append(f"Facts: {facts_line(handoff)}")
-    there = [name for name in REST if getattr(report, name)]
-    if there:
-        lines.append(f"More by read_handoff: {', '.join(there)}")
+    more = [name for name in report.optional if name != "concerns"]
+    if more:
+        lines.append(f"More by read_handoff: {', '.join(more)}")
     return "\n".join(lines)
 
 
@@ -39,9 +38,8 @@ def whole(handoff: Handoff) -> str:
     """Everything: each field that was filled, and the facts."""
     report = handoff.report
     lines = [f"{handoff.title}: {report.status}", "", words(report.summary)]
-    for name in ("concerns", *REST):
-        if value := getattr(report, name):
-            lines += ["", f"{name.capitalize()}:", words(value)]
+    for name, text in report.optional.items():
+        lines += ["", f"{name.capitalize()}:", words(text)]
     lines += ["", f"Facts: {facts_line(handoff)}"]
     lines += [f"Landed: {oid}" for oid in handoff.facts.landed]
     for ran in handoff.facts.commands:

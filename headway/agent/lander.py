@@ -8,7 +8,6 @@ from headway.agent.excerpt import cut
 from headway.agent.forbidden import Breach, breaches
 from headway.agent.prompts import Prompts
 from headway.agent.threads import in_thread
-from headway.agent.tools.working import Land
 from headway.domain.ids import AgentId, Oid, parent_of
 from headway.domain.results import LandAnswer
 from headway.domain.run import RunContext
@@ -49,20 +48,22 @@ class Lander:
     forbidden: tuple[str, ...] = ()
     trunk_mb: int | None = None
 
-    async def land(self, talk: Conversation, begun: Event[ToolCallBegun], asked: Land) -> Answer:
+    async def land(
+        self, talk: Conversation, begun: Event[ToolCallBegun], message: str, paths: tuple[str, ...] | None
+    ) -> Answer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
         if self.workspace.standing().rounds >= ROUNDS - 1:
             # If this conflicts too the task ends, and its kept work should not be full of markers.
             await in_thread(self.keep, talk)
         submission = Submission(
-            message=asked.message,
+            message=message,
             author=self.author,
             run=self.context.run,
             task=self.task,
             planner=planners_of(self.task),
             place=f"{self.task}:{begun.seq}",
             fence=talk.log.fence(),
-            paths=asked.paths,
+            paths=paths,
             accept_doubtful=_was_doubtful(talk.events),
             trunk_mb=self.trunk_mb,
         )

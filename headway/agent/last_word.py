@@ -12,8 +12,6 @@ from headway.trace.events.talk import LlmResponse, LlmRetry, Reminder
 LAST_WORD = "last_word"
 """Name of its reminder in the log."""
 
-ONLY = frozenset({"finish"})
-
 
 def was_asked_for(events: Sequence[AnyEvent]) -> bool:
     """True if the agent was told that its next reply is its last."""

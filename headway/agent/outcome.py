@@ -1,6 +1,9 @@
-"""The words that tell a model the end of its command, and the machine's interventions."""
+"""The result of a command: the words for the model, and the facts for the log."""
 
-from headway.domain.results import Ran
+from typing import ClassVar, Self
+
+from headway.domain.results import Result
+from headway.domain.retention import Keep
 from headway.sandbox.cage import PIDS
 from headway.sandbox.runner import CommandResult
 from headway.sandbox.walls import Walls
@@ -13,6 +16,45 @@ WAITED_FOR = {
 }
 TOLD_FROM_S = 1.0
 """Waiting that is shorter is not worth a line."""
+
+INTERRUPTED = "interrupted"
+"""The note on a command that a crash cut short."""
+
+
+class Ran(Result):
+    """A command, by `shell`.
+
+    Attributes:
+        note: Its end, where it did not end by itself.
+        cpu_s: Processor time in seconds.
+        peak_kb, tree_peak_kb: The most memory of one process, and of all together.
+        forks_refused: Number of processes that it was refused.
+        disk_full: The workspace went over its disk quota.
+        removed_files, removed_mb: Of its files, those that were removed for that.
+        waited_s, waited_for: The time before its start, in seconds, and the short resources of the machine.
+    """
+
+    keep: ClassVar[Keep] = Keep.DROP
+    always: ClassVar[tuple[str, ...]] = ("cpu_s", "peak_kb")
+    active: ClassVar[bool] = True
+
+    command: str
+    exit_code: int | None
+    note: str
+    cpu_s: float | None = None
+    peak_kb: int | None = None
+    tree_peak_kb: int | None = None
+    out_of_memory: bool = False
+    forks_refused: int = 0
+    disk_full: bool = False
+    removed_files: int = 0
+    removed_mb: int = 0
+    waited_s: float = 0.0
+    waited_for: tuple[str, ...] = ()
+
+    def shortened(self, chars: int) -> Self:
+        """The same with so much of the command."""
+        return self.model_copy(update={"command": self.command[:chars]})
 
 
 def how_it_ended(result: CommandResult) -> str:

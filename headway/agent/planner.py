@@ -18,7 +18,7 @@ from headway.agent.prompts import Prompts
 from headway.agent.repeats import Repeats
 from headway.agent.scratchpad import is_stale, newest_scratchpad
 from headway.agent.threads import in_thread
-from headway.agent.tools.planning import PLANNER_SCHEMAS
+from headway.agent.tools.catalogue import PLANNER_TOOLS
 from headway.agent.usage import missing, usage_of
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffReport
@@ -130,8 +130,8 @@ class PlannerAgent:
         talk = Conversation(
             log,
             chosen,
-            system=self._prompts.render("planner_root" if brief.is_root else "planner_sub"),
-            tools=PLANNER_SCHEMAS,
+            system=PLANNER_TOOLS.system(self._prompts, "planner_root" if brief.is_root else "planner_sub"),
+            tools=PLANNER_TOOLS.schemas,
             paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
             prompts=self._prompts.fingerprint,
@@ -142,7 +142,8 @@ class PlannerAgent:
         talk.turn = order.turn
         pinned = start.body.pinned
         others = self._elsewhere(order.context.run)
-        desk = PlanningDesk(order, self._store, hub, self._prompts, talk, pinned, physical, start.seq, others)
+        given = (order, self._store, hub, self._prompts, talk)
+        desk = PlanningDesk(*given, pinned, physical, start.seq, others, PLANNER_TOOLS)
         turn = _Turn(order, log, talk, desk, brief, start)
         other = await self._models.note_taker(spec, "planner")
         turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)

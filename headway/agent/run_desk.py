@@ -21,6 +21,7 @@ from headway.domain.ids import AgentId, RunName
 from headway.domain.limit_table import finite
 from headway.domain.limits import workable
 from headway.domain.refs import Ref
+from headway.domain.results import NO_RESULTS
 from headway.domain.run import (
     MeasureSpent,
     Note,
@@ -272,7 +273,7 @@ class RunDesk:
     async def spent(self, order: MeasureSpent) -> Amount:
         """The sum of all agents' usage until now, from their logs."""
         await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
-        found = await asyncio.to_thread(figures_of, self._folders(order.run) / "logs", order.run)
+        found = await asyncio.to_thread(figures_of, self._folders(order.run) / "logs", order.run, NO_RESULTS)
         return found.total.spent
 
     async def report(self, order: WriteReport) -> RunReport:

@@ -1,6 +1,5 @@
 """Events of the epoch as guards look back at them: their effects, without most of their text."""
 
-from headway.domain.results import Ran
 from headway.trace.events.envelope import AnyEvent, Body
 from headway.trace.events.talk import LlmResponse, Message, Reminder, Tokens, ToolResult
 
@@ -21,9 +20,10 @@ def _short(body: Body) -> Body:
             bare = tuple(call.model_copy(update={"arguments": ""}) for call in calls)
             less = {"text": text[:WINDOW_TEXT], "calls": bare, "items": (), "usage": _NO_TOKENS}
             return body.model_copy(update=less)
-        case ToolResult(result=Ran() as ran):
-            return body.model_copy(update={"text": "", "result": ran.shortened(WINDOW_TEXT)})
-        case ToolResult() | Message() | Reminder():
+        case ToolResult(result=result):
+            short = None if result is None else result.shortened(WINDOW_TEXT)
+            return body.model_copy(update={"text": "", "result": short})
+        case Message() | Reminder():
             return body.model_copy(update={"text": ""})
         case _:
             return body

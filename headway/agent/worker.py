@@ -17,7 +17,7 @@ from headway.agent.models import Models
 from headway.agent.prompts import Prompts
 from headway.agent.repeats import Repeats
 from headway.agent.threads import in_thread
-from headway.agent.tools.working import TOOLSETS
+from headway.agent.tools.catalogue import WORKER_TOOLS
 from headway.agent.usage import missing, usage_of
 from headway.agent.walling import walls_of
 from headway.agent.warming import set_up, warmed
@@ -185,12 +185,12 @@ class WorkerAgent:
             start = await in_thread(begin_attempt, log, order, task, workspace)
         assignment = Assignment(order, task, spec, hub, self._prompts)
         spell = Spell(start.seq)
-        offered = TOOLSETS[chosen.edit]
+        tools = WORKER_TOOLS[chosen.edit]
         talk = Conversation(
             log,
             chosen,
-            system=self._prompts.render("worker"),
-            tools=offered.schemas,
+            system=tools.system(self._prompts, "worker"),
+            tools=tools.schemas,
             paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
             prompts=self._prompts.fingerprint,
@@ -206,11 +206,11 @@ class WorkerAgent:
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)
-        bench = Workbench(task, talk, workspace, lander, *hands, limit, spec.check, offered.tools, within)
+        bench = Workbench(task, talk, workspace, lander, *hands, limit, tools, spec.check, within)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
         job = Job(order, spec, task, start, workspace, talk, bench, assignment, compaction)
-        await in_thread(breakage.note_resumed, talk)
+        await in_thread(breakage.note_resumed, talk, tools.named(lambda tool: tool.resumes))
         await set_up(job, self._sandbox, beat)
         await in_thread(compaction.settle)
         if not talk.events:
@@ -270,15 +270,16 @@ class WorkerAgent:
             if report is not None:
                 break
             beat(call.name)
-            answer = self._held_back(talk, call) or await job.bench.answer(call)
+            answer = self._held_back(job, call) or await job.bench.answer(call)
             noted = await kept_reply.noted(partial(talk.answer, call, answer), beat)
             report = _report_in([noted.body])
         return report
 
-    def _held_back(self, talk: Conversation, call: ToolCall) -> Answer | None:
-        if call.name not in last_word.ONLY and last_word.is_newest_reply(talk.events):
+    def _held_back(self, job: Job, call: ToolCall) -> Answer | None:
+        tool = job.bench.tools.tools.get(call.name)
+        if (tool is None or not tool.hands_off) and last_word.is_newest_reply(job.talk.events):
             return Answer(self._prompts.render("answers/only_finish"), error=True, compared=None)
-        return talk.held_back(call, self._prompts)
+        return job.talk.held_back(call, self._prompts)
 
     async def _hear_last_word(self, job: Job, why: str, beat: Beat) -> None:
         """Let the agent hand off in its own words, once.

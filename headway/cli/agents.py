@@ -5,6 +5,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from headway.cli.agent_tools import results
 from headway.cli.board import walk
 from headway.cli.known_run import KnownRun, agents_of, root_planners
 from headway.cli.live_tree import live_tree
@@ -24,7 +25,7 @@ async def find_agent(client: Client, home: Path, run: KnownRun, given: str) -> A
         return roots[-1]  # those before it failed, and were replaced
     name = run.name
     known = await agents_of(client, name)
-    figures = await asyncio.to_thread(figures_of, home / "runs" / name / "logs", name)
+    figures = await asyncio.to_thread(figures_of, home / "runs" / name / "logs", name, results())
     titles = {agent: each.title for agent, each in figures.agents.items()}
     found = matching(given, name, [*known, *figures.agents], titles)
     if not found:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headway.cli.agent_tools import doing
 from headway.cli.short_ids import short_id
 from headway.cli.watch import Look
 from headway.cli.words import lasting, short
@@ -252,31 +253,12 @@ def _doing(at: Now, planner: bool) -> str:
         case "thinks":
             return "planning" if planner else "thinking"
         case "runs":
-            tool, _, what = at.what.partition(" ")
-            verb = VERBS.get(tool, tool.replace("_", " "))
-            return "landing" if tool == "land" else f"{verb} `{what}`" if what else verb
+            tool, _, told = at.what.partition(" ")
+            return doing(tool, told)
         case "starts":
             return "starting"
         case "works" | "waits" | "queues" | "rests" | "ended":
             return "between two steps"
-
-
-VERBS = {
-    "shell": "running",
-    "read_file": "reading",
-    "write_file": "writing",
-    "edit_file": "editing",
-    "apply_patch": "editing",
-    "list_dir": "listing",
-    "grep": "searching",
-    "git_log": "reading the log of",
-    "git_show": "reading commit",
-    "read_handoff": "reading handoff",
-    "spawn_tasks": "asking for tasks",
-    "spawn_subplanner": "asking for a sub-planner",
-    "rewrite_scratchpad": "writing notes",
-    "finish": "finishing",
-}
 
 
 def _unseen(nodes: dict[AgentId, TreeNode], rows: list[Row]) -> int:

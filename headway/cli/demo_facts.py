@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.cli.agent_tools import results
 from headway.domain.headings import task_of
 from headway.domain.ids import AgentId, RunName
 from headway.domain.results import LandAnswer
@@ -33,7 +34,7 @@ class Facts:
 
 def facts_of(home: Path, run: RunName) -> Facts:
     """Everything that the run's logs say of conflicts and of resumed agents."""
-    store = LocalStore(home)
+    store = LocalStore(home, results=results())
     conflicts: list[Conflict] = []
     resumed = 0
     for agent in store.agents(run):

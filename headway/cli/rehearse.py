@@ -43,12 +43,13 @@ def rehearse(
     raise typer.Exit(4 if problems else 0)
 
 
-def _served(playbook: Path | None, shape: str | None) -> "Playbook | Path":
+def _served(playbook: Path | None, shape: str | None) -> "Playbook":
+    from headway.cli.agent_tools import names
     from headway.rehearsal.generator import generate
-    from headway.rehearsal.reading import parse_shape
+    from headway.rehearsal.reading import parse_shape, read_playbook
 
     if playbook is not None and shape is None:
-        return playbook
+        return read_playbook(playbook, names())
     if shape is not None and playbook is None:
         return generate(parse_shape(shape, "--generate"))
     raise UserError("Give either a playbook or --generate.", "A playbook may say `generate: {...}` itself.")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from headway.cli.agent_tools import results
 from headway.cli.commits import Commit, hub_of, landed
 from headway.cli.short_ids import short_id
 from headway.cli.words import lasting, short
@@ -25,7 +26,7 @@ ROLES = {"planner": "planners", "worker": "workers", "fixer": "fixers"}
 
 def result_lines(home: Path, report: RunReport) -> list[str]:
     """The result in labelled lines, as far as the run's hub and logs are on this machine."""
-    figures = figures_of(home / "runs" / report.run / "logs", report.run)
+    figures = figures_of(home / "runs" / report.run / "logs", report.run, results())
     lines = list(_cost(figures))
     hub = Hub(hub_of(home, report.run))
     if not hub.folder.is_dir():

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from headway.cli.agent_tools import results
 from headway.cli.commits import Commit, Landings
 from headway.cli.ending import Ending, ending_of
 from headway.cli.known_run import describe
@@ -71,7 +72,7 @@ class Watcher:
         self._client = client
         self._name = name
         self._landings = Landings(home, name)
-        self._figures = FiguresReader(home / "runs" / name / "logs", name)
+        self._figures = FiguresReader(home / "runs" / name / "logs", name, results())
         self._last = Look(name)
 
     async def look(self, *, answers: bool = True) -> Look:

@@ -24,18 +24,32 @@ class HandoffStatus(StrEnum):
 
 
 class HandoffReport(BaseModel):
-    """The agent's report on its own work: the model's words, or the harness's where the agent could not speak."""
+    """The agent's report on its own work. The harness writes it where the agent cannot.
+
+    The arguments of the tool `finish` are these fields with these descriptions. The texts for planners and people
+    iterate them. To add a field to handoffs, add it here.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     status: HandoffStatus
-    summary: HandoffText
-    notes: HandoffText = ""
-    concerns: HandoffText = ""
-    deviations: HandoffText = ""
-    findings: HandoffText = ""
-    suggestions: HandoffText = ""
-    feedback: HandoffText = ""
+    summary: Annotated[
+        HandoffText, Field(description="What is different now and how you know; a reader has only this.")
+    ]
+    notes: Annotated[HandoffText, Field(description="What whoever works here next must know.")] = ""
+    concerns: Annotated[HandoffText, Field(description="What may be wrong, fragile or unproven.")] = ""
+    deviations: Annotated[HandoffText, Field(description="Where you departed from what was asked, and why.")] = ""
+    findings: Annotated[HandoffText, Field(description="What you learnt that was not known when you were asked.")] = ""
+    suggestions: Annotated[HandoffText, Field(description="What should be done next, by whom does not matter.")] = ""
+    feedback: Annotated[HandoffText, Field(description="What was unclear or wrong in what you were asked.")] = ""
+
+    @property
+    def optional(self) -> dict[str, str]:
+        """The filled fields other than status and summary, by name, in their order."""
+        return {name: text for name, text in self if name not in _NEEDED and text}
+
+
+_NEEDED = frozenset(name for name, field in HandoffReport.model_fields.items() if field.is_required())
 
 
 class CommandFact(BaseModel):

@@ -1,7 +1,7 @@
 """Facts that the harness notes of a tool's answer beside its text: one frozen model for each kind.
 
-`RESULTS` names the model of each tool whose answers say more than their text. Whoever opens logs passes such a table;
-a tool with a result of its own adds a row to the one that it passes. An answer of another tool is an `OtherResult`.
+A tool declares the model of its facts. A reader of logs is given the models by the tools' names, and reads the answer
+of another tool as an `OtherResult`. Here stand the base class, and the facts that others than the tool act on.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,24 @@ from headway.domain.retention import Keep, Record
 from headway.domain.task import Scope, TaskSpec
 from headway.domain.turn import ChildKind, Spawned
 
-INTERRUPTED = "interrupted"
-"""The note on a command that a crash cut short."""
-
 
 class Result(Record):
     """Facts of an answer of one tool."""
 
     keep: ClassVar[Keep] = Keep.DROP
+    active: ClassVar[bool] = False
+    """The duration of such a call is active time of its agent."""
+
+    def shortened(self, chars: int) -> Self:  # noqa: ARG002 - for results that hold long texts
+        """The same with at most so many characters of each long text, for guards that look back at it."""
+        return self
 
 
 Results = Mapping[str, type[Result]]
 """The model of each tool's results, by the tool's name."""
+
+NO_RESULTS: Results = {}
+"""For readers of logs that act on no tool's facts."""
 
 
 class OtherResult(Result):
@@ -40,41 +46,6 @@ class OtherResult(Result):
     def raw(self) -> dict[str, Any]:
         """The JSON."""
         return self.model_extra or {}
-
-
-class Ran(Result):
-    """A command, by `shell`.
-
-    Attributes:
-        note: Its end, where it did not end by itself.
-        cpu_s: Processor time in seconds.
-        peak_kb, tree_peak_kb: The most memory of one process, and of all together.
-        forks_refused: Number of processes that it was refused.
-        disk_full: The workspace went over its disk quota.
-        removed_files, removed_mb: Of its files, those that were removed for that.
-        waited_s, waited_for: The time before its start, in seconds, and the short resources of the machine.
-    """
-
-    keep: ClassVar[Keep] = Keep.DROP
-    always: ClassVar[tuple[str, ...]] = ("cpu_s", "peak_kb")
-
-    command: str
-    exit_code: int | None
-    note: str
-    cpu_s: float | None = None
-    peak_kb: int | None = None
-    tree_peak_kb: int | None = None
-    out_of_memory: bool = False
-    forks_refused: int = 0
-    disk_full: bool = False
-    removed_files: int = 0
-    removed_mb: int = 0
-    waited_s: float = 0.0
-    waited_for: tuple[str, ...] = ()
-
-    def shortened(self, chars: int) -> Self:
-        """The same with so much of the command."""
-        return self.model_copy(update={"command": self.command[:chars]})
 
 
 class LandAnswer(Result):
@@ -165,17 +136,6 @@ class Finished(Result):
     decision: Literal["finish"] | None = None
     report: HandoffReport | None = None
     bounced: bool = False
-
-
-RESULTS: Results = {
-    "shell": Ran,
-    "land": LandAnswer,
-    "spawn_tasks": Spawn,
-    "spawn_subplanner": Spawn,
-    "cancel": Cancelled,
-    "wait": Waits,
-    "finish": Finished,
-}
 
 
 def _thin(item: TaskSpec | Scope) -> TaskSpec | Scope:

@@ -1,6 +1,7 @@
 """Reads playbooks, and tells at once everything that is wrong with one."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,7 +9,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from headway.domain import tool_names
 from headway.domain.errors import UserError
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.generator import NAME, generate
@@ -17,6 +17,12 @@ from headway.rehearsal.playbook import ELSE, PlannerScript, Playbook, Script, St
 from headway.rehearsal.shape import Shape
 
 GENERATE = "generate"
+
+ToolNames = Mapping[str, frozenset[str]]
+"""The names of the tools of a `planner` and of a `worker`."""
+
+ANY_TOOL: ToolNames = {}
+"""No name of a tool is checked."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -32,8 +38,8 @@ _PARTS: dict[str, type[BaseModel]] = {
 }
 
 
-def read_playbook(path: Path) -> Playbook:
-    """The playbook in a file.
+def read_playbook(path: Path, tools: ToolNames = ANY_TOOL) -> Playbook:
+    """The playbook in a file, whose steps call only `tools`.
 
     Raises:
         UserError: It cannot be read, or is none; every problem on a line of its own.
@@ -42,10 +48,10 @@ def read_playbook(path: Path) -> Playbook:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from error
-    return parse_playbook(text, str(path))
+    return parse_playbook(text, str(path), tools)
 
 
-def parse_playbook(text: str, where: str = "playbook") -> Playbook:
+def parse_playbook(text: str, where: str = "playbook", tools: ToolNames = ANY_TOOL) -> Playbook:
     """The playbook that `text` holds, or the one it says to generate; `where` opens the messages.
 
     Raises:
@@ -53,7 +59,7 @@ def parse_playbook(text: str, where: str = "playbook") -> Playbook:
     """
     raw = _yaml(text, where)
     if not isinstance(raw, dict) or GENERATE not in raw:
-        return _with_known_tools(_checked(Playbook, raw, where), where)
+        return _with_known_tools(_checked(Playbook, raw, where), where, tools)
     shape = _checked(Shape, raw[GENERATE], f"{where}: {GENERATE}")
     own = {"name": NAME} | {name: value for name, value in raw.items() if name != GENERATE}
     beside = sorted(set(own) - {"name", "model", "faults"})
@@ -66,33 +72,36 @@ def parse_playbook(text: str, where: str = "playbook") -> Playbook:
     return generate(shape, name=frame.name, model=frame.model, faults=frame.faults)
 
 
-def _with_known_tools(playbook: Playbook, where: str) -> Playbook:
+def _with_known_tools(playbook: Playbook, where: str, tools: ToolNames) -> Playbook:
     """The playbook itself.
 
     Raises:
         UserError: A step calls a tool that its agent is not offered; every such call on a line of its own.
     """
-    scripts: list[tuple[str, Script, frozenset[str]]] = []
-    scripts += [(f"planners[{at}]", each, tool_names.PLANNER) for at, each in enumerate(playbook.planners)]
-    scripts += [(f"tasks[{at}]", each, tool_names.WORKER) for at, each in enumerate(playbook.tasks)]
+    if not tools:
+        return playbook
+    scripts: list[tuple[str, Script, str]] = []
+    scripts += [(f"planners[{at}]", each, "planner") for at, each in enumerate(playbook.planners)]
+    scripts += [(f"tasks[{at}]", each, "worker") for at, each in enumerate(playbook.tasks)]
     lines = [
-        f"{where}: {place}.calls[{number}]: {_misnamed(name, offered)}"
-        for place, script, offered in scripts
+        f"{where}: {place}.calls[{number}]: {_misnamed(name, agent, tools)}"
+        for place, script, agent in scripts
         for number, step in enumerate(script.calls)
-        for name in _unknown(step, offered)
+        for name in _unknown(step, tools[agent])
     ]
     if lines:
         raise UserError("\n".join(lines), "A tool that no agent has is scripted as the fault `unknown_tool`.")
     return playbook
 
 
-def _misnamed(name: str, offered: frozenset[str]) -> str:
-    role, other = ("planner", "worker") if offered == tool_names.PLANNER else ("worker", "planner")
-    if name in tool_names.PLANNER | tool_names.WORKER:
-        return f"'{name}' is a tool of a {other}, not of a {role}"
+def _misnamed(name: str, agent: str, tools: ToolNames) -> str:
+    offered = tools[agent]
+    other = next((each for each, names in tools.items() if name in names), None)
+    if other is not None:
+        return f"'{name}' is a tool of a {other}, not of a {agent}"
     near = difflib.get_close_matches(name, offered, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"it may be one of {', '.join(sorted(offered))}"
-    return f"'{name}' is not a tool of a {role}; {hint}"
+    return f"'{name}' is not a tool of a {agent}; {hint}"
 
 
 def _unknown(step: Step, offered: frozenset[str]) -> list[str]:

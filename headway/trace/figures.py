@@ -14,7 +14,7 @@ from headway.domain.errors import HeldBack, Parked
 from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
-from headway.domain.results import RESULTS, LandAnswer, Results, Spawn
+from headway.domain.results import LandAnswer, Results, Spawn
 from headway.domain.task import TaskSpec
 from headway.trace.blobs import APART
 from headway.trace.codec import Codec, lines_of
@@ -35,9 +35,9 @@ TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "i
 """Arguments of tool calls by which a person recognises the call, the most telling first."""
 
 
-def figures_of(logs: Path, run: RunName) -> RunFigures:
+def figures_of(logs: Path, run: RunName, results: Results) -> RunFigures:
     """The figures of a run whose logs lie in the folder `logs`. A run without logs has used up nothing."""
-    return FiguresReader(logs, run).look()
+    return FiguresReader(logs, run, results).look()
 
 
 class FiguresReader:
@@ -46,9 +46,7 @@ class FiguresReader:
     Safe for threads. It takes no lock of the logs and never writes.
     """
 
-    def __init__(
-        self, logs: Path, run: RunName, clock: Callable[[], float] = time.time, results: Results = RESULTS
-    ) -> None:
+    def __init__(self, logs: Path, run: RunName, results: Results, clock: Callable[[], float] = time.time) -> None:
         self._logs = logs
         self._run = run
         self._clock = clock
@@ -248,7 +246,7 @@ class _Fold:
         """Before `_take_now`: a landing's message is that of the call which its result ends."""
         match event.body:
             case ToolResult(result=LandAnswer(landing="landed"), call_id=call_id):
-                message = self._calls.get(call_id, "").removeprefix("land ")
+                message = self._calls.get(call_id, "").partition(" ")[2]
                 self._events.append(Happened(at=event.ts, kind="landed", what=message))
             case ToolResult(result=LandAnswer(landing="conflicted", paths=paths)):
                 self._conflicted += 1

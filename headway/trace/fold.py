@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from headway.domain.results import Result
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import AgentFork
 from headway.trace.events.talk import LlmResponse, ToolResult
@@ -72,7 +73,9 @@ def work_ms(event: AnyEvent) -> float:
     if event.dur_ms is None:
         return 0.0
     match event.body:
-        case LlmResponse() | ToolResult(name="shell"):
+        case LlmResponse():
+            return event.dur_ms
+        case ToolResult(result=Result(active=True)):
             return event.dur_ms
         case _:
             return 0.0

@@ -13,7 +13,7 @@ from typing import cast
 from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import AgentId, Incarnation, Role, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
-from headway.domain.results import RESULTS, Results
+from headway.domain.results import NO_RESULTS, Results
 from headway.system.files import delete, make_folder, place_new, sync_folder, write_whole
 from headway.trace.blobs import Blobs
 from headway.trace.codec import Codec, Found, lines_of
@@ -43,7 +43,7 @@ class LocalStore:
         results: The model of each tool's results.
     """
 
-    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET, results: Results = RESULTS) -> None:
+    def __init__(self, home: Path, redact: Redact = NOTHING_SECRET, results: Results = NO_RESULTS) -> None:
         self._runs = home / "runs"
         self.redact = redact
         self._codec = Codec(results)

@@ -85,8 +85,7 @@ def _allowed(ceiling: Ceiling) -> str:
 
 
 def _spoken(report: HandoffReport) -> str:
-    named = report.model_dump(exclude={"status", "summary"})
-    rest = "".join(f"\n\n**{name.capitalize()}:**\n\n{quoted(text)}" for name, text in named.items() if text)
+    rest = "".join(f"\n\n**{name.capitalize()}:**\n\n{quoted(text)}" for name, text in report.optional.items())
     return f"{quoted(report.summary)}{rest}"
 
 

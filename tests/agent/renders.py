@@ -7,9 +7,11 @@ from pathlib import Path
 
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
+from headway.agent.tools.catalogue import PLANNER_TOOLS
 from headway.domain.headings import ROOT_HEADING, scope_heading, task_heading
 from headway.domain.limit_table import Limits
 from headway.domain.spec import Policy, RunSpec
+from tests.agent.offered import REPLACING
 
 FOLDER = Path(__file__).parent / "renders"
 SYSTEM = ("planner_root", "planner_sub", "worker", "fixer", "compaction")
@@ -125,12 +127,21 @@ OF_ONE: dict[str, dict[str, object]] = {
 }
 
 
+OFFERED = {"planner_root": PLANNER_TOOLS, "planner_sub": PLANNER_TOOLS, "worker": REPLACING}
+
+
+def system(name: str) -> str:
+    """A system prompt as an agent reads it, with the rules of its tools."""
+    return OFFERED[name].system(PROMPTS, name) if name in OFFERED else PROMPTS.render(name)
+
+
 def renders() -> dict[str, str]:
     """Every prompt's text by its name, and the policy of a run that says nothing."""
     made = {}
     for name in PROMPTS.names:
         values = VALUES | OF_ONE.get(name, {})
         made[name] = PROMPTS.render(name, **{key: values.get(key, f"({key})") for key in PROMPTS.placeholders(name)})
+    made |= {name: system(name) for name in SYSTEM}
     made["messages/policy_of_a_bare_run"] = policy_text(BARE, PROMPTS)
     return made
 

@@ -13,6 +13,7 @@ from headway.agent.handoffs import HandoffDesk
 from headway.agent.models import AgentRole, Models
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
+from headway.agent.tools.catalogue import RESULTS
 from headway.agent.worker import WorkerAgent
 from headway.domain.budget import Amount
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
@@ -93,7 +94,7 @@ class Stage:
         if not source.exists():
             self._make(source)
         self.source = source
-        self.store = LocalStore(self.state or self.folder / "state", self.redact)
+        self.store = LocalStore(self.state or self.folder / "state", self.redact, RESULTS)
         self.store.claim(RUN, INCARNATION)
         self.hub = Hub(self.store.run_folder(RUN) / "hub.git")
         self.base = self.hub.prepare(str(source), None).base

@@ -14,6 +14,7 @@ from headway.agent.handoffs import HandoffDesk
 from headway.agent.planner import PlannerAgent
 from headway.agent.preflight import Preflight
 from headway.agent.run_desk import Machine, RunDesk
+from headway.agent.tools.catalogue import RESULTS
 from headway.agent.worker import WorkerAgent
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffStatus
@@ -39,7 +40,7 @@ class Elsewhere:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.store = LocalStore(stage.folder / "another-home")
+        self.store = LocalStore(stage.folder / "another-home", results=RESULTS)
         hubs, prompts, models = self._hub, stage._prompts, stage.chosen
         self.planner = PlannerAgent(self.store, hubs, models, prompts, time.time)
         self.worker = WorkerAgent(self.store, hubs, self._places, PlainSandbox(), models, prompts, time.time)

@@ -14,18 +14,18 @@ from headway.agent.elsewhere import Elsewhere
 from headway.agent.lander import Lander
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
-from headway.agent.tools.planning import PLANNER_TOOLS
-from headway.agent.tools.working import TOOLSETS
+from headway.agent.tools.catalogue import PLANNER_TOOLS
+from headway.agent.tools.tool import Toolset
 from headway.agent.workbench import Workbench
 from headway.domain.task import TaskSpec
 from headway.model.turn import ToolCall
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.walls import Walls
+from tests.agent.offered import EVERY_TOOL
 from tests.agent.stage import ROOT, RUN, Stage, finish
 from tests.agent.talk import talk_of
 
 LONG = "x" * 300
-EVERY_TOOL = {name: kind for offered in TOOLSETS.values() for name, kind in offered.tools.items()}
 NUMBERS = itertools.count()
 DEEP = '{"path": ' + "[" * 20_000 + "]" * 20_000 + "}"
 NESTED = '{"path": ' + "[" * 400 + "]" * 400 + "}"
@@ -41,17 +41,18 @@ leaves = st.one_of(words, st.integers(), st.floats(), st.booleans(), st.none())
 values = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(words, v, max_size=3), max_leaves=6)
 
 
-def calls(tools: dict[str, Any]) -> st.SearchStrategy[tuple[str, str]]:
+def calls(offered: Toolset) -> st.SearchStrategy[tuple[str, str]]:
     """A tool, and arguments that more or less fit it."""
 
     def fitting(name: str) -> st.SearchStrategy[tuple[str, str]]:
-        fields = {field: st.one_of(words, words, values) for field in tools[name].model_fields}
-        required = {n: s for n, s in fields.items() if tools[name].model_fields[n].is_required()}
+        known = offered.tools[name].args.model_fields
+        fields = {field: st.one_of(words, words, values) for field in known}
+        required = {n: s for n, s in fields.items() if known[n].is_required()}
         optional = {n: s for n, s in fields.items() if n not in required}
         fit = st.fixed_dictionaries(required, optional=optional).map(json.dumps)
         return st.tuples(st.just(name), st.one_of(fit, fit, values.map(json.dumps), st.text(max_size=30)))
 
-    return st.sampled_from(sorted(tools)).flatmap(fitting)
+    return st.sampled_from(sorted(offered.tools)).flatmap(fitting)
 
 
 slow = settings(
@@ -66,7 +67,9 @@ def desk(stage: Stage) -> Iterator[PlanningDesk]:
     order = stage.turn_order("k1")
     with talk_of(stage, ROOT, "planner") as talk:
         others = Elsewhere(stage.store, RUN)
-        yield PlanningDesk(order, stage.store, stage.hub, Prompts.load(), talk, stage.base, [], 0, others)
+        yield PlanningDesk(
+            order, stage.store, stage.hub, Prompts.load(), talk, stage.base, [], 0, others, PLANNER_TOOLS
+        )
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ async def bench(stage: Stage) -> Any:
         lander = Lander(stage.context, order.me, stage.hub, workspace, "Bob <bob@example.org>", Prompts.load())
         task = TaskSpec(title="Write", intent="So that it is there.")
         walls = Walls(agent="any", workspace=workspace.path)
-        yield Workbench(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0, offered=EVERY_TOOL)
+        yield Workbench(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0, EVERY_TOOL)
 
 
 def answered(talk: Any, call: ToolCall, answer: Answer) -> str:

@@ -10,7 +10,6 @@ import pytest
 
 from headway.agent import breakage
 from headway.agent.files import Files
-from headway.agent.tools.schema import arguments_of
 from headway.agent.workbench import Workbench
 from headway.domain.errors import TransientError
 from headway.domain.handoff import HandoffStatus
@@ -19,8 +18,8 @@ from headway.git.repo import GitError
 from headway.system.walk import let_in, walk
 from headway.trace.events.life import AgentState
 from headway.trace.events.talk import Message, ToolResult
+from tests.agent.offered import EVERY_TOOL, arguments_of
 from tests.agent.stage import ROOT, Stage, finish, say, step, use
-from tests.agent.test_any_arguments import EVERY_TOOL
 from tests.support.events import request
 
 PATCH = "*** Begin Patch\n*** Add File: one\n+a \ud83d b\n*** End Patch"
@@ -169,7 +168,7 @@ async def test_an_agent_hands_off_where_its_workspace_cannot_be_read(
 )
 def test_half_a_surrogate_pair_becomes_a_replacement_character(tool: str) -> None:
     """A cut emoji leaves one, in any text of any tool."""
-    kind = EVERY_TOOL[tool]
+    kind = EVERY_TOOL.tools[tool].args
     fields = {name: field.annotation for name, field in kind.model_fields.items() if field.is_required()}
     raw = json.dumps(dict.fromkeys(fields, "a \ud83d b")) if tool != "apply_patch" else json.dumps({"patch": PATCH})
     read = arguments_of(EVERY_TOOL, tool, raw).model_dump_json()

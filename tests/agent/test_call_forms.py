@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 from headway.agent.call_forms import FORMS
 from headway.agent.spoken import MOST_CALLS, MOST_CHARS, spoken_calls
-from headway.agent.tools.planning import PLANNER_SCHEMAS
-from headway.agent.tools.working import TOOLSETS
+from headway.agent.tools import catalogue
 from tests.agent.call_texts import WRITERS, Said
 
-TOOLS = {
-    schema.name: schema for schemas in (PLANNER_SCHEMAS, *(t.schemas for t in TOOLSETS.values())) for schema in schemas
-}
+TOOLS = {tool.name: tool.schema for tool in catalogue.TOOLS}
 MARKS = [
     "<tool_call>",
     "</tool_call>",

@@ -5,15 +5,18 @@ import shutil
 import pytest
 
 from headway.agent.doubts import Standing, doubts
+from headway.agent.outcome import Ran
 from headway.agent.unfinished import unfinished
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
-from headway.domain.results import Ran
 from headway.domain.task import TaskKind
 from headway.rehearsal.playbook import Step
 from headway.trace.events.envelope import AnyEvent
+from tests.agent.offered import REPLACING
 from tests.agent.stage import Stage, finish, git, step, use
 from tests.support.events import answer, event
+
+IDLE = REPLACING.named(lambda tool: not tool.is_work)
 
 TITLE = "Write a file"
 WRITE = step(use("write_file", path="one.txt", content="one\n"))
@@ -77,7 +80,7 @@ def test_what_speaks_against_a_change(
     [(DONE, [result("read_file")], 0), (DONE, [result("rewrite_scratchpad")], 1), (DONE, [], 1), (BLOCKED, [], 0)],
 )
 def test_an_answer_that_nobody_looked_for_is_doubted(status: HandoffStatus, events: list[AnyEvent], count: int) -> None:
-    assert len(doubts(status, TaskKind.INVESTIGATE, Standing(), events)) == count
+    assert len(doubts(status, TaskKind.INVESTIGATE, Standing(), events, IDLE)) == count
 
 
 def test_many_paths_are_named_in_part() -> None:

@@ -10,11 +10,8 @@ import pytest
 
 from headway.agent import guards
 from headway.agent.spoken import MOST_CHARS, spoken_calls
-from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS
-from headway.agent.tools.schema import arguments_of
-from headway.agent.tools.working import WORKER_TOOLS
+from headway.agent.tools.catalogue import PLANNER_TOOLS, RESULTS
 from headway.domain.errors import ToolError
-from headway.domain.results import RESULTS
 from headway.model.adapter import Profile
 from headway.model.chat import ChatAdapter
 from headway.model.failures import Circumstance
@@ -24,6 +21,7 @@ from headway.model.turn import AssistantTurn
 from headway.trace.blobs import Blobs, plain
 from headway.trace.codec import Codec
 from headway.trace.redaction import redactor
+from tests.agent.offered import REPLACING, arguments_of
 from tests.support.events import call, event, reply
 from tests.support.held import HELD_MS, assert_held_briefly, held
 
@@ -76,7 +74,7 @@ def written(text: str) -> str:
     return orjson.dumps({"path": "a", "content": text}).decode()
 
 
-GREP = {schema.name: schema for schema in PLANNER_SCHEMAS if schema.name == "grep"}
+GREP = {schema.name: schema for schema in PLANNER_TOOLS.schemas if schema.name == "grep"}
 BODIES = {
     "a long text": b'{"a":"' + b"x" * SIZE + b'"}',
     "escapes": b'{"a":"' + b"\\n" * (SIZE // 2) + b'"}',
@@ -97,9 +95,9 @@ CALLS: dict[str, Callable[[], object]] = {
     "decode lists": lambda: CHAT.decode(chat_reply(LISTS)),
     "decode line ends of the other API": lambda: RESPONSES.decode(response(written("\n" * (SIZE // 4)))),
     "encode line ends": lambda: CHAT.encode(AssistantTurn((chat_reply(written("\n" * (SIZE // 4))),))),
-    "arguments of line ends": lambda: arguments_of(WORKER_TOOLS, "write_file", written("\n" * (SIZE // 2))),
-    "arguments of lists": lambda: arguments_of(WORKER_TOOLS, "write_file", LISTS),
-    "arguments of keys": lambda: arguments_of(WORKER_TOOLS, "write_file", KEYS),
+    "arguments of line ends": lambda: arguments_of(REPLACING, "write_file", written("\n" * (SIZE // 2))),
+    "arguments of lists": lambda: arguments_of(REPLACING, "write_file", LISTS),
+    "arguments of keys": lambda: arguments_of(REPLACING, "write_file", KEYS),
     "arguments of wrong tasks": lambda: arguments_of(
         PLANNER_TOOLS, "spawn_tasks", '{"tasks":[' + "{}," * 9_000 + "{}]}"
     ),

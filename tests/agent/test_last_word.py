@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from headway.agent import last_word
-from headway.agent.tools.working import WORKER_SCHEMAS
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.rehearsal.playbook import Step
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.talk import LlmRequest, Reminder
+from tests.agent.offered import REPLACING
 from tests.agent.stage import Stage, finish, step, use
 from tests.support.events import event, reply, retry
 
@@ -57,7 +57,7 @@ async def test_the_last_request_offers_the_tools_that_the_cache_begins_with(stag
     order = stage.task().model_copy(update=LITTLE)
     await stage.done(order)
     offered = [request.tools for request in bodies(stage.log(order.me), LlmRequest)]
-    assert offered == [len(WORKER_SCHEMAS)] * 2
+    assert offered == [len(REPLACING.schemas)] * 2
 
 
 @pytest.mark.parametrize(

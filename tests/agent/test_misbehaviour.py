@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headway.agent import guards
-from headway.agent.tools.examples import EXAMPLES
-from headway.agent.tools.planning import PLANNER_TOOLS
-from headway.agent.tools.working import WORKER_TOOLS
+from headway.agent.tools.catalogue import TOOLS
+from headway.agent.tools.tool import AnyTool
 from headway.domain.budget import Amount, Sizes
 from headway.domain.handoff import HandoffStatus
 from headway.domain.outstanding import nothing_lent
@@ -42,13 +41,12 @@ def wrong(n: int) -> Step:
     return step(use("read_file", path=f"nowhere-{n}"))
 
 
-@pytest.mark.parametrize("tools", [WORKER_TOOLS, PLANNER_TOOLS], ids=["worker", "planner"])
-def test_each_tool_has_an_example_that_is_right(tools: dict[str, Any]) -> None:
-    for name, arguments in tools.items():
-        try:
-            arguments.model_validate_json(json.dumps(EXAMPLES[name]))
-        except ValidationError as error:
-            pytest.fail(f"{name}: {error}")
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: f"{tool.name}-{'-'.join(tool.agents)}")
+def test_each_tool_has_an_example_that_is_right(tool: AnyTool) -> None:
+    try:
+        tool.args.model_validate_json(json.dumps(tool.example))
+    except ValidationError as error:
+        pytest.fail(f"{tool.name}: {error}")
 
 
 FIELDS = """- path: is required

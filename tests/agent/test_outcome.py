@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.agent.outcome import how_it_ended, measured, remarks
-from headway.domain.results import Ran
+from headway.agent.outcome import Ran, how_it_ended, measured, remarks
 from headway.sandbox.runner import CommandResult, KilledFor
 from headway.sandbox.walls import Walls
 

@@ -11,12 +11,12 @@ import pytest
 import headway.agent
 import workflows
 from headway.agent.prompts import PromptError, Prompts, fingerprint, own_folder
-from headway.agent.tools.planning import PLANNER_SCHEMAS
-from headway.agent.tools.working import WORKER_SCHEMAS
+from headway.agent.tools.catalogue import PLANNER_TOOLS
 from headway.domain.errors import UserError
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import LlmRequest
-from tests.agent.renders import FOLDER, SYSTEM, renders
+from tests.agent.offered import REPLACING
+from tests.agent.renders import FOLDER, SYSTEM, renders, system
 from tests.agent.stage import ROOT, Stage, step, use
 
 PROMPTS = Prompts.load()
@@ -81,8 +81,8 @@ def test_no_placeholder_is_left_in_a_text(name: str) -> None:
 def test_what_all_agents_of_a_role_share_holds_nothing_that_differs(name: str) -> None:
     """A date, an id or a number of this run would empty the prompt cache of everybody else."""
     assert PROMPTS.placeholders(name) == frozenset()
-    tools = PLANNER_SCHEMAS if name.startswith("planner") else WORKER_SCHEMAS
-    assert differing(PROMPTS.render(name)) == []
+    tools = (PLANNER_TOOLS if name.startswith("planner") else REPLACING).schemas
+    assert differing(system(name)) == []
     assert [differing(tool.description) for tool in tools if differing(tool.description)] == []
 
 
@@ -101,7 +101,7 @@ def test_what_differs_is_found(text: str) -> None:
 
 def test_system_prompts_stay_short() -> None:
     """About 900 tokens: every call of every agent pays for them."""
-    assert {name: len(PROMPTS.render(name)) for name in SYSTEM if len(PROMPTS.render(name)) > 4_500} == {}
+    assert {name: len(system(name)) for name in SYSTEM if len(system(name)) > 4_500} == {}
 
 
 # The user's own prompts
@@ -162,7 +162,7 @@ async def test_each_request_of_a_log_names_the_prompts_that_it_was_made_with(sta
     await stage.turn("k1")
     asked = bodies(stage.log(ROOT), LlmRequest)
     assert [(each.prompt, each.prompts) for each in asked] == [
-        (fingerprint(PROMPTS.render("planner_root")), PROMPTS.fingerprint)
+        (fingerprint(PLANNER_TOOLS.system(PROMPTS, "planner_root")), PROMPTS.fingerprint)
     ]
 
 

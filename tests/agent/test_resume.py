@@ -7,6 +7,7 @@ import pytest
 
 from headway.agent.planner import PlannerAgent
 from headway.agent.prompts import Prompts
+from headway.agent.tools.catalogue import RESULTS
 from headway.agent.worker import WorkerAgent
 from headway.domain.ids import AgentId
 from headway.domain.results import Spawn
@@ -49,7 +50,7 @@ def cuts(*, whole: bool) -> Iterator[tuple[int, bool]]:
 
 async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) -> str | None:
     """Where the worker died; None when it came to its end first."""
-    store = DyingStore(stage.folder / "state", stage.store.redact).dies(order.me, at, before=before)
+    store = DyingStore(stage.folder / "state", stage.store.redact, RESULTS).dies(order.me, at, before=before)
     agent = WorkerAgent(
         store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), stage.chosen, Prompts.load(), time.time
     )
@@ -105,7 +106,7 @@ PLAN = [
 
 
 async def turn_killed_at(stage: Stage, key: str, at: int, *, before: bool, from_seq: int) -> str | None:
-    store = DyingStore(stage.folder / "state").dies(ROOT, at, before=before)
+    store = DyingStore(stage.folder / "state", results=RESULTS).dies(ROOT, at, before=before)
     agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load(), time.time)
     try:
         await agent.turn(stage.turn_order(key, from_seq), stage.beats.append)

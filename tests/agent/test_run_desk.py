@@ -16,6 +16,7 @@ from headway.agent.models import Models
 from headway.agent.preflight import Preflight
 from headway.agent.prompts import Prompts
 from headway.agent.run_desk import Machine, RunDesk
+from headway.agent.tools.catalogue import RESULTS
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey, Incarnation, RunName
@@ -69,7 +70,7 @@ def address(stage: Stage, tmp_path: Path) -> Iterator[str]:
 
 def desk(stage: Stage, models: Models | None = None) -> RunDesk:
     """As a worker process makes it."""
-    store = LocalStore(stage.folder / "state", redact=redactor([]))
+    store = LocalStore(stage.folder / "state", redact=redactor([]), results=RESULTS)
     machine = Machine("plain", ("network: all of it",))
     models = models or stage.chosen
 

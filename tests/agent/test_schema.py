@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from headway.agent.tools.planning import PLANNER_SCHEMAS, PLANNER_TOOLS, ReadFile
-from headway.agent.tools.schema import arguments_of
-from headway.agent.tools.working import TOOLSETS, WORKER_TOOLS
+from headway.agent.tools.catalogue import PLANNER_TOOLS, WORKER_TOOLS
+from headway.agent.tools.read_file import ReadFile
 from headway.domain.errors import ToolError
+from tests.agent.offered import REPLACING, arguments_of
 
-SCHEMAS = {schema.name: schema for tools in TOOLSETS.values() for schema in tools.schemas}
-ALL = (*PLANNER_SCHEMAS, *SCHEMAS.values())
+SCHEMAS = {schema.name: schema for tools in WORKER_TOOLS.values() for schema in tools.schemas}
+ALL = (*PLANNER_TOOLS.schemas, *SCHEMAS.values())
 REQUIRED = {
     "apply_patch": {"patch"},
     "read_file": {"path"},
@@ -34,7 +34,7 @@ def test_only_what_must_be_given_is_required() -> None:
     for schema in ALL:
         assert set(schema.parameters["required"]) == REQUIRED.get(schema.name, set()), schema.name
         assert schema.description
-    tasks = next(s for s in PLANNER_SCHEMAS if s.name == "spawn_tasks").parameters["properties"]["tasks"]
+    tasks = next(s for s in PLANNER_TOOLS.schemas if s.name == "spawn_tasks").parameters["properties"]["tasks"]
     assert set(tasks["items"]["required"]) == {"title", "intent"}
 
 
@@ -54,13 +54,12 @@ def test_schemas_hold_no_references_titles_or_keywords_that_servers_differ_in() 
 
 
 def test_tools_stand_in_one_fixed_order() -> None:
-    assert list(PLANNER_TOOLS) == sorted(PLANNER_TOOLS)
-    for offered in TOOLSETS.values():
+    for offered in (PLANNER_TOOLS, *WORKER_TOOLS.values()):
         assert list(offered.tools) == sorted(offered.tools) == [schema.name for schema in offered.schemas]
 
 
 def test_a_model_has_one_way_to_edit() -> None:
-    by_patch, by_pieces = TOOLSETS["patch"].tools.keys(), TOOLSETS["replace"].tools.keys()
+    by_patch, by_pieces = WORKER_TOOLS["patch"].tools.keys(), WORKER_TOOLS["replace"].tools.keys()
     assert (by_patch - by_pieces, by_pieces - by_patch) == ({"apply_patch"}, {"edit_file"})
     assert list(SCHEMAS["apply_patch"].parameters["properties"]) == ["patch"]
 
@@ -80,13 +79,13 @@ def test_a_model_has_one_way_to_edit() -> None:
 )
 def test_what_is_wrong_is_named(name: str, raw: str, said: str) -> None:
     with pytest.raises(ToolError) as raised:
-        arguments_of(WORKER_TOOLS, name, raw)
+        arguments_of(REPLACING, name, raw)
     assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("raw", ['{"path": "a"}', '{"path": "a", "start": null}', '"{\\"path\\": \\"a\\"}"'])
 def test_null_and_twice_encoded_arguments_are_forgiven(raw: str) -> None:
-    assert arguments_of(WORKER_TOOLS, "read_file", raw) == ReadFile(path="a")
+    assert arguments_of(REPLACING, "read_file", raw) == ReadFile(path="a")
 
 
 LISTS = {
@@ -104,7 +103,7 @@ def test_lists_and_objects_that_come_as_text_are_read(given: dict[str, Any]) -> 
 
 
 def test_a_text_that_looks_like_a_list_stays_a_text() -> None:
-    found = arguments_of(WORKER_TOOLS, "write_file", json.dumps({"path": "a.json", "content": "[1, 2]"}))
+    found = arguments_of(REPLACING, "write_file", json.dumps({"path": "a.json", "content": "[1, 2]"}))
     assert found.content == "[1, 2]"  # type: ignore[attr-defined]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.trace.events.envelope import bodies
 from headway.trace.events.talk import ToolResult
 from headway.trace.local_store import LocalStore
@@ -16,7 +17,7 @@ OURS = "our-own-key-0123456789"
 
 @pytest.fixture
 def guarded(stage: Stage) -> Stage:
-    stage.store = LocalStore(stage.folder / "state", redact=redactor([OURS]))
+    stage.store = LocalStore(stage.folder / "state", redact=redactor([OURS]), results=RESULTS)
     return stage
 
 

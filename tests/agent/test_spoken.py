@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.agent.spoken import MOST_CALLS, spoken_calls, with_spoken_calls
-from headway.agent.tools.working import TOOLSETS
 from headway.domain.handoff import HandoffStatus
 from headway.model.endpoint import Api
 from headway.model.turn import Text, ToolCall, Turn
+from tests.agent.offered import EVERY_TOOL
 from tests.agent.stage import Stage, say, step, use
 
-SCHEMAS = {schema.name: schema for offered in TOOLSETS.values() for schema in offered.schemas}
+SCHEMAS = {schema.name: schema for schema in EVERY_TOOL.schemas}
 TOOLS = {name: SCHEMAS[name] for name in ("shell", "finish", "read_file")}
 CALL = '{"name": "shell", "arguments": {"command": "ls"}}'
 LS = ("shell", {"command": "ls"})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.cli.board import Row, board_of
 from headway.cli.watch import Look
 from headway.domain.errors import Parked
@@ -34,7 +35,7 @@ def refusal(seconds: float) -> Answer:
 
 def row_of(stage: Stage, agent: AgentId) -> Row | None:
     """The agent as `headway status` shows it, by its log alone."""
-    figures = figures_of(stage.store.run_folder(RUN) / "logs", RUN)
+    figures = figures_of(stage.store.run_folder(RUN) / "logs", RUN, RESULTS)
     return next((row for row in board_of(Look(RUN, figures=figures)).rows if row.agent == agent), None)
 
 

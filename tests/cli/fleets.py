@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.cli.commits import Commit
 from headway.cli.watch import Look
 from headway.domain.budget import Amount
@@ -76,7 +77,9 @@ def look_at_fleet(home: Path, count: int) -> Look:
     )
     status = {"phase": "running", "granted": GRANTED, "attention": ["parked since 10:00: agents wait for model 'm'"]}
     control = Control(version=1, paused={agent(5): Hold(who="ada", why="lunch", at=time.time())})
-    figures = figures_of(store.run_folder(RUN) / "logs", RUN).model_copy(update={"began_at": time.time() - 120})
+    figures = figures_of(store.run_folder(RUN) / "logs", RUN, RESULTS).model_copy(
+        update={"began_at": time.time() - 120}
+    )
     return Look(RUN, status, tree, commits, control, figures)
 
 

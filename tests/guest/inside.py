@@ -24,6 +24,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.cli.service_settings import find_settings
 from headway.domain.ids import RunName
 from headway.rehearsal.fault import Fault
@@ -154,7 +155,7 @@ async def up(rehearsal: Rehearsal) -> AsyncIterator[psutil.Popen]:
 
 def show_logs() -> None:
     """The end of every log, for a failure."""
-    store = LocalStore(PLACE / "home")
+    store = LocalStore(PLACE / "home", results=RESULTS)
     for agent in store.agents(RunName(RUN)):
         told = [f"{event.type} {str(event.body)[:200]}" for event in store.all_events(agent)][-6:]
         say("\n    ".join([f"--- {agent}", *told]))

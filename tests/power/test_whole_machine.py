@@ -19,6 +19,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.cli.ports import free_ports
 from headway.cli.service_settings import find_settings
 from headway.domain.ids import AgentId, RunName
@@ -60,7 +61,7 @@ class Site:
 
     @property
     def store(self) -> LocalStore:
-        return LocalStore(self.home)
+        return LocalStore(self.home, results=RESULTS)
 
     def forget_what_was_published(self) -> None:
         """Give the user's repository the state that it had before a copy of the same run ended."""

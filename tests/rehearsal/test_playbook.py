@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.agent.tools.planning import PLANNER_TOOLS
-from headway.agent.tools.working import TOOLSETS
-from headway.domain import tool_names
+from headway.agent.tools.catalogue import BY_AGENT
 from headway.domain.errors import UserError
 from headway.rehearsal.playbook import Playbook, Tokens, ToolUse
 from headway.rehearsal.reading import parse_playbook, read_playbook
@@ -105,7 +103,7 @@ def test_a_playbook_reads_as_written() -> None:
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
-        parse_playbook(text, "p")
+        parse_playbook(text, "p", BY_AGENT)
     assert told in str(caught.value)
 
 
@@ -120,8 +118,3 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_playbook(tmp_path / "none.yaml")
     (tmp_path / "some.yaml").write_text("name: some")
     assert read_playbook(tmp_path / "some.yaml") == Playbook(name="some")
-
-
-def test_the_tools_of_a_playbook_are_those_that_agents_are_offered() -> None:
-    assert set(PLANNER_TOOLS) == tool_names.PLANNER
-    assert {name for toolset in TOOLSETS.values() for name in toolset.tools} == tool_names.WORKER

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import psutil
 from temporalio.client import Client, WorkflowHandle
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.cli import service
 from headway.cli.local_site import start_service, start_workers
 from headway.cli.ports import free_ports
@@ -45,7 +46,7 @@ class Ground:
 
     @property
     def store(self) -> LocalStore:
-        return LocalStore(self.home)
+        return LocalStore(self.home, results=RESULTS)
 
     async def start(self, name: str, **more: Any) -> WorkflowHandle[Any, Any]:
         """Start a run as the stock CLI does."""

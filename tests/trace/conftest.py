@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.domain.ids import AgentId, Incarnation
 from headway.trace.local_store import LocalStore
 from tests.trace.steps import RUN
@@ -12,7 +13,7 @@ from tests.trace.steps import RUN
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     """A store with one run in it."""
-    store = LocalStore(tmp_path)
+    store = LocalStore(tmp_path, results=RESULTS)
     store.claim(RUN, Incarnation("first"))
     return store
 

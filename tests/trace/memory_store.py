@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName, run_of
 from headway.domain.refs import Ref
-from headway.domain.results import RESULTS
 from headway.domain.retention import Keep
 from headway.trace.blobs import plain
 from headway.trace.codec import Codec

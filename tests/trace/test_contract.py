@@ -9,10 +9,12 @@ from typing import Protocol
 
 import pytest
 
+from headway.agent.outcome import Ran
+from headway.agent.tools.catalogue import RESULTS
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id
 from headway.domain.refs import Ref
-from headway.domain.results import LandAnswer, Ran
+from headway.domain.results import LandAnswer
 from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.life import AgentFork, AgentLease, HandedOff
 from headway.trace.events.talk import Message, Text, ToolResult
@@ -50,7 +52,7 @@ class Local:
         self.home = home
 
     def store(self, redact: Redact = NOTHING_SECRET) -> LogStore:
-        return LocalStore(self.home, redact)
+        return LocalStore(self.home, redact, RESULTS)
 
     @contextmanager
     def killed_at(self, write: int) -> Iterator[None]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.agent.tools.catalogue import RESULTS
 from headway.agent.usage import usage_of
 from headway.domain.budget import Amount
 from headway.domain.figures import RunFigures
@@ -34,7 +35,7 @@ def logs_of(store: LocalStore) -> Path:
 
 
 def look(store: LocalStore) -> RunFigures:
-    return figures_of(logs_of(store), RUN)
+    return figures_of(logs_of(store), RUN, RESULTS)
 
 
 def request(log: AgentLog, tokens: int = 900) -> None:
@@ -137,7 +138,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
     chance = random.Random(seed)
     store = LocalStore(tmp_path_factory.mktemp("home"))
     store.claim(RUN, Incarnation("first"))
-    reader = FiguresReader(logs_of(store), RUN, clock=lambda: 0.0)
+    reader = FiguresReader(logs_of(store), RUN, RESULTS, clock=lambda: 0.0)
     for _ in range(20):
         agent = chance.choice(list(AGENTS))
         with store.open(agent, role="worker" if AGENTS[agent] == "worker" else "planner") as log:
@@ -158,7 +159,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
             whole = path.read_bytes()
             path.write_bytes(whole[: chance.randrange(len(whole))] + b"\0" * chance.randrange(3))
         if chance.random() < 0.6:
-            assert reader.look() == FiguresReader(logs_of(store), RUN, clock=lambda: 0.0).look()
+            assert reader.look() == FiguresReader(logs_of(store), RUN, RESULTS, clock=lambda: 0.0).look()
     figures = reader.look()
     paid = sum((usage_of(store.stream(agent)).amount for agent in AGENTS), Amount())
     assert (figures.total.spent + figures.total.reserved).model_copy(update={"tasks": 0}) == paid
@@ -171,7 +172,7 @@ def test_only_logs_that_grew_are_opened_again(tmp_path: Path, monkeypatch: pytes
     for agent in AGENTS:
         with store.open(agent, role="worker") as log:
             reply(log, 5)
-    reader = FiguresReader(logs_of(store), RUN)
+    reader = FiguresReader(logs_of(store), RUN, RESULTS)
     assert reader.look().total.spent.tokens == 20
     with store.open(DEEP, role="worker") as log:
         reply(log, 7)

@@ -1,5 +1,6 @@
 """What follows from a log's events alone."""
 
+from headway.agent.outcome import Ran
 from headway.domain.ids import AgentId
 from headway.trace.events.work import ResourceWait
 from headway.trace.fold import active_seconds
@@ -12,7 +13,7 @@ class TestFold:
         with store.open(agent, role="worker") as log:
             log.append(reply(), dur_ms=1500)
             log.append(reply())
-            log.append(answer("shell"), dur_ms=500)
+            log.append(answer("shell", result=Ran(command="ls", exit_code=0, note="")), dur_ms=500)
             log.append(answer("read_file"), dur_ms=50_000)
             log.append(ResourceWait(over=True), dur_ms=60_000)
             assert active_seconds(log.line) == 2.0

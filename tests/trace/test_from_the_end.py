@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agent.elsewhere import Elsewhere
+from headway.agent.tools.catalogue import RESULTS
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.spec import RunSpec
 from headway.trace import codec
@@ -32,7 +33,7 @@ STEPS = st.lists(
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
-    made = LocalStore(tmp_path)
+    made = LocalStore(tmp_path, results=RESULTS)
     made.claim(RUN, Incarnation("x"))
     return made
 
@@ -44,7 +45,7 @@ def store(tmp_path: Path) -> LocalStore:
 def test_it_is_the_live_line_backwards(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, float]], first: int, torn: bytes
 ) -> None:
-    store = LocalStore(tmp_path_factory.mktemp("home"))
+    store = LocalStore(tmp_path_factory.mktemp("home"), results=RESULTS)
     log = store.open(AGENT, role="planner")
     for count, (kind, value) in enumerate(steps):
         if kind == "text":

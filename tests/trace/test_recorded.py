@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headway.domain.results import RESULTS, OtherResult, Ran, Result
+from headway.agent.outcome import Ran
+from headway.agent.tools.catalogue import RESULTS
+from headway.domain.results import OtherResult, Result
 from headway.domain.retention import Keep, Record
 from headway.trace.blobs import Blobs
 from headway.trace.codec import Codec

@@ -1,22 +1,24 @@
-"""From an arguments model to the schema that a model server is sent, and from a model's words back to arguments."""
+"""From the model of a tool's arguments to the schema for model servers, and from a model's text back to arguments."""
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from headway.agent.tools.examples import EXAMPLES
 from headway.domain.errors import ToolError
-from headway.model.adapter import ToolSchema
 
 LOCAL_KEYWORDS = frozenset(
     {"title", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "pattern"}
 )
 """Servers differ in these; they are checked here and not sent."""
 
+
+PathText = Annotated[str, Field(min_length=1, max_length=4_096)]
+ShortText = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 MOST_VALUES = 10_000
 """Values of one call: 100 tasks with 90 paths each."""
@@ -27,9 +29,12 @@ MOST_TEXTS = 3
 LENIENT_CHARS = 256 << 10
 """Characters of arguments that are read although they are not quite JSON."""
 
+_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+"""A member of an enumeration as pydantic names it; a model is told its value."""
+
 
 class Arguments(BaseModel):
-    """The arguments of one tool; the class's docstring is the description that the model gets."""
+    """The arguments of one tool."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,18 +42,24 @@ class Arguments(BaseModel):
 ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 
 
-def tool_schema(name: str, arguments: type[Arguments]) -> ToolSchema:
-    """The description of a tool for the model server."""
+def schema_of(arguments: type[Arguments]) -> dict[str, Any]:
+    """The JSON schema of a tool's arguments, for model servers."""
     schema = arguments.model_json_schema()
     definitions = schema.pop("$defs", {})
-    parameters = _plain(schema, definitions)
+    parameters: dict[str, Any] = _plain(schema, definitions)
     parameters.pop("description", None)
     parameters.setdefault("required", [])
-    return ToolSchema(name=name, description=" ".join((arguments.__doc__ or "").split()), parameters=parameters)
+    return parameters
 
 
-def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
+def parsed(name: str, arguments: type[ArgumentsT], example: Mapping[str, Any], raw: str) -> ArgumentsT:
     """A call's arguments.
+
+    Args:
+        name: The tool's name.
+        arguments: Their model.
+        example: Arguments that fit, for the error.
+        raw: The text that the model wrote.
 
     Raises:
         ToolError: With one line for each field that is not right.
@@ -59,13 +70,13 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
         _refuse_many(name, value)
         value = whole(value)
     except ValueError as error:
-        raise ToolError(f"the arguments of {name} are not JSON: {error}\n{_expected(name, arguments)}") from error
+        raise ToolError(f"the arguments of {name} are not JSON: {error}\n{_expected(arguments, example)}") from error
     except RecursionError as error:
         raise ToolError(
-            f"the arguments of {name} are nested too deep to be read\n{_expected(name, arguments)}"
+            f"the arguments of {name} are nested too deep to be read\n{_expected(arguments, example)}"
         ) from error
     if not isinstance(value, dict):
-        raise ToolError(f"the arguments of {name} must be one JSON object\n{_expected(name, arguments)}")
+        raise ToolError(f"the arguments of {name} must be one JSON object\n{_expected(arguments, example)}")
     # Some models write null for what they leave out.
     given = {key: entry for key, entry in value.items() if entry is not None}
     try:
@@ -73,7 +84,7 @@ def parsed(name: str, arguments: type[ArgumentsT], raw: str) -> ArgumentsT:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         lines = "\n".join(f"- {_say(detail)}" for detail in details[:20])
-        raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(name, arguments)}") from error
+        raise ToolError(f"the arguments of {name} are not valid:\n{lines}\n{_expected(arguments, example)}") from error
 
 
 def _validated(name: str, arguments: type[ArgumentsT], given: dict[str, Any]) -> ArgumentsT:
@@ -158,24 +169,11 @@ def whole(value: Any) -> Any:
     return value
 
 
-def arguments_of(tools: Mapping[str, type[Arguments]], name: str, raw: str) -> Arguments:
-    """The arguments of a call of one of these tools.
-
-    Raises:
-        ToolError: There is no such tool, or see `parsed`.
-    """
-    kind = tools.get(name)
-    if kind is None:
-        raise ToolError(f"there is no tool '{name}'; there are {', '.join(tools)}")
-    return parsed(name, kind, raw)
-
-
-def _expected(name: str, arguments: type[Arguments]) -> str:
+def _expected(arguments: type[Arguments], example: Mapping[str, Any]) -> str:
     """The fields of a tool, and one call that is right."""
     fields = arguments.model_fields.items()
     listed = ", ".join(f"{n}{'' if f.is_required() else ' (optional)'}" for n, f in fields) or "nothing"
-    shown = f"\nfor example: {json.dumps(EXAMPLES[name])}" if name in EXAMPLES else ""
-    return f"expected: {listed}{shown}"
+    return f"expected: {listed}\nfor example: {json.dumps(example)}"
 
 
 def _say(detail: ErrorDetails) -> str:
@@ -186,7 +184,8 @@ def _say(detail: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{where}: is not an argument"
         case _:
-            return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+            plain = _MEMBER.sub(r"\1", detail["msg"].removeprefix("Value error, "))
+            return f"{where}: {plain}"
 
 
 def _plain(node: Any, definitions: dict[str, Any], *, names: bool = False) -> Any:

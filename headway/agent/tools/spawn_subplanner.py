@@ -1,0 +1,37 @@
+"""`spawn_subplanner`: a planner gives a part of its scope to a planner of its own."""
+
+from headway.agent.children import asked_in
+from headway.agent.conversation import Answer
+from headway.agent.planning_desk import PlanningDesk
+from headway.agent.spawning import spawn
+from headway.agent.tools.arguments import Arguments
+from headway.agent.tools.tool import Tool
+from headway.domain.errors import ToolError
+from headway.domain.results import Spawn
+from headway.domain.task import Scope
+from headway.domain.turn import SPAWNS_PER_TURN, ChildKind
+
+
+class SpawnSubplanner(Scope, Arguments):
+    pass
+
+
+def _run(context: PlanningDesk, asked: SpawnSubplanner) -> Answer:
+    if not context.order.may_delegate:
+        raise ToolError(context.prompts.render("answers/no_subplanner"))
+    if len(asked_in(context.turn_events)) >= SPAWNS_PER_TURN:
+        raise ToolError(context.prompts.render("answers/no_room_at_all"))
+    return spawn(context, ChildKind.PLANNER, [Scope(**asked.model_dump())], [])
+
+
+TOOL = Tool(
+    name="spawn_subplanner",
+    args=SpawnSubplanner,
+    description="Gives a part of your scope to a planner of its own, who plans it, spawns its tasks and hands off to "
+    "you once.",
+    example={"scope": "The parser", "intent": "It is to take the grammar of version 3."},
+    run=_run,
+    agents=("planner",),
+    doing="asking for a sub-planner",
+    result=Spawn,
+)
