@@ -36,7 +36,7 @@ def render_report(facts: Facts) -> str:
         f"# Run {facts.report.run}: {facts.report.outcome}",
         *_warnings(facts),
         _table(facts),
-        f"## What the root planner says\n\n{_spoken(facts.root.report)}",
+        f"## What the root planner says\n\n{spoken(facts.root.report)}",
         _list(f"## Commits ({len(facts.commits)})", [_named(oid, subject) for oid, subject in facts.commits]),
         _list("## Not done, or with concerns", [_line(handoff) for handoff in facts.open[:OPEN_SHOWN]]),
         _list("## Work that did not land", [_named(f"{h.facts.wip}", h.title) for h in facts.unlanded[:OPEN_SHOWN]]),
@@ -84,7 +84,8 @@ def _allowed(ceiling: Ceiling) -> str:
     return f"{tokens} tokens, {tasks} tasks, {usd}"
 
 
-def _spoken(report: HandoffReport) -> str:
+def spoken(report: HandoffReport) -> str:
+    """An agent's report on its work, as Markdown."""
     rest = "".join(f"\n\n**{name.capitalize()}:**\n\n{quoted(text)}" for name, text in report.optional.items())
     return f"{quoted(report.summary)}{rest}"
 
