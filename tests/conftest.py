@@ -16,6 +16,24 @@ settings.load_profile("headway")
 
 _FAILED = pytest.StashKey[bool]()
 
+WHOLE_MACHINES = frozenset({"chaos", "cli", "end_to_end", "growth", "workflows"})
+"""Folders whose tests start servers and wait for them. The tests of the others mostly compute."""
+LAST_SHARE = 0.1
+"""The share of the files that compute which comes last, so that all processes end at nearly the same time."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the files, spread those that wait evenly among those that compute."""
+    if not hasattr(config, "workerinput"):
+        return
+    waits = {item.path: item.path.relative_to(config.rootpath).parts[1] in WHOLE_MACHINES for item in items}
+    place: dict[Path, float] = {}
+    for kind in (True, False):
+        files = [path for path, is_kind in waits.items() if is_kind is kind]
+        share = 1 - LAST_SHARE if kind else 1
+        place |= {path: share * index / len(files) for index, path in enumerate(files)}
+    items.sort(key=lambda item: place[item.path])
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,13 @@ from headway.trace.events.life import RunStart
 from tests.support.command import headway, start
 from tests.support.playbooks import asked, flat, step, use, writer
 from tests.support.repositories import git, make_repository
-from tests.support.site import Machine, machine
+from tests.support.site import Machine, shared_machine
+
+
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    async with shared_machine(tmp_path_factory.mktemp("machine")) as site:
+        yield site
 
 
 @pytest.fixture
@@ -34,19 +41,24 @@ async def listed(client: Client, name: str) -> int:
     return len(await executions(client, RunName(name)))
 
 
+def folders(site: Machine) -> set[str]:
+    """The folders of runs that the machine has, also those that are being removed."""
+    return {folder.name for folder in (site.home / "runs").glob("*")}
+
+
 def branches(repository: Path) -> list[str]:
     return git("-C", str(repository), "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
 
 
 @pytest.mark.timeout(240)
-async def test_a_removed_runs_name_is_free_again(home: Path, repository: Path, tmp_path: Path) -> None:
-    async with machine(home, repository, flat("again", 2)) as site:
+async def test_a_removed_runs_name_is_free_again(shared: Machine, repository: Path, tmp_path: Path) -> None:
+    with shared.playing(repository, flat("again", 2)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         await ended(site, "one", check="true")
         await ended(site, "one-more")
         folder = site.store.run_folder(RunName("one"))
 
-        shown = await headway(home, "rm", "one", **env)
+        shown = await headway(site.home, "rm", "one", **env)
         assert shown.code == 0, shown
         assert "branch      headway/one/main in" in shown.out
         assert "commits     2 of 2 are nowhere else: they WILL BE LOST" in shown.out
@@ -56,14 +68,14 @@ async def test_a_removed_runs_name_is_free_again(home: Path, repository: Path, t
         assert folder.exists()
         assert "headway/one/main" in branches(repository)
 
-        removed = await headway(home, "rm", "one", "--yes", **env)
+        removed = await headway(site.home, "rm", "one", "--yes", **env)
         assert removed.code == 0, removed
         assert "one is removed" in removed.out
         assert not folder.exists()
         assert branches(repository) == ["headway/one-more/main", "main"]
         assert await listed(site.client, "one") == 0
         assert await listed(site.client, "one-more") == 4, "a run whose name begins alike is left alone"
-        assert "There is no run named 'one'" in (await headway(home, "rm", "one", "--yes", **env)).refusal
+        assert "There is no run named 'one'" in (await headway(site.home, "rm", "one", "--yes", **env)).refusal
 
         report = await ended(site, "one", check="test -f made/1.py")
         assert report["outcome"] == "done"
@@ -72,8 +84,9 @@ async def test_a_removed_runs_name_is_free_again(home: Path, repository: Path, t
 
 
 @pytest.mark.timeout(240)
-async def test_a_half_removed_run_is_removed_by_the_next(home: Path, repository: Path, tmp_path: Path) -> None:
-    async with machine(home, repository, flat("half", 1)) as site:
+async def test_a_half_removed_run_is_removed_by_the_next(shared: Machine, repository: Path, tmp_path: Path) -> None:
+    with shared.playing(repository, flat("half", 1)) as site:
+        before = folders(site)
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         for name in ("no-branch", "no-history", "no-folder"):
             await ended(site, name)
@@ -84,39 +97,43 @@ async def test_a_half_removed_run_is_removed_by_the_next(home: Path, repository:
         folder.rename(folder.with_name(f".gone-{'0' * 32}-no-folder"))
 
         for name in ("no-branch", "no-history", "no-folder"):
-            said = await headway(home, "rm", name, "--yes", **env)
+            said = await headway(site.home, "rm", name, "--yes", **env)
             assert said.code == 0, said
             assert await listed(site.client, name) == 0
-        assert list((home / "runs").iterdir()) == []
+        assert folders(site) == before
         # What the hub of no-folder knew is lost with it, so its branch stays.
         assert branches(repository) == ["headway/no-folder/main", "main"]
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("named", ["other", f".gone-{'0' * 32}-other"], ids=["whole", "half removed"])
+@pytest.mark.parametrize("before_it", ["", f".gone-{'0' * 32}-"], ids=["whole", "half removed"])
 async def test_another_start_of_the_name_is_not_removed_with_what_is_left_here(
-    home: Path, repository: Path, tmp_path: Path, named: str
+    shared: Machine, repository: Path, tmp_path: Path, before_it: str
 ) -> None:
-    async with machine(home, repository, flat("other", 1)) as site:
+    with shared.playing(repository, flat("other", 1)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
-        await ended(site, "other")
+        name = f"other-{len(before_it)}"
+        await ended(site, name)
         elsewhere = tmp_path / "elsewhere"
-        (elsewhere / "runs" / named).mkdir(parents=True)
-        (elsewhere / "runs" / named / "incarnation").write_text("of an older start\n")
-        before = await listed(site.client, "other")
-        said = await headway(elsewhere, "rm", "other", "--yes", **env)
+        (elsewhere / "runs" / f"{before_it}{name}").mkdir(parents=True)
+        (elsewhere / "runs" / f"{before_it}{name}" / "incarnation").write_text("of an older start\n")
+        before = await listed(site.client, name)
+        said = await headway(elsewhere, "rm", name, "--yes", **env)
         assert "does not live in" in said.refusal
-        assert await listed(site.client, "other") == before > 0
+        assert await listed(site.client, name) == before > 0
 
 
 @pytest.mark.timeout(240)
-async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(home: Path, repository: Path) -> None:
-    async with machine(home, repository, flat("killed", 1)) as site:
+async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(
+    shared: Machine, repository: Path
+) -> None:
+    with shared.playing(repository, flat("killed", 1)) as site:
+        before = folders(site)
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         await asyncio.gather(*(ended(site, f"killed-{number}") for number in range(4)))
         for number in range(4):
             name = f"killed-{number}"
-            process = await start(home, "rm", name, "--yes", **env)
+            process = await start(site.home, "rm", name, "--yes", **env)
             # It has been seen to be at work; how far it gets differs from one time to the next.
             while number and f"headway/{name}/main" in branches(repository) and process.returncode is None:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.01)
@@ -124,10 +141,10 @@ async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(ho
             if process.returncode is None:
                 process.kill()
             await process.communicate()
-            said = await headway(home, "rm", name, "--yes", **env)
+            said = await headway(site.home, "rm", name, "--yes", **env)
             assert said.code == 0 or f"There is no run named '{name}'" in said.refusal
             assert await listed(site.client, name) == 0
-        assert list((home / "runs").iterdir()) == []
+        assert folders(site) == before
         assert branches(repository) == ["main"]
 
 
@@ -157,13 +174,13 @@ def held_up() -> Playbook:
 
 
 @pytest.mark.timeout(240)
-async def test_a_run_goes_on_where_another_ended(home: Path, repository: Path) -> None:
-    async with machine(home, repository, held_up()) as site:
+async def test_a_run_goes_on_where_another_ended(shared: Machine, repository: Path) -> None:
+    with shared.playing(repository, held_up()) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         report = await ended(site, "held", check="true", limits={"tasks": 50})
         assert report["outcome"] == "partial"
 
-        said = await headway(home, "continue", "held", "--detach", **env)
+        said = await headway(site.home, "continue", "held", "--detach", **env)
 
         assert said.code == 0, said
         assert "held continues as held-2, from headway/held/main" in said.out
@@ -179,40 +196,40 @@ async def test_a_run_goes_on_where_another_ended(home: Path, repository: Path) -
         assert site.hub("held-2").facts().base == git("-C", str(repository), "rev-parse", "headway/held/main").strip()
 
         git("-C", str(repository), "branch", "mine", "headway/held/main")
-        shown = await headway(home, "rm", "held", **env)
+        shown = await headway(site.home, "rm", "held", **env)
         assert ", also in mine\n" in shown.out
         assert "LOST" not in shown.out
         assert "unlanded    refs/headway/wip/held/root-" in shown.out
         assert ": made/1.py" in shown.out
 
-        followed = await headway(home, "continue", "held-2", "Do the rest.", "--as", "third", **env)
+        followed = await headway(site.home, "continue", "held-2", "Do the rest.", "--as", "third", **env)
         assert followed.code == 4, followed
         assert "held-2 continues as third" in followed.out
         assert "third: partial" in followed.out
         assert (
             "--as: there was a run named 'third'"
-            in (await headway(home, "continue", "held", "--as", "third", **env)).refusal
+            in (await headway(site.home, "continue", "held", "--as", "third", **env)).refusal
         )
 
 
 @pytest.mark.timeout(240)
-async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repository: Path) -> None:
-    async with machine(home, repository, flat("refused", 1, latency_ms=200)) as site:
+async def test_what_cannot_be_continued_or_removed_is_told(shared: Machine, repository: Path) -> None:
+    with shared.playing(repository, flat("refused", 1, latency_ms=200)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         for command in ("continue", "rm"):
-            assert "There is no run named 'nobody'" in (await headway(home, command, "nobody", **env)).refusal
+            assert "There is no run named 'nobody'" in (await headway(site.home, command, "nobody", **env)).refusal
 
         run = await site.start("slow")
         # At once, so that it cannot end meanwhile: a command takes its time on a busy machine.
         await run.execute_update("pause", {"request": "hold", "target": "slow"})
-        assert "'slow' has not ended yet" in (await headway(home, "continue", "slow", **env)).refusal
-        assert "headway cancel slow" in (await headway(home, "rm", "slow", "--yes", **env)).refusal
-        assert (await headway(home, "resume", "slow", **env)).code == 0
+        assert "'slow' has not ended yet" in (await headway(site.home, "continue", "slow", **env)).refusal
+        assert "headway cancel slow" in (await headway(site.home, "rm", "slow", "--yes", **env)).refusal
+        assert (await headway(site.home, "resume", "slow", **env)).code == 0
         await asyncio.wait_for(run.result(), 60)
 
         trunk = site.hub("slow").tip()
         git("-C", str(repository), "branch", "-m", "headway/slow/main", "mine")
-        merged = await headway(home, "continue", "slow", "--detach", "--quiet", **env)
+        merged = await headway(site.home, "continue", "slow", "--detach", "--quiet", **env)
         assert merged.out == "slow-2\n"
         input_of = next(bodies(site.store.read(AgentId("slow-2")), RunStart))
         assert input_of.spec.base == trunk, "the commit is there, under another name"
@@ -220,30 +237,30 @@ async def test_what_cannot_be_continued_or_removed_is_told(home: Path, repositor
         git("-C", str(repository), "branch", "headway/slow/main", "main")
         git("-C", str(repository), "branch", "-D", "mine")
         git("-C", str(repository), "-c", "gc.pruneExpire=now", "gc", "--quiet", "--prune=now")
-        behind = (await headway(home, "continue", "slow", **env)).refusal
+        behind = (await headway(site.home, "continue", "slow", **env)).refusal
         assert "stands behind it there" in behind
         git(*behind.strip().rpartition("try again: ")[2].split()[1:])
-        mended = await headway(home, "continue", "slow", "--as", "mended", "--detach", **env)
+        mended = await headway(site.home, "continue", "slow", "--as", "mended", "--detach", **env)
         assert "from headway/slow/main" in mended.out
         await asyncio.wait_for(site.client.get_workflow_handle("mended").result(), 60)
 
         repository.rename(repository.with_name("moved"))  # noqa: ASYNC240
-        assert "does not answer" in (await headway(home, "continue", "slow", **env)).refusal
-        gone = await headway(home, "rm", "slow", "--yes", **env)
+        assert "does not answer" in (await headway(site.home, "continue", "slow", **env)).refusal
+        gone = await headway(site.home, "rm", "slow", "--yes", **env)
         assert gone.code == 0, gone
         assert "branches    stay as they are" in gone.out
 
 
 @pytest.mark.timeout(240)
 async def test_a_reset_to_the_first_turn_keeps_every_commit_and_does_no_task_twice(
-    home: Path, repository: Path
+    shared: Machine, repository: Path
 ) -> None:
-    async with machine(home, repository, flat("anew", 6, latency_ms=1500)) as site:
+    with shared.playing(repository, flat("anew", 6, latency_ms=1500)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         run = await site.start("anew", check="test $(ls made | wc -l) = 6")
         await site.until_requests(12)
 
-        said = await headway(home, "reset", "anew", "--turn", "1", "--yes", **env)
+        said = await headway(site.home, "reset", "anew", "--turn", "1", "--yes", **env)
 
         assert said.code == 0, said
         assert "6 asked for: 'Write part 0', 'Write part 1'" in said.out

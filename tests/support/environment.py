@@ -11,13 +11,18 @@ import pytest
 OWN_GIT = ("XDG_CONFIG_HOME", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_AUTHOR_NAME")
 
 
+def hide(patch: pytest.MonkeyPatch) -> None:
+    """Take the developer's services and keys out of the environment."""
+    for name in list(os.environ):
+        if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
+            patch.delenv(name)
+    patch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
+
+
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The developer's services and keys are hidden."""
-    for name in list(os.environ):
-        if name.startswith(("TEMPORAL_", "OPENAI_", "HEADWAY_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
+    hide(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import psutil
+import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from headway.agent.tools.catalogue import RESULTS
@@ -28,6 +29,7 @@ from headway.rehearsal.playbook import Playbook
 from headway.trace.events.envelope import bodies
 from headway.trace.events.life import HandedOff
 from headway.trace.local_store import LocalStore
+from tests.support.environment import hide
 
 SERVER = "temporal"
 
@@ -93,6 +95,12 @@ class Machine(Ground):
         """What the worker processes carry, and so, before a mark of their own, all commands of this machine."""
         return f"{self.home}:"
 
+    @contextmanager
+    def playing(self, repository: Path, playbook: Playbook) -> Iterator["Machine"]:
+        """The same processes, with another repository and another model at the same address."""
+        with Rehearsal(playbook, self.rehearsal.port) as rehearsal:
+            yield replace(self, repository=repository, rehearsal=rehearsal)
+
     def kill(self, name: str) -> None:
         """SIGKILL one process; the supervisor starts it again."""
         pid = self.supervisor.pid(name)
@@ -139,6 +147,18 @@ async def machine(
         assert "never retrieved" not in log.read_text(errors="replace"), f"{log} tells of a task that no code awaits"
     left = [p for p in psutil.Process().children(recursive=True) if str(home) in " ".join(_cmdline(p))]
     assert not left, f"left running: {left}"
+
+
+@asynccontextmanager
+async def shared_machine(folder: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Machine]:
+    """A machine for several tests, each of which begins with `playing` and leaves all processes alive."""
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    with pytest.MonkeyPatch.context() as patched:
+        hide(patched)
+        async with machine(home, folder, Playbook(name="none"), env=env) as site:
+            site.rehearsal.stop()
+            yield site
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
