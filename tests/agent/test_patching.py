@@ -281,7 +281,6 @@ def steps_of(title: str) -> list[Any]:
 
 
 @each_cut
-@pytest.mark.timeout(300)
 async def test_a_worker_that_is_killed_anywhere_applies_its_patch_once(patching_stage: Stage, *, whole: bool) -> None:
     stage = patching_stage
     names = [f"w{at}{'b' if before else 'a'}" for at, before in cuts(whole=whole)]

@@ -66,7 +66,6 @@ def repeats(rehearsal: Rehearsal, agent: AgentId) -> int:
 
 
 @each_cut
-@pytest.mark.timeout(300)
 async def test_a_worker_that_is_killed_anywhere_goes_on(stage: Stage, *, whole: bool) -> None:
     names = [f"w{at}{'b' if before else 'a'}" for at, before in cuts(whole=whole)]
     rehearsal = stage.serve(tasks={name: work_on(name) for name in names})

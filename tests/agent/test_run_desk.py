@@ -199,7 +199,6 @@ def land() -> list[Step]:
     return [step(use("land", message="Write")), finish("There.")]
 
 
-@pytest.mark.timeout(20)
 async def test_a_report_without_the_roots_handoff_says_so(stage: Stage) -> None:
     root = await ended(stage)
     asked = WriteReport(context=stage.context, root=root, status=HandoffStatus.DONE)

@@ -57,13 +57,11 @@ async def cancel_tree(home: Path, repository: Path, fleet: Fleet, *, agents: int
         assert "never retrieved" not in log.read_text(), "a cancel is no fault of the program"
 
 
-@pytest.mark.timeout(120)
 async def test_cancel_of_twelve_tasks_in_three_levels(home: Path, small_repository: Path) -> None:
     fleet = three_levels("cancel", halves=2, quarters=1, tasks=(2, 1, 4), worker=blocking("sleep 600"))
     await cancel_tree(home, small_repository, fleet, agents=16, within_s=30)
 
 
-@pytest.mark.timeout(120)
 async def test_a_cancel_is_carried_out_through_a_kill_of_the_agents_and_the_server(
     home: Path, small_repository: Path
 ) -> None:
@@ -82,7 +80,6 @@ async def test_a_cancel_is_carried_out_through_a_kill_of_the_agents_and_the_serv
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 async def test_cancel_of_sixty_tasks_in_three_levels_takes_fifteen_seconds(home: Path, small_repository: Path) -> None:
     fleet = three_levels("cancel", halves=2, quarters=2, tasks=(4, 4, 12), worker=blocking("sleep 600"))
     assert len(fleet.paths) == 60

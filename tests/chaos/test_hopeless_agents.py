@@ -59,7 +59,6 @@ def prove_tried(site: Machine, title: str, attempts: int) -> None:
     assert all(HOW_IT_ENDS[title] in text for text in opened[1:])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("attempts", [2, pytest.param(4, marks=pytest.mark.long)])
 async def test_hopeless_tasks_are_tried_again_and_then_told_as_failed(
     home: Path, small_repository: Path, attempts: int

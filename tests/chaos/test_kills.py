@@ -71,7 +71,6 @@ async def survive(home: Path, repository: Path, fleet: Fleet, *, kills: int, age
     print(f"seed {seed}: {kills} kills, {took:.0f} s, {repeated} calls repeated of at most {in_flight * kills}")
 
 
-@pytest.mark.timeout(120)
 async def test_kills_of_every_kind_lose_and_repeat_nothing(home: Path, small_repository: Path) -> None:
     fleet = three_levels("kills", halves=2, quarters=1, tasks=(2, 1, 4), latency_ms=60)
     await survive(home, small_repository, fleet, kills=6, agents=8, seed=1)

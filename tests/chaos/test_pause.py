@@ -4,8 +4,6 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-
 from headway.cli.roles import ROLES
 from tests.chaos.fleets import SHARED, blocking, release, three_levels, until_marked
 from tests.chaos.proofs import commands, ended, prove_handed_off_once, prove_landed_once, prove_paid_once, until_closed
@@ -38,7 +36,6 @@ async def polled_again(site: Machine, before: dict[str, int | None]) -> None:
                 return
 
 
-@pytest.mark.timeout(120)
 async def test_a_run_paused_at_once_is_quiet_through_kills_and_finishes_when_it_is_resumed(
     home: Path, small_repository: Path
 ) -> None:

@@ -60,7 +60,6 @@ async def before_turn(site: Machine, agent: AgentId, turn: int) -> int:
     return turns[turn - 1].workflow_task_completed_event_id
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "same",
     [pytest.param(True, id="the same answer", marks=pytest.mark.long), pytest.param(False, id="another answer")],

@@ -1,6 +1,7 @@
 """What only an operator does: terminate at every level, reset of a task at work, pause and reset of its activity."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from tests.chaos.fleets import HOLDER, INSIDE, SHARED, UNTIL_RELEASED, blocking,
 from tests.chaos.operator import reset, root_of, stock, titled, until_phase, was_told
 from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed
 from tests.support.playbooks import done, step, use
-from tests.support.site import Machine, machine
+from tests.support.site import Machine, machine, shared_machine
 from tests.support.waiting import until
 
 FOUND = "its workflow was found terminated"
+
+
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    async with shared_machine(tmp_path_factory.mktemp("machine"), audit_s=2) as site:
+        yield site
 
 
 def asked(*titles: str) -> dict[str, Any]:
@@ -57,11 +64,10 @@ def with_victims() -> Playbook:
     return Playbook(name="victims", planners=(root, lower), tasks=tasks)
 
 
-@pytest.mark.timeout(120)
 async def test_a_terminated_task_and_sub_planner_are_told_as_failed_and_the_rest_goes_on(
-    home: Path, small_repository: Path
+    shared: Machine, small_repository: Path
 ) -> None:
-    async with machine(home, small_repository, with_victims(), audit_s=2) as site:
+    with shared.playing(small_repository, with_victims()) as site:
         run = await site.start("victims", policy=SHARED, limits={"command_seconds": 900})
         await until_marked(site, "victims", 4)
         [task], [lower] = titled(site, "victims", "One"), titled(site, "victims", "Lower")
@@ -108,11 +114,10 @@ def twice_planned() -> Playbook:
     return Playbook(name="twice", planners=(root, lower), tasks=tasks)
 
 
-@pytest.mark.timeout(120)
 async def test_a_terminated_root_planner_parks_the_run_until_its_user_lets_it_go_on(
-    home: Path, small_repository: Path
+    shared: Machine, small_repository: Path
 ) -> None:
-    async with machine(home, small_repository, twice_planned(), audit_s=2) as site:
+    with shared.playing(small_repository, twice_planned()) as site:
         run = await site.start("rooted", policy=SHARED, limits={"command_seconds": 900})
         await until_marked(site, "rooted", 2)
         root = root_of(site, "rooted")
@@ -175,7 +180,6 @@ def prove_one_holder_at_a_time(site: Machine, run: str, task: AgentId, holders: 
     assert len(wrote) >= holders
 
 
-@pytest.mark.timeout(150)
 async def test_no_two_holders_of_a_workspace_write_when_a_task_or_its_activity_is_reset_at_work(
     home: Path, small_repository: Path
 ) -> None:

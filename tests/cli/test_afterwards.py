@@ -50,7 +50,6 @@ def branches(repository: Path) -> list[str]:
     return git("-C", str(repository), "for-each-ref", "--format=%(refname:short)", "refs/heads").split()
 
 
-@pytest.mark.timeout(240)
 async def test_a_removed_runs_name_is_free_again(shared: Machine, repository: Path, tmp_path: Path) -> None:
     with shared.playing(repository, flat("again", 2)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
@@ -83,7 +82,6 @@ async def test_a_removed_runs_name_is_free_again(shared: Machine, repository: Pa
         assert "headway/one/main" in branches(repository)
 
 
-@pytest.mark.timeout(240)
 async def test_a_half_removed_run_is_removed_by_the_next(shared: Machine, repository: Path, tmp_path: Path) -> None:
     with shared.playing(repository, flat("half", 1)) as site:
         before = folders(site)
@@ -105,7 +103,6 @@ async def test_a_half_removed_run_is_removed_by_the_next(shared: Machine, reposi
         assert branches(repository) == ["headway/no-folder/main", "main"]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("before_it", ["", f".gone-{'0' * 32}-"], ids=["whole", "half removed"])
 async def test_another_start_of_the_name_is_not_removed_with_what_is_left_here(
     shared: Machine, repository: Path, tmp_path: Path, before_it: str
@@ -123,7 +120,6 @@ async def test_another_start_of_the_name_is_not_removed_with_what_is_left_here(
         assert await listed(site.client, name) == before > 0
 
 
-@pytest.mark.timeout(240)
 async def test_a_removal_that_is_killed_at_any_moment_is_finished_by_the_next(
     shared: Machine, repository: Path
 ) -> None:
@@ -173,7 +169,6 @@ def held_up() -> Playbook:
     return Playbook(name="held-up", planners=(root,), tasks=(writer("Write part 0", "made/0.py"), second))
 
 
-@pytest.mark.timeout(240)
 async def test_a_run_goes_on_where_another_ended(shared: Machine, repository: Path) -> None:
     with shared.playing(repository, held_up()) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
@@ -212,7 +207,6 @@ async def test_a_run_goes_on_where_another_ended(shared: Machine, repository: Pa
         )
 
 
-@pytest.mark.timeout(240)
 async def test_what_cannot_be_continued_or_removed_is_told(shared: Machine, repository: Path) -> None:
     with shared.playing(repository, flat("refused", 1, latency_ms=200)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
@@ -251,7 +245,6 @@ async def test_what_cannot_be_continued_or_removed_is_told(shared: Machine, repo
         assert "branches    stay as they are" in gone.out
 
 
-@pytest.mark.timeout(240)
 async def test_a_reset_to_the_first_turn_keeps_every_commit_and_does_no_task_twice(
     shared: Machine, repository: Path
 ) -> None:

@@ -55,7 +55,6 @@ def outline(line: str) -> str:
     return re.sub(r"\b[0-9a-f]{7,12}\b|\d+", "N", line)
 
 
-@pytest.mark.timeout(180)
 def test_the_demo_survives_the_kill_stays_to_be_looked_at_and_ends_with_passing_tests(tmp_path: Path) -> None:
     env = environment(TMPDIR=str(tmp_path), TEMPORAL_ADDRESS="far.example.org:7233", OPENAI_API_KEY="sk-mine")
     argv = [*HEADWAY, "demo", "--stay"]
@@ -94,7 +93,6 @@ def test_the_demo_survives_the_kill_stays_to_be_looked_at_and_ends_with_passing_
     assert [line for line in promised if outline(line) not in shown] == [], "the README shows what is printed"
 
 
-@pytest.mark.timeout(180)
 def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
     repository = make_sample(tmp_path / "repository")
     config = tmp_path / "mine.yaml"
@@ -161,7 +159,6 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize(
     ("moment", "number"),
     [

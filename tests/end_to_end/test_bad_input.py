@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ from headway.domain.ids import RunName
 from tests.support.command import headway
 from tests.support.playbooks import flat
 from tests.support.repositories import git
-from tests.support.site import Machine, machine
+from tests.support.site import Machine, shared_machine
 
 AT_ONCE_S = 10
+UNREACHABLE = {"HEADWAY_ENDPOINT_DEAD_URL": "http://127.0.0.1:1/v1"}
+
+
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    async with shared_machine(tmp_path_factory.mktemp("machine"), env=UNREACHABLE) as site:
+        yield site
 
 
 @pytest.fixture
@@ -68,12 +76,11 @@ async def refused(site: Machine, name: str, **more: Any) -> str:
     return failed.value.cause.message
 
 
-@pytest.mark.timeout(120)
 async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
-    home: Path, small_repository: Path, tmp_path: Path, bad: dict[str, tuple[dict[str, Any], str, str]]
+    shared: Machine, small_repository: Path, tmp_path: Path, bad: dict[str, tuple[dict[str, Any], str, str]]
 ) -> None:
-    file, env = tmp_path / "input.json", {"HEADWAY_ENDPOINT_DEAD_URL": "http://127.0.0.1:1/v1"}
-    async with machine(home, small_repository, flat("bad", 1), agents=1, env=env) as site:
+    file = tmp_path / "input.json"
+    with shared.playing(small_repository, flat("bad", 1)) as site:
         target = site.client.service_client.config.target_host
         for name, (given, said, remedy) in bad.items():
             message = await refused(site, name, **given)
@@ -82,7 +89,7 @@ async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
             file.write_text(json.dumps({"instructions": "Write.", **given}))
             for detach in ((), ("--detach",)) if name == "plain" else ((),):
                 argv = ("run", "--input", str(file), "--name", f"{name}-cli", *detach)
-                shown = await headway(home, *argv, TEMPORAL_ADDRESS=target)
+                shown = await headway(site.home, *argv, TEMPORAL_ADDRESS=target)
                 text = " ".join(shown.refusal.split())
                 assert text.count(said) == 1, shown
                 assert remedy in text
@@ -93,35 +100,35 @@ async def test_a_run_on_what_it_cannot_start_from_fails_at_once_with_the_remedy(
         assert "there is a branch 'headway'" in await refused(site, "taken")
         git("-C", str(small_repository), "branch", "-D", "headway")
         assert site.rehearsal.report()["requests"] == 0
-    log = (home / "logs" / "planning.log").read_text()
+    log = (shared.home / "logs" / "planning.log").read_text()
     assert "Traceback" not in log, "what its user corrects is no fault of the program"
     assert all(f" prepare_run of {name}, try 1: UserError: {said}" in log for name, (_, said, _) in bad.items())
 
 
-@pytest.mark.timeout(120)
 async def test_a_start_that_was_refused_does_not_use_up_the_name(
-    home: Path, small_repository: Path, tmp_path: Path
+    shared: Machine, small_repository: Path, tmp_path: Path
 ) -> None:
     """On a bare repository, which has no checkout to merge in and is published to like any other."""
     bare = tmp_path / "bare.git"
     git("clone", "--quiet", "--bare", str(small_repository), str(bare))
-    async with machine(home, bare, flat("again", 1)) as site:
+    with shared.playing(bare, flat("again", 1)) as site:
         env = {"TEMPORAL_ADDRESS": site.client.service_client.config.target_host}
         given = ("run", str(bare), "Write.", "--name", "again")
-        assert (await headway(home, *given, "--base", "mian", **env)).refusal
-        shown = await headway(home, *given, "--base", "main", "--check", "true", "--quiet", **env)
+        assert (await headway(site.home, *given, "--base", "mian", **env)).refusal
+        shown = await headway(site.home, *given, "--base", "main", "--check", "true", "--quiet", **env)
         assert shown.code == 0, shown
         assert shown.out.startswith("again: done, and the check passes on the trunk\n"), "quiet: the result alone"
         assert f"fetch     git fetch {bare} headway/again/main\n" in shown.out
         assert git("-C", str(bare), "rev-parse", "headway/again/main").strip() == site.hub("again").tip()
-        once_more = await headway(home, *given, **env)
+        once_more = await headway(site.home, *given, **env)
         assert "a run named 'again' is there already" in once_more.refusal
 
 
-@pytest.mark.timeout(120)
-async def test_the_name_of_a_run_that_is_over_is_refused_with_the_remedy(home: Path, small_repository: Path) -> None:
+async def test_the_name_of_a_run_that_is_over_is_refused_with_the_remedy(
+    shared: Machine, small_repository: Path
+) -> None:
     temporal = str(find_cli(load_settings(find_settings()).cli).path)
-    async with machine(home, small_repository, flat("twice", 1)) as site:
+    with shared.playing(small_repository, flat("twice", 1)) as site:
         first = await site.start("twice")
         report = await asyncio.wait_for(first.result(), 60)
         # As `temporal workflow start` does, whose default lets a name be used again.

@@ -66,7 +66,6 @@ async def _run(site: Machine, clock: Clock, tasks: int, every_s: float) -> float
     return took
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("tasks", "every_s"), [(3, 0.6), pytest.param(12, 1.5, marks=pytest.mark.long)])
 async def test_a_run_goes_on_through_every_step(
     tasks: int, every_s: float, clock: Clock, home: Path, small_repository: Path

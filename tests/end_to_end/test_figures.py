@@ -203,7 +203,6 @@ async def test_every_place_shows_what_the_logs_sum_to_while_a_run_goes_on(
         assert shape is not BUSY or judge.late(began - LATE_S / 2), "the run went on for longer than what may be late"
 
 
-@pytest.mark.timeout(120)
 async def test_lists_tell_a_run_that_is_paused_from_one_that_works(home: Path, small_repository: Path) -> None:
     async with machine(home, small_repository, generate(SHAPE)) as site:
         run = await site.start("held")

@@ -1,6 +1,7 @@
 """A generated run through the real machine, while the model's server fails in every way that a wait mends."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from headway.rehearsal.generator import generate, tasks_of
 from headway.rehearsal.shape import Shape
 from tests.support.events import conflicted
 from tests.support.repositories import git
-from tests.support.site import machine
+from tests.support.site import Machine, shared_machine
 
 # With this seed each fault hits one of the tasks at least, whose draws no timing changes.
 SHAPE = Shape(tasks=12, levels=3, subplanners=2, hot=0.1, files=2, command_s=0.1, latency_ms=(5, 60), seed=349)
@@ -29,11 +30,16 @@ FAULTS = (
 """Neither `quota`, for which everybody waits a minute, nor `overflow`, which costs a task its attempt."""
 
 
-@pytest.mark.timeout(180)
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    async with shared_machine(tmp_path_factory.mktemp("machine")) as site:
+        yield site
+
+
 async def test_a_generated_run_on_a_faulty_server_ends_done_and_uses_its_playbook_up(
-    home: Path, small_repository: Path
+    shared: Machine, small_repository: Path
 ) -> None:
-    async with machine(home, small_repository, generate(SHAPE, faults=FAULTS)) as site:
+    with shared.playing(small_repository, generate(SHAPE, faults=FAULTS)) as site:
         run = await site.start("made", check="test $(ls made/0000 | wc -l) = 24")
         report = await asyncio.wait_for(run.result(), 120)
         asked = site.rehearsal.report()
@@ -49,12 +55,11 @@ async def test_a_generated_run_on_a_faulty_server_ends_done_and_uses_its_playboo
     assert_written(small_repository, "made", SHAPE)
 
 
-@pytest.mark.timeout(180)
 async def test_generated_workers_resolve_their_conflicts_and_no_line_is_lost(
-    home: Path, small_repository: Path
+    shared: Machine, small_repository: Path
 ) -> None:
     shape = Shape(tasks=6, hot=0.5, command_s=2, partial=0.1, seed=2)
-    async with machine(home, small_repository, generate(shape)) as site:
+    with shared.playing(small_repository, generate(shape)) as site:
         run = await site.start("hot")
         await asyncio.wait_for(run.result(), 120)
         assert site.rehearsal.problems() == []

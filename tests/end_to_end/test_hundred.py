@@ -49,7 +49,6 @@ def crowd(count: int) -> Playbook:
     return Playbook(name="hundred", planners=(root,), tasks=tasks)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.long)])
 async def test_all_tasks_of_one_call_land_and_are_told_in_one_message_that_fits(
     home: Path, small_repository: Path, count: int

@@ -112,7 +112,7 @@ async def never_passed(site: Machine, run: str, ceiling: Paid) -> Paid:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [6, pytest.param(200, marks=pytest.mark.long)])
 async def test_agents_that_spend_as_fast_as_they_can_stay_within_the_limits_in_two_processes(
     home: Path, small_repository: Path, count: int
 ) -> None:

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from headway.cli.ports import free_ports
 from headway.cli.service_settings import find_settings, load_settings
 from headway.cli.temporal_cli import find_cli
@@ -48,7 +46,6 @@ async def say(*argv: str) -> str:
     return out.decode()
 
 
-@pytest.mark.timeout(180)
 async def test_the_stock_cli_starts_a_run_reads_it_and_gets_its_result(home: Path, large_repository: Path) -> None:
     port, ui_port = free_ports(2)
     temporal = str(find_cli(load_settings(find_settings()).cli).path)
@@ -93,7 +90,6 @@ async def until_healthy(temporal: str, *address: str) -> None:
             return
 
 
-@pytest.mark.timeout(120)
 async def test_long_instructions_long_tasks_and_two_runs_at_once(home: Path, small_repository: Path) -> None:
     playbook = flat("long", 3)
     root = playbook.planners[0]

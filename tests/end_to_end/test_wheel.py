@@ -62,7 +62,6 @@ def test_the_wheel_names_its_licence_and_holds_it(wheel: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
 def test_the_demo_of_the_wheel_survives_the_kill_in_any_folder(place: Path, tmp_path: Path) -> None:
     elsewhere, temporary = tmp_path / "elsewhere", tmp_path / "temporary"
     elsewhere.mkdir()

@@ -18,7 +18,6 @@ async def finished(site: Machine, name: str, handle: object, within_s: float) ->
     return report
 
 
-@pytest.mark.timeout(180)
 async def test_a_run_with_a_sub_planner_on_five_thousand_files_ends_done(home: Path, large_repository: Path) -> None:
     async with machine(home, large_repository, with_sub_planner("whole", 4, 4)) as site:
         run = await site.start("whole", check="test -f made/3.py && test -f lower/3.py")
@@ -33,7 +32,6 @@ async def test_a_run_with_a_sub_planner_on_five_thousand_files_ends_done(home: P
         assert {child["title"] for child in tree["children"]} >= {"The lower half", "Write part 0"}
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.long
 @pytest.mark.parametrize("moments", [(8, 65), (8, 25, 45, 65, 85)])
 async def test_kill_9_of_the_agents_process_at_any_moment_loses_and_repeats_nothing(

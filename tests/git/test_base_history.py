@@ -123,7 +123,6 @@ def _pipe(name: str) -> Callable[[Path, Path], None]:
     return make
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "make",
     [
@@ -148,7 +147,6 @@ def test_a_folder_that_is_made_of_another_repository_is_refused(
     assert not hub.folder.exists()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "name",
     [
@@ -172,7 +170,6 @@ def test_at_a_pipe_git_does_not_wait(
     assert not refused or "is a link out of the repository, or no file" in refused
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("circle", [False, True])
 def test_what_a_repository_borrows_serves_its_history_only(hub: Hub, source: Path, private: Path, circle: bool) -> None:
     lines = f"../objects\n{source}/.git/objects/../objects\n" if circle else f"{private}/.git/objects\n"

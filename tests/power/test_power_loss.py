@@ -104,7 +104,6 @@ def losses(rig: Rig, place: Path, seed: int, count: int, *, tasks: int, planted:
     return len(taken), lost
 
 
-@pytest.mark.timeout(240)
 def test_a_run_goes_on_after_two_power_losses(rig: Rig, tmp_path: Path) -> None:
     assert losses(rig, tmp_path, 1, 2, tasks=2)[0] == 2
 

@@ -150,13 +150,13 @@ async def machine(
 
 
 @asynccontextmanager
-async def shared_machine(folder: Path, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Machine]:
+async def shared_machine(folder: Path, **settings: Any) -> AsyncIterator[Machine]:
     """A machine for several tests, each of which begins with `playing` and leaves all processes alive."""
     home = folder / "home"
     home.mkdir(mode=0o700)
     with pytest.MonkeyPatch.context() as patched:
         hide(patched)
-        async with machine(home, folder, Playbook(name="none"), env=env) as site:
+        async with machine(home, folder, Playbook(name="none"), **settings) as site:
             site.rehearsal.stop()
             yield site
 
