@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from headway.agent.children import Asked, asked_in, recovered_in, told_in
-from headway.agent.concerns import Concern, merged, points_of, reported_in, sameness
+from headway.agent.concerns import Concern, merged, points_of, sameness
 from headway.agent.excerpt import cut
 from headway.agent.handoff_text import brief
 from headway.agent.path_index import overlap
 from headway.agent.policy import policy_text
 from headway.agent.prompts import Prompts
-from headway.agent.scratchpad import newest_scratchpad
 from headway.agent.verdicts import newest_verdict
 from headway.domain.budget import MICRO, UNLIMITED, Amount
 from headway.domain.check import CheckVerdict
@@ -23,14 +21,15 @@ from headway.domain.limit_table import finite
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.task import Scope
-from headway.domain.turn import SPAWNS_PER_TURN, PlanTurn
+from headway.domain.turn import SPAWNS_PER_TURN, PlanTurn, Spawned
 from headway.git.changes import shown
 from headway.git.hub import Hub
 from headway.trace.asked import scope_at
-from headway.trace.events.envelope import AnyEvent, bodies
-from headway.trace.events.life import HandedOff, TurnStart
+from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import HandedOff
 from headway.trace.events.talk import Message, Text
 from headway.trace.store import LogStore
+from headway.trace.views.children import Asked, Children
 
 HANDOFF_BYTES = 96_000
 """About 24,000 tokens of handoffs in one message; the rest is there by id."""
@@ -60,6 +59,7 @@ class Briefing:
     store: LogStore
     hub: Hub
     prompts: Prompts
+    children: Children
     now: float
     read: dict[ChildKey, Handoff] = field(default_factory=dict, repr=False, compare=False)
 
@@ -103,20 +103,18 @@ class Briefing:
             **common,
         )
 
-    def fresh(self, line: Sequence[AnyEvent]) -> str:
+    def fresh(self, notes: str) -> str:
         """The parts of earlier epochs that a new one carries over."""
-        told = list(told_in(line).values())
+        told = list(self.children.told.values())
         handed = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told[-HANDED_NAMED:]]
         return self.prompts.render(
             "messages/fresh",
-            scratchpad=newest_scratchpad(line) or NONE,
+            scratchpad=notes or NONE,
             tally=_tally(told) or NONE,
             handed="\n".join(handed) or NONE,
         )
 
-    def facts(
-        self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked], line: Sequence[AnyEvent] = ()
-    ) -> str:
+    def facts(self, pinned: Oid, before: Oid | None, outstanding: Iterable[Asked]) -> str:
         """The facts that open every turn."""
         out = list(outstanding)
         named = [
@@ -129,26 +127,26 @@ class Briefing:
             turn=self.order.turn,
             pinned=pinned[:12],
             since="since your last look" if before else "since the run began",
-            changed=self._changed(before or self.order.context.base, pinned, line),
+            changed=self._changed(before or self.order.context.base, pinned),
             check=self._check(newest_verdict(self.store, self.order.context.run), pinned),
             tokens=_amount(balance.tokens),
             tasks=_amount(balance.tasks),
             usd=self._dollars(balance) + (self.prompts.text("messages/more_budget") if self.order.more else ""),
             spawnable=self.order.spawnable,
             delegate="yes" if self.order.may_delegate else "no",
-            concerns=self._shared(merged(reported_in(line))),
+            concerns=self._shared(merged(self.children.concerns)),
             count=len(out),
             outstanding="".join(named) or NONE,
         )
 
-    def handoffs(self, notices: Sequence[HandoffNotice], line: Sequence[AnyEvent] = ()) -> str:
+    def handoffs(self, notices: Sequence[HandoffNotice]) -> str:
         """The handoffs that came in, the oldest first; those that do not fit are named.
 
         A concern that others report too, now or before, is told once, below all of them.
         """
         handoffs = {notice.child: self._handoff(notice) for notice in notices}
         coming = self.concerns(notices)
-        every = merged({**reported_in(line), **coming})
+        every = merged({**self.children.concerns, **coming})
         shared = {sameness(each.text) for each in every if len(each.by) > 1}
         told = [each for each in every if len(each.by) > 1 and not set(each.by).isdisjoint(coming)]
         short = {child: self._by_id(child, handoff) for child, handoff in handoffs.items()}
@@ -180,21 +178,20 @@ class Briefing:
         texts = (_text(self.store.event(ref)) for ref in refs)
         return [self.prompts.render("messages/steer", text=text) for text in texts]
 
-    def recovered(self, line: Sequence[AnyEvent], keys: Iterable[ChildKey]) -> str:
+    def recovered(self, found: Iterable[Spawned]) -> str:
         """Children that an abandoned past asked for."""
-        known = recovered_in(line)
-        named = ", ".join(f"{key} ({known[key].title})" for key in keys)
+        named = ", ".join(f"{child.key} ({child.title})" for child in found)
         return self.prompts.render("messages/recovered", asked=named)
 
-    def final(self, line: Sequence[AnyEvent]) -> str:
+    def final(self, pinned: Oid) -> str:
         """The facts against a `finish` with status done, shown once."""
         verdict = self.order.final.verdict if self.order.final else None
-        told = list(told_in(line).values())
+        told = list(self.children.told.values())
         undone = [f"- {n.child} · {n.status} · {self._handoff(n).title}" for n in told if n.status != DONE]
-        every = merged(reported_in(line))
+        every = merged(self.children.concerns)
         return self.prompts.render(
             "messages/final",
-            verdict=self._check(verdict, self._newest(line)),
+            verdict=self._check(verdict, pinned),
             tally=_tally(told) or NONE,
             undone="\n".join(undone[-HANDED_NAMED:]) or NONE,
             concerns=_listed(every[:CONCERNS_NAMED]) or NONE,
@@ -214,14 +211,10 @@ class Briefing:
         most = min(most, limits.open_tasks, finite(limits.tasks), SPAWNS_PER_TURN)
         return min(fewest, most), most
 
-    def _newest(self, line: Sequence[AnyEvent]) -> Oid | None:
-        starts = list(bodies(line, TurnStart))
-        return starts[-1].pinned if starts else None
-
-    def _check(self, verdict: CheckVerdict | None, pinned: Oid | None) -> str:
+    def _check(self, verdict: CheckVerdict | None, pinned: Oid) -> str:
         if verdict is None:
             return self.prompts.render("messages/check_not_run" if self.spec.check else "messages/check_none")
-        moved = self.prompts.render("messages/check_moved") if pinned not in {None, verdict.commit} else ""
+        moved = self.prompts.render("messages/check_moved") if pinned != verdict.commit else ""
         common = {"commit": verdict.commit[:12], "age": _age(self.now - verdict.at), "moved": moved}
         if not verdict.ran:
             return verdict.why
@@ -245,10 +238,10 @@ class Briefing:
             self.read[notice.child] = self.store.said(notice.ref(self.order.me), HandedOff).handoff
         return self.read[notice.child]
 
-    def _changed(self, before: Oid, after: Oid, line: Sequence[AnyEvent]) -> str:
+    def _changed(self, before: Oid, after: Oid) -> str:
         """Paths that changed, those first where tasks of this planner work; many others by their folder."""
         paths = [] if before == after else self.hub.changed_paths(before, after)
-        ours = [path for asked in asked_in(line).values() for path in asked.paths]
+        ours = [path for asked in self.children.asked.values() for path in asked.paths]
         near = set(overlap(paths, ours))
         ordered = sorted(paths, key=lambda path: path not in near)
         rest = Counter(path.partition("/")[0] for path in ordered[PATHS_NAMED:])

@@ -1,13 +1,11 @@
 """Concerns of handoffs, each once: a problem that fifty workers report is one problem, reported fifty times. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headway.agent.excerpt import cut
 from headway.domain.ids import ChildKey
-from headway.trace.events.envelope import AnyEvent, bodies
-from headway.trace.events.talk import Message
 
 POINTS = 8
 """Of one handoff; the rest is there by read_handoff."""
@@ -69,11 +67,3 @@ def merged(reported: Reported) -> list[Concern]:
 def sameness(point: str) -> str:
     """The common part of two reports of one problem: their words, whatever the numbers, case and marks."""
     return _NO_WORD.sub(" ", _DIGITS.sub("#", point.casefold())).strip()
-
-
-def reported_in(events: Iterable[AnyEvent]) -> dict[ChildKey, tuple[str, ...]]:
-    """The concerns in a planner's messages, oldest first."""
-    told: dict[ChildKey, tuple[str, ...]] = {}
-    for message in bodies(events, Message):
-        told |= message.concerns
-    return told

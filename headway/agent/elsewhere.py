@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from headway.agent.children import Asked
 from headway.agent.path_index import PathIndex
 from headway.domain.ids import AgentId, ChildKey, RunName, child_id
 from headway.domain.turn import ChildKind
 from headway.trace.events.life import HandedOff
 from headway.trace.store import LogStore
+from headway.trace.views.children import Asked
 
 NAMED = 10
 MOST_TASKS = 20_000

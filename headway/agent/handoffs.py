@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from headway.agent.children import asked_in
 from headway.agent.excerpt import cut
 from headway.agent.facts import files_of, work_facts
 from headway.agent.threads import in_thread
@@ -21,6 +20,7 @@ from headway.trace.events.envelope import AnyEvent, Event, bodies, only
 from headway.trace.events.life import AgentStart, HandedOff
 from headway.trace.events.talk import ToolResult
 from headway.trace.store import AgentLog, LogStore, Stream
+from headway.trace.views.children import Past
 
 SUMMARY_CHARS = 1_000
 REPORT_CHARS = 20_000
@@ -53,7 +53,10 @@ class HandoffDesk:
         return await in_thread(self._children, planner)
 
     def _children(self, planner: AgentId) -> tuple[Spawned, ...]:
-        return tuple(asked.spawned for asked in asked_in(self._store.stream(planner)).values())
+        past = Past()
+        for event in self._store.stream(planner):
+            past.apply(event)
+        return tuple(asked.spawned for asked in past.asked.values())
 
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         self._store.expect(order.context.run, order.context.incarnation)

@@ -1,13 +1,12 @@
 """The planner's loop: one turn from its facts to its decisions, resumable at any point from the agent log."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from headway.agent import breakage, guards, rounds
 from headway.agent.amendments import Amendments
 from headway.agent.briefing import Briefing
-from headway.agent.children import asked_in, cancelled_in, to_recover, told_in
 from headway.agent.compaction import Compaction
 from headway.agent.conversation import Beat, Conversation
 from headway.agent.elsewhere import Elsewhere
@@ -16,12 +15,10 @@ from headway.agent.models import Models
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.prompts import Prompts
 from headway.agent.repeats import Repeats
-from headway.agent.scratchpad import is_stale, newest_scratchpad
 from headway.agent.threads import in_thread
 from headway.agent.tools.catalogue import PLANNER_TOOLS
 from headway.agent.usage import missing, usage_of
 from headway.domain.budget import Amount
-from headway.domain.handoff import HandoffReport
 from headway.domain.ids import RunName
 from headway.domain.refs import Ref
 from headway.domain.results import Cancelled, Finished, Spawn, Waits
@@ -39,21 +36,17 @@ from headway.model.failures import ContextOverflow, FatalModelError
 from headway.model.gate import ASKS
 from headway.model.turn import ToolCall
 from headway.system.bounded import Reading, by_limits
-from headway.trace.events.envelope import AnyEvent, Event, bodies, only
-from headway.trace.events.life import HandedOff, RunStart, TurnEnd, TurnStart
-from headway.trace.events.talk import LlmResponse, Message, Reminder, ToolResult
-from headway.trace.events.work import Scratchpad
+from headway.trace.events.envelope import Event
+from headway.trace.events.life import RunStart, TurnEnd, TurnStart
+from headway.trace.events.talk import Message, ToolResult
 from headway.trace.fold import Spell
 from headway.trace.store import AgentLog, LogStore
+from headway.trace.views.planning import Planning
+from headway.trace.views.turn import Turn
 
 BOARD_BYTES = 4_000
 SUMMARY_CHARS = 1_000
 WHY_CHARS = 1_000
-STEERS_CARRIED = 20
-"""The user's newest messages, which a new epoch holds word for word."""
-
-TURN_EVENTS = (TurnStart, TurnEnd, Message, Reminder, LlmResponse, ToolResult, Scratchpad, HandedOff)
-"""Events after which a line is no longer the one of a history that ends before them."""
 
 
 @dataclass
@@ -65,6 +58,7 @@ class _Turn:
     talk: Conversation
     desk: PlanningDesk
     brief: Briefing
+    views: Planning
     start: Event[TurnStart]
     compaction: Compaction = field(init=False)
 
@@ -101,12 +95,12 @@ class PlannerAgent:
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="planner", whole=False)
         try:
-            physical = await in_thread(_past_of, self._store.stream(order.me))
-            ended = next((each for each in only(physical, TurnEnd) if each.body.key == order.key), None)
+            views = await in_thread(Planning, log, order.key, order.from_seq)
+            ended = views.past.ended.get(order.key)
             if ended is not None:
-                whole = await in_thread(self._store.said, Ref(log=order.me, seq=ended.seq), TurnEnd)
-                return whole.at(ended.seq)
-            turn = await self._open(order, log, physical)
+                whole = await in_thread(self._store.said, Ref(log=order.me, seq=ended), TurnEnd)
+                return whole.at(ended)
+            turn = await self._open(order, log, views)
             try:
                 return await self._go_on(turn, beat)
             except Exception as error:
@@ -117,15 +111,16 @@ class PlannerAgent:
             await self._models.leave(order.me)
             log.finish()
 
-    async def _open(self, order: PlanTurn, log: AgentLog, physical: list[AnyEvent]) -> _Turn:
+    async def _open(self, order: PlanTurn, log: AgentLog, views: Planning) -> _Turn:
         spec = order.context.in_force(self._store.said(order.context.spec, RunStart).spec)
         chosen = await self._models.choose("planner", spec)
         within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
         hub = self._hubs(order.context.run).held_to(within)
-        start = next((each for each in only(log.line, TurnStart) if each.body.key == order.key), None)
-        if start is None:
-            start = await in_thread(_begin, order, log, physical, hub)
-        brief = Briefing(order, spec, self._store, hub, self._prompts, self._clock())
+        if views.turn.start is None:
+            views = await in_thread(_begin, order, log, views, hub)
+        start = views.turn.start
+        assert start is not None  # it has begun
+        brief = Briefing(order, spec, self._store, hub, self._prompts, views.children, self._clock())
         spell = Spell(start.seq)
         talk = Conversation(
             log,
@@ -143,8 +138,8 @@ class PlannerAgent:
         pinned = start.body.pinned
         others = self._elsewhere(order.context.run)
         given = (order, self._store, hub, self._prompts, talk)
-        desk = PlanningDesk(*given, pinned, physical, start.seq, others, PLANNER_TOOLS)
-        turn = _Turn(order, log, talk, desk, brief, start)
+        desk = PlanningDesk(*given, pinned, views, others, PLANNER_TOOLS)
+        turn = _Turn(order, log, talk, desk, brief, views, start)
         other = await self._models.note_taker(spec, "planner")
         turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)
         await in_thread(breakage.note_resumed, talk)
@@ -169,7 +164,7 @@ class PlannerAgent:
             dollars = order.context.bounds_dollars
             if missing(paid, reserve, order.allowance, dollars=dollars):
                 need = missing(Amount(), reserve, Amount(), dollars=dollars)
-                return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.log.line[-1].seq, need=need)
+                return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.views.turn.newest, need=need)
             beat(ASKS)
             try:
                 await turn.compaction.ask(beat)
@@ -189,22 +184,20 @@ class PlannerAgent:
         Mostly that is one message, which opens the turn. More comes when a turn that waited for budget is asked for
         again, with later news.
         """
-        order, line, events = turn.order, turn.log.line, turn.desk.turn_events
-        told = told_in(events)
-        inbox = [notice for notice in order.inbox if notice.child not in told]
-        heard = _steers_in(events)
-        steers = [ref for ref in order.steers if (ref.log, ref.seq) not in heard]
-        opened = any(bodies(events, Message))
+        order, at = turn.order, turn.views.turn
+        inbox = [notice for notice in order.inbox if notice.child not in at.told]
+        steers = [ref for ref in order.steers if (ref.log, ref.seq) not in at.heard]
+        opened = at.opened
         run = Amendments(self._store, self._prompts, order.context.run, order.amendments)
         amendments = run.untold(turn.talk.events)
         if opened and not inbox and not steers and amendments is None:
             return
-        parts = [] if opened else self._opening(turn, line)
-        parts += [turn.brief.handoffs(inbox, line)] if inbox else []
+        parts = [] if opened else self._opening(turn)
+        parts += [turn.brief.handoffs(inbox)] if inbox else []
         parts += turn.brief.steers(steers)
         parts += [amendments.text] if amendments else []
         if not opened:
-            parts += [turn.brief.final(line)] if order.final else []
+            parts += [turn.brief.final(turn.desk.pinned)] if order.final else []
             parts += [self._prompts.render("messages/nudge")] if order.nudge else []
         few = 0 if opened else _few(turn)
         parts += [turn.brief.few(few)] if few else []
@@ -220,42 +213,38 @@ class PlannerAgent:
 
     def _again(self, turn: _Turn, carried: str) -> str:
         """The beginning of an epoch in the middle of a turn: the scope, word for word, then the carried parts."""
-        line, brief = turn.log.line, turn.brief
-        said = [place for message in bodies(line, Message) for place in message.steers]
-        steers = brief.steers(Ref(log=log, seq=seq) for log, seq in said[-STEERS_CARRIED:])
-        parts = [brief.scope(), *steers, carried, brief.fresh(line), *self._facts(turn, line)]
-        return "\n\n".join([*parts, *([brief.final(line)] if turn.order.final else [])])
+        brief, views = turn.brief, turn.views
+        steers = brief.steers(Ref(log=log, seq=seq) for log, seq in views.rounds.steers)
+        parts = [brief.scope(), *steers, carried, brief.fresh(views.notes.content), self._facts(turn)]
+        return "\n\n".join([*parts, *([brief.final(turn.desk.pinned)] if turn.order.final else [])])
 
-    def _opening(self, turn: _Turn, line: list[AnyEvent]) -> list[str]:
+    def _opening(self, turn: _Turn) -> list[str]:
         parts: list[str] = []
         if not turn.talk.events:
             parts.append(turn.brief.scope())
             if turn.start.epoch > 0:
-                parts += [self._prompts.render("messages/closed"), turn.brief.fresh(line)]
-        parts += self._facts(turn, line)
-        undecided = rounds.undecided_turns(line)
+                parts += [self._prompts.render("messages/closed"), turn.brief.fresh(turn.views.notes.content)]
+        parts.append(self._facts(turn))
+        undecided = turn.views.rounds.undecided
         parts += [self._prompts.render("messages/undecided", turns=undecided)] if undecided else []
-        keys = [child.key for child in turn.start.body.recovered]
-        parts += [turn.brief.recovered(line, keys)] if keys else []
+        recovered = turn.start.body.recovered
+        parts += [turn.brief.recovered(recovered)] if recovered else []
         return parts
 
-    def _facts(self, turn: _Turn, line: list[AnyEvent]) -> list[str]:
-        earlier = [event.body.pinned for event in only(line, TurnStart) if event.seq < turn.start.seq]
-        before = earlier[-1] if earlier else None
+    def _facts(self, turn: _Turn) -> str:
         coming = {notice.child for notice in turn.order.inbox}
-        out = [asked for key, asked in turn.desk.outstanding().items() if key not in coming]
-        return [turn.brief.facts(turn.desk.pinned, before, out, line)]
+        out = [asked for key, asked in turn.views.children.outstanding.items() if key not in coming]
+        return turn.brief.facts(turn.desk.pinned, turn.views.turn.before, out)
 
     def _remind(self, turn: _Turn) -> None:
         turn.talk.remind(self._prompts)
-        if is_stale(turn.log.line, turn.order.turn):
+        if turn.views.notes.is_stale(turn.order.turn):
             turn.talk.remind_of("scratchpad", self._prompts)
 
     def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
         """The turn's end, or None while it goes on. A reply that was followed by a message decides nothing any more."""
-        events, reply = turn.desk.turn_events, turn.talk.reply
-        newest_message = max((event.seq for event in only(events, Message)), default=-1)
-        if reply is None or reply.seq < newest_message:
+        reply = turn.talk.reply
+        if reply is None or reply.seq < turn.views.turn.newest_message:
             return None
         made = {decision for answer in turn.talk.results if (decision := _decision_of(answer)) is not None}
         if made:
@@ -265,11 +254,11 @@ class PlannerAgent:
         stop = guards.stop_due(turn.talk.events, turn.talk.made)
         if stop is not None:
             return Decision.GAVE_UP, stop.why
-        if reply.body.stop == "text" and turn.desk.outstanding():
+        if reply.body.stop == "text" and turn.views.children.outstanding:
             return Decision.WAIT, ""
         spell = turn.talk.spell
         if spell.replies >= CALLS_PER_TURN or spell.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
-            turns = 1 + rounds.undecided_turns(turn.log.line)
+            turns = 1 + turn.views.rounds.undecided
             gives_up = turns >= rounds.UNDECIDED_TURNS
             return (Decision.GAVE_UP, f"{turns} turns ended without a decision") if gives_up else (Decision.GO_ON, "")
         return None
@@ -278,53 +267,42 @@ class PlannerAgent:
         outcome = _outcome(turn, decision, seq=0, why=cut(why, WHY_CHARS))
         # `seq` is the place of this very event, which is known once it is written.
         event = turn.talk.note(TurnEnd(key=turn.order.key, outcome=outcome), sync=True)
-        self._elsewhere(turn.order.context.run).tell(turn.order.me, turn.desk.outstanding().values())
+        self._elsewhere(turn.order.context.run).tell(turn.order.me, turn.views.children.outstanding.values())
         return event.body.at(event.seq)
 
 
 def _few(turn: _Turn) -> int:
     """Tasks that the planner asked for so far, if that is far too few and it was not told yet."""
-    fewest = turn.brief.round_range[0]
-    if rounds.was_told_of_few(turn.log.line) or not rounds.may_be_few(turn.log.line, fewest):
-        return 0
-    asked = list(asked_in(turn.log.line).values())
-    room = turn.order.spawnable - len(asked_in(turn.desk.turn_events))
-    return len(asked) if rounds.far_too_few(asked, fewest, room) else 0
+    views, fewest = turn.views, turn.brief.round_range[0]
+    asked, room = views.children.asked, turn.order.spawnable - len(views.turn.asked)
+    few = not views.rounds.told_of_few and rounds.far_too_few(asked.values(), fewest, room)
+    return len(asked) if few else 0
 
 
-def _past_of(events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """The events of a planner's whole log that it goes by, abandoned pasts included."""
-    return [left for event in events if (left := event.kept()) is not None]
-
-
-def _begin(order: PlanTurn, log: AgentLog, physical: list[AnyEvent], hub: Hub) -> Event[TurnStart]:
+def _begin(order: PlanTurn, log: AgentLog, views: Planning, hub: Hub) -> Planning:
     """Bring the line to where the planner's history stands, and note that the turn has begun."""
-    places = {event.seq for event in log.line}
-    moved = order.from_seq >= 0 and order.from_seq not in places
-    if moved or any(event.seq > order.from_seq and isinstance(event.body, TURN_EVENTS) for event in log.line):
+    if views.turn.moved:
         log.fork(order.from_seq)
-    epoch = log.epoch + int(order.fresh) if any(bodies(log.line, TurnStart)) else 0
+        views = Planning(log, order.key, order.from_seq)
     start = TurnStart(
         key=order.key,
         pinned=hub.tip(),
         inbox=tuple(notice.child for notice in order.inbox),
-        recovered=tuple(to_recover(physical, log.line)[:SPAWNS_PER_TURN]),
+        recovered=tuple(views.children.to_recover[:SPAWNS_PER_TURN]),
         fresh=order.fresh,
         final=order.final,
         nudge=order.nudge,
     )
-    return log.append(start, epoch=epoch, turn=order.turn, sync=True)
+    epoch = 0 if views.turn.before is None else log.epoch + int(order.fresh)
+    log.append(start, epoch=epoch, turn=order.turn, sync=True)
+    return views
 
 
 def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None = None, why: str = "") -> TurnOutcome:
-    events = turn.desk.turn_events
-    spawned = {key: asked.spawned for key, asked in asked_in(events).items()}
-    cancelled = dict.fromkeys(cancelled_in(events))
-    told, heard = told_in(events), _steers_in(events)
+    at = turn.views.turn
     # Before a cancel can count, its child must be known.
-    found = to_recover([*turn.desk.physical, *events], turn.log.line)
-    found.sort(key=lambda child: child.key not in cancelled)
-    room = max(0, SPAWNS_PER_TURN - len(spawned))
+    found = sorted(turn.views.children.to_recover, key=lambda child: child.key not in at.cancelled)
+    room = max(0, SPAWNS_PER_TURN - len(at.asked))
     if len(found) > room and decision in {Decision.WAIT, Decision.FINISH}:
         # The rest comes with the next turn, which nothing may keep from coming.
         decision = Decision.GO_ON
@@ -332,33 +310,26 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
         decision=decision,
         seq=seq,
         own=turn.talk.paid.amount,
-        spawned=tuple(spawned.values()),
-        cancelled=tuple(cancelled),
+        spawned=tuple(at.asked.values()),
+        cancelled=tuple(at.cancelled),
         recovered=tuple(found[:room]),
-        finish=_finish(events) if decision is Decision.FINISH else None,
+        finish=_finish(at) if decision is Decision.FINISH else None,
         need=need or Amount(),
         call=missing(Amount(), turn.compaction.reserve, Amount(), dollars=turn.order.context.bounds_dollars),
         why=why,
-        board=cut_bytes(newest_scratchpad(turn.log.line), BOARD_BYTES),
+        board=cut_bytes(turn.views.notes.content, BOARD_BYTES),
         pinned=turn.desk.pinned,
         # Of the request that began this turn: a turn that has ended and is asked for again has a longer one.
-        told=sum(notice.child in told for notice in turn.order.inbox),
-        steered=sum((ref.log, ref.seq) in heard for ref in turn.order.steers),
+        told=sum(notice.child in at.told for notice in turn.order.inbox),
+        steered=sum((ref.log, ref.seq) in at.heard for ref in turn.order.steers),
     )
 
 
-def _steers_in(events: list[AnyEvent]) -> set[tuple[str, int]]:
-    """Places of the user's messages that these events tell of."""
-    return {place for message in bodies(events, Message) for place in message.steers}
-
-
-def _finish(events: list[AnyEvent]) -> Finish | None:
-    said = None
-    for event in only(events, ToolResult):
-        match event.body.result:
-            case Finished(decision="finish", report=HandoffReport() as report):
-                said = Finish(status=report.status, seq=event.seq, summary=cut(report.summary, SUMMARY_CHARS))
-    return said
+def _finish(at: Turn) -> Finish | None:
+    if at.finish is None:
+        return None
+    report, seq = at.finish
+    return Finish(status=report.status, seq=seq, summary=cut(report.summary, SUMMARY_CHARS))
 
 
 def _decision_of(answer: ToolResult) -> str | None:

@@ -1,12 +1,10 @@
 """The things that a planner's tools work with, and the running of its calls."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 from headway.agent.breakage import answer_to, broken_before
-from headway.agent.children import Asked, outstanding
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.elsewhere import Elsewhere
 from headway.agent.excerpt import excerpt
@@ -14,12 +12,12 @@ from headway.agent.prompts import Prompts
 from headway.agent.search import HITS, hits_text
 from headway.agent.tools.arguments import parsed
 from headway.agent.tools.tool import Toolset, tool_called
-from headway.domain.ids import ChildKey, Oid
+from headway.domain.ids import Oid
 from headway.domain.turn import PlanTurn
 from headway.git.hub import Hub
 from headway.model.turn import ToolCall
-from headway.trace.events.envelope import AnyEvent
 from headway.trace.store import LogStore
+from headway.trace.views.planning import Planning
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,7 @@ class PlanningDesk:
 
     Attributes:
         pinned: The trunk commit that it looks at.
-        physical: The planner's whole log as it was when the turn began or was resumed.
-        started: Sequence number of the turn's start.
+        views: The planner's log so far.
         elsewhere: The open tasks of other planners.
         tools: The tools that the planner has.
     """
@@ -60,8 +57,7 @@ class PlanningDesk:
     prompts: Prompts
     talk: Conversation
     pinned: Oid
-    physical: Sequence[AnyEvent] = field(repr=False)
-    started: int
+    views: Planning = field(repr=False)
     elsewhere: Elsewhere
     tools: Toolset
 
@@ -80,13 +76,3 @@ class PlanningDesk:
             return cast("Answer", tool.run(self, parsed(tool.name, tool.args, tool.example, call.arguments)))
         except Exception as error:  # noqa: BLE001 - what is no fault of the call is raised again there
             return answer_to(error, self.prompts)
-
-    @property
-    def turn_events(self) -> list[AnyEvent]:
-        """The live line since the turn's start."""
-        return [event for event in self.talk.log.line if event.seq >= self.started]
-
-    def outstanding(self) -> dict[ChildKey, Asked]:
-        """The children that are still out."""
-        line = self.talk.log.line
-        return outstanding([*self.physical, *self.turn_events], line)

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from headway.agent.conversation import Answer, Conversation
 from headway.agent.prompts import Prompts
 from headway.domain.errors import ToolError
-from headway.trace.events.envelope import AnyEvent, bodies, only
-from headway.trace.events.talk import Message, Reminder
+from headway.trace.events.envelope import AnyEvent, bodies
 from headway.trace.events.work import Scratchpad
 
 MAX_TOKENS = 6_000
-STALE_TURNS = 20
-STALE_HANDOFFS = 10
 
 
 def rewrite(talk: Conversation, prompts: Prompts, content: str) -> Answer:
@@ -30,17 +27,6 @@ def rewrite(talk: Conversation, prompts: Prompts, content: str) -> Answer:
         )
     talk.note(Scratchpad(content=content))
     return Answer(prompts.render("answers/scratchpad", chars=len(content)), progress=True)
-
-
-def is_stale(line: Sequence[AnyEvent], turn: int) -> bool:
-    """True if a planner's notes are old, and so is the last reminder of them: by turns, or by handoffs told since."""
-    at, since = -1, 0
-    for event in line:
-        match event.body:
-            case Scratchpad() | Reminder(why="scratchpad"):
-                at, since = event.seq, event.turn
-    told = sum(len(event.body.inbox or ()) for event in only(line, Message) if event.seq > at)
-    return turn - since >= STALE_TURNS or told >= STALE_HANDOFFS
 
 
 def newest_scratchpad(events: Sequence[AnyEvent]) -> str:

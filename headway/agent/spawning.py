@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from headway.agent.children import Asked, asked_in, recovered_in, told_in
 from headway.agent.conversation import Answer
 from headway.agent.elsewhere import OpenTasks
 from headway.agent.path_index import PathIndex
@@ -13,6 +12,7 @@ from headway.domain.ids import ChildKey, child_key, decision_of
 from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.task import Scope, TaskSpec, in_history
 from headway.domain.turn import ChildKind
+from headway.trace.views.children import Asked
 
 
 class _Near:
@@ -41,7 +41,7 @@ def spawn(desk: PlanningDesk, kind: ChildKind, texts: Sequence[TaskSpec | Scope]
         texts: A text for each child.
         others: Open children whose paths may overlap with theirs.
     """
-    first = len(asked_in(desk.turn_events))
+    first = len(desk.views.turn.asked)
     before, out = _before(desk), _taken_over(desk)
     near, theirs = _Near(others), desk.elsewhere.now(desk.order.me)
     spawned: list[SpawnedChild] = []
@@ -76,10 +76,10 @@ def _taken_over(desk: PlanningDesk) -> dict[str, list[ChildKey]]:
 
     A planner that makes the same request again, in a turn of another number, gets that child and not a second one.
     """
-    recovered = recovered_in(desk.talk.log.line)
+    children = desk.views.children
     found: dict[str, list[ChildKey]] = {}
-    for key in desk.outstanding():
-        if key in recovered:
+    for key in children.outstanding:
+        if key in children.recovered:
             found.setdefault(decision_of(key), []).append(key)
     return found
 
@@ -99,10 +99,10 @@ def _remarks(
 
 def _before(desk: PlanningDesk) -> dict[str, list[str]]:
     """This planner's requests and their ends, by title: a repair of a repair should be seen as one."""
-    told = told_in(desk.talk.log.line)
+    children = desk.views.children
     found: dict[str, list[str]] = {}
-    for key, asked in asked_in(desk.talk.log.line).items():
-        became = told[key].status if key in told else "open"
+    for key, asked in children.asked.items():
+        became = children.told[key].status if key in children.told else "open"
         found.setdefault(_same(asked.title), []).append(f"{key} {became}")
     return found
 

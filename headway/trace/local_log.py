@@ -2,17 +2,19 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, Fence, Role, parent_of, run_of
+from headway.domain.retention import Keep
 from headway.system.boot import boot_id
 from headway.system.files import PRIVATE_FILE, make_folder, sync_again, sync_folder
 from headway.system.room import give_room_back, take_room
@@ -26,7 +28,7 @@ from headway.trace.fence import fence_of
 from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
 from headway.trace.log_reader import head_of, read_log, settled
 from headway.trace.redaction import Redact
-from headway.trace.store import no_such_event
+from headway.trace.store import View, no_such_event
 
 _LEFT_TAKEN = 1 << 18
 """Bytes that a file takes of the disk beyond its size, from which on it is worth giving them back."""
@@ -66,6 +68,8 @@ class LocalLog:
         self._who = run_of(agent), agent, parent_of(agent), role, task
         self._path = path
         self._mutex = threading.RLock()
+        self._views: tuple[View, ...] = ()
+        self._past: tuple[View, ...] = ()
         self._reserved = 0  # the byte up to which the file has its room on the disk
         self._synced = 0  # the byte up to which it is known to be on disk
         self._doubtful = False
@@ -97,6 +101,22 @@ class LocalLog:
         self._next, self._end, self._head, self.lease = read.count, read.end, read.head, read.lease
         self.line, self._fresh = read.line, read.fresh
         self.epoch, self._epoch_at = read.epoch, read.epoch_at
+        self._abandoned = read.abandoned
+
+    def follow(self, *views: View, past: Sequence[View] = ()) -> None:
+        """See `AgentLog.follow`."""
+        with self._mutex:
+            self._views, self._past = views, tuple(past)
+            for found in itertools.islice(self._codec.events_in(lines_of(self._fd)), self._next):
+                event = found.event if found.event.body.keep is Keep.DROP else found.resolved(self._blobs)
+                self._show(event, live=event.seq not in self._abandoned)
+
+    def _show(self, event: AnyEvent, *, live: bool) -> None:
+        for view in self._past:
+            view.apply(event)
+        if live and event.type not in OUTSIDE_THE_LINE:
+            for view in self._views:
+                view.apply(event)
 
     def replay(self, epoch: int) -> Iterator[AnyEvent]:
         """The live events of the newest epoch, whole, in order; none when `epoch` is another one."""
@@ -247,6 +267,7 @@ class LocalLog:
             lease = self.lease
             self._read()
             self.lease = lease
+            self._views = self._past = ()
             kept = {event.seq for event in self.line}
             return [event for event in before if event.seq not in kept]
 
@@ -344,6 +365,7 @@ class LocalLog:
             raise
         start, self._end = self._end, self._end + len(line)
         self._next += 1
+        self._show(event, live=True)
         if event.type in OUTSIDE_THE_LINE:
             return
         self._head = event.seq

@@ -8,6 +8,7 @@ from headway.domain.retention import Keep
 from headway.trace.blobs import Blobs
 from headway.trace.codec import Codec, lines_of
 from headway.trace.events.envelope import AnyEvent
+from headway.trace.events.life import AgentFork
 from headway.trace.events.talk import LlmResponse
 from headway.trace.fold import NO_EVENT, Line
 
@@ -25,6 +26,7 @@ class ReadLog:
         fresh: From which place of `line` on it is whole.
         epoch: The newest epoch of the live line.
         epoch_at: Place and byte of that epoch's first event.
+        abandoned: Places of events that a fork abandoned.
     """
 
     count: int
@@ -35,6 +37,7 @@ class ReadLog:
     fresh: int
     epoch: int
     epoch_at: tuple[int, int]
+    abandoned: frozenset[int]
 
 
 def read_log(fd: int, codec: Codec, blobs: Blobs, *, whole: bool) -> ReadLog:
@@ -45,12 +48,14 @@ def read_log(fd: int, codec: Codec, blobs: Blobs, *, whole: bool) -> ReadLog:
     tree, kept = Line(), dict[int, AnyEvent]()
     starts, epochs, replies = array("q"), array("q"), array("q")
     end = lease = 0
+    forked = False
     for found in codec.events_in(lines_of(fd)):
         event = found.event
         tree.add(event)
         starts.append(found.start)
         epochs.append(event.epoch)
         end, lease = found.end, max(lease, event.lease)
+        forked = forked or isinstance(event.body, AgentFork)
         if isinstance(event.body, LlmResponse):
             replies.append(event.seq)
         if whole or event.body.keep is not Keep.DROP:
@@ -67,7 +72,8 @@ def read_log(fd: int, codec: Codec, blobs: Blobs, *, whole: bool) -> ReadLog:
     epoch = max((epochs[seq] for seq in live), default=0)
     first = next((seq for seq in live if epochs[seq] == epoch), len(starts))
     at = (first, starts[first] if first < len(starts) else end)
-    return ReadLog(len(starts), end, lease, tree.head, line, fresh, epoch, at)
+    abandoned = frozenset(range(len(starts))) - alive if forked else frozenset()
+    return ReadLog(len(starts), end, lease, tree.head, line, fresh, epoch, at, abandoned)
 
 
 def settled(line: Sequence[AnyEvent], fresh: int) -> list[AnyEvent]:

@@ -3,7 +3,7 @@
 `headway.trace.local_store` keeps logs in files. Each adapter passes the tests of `tests/trace/contract.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,6 +11,14 @@ from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName
 from headway.domain.refs import Ref
 from headway.trace.events.envelope import AnyEvent, BodyT, Event
+
+
+class View(Protocol):
+    """A fold of events, taken in one at a time. Its methods and attributes answer for the events so far."""
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take in the next event."""
+        ...
 
 
 class AgentLog(Protocol):
@@ -81,6 +89,15 @@ class AgentLog(Protocol):
 
         Raises:
             UserError: The log has no such event.
+        """
+        ...
+
+    def follow(self, *views: View, past: Sequence[View] = ()) -> None:
+        """Give views each event of the log, oldest first, and from now on each one that is appended. One pass.
+
+        `views` get the live line. `past` gets, before them, each event of the log, with leases, forks and abandoned
+        events. Long strings are `APART` where the event's type says that nothing of it is kept. A fork ends it:
+        the views tell of a line that is abandoned.
         """
         ...
 

@@ -21,6 +21,7 @@ from headway.domain.task import TaskSpec
 from headway.model.turn import ToolCall
 from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.walls import Walls
+from headway.trace.views.planning import Planning
 from tests.agent.offered import EVERY_TOOL
 from tests.agent.stage import ROOT, RUN, Stage, finish
 from tests.agent.talk import talk_of
@@ -66,9 +67,9 @@ def desk(stage: Stage) -> Iterator[PlanningDesk]:
     stage.serve(root=[finish()])
     order = stage.turn_order("k1")
     with talk_of(stage, ROOT, "planner") as talk:
-        others = Elsewhere(stage.store, RUN)
+        others, views = Elsewhere(stage.store, RUN), Planning(talk.log, "k1", -1)
         yield PlanningDesk(
-            order, stage.store, stage.hub, Prompts.load(), talk, stage.base, [], 0, others, PLANNER_TOOLS
+            order, stage.store, stage.hub, Prompts.load(), talk, stage.base, views, others, PLANNER_TOOLS
         )
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from headway.agent.children import asked_in, outstanding, recovered_in, to_recover
 from headway.agent.path_index import overlap
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
@@ -11,6 +10,7 @@ from headway.domain.turn import ChildKind, Decision, Spawned, TurnOutcome
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import TurnEnd, TurnStart
 from headway.trace.events.talk import Message
+from headway.trace.views.children import Children, Past
 from tests.support import events
 from tests.support.events import event
 
@@ -53,9 +53,19 @@ def told(seq: int, *keys: str) -> AnyEvent:
     return event(Message(text="", inbox=tuple(notices)), seq)
 
 
+def children_of(physical: list[AnyEvent], line: list[AnyEvent]) -> Children:
+    past = Past()
+    children = Children(past)
+    for each in physical:
+        past.apply(each)
+    for each in line:
+        children.apply(each)
+    return children
+
+
 def test_the_text_of_a_child_lies_where_its_answer_does() -> None:
-    asked = asked_in([spawn(7, "1.0-00000000", "1.1-00000000")])
-    assert [(a.spawned.seq, a.spawned.item, a.title, a.at) for a in asked.values()] == [
+    line = [spawn(7, "1.0-00000000", "1.1-00000000")]
+    assert [(a.spawned.seq, a.spawned.item, a.title, a.at) for a in children_of(line, line).asked.values()] == [
         (7, 0, "All of 1.0-00000000", 7.0),
         (7, 1, "All of 1.1-00000000", 7.0),
     ]
@@ -63,27 +73,28 @@ def test_the_text_of_a_child_lies_where_its_answer_does() -> None:
 
 def test_what_was_told_is_not_outstanding_even_when_it_is_asked_for_later() -> None:
     line = [told(0, "1.0-00000000"), spawn(1, "1.0-00000000", "1.1-00000000"), spawn(2, "2.0-00000000")]
-    assert list(outstanding(line, line)) == ["1.1-00000000", "2.0-00000000"]
+    assert list(children_of(line, line).outstanding) == ["1.1-00000000", "2.0-00000000"]
 
 
 def test_an_abandoned_past_is_taken_over_once() -> None:
     first, abandoned = spawn(1, "1.0-00000000"), spawn(2, "1.1-00000000")
     line = [first]
     physical = [first, abandoned]
-    assert [spawned.key for spawned in to_recover(physical, line)] == ["1.1-00000000"]
+    assert [spawned.key for spawned in children_of(physical, line).to_recover] == ["1.1-00000000"]
     line += [start(4, "1.1-00000000"), end(5, "1.1-00000000")]
     physical += line[-2:]
-    assert to_recover(physical, line) == []
-    assert set(recovered_in(line)) == {ChildKey("1.1-00000000")}
-    assert list(outstanding(physical, line)) == ["1.0-00000000", "1.1-00000000"]
+    children = children_of(physical, line)
+    assert children.to_recover == []
+    assert set(children.recovered) == {ChildKey("1.1-00000000")}
+    assert list(children.outstanding) == ["1.0-00000000", "1.1-00000000"]
 
 
 def test_what_a_turn_was_told_of_and_did_not_hand_over_is_left_for_the_next() -> None:
     line = [start(2, "1.0-00000000", "1.1-00000000"), end(3, "1.1-00000000")]
     physical = [spawn(0, "1.0-00000000", "1.1-00000000"), *line]
-    assert [spawned.key for spawned in to_recover(physical, line)] == ["1.0-00000000"]
+    assert [spawned.key for spawned in children_of(physical, line).to_recover] == ["1.0-00000000"]
 
 
 def test_what_handed_off_in_the_abandoned_past_is_not_taken_over() -> None:
     physical = [spawn(0, "1.0-00000000", "1.1-00000000"), told(1, "1.0-00000000")]
-    assert [spawned.key for spawned in to_recover(physical, [])] == ["1.1-00000000"]
+    assert [spawned.key for spawned in children_of(physical, []).to_recover] == ["1.1-00000000"]

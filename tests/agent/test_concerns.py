@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.agent.concerns import POINTS, Concern, merged, points_of, reported_in, sameness
+from headway.agent.concerns import POINTS, Concern, merged, points_of, sameness
 from headway.domain.ids import ChildKey
 
 ONE, TWO, THREE = (ChildKey(f"1.{n}-{n:08x}") for n in range(3))
@@ -49,7 +49,3 @@ def test_who_reports_it_is_named_in_part() -> None:
     (found,) = merged(dict.fromkeys(keys, ("Slow.",)))
     assert str(found).startswith("Slow. (reported 50 times: 1.0-00000000, ")
     assert str(found).endswith(", …)")
-
-
-def test_a_log_without_messages_reports_nothing() -> None:
-    assert reported_in([]) == {}

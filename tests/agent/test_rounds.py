@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from headway.agent.children import Asked
-from headway.agent.rounds import UNDECIDED_TURNS, far_too_few, undecided_turns
+from headway.agent.rounds import UNDECIDED_TURNS, far_too_few
 from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
@@ -14,6 +13,8 @@ from headway.domain.turn import CALLS_PER_TURN, ChildKind, Decision, Spawned, Tu
 from headway.trace.events.envelope import AnyEvent
 from headway.trace.events.life import TurnEnd
 from headway.trace.events.talk import Message
+from headway.trace.views.children import Asked
+from headway.trace.views.turn import Rounds
 from tests.agent.stage import ROOT, Stage, step, use
 from tests.support.events import event
 
@@ -122,7 +123,10 @@ NEWS, PLAIN = event(Message(text="", inbox=(NOTICE,))), event(Message(text=""))
     ],
 )
 def test_turns_that_decided_nothing_are_counted(line: list[AnyEvent], count: int) -> None:
-    assert undecided_turns(line) == count
+    rounds = Rounds()
+    for each in line:
+        rounds.apply(each)
+    assert rounds.undecided == count
 
 
 async def test_a_planner_that_only_reads_is_told_and_then_gives_up(stage: Stage) -> None:

@@ -11,11 +11,11 @@ import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
-from headway.agent.children import asked_in
 from headway.domain.ids import RunName
 from headway.domain.turn import ChildKind
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
+from headway.trace.views.children import Past
 from tests.support.command import headway
 from tests.support.site import Machine, machine
 
@@ -38,9 +38,13 @@ async def slots_taken(client: Client) -> tuple[int, int]:
 
 def tasks_asked(site: Machine) -> int:
     """Tasks that the planners of the run have asked for, whether they were started or wait for budget."""
-    agents = site.store.agents(RunName("tree"))
-    asked = (asked_in(site.store.stream(agent)).values() for agent in agents)
-    return sum(each.spawned.kind is ChildKind.TASK for found in asked for each in found)
+    asked = 0
+    for agent in site.store.agents(RunName("tree")):
+        past = Past()
+        for event in site.store.stream(agent):
+            past.apply(event)
+        asked += sum(each.spawned.kind is ChildKind.TASK for each in past.asked.values())
+    return asked
 
 
 @pytest.mark.timeout(400)

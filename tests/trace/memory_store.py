@@ -1,6 +1,6 @@
 """A log store in memory: a second adapter of the port, which shows that nothing but the port is asked of one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
@@ -15,9 +15,9 @@ from headway.trace.codec import Codec
 from headway.trace.events.envelope import AnyEvent, Body, BodyT, Event
 from headway.trace.events.life import AgentFork, AgentLease
 from headway.trace.events.talk import LlmResponse
-from headway.trace.fold import NO_EVENT, Line
+from headway.trace.fold import NO_EVENT, OUTSIDE_THE_LINE, Line
 from headway.trace.redaction import NOTHING_SECRET, Redact
-from headway.trace.store import AgentLog, LogStore, Stream, no_such_event
+from headway.trace.store import AgentLog, LogStore, Stream, View, no_such_event
 from tests.support.events import event as event_of
 
 
@@ -152,6 +152,8 @@ class MemoryLog:
         self.agent = agent
         self._store, self._role, self._task, self._whole = store, role, task, whole
         store.memory.half.discard(agent)
+        self._views: tuple[View, ...] = ()
+        self._past: tuple[View, ...] = ()
         self.lease = max((event.lease for event in store.stream(agent)), default=0) + 1
         self._write(AgentLease(host="here", pid=1, boot="1"), 0, 0, None)
 
@@ -194,7 +196,18 @@ class MemoryLog:
         bare = event_of(body, seq, epoch=epoch, turn=turn, agent=self.agent, role=self._role)
         event = bare._replace(lease=self.lease, task=self._task, dur_ms=dur_ms)
         self._store.memory.write(event)
+        self._show(event, self._views)
         return event
+
+    def follow(self, *views: View, past: Sequence[View] = ()) -> None:
+        self._views, self._past = views, tuple(past)
+        live = {event.seq for event in self.line}
+        for event in self._events:
+            self._show(event, views if event.seq in live else ())
+
+    def _show(self, event: AnyEvent, views: tuple[View, ...]) -> None:
+        for view in (*self._past, *(() if event.type in OUTSIDE_THE_LINE else views)):
+            view.apply(event)
 
     def sync(self) -> None:
         self._store.memory.step()
@@ -210,6 +223,7 @@ class MemoryLog:
         if tree.head_at(seq) == tree.head:
             return []
         self.append(AgentFork(to=seq), sync=True)
+        self._views = self._past = ()
         kept = {event.seq for event in self.line}
         return [event for event in before if event.seq not in kept]
 

@@ -255,6 +255,52 @@ def test_of_an_older_past_only_facts_stay_in_memory(adapter: Adapter) -> None:
     assert told == [*older, ("scratchpad", None), *newest]
 
 
+class Seen:
+    """A view that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+
+    def apply(self, event: AnyEvent) -> None:
+        self.events.append(event)
+
+
+def test_views_are_shown_what_was_written_and_what_is_appended_until_the_line_forks(adapter: Adapter) -> None:
+    with adapter.store().open(ROOT, role="planner") as log:
+        kept = say(log, LONG)
+        say(log, "abandoned")
+        log.fork(kept)
+        say(log, "b")
+    line, past = Seen(), Seen()
+    with adapter.store().open(ROOT, role="planner") as log:
+        log.follow(line, past=[past])
+        say(log, "c")
+        assert texts_in(line.events) == [LONG, "b", "c"]
+        assert [event.type for event in line.events] == ["text"] * 3
+        assert past.events == adapter.store().all_events(ROOT)
+        log.fork(kept)
+        before = list(line.events)
+        say(log, "d")
+        assert line.events == before
+        again = Seen()
+        log.follow(again)
+        say(log, "e")
+        assert again.events == adapter.store().read(ROOT)
+        assert texts_in(again.events) == [LONG, "d", "e"]
+
+
+def test_a_lost_holder_shows_its_views_nothing_more(adapter: Adapter) -> None:
+    old = adapter.store().open(ROOT, role="planner")
+    seen = Seen()
+    old.follow(seen, past=[seen])
+    count = len(seen.events)
+    adapter.store().open(ROOT, role="planner").close()
+    with pytest.raises(LeaseLost):
+        say(old, "late")
+    assert len(seen.events) == count
+    old.close()
+
+
 def test_half_an_event_at_the_end_of_a_log_is_none(adapter: Adapter) -> None:
     with adapter.store().open(ROOT, role="planner") as log:
         say(log, "kept")

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headway.agent.children import cancelled_in
 from headway.agent.conversation import Answer
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.tools.arguments import Arguments
@@ -22,12 +21,11 @@ class Cancel(Arguments):
 
 
 def _run(context: PlanningDesk, asked: Cancel) -> Answer:
-    out = context.outstanding()
+    out = context.views.children.outstanding
     strangers = [key for key in asked.ids if key not in out]
     if strangers:
         raise ToolError(f"not outstanding: {', '.join(strangers[:20])}. Outstanding: {', '.join(list(out)[:100])}")
-    earlier = set(cancelled_in(context.turn_events))
-    if len(earlier.union(asked.ids)) > CANCELS_PER_TURN:
+    if len({*context.views.turn.cancelled, *asked.ids}) > CANCELS_PER_TURN:
         raise ToolError(f"a turn cancels at most {CANCELS_PER_TURN}: cancel the rest in the next one")
     result = Cancelled(cancelled=tuple(asked.ids), reason=asked.reason)
     return Answer(json.dumps({"cancelled": list(asked.ids)}), progress=True, result=result)

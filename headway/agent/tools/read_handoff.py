@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headway.agent.children import told_in
 from headway.agent.conversation import Answer
 from headway.agent.excerpt import EXCERPT_CHARS, cut
 from headway.agent.handoff_text import whole
@@ -21,7 +20,7 @@ class ReadHandoff(Arguments):
 
 
 def _run(context: PlanningDesk, asked: ReadHandoff) -> Answer:
-    notice = told_in(context.talk.log.line).get(asked.id)
+    notice = context.views.children.told.get(asked.id)
     if notice is None:
         raise ToolError(f"no handoff of {asked.id} came in; read_handoff takes the id in the heading of a handoff")
     stored = context.store.said(notice.ref(context.order.me), HandedOff)

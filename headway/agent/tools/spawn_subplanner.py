@@ -1,6 +1,5 @@
 """`spawn_subplanner`: a planner gives a part of its scope to a planner of its own."""
 
-from headway.agent.children import asked_in
 from headway.agent.conversation import Answer
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.spawning import spawn
@@ -19,7 +18,7 @@ class SpawnSubplanner(Scope, Arguments):
 def _run(context: PlanningDesk, asked: SpawnSubplanner) -> Answer:
     if not context.order.may_delegate:
         raise ToolError(context.prompts.render("answers/no_subplanner"))
-    if len(asked_in(context.turn_events)) >= SPAWNS_PER_TURN:
+    if len(context.views.turn.asked) >= SPAWNS_PER_TURN:
         raise ToolError(context.prompts.render("answers/no_room_at_all"))
     return spawn(context, ChildKind.PLANNER, [Scope(**asked.model_dump())], [])
 

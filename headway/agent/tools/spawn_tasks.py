@@ -4,14 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headway.agent.children import Asked, asked_in
 from headway.agent.conversation import Answer
 from headway.agent.planning_desk import PlanningDesk
 from headway.agent.spawning import spawn
 from headway.agent.tools.arguments import Arguments
 from headway.agent.tools.tool import Tool
 from headway.domain.errors import ToolError
-from headway.domain.ids import ChildKey
 from headway.domain.results import Spawn
 from headway.domain.task import TaskSpec
 from headway.domain.turn import SPAWNS_PER_TURN, ChildKind
@@ -24,17 +22,14 @@ class SpawnTasks(Arguments):
 
 
 def _run(context: PlanningDesk, asked: SpawnTasks) -> Answer:
-    before = asked_in(context.turn_events)
-    room = min(context.order.spawnable - _tasks_in(before), SPAWNS_PER_TURN - len(before))
+    before = context.views.turn.asked
+    tasks = sum(child.kind is ChildKind.TASK for child in before.values())
+    room = min(context.order.spawnable - tasks, SPAWNS_PER_TURN - len(before))
     if len(asked.tasks) > room:
         name = "answers/no_room" if room > 0 else "answers/no_room_at_all"
         values = {"asked": len(asked.tasks), "room": room} if room > 0 else {}
         raise ToolError(context.prompts.render(name, **values))
-    return spawn(context, ChildKind.TASK, asked.tasks, list(context.outstanding().values()))
-
-
-def _tasks_in(asked: dict[ChildKey, Asked]) -> int:
-    return sum(1 for child in asked.values() if child.spawned.kind is ChildKind.TASK)
+    return spawn(context, ChildKind.TASK, asked.tasks, list(context.views.children.outstanding.values()))
 
 
 TOOL = Tool(
