@@ -166,14 +166,14 @@ def _open_log(path: Path) -> int:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
-def keep_small(log: Path) -> None:
+def keep_small(log: Path, most_bytes: int = KEEP_LOG_BYTES) -> None:
     """Set a large log aside, also while its process writes: a copy takes its content, and the file goes on empty.
 
     The process only appends, so it goes on at the new end. A line that it writes between the two steps is lost. On a
     full disk the log stays as it is until there is room.
     """
     with contextlib.suppress(OSError):
-        if log.stat().st_size > KEEP_LOG_BYTES:
+        if log.stat().st_size > most_bytes:
             aside = log.with_name(log.name + ".1")
             aside.unlink(missing_ok=True)
             shutil.copyfile(log, aside)

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from headway.cli.connect import AGENT_QUEUE, Target, connect, has_worker
 from headway.cli.home import VARIABLE
 from headway.cli.roles import ROLES, worker_children
-from headway.cli.service import NAME, Service
+from headway.cli.service import NAME, STOP_S, Service
 from headway.cli.service_settings import ServiceSettings
 from headway.cli.supervisor import Supervisor
 from headway.cli.temporal_cli import find_cli
@@ -31,14 +31,14 @@ class Site:
     ui_url: str | None
 
 
-async def start_service(supervisor: Supervisor, settings: ServiceSettings) -> Site:
-    """Start the local service and wait until it is ready.
+async def start_service(supervisor: Supervisor, settings: ServiceSettings, *, stop_s: float = STOP_S) -> Site:
+    """Start the local service and wait until it is ready. At the end it has `stop_s` seconds after SIGTERM.
 
     Raises:
         UserError: No CLI, a taken port, a foreign database, or a server that does not come up.
     """
     cli = await asyncio.to_thread(find_cli, settings.cli)
-    service = Service(settings, cli, supervisor.home)
+    service = Service(settings, cli, supervisor.home, stop_s=stop_s)
     await supervisor.start(service.child())
     client = await service.ready(lambda: supervisor.trouble(NAME), lambda: supervisor.pids(NAME))
     site = Site(client, settings.address, settings.ui_url)

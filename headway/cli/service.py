@@ -39,12 +39,24 @@ class Service:
         settings: The settings of `temporal-dev.yaml`.
         cli: The executable that carries it.
         home: Folder of its database.
+        healthy_within_s: Seconds that a server may take to answer while it hardly computes.
+        stop_s: Seconds that the server has to end after SIGTERM.
     """
 
-    def __init__(self, settings: ServiceSettings, cli: TemporalCli, home: Path) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        cli: TemporalCli,
+        home: Path,
+        *,
+        healthy_within_s: float = HEALTHY_WITHIN_S,
+        stop_s: float = STOP_S,
+    ) -> None:
         self.settings = settings
         self.cli = cli
         self.home = home
+        self._healthy_within_s = healthy_within_s
+        self._stop_s = stop_s
 
     def child(self) -> Child:
         """The server process, for a supervisor.
@@ -61,7 +73,7 @@ class Service:
         self._check_ports()
         self._claim_database()
         argv = (str(self.cli.path.absolute()), "server", "start-dev", *SETTINGS, *self.settings.flags(database.name))
-        return Child(NAME, argv, stop_s=STOP_S, umask=0o077, cwd=database.parent, logs_on_stderr=True)
+        return Child(NAME, argv, stop_s=self._stop_s, umask=0o077, cwd=database.parent, logs_on_stderr=True)
 
     async def ready(
         self, problem: Callable[[], str | None] = lambda: None, processes: Callable[[], Iterable[int]] = tuple
@@ -73,7 +85,7 @@ class Service:
             processes: The ids of the service's processes. Time in which they compute hardly counts.
 
         Raises:
-            UserError: That takes longer than a minute, or `problem` says why it never will be.
+            UserError: That takes longer than it may, or `problem` says why it never will be.
         """
         client = await self._healthy(problem, processes)
         await self._ensure_retention(client)
@@ -108,7 +120,7 @@ class Service:
             write_whole(note, f"{self.cli.version}\n".encode(), synced=True)
 
     async def _healthy(self, problem: Callable[[], str | None], processes: Callable[[], Iterable[int]]) -> Client:
-        patience, last = Patience(HEALTHY_WITHIN_S, time.monotonic(), processes), ""
+        patience, last = Patience(self._healthy_within_s, time.monotonic(), processes), ""
         while not patience.is_over(time.monotonic()):
             if (why := problem()) is not None:
                 raise UserError(f"The Temporal service did not start: {why}")
@@ -118,7 +130,8 @@ class Service:
                 last = " ".join(str(error).split())
             await asyncio.sleep(ASK_AGAIN_S)
         raise UserError(
-            f"The Temporal service at {self.settings.address} was not healthy within {HEALTHY_WITHIN_S:.0f} s: {last}",
+            f"The Temporal service at {self.settings.address} was not healthy within {self._healthy_within_s:.0f} s: "
+            f"{last}",
             f"See its log in {self.home / 'logs'}.",
         )
 

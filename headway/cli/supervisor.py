@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headway.cli.child import POLL_S, Child, Started, keep_small, start_child, tail
+from headway.cli.child import KEEP_LOG_BYTES, POLL_S, Child, Started, keep_small, start_child, tail
 from headway.cli.child_event import ChildEvent, how_it_ended
 from headway.cli.supervisor_state import ChildState, SupervisorState, claim, write_state
 from headway.domain.errors import UserError
@@ -65,6 +65,7 @@ class Supervisor:
         on_event: Called at every start and death.
         leash: "kernel" or "pipe": the means by which children die with this process; by default that of the system.
         timing: Its times.
+        log_bytes: Size up to which a child's log grows before it is set aside.
 
     Raises:
         UserError: On entering, when another supervisor of that name lives in `home`.
@@ -78,6 +79,7 @@ class Supervisor:
         on_event: Callable[[ChildEvent], None] | None = None,
         leash: str | None = None,
         timing: Timing | None = None,
+        log_bytes: int = KEEP_LOG_BYTES,
     ) -> None:
         self.home = home
         self.name = name
@@ -85,6 +87,7 @@ class Supervisor:
         self._on_event = on_event or (lambda _: None)
         self._leash = leash or ("kernel" if sys.platform == "linux" else "pipe")
         self._timing = timing or Timing()
+        self._log_bytes = log_bytes
         self._running: dict[str, Started] = {}
         self._states: dict[str, ChildState] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -274,7 +277,7 @@ class Supervisor:
             now = time.monotonic()
             if now - measured >= self._timing.log_s:
                 measured = now
-                keep_small(self.log(started.child.name))
+                keep_small(self.log(started.child.name), self._log_bytes)
             if said := started.heard():
                 silence.heard(now)
                 told = False

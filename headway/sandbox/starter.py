@@ -23,8 +23,7 @@ from typing import TypeVar
 from headway.sandbox import mounts
 
 FRESH_S = 60.0
-"""Seconds for which a clearing is used, and kept while no command comes. It does not follow later mounts of the
-machine, and a disk that it holds stays busy."""
+"""A clearing does not follow later mounts of the machine, and a disk that it holds stays busy."""
 
 Process = subprocess.Popen[bytes]
 Spawn = Callable[[], Process]
@@ -32,9 +31,14 @@ _T = TypeVar("_T")
 
 
 class Starter:
-    """One per process; safe for threads. After a fork the child process has a new one."""
+    """One per process; safe for threads. After a fork the child process has a new one.
 
-    def __init__(self) -> None:
+    Args:
+        fresh_s: Seconds for which a clearing is used, and kept while no command comes.
+    """
+
+    def __init__(self, fresh_s: float = FRESH_S) -> None:
+        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._owner = 0
         self._thread: _Thread | None = None
@@ -54,7 +58,8 @@ class Starter:
         with self._lock:
             if self._owner != os.getpid():
                 self._owner = os.getpid()
-                self._thread = _Thread() if sys.platform == "linux" and os.geteuid() == 0 else None
+                able = sys.platform == "linux" and os.geteuid() == 0
+                self._thread = _Thread(self._fresh_s) if able else None
             if self._thread is not None and self._thread.is_able:
                 with suppress(_RefusedError):
                     return self._thread.start(places, spawn)
@@ -72,8 +77,9 @@ class _Thread:
         is_able: True if it can make clearings here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fresh_s: float) -> None:
         self.is_able = True
+        self._fresh_s = fresh_s
         self._home = -1
         self._clearing: _Clearing | None = None
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -110,7 +116,7 @@ class _Thread:
         """Never ends: the kernel's death signal for a command is tied to the thread that forked it."""
         while True:
             try:
-                work = self._work.get(timeout=FRESH_S)
+                work = self._work.get(timeout=self._fresh_s)
             except queue.Empty:
                 work = self._forget
             work()
@@ -126,7 +132,7 @@ class _Thread:
             self.is_able = _identity("/") == root  # else this process has another root than its namespace
 
     def _fresh(self) -> "_Clearing":
-        if self._clearing is not None and self._clearing.is_stale:
+        if self._clearing is not None and self._clearing.age_s > self._fresh_s:
             self._forget()
         if self._clearing is None:
             try:
@@ -178,9 +184,9 @@ class _Clearing:
         self._root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     @property
-    def is_stale(self) -> bool:
-        """True if the machine's mounts may have changed since."""
-        return time.monotonic() - self._made > FRESH_S
+    def age_s(self) -> float:
+        """Seconds since it was made. It does not show mounts that are younger."""
+        return time.monotonic() - self._made
 
     def lacking(self, places: Sequence[Path]) -> list[str]:
         """Those of the places at which the clearing shows another file than the caller's namespace."""

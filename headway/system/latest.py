@@ -14,9 +14,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 FRESH_S = 5.0
-"""A value younger than this is given as it is."""
 WAIT_S = 0.5
-"""Longest time that a caller waits for a fresher one; it gets the one before, however old, when that is not enough."""
 
 
 @dataclass
@@ -32,26 +30,32 @@ class Latest(Generic[K, V]):
     Args:
         read: Reads a value; None where there is none. An exception of it counts as none read.
         keep: Keys that are remembered; the one that was asked for longest ago is forgotten.
+        fresh_s: Age in seconds up to which a value is given as it is.
+        wait_s: Longest time that a caller waits for a fresher one. If that is not enough, it gets the one before.
     """
 
-    def __init__(self, read: Callable[[K], V | None], *, keep: int = 8) -> None:
+    def __init__(
+        self, read: Callable[[K], V | None], *, keep: int = 8, fresh_s: float = FRESH_S, wait_s: float = WAIT_S
+    ) -> None:
         self._read = read
         self._keep = keep
+        self._fresh_s = fresh_s
+        self._wait_s = wait_s
         self._known: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="latest")
 
     def get(self, key: K) -> V | None:
-        """The value, at most `FRESH_S` old where a half second is enough to read it; None where there is none yet."""
+        """The value, at most `fresh_s` old where `wait_s` is enough to read it; None where there is none yet."""
         with self._lock:
             entry = self._entry(key)
-            if steady() - entry.at < FRESH_S:
+            if steady() - entry.at < self._fresh_s:
                 return entry.value
             if entry.reading is None or entry.reading.done():
                 entry.reading = self._pool.submit(self._refresh, key, entry)
             reading = entry.reading
         with contextlib.suppress(TimeoutError):
-            reading.exception(WAIT_S)
+            reading.exception(self._wait_s)
         return entry.value
 
     def prepare(self, key: K) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.cli import child as children
 from headway.cli.child import Child
 from headway.cli.child_event import ChildEvent
 from headway.cli.supervisor import Supervisor, Timing
@@ -244,10 +243,9 @@ def _lines(log: Path) -> int:
     return len(log.read_text().splitlines())
 
 
-async def test_the_log_of_a_child_that_never_ends_is_bounded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "KEEP_LOG_BYTES", 100_000)
+async def test_the_log_of_a_child_that_never_ends_is_bounded(home: Path) -> None:
     script = "import sys, time\nn = 0\nwhile True:\n print(n, 'x' * 200, flush=True)\n n += 1\n time.sleep(0.0002)"
-    async with Supervisor(home, timing=Timing(log_s=0.05)) as supervisor:
+    async with Supervisor(home, timing=Timing(log_s=0.05), log_bytes=100_000) as supervisor:
         await supervisor.start(Child("talker", (sys.executable, "-c", script)))
         log = supervisor.log("talker")
         aside = log.with_name("talker.log.1")

@@ -162,9 +162,8 @@ async def test_where_the_kernel_refuses_it_a_command_runs_all_the_same(
 
 
 async def test_an_old_clearing_is_made_again(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    starter = Starter()
+    starter = Starter(fresh_s=0.02)
     monkeypatch.setattr(job, "STARTER", starter)
-    monkeypatch.setattr("headway.sandbox.starter.FRESH_S", 0.02)
     mine, other = ground.workspace("mine"), ground.workspace("other")
     for _ in range(4):
         seen = await ground.around(mine)

@@ -8,14 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import psutil
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from headway.agent.tools.catalogue import RESULTS
-from headway.cli import service
 from headway.cli.local_site import start_service, start_workers
 from headway.cli.ports import free_ports
 from headway.cli.service_settings import find_settings, load_settings
@@ -129,8 +127,8 @@ async def machine(
     server = settings.server.model_copy(update={"port": port, "ui_port": ui_port})
     with Rehearsal(playbook) as rehearsal:
         async with Supervisor(home, timing=TIMING) as supervisor:
-            with patch.object(service, "STOP_S", 0.0):  # what it would write down at its leisure is thrown away
-                site = await start_service(supervisor, settings.model_copy(update={"server": server}))
+            # The database that the server would write down at its end is thrown away.
+            site = await start_service(supervisor, settings.model_copy(update={"server": server}), stop_s=0.0)
             ours: dict[str, str | None] = {
                 name: None for name in os.environ if name.startswith(("HEADWAY_", "OPENAI_"))
             }

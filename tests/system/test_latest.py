@@ -3,15 +3,11 @@
 import threading
 import time
 
-import pytest
-
-from headway.system import latest
 from headway.system.latest import Latest
+from tests.support.waiting import wait_until
 
 
-def test_a_caller_never_waits_longer_than_it_may_and_gets_what_was_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latest, "FRESH_S", 0.0)
-    monkeypatch.setattr(latest, "WAIT_S", 0.05)
+def test_a_caller_never_waits_longer_than_it_may_and_gets_what_was_read_last() -> None:
     go, reads = threading.Event(), list[str]()
 
     def read(key: str) -> str:
@@ -19,16 +15,14 @@ def test_a_caller_never_waits_longer_than_it_may_and_gets_what_was_read_last(mon
         go.wait()
         return f"{key} {len(reads)}"
 
-    known = Latest(read)
+    known = Latest(read, fresh_s=0.0, wait_s=0.05)
     began = time.monotonic()
     assert known.get("a") is None
     assert time.monotonic() - began < 5
     assert known.get("a") is None
     assert reads == ["a"], "one read of a key at a time"
     go.set()
-    deadline = time.monotonic() + 30
-    while known.get("a") is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: known.get("a") is not None)
     assert str(known.get("a")).startswith("a ")
 
 
@@ -44,9 +38,7 @@ def test_a_value_that_is_prepared_is_read_once_and_there_when_it_is_asked_for() 
     known.prepare("a")
     known.prepare("a")
     go.set()
-    deadline = time.monotonic() + 30
-    while known.get("a") is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: known.get("a") is not None)
     known.prepare("a")
     assert known.get("a") == "a"
     assert reads == ["a"]
