@@ -23,53 +23,53 @@ from temporalio.worker import Worker
 from activities.control import ControlWatch
 from activities.failure_lines import tell_failures
 from activities.handoffs import Handoffs
-from activities.parking import Ways
+from activities.outage_reporter import OutageReporter
 from activities.planning import Planning
 from activities.repository import Checks, Repository
 from activities.server_time import server_time
 from activities.slots import agent_tuner
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
-from headway.agent.check import Checker
-from headway.agent.folders import RunFolders
-from headway.agent.handoffs import HandoffDesk
-from headway.agent.model_settings import ModelSettings
-from headway.agent.models import Models
-from headway.agent.planner import PlannerAgent
-from headway.agent.preflight import Preflight
-from headway.agent.prompts import Prompts, own_folder
-from headway.agent.run_desk import Machine, RunDesk
-from headway.agent.tools.catalogue import RESULTS
-from headway.agent.worker import SNAPSHOT_STEPS, WorkerAgent
-from headway.cli import open_files
-from headway.cli.connect import connect, target_of, worker_identity
-from headway.cli.home import home_from
-from headway.cli.leaving import leave
-from headway.cli.roles import AGENTS, ALLOW_WEAK, ROLES, SKIP_RUN, USUAL_AGENTS, WEAK, worker_children
-from headway.cli.supervisor import supervise
-from headway.cli.upgrade import check_upgrade, hash_of
+from headway.agents.handoff_store import HandoffStore
+from headway.agents.planner.planner import PlannerAgent
+from headway.agents.tools.catalogue import RESULTS
+from headway.agents.worker.worker import SNAPSHOT_STEPS, WorkerAgent
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.printable import for_terminal
+from headway.eventlog.local_store import LocalStore
+from headway.eventlog.redaction import redactor
 from headway.git.hub import Hub
-from headway.git.ladder import rung_for
-from headway.git.workspaces import Workspaces
-from headway.sandbox.bandwidth import Bandwidth
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.crew import Crew
-from headway.sandbox.gates import Gates
-from headway.sandbox.levels import VARIABLE as SANDBOX
-from headway.sandbox.levels import Levels
+from headway.git.workspace.workspace_backend import backend_for
+from headway.git.workspace.workspaces import Workspaces
+from headway.host.connection import connect, target_of, worker_identity
+from headway.host.home import home_from
+from headway.host.supervisor import supervise
+from headway.host.upgrade import check_upgrade, hash_of
+from headway.host.worker_roles import AGENTS, ALLOW_WEAK, ROLES, SKIP_RUN, USUAL_AGENTS, WEAK, worker_children
+from headway.models.roles import ModelRoles
+from headway.models.settings import ModelSettings
+from headway.runs.check import Checker
+from headway.runs.lifecycle import MachineFacts, RunLifecycle
+from headway.runs.run_figures import RunFolders
+from headway.runs.trials import Trials
+from headway.sandbox.admission.admission import Admission
+from headway.sandbox.admission.concurrency import Concurrency
+from headway.sandbox.backends.backends import VARIABLE as SANDBOX
+from headway.sandbox.backends.backends import Backends
+from headway.sandbox.cgroup.bandwidth import Bandwidth
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.disk_usage import Quota
 from headway.sandbox.resources import Resources
-from headway.sandbox.tree import Quota
+from headway.system import open_files
 from headway.system.heartbeat import Heartbeat
 from headway.system.latest import Latest
+from headway.system.process_exit import leave
 from headway.system.reserve import Reserve
 from headway.system.search_path import complete_search_path
 from headway.system.signals import on_end_asked
 from headway.system.timed_lines import time_lines
-from headway.trace.local_store import LocalStore
-from headway.trace.redaction import redactor
+from prompts.prompts import Prompts, own_folder
 from workflows.options import AGENT_QUEUE, DEFAULT_AUDIT_S, DEFAULT_HEARTBEAT_S, QUEUE
 from workflows.replay import INTERCEPTORS, WORKFLOWS, reading, replayer, sandbox
 from workflows.true_figures import TrueFigures
@@ -145,9 +145,9 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = LocalStore(settings.home, redact=redactor(settings.secrets), results=RESULTS)
-        self.rung = rung_for(settings.home)
+        self.rung = backend_for(settings.home)
         self.resources = _resources(settings)
-        levels = Levels((settings.home,), self.resources, tell=_show)
+        levels = Backends((settings.home,), self.resources, tell=_show)
         self.sandbox = levels.choose(allow_weak=settings.allow_weak, pinned=settings.sandbox)
         self.prompts = Prompts.load(settings.prompts)
         self.models = settings.models.open(settings.home, _show)
@@ -166,10 +166,10 @@ class Workshop:
         given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
         return WorkerAgent(*given, server_time, snapshot_steps=steps, reading=self.resources.reading)
 
-    def run_desk(self) -> RunDesk:
+    def run_desk(self) -> RunLifecycle:
         """A run's beginning and end."""
         given = self.settings
-        machine = Machine(
+        machine = MachineFacts(
             self.sandbox.level,
             self.sandbox.not_enforced,
             given.heartbeat_s,
@@ -177,16 +177,16 @@ class Workshop:
             refuses_network=self.sandbox.refuses_network,
             private=(given.home,),
         )
-        preflight = Preflight(self.models, self.checker(), self.workspaces)
+        preflight = Trials(self.models, self.checker(), self.workspaces)
         given_to_it = (self.store, self.hubs, self.models, self.prompts)
-        return RunDesk(*given_to_it, machine=machine, preflight=preflight, folders=self.store.run_folder)
+        return RunLifecycle(*given_to_it, machine=machine, preflight=preflight, folders=self.store.run_folder)
 
     def checker(self) -> Checker:
         """Proves commits."""
         return Checker(self.store, self.hubs, self.workspaces, self.sandbox)
 
 
-async def look_at_models(models: Models) -> None:
+async def look_at_models(models: ModelRoles) -> None:
     """Log the lacks of the models' servers, before an agent finds out."""
     for finding in (await models.probe()).findings:
         _show(f"{finding.topic}: {finding.state}: {finding.words}")
@@ -197,8 +197,8 @@ def _resources(settings: Settings) -> Resources:
     settings.home.mkdir(parents=True, exist_ok=True)
     quota = Quota(settings.disk_mb) if settings.disk_mb else Quota.usual(settings.home)
     bandwidth = Bandwidth.of(settings.home, settings.io_mb_s) if settings.io_mb_s else None
-    gates = Gates(settings.home / "gates", settings.heavy)
-    return Resources(Cages.detect(bandwidth=bandwidth), gates, quota, Reserve(settings.home))
+    gates = Admission(settings.home / "gates", settings.heavy)
+    return Resources(Groups.detect(bandwidth=bandwidth), gates, quota, Reserve(settings.home))
 
 
 @cache
@@ -229,10 +229,10 @@ def workflow_worker(client: Client, home: Path) -> Worker:
 def planning_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of planning turns and of everything short around them."""
     service = TemporalService(client)
-    control = ControlWatch(service, Ways(workshop.models, service))
+    control = ControlWatch(service, OutageReporter(workshop.models, service))
     given = (workshop.store, workshop.hubs, workshop.models, workshop.prompts)
     planner = PlannerAgent(*given, server_time, reading=workshop.resources.reading)
-    handoffs = Handoffs(HandoffDesk(workshop.store, workshop.hubs), service)
+    handoffs = Handoffs(HandoffStore(workshop.store, workshop.hubs), service)
     repository = Repository(workshop.run_desk(), service)
     return Worker(
         client,
@@ -259,13 +259,13 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
 def agent_worker(client: Client, workshop: Workshop) -> Worker:
     """The worker of workers."""
     service = TemporalService(client)
-    control = ControlWatch(service, Ways(workshop.models, service))
+    control = ControlWatch(service, OutageReporter(workshop.models, service))
     return Worker(
         client,
         build_id=workflow_code(),
         task_queue=AGENT_QUEUE,
         activities=[Work(workshop.worker_agent(), control).run_worker, Checks(workshop.checker()).run_check],
-        tuner=agent_tuner(Crew(workshop.settings.agents, workshop.settings.home).allowed),
+        tuner=agent_tuner(Concurrency(workshop.settings.agents, workshop.settings.home).allowed),
         max_heartbeat_throttle_interval=timedelta(seconds=10),
         graceful_shutdown_timeout=timedelta(seconds=30),
     )

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
-from activities.parking import Ways
-from activities.pulse import Beat
-from headway.domain.control import Control
+from activities.heartbeat import Beat
+from activities.outage_reporter import OutageReporter
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import AgentId, RunName, run_of
-from headway.domain.turn import Decision, TurnOutcome
-from headway.domain.work import WorkerSuspended
+from headway.domain.messages import WorkerSuspended
+from headway.domain.planner_turn import Decision, TurnOutcome
+from headway.domain.state.control import Control
 from headway.system.tasks import until_ended
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class ControlWatch:
         ways: Tells the runs, on the same round, of models that refuse their agents.
     """
 
-    def __init__(self, source: ControlSource, ways: Ways | None = None, every_s: float = ASK_EVERY_S) -> None:
+    def __init__(self, source: ControlSource, ways: OutageReporter | None = None, every_s: float = ASK_EVERY_S) -> None:
         self._source = source
         self._ways = ways
         self._every_s = every_s

@@ -5,12 +5,12 @@ from typing import Protocol
 
 from temporalio import activity
 
-from activities.pulse import pulse, told_to_temporal
-from headway.domain.budget import Amount
+from activities.heartbeat import as_application_error, pulse
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_below
-from headway.domain.turn import ChildKind, Spawned
-from headway.domain.work import DescribeChildren, FoundClosed, Orphan, StoredHandoff, StoreHandoff
+from headway.domain.messages import DescribeChildren, FoundClosed, Orphan, StoredHandoff, StoreHandoff
+from headway.domain.planner_turn import ChildKind, Spawned
+from headway.domain.state.budget import Amount
 
 ORPHANS_AT_ONCE = 200
 """Agents below one closed planner that one audit hands over, so that its result stays small."""
@@ -54,14 +54,14 @@ class Handoffs:
         self._service = service
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def store_handoff(self, order: StoreHandoff) -> StoredHandoff:
         """Store the handoff of a planner, or of an agent that cannot speak for itself."""
         async with pulse():
             return await self._store.store(order)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def describe_children(self, order: DescribeChildren) -> list[FoundClosed]:
         """Find the children that closed without a handoff, and the agents that work on below them.
 

@@ -5,11 +5,11 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.pulse import Beat, pulse, told_to_temporal
+from activities.heartbeat import Beat, as_application_error, pulse
 from activities.server_time import server_time
-from headway.domain.budget import Amount
 from headway.domain.errors import Parked
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
 
 
 class PlannerAgent(Protocol):
@@ -26,7 +26,7 @@ class Planning:
         self._control = control
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         """Explore read-only at one pinned trunk commit and return the decisions."""
         async with pulse() as beat:

@@ -5,8 +5,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.handoffs import Service
-from activities.pulse import Beat, pulse, told_to_temporal
-from headway.domain.budget import Amount
+from activities.heartbeat import Beat, as_application_error, pulse
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.refs import Ref
 from headway.domain.run import (
@@ -20,9 +19,10 @@ from headway.domain.run import (
     WriteAmendment,
     WriteReport,
 )
+from headway.domain.state.budget import Amount
 
 
-class RunDesk(Protocol):
+class RunLifecycle(Protocol):
     """A run's beginning and end: the hub, the log, the branch on the user's repository, the report."""
 
     async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun: ...
@@ -47,12 +47,12 @@ class Checker(Protocol):
 class Repository:
     """The activities that a `Run` asks for itself."""
 
-    def __init__(self, desk: RunDesk, service: Service) -> None:
+    def __init__(self, desk: RunLifecycle, service: Service) -> None:
         self._desk = desk
         self._service = service
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def prepare_run(self, order: PrepareRun) -> PreparedRun:
         """Make the hub and the run's log, or find them as an earlier attempt made them. Tries setup, check and models.
 
@@ -62,35 +62,35 @@ class Repository:
             return await self._desk.prepare(order, await self._service.attributes(), beat)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def publish(self, order: Publish) -> Published:
         """Put the trunk on the user's repository as `headway/<run>/main`, if it moved."""
         async with pulse():
             return await self._desk.publish(order)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def write_note(self, order: Note) -> Ref:
         """Write a message for a planner; its text comes from a prompt, so that editing one never breaks a replay."""
         async with pulse():
             return await self._desk.note(order)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def write_amendment(self, order: WriteAmendment) -> Ref:
         """Store an amendment's text, once for each request, so that history carries where it lies."""
         async with pulse():
             return await self._desk.amendment(order)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def measure_spent(self, order: MeasureSpent) -> Amount:
         """Sum the usage of all agents of a run until now, by their logs."""
         async with pulse():
             return await self._desk.spent(order)
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def write_report(self, order: WriteReport) -> RunReport:
         """Count the landed commits and write the report."""
         async with pulse():
@@ -104,7 +104,7 @@ class Checks:
         self._checker = checker
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def run_check(self, order: RunCheck) -> CheckVerdict:
         """Run the user's check on a commit."""
         async with pulse() as beat:

@@ -12,11 +12,11 @@ from temporalio.client import (
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from headway.domain.budget import Amount
-from headway.domain.control import Control
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, RunName
-from headway.domain.parking import Parking
+from headway.domain.model_outage import ModelOutage
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control
 
 QUERY_WITHIN = timedelta(seconds=5)
 
@@ -71,16 +71,18 @@ class TemporalService:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise TransientError(f"the Temporal service cannot cancel {agent}: {error}") from error
 
-    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+    async def parkings(self, run: RunName) -> tuple[ModelOutage, ...] | None:
         """A run's knowledge of models that refuse its agents; None when no worker process answers it now."""
         try:
             handle = self._client.get_workflow_handle(run)
-            found: list[Parking] = await handle.query("parkings", result_type=list[Parking], rpc_timeout=QUERY_WITHIN)
+            found: list[ModelOutage] = await handle.query(
+                "parkings", result_type=list[ModelOutage], rpc_timeout=QUERY_WITHIN
+            )
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None
         return tuple(found)
 
-    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+    async def tell_parking(self, run: RunName, parking: ModelOutage) -> bool:
         """Signal a run that a model refuses its agents, or answers again; False when it could not be told now."""
         try:
             await self._client.get_workflow_handle(run).signal("parking", parking)

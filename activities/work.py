@@ -5,10 +5,10 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.pulse import Beat, pulse, told_to_temporal
+from activities.heartbeat import Beat, as_application_error, pulse
 from activities.server_time import server_time
 from headway.domain.errors import Parked
-from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
+from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
 
 
 class WorkerAgent(Protocol):
@@ -27,7 +27,7 @@ class Work:
         self._control = control
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def run_worker(self, order: WorkOrder) -> WorkOutcome:
         """Work on the task until it is handed off, or until the way is not free.
 
@@ -56,7 +56,7 @@ class WorkEnds:
         self._agent = agent
 
     @activity.defn
-    @told_to_temporal
+    @as_application_error
     async def end_worker(self, order: EndWorker) -> WorkerDone:
         """Fence the worker, keep its unlanded changes on a ref, and store its handoff."""
         async with pulse():

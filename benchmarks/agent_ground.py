@@ -11,29 +11,29 @@ from typing import Any
 from openai import AsyncOpenAI
 
 from benchmarks.agent_model import TEXT
-from headway.agent.models import Models
-from headway.agent.prompts import Prompts
-from headway.agent.tools.catalogue import RESULTS, WORKER_TOOLS
-from headway.agent.worker import WorkerAgent
-from headway.domain.budget import UNLIMITED, Amount
+from headway.agents.tools.catalogue import RESULTS, WORKER_TOOLS
+from headway.agents.worker.worker import WorkerAgent
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
 from headway.domain.limit_table import Limits
+from headway.domain.messages import WorkOrder
+from headway.domain.planner_turn import ChildKind
 from headway.domain.refs import Ref
 from headway.domain.results import Spawn, SpawnedChild
 from headway.domain.run import RunContext
 from headway.domain.spec import Commit, RunSpec
+from headway.domain.state.budget import UNLIMITED, Amount
 from headway.domain.task import TaskSpec
-from headway.domain.turn import ChildKind
-from headway.domain.work import WorkOrder
+from headway.eventlog.events.life import RunStart
+from headway.eventlog.events.talk import ToolResult
+from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
-from headway.git.workspaces import Workspaces
-from headway.model.client import Model
-from headway.model.endpoint import Endpoint
-from headway.model.gate import Gates
+from headway.git.workspace.workspaces import Workspaces
+from headway.models.circuit_breaker import CircuitBreakers
+from headway.models.client import Model
+from headway.models.endpoint import Endpoint
+from headway.models.roles import ModelRoles
 from headway.sandbox.runner import Command, CommandResult
-from headway.trace.events.life import RunStart
-from headway.trace.events.talk import ToolResult
-from headway.trace.local_store import LocalStore
+from prompts.prompts import Prompts
 
 RUN = RunName("bench")
 INCARNATION = Incarnation("0a1b2c3d")
@@ -105,11 +105,11 @@ class Ground:
     async def work(self, url: str, steps: int, step_bytes: int, number: int) -> list[float]:
         """CPU time of this process at each step of one of our workers."""
         sandbox = Instant("x" * (step_bytes - SAID))
-        gates = Gates(self.folder / "model")
+        gates = CircuitBreakers(self.folder / "model")
         model = Model(endpoint_at(url), gates)
         try:
             places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
-            models = Models(model, {"worker": f"steps-{steps}"})
+            models = ModelRoles(model, {"worker": f"steps-{steps}"})
             args = (self.store, lambda _: self.hub, lambda _: places, sandbox, models, Prompts.load())
             await WorkerAgent(*args, time.time).work(self.order(number), lambda _: None)
         finally:

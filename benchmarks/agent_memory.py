@@ -18,17 +18,17 @@ from openai import AsyncOpenAI
 
 from benchmarks.agent_ground import INCARNATION, ROOT, RUN, SAID, bare_messages, bare_tools, endpoint_at
 from benchmarks.agent_model import TEXT
-from headway.agent.conversation import Conversation
-from headway.agent.models import Chosen
-from headway.agent.outcome import Ran
-from headway.agent.prompts import Prompts
-from headway.agent.tools.catalogue import RESULTS, WORKER_TOOLS
-from headway.agent.usage import Usage
+from headway.agents.loop.conversation import Conversation
+from headway.agents.loop.usage import Usage
+from headway.agents.tools.catalogue import RESULTS, WORKER_TOOLS
 from headway.domain.ids import AgentId, ChildKey, child_id
-from headway.model.client import Model
-from headway.trace.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
-from headway.trace.local_store import LocalStore
-from headway.trace.store import AgentLog, LogStore
+from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
+from headway.eventlog.local_store import LocalStore
+from headway.eventlog.store import AgentLog, LogStore
+from headway.models.client import Model
+from headway.models.roles import Chosen
+from headway.sandbox.outcome import Ran
+from prompts.prompts import Prompts
 
 STEPS = 100
 STEP_BYTES = 2_000

@@ -17,14 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.table import Outcome, arguments, report
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.levels import Levels
+from headway.sandbox.backends.backends import Backends
+from headway.sandbox.backends.plain import PlainSandbox
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.disk_usage import Quota
 from headway.sandbox.local import LocalSandbox
-from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
-from headway.sandbox.tree import Quota
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 AGENTS = 300
 AT_ONCE = 8
@@ -54,7 +54,7 @@ class Bench:
         """A command of an agent, in its workspace."""
         place = self.folder / agent
         place.mkdir(exist_ok=True)
-        walls = Walls(agent=agent, workspace=place, readable=(self.source,))
+        walls = SandboxSpec(agent=agent, workspace=place, readable=(self.source,))
         return Command(line=line, cwd=place, timeout_s=timeout_s, walls=walls, env={"SOURCE": str(self.source)})
 
     async def timed(self, sandbox: LocalSandbox, command: Command) -> float:
@@ -175,9 +175,9 @@ def strongest(folder: Path) -> Iterator[LocalSandbox]:
     """The level that a worker process would take here, without its gates."""
     private = folder / "private"
     private.mkdir()
-    resources = Resources(Cages.detect(), None, Quota(100_000))
+    resources = Resources(Groups.detect(), None, Quota(100_000))
     try:
-        yield Levels([private], resources).choose(allow_weak=True)
+        yield Backends([private], resources).choose(allow_weak=True)
     finally:
         resources.close()
 

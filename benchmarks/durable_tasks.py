@@ -20,12 +20,12 @@ from temporalio.client import Client
 
 from benchmarks import bare_temporal, idle_agents
 from benchmarks.table import Outcome, cpu_seconds, private_cache, report
-from headway.cli.child import Child
-from headway.cli.local_site import start_service
-from headway.cli.ports import free_ports
-from headway.cli.service import NAME as SERVER
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.supervisor import Supervisor
+from headway.host.child_process import ChildProcess
+from headway.host.local_site import start_service
+from headway.host.service import NAME as SERVER
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.supervisor import Supervisor
+from headway.system.ports import free_ports
 from worker import keep_bytecode
 
 WAVE = 100
@@ -85,7 +85,7 @@ async def bench(home: Path, roles: tuple[str, ...]) -> AsyncIterator[Bench]:
         site = await start_service(supervisor, settings.model_copy(update={"server": server}))
         for role in roles:
             argv = (sys.executable, "-m", "benchmarks.durable_tasks", "--role", role, "--address", site.address)
-            await supervisor.start(Child(role, argv))
+            await supervisor.start(ChildProcess(role, argv))
         one = Bench(site.client, supervisor, roles)
         await one.run("warm-up", WAVE)
         yield one

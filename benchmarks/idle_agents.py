@@ -10,14 +10,15 @@ from temporalio.worker import Worker
 
 from activities.control import ControlWatch
 from activities.handoffs import Handoffs
+from activities.heartbeat import Beat
 from activities.planning import Planning
-from activities.pulse import Beat
 from activities.repository import Repository
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
-from headway.domain.budget import UNLIMITED, Amount, Sizes
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
+from headway.domain.messages import EndWorker, StoredHandoff, StoreHandoff, WorkerDone, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.run import (
     MeasureSpent,
@@ -32,8 +33,7 @@ from headway.domain.run import (
     WriteAmendment,
     WriteReport,
 )
-from headway.domain.turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import EndWorker, StoredHandoff, StoreHandoff, WorkerDone, WorkOrder
+from headway.domain.state.budget import UNLIMITED, Amount, Sizes
 from worker import workflow_worker
 from workflows.options import AGENT_QUEUE, QUEUE
 

@@ -16,9 +16,9 @@ from benchmarks.landing_load import Row, conflict_ms, disjoint, hub_in, one_core
 from benchmarks.push_retry import push_with_retry
 from benchmarks.table import Outcome, arguments, report
 from headway.domain.ids import AgentId
-from headway.git.landing import Conflicted, Landed, Landing, Submission
-from headway.git.upkeep import tidy
-from headway.git.workspaces import Workspaces
+from headway.git.landing.landing import Conflicted, Landed, Landing, Submission
+from headway.git.maintenance import tidy
+from headway.git.workspace.workspaces import Workspaces
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the file system is what is measured
 

@@ -8,11 +8,11 @@ from typing import IO
 
 from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.hub import Hub
+from headway.git.landing.pack import Pack
+from headway.git.landing.queue_files import Queued
+from headway.git.landing.splice import Change, Splice
+from headway.git.landing.submission import Submission
 from headway.git.objects import Reader
-from headway.git.pack import Pack
-from headway.git.splice import Change, Splice
-from headway.git.spool import Queued
-from headway.git.submission import Submission
 
 FILES = 7_500
 LINES = 60

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from benchmarks.landing_ground import Ready
 from headway.domain.ids import Oid
-from headway.git import overlay
 from headway.git.hub import TRUNK, Hub
-from headway.git.spool import Queued
-from headway.git.turns import Turns, turns_of
+from headway.git.landing.landing_queue import LandingQueue, turns_of
+from headway.git.landing.queue_files import Queued
+from headway.git.workspace import overlay
 
 PROCESSES = 4
 ROUNDS = 3
@@ -91,7 +91,7 @@ def disjoint(hub: Hub, base: Oid, submitters: int, *, synced: bool, seconds: flo
     ready.flush()
     ready.reader.close()
 
-    def land(turns: Turns, me: int, until: float, row: Row) -> None:
+    def land(turns: LandingQueue, me: int, until: float, row: Row) -> None:
         for queued in work[me]:
             if time.time() > until:
                 return
@@ -100,7 +100,7 @@ def disjoint(hub: Hub, base: Oid, submitters: int, *, synced: bool, seconds: flo
     return _measured(hub, base, submitters, land, synced=synced, seconds=seconds)
 
 
-def _landed(turns: Turns, queued: Queued, row: Row) -> Oid:
+def _landed(turns: LandingQueue, queued: Queued, row: Row) -> Oid:
     begun = time.monotonic()
     verdict = turns.submit(queued, lambda: None)
     assert verdict.state == "landed", verdict
@@ -117,7 +117,7 @@ def with_hot_file(hub: Hub, base: Oid, submitters: int, *, synced: bool, each: i
     ready.flush()
     ready.reader.close()
 
-    def land(turns: Turns, me: int, _until: float, row: Row) -> None:
+    def land(turns: LandingQueue, me: int, _until: float, row: Row) -> None:
         mine, dice = Ready(hub, base), random.Random(me)
         seen = base
         for number, queued in enumerate(work[me]):
@@ -131,7 +131,7 @@ def with_hot_file(hub: Hub, base: Oid, submitters: int, *, synced: bool, each: i
     return _measured(hub, base, submitters, land, synced=synced, seconds=600.0)
 
 
-def _landed_hot(turns: Turns, mine: Ready, who: tuple[int, int], seen: Oid, row: Row) -> Oid:
+def _landed_hot(turns: LandingQueue, mine: Ready, who: tuple[int, int], seen: Oid, row: Row) -> Oid:
     hot, dice = mine.paths[0], random.Random(f"{who}")
     begun = time.monotonic()
     for attempt in range(ROUNDS):
@@ -171,7 +171,7 @@ def conflict_ms(hub: Hub, base: Oid, times: int = 15) -> float:
     return statistics.median(took) * 1e3
 
 
-Load = Callable[[Turns, int, float, Row], None]
+Load = Callable[[LandingQueue, int, float, Row], None]
 
 
 def _measured(hub: Hub, base: Oid, submitters: int, load: Load, *, synced: bool, seconds: float) -> Row:

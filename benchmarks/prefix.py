@@ -22,9 +22,9 @@ from benchmarks.prefix_bytes import alike, prompt_of, repeated, shared_but_for, 
 from benchmarks.prefix_ground import TASK, PrefixGround
 from benchmarks.prefix_server import BYTES_PER_TOKEN, TASKS
 from benchmarks.table import Outcome, arguments, report
-from headway.agent.repeats import AGENTS_PER_GROUP
-from headway.domain.budget import Amount
-from headway.model.prices import Price, PublishedPrices
+from headway.agents.loop.shared_prefix import AGENTS_PER_GROUP
+from headway.domain.state.budget import Amount
+from headway.models.prices import Price, PublishedPrices
 
 STEPS = 60
 WINDOW = 40_000

@@ -7,21 +7,21 @@ from typing import Any, Self
 
 from benchmarks.agent_ground import INCARNATION, ROOT, Ground, Instant, asking
 from benchmarks.prefix_server import PLANNER_TURNS, RecordingServer
-from headway.agent.models import Models
-from headway.agent.planner import PlannerAgent
-from headway.agent.prompts import Prompts
-from headway.agent.worker import WorkerAgent
-from headway.domain.budget import UNLIMITED, Amount
+from headway.agents.planner.planner import PlannerAgent
+from headway.agents.worker.worker import WorkerAgent
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, root_planner_id
+from headway.domain.messages import WorkOrder
+from headway.domain.planner_turn import Final, PlanTurn
 from headway.domain.refs import Ref
+from headway.domain.state.budget import UNLIMITED, Amount
 from headway.domain.task import TaskSpec
-from headway.domain.turn import Final, PlanTurn
-from headway.domain.work import WorkOrder
-from headway.git.workspaces import Workspaces
-from headway.model.client import Model
-from headway.model.endpoint import Api, Endpoint
-from headway.trace.events.life import HandedOff
+from headway.eventlog.events.life import HandedOff
+from headway.git.workspace.workspaces import Workspaces
+from headway.models.client import Model
+from headway.models.endpoint import Api, Endpoint
+from headway.models.roles import ModelRoles
+from prompts.prompts import Prompts
 
 GUIDANCE = "Every module begins with what it is for. Names are whole words. Tests stand beside what they test.\n"
 FILES = {
@@ -58,7 +58,7 @@ class PrefixGround:
         self.ground = Ground(folder, FILES)
         self._model = Model(Endpoint(base_url=self.server.url, api=api, window=window))
         names = {"planner": f"{maker}plan", "worker": f"{maker}steps-{steps}"}
-        self._models = Models(self._model, {"planner": names["planner"], "worker": names["worker"]})
+        self._models = ModelRoles(self._model, {"planner": names["planner"], "worker": names["worker"]})
         self._places = Workspaces(self.ground.store.run_folder(self.ground.context.run) / "workspaces", self.ground.hub)
 
     async def work(self, number: int, granted: Amount = EVERYTHING) -> list[bytes]:

@@ -23,11 +23,11 @@ from benchmarks.landing_ground import generate
 from benchmarks.table import Outcome, arguments, report
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import Hub
-from headway.git.ladder import rung_for
-from headway.git.overlay import file_system, mounted_below, unmount_below
-from headway.git.snapshot import snapshot
-from headway.git.workspace import Workspace
-from headway.git.workspaces import Workspaces
+from headway.git.workspace.overlay import file_system, mounted_below, unmount_below
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
+from headway.git.workspace.workspace_backend import backend_for
+from headway.git.workspace.workspaces import Workspaces
 
 MANY = 300
 PROCESSES = 3
@@ -44,7 +44,7 @@ def main() -> None:
     outcome = Outcome("workspaces")
     folder = Path(tempfile.mkdtemp(prefix="headway-workspaces-"))
     try:
-        print(f"{file_system(folder)}, {rung_for(folder)}")
+        print(f"{file_system(folder)}, {backend_for(folder)}")
         source = asked.repository or generate(folder / "source.git")
         _measure(outcome, folder, source, rounds=20 if asked.quick else 100)
         if not asked.quick:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from headway.git import overlay
+from headway.git.workspace import overlay
 from headway.system.files import delete
 
 settings.register_profile("headway", deadline=None)

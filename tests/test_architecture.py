@@ -22,26 +22,26 @@ TOO_LONG: dict[str, str] = {}
 ROOMS: dict[str, tuple[str, ...]] = {
     "headway.domain": (),
     "headway.system": ("headway.domain",),
-    "headway.model": ("headway.domain", "headway.system"),
+    "headway.models": ("headway.domain", "headway.system"),
     "headway.git": ("headway.domain", "headway.system"),
     "headway.sandbox": ("headway.domain", "headway.system"),
-    "headway.trace": ("headway.domain", "headway.system"),
-    "headway.agent": (
+    "headway.eventlog": ("headway.domain", "headway.system"),
+    "headway.agents": (
         "headway.domain",
         "headway.system",
-        "headway.model",
+        "headway.models",
         "headway.git",
         "headway.sandbox",
-        "headway.trace",
+        "headway.eventlog",
     ),
     "headway.rehearsal": ("headway.domain", "headway.system"),
     "headway.cli": (
         "headway.domain",
         "headway.system",
-        "headway.trace",
+        "headway.eventlog",
         "headway.git",
         "headway.rehearsal",
-        "headway.model",
+        "headway.models",
     ),
     "headway": (),
     "prompts": (),
@@ -50,11 +50,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "worker": (
         "headway.domain",
         "headway.system",
-        "headway.model",
+        "headway.models",
         "headway.git",
         "headway.sandbox",
-        "headway.trace",
-        "headway.agent",
+        "headway.eventlog",
+        "headway.agents",
         "headway.cli",
         "activities",
         "workflows",
@@ -65,10 +65,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
 DOORS = {
     ("headway/cli/worker.py", "worker"): "the command that starts the worker processes",
     ("headway/cli/doctor.py", "headway.sandbox"): "the command that asks every room how it stands",
-    ("headway/cli/doctor.py", "headway.agent"): "the same",
+    ("headway/cli/doctor.py", "headway.agents"): "the same",
     (
         "headway/cli/agent_tools.py",
-        "headway.agent",
+        "headway.agents",
     ): "the declarations of tools, for commands that show calls",
     ("headway/cli/replay.py", "workflows"): "the command that runs workflows over their histories",
 }
@@ -76,7 +76,7 @@ DOORS = {
 
 BELONGS_TO: dict[str, tuple[str, ...]] = {
     "temporalio": ("headway.cli", "activities", "workflows", "worker"),
-    "openai": ("headway.model",),
+    "openai": ("headway.models",),
     "git": ("headway.git",),
     "starlette": ("headway.rehearsal",),
     "uvicorn": ("headway.rehearsal",),
@@ -286,27 +286,27 @@ def printing(source: Source) -> list[str]:
 
 
 WALL_CLOCK = {
-    "activities/parking.py": "times for people, that the gates tell",
-    "headway/agent/check.py": "the date of a verdict",
-    "headway/cli/connect.py": "a poller of another machine, of which only its service's clock tells",
-    "headway/cli/holding.py": "whether a deadline that a person gives is over",
+    "activities/outage_reporter.py": "times for people, that the gates tell",
+    "headway/runs/check.py": "the date of a verdict",
+    "headway/host/connection.py": "a poller of another machine, of which only its service's clock tells",
+    "headway/cli/control_client.py": "whether a deadline that a person gives is over",
     "headway/cli/rm.py": "which executions began before the command, by the service's clock",
     "headway/cli/run.py": "a name for people",
     "headway/cli/status.py": "a duration for people",
-    "headway/git/building.py": "dates of files, as git compares them with its index",
-    "headway/git/checkout.py": "the same",
-    "headway/git/commit_text.py": "the date of a commit",
-    "headway/git/ledger.py": "when upkeep was last done, which outlives a boot",
-    "headway/git/upkeep.py": "the same; and ages of files that are left over",
-    "headway/model/gate_file.py": "what is forgotten after a week, which outlives a boot",
-    "headway/model/prices.py": "prices of today",
-    "headway/model/resets.py": "a date that a server names",
-    "headway/model/spending.py": "how long the machine was off",
+    "headway/git/workspace/build_base_layer.py": "dates of files, as git compares them with its index",
+    "headway/git/workspace/checkout.py": "the same",
+    "headway/git/landing/commit_text.py": "the date of a commit",
+    "headway/git/landing/ledger.py": "when upkeep was last done, which outlives a boot",
+    "headway/git/maintenance.py": "the same; and ages of files that are left over",
+    "headway/models/breaker_store.py": "what is forgotten after a week, which outlives a boot",
+    "headway/models/prices.py": "prices of today",
+    "headway/models/retry_after.py": "a date that a server names",
+    "headway/models/spending.py": "how long the machine was off",
     "headway/sandbox/caches.py": "the age of a file",
-    "headway/sandbox/watchdog.py": "dates of files",
+    "headway/sandbox/process/watchdog.py": "dates of files",
     "headway/system/steady.py": "times for people",
-    "headway/trace/local_log.py": "the date of an event",
-    "headway/trace/figures.py": "when logs were read, for people who compare it with the times of events",
+    "headway/eventlog/local_log.py": "the date of an event",
+    "headway/eventlog/views/figures.py": "when logs were read, for people who compare it with the times of events",
 }
 """Files that may read the wall clock, each with the reason. No wait and no identity of a process is among them."""
 
@@ -365,7 +365,7 @@ def test_another_way_to_the_terminal_is_found(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["import time\ntime.time()", "from datetime import datetime\ndatetime.now()"])
 def test_the_wall_clock_is_found(text: str) -> None:
-    assert wall_clocks(Source("headway/agent/x.py", f"{text}\n")) != []
+    assert wall_clocks(Source("headway/agents/x.py", f"{text}\n")) != []
 
 
 def test_every_file_lies_in_a_room() -> None:
@@ -414,16 +414,16 @@ def test_ruff_bans_in_workflows_what_no_replay_repeats() -> None:
         ("headway/domain/x.py", "from headway import git", "headway.domain imports headway.git"),
         ("headway/domain/x.py", "from ..git import hub", "headway.domain imports headway.git"),
         ("headway/domain/__init__.py", "from ..git import hub", "headway.domain imports headway.git"),
-        ("headway/git/x.py", "import headway.trace.store as logs", "headway.git imports headway.trace"),
-        ("headway/model/x.py", "import temporalio.client", "headway.model imports temporalio"),
-        ("headway/agent/x.py", "from activities import work", "headway.agent imports activities"),
-        ("headway/agent/x.py", "import openai", "headway.agent imports openai"),
-        ("headway/rehearsal/x.py", "from headway.model import turn", "headway.rehearsal imports headway.model"),
-        ("headway/cli/x.py", "def f():\n    from headway.agent import loop", "headway.cli imports headway.agent"),
+        ("headway/git/x.py", "import headway.eventlog.store as logs", "headway.git imports headway.eventlog"),
+        ("headway/models/x.py", "import temporalio.client", "headway.models imports temporalio"),
+        ("headway/agents/x.py", "from activities import work", "headway.agents imports activities"),
+        ("headway/agents/x.py", "import openai", "headway.agents imports openai"),
+        ("headway/rehearsal/x.py", "from headway.models import turn", "headway.rehearsal imports headway.models"),
+        ("headway/cli/x.py", "def f():\n    from headway.agents import loop", "headway.cli imports headway.agents"),
         ("headway/cli/x.py", "import worker", "headway.cli imports worker"),
         ("activities/x.py", "from headway.git.hub import Hub", "activities imports headway.git"),
         ("activities/x.py", "from workflows import options", "activities imports workflows"),
-        ("workflows/x.py", "from headway.agent.loop import Loop", "workflows imports headway.agent"),
+        ("workflows/x.py", "from headway.agents.loop import Loop", "workflows imports headway.agents"),
         ("workflows/x.py", "import_module = importlib.import_module('worker')", "workflows imports worker"),
         ("worker.py", "from headway.rehearsal.host import host", "worker imports headway.rehearsal"),
     ],
@@ -437,7 +437,7 @@ def test_an_import_the_wrong_way_is_found(path: str, text: str, finding: str) ->
     [
         ("headway/git/x.py", "from headway.domain.ids import Oid\nfrom headway.git.repo import run\nimport git"),
         ("headway/cli/worker.py", "import worker"),
-        ("headway/cli/x.py", "import headway\nfrom headway.model.endpoint import endpoint_from\nimport temporalio"),
+        ("headway/cli/x.py", "import headway\nfrom headway.models.endpoint import endpoint_from\nimport temporalio"),
         ("workflows/x.py", "from activities.work import Work\nfrom workflows import options\nimport temporalio"),
     ],
 )
@@ -474,7 +474,7 @@ def test_an_effect_in_pure_code_is_found(path: str, text: str, name: str) -> Non
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("headway/trace/x.py", "import os, time\nopen('x')"),
+        ("headway/eventlog/x.py", "import os, time\nopen('x')"),
         ("workflows/x.py", "import asyncio\nasyncio.gather(a, b)\nasyncio.wait_for(a, 1)\nasyncio.sleep(1)"),
         ("workflows/x.py", "from datetime import timedelta\ntimedelta(seconds=1)"),
         ("headway/domain/x.py", "import re, json, hashlib\nre.compile('x')\nfound.open()"),

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import workspaces
 from benchmarks.landing_ground import generate
-from headway.git.ladder import SETTING, Rung, overlay_trouble
-from headway.git.overlay import mounted_below
+from headway.git.workspace.overlay import mounted_below
+from headway.git.workspace.workspace_backend import SETTING, Rung, overlay_trouble
 
 
 @pytest.mark.parametrize("rung", ["overlay", "clone"])

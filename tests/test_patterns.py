@@ -17,40 +17,43 @@ FOUND = compiled()
 KB = 1 << 10
 SHORTER: dict[str, tuple[int, str]] = {
     "headway.domain.instructions._": (50_000, "instructions are cut before, by SEARCHED_CHARS"),
-    "headway.agent.call_forms.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
-    "headway.agent.spoken.": (100_000, "a reply; over MOST_CHARS none is read"),
-    "headway.agent.python_values.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
-    "headway.agent.unfinished._UNFINISHED": (4 * KB, "lines are cut before"),
+    "headway.models.text_calls.call_forms.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
+    "headway.models.text_calls.text_tool_calls.": (100_000, "a reply; over MOST_CHARS none is read"),
+    "headway.models.text_calls.python_values.": (100_000, "a reply; over MOST_CHARS of spoken.py none is read"),
+    "headway.agents.worker.unfinished_lines._UNFINISHED": (4 * KB, "lines are cut before"),
     "headway.cli.run_input:": (4 * KB, "the name of a folder of the user"),
     "headway.git.changes:": (16 * KB, "a path, which the kernel bounds, with each byte as an escape"),
-    "headway.sandbox.mounts:": (16 * KB, "a path in mountinfo, with each byte as an escape"),
-    "headway.git.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
-    "headway.git.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
-    "headway.git.warmth._INPUTS": (4 * KB, "a path"),
+    "headway.sandbox.backends.mounts:": (16 * KB, "a path in mountinfo, with each byte as an escape"),
+    "headway.git.landing.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
+    "headway.git.landing.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
+    "headway.git.workspace.setup_cache._INPUTS": (4 * KB, "a path"),
     **dict.fromkeys(
-        (f"headway.model.chat.{name}" for name in ("DEVELOPER", "SEVERAL", "SHAPES", "SYSTEM")),
+        (f"headway.models.chat.{name}" for name in ("DEVELOPER", "SEVERAL", "SHAPES", "SYSTEM")),
         (10_000, "of reshaping.py: an error's words, cut by MAX_WORDS_READ"),
     ),
-    "headway.model.concession.": (10_000, "an error's words, cut by MAX_WORDS_READ of failures.py"),
-    "headway.model.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
-    "headway.model.refusals.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
-    "headway.model.reading._HALVES": (170 * KB, "each is spelt in six bytes, of MAX_LOOSE_BYTES of a reply"),
-    "headway.model.naming.": (200, "a name, cut by MAX_NAME"),
-    "headway.model.resets._IN_WORDS": (10_000, "an error's words, cut by MAX_WORDS_READ"),
-    "headway.model.resets:": (64, "a part of these, which _IN_WORDS bounds"),
-    "headway.model.resets.": (100 * KB, "a header, which the HTTP client bounds, and MAX_VALUE cuts to 64 characters"),
-    "headway.sandbox.cage:": (KB, "an agent's id"),
-    "headway.sandbox.output._TERMINAL_CODES": (256 * KB, "the part of an output that is kept"),
+    "headway.models.unsupported_params.": (10_000, "an error's words, cut by MAX_WORDS_READ of failures.py"),
+    "headway.models.failures.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
+    "headway.models.refusals.": (10_000, "an error's words, cut by MAX_WORDS_READ"),
+    "headway.models.lenient_json._HALVES": (170 * KB, "each is spelt in six bytes, of MAX_LOOSE_BYTES of a reply"),
+    "headway.models.naming.": (200, "a name, cut by MAX_NAME"),
+    "headway.models.retry_after._IN_WORDS": (10_000, "an error's words, cut by MAX_WORDS_READ"),
+    "headway.models.retry_after:": (64, "a part of these, which _IN_WORDS bounds"),
+    "headway.models.retry_after.": (
+        100 * KB,
+        "a header, which the HTTP client bounds, and MAX_VALUE cuts to 64 characters",
+    ),
+    "headway.sandbox.cgroup.group:": (KB, "an agent's id"),
+    "headway.sandbox.process.output._TERMINAL_CODES": (256 * KB, "the part of an output that is kept"),
 }
 """Expressions that never meet a megabyte: the most that they meet, and what cuts it."""
 
 MADE_WHILE_RUNNING = {
-    "headway/agent/call_forms.py": "called as the module is imported: what it makes is found in _GLM, _QWEN, _INVOKED",
-    "headway/model/concession.py": "a name of ours, escaped, on the words of an error, which are cut",
-    "headway/trace/redaction.py": "called as the module is imported: what it makes is found in _SHAPES",
-    "headway/model/refusals.py": "called as the module is imported: what it makes is found in RULES",
-    "headway/model/reshaping.py": "called as the module is imported: what it makes is found in SHAPES",
-    "headway/cli/connect.py": "the name of this machine, escaped, on an identity that Temporal bounds",
+    "headway/models/text_calls/call_forms.py": "called as the module is imported: what it makes is found in _GLM, _QWEN, _INVOKED",
+    "headway/models/unsupported_params.py": "a name of ours, escaped, on the words of an error, which are cut",
+    "headway/eventlog/redaction.py": "called as the module is imported: what it makes is found in _SHAPES",
+    "headway/models/refusals.py": "called as the module is imported: what it makes is found in RULES",
+    "headway/models/reshaping.py": "called as the module is imported: what it makes is found in SHAPES",
+    "headway/host/connection.py": "the name of this machine, escaped, on an identity that Temporal bounds",
 }
 """Files that make an expression in a function, each with the reason."""
 
@@ -62,7 +65,7 @@ def test_no_text_makes_it_slow(name: str) -> None:
 
 
 def test_the_expressions_are_found() -> None:
-    assert {"headway.trace.redaction._LOGIN", "headway.trace.redaction._SHAPES[1][1]"} <= FOUND.keys()
+    assert {"headway.eventlog.redaction._LOGIN", "headway.eventlog.redaction._SHAPES[1][1]"} <= FOUND.keys()
     assert any(name.endswith(":search") for name in FOUND), "one that stands in the call itself"
     assert len(FOUND) > 60
 

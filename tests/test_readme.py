@@ -11,11 +11,11 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from headway.agent.tools.catalogue import TOOLS
+from headway.agents.tools.catalogue import TOOLS
 from headway.cli.app import application
-from headway.cli.service_settings import find_settings, load_settings
 from headway.domain.limit_table import LIMITS, Limits
 from headway.domain.spec import RunSpec
+from headway.host.service_settings import find_settings, load_settings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -11,14 +11,14 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from headway.domain.budget import Amount
 from headway.domain.ids import ChildKey, child_id
-from headway.domain.outstanding import nothing_lent
-from headway.domain.planning import PlannerState
+from headway.domain.messages import TaskOrder
+from headway.domain.planner_turn import ChildKind
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
-from headway.domain.turn import ChildKind
-from headway.domain.work import TaskOrder
+from headway.domain.state.budget import Amount
+from headway.domain.state.children import nothing_lent
+from headway.domain.state.planner import PlannerState
 from workflows import options
 
 RUN = SearchAttributeKey.for_keyword("HeadwayRun")

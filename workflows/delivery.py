@@ -8,8 +8,8 @@ from activities.repository import Checks, Repository
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffStatus
 from headway.domain.run import Publish, RunReport, WriteReport
-from headway.domain.running import RunState
-from workflows import effects, here, options
+from headway.domain.state.run import RunState
+from workflows import effects, execution, options
 from workflows.effects import Failed
 
 REPORTS = 3
@@ -29,21 +29,21 @@ class Delivery:
             Repository.publish, order, options.housekeeping(options.caller(self.state), "publish the trunk")
         )
         if isinstance(published, Failed):
-            self.state.miss_publication(published.why, here.now())
+            self.state.miss_publication(published.why, execution.now())
         else:
-            self.state.take_publication(published, here.now())
+            self.state.take_publication(published, execution.now())
 
     async def check(self) -> None:
         """Run the user's check on the trunk as it stands, if there is one."""
         context = self.state.context
         if not context.has_check:
             return
-        order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=here.me())
+        order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=execution.me())
         verdict = await effects.attempt(
             Checks.run_check, order, options.proving(options.caller(self.state), "check of the final trunk")
         )
         if isinstance(verdict, Failed):
-            verdict = CheckVerdict.could_not_run(self.state.trunk or context.base, verdict.why, here.now())
+            verdict = CheckVerdict.could_not_run(self.state.trunk or context.base, verdict.why, execution.now())
         self.state.verdict = verdict
 
     async def report(self, status: HandoffStatus) -> RunReport:
@@ -76,7 +76,7 @@ class Delivery:
         assert books is not None
         return WriteReport(
             context=prepared.context,
-            root=root.ref(here.me()),
+            root=root.ref(execution.me()),
             status=status,
             trunk=self.state.trunk,
             verdict=self.state.verdict,

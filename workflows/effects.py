@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
-from workflows import messages
+from workflows import signals
 from workflows.options import ActivityOptions
 
 P = TypeVar("P")
@@ -45,7 +45,7 @@ async def attempt(effect: Callable[[Any, P], Awaitable[T]], order: P, options: A
         return await workflow.execute_activity_method(effect, order, **options)
     except ActivityError as error:
         if isinstance(error.cause, CancelledError):
-            messages.heed_cancel()
+            signals.heed_cancel()
         return _failed(error)
 
 

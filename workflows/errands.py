@@ -9,11 +9,11 @@ from activities.handoffs import Handoffs
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id, key_below
-from headway.domain.planning import PlannerState
+from headway.domain.messages import Ask, CallBack, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
+from headway.domain.planner_turn import ChildKind
+from headway.domain.state.planner import PlannerState
 from headway.domain.tree import TreeNode, planner_node, within
-from headway.domain.turn import ChildKind
-from headway.domain.work import Ask, CallBack, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
-from workflows import effects, here, messages, options
+from workflows import effects, execution, options, signals
 from workflows.children import start_child
 from workflows.effects import Failed
 
@@ -70,7 +70,7 @@ class Errands:
             adopted = await asyncio.gather(*(start_child(self.state, key) for key in starts))
             for answer in answers:
                 grant = Grant(total=answer.total, final=answer.final, grant_version=answer.grant_version)
-                await messages.tell(child_id(self.state.me, answer.child), messages.GRANT, grant)
+                await signals.tell(child_id(self.state.me, answer.child), signals.GRANT, grant)
             await self._tell_control()
             await self._call_back()
             await self._ask_parent(gave_back=gave_back)
@@ -94,27 +94,27 @@ class Errands:
         """Send children the user's orders; one that was started before, or by another planner, may not know them."""
         control, ids = self.state.control, [child_id(self.state.me, key) for key in keys]
         if control.version:
-            await asyncio.gather(*(messages.tell(agent, messages.CONTROL, control) for agent in ids))
+            await asyncio.gather(*(signals.tell(agent, signals.CONTROL, control) for agent in ids))
 
     async def _call_back(self) -> None:
         """Have sub-planners give back their unneeded budget, where others wait for budget."""
         keys, lack = self.state.to_call_back()
         for key in keys:
-            await messages.tell(child_id(self.state.me, key), messages.CALL_BACK, CallBack(lack=lack))
+            await signals.tell(child_id(self.state.me, key), signals.CALL_BACK, CallBack(lack=lack))
 
     async def _ask_parent(self, *, gave_back: bool) -> None:
         state, before = self.state, self.asked_with
-        due = None if state.held else state.wake_at(here.now())
-        ask = state.ask(busy=self.thinking or (due is not None and due <= here.now()))
+        due = None if state.held else state.wake_at(execution.now())
+        ask = state.ask(busy=self.thinking or (due is not None and due <= execution.now()))
         # That nothing is missing any more matters to the run alone, which holds for it.
         nothing = not ask.need and (before is None or state.depth > 1)
         if not gave_back and (nothing or (before is not None and before.says_as_much_as(ask))):
             return
         self.asked_with = ask
-        await self._tell_above(messages.ASK, lambda key: ask.model_copy(update={"child": key}))
+        await self._tell_above(signals.ASK, lambda key: ask.model_copy(update={"child": key}))
 
     def _to_drop(self) -> tuple[ChildKey, ...]:
-        if here.now() < self.drop_at:
+        if execution.now() < self.drop_at:
             return ()
         self.drop_at = 0.0
         return self.state.books.to_drop(closing=self.state.closing is not None)
@@ -124,7 +124,7 @@ class Errands:
             return  # the store refused the one before: all of them wait
         child = self.state.books.children[key]
         if child.recovered:
-            await messages.cancel(child_id(self.state.me, key))  # an earlier past may have started it
+            await signals.cancel(child_id(self.state.me, key))  # an earlier past may have started it
         why = "cancelled before it started" if child.cancelled else "never started: the budget or the hours ran out"
         order = StoreHandoff(
             context=self.state.context,
@@ -136,16 +136,16 @@ class Errands:
         )
         stored = await effects.attempt(Handoffs.store_handoff, order, self._housekeeping(f"handoff: {order.status}"))
         if isinstance(stored, Failed):
-            self.drop_at = here.now() + self.state.context.again_s
+            self.drop_at = execution.now() + self.state.context.again_s
             self.trouble("storing a handoff", stored.why)
             return
         self.trouble("storing a handoff")
         notice = HandoffNotice(child=key, status=stored.status, seq=stored.ref.seq, spent=stored.spent)
-        self.state.take_handoff(notice, here.now())
+        self.state.take_handoff(notice, execution.now())
 
     async def audit(self) -> None:
         """Look for children, and a parent, that closed without a word."""
-        self.state.last_heard = here.now()
+        self.state.last_heard = execution.now()
         self.state.books.call_again()
         self.asked_with = None  # an ask that found its parent in the middle of a reset is asked again
         await self.tell_digest(due=True)  # that it cannot be told is how a closed run is noticed
@@ -169,19 +169,19 @@ class Errands:
                 await self._take_closed(closed, order.known)
 
     async def _take_closed(self, closed: FoundClosed, known: tuple[ChildKey, ...]) -> None:
-        adopted = self.state.take_closed(closed, known, here.now())
+        adopted = self.state.take_closed(closed, known, execution.now())
         if adopted is None or closed.more:
             self.audit_soon()
         await self._inform(adopted or ())
 
     def audit_soon(self) -> None:
         """Have the next audit come at once: an agent spoke whose planner may be closed, or the last one saw a part."""
-        self.state.last_heard = min(self.state.last_heard, here.now() - self.state.context.audit_s)
+        self.state.last_heard = min(self.state.last_heard, execution.now() - self.state.context.audit_s)
 
     async def cancel_children(self) -> None:
         """Ask all started children to cancel; a child that never started is dropped with its handoff."""
         started = [key for key, child in self.state.books.children.items() if child.lent is not None]
-        told = await asyncio.gather(*(messages.cancel(child_id(self.state.me, key)) for key in started))
+        told = await asyncio.gather(*(signals.cancel(child_id(self.state.me, key)) for key in started))
         await self.run()
         if not all(told):
             await self.audit()
@@ -209,14 +209,14 @@ class Errands:
 
     async def tell_digest(self, *, due: bool = False) -> None:
         """Send the parent the digest, at most every 30 s unless it is due."""
-        if not due and here.now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
+        if not due and execution.now() - self.told_digest_at < options.DIGEST_EVERY.total_seconds():
             return
         node = within(self.node)
         if due or ((node.children or self.told_digest is None) and node != self.told_digest):
-            self.told_digest, self.told_digest_at = node, here.now()
-            await self._tell_above(messages.DIGEST, lambda key: node.model_copy(update={"key": key}))
+            self.told_digest, self.told_digest_at = node, execution.now()
+            await self._tell_above(signals.DIGEST, lambda key: node.model_copy(update={"key": key}))
 
     async def _tell_above(self, signal: str, message: Callable[[ChildKey], Ask | TreeNode]) -> None:
         me = self.state.me
-        told = await messages.tell_above(me, signal, lambda above: message(key_below(above, me)))
+        told = await signals.tell_above(me, signal, lambda above: message(key_below(above, me)))
         self.all_gone = self.all_gone or not told

@@ -12,8 +12,8 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from headway.domain.ids import AgentId, parent_of
-from headway.domain.running import RunState
-from workflows import here
+from headway.domain.state.run import RunState
+from workflows import execution
 
 QUEUE = "headway"
 AGENT_QUEUE = "headway-agents"
@@ -57,7 +57,7 @@ class Caller:
 def caller(state: RunState) -> Caller:
     """A run, as it calls."""
     heartbeat = state.prepared.context.heartbeat_s if state.prepared else DEFAULT_HEARTBEAT_S
-    return Caller(planner=here.me(), heartbeat_s=heartbeat)
+    return Caller(planner=execution.me(), heartbeat_s=heartbeat)
 
 
 def asked_again_after(seconds: int) -> int:

@@ -1,6 +1,6 @@
 """The workflow `Planner`: long-lived, never codes, sleeps until something comes in.
 
-Its rules are pure and stand in `headway.domain.planning` and `headway.domain.outstanding`.
+Its rules are pure and stand in `headway.domain.state.planner` and `headway.domain.state.children`.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from temporalio import workflow
 
 from activities.planning import Planning
 from activities.repository import Checks
-from headway.domain.budget import Amount
 from headway.domain.check import CheckVerdict, RunCheck
-from headway.domain.control import Control
 from headway.domain.details import planner_details
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id, is_adopted, key_below
-from headway.domain.planning import Ending, PlannerState
+from headway.domain.messages import Ask, CallBack, Grant, StoredHandoff, StoreHandoff
+from headway.domain.planner_turn import Decision, Final, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control
+from headway.domain.state.planner import PlannerEnd, PlannerState
 from headway.domain.tree import TreeNode
-from headway.domain.turn import Decision, Final, PlanTurn, TurnOutcome
-from headway.domain.work import Ask, CallBack, Grant, StoredHandoff, StoreHandoff
-from workflows import effects, here, messages, options
+from workflows import effects, execution, options, signals
 from workflows.children import tell_state
 from workflows.effects import Failed
 from workflows.errands import Errands
@@ -46,10 +46,10 @@ class Planner:
         try:
             ending = await self._plan()
         except asyncio.CancelledError as error:
-            messages.taken_as_cancelled(error)
+            signals.taken_as_cancelled(error)
             cancelled = True
-            ending = await messages.to_the_end(self._cancel_all("cancelled"))
-        stored = await messages.to_the_end(self._hand_up(ending))
+            ending = await signals.to_the_end(self._cancel_all("cancelled"))
+        stored = await signals.to_the_end(self._hand_up(ending))
         if cancelled:
             raise asyncio.CancelledError
         return stored
@@ -61,10 +61,10 @@ class Planner:
         """A child's handoff is stored."""
         self.state.signals += 1
         self._hear(notice.child)
-        before = self.state.wake_at(here.now())
-        if self.state.take_handoff(notice, here.now()):
+        before = self.state.wake_at(execution.now())
+        if self.state.take_handoff(notice, execution.now()):
             waits = self.state.books.anything_waits or self.state.need
-            self.errands.stirred = self.errands.stirred or bool(waits) or self.state.wake_at(here.now()) != before
+            self.errands.stirred = self.errands.stirred or bool(waits) or self.state.wake_at(execution.now()) != before
 
     @workflow.signal
     def ask(self, ask: Ask) -> None:
@@ -126,24 +126,24 @@ class Planner:
 
     # The loop
 
-    async def _plan(self) -> Ending:
-        self.state.last_heard = self.state.last_heard or here.now()
+    async def _plan(self) -> PlannerEnd:
+        self.state.last_heard = self.state.last_heard or execution.now()
         while True:
             await self.errands.run()
-            messages.heed_cancel()
+            signals.heed_cancel()
             if self.errands.all_gone:
                 # No workflow takes the handoff or asks for anything: the children must not work on for a closed run.
                 return await self._cancel_all("the run is closed")
             closed = self.state.closing is not None
-            self.state.tick(here.now())
+            self.state.tick(execution.now())
             if self.state.closing is not None and not closed:
                 continue  # children that never started are dropped now, and children that wait for more are told
             ending = self.state.ending()
             if ending is not None:
                 return ending
             self._continue_if_due()
-            due = None if self.state.held else self.state.wake_at(here.now())
-            if due is not None and due <= here.now():
+            due = None if self.state.held else self.state.wake_at(execution.now())
+            if due is not None and due <= execution.now():
                 await self._turn()
             else:
                 await self._sleep(due)
@@ -157,14 +157,14 @@ class Planner:
         order = self.state.next_turn(workflow.info().run_id, await self._final())
         self._show("thinks")
         outcome = await self._think(order)
-        messages.heed_cancel()
+        signals.heed_cancel()
         if isinstance(outcome, Failed):
             self.state.close(HandoffStatus.FAILED, outcome.why)
             return
         if outcome is None:
             return
-        for key in self.state.take_turn(order, outcome, here.now()):
-            await messages.cancel(child_id(self.state.me, key))
+        for key in self.state.take_turn(order, outcome, execution.now()):
+            await signals.cancel(child_id(self.state.me, key))
         if outcome.decision is Decision.RENEWED and outcome.control is not None:
             self.state.take_control(outcome.control)
         if outcome.decision is not Decision.SUSPENDED or outcome.until:
@@ -183,7 +183,7 @@ class Planner:
             self.state.guard = None
         elif self.state.guard is None:
             self.state.guard = Final(verdict=await self._check())
-            messages.heed_cancel()
+            signals.heed_cancel()
         return self.state.guard
 
     async def _think(self, order: PlanTurn) -> TurnOutcome | Failed | None:
@@ -201,9 +201,9 @@ class Planner:
             while not turn.done():
                 await self._until(lambda: turn.done() or self.errands.stirred, self._seconds_left())
                 await self.errands.run()
-                messages.heed_cancel()
+                signals.heed_cancel()
                 if not turn.done() and self._seconds_left() == 0:
-                    self.state.tick(here.now())
+                    self.state.tick(execution.now())
                     return None
             return await turn
         finally:
@@ -211,19 +211,19 @@ class Planner:
             turn.cancel()
 
     async def _sleep(self, due: float | None) -> None:
-        parked = self.state.parked_until > here.now()
+        parked = self.state.parked_until > execution.now()
         self._show("is paused" if self.state.held else "is parked" if parked else "waits")
         audit_at = self.state.last_heard + self.state.context.audit_s
-        limit = max(1.0, audit_at - here.now())
+        limit = max(1.0, audit_at - execution.now())
         if due is not None:
-            limit = min(limit, due - here.now())
+            limit = min(limit, due - execution.now())
         if self.errands.drop_at:
-            limit = min(limit, self.errands.drop_at - here.now())
+            limit = min(limit, self.errands.drop_at - execution.now())
         left = self._seconds_left()
         if left is not None and self.state.closing is None:
             limit = min(limit, left)
         await self._until(lambda: self.errands.stirred, max(limit, 0.1))
-        if here.now() >= audit_at:
+        if execution.now() >= audit_at:
             await self.errands.audit()
 
     async def _until(self, due: Callable[[], bool], seconds: float | None) -> None:
@@ -235,19 +235,19 @@ class Planner:
     def _seconds_left(self) -> float | None:
         """Until the run's hours end; None when they never do."""
         deadline = self.state.deadline
-        return None if deadline is None else max(0.0, deadline - here.now())
+        return None if deadline is None else max(0.0, deadline - execution.now())
 
     # The end
 
-    async def _cancel_all(self, why: str) -> Ending:
+    async def _cancel_all(self, why: str) -> PlannerEnd:
         self.state.close(HandoffStatus.CANCELLED, why)
-        self.state.closing = Ending(status=HandoffStatus.CANCELLED, why=why)
+        self.state.closing = PlannerEnd(status=HandoffStatus.CANCELLED, why=why)
         # Longer the higher up, so that no planner gives up on a child that still waits for its own.
         levels = max(1, self.state.context.depth - self.state.depth + 1)
-        until = here.now() + levels * options.CANCEL_WAITS.total_seconds()
+        until = execution.now() + levels * options.CANCEL_WAITS.total_seconds()
         again = options.CANCEL_AGAIN.total_seconds()
         await self.errands.cancel_children()
-        while self.state.books.children and here.now() < until:
+        while self.state.books.children and execution.now() < until:
             await self._until(lambda: not self.state.books.children, again)
             # Asked again: a child whose start was under way was not there yet to be told.
             again = min(2 * again, options.CANCEL_WAITS.total_seconds() / 2)
@@ -258,7 +258,7 @@ class Planner:
             await self.errands.audit()
         return self.state.closing
 
-    async def _hand_up(self, ending: Ending) -> StoredHandoff:
+    async def _hand_up(self, ending: PlannerEnd) -> StoredHandoff:
         self._show("hands up")
         stored = await self.errands.store(
             StoreHandoff(
@@ -277,9 +277,9 @@ class Planner:
         self._show(stored.status)
         await self.errands.tell_digest(due=True)
         me, spent = self.state.me, self.state.books.purse.spent
-        await messages.tell_above(
+        await signals.tell_above(
             me,
-            messages.HANDOFF,
+            signals.HANDOFF,
             lambda above: HandoffNotice(
                 child=key_below(above, me), status=stored.status, seq=stored.ref.seq, spent=spent
             ),
@@ -294,7 +294,7 @@ class Planner:
         order = RunCheck(run=context.run, incarnation=context.incarnation, spec=context.spec, asked_by=self.state.me)
         verdict = await effects.attempt(Checks.run_check, order, options.proving(self.caller, "check of the trunk"))
         if isinstance(verdict, Failed):
-            return CheckVerdict.could_not_run(self.state.pinned or context.base, verdict.why, here.now())
+            return CheckVerdict.could_not_run(self.state.pinned or context.base, verdict.why, execution.now())
         return verdict
 
     def _hear(self, key: ChildKey) -> None:
@@ -307,6 +307,6 @@ class Planner:
 
     def _show(self, doing: str) -> None:
         self.errands.doing = doing
-        stands = doing if doing in tuple(HandoffStatus) else self.state.stands(here.now())
+        stands = doing if doing in tuple(HandoffStatus) else self.state.stands(execution.now())
         self.state.listed_as = tell_state(self.state.context, self.state.listed_as, stands)
         workflow.set_current_details(planner_details(self.state, doing, self.errands.troubles.values()))

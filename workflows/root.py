@@ -7,18 +7,18 @@ from temporalio import workflow
 
 from activities.handoffs import Handoffs
 from activities.repository import Repository
-from headway.domain.budget import Amount
-from headway.domain.control import Amend, Hold
 from headway.domain.errors import UserError
 from headway.domain.ids import ChildKey
-from headway.domain.outstanding import nothing_lent
-from headway.domain.planning import PlannerState
+from headway.domain.messages import DescribeChildren, Grant
+from headway.domain.planner_turn import ChildKind
 from headway.domain.refs import Ref
 from headway.domain.run import MeasureSpent, Note, WriteAmendment
-from headway.domain.running import RunState
-from headway.domain.turn import ChildKind
-from headway.domain.work import DescribeChildren, Grant
-from workflows import effects, here, messages, options
+from headway.domain.state.budget import Amount
+from headway.domain.state.children import nothing_lent
+from headway.domain.state.control import Amend, Hold
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.run import RunState
+from workflows import effects, execution, options, signals
 from workflows.children import start_planner
 from workflows.effects import Failed
 
@@ -38,7 +38,7 @@ class Root:
         await start_planner(
             PlannerState(
                 context=context,
-                me=here.child(key),
+                me=execution.child(key),
                 title=prepared.title,
                 scope=prepared.scope,
                 depth=1,
@@ -53,7 +53,7 @@ class Root:
         """Start another one in the place of the one that failed."""
         failed = self.state.root
         assert failed is not None
-        order = Note(run=self.state.context.run, prompt="messages/root_again", about=failed.ref(here.me()))
+        order = Note(run=self.state.context.run, prompt="messages/root_again", about=failed.ref(execution.me()))
         note = await effects.attempt(Repository.write_note, order, self._housekeeping("the next root planner is told"))
         about = "telling the next root planner what became of the one before"
         self.state.trouble(about, note.why if isinstance(note, Failed) else "")
@@ -87,7 +87,7 @@ class Root:
         if isinstance(ref, Failed):
             self.state.book.refuse(order.request, f"The amendment could not be stored; give it again later: {ref.why}")
         else:
-            self.state.book.amend(order, ref.seq, here.now())
+            self.state.book.amend(order, ref.seq, execution.now())
 
     async def tell(self) -> None:
         """Tell it its grant, and the user's control record."""
@@ -97,24 +97,24 @@ class Root:
         if control.version != self.state.told:
             self.state.told = control.version
             for key in list(books.children):
-                await messages.tell(here.child(key), messages.CONTROL, control)
-        grant, root = self.state.lend_more(here.now()), self.state.root_key
+                await signals.tell(execution.child(key), signals.CONTROL, control)
+        grant, root = self.state.lend_more(execution.now()), self.state.root_key
         if grant is not None and root is not None:
-            await messages.tell(here.child(root), messages.GRANT, grant)
-        for answer in self.state.lend_to_adopted(here.now()):
+            await signals.tell(execution.child(root), signals.GRANT, grant)
+        for answer in self.state.lend_to_adopted(execution.now()):
             told = Grant(total=answer.total, final=answer.final, grant_version=answer.grant_version)
-            await messages.tell(here.child(answer.child), messages.GRANT, told)
+            await signals.tell(execution.child(answer.child), signals.GRANT, told)
 
     async def audit(self, *, due: bool = False) -> None:
         """Audit the root planner and the adopted agents: find those that closed without a handoff."""
         books = self.state.books
-        if books is None or not books.children or (not due and here.now() < self.state.audit_at):
+        if books is None or not books.children or (not due and execution.now() < self.state.audit_at):
             return
-        self.state.last_heard = self.state.audited_at = here.now()
+        self.state.last_heard = self.state.audited_at = execution.now()
         planners = tuple(key for key, child in books.children.items() if child.kind is ChildKind.PLANNER)
         order = DescribeChildren(
             context=self.state.context,
-            me=here.me(),
+            me=execution.me(),
             tasks=tuple(key for key, child in books.children.items() if child.kind is ChildKind.TASK),
             planners=planners,
             known=books.known_below(planners),
@@ -126,7 +126,7 @@ class Root:
             if adopted is None or closed.more:
                 self.state.audited_at = 0.0  # the rest, or what counts, is found by the next audit
             for key in adopted or ():
-                await messages.tell(here.child(key), messages.CONTROL, self.state.book.control)
+                await signals.tell(execution.child(key), signals.CONTROL, self.state.book.control)
 
     async def cancel(self) -> None:
         """Cancel it, and wait for its handoff for as long as it may wait for those below."""
@@ -134,14 +134,14 @@ class Root:
         if books is None:
             return
         # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
-        hold = Hold(who="", why="the run is cancelled", at=here.now(), now=True)
-        self.state.book.control = self.state.book.control.with_cancelled(here.me(), hold)
+        hold = Hold(who="", why="the run is cancelled", at=execution.now(), now=True)
+        self.state.book.control = self.state.book.control.with_cancelled(execution.me(), hold)
         # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
         # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
-        until = here.now() + (self.state.context.depth + 1) * options.CANCEL_WAITS.total_seconds()
-        while books.children and here.now() < until:
+        until = execution.now() + (self.state.context.depth + 1) * options.CANCEL_WAITS.total_seconds()
+        while books.children and execution.now() < until:
             for key in list(books.children):
-                await messages.cancel(here.child(key))
+                await signals.cancel(execution.child(key))
             try:
                 await workflow.wait_condition(lambda: not books.children, timeout=options.CANCEL_AGAIN)
             except TimeoutError:

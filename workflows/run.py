@@ -8,19 +8,19 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from activities.repository import Repository
-from headway.domain.control import Amend, Control, Pause, Resume, SetLimits
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, Incarnation, RunName, is_adopted, run_name_problem
-from headway.domain.parking import Parking
+from headway.domain.messages import Ask
+from headway.domain.model_outage import ModelOutage
 from headway.domain.run import PreparedRun, PrepareRun, RunReport
 from headway.domain.run_status import status
-from headway.domain.running import Order, RunState
 from headway.domain.spec import parse_spec
+from headway.domain.state.control import Amend, Control, Pause, Resume, SetLimits
+from headway.domain.state.run import Order, RunState
 from headway.domain.tree import TreeNode
-from headway.domain.work import Ask
-from workflows import effects, here, messages, options
+from workflows import effects, execution, options, signals
 from workflows.children import known_attributes, tell_state
 from workflows.delivery import Delivery
 from workflows.effects import Failed
@@ -50,8 +50,8 @@ class Run:
             await self._prove()
             return await self._report(root.status)
         except asyncio.CancelledError as error:
-            messages.taken_as_cancelled(error)
-        await messages.to_the_end(self._cancel())
+            signals.taken_as_cancelled(error)
+        await signals.to_the_end(self._cancel())
         raise asyncio.CancelledError
 
     @workflow.signal
@@ -78,7 +78,7 @@ class Run:
         self.state.signals += 1
         self._hear(node.key)
         if self.state.is_ours(node.key) and not is_adopted(node.key):
-            self.state.tree, self.state.last_heard = node, here.now()
+            self.state.tree, self.state.last_heard = node, execution.now()
             self.state.hear_of(node.key)
 
     @workflow.update
@@ -88,7 +88,7 @@ class Run:
 
     @pause.validator
     def _may_pause(self, order: Pause) -> None:
-        self.state.check(order, here.me())
+        self.state.check(order, execution.me())
 
     @workflow.signal(name="pause")
     def pause_told(self, order: Pause) -> None:
@@ -103,7 +103,7 @@ class Run:
 
     @resume.validator
     def _may_resume(self, order: Resume) -> None:
-        self.state.check(order, here.me())
+        self.state.check(order, execution.me())
 
     @workflow.signal(name="resume")
     def resume_told(self, order: Resume) -> None:
@@ -118,7 +118,7 @@ class Run:
 
     @set_limits.validator
     def _may_set_limits(self, order: SetLimits) -> None:
-        self.state.check(order, here.me())
+        self.state.check(order, execution.me())
 
     @workflow.signal(name="set_limits")
     def set_limits_told(self, order: SetLimits) -> None:
@@ -133,7 +133,7 @@ class Run:
 
     @amend.validator
     def _may_amend(self, order: Amend) -> None:
-        self.state.check(order, here.me())
+        self.state.check(order, execution.me())
 
     @workflow.signal(name="amend")
     def amend_told(self, order: Amend) -> None:
@@ -147,14 +147,14 @@ class Run:
         return self.state.book.control
 
     @workflow.signal
-    def parking(self, parking: Parking) -> None:
+    def parking(self, parking: ModelOutage) -> None:
         """A model refuses the run's agents, or answers again."""
         self.state.signals += 1
         self.state.take_parking(parking)
         self.stirred = True
 
     @workflow.query
-    def parkings(self) -> tuple[Parking, ...]:
+    def parkings(self) -> tuple[ModelOutage, ...]:
         """The parkings that the run knows, for the processes that report them."""
         return self.state.parkings
 
@@ -171,23 +171,23 @@ class Run:
     def _hear(self, key: ChildKey) -> None:
         """An agent below speaks. One that the run does not know has a closed root planner: it is looked up at once."""
         if is_adopted(key) and self.state.books is not None and key not in self.state.books.children:
-            self.state.last_heard = min(self.state.last_heard, here.now() - self.state.context.audit_s)
+            self.state.last_heard = min(self.state.last_heard, execution.now() - self.state.context.audit_s)
             self.stirred = True
 
     def _accepts(self, order: Order) -> bool:
         """True if a signalled order passes the validator of the update of the same name."""
         self.state.signals += 1
-        return self.state.accept(order, here.me())
+        return self.state.accept(order, execution.me())
 
     def _pause(self, order: Pause) -> str:
         self.stirred = True
-        return self.state.book.pause(order, here.now())
+        return self.state.book.pause(order, execution.now())
 
     def _resume(self, order: Resume) -> str:
         self.stirred = True
         root = self.state.root
         parked = self.state.phase == "needs_attention" and root is not None
-        again = parked and root is not None and order.target in {here.me(), here.child(root.child)}
+        again = parked and root is not None and order.target in {execution.me(), execution.child(root.child)}
         self.again = self.again or again
         return self.state.book.resume(order, parked=again)
 
@@ -211,7 +211,7 @@ class Run:
         attributes = known_attributes(prepared.context, "run", 0)
         if attributes:
             workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in attributes])
-        key = self.state.begin(prepared, here.now())
+        key = self.state.begin(prepared, execution.now())
         self._show()
         await self.root.start(key)
 
@@ -235,7 +235,7 @@ class Run:
         prepared = await effects.attempt(
             Repository.prepare_run, order, options.housekeeping(options.caller(self.state), "prepare the hub")
         )
-        messages.heed_cancel()
+        signals.heed_cancel()
         if isinstance(prepared, Failed):
             # Nothing has begun that could be lost: a run that cannot be prepared fails, with one readable message.
             raise _refused(UserError(prepared.why if prepared.by_user else f"the run cannot start: {prepared.why}"))
@@ -248,16 +248,16 @@ class Run:
         """
         while True:
             await self._errands()
-            messages.heed_cancel()
+            signals.heed_cancel()
             root = self.state.root
             if self.state.asked:
                 continue  # came while the others were carried out; its client waits for the answer
-            ended = self.state.ended(here.now())
+            ended = self.state.ended(execution.now())
             if ended is not None:
                 return ended
             failed = root is not None and root.status is HandoffStatus.FAILED
             if failed and self.state.phase != "needs_attention":
-                self.state.park(here.now())
+                self.state.park(execution.now())
                 await self._publish()
                 continue  # its user may have let it go on meanwhile
             suggested = workflow.info().is_continue_as_new_suggested()
@@ -271,14 +271,15 @@ class Run:
         due = min(publish_at, self.state.audit_at)
         if self.state.phase == "needs_attention" and not self.state.adopted:
             due = self.state.overdue
-        if self.state.phase in {"hold", "needs_attention"} and here.now() < self.state.overdue:
+        if self.state.phase in {"hold", "needs_attention"} and execution.now() < self.state.overdue:
             due = min(due, self.state.overdue)
         try:
             await workflow.wait_condition(
-                lambda: self.stirred or self.state.root != before, timeout=timedelta(seconds=max(1.0, due - here.now()))
+                lambda: self.stirred or self.state.root != before,
+                timeout=timedelta(seconds=max(1.0, due - execution.now())),
             )
         except TimeoutError:
-            if here.now() >= publish_at:
+            if execution.now() >= publish_at:
                 await self._publish()
             await self.root.audit()
 
@@ -318,7 +319,7 @@ class Run:
         for _ in range(PROOFS):
             await self.delivery.check()
             await self._publish()
-            messages.heed_cancel()
+            signals.heed_cancel()
             if self.state.proven_as_published:
                 return
             if self.state.proof_is_blocked:

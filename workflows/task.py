@@ -11,15 +11,10 @@ from temporalio import workflow
 
 from activities.handoffs import Handoffs
 from activities.work import Work, WorkEnds
-from headway.domain.budget import Amount, Bill, Ceiling
-from headway.domain.control import Control
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, key_below
 from headway.domain.limits import short_words
-from headway.domain.parking import clock_words
-from headway.domain.printable import for_markdown
-from headway.domain.slice import Slice
-from headway.domain.work import (
+from headway.domain.messages import (
     EndStatus,
     EndWorker,
     Grant,
@@ -30,7 +25,12 @@ from headway.domain.work import (
     WorkerSuspended,
     WorkOrder,
 )
-from workflows import effects, messages, options
+from headway.domain.model_outage import clock_words
+from headway.domain.printable import for_markdown
+from headway.domain.state.budget import Amount, Bill, Ceiling
+from headway.domain.state.control import Control
+from headway.domain.state.grant import TaskGrant
+from workflows import effects, options, signals
 from workflows.children import STARTED, tell_state
 from workflows.effects import Failed
 
@@ -45,7 +45,7 @@ class Task:
     @workflow.init
     def __init__(self, order: TaskOrder) -> None:
         self.order = order
-        self.slice = Slice.first(order.grant, order.control.recall, order.context.sizes.task_call)
+        self.slice = TaskGrant.first(order.grant, order.control.recall, order.context.sizes.task_call)
         self.attempt = 1
         self.resumed = False
         self.listed_as = STARTED
@@ -61,10 +61,10 @@ class Task:
         try:
             done = await self._work()
         except asyncio.CancelledError as error:
-            messages.taken_as_cancelled(error)
+            signals.taken_as_cancelled(error)
             cancelled = error
-            done = await messages.to_the_end(self._end(HandoffStatus.CANCELLED, "cancelled"))
-        await messages.to_the_end(self._deliver(done))
+            done = await signals.to_the_end(self._end(HandoffStatus.CANCELLED, "cancelled"))
+        await signals.to_the_end(self._deliver(done))
         if cancelled is not None:
             raise asyncio.CancelledError
         return TaskResult(status=done.status, summary=done.summary, attempts=self.attempt, spent=Bill.of(done.spent))
@@ -96,22 +96,22 @@ class Task:
 
     async def _work(self) -> WorkerDone:
         while True:
-            messages.heed_cancel()
+            signals.heed_cancel()
             if not await self._may_work():
                 why = "the run's hours ended while the task was paused"
-                return await messages.to_the_end(self._end(HandoffStatus.PARTIAL, why))
+                return await signals.to_the_end(self._end(HandoffStatus.PARTIAL, why))
             self._stand("running")
             outcome = await effects.attempt(
                 Work.run_worker,
                 self._work_order(),
                 options.working(self.caller, self.order.title, self.order.priority, resumed=self.resumed),
             )
-            messages.heed_cancel()
+            signals.heed_cancel()
             self.resumed = isinstance(outcome, WorkerSuspended)
             news = isinstance(outcome, WorkerSuspended) and self._learn(outcome.control)
             match outcome:
                 case Failed():
-                    return await messages.to_the_end(self._end(HandoffStatus.FAILED, outcome.why))
+                    return await signals.to_the_end(self._end(HandoffStatus.FAILED, outcome.why))
                 case WorkerDone(retry=True) if self.attempt < self.order.context.attempts:
                     self.attempt += 1
                 case WorkerDone():
@@ -194,13 +194,13 @@ class Task:
             held = self.slice.model_copy()
             # Asked again now and then: an ask may have found its parent in the middle of a reset. Ever more seldom:
             # hundreds of tasks may wait for days until their user raises a limit.
-            if not await self._tell_above(messages.ASK, partial(held.ask, need=need)):
+            if not await self._tell_above(signals.ASK, partial(held.ask, need=need)):
                 self.slice.final = True
-            messages.heed_cancel()
+            signals.heed_cancel()
             await self._until_told(held, outcome, again)
             again = options.asked_again_after(again)
 
-    async def _until_told(self, held: Slice, outcome: WorkerSuspended, seconds: int) -> None:
+    async def _until_told(self, held: TaskGrant, outcome: WorkerSuspended, seconds: int) -> None:
         recalled = outcome.spent is not None
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
@@ -251,8 +251,8 @@ class Task:
         self._stand(done.status, done.summary[: effects.WHY_CHARS])
         notice = partial(HandoffNotice, status=done.status, seq=done.ref.seq, spent=done.spent)
         # A closed run takes no handoff; the stored one is found by a reader of the run's logs.
-        await self._tell_above(messages.HANDOFF, lambda key: notice(child=key))
+        await self._tell_above(signals.HANDOFF, lambda key: notice(child=key))
 
     async def _tell_above(self, signal: str, message: Callable[[ChildKey], BaseModel]) -> bool:
         me = self.order.me
-        return await messages.tell_above(me, signal, lambda above: message(key_below(above, me)))
+        return await signals.tell_above(me, signal, lambda above: message(key_below(above, me)))

@@ -21,7 +21,7 @@ from headway.domain.figures import Seen
 from headway.domain.ids import RunName, run_of
 from headway.domain.run_status import status
 from headway.domain.tree import TreeNode, filled
-from workflows import here
+from workflows import execution
 
 SEEN, AHEAD = "headway_seen", "headway_read_ahead"
 DETAILS = "__temporal_workflow_metadata"
@@ -52,14 +52,14 @@ class TrueFigures(Interceptor):
 
 class _Queries(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - the SDK's own name
-        workflow.extern_functions()[AHEAD](run_of(here.me()))
+        workflow.extern_functions()[AHEAD](run_of(execution.me()))
         return await super().execute_workflow(input)
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - the SDK's own name
         answer = await super().handle_query(input)
         if input.query not in {"status", "tree", DETAILS}:
             return answer
-        seen: Seen | None = workflow.extern_functions()[SEEN](run_of(here.me()))
+        seen: Seen | None = workflow.extern_functions()[SEEN](run_of(execution.me()))
         return answer if seen is None else _filled(workflow.instance(), input.query, answer, seen)
 
 
@@ -67,7 +67,7 @@ def _filled(running: Any, query: str, answer: Any, seen: Seen) -> Any:
     kind = workflow.info().workflow_type
     if kind == "Run" and workflow.info().first_execution_run_id != seen.incarnation:
         return answer  # another start of the same name has the folder now
-    if kind == "Planner" and here.me() not in seen.figures.agents:
+    if kind == "Planner" and execution.me() not in seen.figures.agents:
         return answer
     match kind, query:
         case (("Planner" | "Run"), "tree"):

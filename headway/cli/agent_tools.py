@@ -10,14 +10,14 @@ from headway.domain.results import Results
 
 def results() -> Results:
     """The model of each tool's results, by the tool's name."""
-    from headway.agent.tools.catalogue import RESULTS
+    from headway.agents.tools.catalogue import RESULTS
 
     return RESULTS
 
 
 def names() -> Mapping[str, frozenset[str]]:
     """The names of the tools that planners and workers have, by the kind of agent."""
-    from headway.agent.tools.catalogue import BY_AGENT
+    from headway.agents.tools.catalogue import BY_AGENT
 
     return BY_AGENT
 
@@ -29,7 +29,7 @@ def doing(tool: str, told: str) -> str:
         tool: The called tool; it may be one of another version.
         told: The argument that tells most; empty for none.
     """
-    from headway.agent.tools.catalogue import DOING
+    from headway.agents.tools.catalogue import DOING
 
     words = DOING.get(tool, f"{tool.replace('_', ' ')} `{{}}`")
     return words.replace("{}", told) if told else words.removesuffix("`{}`").rstrip()

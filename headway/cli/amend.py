@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
+from headway.host.home import home_from
 
 
 def amend(
@@ -16,7 +16,7 @@ def amend(
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Add a text that every planner and worker of the run carries from its next step on."""
-    from headway.cli.holding import order_of_run
+    from headway.cli.control_client import order_of_run
     from headway.cli.run_input import said
 
     say(run_async(order_of_run(home_from(), "amend", name, "to carry that text", text=said(text), why=why)))

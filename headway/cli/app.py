@@ -12,9 +12,9 @@ from typer.core import TyperCommand, TyperGroup
 
 import headway
 from headway.cli.console import say
-from headway.cli.leaving import leave
 from headway.cli.streams import prepare_streams, unwritten
 from headway.domain.errors import UserError
+from headway.system.process_exit import leave
 from headway.system.search_path import complete_search_path
 
 USER_ERROR = 2

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.words import counted
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.cli.known_run import KnownRun
+    from headway.runs.run_lookup import KnownRun
 
 LOOK_EVERY_S = 0.5
 NAMED = 20
@@ -37,8 +37,8 @@ def cancel(
 
 
 async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
-    from headway.cli.connect import connect, has_worker, target_of
-    from headway.cli.known_run import need_own_run, open_agents
+    from headway.host.connection import connect, has_worker, target_of
+    from headway.runs.run_lookup import need_own_run, open_agents
 
     client = await connect(target_of(home))
     run = await need_own_run(client, home, name)
@@ -59,7 +59,7 @@ async def _cancel(home: Path, name: str, why: str, wait_s: float) -> int:
 
 
 async def _until_down(client: "Client", name: RunName, why: str, wait_s: float) -> bool:
-    from headway.cli.known_run import need_run, open_agents
+    from headway.runs.run_lookup import need_run, open_agents
 
     until, shown, told = time.monotonic() + wait_s, -1, set[str]()
     while True:
@@ -93,7 +93,7 @@ async def _cancel_each(client: "Client", agents: list[str]) -> None:
 
 
 async def _closed(client: "Client", run: "KnownRun") -> UserError:
-    from headway.cli.known_run import end_by_hand, left_open
+    from headway.runs.run_lookup import end_by_hand, left_open
 
     left = await left_open(client, run.name)
     if not left:
@@ -105,7 +105,7 @@ async def _closed(client: "Client", run: "KnownRun") -> UserError:
 
 
 def _tell_left(name: RunName, left: list[str]) -> None:
-    from headway.cli.known_run import end_by_hand
+    from headway.runs.run_lookup import end_by_hand
 
     say(f"Still up: {counted(len(left), 'workflow')} of {name}:")
     for agent in left[:NAMED]:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import QUIET, say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import Oid, RunName, run_name_problem
 from headway.domain.words import counted
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.cli.continuation import Earlier
-    from headway.cli.known_run import KnownRun
+    from headway.eventlog.run_summary import RunSummary
     from headway.git.hub import Hub
-    from headway.trace.leftover import Leftover
+    from headway.runs.continuation import Earlier
+    from headway.runs.run_lookup import KnownRun
 
 
 def continue_(
@@ -43,15 +43,15 @@ def continue_(
 async def _continue(
     home: Path, name: str, instructions: str | None, as_name: str | None, *, detach: bool, quiet: bool
 ) -> int:
-    from headway.cli.commits import hub_of
-    from headway.cli.connect import connect, target_of
-    from headway.cli.continuation import Earlier, continued_input
-    from headway.cli.elsewhere import refuse_elsewhere
-    from headway.cli.known_run import find_run
     from headway.cli.run import start_and_follow
     from headway.cli.run_input import said
+    from headway.cli.runs_elsewhere import refuse_elsewhere
     from headway.domain.spec import parse_spec
     from headway.git.hub import Hub
+    from headway.host.connection import connect, target_of
+    from headway.runs.continuation import Earlier, continued_input
+    from headway.runs.landed_commits import hub_of
+    from headway.runs.run_lookup import find_run
 
     client = await connect(target_of(home))
     run = await find_run(client, name)
@@ -72,7 +72,7 @@ async def _continue(
 
 
 async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
-    from headway.cli.known_run import end_by_hand, left_open
+    from headway.runs.run_lookup import end_by_hand, left_open
 
     if run is None:
         return
@@ -89,10 +89,10 @@ async def _refuse_open(client: "Client", run: "KnownRun | None") -> None:
         )
 
 
-def _left(home: Path, name: RunName, run: "KnownRun | None") -> "Leftover":
-    from headway.cli.commits import hub_of
-    from headway.trace.leftover import left_by
-    from headway.trace.local_store import LocalStore
+def _left(home: Path, name: RunName, run: "KnownRun | None") -> "RunSummary":
+    from headway.eventlog.local_store import LocalStore
+    from headway.eventlog.run_summary import left_by
+    from headway.runs.landed_commits import hub_of
 
     left = left_by(LocalStore(home), name)
     if left is not None and hub_of(home, name).is_dir():
@@ -146,7 +146,7 @@ def _is_behind(hub: "Hub", commit: Oid, tip: Oid) -> bool:
 
 def _holds(hub: "Hub", commit: Oid) -> bool:
     """True if the user's repository, if it is on this machine, has the commit: its branch may have been merged."""
-    from headway.git.source import LocalSource, local_path
+    from headway.git.upstream import LocalSource, local_path
 
     path = local_path(hub.address())
     if path is None:
@@ -171,8 +171,8 @@ def _given(home: Path, name: str) -> RunName:
 
 
 async def _free(client: "Client", home: Path, earlier: "Earlier", there: dict[str, Oid]) -> RunName:
-    from headway.cli.continuation import next_names
-    from headway.cli.known_run import describe
+    from headway.runs.continuation import next_names
+    from headway.runs.run_lookup import describe
 
     for candidate in next_names(earlier.name, earlier.left.spec.instructions):
         taken = (home / "runs" / candidate).exists() or f"headway/{candidate}/main" in there

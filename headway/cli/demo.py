@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from headway.cli.console import open_console, say
-from headway.cli.needs import need_git
+from headway.cli.preflight import need_git
 from headway.cli.running import run_async
 from headway.system.descendants import adopt_orphans, end_children
 
@@ -49,7 +49,7 @@ def demo(
 
 
 async def _demo(folder: Path, *, stay: bool) -> int:
-    from headway.cli.demo_show import Show
+    from headway.cli.demo_run.steps import Show
 
     # The commands of the sample call python3, which may exist only next to this interpreter.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
@@ -79,7 +79,7 @@ def _clear(folder: Path, *, keep: bool) -> None:
 
     The commands of a worker process that was killed end a moment after it. Its workspaces stay mounted.
     """
-    from headway.git.overlay import unmount_below
+    from headway.git.workspace.overlay import unmount_below
     from headway.system.files import delete
 
     end_children(ENDED_WITHIN_S)

@@ -14,14 +14,14 @@ import psutil
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
-from headway.cli.roles import AGENTS, USUAL_AGENTS
+from headway.domain.diagnostic import Diagnostic, FindingState
 from headway.domain.errors import TransientError, UserError
-from headway.domain.finding import Finding, FindingState
+from headway.host.home import home_from
+from headway.host.worker_roles import AGENTS, USUAL_AGENTS
 from headway.system.disk import Disk, DiskBounds
 
 if TYPE_CHECKING:
-    from headway.sandbox.cgroup import Cages
+    from headway.sandbox.cgroup.groups import Groups
 
 MARKS: dict[FindingState, str] = {"good": "ok", "lacking": "--", "broken": "!!"}
 SLOW = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "drvfs"}
@@ -52,53 +52,55 @@ def doctor(
     raise typer.Exit(1 if any(each.state == "broken" for each in found) else 0)
 
 
-async def look(home: Path) -> tuple[Finding, ...]:
+async def look(home: Path) -> tuple[Diagnostic, ...]:
     """Everything that can be found out about this machine."""
-    from headway.agent.model_settings import model_findings
-    from headway.cli import open_files
-    from headway.git import ladder
-    from headway.sandbox import cgroup
-    from headway.sandbox.gates import Gates
-    from headway.sandbox.tree import Quota
+    from headway.git.workspace import workspace_backend
+    from headway.models.settings import model_findings
+    from headway.sandbox.admission.admission import Admission
+    from headway.sandbox.cgroup import groups
+    from headway.sandbox.disk_usage import Quota
+    from headway.system import open_files
 
     wanted = os.environ.get(AGENTS, "").strip()
     agents = int(wanted) if wanted.isdecimal() else USUAL_AGENTS
     if (unwritable := unwritable_home(home)) is not None:
         # The trials of the other rooms write there.
         return unwritable, *open_files.findings(agents), *await asyncio.to_thread(tools)
-    cages = await asyncio.to_thread(cgroup.Cages.detect)
+    cages = await asyncio.to_thread(groups.Groups.detect)
     walls = await asyncio.to_thread(_walls, home, cages)
-    gates = Gates(home / "gates", os.cpu_count() or 1)
+    gates = Admission(home / "gates", os.cpu_count() or 1)
     return (
         *walls,
-        *(cages.findings() if cages else cgroup.lacking()),
+        *(cages.findings() if cages else groups.lacking()),
         *gates.findings(),
         *Quota.usual(next(place for place in (home, *home.parents) if place.exists())).findings(),
         *open_files.findings(agents),
         *await asyncio.to_thread(tools),
         *state_folder(home),
-        *await asyncio.to_thread(ladder.findings, home),
+        *await asyncio.to_thread(workspace_backend.findings, home),
         *await model_findings(os.environ, home),
     )
 
 
-def _walls(home: Path, cages: "Cages | None") -> tuple[Finding, ...]:
-    from headway.sandbox.levels import TOPIC, Levels
+def _walls(home: Path, cages: "Groups | None") -> tuple[Diagnostic, ...]:
+    from headway.sandbox.backends.backends import TOPIC, Backends
     from headway.sandbox.resources import Resources
 
     try:
-        return Levels((home,), Resources(cages), tries=TRIES).findings()
+        return Backends((home,), Resources(cages), tries=TRIES).findings()
     except TransientError as error:
-        return (Finding(topic=TOPIC, state="broken", says=str(error), remedy="Look again when the machine is idle."),)
+        return (
+            Diagnostic(topic=TOPIC, state="broken", says=str(error), remedy="Look again when the machine is idle."),
+        )
 
 
-def tools() -> Iterator[Finding]:
+def tools() -> Iterator[Diagnostic]:
     """Programs that every run needs."""
-    from headway.cli.service_settings import find_settings, load_settings
-    from headway.cli.temporal_cli import find_cli
+    from headway.host.service_settings import find_settings, load_settings
+    from headway.host.temporal_cli import find_cli
 
     if shutil.which("git") is None:
-        yield Finding(
+        yield Diagnostic(
             topic="git", state="broken", says="git is not on PATH", remedy="apt install git, brew install git"
         )
     else:
@@ -107,16 +109,16 @@ def tools() -> Iterator[Finding]:
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
         old = numbers < LEAST_GIT
         remedy = "install git 2.38 or newer" if old else ""
-        yield Finding(topic="git", state="broken" if old else "good", says=f"git {version}", remedy=remedy)
+        yield Diagnostic(topic="git", state="broken" if old else "good", says=f"git {version}", remedy=remedy)
     try:
         cli = find_cli(load_settings(find_settings(None)).cli)
     except UserError as error:
-        yield Finding(topic="temporal", state="broken", says=error.message, remedy=error.remedy)
+        yield Diagnostic(topic="temporal", state="broken", says=error.message, remedy=error.remedy)
     else:
-        yield Finding(topic="temporal", state="good", says=f"temporal {cli.version} at {cli.path}")
+        yield Diagnostic(topic="temporal", state="good", says=f"temporal {cli.version} at {cli.path}")
 
 
-def unwritable_home(home: Path) -> Finding | None:
+def unwritable_home(home: Path) -> Diagnostic | None:
     """Reason why the state folder cannot be written to; None where it can."""
     try:
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=home):
@@ -124,29 +126,29 @@ def unwritable_home(home: Path) -> Finding | None:
     except OSError as error:
         says = f"{home} cannot be written to: {error.strerror}"
         remedy = "Make room there or allow writing, or set HEADWAY_HOME to another folder."
-        return Finding(topic="state folder", state="broken", says=says, remedy=remedy)
+        return Diagnostic(topic="state folder", state="broken", says=says, remedy=remedy)
 
 
-def state_folder(home: Path) -> Iterator[Finding]:
+def state_folder(home: Path) -> Iterator[Diagnostic]:
     """The state folder, which holds everything that a run needs to go on."""
     disk, kind = Disk.of(home), _file_system(home)
     says = f"{home} on {kind}, {disk.shown()}"
     if kind in SLOW:
         remedy = "set HEADWAY_HOME to a folder on a local disk"
-        yield Finding(topic="state folder", state="broken", says=f"{says}: not a local file system", remedy=remedy)
+        yield Diagnostic(topic="state folder", state="broken", says=f"{says}: not a local file system", remedy=remedy)
     elif (short := disk.short_for_agents(DiskBounds())) is not None:
         remedy = "free some space" if short == "disk" else "delete small files: every file takes an inode"
         says = f"{says}: agents are given out more slowly, commands wait when there is less"
-        yield Finding(topic="state folder", state="lacking", says=says, remedy=f"{remedy}, or move HEADWAY_HOME")
+        yield Diagnostic(topic="state folder", state="lacking", says=says, remedy=f"{remedy}, or move HEADWAY_HOME")
     elif disk.nbytes < LEAST_BYTES:
         says = f"{says}: too little for a run, whose agents have a copy of the repository each"
         remedy = "set HEADWAY_HOME to a folder on a larger disk"
-        yield Finding(topic="state folder", state="lacking", says=says, remedy=remedy)
+        yield Diagnostic(topic="state folder", state="lacking", says=says, remedy=remedy)
     else:
-        yield Finding(topic="state folder", state="good", says=says)
+        yield Diagnostic(topic="state folder", state="good", says=says)
 
 
-def shown(found: Iterable[Finding]) -> Iterator[str]:
+def shown(found: Iterable[Diagnostic]) -> Iterator[str]:
     """The screen: a line for each finding, and one for its remedy."""
     for each in found:
         yield f"{MARKS[each.state]}  {each.topic}: {each.says}"

@@ -4,9 +4,9 @@ import signal
 import time
 
 from headway.cli.console import say
-from headway.cli.home import home_from
-from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
+from headway.host.home import home_from
+from headway.host.supervisor_state import read_state
 
 WITHIN_S = 180.0
 

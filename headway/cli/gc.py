@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
 from headway.domain.words import counted
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.git.leftovers import Leftover
-    from headway.git.workspaces import Workspaces
+    from headway.git.gc import Leftover
+    from headway.git.workspace.workspaces import Workspaces
 
 AT_ONCE = 50
 
@@ -36,8 +36,8 @@ def gc(
 
 
 async def _gc(home: Path, *, yes: bool) -> int:
-    from headway.cli.connect import connect, target_of
-    from headway.git.leftovers import reclaim
+    from headway.git.gc import reclaim
+    from headway.host.connection import connect, target_of
 
     client = await connect(target_of(home))
     count, stays = 0, 0
@@ -67,7 +67,7 @@ def _runs(home: Path) -> Iterator[RunName]:
 
 def _places(home: Path, run: RunName) -> "Workspaces":
     from headway.git.hub import Hub
-    from headway.git.workspaces import Workspaces
+    from headway.git.workspace.workspaces import Workspaces
 
     folder = home / "runs" / run
     return Workspaces(folder / "workspaces", Hub(folder / "hub.git"))
@@ -75,9 +75,9 @@ def _places(home: Path, run: RunName) -> "Workspaces":
 
 async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Leftover]":
     """The leftovers of a run; none while the service does not know this start of it, because it may still go on."""
-    from headway.cli.known_run import describe, find_run, started_in
-    from headway.git.leftovers import leftovers
-    from headway.git.standing import load_owner
+    from headway.git.gc import leftovers
+    from headway.git.workspace.notes import load_owner
+    from headway.runs.run_lookup import describe, find_run, started_in
 
     try:
         known = await find_run(client, run)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.limit_table import CHANGEABLE, LIMITS, Value, is_whole
+from headway.host.home import home_from
 
 UNITS = {"K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
@@ -24,7 +24,7 @@ def limits(
     **given: str | None,
 ) -> None:
     """Change the limits of a whole run, up or down; a run that holds at its limit goes on when it is raised."""
-    from headway.cli.holding import order_of_run
+    from headway.cli.control_client import order_of_run
 
     order = {limit: _value(limit, text) for limit, text in given.items() if text is not None}
     if not order:

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
+from headway.host.home import home_from
 
 
 def pause(
@@ -19,6 +19,6 @@ def pause(
     why: Annotated[str, typer.Option(help="The reason; `headway status` shows it.")] = "",
 ) -> None:
     """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
-    from headway.cli.holding import tell_run
+    from headway.cli.control_client import tell_run
 
     say(run_async(tell_run(home_from(), "pause", name, agent, why=why, now=now)))

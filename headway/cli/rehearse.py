@@ -46,7 +46,7 @@ def rehearse(
 def _served(playbook: Path | None, shape: str | None) -> "Playbook":
     from headway.cli.agent_tools import names
     from headway.rehearsal.generator import generate
-    from headway.rehearsal.reading import parse_shape, read_playbook
+    from headway.rehearsal.playbook_reader import parse_shape, read_playbook
 
     if playbook is not None and shape is None:
         return read_playbook(playbook, names())

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, run_name_problem, run_of
 from headway.domain.words import counted
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 
-    from headway.cli.decisions import Decisions
-    from headway.cli.replayed import Replayed
+    from headway.host.replayed import Replayed
+    from headway.runs.decisions import Decisions
 
 MISMATCH = 1
 
@@ -41,8 +41,8 @@ def replay(
 async def _replay(home: Path, places: "list[Path | str]", *, show_decisions: bool) -> int:
     import logging
 
-    from headway.cli.decisions import Decisions
-    from headway.cli.replayed import replay_each
+    from headway.host.replayed import replay_each
+    from headway.runs.decisions import Decisions
     from workflows.replay import replayer
 
     # The SDK logs each mismatch with a stack too; the output here is for the user.
@@ -64,8 +64,8 @@ async def _replay(home: Path, places: "list[Path | str]", *, show_decisions: boo
 
 
 async def _all_histories(home: Path, places: "list[Path | str]") -> AsyncIterator["WorkflowHistory"]:
-    from headway.cli.connect import connect, target_of
-    from headway.cli.history import fetch_histories, read_history
+    from headway.host.connection import connect, target_of
+    from headway.host.history import fetch_histories, read_history
 
     client: Client | None = None
     for place in places:
@@ -82,8 +82,8 @@ async def _taken_down(
     histories: AsyncIterator["WorkflowHistory"], decided: "dict[str, Decisions] | None"
 ) -> AsyncIterator["WorkflowHistory"]:
     """The same histories. The decisions of planners are noted on the way, if `decided` is given."""
-    from headway.cli.decisions import Decisions
-    from headway.cli.history import type_of
+    from headway.host.history import type_of
+    from headway.runs.decisions import Decisions
 
     async for history in histories:
         if decided is not None and type_of(history) == "Planner":
@@ -106,8 +106,8 @@ def _known(what: str) -> str:
 
 async def _full_id(client: "Client", home: Path, what: str) -> str:
     """The workflow id of an agent written as NAME/1.3. Names of runs and ids that the service knows stay."""
-    from headway.cli.agents import find_agent
-    from headway.cli.known_run import describe, find_run
+    from headway.runs.find_agent import find_agent
+    from headway.runs.run_lookup import describe, find_run
 
     name, slash, agent = what.partition("/")
     if not slash or await describe(client, what) is not None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
-from headway.cli.short_ids import short_id
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, parent_of
+from headway.host.home import home_from
+from headway.runs.short_ids import short_id
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.cli.known_run import KnownRun
-    from headway.cli.taken_turns import TakenTurn
+    from headway.runs.run_lookup import KnownRun
+    from headway.runs.turn_history import PastTurn
 
 NAMED = 20
 PARKED = "needs_attention"
@@ -41,9 +41,9 @@ def reset(
 
 
 async def _reset(home: Path, name: str, given: str | None, wanted: int | None, why: str, *, yes: bool) -> int:
-    from headway.cli.connect import connect, target_of
-    from headway.cli.known_run import need_own_run
-    from headway.cli.taken_turns import find_turn, go_back
+    from headway.host.connection import connect, target_of
+    from headway.runs.run_lookup import need_own_run
+    from headway.runs.turn_history import find_turn, go_back
 
     client = await connect(target_of(home))
     run = await need_own_run(client, home, name)
@@ -72,8 +72,8 @@ async def _planner(client: "Client", home: Path, run: "KnownRun", given: str | N
     Raises:
         UserError: There is no such planner, or it has handed up already.
     """
-    from headway.cli.agents import find_agent
-    from headway.cli.known_run import PLANNER_TYPE, describe, open_planners, root_planners
+    from headway.runs.find_agent import find_agent
+    from headway.runs.run_lookup import PLANNER_TYPE, describe, open_planners, root_planners
 
     roots = await root_planners(client, run)
     if given is None and not roots:
@@ -94,7 +94,7 @@ async def _is_parked(client: "Client", run: "KnownRun") -> bool:
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError
 
-    from headway.cli.live_tree import ask
+    from headway.runs.live_tree import ask
 
     try:
         status = await ask(client, run.name, "status", DECISION_S)
@@ -128,7 +128,7 @@ def _no_turn(planner: AgentId, wanted: int | None, known: list[int]) -> UserErro
     )
 
 
-def _shown(planner: AgentId, turn: "TakenTurn", known: list[int]) -> list[str]:
+def _shown(planner: AgentId, turn: "PastTurn", known: list[int]) -> list[str]:
     later = len([number for number in known if number > turn.turn])
     lines = [f"planner   {planner}", f"turn      {turn.turn}, asked {turn.at.astimezone():%Y-%m-%d %H:%M:%S}"]
     lines += [f"decided   {line}" for line in _decided(turn)]
@@ -139,7 +139,7 @@ def _shown(planner: AgentId, turn: "TakenTurn", known: list[int]) -> list[str]:
     return lines
 
 
-def _decided(turn: "TakenTurn") -> list[str]:
+def _decided(turn: "PastTurn") -> list[str]:
     outcome = turn.outcome
     if outcome is None:
         return ["nothing yet: it is still running"]

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
+from headway.host.home import home_from
 
 
 def resume(
@@ -18,6 +18,6 @@ def resume(
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Let a paused run or subtree go on. A run that needs attention goes on with another root planner."""
-    from headway.cli.holding import tell_run
+    from headway.cli.control_client import tell_run
 
     say(run_async(tell_run(home_from(), "resume", name, agent, why=why)))

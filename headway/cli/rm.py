@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.words import counted
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.cli.footprint import Footprint, Repository
     from headway.git.published import Branch
+    from headway.runs.run_resources import RunResources, UserRepository
 
 NAMED = 20
 PATHS_NAMED = 5
@@ -41,10 +41,10 @@ def rm(
 
 
 async def _rm(home: Path, name: str, *, yes: bool) -> int:
-    from headway.cli.connect import connect, target_of
-    from headway.cli.elsewhere import refuse_elsewhere
-    from headway.cli.footprint import footprint_of
-    from headway.cli.known_run import need_own_run
+    from headway.cli.runs_elsewhere import refuse_elsewhere
+    from headway.host.connection import connect, target_of
+    from headway.runs.run_lookup import need_own_run
+    from headway.runs.run_resources import footprint_of
 
     client = await connect(target_of(home))
     found = await footprint_of(client, home, RunName(name))
@@ -63,8 +63,8 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
     return await _remove(client, home, found)
 
 
-async def _refuse_open(client: "Client", found: "Footprint") -> None:
-    from headway.cli.known_run import end_by_hand, left_open
+async def _refuse_open(client: "Client", found: "RunResources") -> None:
+    from headway.runs.run_lookup import end_by_hand, left_open
 
     if found.run is not None and found.run.is_open:
         raise UserError(f"The run '{found.name}' has not ended.", f"End it first with `headway cancel {found.name}`.")
@@ -76,14 +76,14 @@ async def _refuse_open(client: "Client", found: "Footprint") -> None:
         )
 
 
-async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
+async def _remove(client: "Client", home: Path, found: "RunResources") -> int:
     """First the parts that need the hub, then the histories, the folder last: a second removal finds the rest.
 
     As long as the folder is there, a new run of the name is refused with this command as the remedy.
     """
-    from headway.cli.known_run import delete_histories
-    from headway.git.overlay import unmount_below
-    from headway.trace.local_store import LocalStore
+    from headway.eventlog.local_store import LocalStore
+    from headway.git.workspace.overlay import unmount_below
+    from headway.runs.run_lookup import delete_histories
 
     for said in await asyncio.to_thread(_withdraw_all, home, found):
         say(said)
@@ -97,10 +97,10 @@ async def _remove(client: "Client", home: Path, found: "Footprint") -> int:
     return 0
 
 
-def _withdraw_all(home: Path, found: "Footprint") -> list[str]:
-    from headway.cli.commits import hub_of
+def _withdraw_all(home: Path, found: "RunResources") -> list[str]:
     from headway.git.hub import Hub
     from headway.git.published import withdraw
+    from headway.runs.landed_commits import hub_of
 
     if found.repository is None:
         return []
@@ -109,8 +109,8 @@ def _withdraw_all(home: Path, found: "Footprint") -> list[str]:
     return [problem for problem in problems if problem]
 
 
-async def _until_gone(client: "Client", found: "Footprint") -> None:
-    from headway.cli.known_run import delete_histories, describe, executions
+async def _until_gone(client: "Client", found: "RunResources") -> None:
+    from headway.runs.run_lookup import delete_histories, describe, executions
 
     until, begun = time.monotonic() + GONE_WITHIN_S, datetime.now(UTC)
     asked = {one.run_id for one in found.histories}
@@ -130,17 +130,17 @@ async def _until_gone(client: "Client", found: "Footprint") -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _how_it_ended(client: "Client", found: "Footprint") -> str:
+async def _how_it_ended(client: "Client", found: "RunResources") -> str:
     """End of the run, in the word that `headway run` and `headway status` use."""
-    from headway.cli.ending import ending_of
+    from headway.runs.run_end import ending_of
 
     if found.run is None:
         return "unknown to the service"
     return (await ending_of(client, found.name)).outcome if found.run.status == "completed" else found.run.status
 
 
-def _shown(home: Path, found: "Footprint", how: str) -> Iterator[str]:
-    from headway.cli.footprint import readable
+def _shown(home: Path, found: "RunResources", how: str) -> Iterator[str]:
+    from headway.runs.run_resources import readable
 
     yield f"run         {found.name}, {how}"
     if found.repository is not None:
@@ -153,7 +153,7 @@ def _shown(home: Path, found: "Footprint", how: str) -> Iterator[str]:
     yield f"histories   {counted(len(found.histories), 'workflow execution')} on the service"
 
 
-def _repository(repository: "Repository") -> Iterator[str]:
+def _repository(repository: "UserRepository") -> Iterator[str]:
     for branch in repository.branches:
         yield _branch(repository, branch)
     if repository.problem:
@@ -168,7 +168,7 @@ def _repository(repository: "Repository") -> Iterator[str]:
         yield f"unlanded    and {more} with work that is not on the trunk"
 
 
-def _branch(repository: "Repository", branch: "Branch") -> str:
+def _branch(repository: "UserRepository", branch: "Branch") -> str:
     if branch.kept:
         return f"branch      {branch.name} in {repository.address} stays: {branch.kept}"
     held = f", also in {', '.join(branch.elsewhere[:PATHS_NAMED])}" if branch.elsewhere else ""

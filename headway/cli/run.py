@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headway.cli.console import QUIET, open_console, say
-from headway.cli.home import home_from
-from headway.cli.needs import need_model
+from headway.cli.preflight import need_model
 from headway.cli.run_input import compose, name_for
 from headway.cli.running import run_async
-from headway.domain.budget import Ceiling
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.printable import one_line
+from headway.domain.state.budget import Ceiling
+from headway.host.home import home_from
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -59,11 +59,11 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     """
     import asyncio
 
-    from headway.cli.ending import ending_of
-    from headway.cli.preparing import DETACHED_WAITS_S, until_prepared
-    from headway.cli.report import print_ending
-    from headway.cli.views import open_view
-    from headway.cli.watch import follow
+    from headway.cli.display.report import print_ending
+    from headway.cli.display.views import open_view
+    from headway.cli.display.watch import follow
+    from headway.runs.preparation import DETACHED_WAITS_S, until_prepared
+    from headway.runs.run_end import ending_of
 
     def tell(line: str) -> None:
         if not quiet:
@@ -98,8 +98,8 @@ async def _opening(client: "Client", name: RunName) -> list[str]:
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError
 
-    from headway.cli.live_tree import ask
-    from headway.cli.words import allowed
+    from headway.cli.display.words import allowed
+    from headway.runs.live_tree import ask
 
     begun = f"Run {name} has started. `headway status {name}` shows it at any time."
     try:
@@ -117,7 +117,7 @@ async def ready_client(home: Path) -> "Client":
     Raises:
         UserError: Without a model endpoint, without a service, without a worker process.
     """
-    from headway.cli.connect import WORKFLOW_QUEUE, connect, has_worker, target_of
+    from headway.host.connection import WORKFLOW_QUEUE, connect, has_worker, target_of
 
     target = target_of(home)
     try:
@@ -159,8 +159,8 @@ async def start(client: "Client", name: RunName, raw: dict[str, Any]) -> None:
 
 
 async def _start(client: "Client", name: RunName, raw: dict[str, Any], reuse: "WorkflowIDReusePolicy") -> None:
-    from headway.cli.connect import WORKFLOW_QUEUE
     from headway.domain.task import in_history
+    from headway.host.connection import WORKFLOW_QUEUE
 
     await client.start_workflow(
         "Run",

@@ -8,17 +8,17 @@ import orjson
 import typer
 
 from headway.cli.console import open_console, say
-from headway.cli.home import home_from
 from headway.cli.running import run_async
 from headway.domain.ids import RunName, run_name_problem
 from headway.domain.printable import one_line
+from headway.host.home import home_from
 from headway.system.disk import shortage_of_disk
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution
 
-    from headway.cli.ending import Ending
-    from headway.cli.watch import Look
+    from headway.cli.display.watch import Look
+    from headway.runs.run_end import RunEnd
 
 RUNS_SHOWN = 50
 ASKED = 20
@@ -48,7 +48,7 @@ def status(
 
 
 async def _status(home: Path, name: str | None, *, everything: bool, watch: bool, as_json: bool) -> int:
-    from headway.cli.connect import connect, target_of
+    from headway.host.connection import connect, target_of
 
     client = await connect(target_of(home))
     if (short := shortage_of_disk(home)) is not None:
@@ -94,8 +94,8 @@ async def _row(client: "Client", home: Path, execution: "WorkflowExecution", *, 
 
     from temporalio.client import WorkflowExecutionStatus
 
-    from headway.cli.ending import ending_of
-    from headway.cli.known_run import status_word
+    from headway.runs.run_end import ending_of
+    from headway.runs.run_lookup import status_word
 
     state = status_word(execution.status)
     if execution.status is WorkflowExecutionStatus.COMPLETED:
@@ -112,9 +112,9 @@ async def _row(client: "Client", home: Path, execution: "WorkflowExecution", *, 
 
 async def _asked(client: "Client", name: RunName) -> str:
     """The state of an open run by its own word; empty where it does not answer."""
-    from headway.cli.board import state_of
-    from headway.cli.connect import has_worker
-    from headway.cli.watch import NOWHERE, Watcher
+    from headway.cli.display.board import state_of
+    from headway.cli.display.watch import NOWHERE, Watcher
+    from headway.host.connection import has_worker
 
     if not await has_worker(client):
         return ""
@@ -123,10 +123,10 @@ async def _asked(client: "Client", name: RunName) -> str:
 
 
 async def _watch(client: "Client", home: Path, name: RunName) -> int:
-    from headway.cli.known_run import need_run
-    from headway.cli.report import print_ending
-    from headway.cli.views import open_view
-    from headway.cli.watch import follow
+    from headway.cli.display.report import print_ending
+    from headway.cli.display.views import open_view
+    from headway.cli.display.watch import follow
+    from headway.runs.run_lookup import need_run
 
     await need_run(client, name)
     console = open_console()
@@ -137,10 +137,10 @@ async def _watch(client: "Client", home: Path, name: RunName) -> int:
 
 
 async def _show(client: "Client", home: Path, name: RunName, *, everything: bool, as_json: bool) -> int:
-    from headway.cli.connect import has_worker
-    from headway.cli.ending import ending_of
-    from headway.cli.known_run import need_run
-    from headway.cli.watch import Watcher
+    from headway.cli.display.watch import Watcher
+    from headway.host.connection import has_worker
+    from headway.runs.run_end import ending_of
+    from headway.runs.run_lookup import need_run
 
     run = await need_run(client, name)
     # A query without a worker process would only run into its timeout.
@@ -154,10 +154,10 @@ async def _show(client: "Client", home: Path, name: RunName, *, everything: bool
     return _code(look, ending, answers=answers)
 
 
-async def _print(client: "Client", home: Path, look: "Look", ending: "Ending | None", *, everything: bool) -> None:
-    from headway.cli.report import print_ending
-    from headway.cli.screen import screen
-    from headway.cli.visibility import tree_from_visibility
+async def _print(client: "Client", home: Path, look: "Look", ending: "RunEnd | None", *, everything: bool) -> None:
+    from headway.cli.display.report import print_ending
+    from headway.cli.display.screen import screen
+    from headway.runs.visibility import tree_from_visibility
 
     console = open_console()
     if not look.status and look.preparation is None and not look.figures.agents and ending is None:
@@ -184,16 +184,16 @@ def look_with(look: "Look", tree: Any) -> "Look":
     return replace(look, tree=tree)
 
 
-def _code(look: "Look", ending: "Ending | None", *, answers: bool) -> int:
-    from headway.cli.board import GOES_ON, WAITS_FOR_USER, waits_for_user
+def _code(look: "Look", ending: "RunEnd | None", *, answers: bool) -> int:
+    from headway.cli.display.board import GOES_ON, WAITS_FOR_USER, waits_for_user
 
     if ending is not None:
         return ending.exit_code
     return WAITS_FOR_USER if not answers or waits_for_user(look) else GOES_ON
 
 
-def json_of(look: "Look", ending: "Ending | None") -> dict[str, Any]:
-    from headway.cli.board import board_of
+def json_of(look: "Look", ending: "RunEnd | None") -> dict[str, Any]:
+    from headway.cli.display.board import board_of
 
     board = board_of(look)
     return {

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headway.cli.console import say
-from headway.cli.home import home_from
-from headway.cli.needs import need_git, need_model
-from headway.cli.roles import ALLOW_WEAK, SKIP_RUN, WEAK
+from headway.cli.preflight import need_git, need_model
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
+from headway.host.home import home_from
+from headway.host.worker_roles import ALLOW_WEAK, SKIP_RUN, WEAK
 from headway.system.timed_lines import time_lines
 
 if TYPE_CHECKING:
-    from headway.cli.supervisor_state import SupervisorState
+    from headway.host.supervisor_state import SupervisorState
 
 TOLD_EVERY_S = 150.0
 LOG = "up.log"
@@ -59,11 +59,11 @@ def up(
 
 
 async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
-    from headway.cli.child_event import ChildEvent
-    from headway.cli.connect import target_of
-    from headway.cli.local_site import join_service, start_service, start_workers
-    from headway.cli.service_settings import find_settings, load_settings
-    from headway.cli.supervisor import Supervisor
+    from headway.host.child_event import ChildEvent
+    from headway.host.connection import target_of
+    from headway.host.local_site import join_service, start_service, start_workers
+    from headway.host.service_settings import find_settings, load_settings
+    from headway.host.supervisor import Supervisor
 
     begun: set[str] = set()
 
@@ -100,8 +100,8 @@ def _ready(home: Path, ui_url: str | None) -> list[str]:
 
 def _detach(home: Path, config: Path | None, asked: _Asked) -> None:
     """Fork, let the child serve in a session of its own, and return when it is ready."""
-    from headway.cli.child import tail
-    from headway.cli.supervisor_state import read_state
+    from headway.host.child_process import tail
+    from headway.host.supervisor_state import read_state
 
     if (running := read_state(home)) is not None and "ready" in running.facts:
         say(f"Already up (process {running.pid}); this call changes nothing of it.")

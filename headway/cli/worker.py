@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from headway.cli.roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK
 from headway.domain.errors import UserError
+from headway.host.worker_roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK
 
 
 def worker(

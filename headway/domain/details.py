@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from headway.domain.budget import MICRO, Amount, Bill, Ceiling, Purse
 from headway.domain.figures import RunFigures, Seen
 from headway.domain.ids import ChildKey
 from headway.domain.limits import waits_words
-from headway.domain.outstanding import Outstanding
-from headway.domain.planning import PlannerState
 from headway.domain.printable import for_markdown, for_terminal
 from headway.domain.run import RunContext
 from headway.domain.run_status import notes
-from headway.domain.running import RunState
+from headway.domain.state.budget import MICRO, Account, Amount, Bill, Ceiling
+from headway.domain.state.children import Outstanding
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.run import RunState
 from headway.domain.tree import priced
 from headway.domain.words import counted, limit_words
 
@@ -54,7 +54,7 @@ def _stands(books: Outstanding, key: ChildKey) -> str:
     return "asked" if child.lent is None else "open"
 
 
-def _budget(purse: Purse, spent: Amount, context: RunContext) -> str:
+def _budget(purse: Account, spent: Amount, context: RunContext) -> str:
     tokens = f"{spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
     granted = Ceiling.of(purse.granted).usd
     bounded = granted != "none" and context.bounds_dollars

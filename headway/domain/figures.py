@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Incarnation, Oid, Role, RunName, parent_of
+from headway.domain.state.budget import Amount
 
 
 class Figures(BaseModel):

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from headway.domain.budget import Amount, Compact
 from headway.domain.ids import AgentId, ChildKey, Oid, child_id
 from headway.domain.refs import Ref
+from headway.domain.state.budget import Amount, Compact
 
 HandoffText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from headway.domain.budget import MICRO, UNLIMITED
+from headway.domain.state.budget import MICRO, UNLIMITED
 
 Count = Annotated[int, Field(ge=1, le=UNLIMITED, strict=True)]
 Bounded = Count | Literal["none"]

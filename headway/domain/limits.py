@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from headway.domain.budget import MICRO, UNLIMITED, Amount, Ceiling, Sizes
-from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.domain.limit_table import CHANGEABLE, DOLLARS, Limits, Value, finite
-from headway.domain.parking import clock_words, date_words
+from headway.domain.model_outage import clock_words, date_words
 from headway.domain.run import PreparedRun
+from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Ceiling, Sizes
+from headway.domain.state.control import SetLimits
 from headway.domain.words import counted, limit_words
 
 

@@ -11,9 +11,9 @@ from pydantic import ConfigDict
 
 from headway.domain.handoff import HandoffReport
 from headway.domain.ids import ChildKey, Oid
+from headway.domain.planner_turn import ChildKind, Spawned
 from headway.domain.retention import Keep, Record
 from headway.domain.task import Scope, TaskSpec
-from headway.domain.turn import ChildKind, Spawned
 
 
 class Result(Record):

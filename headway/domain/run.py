@@ -5,13 +5,13 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Incarnation, Oid, RunName
 from headway.domain.limit_table import Value
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
+from headway.domain.state.budget import Amount, Bill, Ceiling, Sizes
 
 
 class RunContext(BaseModel):

@@ -1,10 +1,10 @@
 """The status of a run, for people and other programs: its notes, and the answer of the query `status`."""
 
-from headway.domain.budget import Amount, Bill, Ceiling
 from headway.domain.figures import Seen
 from headway.domain.limits import more_of, short_words
-from headway.domain.outstanding import least_part
-from headway.domain.running import RunState
+from headway.domain.state.budget import Amount, Bill, Ceiling
+from headway.domain.state.children import least_part
+from headway.domain.state.run import RunState
 from headway.domain.tree import priced
 from headway.domain.words import counted
 

@@ -2,14 +2,14 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.budget import Bill
 from headway.domain.figures import RunFigures
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.limits import waits_words
-from headway.domain.planning import PlannerState
+from headway.domain.planner_turn import ChildKind
 from headway.domain.run import RunContext
+from headway.domain.state.budget import Bill
 from headway.domain.state.child import Child
-from headway.domain.turn import ChildKind
+from headway.domain.state.planner import PlannerState
 
 NODES_PER_PLANNER = 60
 """Children that one planner's node names; the rest are counted in `more`."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.changes import with_nul
+from headway.git.landing.splice import Change
 from headway.git.objects import Reader, entry, is_folder, split
 from headway.git.repo import Repo
-from headway.git.splice import Change
 from headway.system.files import delete
 
 RULES_FILE = b".gitattributes"

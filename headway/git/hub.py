@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.ids import AgentId, Oid
-from headway.git import publishing, reading
-from headway.git.base_names import check_names
-from headway.git.landed import LandedCommit, landed_since
-from headway.git.ledger import Ledger
+from headway.git import publishing, tree_reader
+from headway.git.landing.landed import LandedCommit, landed_since
+from headway.git.landing.ledger import LandingLedger
 from headway.git.publishing import Publication
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
-from headway.git.source import LocalSource, RemoteSource, local_path, uncommitted, without_secret
+from headway.git.upstream import LocalSource, RemoteSource, local_path, uncommitted, without_secret
+from headway.git.workspace.base_names import check_names
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
 
@@ -142,13 +142,13 @@ class Hub:
 
     def landed_by(self, task: AgentId) -> list[Oid]:
         """The commits of a task that are on the trunk now, oldest first. No long history is walked for it."""
-        with closing(Ledger(self.folder, self._facts().base, reading=True)) as ledger:
+        with closing(LandingLedger(self.folder, self._facts().base, reading=True)) as ledger:
             news, ours = ledger.missing(self.tip())
             return [*(ledger.of_task(task) if ours else ()), *(mark.oid for mark in news if mark.task == task)]
 
     def landing_of(self, task: AgentId, mark: str) -> Oid | None:
         """The commit by which this very submission of a task is on the trunk, if it is."""
-        with closing(Ledger(self.folder, self._facts().base, reading=True)) as ledger:
+        with closing(LandingLedger(self.folder, self._facts().base, reading=True)) as ledger:
             news, ours = ledger.missing(self.tip())
             found = ledger.find(task, mark) if ours else None
             return found or next((new.oid for new in news if (new.task, new.mark) == (task, mark)), None)
@@ -182,23 +182,23 @@ class Hub:
 
     def list_dir(self, rev: str, path: str = ".", depth: int = 1) -> str:
         """Names below a folder, one a line, folders with a slash."""
-        return reading.list_dir(self.repo, rev, path, depth)
+        return tree_reader.list_dir(self.repo, rev, path, depth)
 
     def read_file(self, rev: str, path: str) -> bytes:
         """The content of a file."""
-        return reading.read_file(self.repo, rev, path)
+        return tree_reader.read_file(self.repo, rev, path)
 
     def grep(self, rev: str, pattern: str, path: str = ".", glob: str | None = None, limit: int = 100) -> list[str]:
         """Lines that match a regular expression, as `path:line:text`."""
-        return reading.grep(self.repo, rev, pattern, path=path, glob=glob, limit=limit)
+        return tree_reader.grep(self.repo, rev, pattern, path=path, glob=glob, limit=limit)
 
     def log(self, rev: str, path: str | None = None, limit: int = 20) -> str:
         """The newest commits, one a line."""
-        return reading.log(self.repo, rev, path, limit)
+        return tree_reader.log(self.repo, rev, path, limit)
 
     def show(self, rev: str, path: str | None = None) -> str:
         """A commit's message and difference, cut where it gets long."""
-        return reading.show(self.repo, rev, path)
+        return tree_reader.show(self.repo, rev, path)
 
 
 def _make(folder: Path, source: str, base: str | None) -> None:

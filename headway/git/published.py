@@ -5,11 +5,11 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.git.environment import user_environment
+from headway.git.git_environment import user_environment
 from headway.git.hub import TRUNK, Hub
 from headway.git.publishing import MEMORY, ask
 from headway.git.repo import run_git
-from headway.git.source import LocalSource, local_path, without_secret
+from headway.git.upstream import LocalSource, local_path, without_secret
 from headway.system.files import locked
 
 

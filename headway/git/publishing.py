@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from headway.domain.errors import UserError
 from headway.domain.ids import Oid
-from headway.git.environment import user_environment
+from headway.git.git_environment import user_environment
 from headway.git.refs import move_ref
-from headway.git.repo import Answer, GitError, Repo, run_git
-from headway.git.source import LocalSource, local_path, without_secret
+from headway.git.repo import GitError, GitOutput, Repo, run_git
+from headway.git.upstream import LocalSource, local_path, without_secret
 
 MEMORY = "refs/headway/published/"
 """Below it the hub keeps where each branch of the user's repository was put last."""
@@ -173,10 +173,10 @@ def _behind(hub: Repo, commit: Oid, tip: Oid) -> bool:
     return hub.run("merge-base", "--is-ancestor", commit, tip, ok=None).code == 0
 
 
-def ask(hub: Repo, *args: str, timeout_s: float = _PUSH_S) -> Answer:
+def ask(hub: Repo, *args: str, timeout_s: float = _PUSH_S) -> GitOutput:
     """Run git in the hub with the user's own configuration and credentials; no answer in time is an answer too."""
     flags = [f"--git-dir={hub.git_dir}", "-c", "gc.auto=0"]
     try:
         return run_git([*flags, *args], env=user_environment(), ok=None, timeout_s=timeout_s, keep=hub.keep)
     except GitError as late:
-        return Answer(late.code, b"", late.err)
+        return GitOutput(late.code, b"", late.err)

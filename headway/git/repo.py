@@ -17,7 +17,7 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.git.environment import hermetic_environment
+from headway.git.git_environment import hermetic_environment
 from headway.system.bounded import Within, read_from, refuse_unfinished, unheld
 from headway.system.shortage import WAIT_S, lacking_in
 
@@ -83,7 +83,7 @@ def listed(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GitOutput:
     """Result of a git command.
 
     Attributes:
@@ -117,7 +117,7 @@ def run_git(
     cpu_s: int | None = None,
     memory_mb: int | None = None,
     keep: Sequence[int] = (),
-) -> Answer:
+) -> GitOutput:
     """Run git and collect its output.
 
     Args:
@@ -158,7 +158,7 @@ def run_git(
             if isinstance(stop, subprocess.TimeoutExpired):
                 raise GitError(args, TIMED_OUT, f"no answer within {timeout_s:g} s") from None
             raise
-    answer = Answer(process.returncode, out, err.decode(errors="replace"))
+    answer = GitOutput(process.returncode, out, err.decode(errors="replace"))
     no_answer = lacking_in(answer.err) or _starved_in(answer.err)
     if answer.code and ((ok is not None and answer.code not in ok) or no_answer):
         raise GitError(args, answer.code, answer.err)
@@ -219,7 +219,7 @@ class Repo:
         cpu_s: int | None = None,
         memory_mb: int | None = None,
         keep: Sequence[int] = (),
-    ) -> Answer:
+    ) -> GitOutput:
         """Run git here; see `run_git`. With a work tree its memory is bounded, by default to `WORK_TREE_MB`."""
         if memory_mb is None and self.work_tree is not None:
             memory_mb = WORK_TREE_MB
@@ -235,7 +235,7 @@ class Repo:
             keep=(*self.keep, *keep),
         )
 
-    def read(self, *args: str, most: int, lines: int | None = None, env: Mapping[str, str] | None = None) -> Answer:
+    def read(self, *args: str, most: int, lines: int | None = None, env: Mapping[str, str] | None = None) -> GitOutput:
         """Run a git that reads for an agent: within the agent's bounds, its output read to a bound.
 
         Args:
@@ -254,7 +254,7 @@ class Repo:
             argv = ["git", "-c", big, *args]
             said = read_from(argv, bounds=bounds, most=most, lines=lines, cwd=self.git_dir, env=full)
         refuse_unfinished(said, bounds, f"git {args[0]}", less="ask for less", smaller="ask for less")
-        return Answer(0 if said.end == "cut" else said.code, said.out, said.err, cut=said.end == "cut")
+        return GitOutput(0 if said.end == "cut" else said.code, said.out, said.err, cut=said.end == "cut")
 
     def start(self, *args: str) -> "subprocess.Popen[bytes]":
         """A git that answers over its pipes until its starter ends it. It dies with this process: its input ends."""

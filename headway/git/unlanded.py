@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from headway.domain.ids import AgentId
 from headway.git.hub import TRUNK, Hub
-from headway.git.snapshot import WIP, newest
+from headway.git.workspace.snapshot import WIP, newest
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import time
 from typing import Literal
 
 from headway.rehearsal.fault import Fault
-from headway.rehearsal.outage import Answer, refusal_of
+from headway.rehearsal.outage import OutageAnswer, refusal_of
 from headway.rehearsal.part import Part, Positive, Seconds
 
 
@@ -35,7 +35,7 @@ class Dark:
         self._began: float | None = None
         self._refused: list[float] = []
 
-    def refuses(self) -> Answer | None:
+    def refuses(self) -> OutageAnswer | None:
         """The answer to the next request, if it falls into the dark."""
         plan = self._blackout
         if plan is None:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from headway.rehearsal.outage import Answer
+from headway.rehearsal.outage import OutageAnswer
 
 
 class Delivery(Response):
@@ -15,7 +15,7 @@ class Delivery(Response):
     still there.
     """
 
-    def __init__(self, answer: Answer, delivered: Callable[[], None] | None = None) -> None:
+    def __init__(self, answer: OutageAnswer, delivered: Callable[[], None] | None = None) -> None:
         super().__init__(answer.body, answer.status, answer.headers, answer.media_type)
         self._sent = answer.sent
         self._delivered = delivered

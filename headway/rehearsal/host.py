@@ -10,9 +10,9 @@ from typing import Any, Self
 import uvicorn
 
 from headway.domain.errors import UserError
-from headway.rehearsal.ledger import Ledger
 from headway.rehearsal.playbook import Playbook
-from headway.rehearsal.reading import read_playbook
+from headway.rehearsal.playbook_reader import read_playbook
+from headway.rehearsal.request_ledger import RequestLedger
 from headway.rehearsal.scripts import Scripts
 from headway.rehearsal.server import rehearsal_app
 
@@ -35,7 +35,7 @@ class Rehearsal:
         self.playbook = read_playbook(playbook) if isinstance(playbook, Path) else playbook
         self.port = port
         self._scripts = Scripts(self.playbook)
-        self._ledger = Ledger(self._scripts)
+        self._ledger = RequestLedger(self._scripts)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 

@@ -17,7 +17,7 @@ HTML = b"""<html>
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OutageAnswer:
     """An answer as it goes over the wire.
 
     Attributes:
@@ -31,7 +31,7 @@ class Answer:
     sent: int | None = None
 
 
-def refusal_of(fault: Fault, model: str, who: str) -> Answer | None:
+def refusal_of(fault: Fault, model: str, who: str) -> OutageAnswer | None:
     """The answer of a server that does not ask its model; None for a fault that needs the model's answer."""
     again = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
     match fault.kind:
@@ -48,17 +48,17 @@ def refusal_of(fault: Fault, model: str, who: str) -> Answer | None:
         case "hang":
             return _error(504, "The upstream server did not answer in time.", "server_error", None)
         case "html":
-            return Answer(200, HTML, "text/html")
+            return OutageAnswer(200, HTML, "text/html")
         case "overflow":
-            return Answer(400, orjson.dumps(_overflow(_words(fault, who))))
+            return OutageAnswer(400, orjson.dumps(_overflow(_words(fault, who))))
         case _:
             return None
 
 
-def spoilt(fault: Fault, body: bytes) -> Answer:
+def spoilt(fault: Fault, body: bytes) -> OutageAnswer:
     """A model's answer that does not arrive as it was made: half of it, in whole or with the rest still announced."""
     half = len(body) // 2
-    return Answer(200, body, sent=half) if fault.kind == "dropped" else Answer(200, body[:half])
+    return OutageAnswer(200, body, sent=half) if fault.kind == "dropped" else OutageAnswer(200, body[:half])
 
 
 def _words(fault: Fault, who: str) -> Words:
@@ -88,8 +88,10 @@ def _overflow(words: Words) -> dict[str, Any]:
             return {"error": {"code": 400, "message": message, "type": "exceed_context_size_error"} | known}
 
 
-def _error(status: int, message: str, type_: str, code: str | None, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status, orjson.dumps(_object(message, type_, code)), headers=headers or {})
+def _error(
+    status: int, message: str, type_: str, code: str | None, headers: dict[str, str] | None = None
+) -> OutageAnswer:
+    return OutageAnswer(status, orjson.dumps(_object(message, type_, code)), headers=headers or {})
 
 
 def _object(message: str, type_: str, code: str | None, param: str | None = None) -> dict[str, Any]:

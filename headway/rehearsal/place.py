@@ -6,9 +6,9 @@ from itertools import takewhile
 
 from headway.domain.headings import handoffs_in, scope_of, task_of
 from headway.rehearsal.asker import Asker
-from headway.rehearsal.conversation import Conversation, Said
 from headway.rehearsal.part import OWN_WORDS
 from headway.rehearsal.playbook import Step
+from headway.rehearsal.request_reader import RequestedConversation, WireMessage
 from headway.rehearsal.scripts import Scripts
 
 NONSENSE_WORDS = f"{OWN_WORDS}fault "
@@ -49,7 +49,7 @@ class Place:
         return self.asker.label
 
 
-def asker_of(talk: Conversation) -> Asker:
+def asker_of(talk: RequestedConversation) -> Asker:
     """The asking agent, by the first line of its first message.
 
     Raises:
@@ -63,7 +63,7 @@ def asker_of(talk: Conversation) -> Asker:
     raise NoPlaceError(f"the first message names no task and no scope: '{first.partition(chr(10))[0][:80]}'")
 
 
-def place_of(scripts: Scripts, talk: Conversation) -> Place:
+def place_of(scripts: Scripts, talk: RequestedConversation) -> Place:
     """The place of this conversation's request.
 
     Raises:
@@ -85,7 +85,7 @@ def place_of(scripts: Scripts, talk: Conversation) -> Place:
     )
 
 
-def step_at(scripts: Scripts, place: Place, talk: Conversation) -> Step:
+def step_at(scripts: Scripts, place: Place, talk: RequestedConversation) -> Step:
     """The step that answers at this place, by its own condition where it has one.
 
     Raises:
@@ -106,8 +106,8 @@ def so_far(place: Place) -> str:
     return f"{OWN_WORDS}{place.step} calls so far{handoffs})"
 
 
-def _way(step: Step, talk: Conversation) -> Step:
-    last = next((turn for turn in reversed(talk.turns) if not _is_own(turn)), Said())
+def _way(step: Step, talk: RequestedConversation) -> Step:
+    last = next((turn for turn in reversed(talk.turns) if not _is_own(turn)), WireMessage())
     while step.if_last_answer_contains is not None and step.otherwise is not None:
         if any(step.if_last_answer_contains in answer for answer in last.answers):
             return step
@@ -115,15 +115,15 @@ def _way(step: Step, talk: Conversation) -> Step:
     return step
 
 
-def _is_own(turn: Said) -> bool:
+def _is_own(turn: WireMessage) -> bool:
     return turn.text.startswith(OWN_WORDS) or turn.text.endswith(BLANK)
 
 
-def _is_nonsense(turn: Said) -> bool:
+def _is_nonsense(turn: WireMessage) -> bool:
     return turn.text.startswith(NONSENSE_WORDS) or turn.text.endswith(BLANK)
 
 
-def _before(talk: Conversation) -> tuple[int, frozenset[str]]:
+def _before(talk: RequestedConversation) -> tuple[int, frozenset[str]]:
     steps = 0
     keys: set[str] = set()
     for text in talk.told:

@@ -11,12 +11,12 @@ import orjson
 
 from headway.domain.headings import handoffs_in
 from headway.domain.task import in_history
-from headway.rehearsal.conversation import Conversation
 from headway.rehearsal.fault import Nonsense, drawn, pick
 from headway.rehearsal.latency import Latency
 from headway.rehearsal.part import OWN_WORDS
 from headway.rehearsal.place import BLANK, NONSENSE_WORDS, NoPlaceError, Place, so_far, step_at
 from headway.rehearsal.playbook import Step, Tokens
+from headway.rehearsal.request_reader import RequestedConversation
 from headway.rehearsal.scripts import Scripts
 
 BYTES_PER_TOKEN = 4
@@ -54,7 +54,7 @@ class Reply:
     nonsense: Nonsense | None = None
 
 
-def reply_at(scripts: Scripts, place: Place, talk: Conversation) -> Reply:
+def reply_at(scripts: Scripts, place: Place, talk: RequestedConversation) -> Reply:
     """The answer at this place.
 
     Raises:
@@ -119,7 +119,7 @@ class _Filling:
     """Fills in the meaning of `{{...}}`: a value of the script, or the key of a child; every other brace stays."""
 
     values: Mapping[str, str]
-    talk: Conversation
+    talk: RequestedConversation
     place: Place
 
     def text(self, text: str) -> str:

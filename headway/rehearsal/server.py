@@ -12,14 +12,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headway.rehearsal import wire
-from headway.rehearsal.conversation import Api, read_conversation
 from headway.rehearsal.delivery import Delivery, leaves_within
 from headway.rehearsal.fault import HANG_S, Fault, drawn
 from headway.rehearsal.latency import latency_s
-from headway.rehearsal.ledger import Ledger, Spot
-from headway.rehearsal.outage import Answer, refusal_of, spoilt
+from headway.rehearsal.outage import OutageAnswer, refusal_of, spoilt
 from headway.rehearsal.place import NoPlaceError, Place, place_of
 from headway.rehearsal.reply import Reply, reply_at
+from headway.rehearsal.request_ledger import RequestLedger, Spot
+from headway.rehearsal.request_reader import Api, read_conversation
 from headway.rehearsal.scripts import Scripts
 
 ANNOUNCEMENT = b"x-headway-rehearsal"
@@ -27,7 +27,7 @@ AT_ONCE = frozenset({"rate_limit", "quota", "overflow"})
 """Faults that a server tells before it does any work."""
 
 
-def rehearsal_app(scripts: Scripts, ledger: Ledger) -> ASGIApp:
+def rehearsal_app(scripts: Scripts, ledger: RequestLedger) -> ASGIApp:
     """The server as an ASGI application. It keeps nothing but the ledger, so that a restart changes no answer."""
     playbook = scripts.playbook
 
@@ -64,7 +64,7 @@ class _Desk:
 
     api: Api
     scripts: Scripts
-    ledger: Ledger
+    ledger: RequestLedger
 
     async def answer(self, request: Request, body: bytes) -> Response:
         if (refused := self.ledger.dark.refuses()) is not None:
@@ -84,7 +84,7 @@ class _Desk:
         whole = orjson.dumps(wire.answer(self.api, ask.reply, playbook.model, len(body)))
         if fault is not None:
             return Delivery(spoilt(fault, whole))
-        return Delivery(Answer(200, whole), lambda: self.ledger.delivered(ask.spot))
+        return Delivery(OutageAnswer(200, whole), lambda: self.ledger.delivered(ask.spot))
 
     def _ask(self, body: bytes, agent: str) -> _Ask:
         try:

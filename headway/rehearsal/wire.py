@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from headway.rehearsal.conversation import Api
 from headway.rehearsal.reply import BYTES_PER_TOKEN, Reply
+from headway.rehearsal.request_reader import Api
 
 
 def answer(api: Api, reply: Reply, model: str, request_bytes: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.sandbox.tree import Quota, measure
-from headway.sandbox.walls import Cache
+from headway.sandbox.disk_usage import Quota, measure
+from headway.sandbox.spec import Cache
 from headway.system.files import delete
 from headway.system.steady import steady
 

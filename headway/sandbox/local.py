@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from headway.domain.errors import ToolError, TransientError
-from headway.sandbox.job import Ended, Job
-from headway.sandbox.keeper import KEEPER
-from headway.sandbox.launcher import limit_queued_signals
-from headway.sandbox.level import Launch, Level
-from headway.sandbox.orphans import ORPHANS
-from headway.sandbox.output import Capture
+from headway.sandbox.backends.backend import Backend, Launch
+from headway.sandbox.process.launcher import limit_queued_signals
+from headway.sandbox.process.orphans import ORPHANS
+from headway.sandbox.process.output import Capture
+from headway.sandbox.process.reaper import KEEPER
+from headway.sandbox.process.running_command import Ended, RunningCommand
+from headway.sandbox.process.watchdog import DiskEnd, Watch
 from headway.sandbox.resources import Held, Resources
 from headway.sandbox.runner import Command, CommandResult, KilledFor
-from headway.sandbox.watchdog import DiskEnd, Watch
 from headway.system.shortage import raise_if_short, waited_for
 from headway.system.tasks import until_ended
 
@@ -33,7 +33,7 @@ class LocalSandbox:
     gates.
     """
 
-    def __init__(self, level: Level, resources: Resources | None = None, name: str = "") -> None:
+    def __init__(self, level: Backend, resources: Resources | None = None, name: str = "") -> None:
         self._level = level
         self._name = name or level.name
         self._resources = resources or Resources()
@@ -95,7 +95,7 @@ class LocalSandbox:
         self._resources.note(command, result)
         return result
 
-    async def _settle(self, job: Job, held: Held, *, killed: bool) -> tuple[Ended, DiskEnd]:
+    async def _settle(self, job: RunningCommand, held: Held, *, killed: bool) -> tuple[Ended, DiskEnd]:
         """End the rest of a command. Returns its end, and the state in which it left its workspace."""
         contained = self._level.keeps_processes
         if (killed or not contained) and self._resources.alone(held):
@@ -107,7 +107,7 @@ class LocalSandbox:
         return ended, await held.over()
 
 
-def _start(level: Level, command: Command, capture: Capture, preamble: str) -> tuple[Launch, Job]:
+def _start(level: Backend, command: Command, capture: Capture, preamble: str) -> tuple[Launch, RunningCommand]:
     if "\0" in command.line:
         raise ToolError("The command holds a NUL character; no shell takes that.")
     if not command.cwd.is_dir():
@@ -121,14 +121,14 @@ def _start(level: Level, command: Command, capture: Capture, preamble: str) -> t
     mark = KEEPER.mark()
     launch = level.launch(command, home, mark, preamble)
     try:
-        return launch, Job(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
+        return launch, RunningCommand(launch, mark=mark, capture=capture, cap=OUTPUT_CAP_BYTES)
     except OSError as error:
         launch.stands()
         raise_if_short(error, NOT_STARTED)
         raise ToolError(f"The command could not be started: {error.strerror}. Long text belongs in a file.") from error
 
 
-async def _until_over(job: Job, watch: Watch, timeout_s: float) -> KilledFor | None:
+async def _until_over(job: RunningCommand, watch: Watch, timeout_s: float) -> KilledFor | None:
     await _first(timeout_s, job.exited, job.flooded, watch.broken)
     if job.exited.done():
         await _first(PIPE_GRACE_S, job.closed, job.flooded)
@@ -142,7 +142,7 @@ async def _first(timeout_s: float, *futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _result(job: Job, capture: Capture, ended: Ended, killed_for: KilledFor | None) -> CommandResult:
+def _result(job: RunningCommand, capture: Capture, ended: Ended, killed_for: KilledFor | None) -> CommandResult:
     output, cut = capture.text()
     return CommandResult(
         exit_code=ended.exit_code if killed_for is None else None,

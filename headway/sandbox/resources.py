@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 
 from headway.domain.errors import TransientError
-from headway.sandbox.cage import PIDS, Cage, Sample
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.gates import Gates, Waited
-from headway.sandbox.launcher import FILE_BYTES
+from headway.sandbox.admission.admission import Admission, Waited
+from headway.sandbox.cgroup.group import PIDS, Group, Sample
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.disk_usage import Quota
+from headway.sandbox.process.launcher import FILE_BYTES
+from headway.sandbox.process.watchdog import DiskEnd, Watch, Watchdog
 from headway.sandbox.runner import Command, CommandResult
-from headway.sandbox.tree import Quota
-from headway.sandbox.watchdog import DiskEnd, Watch, Watchdog
 from headway.system.bounded import Bounds, words_to_enter
 from headway.system.reserve import Reserve
 
@@ -29,7 +29,7 @@ class Held:
 
     command: Command
     waited: Waited
-    cage: Cage | None
+    cage: Group | None
     watchdog: Watchdog
     quota: Quota | None
     watch: Watch | None = None
@@ -104,8 +104,8 @@ class Resources:
 
     def __init__(
         self,
-        cages: Cages | None = None,
-        gates: Gates | None = None,
+        cages: Groups | None = None,
+        gates: Admission | None = None,
         quota: Quota | None = None,
         reserve: Reserve | None = None,
     ) -> None:
@@ -173,7 +173,7 @@ class Resources:
         """True if no other command of the same agent runs."""
         return self.cages is None or self.cages.users(held.command.walls.agent) <= 1
 
-    def _cage(self, agent: str, memory_mb: int) -> Cage:
+    def _cage(self, agent: str, memory_mb: int) -> Group:
         assert self.cages is not None
         try:
             return self.cages.of(agent, memory_mb)

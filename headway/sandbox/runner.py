@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 KilledFor = Literal["timeout", "output_limit", "cancelled", "oom", "processes", "disk_quota", "disk_full"]
 """`disk_full` is the machine's disk, `disk_quota` the workspace's. `oom` and `processes` come from the watchdog, where
@@ -29,7 +29,7 @@ class Command:
     line: str
     cwd: Path
     timeout_s: float
-    walls: Walls
+    walls: SandboxSpec
     env: Mapping[str, str] = field(default_factory=dict)
     home: Path | None = None
     redact: Callable[[str], str] | None = None

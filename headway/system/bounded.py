@@ -86,7 +86,7 @@ End = Literal["itself", "cut", "late"]
 
 
 @dataclass(frozen=True)
-class Said:
+class ProgramOutput:
     """Result of a program.
 
     Attributes:
@@ -109,7 +109,7 @@ class Said:
         return killed or (self.code != 0 and "memory" in self.err.lower())
 
 
-def refuse_unfinished(said: Said, bounds: Bounds, name: str, *, less: str, smaller: str) -> None:
+def refuse_unfinished(said: ProgramOutput, bounds: Bounds, name: str, *, less: str, smaller: str) -> None:
     """Return when a program ended by itself or at its bound of output.
 
     Args:
@@ -142,7 +142,7 @@ def read_from(
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
     given: Sequence[bytes] = (),
-) -> Said:
+) -> ProgramOutput:
     """Run a program and read its output to a bound. At the bound the program is killed with everything that it started.
 
     Args:
@@ -173,7 +173,7 @@ def read_from(
         finally:
             if process.poll() is None:
                 _kill(process)
-    return Said(process.returncode, out, err.decode(errors="replace"), end)
+    return ProgramOutput(process.returncode, out, err.decode(errors="replace"), end)
 
 
 class _Input:

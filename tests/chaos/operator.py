@@ -7,12 +7,12 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowHandle
 
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.temporal_cli import find_cli
 from headway.domain.ids import AgentId, RunName, child_id, key_of, parent_of
 from headway.domain.results import Spawn
-from headway.trace.events.envelope import bodies, only
-from headway.trace.events.talk import Message, ToolResult
+from headway.eventlog.events.envelope import bodies, only
+from headway.eventlog.events.talk import Message, ToolResult
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.temporal_cli import find_cli
 from tests.chaos.proofs import logs
 from tests.support.site import Machine
 

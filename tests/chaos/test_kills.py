@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.roles import ROLES
+from headway.host.worker_roles import ROLES
 from tests.chaos.fleets import Fleet, three_levels
 from tests.chaos.proofs import (
     commands,

@@ -4,7 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from headway.cli.roles import ROLES
+from headway.host.worker_roles import ROLES
 from tests.chaos.fleets import SHARED, blocking, release, three_levels, until_marked
 from tests.chaos.proofs import commands, ended, prove_handed_off_once, prove_landed_once, prove_paid_once, until_closed
 from tests.support.site import SERVER, Machine, machine

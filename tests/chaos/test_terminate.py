@@ -10,9 +10,9 @@ import pytest
 
 from headway.domain.handoff import Handoff, HandoffStatus
 from headway.domain.ids import AgentId
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.life import HandedOff
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.trace.events.envelope import bodies
-from headway.trace.events.life import HandedOff
 from tests.chaos.fleets import HOLDER, INSIDE, SHARED, UNTIL_RELEASED, blocking, release, until_marked
 from tests.chaos.operator import reset, root_of, stock, titled, until_phase, was_told
 from tests.chaos.proofs import commands, ended, prove_hub_whole, prove_landed_once, statuses, until_closed

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from headway.cli.ports import free_ports
-from headway.cli.service import Service
-from headway.cli.service_settings import ServiceSettings, find_settings, load_settings
-from headway.cli.supervisor import Supervisor
-from headway.cli.temporal_cli import find_cli
+from headway.host.service import Service
+from headway.host.service_settings import ServiceSettings, find_settings, load_settings
+from headway.host.supervisor import Supervisor
+from headway.host.temporal_cli import find_cli
+from headway.system.ports import free_ports
 from tests.support.environment import home, own_environment
 
 __all__ = ["home", "own_environment"]

@@ -3,20 +3,20 @@
 import time
 from pathlib import Path
 
-from headway.agent.tools.catalogue import RESULTS
-from headway.cli.commits import Commit
-from headway.cli.watch import Look
-from headway.domain.budget import Amount
-from headway.domain.control import Control, Hold
+from headway.agents.tools.catalogue import RESULTS
+from headway.cli.display.watch import Look
 from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_id
+from headway.domain.planner_turn import Decision, TurnOutcome
 from headway.domain.results import LandAnswer
 from headway.domain.spec import RunSpec
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control, Hold
 from headway.domain.tree import TreeNode
-from headway.domain.turn import Decision, TurnOutcome
-from headway.trace.events.life import RunStart, TurnEnd, TurnStart
-from headway.trace.figures import figures_of
-from headway.trace.local_store import LocalStore
-from headway.trace.store import AgentLog
+from headway.eventlog.events.life import RunStart, TurnEnd, TurnStart
+from headway.eventlog.local_store import LocalStore
+from headway.eventlog.store import AgentLog
+from headway.eventlog.views.figures import figures_of
+from headway.runs.landed_commits import RunCommit
 from tests.support.events import answer, handed_off, landed, reply, request, retry, started
 from tests.support.events import call as asked_for
 
@@ -72,7 +72,7 @@ def look_at_fleet(home: Path, count: int) -> Look:
         counts={"done": count // 5, "open": count - count // 5},
     )  # fmt: skip
     commits = tuple(
-        Commit(f"{index:07x}", f"Finish task {index}", agent(index), time.time() - 60, Oid(f"{index:040x}"))
+        RunCommit(f"{index:07x}", f"Finish task {index}", agent(index), time.time() - 60, Oid(f"{index:040x}"))
         for index in range(count // 5)
     )
     status = {"phase": "running", "granted": GRANTED, "attention": ["parked since 10:00: agents wait for model 'm'"]}

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from headway.cli.known_run import executions
 from headway.domain.ids import AgentId, RunName
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.life import RunStart
 from headway.rehearsal.playbook import PlannerScript, Playbook
-from headway.trace.events.envelope import bodies
-from headway.trace.events.life import RunStart
+from headway.runs.run_lookup import executions
 from tests.support.command import headway, start
 from tests.support.playbooks import asked, flat, step, use, writer
 from tests.support.repositories import git, make_repository

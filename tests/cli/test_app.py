@@ -17,11 +17,11 @@ from headway.cli import status
 from headway.cli.app import EXAMPLES, GROUPS, application
 from headway.cli.console import open_console
 from headway.cli.limits import _value
-from headway.cli.ports import free_ports
 from headway.cli.run import start
-from headway.cli.service_settings import ServiceSettings
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
+from headway.host.service_settings import ServiceSettings
+from headway.system.ports import free_ports
 
 COMMANDS = ("demo", "up", "down", "run", "status", "pause", "resume", "reset", "cancel", "continue", "rm", "replay")
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.cli.continuation import CARRIED_BYTES, Earlier, continued_input, next_names, own_words, with_section
 from headway.domain.errors import UserError
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.headings import handoffs_in
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, parse_spec
-from headway.trace.leftover import Leftover
+from headway.eventlog.run_summary import RunSummary
+from headway.runs.continuation import CARRIED_BYTES, Earlier, continued_input, next_names, own_words, with_section
 
 NAME = RunName("tidy-up")
 
@@ -27,7 +27,7 @@ def handoff(title: str, status: HandoffStatus, summary: str = "Said.", concerns:
 
 def earlier(*handoffs: Handoff, scratchpad: str = "", **asked: Any) -> Earlier:
     spec = parse_spec({"repo": "/old", "instructions": "Do it.", **asked})
-    return Earlier(NAME, "partial", Leftover(spec, Oid("a" * 40), "partial", scratchpad, handoffs))
+    return Earlier(NAME, "partial", RunSummary(spec, Oid("a" * 40), "partial", scratchpad, handoffs))
 
 
 def test_limits_policy_and_models_stay_and_the_run_takes_the_input_as_it_is() -> None:

@@ -13,13 +13,13 @@ import psutil
 import pytest
 import yaml
 
-from headway.cli.ports import free_ports
-from headway.cli.sample_repository import CHECK, PLAYBOOK, make_sample
-from headway.cli.service_settings import find_settings
-from headway.cli.supervisor_state import read_state
-from headway.git import overlay
+from headway.cli.demo_run.sample_repository import CHECK, PLAYBOOK, make_sample
+from headway.git.workspace import overlay
+from headway.host.service_settings import find_settings
+from headway.host.supervisor_state import read_state
 from headway.rehearsal.host import Rehearsal
-from headway.rehearsal.reading import read_playbook
+from headway.rehearsal.playbook_reader import read_playbook
+from headway.system.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 TIME = re.compile(r"(time=)?20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
@@ -191,7 +191,7 @@ LEFT = """
 import subprocess, sys, time
 from pathlib import Path
 from headway.cli import demo
-from headway.git import overlay
+from headway.git.workspace import overlay
 from headway.system.descendants import adopt_orphans
 folder = Path(sys.argv[1])
 adopt_orphans()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headway.cli import doctor
-from headway.domain.finding import Finding
+from headway.domain.diagnostic import Diagnostic
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
 from tests.cli.test_app import ROOT, headway
@@ -26,7 +26,7 @@ def url() -> "Iterator[str]":
 
 def test_it_shows_the_whole_machine_and_ends_well(home: Path, url: str) -> None:
     done = headway(home, "doctor", "--json", OPENAI_BASE_URL=url)
-    found = [Finding.model_validate(each) for each in json.loads(done.stdout)]
+    found = [Diagnostic.model_validate(each) for each in json.loads(done.stdout)]
     assert {each.topic for each in found} >= {
         "sandbox",
         "control groups",
@@ -81,9 +81,9 @@ def test_a_closed_home_is_one_message_and_nothing_where_the_state_is_elsewhere(u
 
 def test_a_finding_is_a_line_and_one_for_what_to_do() -> None:
     found = [
-        Finding(topic="a", state="good", says="fine", remedy="nothing"),
-        Finding(topic="b", state="lacking", says="less", remedy="do this"),
-        Finding(topic="c", state="broken", says="no"),
+        Diagnostic(topic="a", state="good", says="fine", remedy="nothing"),
+        Diagnostic(topic="b", state="lacking", says="less", remedy="do this"),
+        Diagnostic(topic="c", state="broken", says="no"),
     ]
     assert list(doctor.shown(found)) == ["ok  a: fine", "--  b: less", "      do this", "!!  c: no"]
 

@@ -39,7 +39,7 @@ def test_a_command_loads_no_module_of_another(asked: str, allowed: str, tmp_path
         "import atexit, sys\n"
         f"sys.argv = ['headway', *{asked.split()!r}]\n"
         f"heavy = lambda: [name for name in {HEAVY!r} if name in sys.modules]\n"
-        "import headway.cli.leaving as leaving\n"
+        "import headway.system.process_exit as leaving\n"
         "leaving.leave = lambda code: print('loaded', *heavy(), [n for n in sys.modules if n == 'headway.cli.run'])\n"
         "from headway.cli.app import main\n"
         "main()\n"

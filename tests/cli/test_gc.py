@@ -10,12 +10,12 @@ from temporalio.client import Client
 from headway.cli.continue_ import _continue
 from headway.cli.rm import _rm
 from headway.cli.run import start
-from headway.cli.upgrade import this_service
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.spec import RunSpec
-from headway.trace.events.life import RunStart
-from headway.trace.local_store import LocalStore
+from headway.eventlog.events.life import RunStart
+from headway.eventlog.local_store import LocalStore
+from headway.host.upgrade import this_service
 from tests.git.ground import git
 from tests.support.command import headway
 from tests.support.events import run_ended

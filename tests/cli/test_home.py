@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.home import home_from
 from headway.domain.errors import UserError
+from headway.host.home import home_from
 
 linux_only = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has its own place")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from headway.domain.budget import Amount
-from headway.domain.control import Control
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control
 from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 

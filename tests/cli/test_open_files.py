@@ -8,14 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.cli.roles import ROLES
-from headway.cli.supervisor_state import read_state
+from headway.host.supervisor_state import read_state
+from headway.host.worker_roles import ROLES
 from headway.rehearsal.playbook import Playbook
 from tests.cli.test_app import ROOT
 from tests.support.repositories import make_repository
 from tests.support.site import machine
 
-ASKED = "import json; from headway.cli import open_files as o; print(o.allow(), [f.state for f in o.findings(100)])"
+ASKED = "import json; from headway.system import open_files as o; print(o.allow(), [f.state for f in o.findings(100)])"
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from headway.cli.short_ids import short_id
-from headway.domain.control import Control
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.state.control import Control
+from headway.runs.short_ids import short_id
 from tests.support.command import headway
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 

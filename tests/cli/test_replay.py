@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from headway.cli.decisions import Decisions
-from headway.cli.history import read_history
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.short_ids import short_id
-from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.host.history import read_history
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.temporal_cli import find_cli
+from headway.runs.decisions import Decisions
+from headway.runs.short_ids import short_id
 from tests.replay.recordings import FOLDER, kept
 from tests.replay.scenarios import Stage, levels
 from tests.support.command import headway

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.result import result_lines
+from headway.cli.display.result import result_lines
 from headway.domain.ids import Oid
 from headway.domain.run import Outcome, RunReport
-from headway.git.snapshot import snapshot
+from headway.git.workspace.snapshot import snapshot
 from tests.git.ground import RUN, Ground, allowed, changed, git, make_repository, write
 
 

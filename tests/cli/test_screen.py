@@ -9,18 +9,18 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from headway.agent.tools.catalogue import RESULTS
-from headway.cli.board import QUIET_S, board_of, state_of, waits_for_user
-from headway.cli.preparing import Preparation
-from headway.cli.screen import screen
-from headway.cli.views import LiveView
-from headway.cli.watch import Look
-from headway.domain.budget import Amount
-from headway.domain.control import Control, Hold
+from headway.agents.tools.catalogue import RESULTS
+from headway.cli.display.board import QUIET_S, board_of, state_of, waits_for_user
+from headway.cli.display.screen import screen
+from headway.cli.display.views import LiveView
+from headway.cli.display.watch import Look
 from headway.domain.ids import AgentId
-from headway.trace.events.work import BudgetAsked
-from headway.trace.figures import figures_of
-from headway.trace.local_store import LocalStore
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control, Hold
+from headway.eventlog.events.work import BudgetAsked
+from headway.eventlog.local_store import LocalStore
+from headway.eventlog.views.figures import figures_of
+from headway.runs.preparation import Preparation
 from tests.cli.fleets import RUN, agent, look_at_fleet
 from tests.support.terminal import labelled
 

@@ -20,12 +20,12 @@ from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 
-from headway.cli.connect import connect, has_worker, lives, target_of, worker_identity
-from headway.cli.service import Service
-from headway.cli.service_settings import Namespace, ServiceSettings
-from headway.cli.supervisor import Supervisor
-from headway.cli.temporal_cli import TemporalCli, find_cli
 from headway.domain.errors import UserError
+from headway.host.connection import connect, has_worker, lives, target_of, worker_identity
+from headway.host.service import Service
+from headway.host.service_settings import Namespace, ServiceSettings
+from headway.host.supervisor import Supervisor
+from headway.host.temporal_cli import TemporalCli, find_cli
 from headway.system.boot import boot_id
 from headway.system.process import Process
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.service_settings import find_settings, load_settings
 from headway.domain.errors import UserError
+from headway.host.service_settings import find_settings, load_settings
 
 
 def refused(folder: Path, text: str) -> str:

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.cli.short_ids import matching, one_of, short_id
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
+from headway.runs.short_ids import matching, one_of, short_id
 
 RUN = RunName("first")
 ROOT = AgentId("first/root-9353d2be")

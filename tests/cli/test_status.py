@@ -14,13 +14,13 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from headway.cli.board import waits_for_user
-from headway.cli.ending import ending_of
-from headway.cli.known_run import delete_histories, executions
-from headway.cli.screen import screen
-from headway.cli.watch import Watcher
+from headway.cli.display.board import waits_for_user
+from headway.cli.display.screen import screen
+from headway.cli.display.watch import Watcher
 from headway.domain.ids import RunName
-from headway.trace.figures import FiguresReader
+from headway.eventlog.views.figures import FiguresReader
+from headway.runs.run_end import ending_of
+from headway.runs.run_lookup import delete_histories, executions
 from tests.support.command import headway
 
 OTHERS = ("../other", "other\n\x1b]0;well\x07well  2026-11-30 10:00  0:00:01  done", "x" * 300, "other")

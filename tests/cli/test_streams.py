@@ -48,7 +48,7 @@ def test_what_is_opened_does_not_get_the_number_of_a_closed_stream() -> None:
 def test_a_user_without_an_entry_and_without_a_home_is_told_what_to_set() -> None:
     program = (
         "import os; os.setgroups([]); os.setgid(54321); os.setuid(54321)\n"
-        "from headway.cli.home import home_from\n"
+        "from headway.host.home import home_from\n"
         "from headway.domain.errors import UserError\n"
         "try: home_from({})\n"
         "except UserError as error: print(error)\n"
@@ -56,6 +56,6 @@ def test_a_user_without_an_entry_and_without_a_home_is_told_what_to_set() -> Non
         "print(user_home())\n"
     )
     # Loaded before the user changes, who may not read this checkout.
-    done = run(f"exec {sys.executable} -c \"import headway.cli.home, headway.system.user\nexec('''{program}''')\"", {})
+    done = run(f"exec {sys.executable} -c \"import headway.host.home, headway.system.user\nexec('''{program}''')\"", {})
     assert done.stdout.splitlines()[0] == "HEADWAY_HOME: this user has no home folder."
     assert done.stdout.splitlines()[-1] == "/", done.stderr

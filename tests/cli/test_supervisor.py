@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.cli.child import Child
-from headway.cli.child_event import ChildEvent
-from headway.cli.supervisor import Supervisor, Timing
-from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
+from headway.host.child_event import ChildEvent
+from headway.host.child_process import ChildProcess
+from headway.host.supervisor import Supervisor, Timing
+from headway.host.supervisor_state import read_state
 from tests.support.processes import alive
 from tests.support.waiting import until
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 async def test_a_child_runs_and_its_output_goes_to_its_log(home: Path) -> None:
     async with Supervisor(home) as supervisor:
-        talker = Child("talker", (sys.executable, "-uc", "print('hello'); import time; time.sleep(600)"))
+        talker = ChildProcess("talker", (sys.executable, "-uc", "print('hello'); import time; time.sleep(600)"))
         pid = await supervisor.start(talker)
         await until(lambda: "hello" in supervisor.log("talker").read_text())
         assert supervisor.pid("talker") == pid
@@ -39,7 +39,7 @@ async def test_a_child_runs_and_its_output_goes_to_its_log(home: Path) -> None:
 
 async def test_the_process_id_is_the_commands_own(home: Path) -> None:
     async with Supervisor(home) as supervisor:
-        pid = await supervisor.start(Child("who", (sys.executable, "-uc", "import os; print(os.getpid())")))
+        pid = await supervisor.start(ChildProcess("who", (sys.executable, "-uc", "import os; print(os.getpid())")))
         await until(lambda: supervisor.log("who").read_text().strip() != "")
         assert int(supervisor.log("who").read_text().split()[0]) == pid
 
@@ -47,7 +47,7 @@ async def test_the_process_id_is_the_commands_own(home: Path) -> None:
 async def test_a_child_that_dies_is_started_again(home: Path) -> None:
     events: list[ChildEvent] = []
     async with Supervisor(home, on_event=events.append) as supervisor:
-        first = await supervisor.start(Child("agents", SLEEP))
+        first = await supervisor.start(ChildProcess("agents", SLEEP))
         os.kill(first, signal.SIGKILL)
         await until(lambda: supervisor.pid("agents") not in {None, first})
 
@@ -63,7 +63,7 @@ async def test_the_wait_before_a_restart_grows(home: Path) -> None:
             starts.append(time.monotonic())
 
     async with Supervisor(home, on_event=note) as supervisor:
-        await supervisor.start(Child("flapping", (sys.executable, "-c", "raise SystemExit(1)")))
+        await supervisor.start(ChildProcess("flapping", (sys.executable, "-c", "raise SystemExit(1)")))
         await until(lambda: len(starts) >= 4)
 
     first, second, third = (later - earlier for earlier, later in itertools.pairwise(starts))
@@ -72,7 +72,9 @@ async def test_the_wait_before_a_restart_grows(home: Path) -> None:
 
 async def test_a_child_that_is_not_to_be_restarted_ends_the_supervisor_with_its_last_words(home: Path) -> None:
     async with Supervisor(home) as supervisor:
-        await supervisor.start(Child("once", (sys.executable, "-c", "raise SystemExit('out of paper')"), restart=False))
+        await supervisor.start(
+            ChildProcess("once", (sys.executable, "-c", "raise SystemExit('out of paper')"), restart=False)
+        )
         with pytest.raises(UserError, match=r"once: ended with exit code 1[\s\S]*out of paper"):
             await supervisor.wait()
 
@@ -80,14 +82,14 @@ async def test_a_child_that_is_not_to_be_restarted_ends_the_supervisor_with_its_
 async def test_exit_code_2_is_for_the_user_and_not_tried_again(home: Path) -> None:
     async with Supervisor(home) as supervisor:
         say = "import sys; print('OPENAI_API_KEY: not set', file=sys.stderr); sys.exit(2)"
-        await supervisor.start(Child("agents", (sys.executable, "-c", say)))
+        await supervisor.start(ChildProcess("agents", (sys.executable, "-c", say)))
         with pytest.raises(UserError, match="OPENAI_API_KEY: not set"):
             await supervisor.wait()
 
 
 async def test_a_program_that_is_not_there_is_told(home: Path) -> None:
     async with Supervisor(home) as supervisor:
-        await supervisor.start(Child("odd", ("/no/such/program",)))
+        await supervisor.start(ChildProcess("odd", ("/no/such/program",)))
         with pytest.raises(UserError, match="/no/such/program: No such file"):
             await supervisor.wait()
 
@@ -106,7 +108,7 @@ async def test_children_stop_in_reverse_order(home: Path) -> None:
     events: list[ChildEvent] = []
     async with Supervisor(home, on_event=events.append) as supervisor:
         for name in ("temporal", "workflows", "agents"):
-            await supervisor.start(Child(name, SLEEP))
+            await supervisor.start(ChildProcess(name, SLEEP))
 
     assert [event.name for event in events if event.what == "stopped"] == ["agents", "workflows", "temporal"]
 
@@ -121,7 +123,7 @@ async def test_who_does_not_stop_in_time_is_killed_with_what_it_started(home: Pa
         """
     )
     async with Supervisor(home) as supervisor:
-        pid = await supervisor.start(Child("stubborn", (sys.executable, "-c", stubborn), stop_s=0.3))
+        pid = await supervisor.start(ChildProcess("stubborn", (sys.executable, "-c", stubborn), stop_s=0.3))
         await until(lambda: supervisor.log("stubborn").read_text().strip() != "")
         grandchild = int(supervisor.log("stubborn").read_text())
 
@@ -132,7 +134,7 @@ async def test_who_does_not_stop_in_time_is_killed_with_what_it_started(home: Pa
 async def test_the_state_names_the_living_and_nothing_of_the_environment(home: Path) -> None:
     async with Supervisor(home) as supervisor:
         supervisor.know(address="127.0.0.1:1")
-        pid = await supervisor.start(Child("agents", SLEEP, env={"OPENAI_API_KEY": "sk-secret"}))
+        pid = await supervisor.start(ChildProcess("agents", SLEEP, env={"OPENAI_API_KEY": "sk-secret"}))
         state = read_state(home)
         text = (home / "supervisor.json").read_text()
 
@@ -165,14 +167,14 @@ async def test_one_home_has_one_supervisor(home: Path) -> None:
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from headway.cli import child as children
-from headway.cli.child import Child
-from headway.cli.supervisor import Supervisor, Timing
+from headway.host import child_process as children
+from headway.host.child_process import ChildProcess
+from headway.host.supervisor import Supervisor, Timing
 
 async def main():
     async with Supervisor(Path(sys.argv[1]), leash=sys.argv[2]) as supervisor:
         for name in ("one", "two"):
-            await supervisor.start(Child(name, (sys.executable, "-c", "import time; time.sleep(600)")))
+            await supervisor.start(ChildProcess(name, (sys.executable, "-c", "import time; time.sleep(600)")))
         print("ready", flush=True)
         await supervisor.wait()
 
@@ -224,7 +226,7 @@ async def test_a_terminated_supervisor_stops_its_children_and_leaves_no_state(
 async def test_no_watcher_stays_behind_when_a_child_ends_on_its_own(home: Path) -> None:
     marker = f"/headway-test-{os.getpid()}"
     async with Supervisor(home, leash="pipe") as supervisor:
-        await supervisor.start(Child("short", (sys.executable, "-c", "import time; time.sleep(0.2)", marker)))
+        await supervisor.start(ChildProcess("short", (sys.executable, "-c", "import time; time.sleep(0.2)", marker)))
         await until(lambda: any(marker in _line(process) for process in psutil.process_iter()))
         supervisor_state = read_state(home)
         assert supervisor_state is not None
@@ -246,7 +248,7 @@ def _lines(log: Path) -> int:
 async def test_the_log_of_a_child_that_never_ends_is_bounded(home: Path) -> None:
     script = "import sys, time\nn = 0\nwhile True:\n print(n, 'x' * 200, flush=True)\n n += 1\n time.sleep(0.0002)"
     async with Supervisor(home, timing=Timing(log_s=0.05), log_bytes=100_000) as supervisor:
-        await supervisor.start(Child("talker", (sys.executable, "-c", script)))
+        await supervisor.start(ChildProcess("talker", (sys.executable, "-c", script)))
         log = supervisor.log("talker")
         aside = log.with_name("talker.log.1")
         await until(aside.exists)

@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from headway.cli import child as children
-from headway.cli import supervisor as supervisors
-from headway.cli import supervisor_state
-from headway.cli.child import Child
-from headway.cli.child_event import ChildEvent
-from headway.cli.roles import ROLES, worker_children
-from headway.cli.supervisor import Supervisor, Timing
-from headway.cli.supervisor_state import read_state
 from headway.domain.errors import UserError
+from headway.host import child_process as children
+from headway.host import supervisor as supervisors
+from headway.host import supervisor_state
+from headway.host.child_event import ChildEvent
+from headway.host.child_process import ChildProcess
+from headway.host.supervisor import Supervisor, Timing
+from headway.host.supervisor_state import read_state
+from headway.host.worker_roles import ROLES, worker_children
 from headway.system import heartbeat
 from headway.system.process import look
 from tests.support.waiting import until
@@ -84,7 +84,7 @@ async def test_a_child_that_dies_while_the_machine_is_at_its_limits_is_started_a
         monkeypatch.setattr(place, name, fault.of(getattr(place, name)))
     tell: Callable[..., Any] = fault.of(told.append) if place is None else told.append
     async with Supervisor(home, on_event=tell, timing=QUICK) as supervisor:
-        silent = Child("agents", SLEEP, heartbeat=True)
+        silent = ChildProcess("agents", SLEEP, heartbeat=True)
         first = await supervisor.start(silent)
         fault.on = True
         if what != "a look at the child":
@@ -105,7 +105,7 @@ async def test_a_first_start_waits_for_room_too(home: Path, monkeypatch: pytest.
     monkeypatch.setattr(subprocess, "Popen", fault.of(subprocess.Popen))
     fault.on = True
     async with Supervisor(home, on_event=told.append, timing=QUICK) as supervisor:
-        starting = asyncio.create_task(supervisor.start(Child("agents", SLEEP)))
+        starting = asyncio.create_task(supervisor.start(ChildProcess("agents", SLEEP)))
         await until(lambda: fault.met > 1)
         fault.on = False
         assert await starting == supervisor.pid("agents")
@@ -115,7 +115,7 @@ async def test_a_first_start_waits_for_room_too(home: Path, monkeypatch: pytest.
 async def test_really_no_descriptor_left(home: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with Supervisor(home, timing=QUICK) as supervisor:
-        first = await supervisor.start(Child("agents", SLEEP, heartbeat=True))
+        first = await supervisor.start(ChildProcess("agents", SLEEP, heartbeat=True))
         taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1, hard))
@@ -136,7 +136,7 @@ async def test_really_no_descriptor_left(home: Path) -> None:
 async def test_really_a_full_disk(tmp_path: Path) -> None:
     with _small_disk(tmp_path / "disk") as disk:
         async with Supervisor(disk, timing=QUICK) as supervisor:
-            first = await supervisor.start(Child("agents", SLEEP))
+            first = await supervisor.start(ChildProcess("agents", SLEEP))
             with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
                 while True:
                     ballast.write(b"x" * 4096)
@@ -161,7 +161,7 @@ async def test_a_fault_of_the_watch_itself_is_not_silent(home: Path, monkeypatch
         raise LookupError("a fault of this program")
 
     async with Supervisor(home, timing=QUICK) as supervisor:
-        first = await supervisor.start(Child("agents", SLEEP))
+        first = await supervisor.start(ChildProcess("agents", SLEEP))
         monkeypatch.setattr(supervisor, "_launched", broken)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(LookupError):
@@ -198,9 +198,9 @@ asyncio.run(main())
 """
 
 
-def beating(home: Path, how: str = "") -> Child:
+def beating(home: Path, how: str = "") -> ChildProcess:
     argv = (sys.executable, "-c", BEATING, how, str(home / "hung"))
-    return Child("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=0.5)
+    return ChildProcess("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=0.5)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,9 @@ async def test_a_process_that_gets_no_processor_is_not_killed(home: Path) -> Non
         """
     )
     processor = str(min(os.sched_getaffinity(0)))
-    child = Child("agents", (sys.executable, "-uc", busy), env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=1.0)
+    child = ChildProcess(
+        "agents", (sys.executable, "-uc", busy), env={"PYTHONPATH": str(ROOT)}, heartbeat=True, stop_s=1.0
+    )
     async with Supervisor(home, timing=QUICK) as supervisor:
         pid = await supervisor.start(child)
         await until(lambda: "set" in supervisor.log("agents").read_text())
@@ -301,7 +303,7 @@ async def test_exit_code_2_of_a_child_that_worked_is_a_restart(home: Path) -> No
     argv = (sys.executable, "-c", program, str(gone))
     told: list[ChildEvent] = []
     async with Supervisor(home, on_event=told.append, timing=QUICK) as supervisor:
-        first = await supervisor.start(Child("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True))
+        first = await supervisor.start(ChildProcess("agents", argv, env={"PYTHONPATH": str(ROOT)}, heartbeat=True))
         await until(lambda: "agents" in supervisor._proven)
         gone.touch()
         os.kill(first, signal.SIGKILL)
@@ -317,7 +319,7 @@ async def test_exit_code_2_of_a_child_that_lived_long_is_a_restart(home: Path) -
     program = "import sys, time; time.sleep(1); sys.exit(2)"
     told: list[ChildEvent] = []
     async with Supervisor(home, on_event=told.append, timing=timing) as supervisor:
-        await supervisor.start(Child("temporal", (sys.executable, "-c", program)))
+        await supervisor.start(ChildProcess("temporal", (sys.executable, "-c", program)))
         await until(lambda: [event.what for event in told].count("started") >= 2)
         assert not supervisor.stopping
 
@@ -356,9 +358,9 @@ def test_a_worker_process_beats_before_there_is_a_service(role: str, home: Path)
 PROGRAM = """
 import sys
 from pathlib import Path
-from headway.cli.child import Child
-from headway.cli.supervisor import supervise
-supervise(Path(sys.argv[1]), [Child("agents", ("sleep", "600"))], on_event=lambda event: print(event, flush=True))
+from headway.host.child_process import ChildProcess
+from headway.host.supervisor import supervise
+supervise(Path(sys.argv[1]), [ChildProcess("agents", ("sleep", "600"))], on_event=lambda event: print(event, flush=True))
 """
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.service_settings import CliVersions
-from headway.cli.temporal_cli import find_cli
 from headway.domain.errors import UserError
+from headway.host.service_settings import CliVersions
+from headway.host.temporal_cli import find_cli
 
 
 def stand_in(folder: Path, version: str) -> Path:

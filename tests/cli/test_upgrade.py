@@ -10,12 +10,12 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer
 
-from headway.cli.roles import worker_children
-from headway.cli.upgrade import FILE, check_upgrade, hash_of
 from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.host.upgrade import FILE, check_upgrade, hash_of
+from headway.host.worker_roles import worker_children
 from tests.replay.changed import RenamedTask, SleepyPlanner
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 from workflows.replay import WORKFLOWS, replayer

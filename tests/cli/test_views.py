@@ -4,16 +4,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from headway.cli.commits import Commit
-from headway.cli.ending import Ending
-from headway.cli.report import print_ending
-from headway.cli.views import PlainView, open_view, tree_of
-from headway.cli.watch import Look
-from headway.domain.budget import Bill
+from headway.cli.display.report import print_ending
+from headway.cli.display.views import PlainView, open_view, tree_of
+from headway.cli.display.watch import Look
 from headway.domain.check import CheckVerdict
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.domain.run import Outcome, RunReport
+from headway.domain.state.budget import Bill
 from headway.domain.tree import TreeNode
+from headway.runs.landed_commits import RunCommit
+from headway.runs.run_end import RunEnd
 
 RUN = RunName("r")
 
@@ -40,7 +40,7 @@ def test_plain_lines_tell_each_change_once() -> None:
         RUN,
         {"phase": "running"},
         node("root", "waits", node("1.0-a", "done"), kind="planner"),
-        (Commit("abc1234", "Count sentences", AgentId("r/root/1.0-aaaaaaaa"), 1.0, Oid("a" * 40)),),
+        (RunCommit("abc1234", "Count sentences", AgentId("r/root/1.0-aaaaaaaa"), 1.0, Oid("a" * 40)),),
     )
 
     for look in (first, first, second, second):
@@ -94,12 +94,12 @@ def test_the_end_tells_branch_check_and_spending() -> None:
         spent=Bill(tokens=1234, tasks=8),
     )
 
-    print_ending(target, "r", Ending(report=report))
+    print_ending(target, "r", RunEnd(report=report))
 
     text = said(target)
     for words in ("r: partial", "Most of it.", "headway/r/main at aaaaaaaaaaaa, 8 commits", "exit code 1", "errors=1"):
         assert words in text
-    assert Ending(report=report).exit_code == 4
+    assert RunEnd(report=report).exit_code == 4
 
 
 def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work() -> None:
@@ -116,7 +116,7 @@ def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work
     )
     for stands, words in ((None, "is not there"), (Oid("b" * 40), "stands at bbbbbbbbbbbb")):
         target = console()
-        print_ending(target, "r", Ending(report=report.model_copy(update={"stands": stands})))
+        print_ending(target, "r", RunEnd(report=report.model_copy(update={"stands": stands})))
         text = said(target)
         assert "r: partial; what landed is not in your repository" in text
         assert f"branch    headway/r/main {words}" in text
@@ -128,7 +128,7 @@ def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work
 def test_a_failed_run_says_why() -> None:
     target = console()
 
-    print_ending(target, "r", Ending(failure="repo: [/x] is not a git repository"))
+    print_ending(target, "r", RunEnd(failure="repo: [/x] is not a git repository"))
 
     assert "r: failed\nrepo: [/x] is not a git repository" in said(target)
 
@@ -141,7 +141,7 @@ def test_no_words_of_a_model_or_a_server_begin_a_line_of_ours(end: str) -> None:
     print_ending(
         target,
         "r",
-        Ending(
+        RunEnd(
             report=RunReport(
                 run=RunName("r"), outcome=Outcome.DONE, summary=spoof, branch="", trunk=Oid("a" * 40), commits=0
             )

@@ -1,7 +1,7 @@
 import pytest
 
-from headway.cli.words import allowed, lasting, short, used_of
-from headway.domain.budget import Bill, Ceiling
+from headway.cli.display.words import allowed, lasting, short, used_of
+from headway.domain.state.budget import Bill, Ceiling
 
 
 @pytest.mark.parametrize(

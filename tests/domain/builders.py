@@ -2,15 +2,15 @@
 
 from pydantic_core import to_json
 
-from headway.domain.budget import UNLIMITED, Amount, Sizes
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, Oid, RunName, child_key, root_planner_id
-from headway.domain.outstanding import Outstanding, nothing_lent
-from headway.domain.planning import PlannerState
+from headway.domain.messages import Ask, GrantVersion
+from headway.domain.planner_turn import ChildKind, Decision, Finish, Spawned, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.run import PreparedRun, RunContext
-from headway.domain.turn import ChildKind, Decision, Finish, Spawned, TurnOutcome
-from headway.domain.work import Ask, GrantVersion
+from headway.domain.state.budget import UNLIMITED, Amount, Sizes
+from headway.domain.state.children import Outstanding, nothing_lent
+from headway.domain.state.planner import PlannerState
 
 RUN = RunName("demo")
 INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from headway.agent.usage import missing
-from headway.domain.budget import Amount, Sizes
-from headway.domain.control import Control, Pause, Resume, SetLimits
+from headway.agents.loop.usage import missing
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, is_adopted, key_below, key_of, parent_of
-from headway.domain.outstanding import nothing_lent
-from headway.domain.planning import PlannerState
-from headway.domain.running import RunState
-from headway.domain.slice import Slice
-from headway.domain.turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import Ask, CallBack, FoundClosed, Grant, Orphan
+from headway.domain.messages import Ask, CallBack, FoundClosed, Grant, Orphan
+from headway.domain.planner_turn import ChildKind, Decision, Final, Finish, PlanTurn, Spawned, TurnOutcome
+from headway.domain.state.budget import Amount, Sizes
+from headway.domain.state.children import nothing_lent
+from headway.domain.state.control import Control, Pause, Resume, SetLimits
+from headway.domain.state.grant import TaskGrant
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.run import RunState
 from tests.domain.builders import CALL, NOW, RUN, outcome, prepared, spawned
 
 CALL_USD = 300
@@ -38,7 +38,7 @@ class WorkerSim:
     """A task at work: it uses tokens, asks when its slice is used up, and hands off once."""
 
     me: AgentId
-    slice: Slice
+    slice: TaskGrant
     appetite: int
     used: Amount = field(default_factory=lambda: Amount(tasks=1))
     control: Control = field(default_factory=Control)
@@ -536,7 +536,7 @@ class Fleet:
             self._new_planner(me, child.title, state.depth + 1, child.lent, state.control)
         else:
             appetite = self.random.choice((1, 700, 4_000, 20_000, 60_000))
-            held = Slice.first(child.lent, state.control.recall, state.context.sizes.task_call)
+            held = TaskGrant.first(child.lent, state.control.recall, state.context.sizes.task_call)
             self._use(Amount(tasks=1), state.control.recall)
             self.workers[me] = WorkerSim(me, held, appetite, control=state.control)
 

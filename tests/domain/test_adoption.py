@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, all_above, child_id, is_adopted, key_below
-from headway.domain.running import RunState
-from headway.domain.turn import ChildKind
-from headway.domain.work import Ask, FoundClosed, Orphan
+from headway.domain.messages import Ask, FoundClosed, Orphan
+from headway.domain.planner_turn import ChildKind
+from headway.domain.state.budget import Amount
+from headway.domain.state.run import RunState
 from tests.domain.builders import NOW, ROOT, RUN, planner, prepared, spawned
 
 CLOSED = spawned(1, 0, "the parser", kind=ChildKind.PLANNER)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.budget import CALLS, TURN_CALLS, UNLIMITED, Amount, Purse, Sizes
+from headway.domain.state.budget import CALLS, TURN_CALLS, UNLIMITED, Account, Amount, Sizes
 
 numbers = st.integers(0, 10**9)
 amounts = st.builds(Amount, tokens=numbers, tasks=st.integers(0, 1000), micro_usd=numbers)
@@ -70,7 +70,7 @@ def test_the_next_slice_of_a_task(lendable: int, claimants: int, need: int, more
     ],
 )
 def test_a_planner_keeps_a_reserve_back_for_its_own_turns(granted: int, call: int, reserve: int) -> None:
-    purse = Purse(granted=even(granted), call=even(call))
+    purse = Account(granted=even(granted), call=even(call))
     assert purse.reserve == even(reserve)
     assert purse.lendable == even(max(0, granted - reserve))
 
@@ -79,7 +79,7 @@ def test_a_planner_keeps_a_reserve_back_for_its_own_turns(granted: int, call: in
 def test_what_can_be_lent_is_never_more_than_what_is_left(
     granted: Amount, own: Amount, below: Amount, lent: Amount, call: Amount
 ) -> None:
-    purse = Purse(granted=granted, own=own, below=below, lent=lent, call=call)
+    purse = Account(granted=granted, own=own, below=below, lent=lent, call=call)
     assert purse.balance.most(Amount()).covers(purse.lendable)
     assert purse.lendable.covers(Amount())
     assert purse.granted == purse.own + purse.below + purse.lent + purse.balance
@@ -89,7 +89,7 @@ def test_what_can_be_lent_is_never_more_than_what_is_left(
 def test_a_turn_and_the_children_that_start_meanwhile_fit_into_what_is_free(
     granted: Amount, own: Amount, lent: Amount, call: Amount
 ) -> None:
-    purse = Purse(granted=granted, own=own, lent=lent, call=call)
+    purse = Account(granted=granted, own=own, lent=lent, call=call)
     purse.aside = purse.turn()
     assert purse.free.covers(purse.aside + purse.lendable)
     enough = call.times(TURN_CALLS).most(granted.shared(10))
@@ -101,10 +101,10 @@ def test_a_turn_and_the_children_that_start_meanwhile_fit_into_what_is_free(
 
 
 @given(
-    purse=st.builds(Purse, granted=amounts, own=amounts, lent=amounts, call=calls, aside=calls),
+    purse=st.builds(Account, granted=amounts, own=amounts, lent=amounts, call=calls, aside=calls),
     wanted=amounts,
 )
-def test_what_is_lacking_is_enough_once_it_is_granted(purse: Purse, wanted: Amount) -> None:
+def test_what_is_lacking_is_enough_once_it_is_granted(purse: Account, wanted: Amount) -> None:
     lack = purse.lacking(wanted)
     assert lack.covers(Amount())
     assert purse.model_copy(update={"granted": purse.granted + lack}).lendable.covers(wanted)
@@ -113,6 +113,6 @@ def test_what_is_lacking_is_enough_once_it_is_granted(purse: Purse, wanted: Amou
 
 def test_the_least_run_pays_a_turn_the_reserve_and_a_task() -> None:
     known = sizes()
-    purse = Purse(granted=known.least_run, call=known.root_call)
+    purse = Account(granted=known.least_run, call=known.root_call)
     purse.own = known.root_call.times(CALLS)
     assert purse.lendable.covers(known.first_task)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from headway.domain.control import ANSWERS_KEPT, Control, ControlBook, Hold, Pause, Resume, check_target
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.domain.state.control import ANSWERS_KEPT, Control, ControlBook, Hold, Pause, Resume, check_target
 
 
 def pause(target: str, request: str = "r1", **more: Any) -> Pause:

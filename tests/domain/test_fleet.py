@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.domain.budget import UNLIMITED
+from headway.domain.state.budget import UNLIMITED
 from tests.domain.builders import NOW
 from tests.domain.fleet import Fleet
 

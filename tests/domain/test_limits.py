@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headway.domain.budget import MICRO, UNLIMITED, Amount, Sizes
-from headway.domain.control import SetLimits
 from headway.domain.errors import UserError
 from headway.domain.limit_table import Limits
 from headway.domain.limits import changed, in_words, more_of, short_words, workable
 from headway.domain.spec import ModelPrice, parse_spec
+from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Sizes
+from headway.domain.state.control import SetLimits
 from tests.domain.builders import RUN
 
 FIELDS = ("tokens", "usd", "task_tokens", "task_usd")

@@ -1,11 +1,11 @@
 import pytest
 
-from headway.domain.budget import CALLS, UNLIMITED, Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
-from headway.domain.outstanding import MAX_FOREIGN, RECENT, Outstanding, nothing_lent
-from headway.domain.state.child import Answer
-from headway.domain.turn import ChildKind, Spawned
+from headway.domain.planner_turn import ChildKind, Spawned
+from headway.domain.state.budget import CALLS, UNLIMITED, Amount
+from headway.domain.state.child import ChildAnswer
+from headway.domain.state.children import MAX_FOREIGN, RECENT, Outstanding, nothing_lent
 from tests.domain.builders import CALL, SIZES, SLICE, TASK, TASK_TOKENS, an_ask, books, notice, spawned
 
 NEXT = TASK_TOKENS // 10
@@ -107,7 +107,7 @@ def test_a_child_that_asks_gets_its_next_slice() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
-    assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
     assert made.answers() == ()
     assert made.purse.lent == Amount(tokens=SLICE + NEXT, tasks=1)
 
@@ -117,7 +117,7 @@ def test_a_child_that_needs_more_than_a_slice_gets_what_it_needs() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=3 * SLICE)))
-    assert made.answers() == (Answer(child=key, total=Amount(tokens=4 * SLICE + 2 * CALL, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=key, total=Amount(tokens=4 * SLICE + 2 * CALL, tasks=1)),)
 
 
 def test_a_task_gets_up_to_its_own_limit_and_then_the_last_word() -> None:
@@ -139,7 +139,7 @@ def test_an_ask_that_comes_twice_is_answered_with_the_same_total() -> None:
     made.to_start()
     for _ in range(2):
         made.take_ask(an_ask(key, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
-        assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
+        assert made.answers() == (ChildAnswer(child=key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
 
 
 def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
@@ -151,7 +151,7 @@ def test_who_cannot_be_served_waits_for_what_comes_from_above_or_back() -> None:
     assert made.anything_waits
     assert made.shortfall() == Amount(tokens=NEXT), "a usual slice, not a call"
     made.take(notice(second, tokens=0))
-    assert made.answers() == (Answer(child=first, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=first, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
     assert not made.anything_waits
 
 
@@ -165,10 +165,10 @@ def test_without_more_to_come_one_child_at_a_time_is_refused_and_only_when_all_w
         made.take_ask(an_ask(key, held, Amount(tokens=10)))
     assert made.answers() == (), "the first one still works and may give back"
     made.take_ask(an_ask(keys[0], held, Amount(tokens=10)))
-    assert made.answers() == (Answer(child=keys[0], total=held, final=True),)
+    assert made.answers() == (ChildAnswer(child=keys[0], total=held, final=True),)
     assert made.answers() == (), "the refused one gives back too"
     made.take(notice(keys[0], tokens=SLICE))
-    assert made.answers() == (Answer(child=keys[1], total=held, final=True),)
+    assert made.answers() == (ChildAnswer(child=keys[1], total=held, final=True),)
 
 
 def test_nobody_is_refused_in_the_breath_in_which_another_is_served() -> None:
@@ -179,7 +179,7 @@ def test_nobody_is_refused_in_the_breath_in_which_another_is_served() -> None:
     held = Amount(tokens=SLICE, tasks=1)
     made.take_ask(an_ask(first, held, Amount(tokens=2 * SLICE)))
     made.take_ask(an_ask(second, held, Amount(tokens=10)))
-    assert made.answers() == (Answer(child=second, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=second, total=Amount(tokens=SLICE + 10 + 2 * CALL, tasks=1)),)
 
 
 def test_a_sub_planner_that_waits_is_asked_for_with_its_first_slice() -> None:
@@ -293,7 +293,7 @@ def test_a_child_that_holds_less_than_was_booked_is_told_again() -> None:
     (key,) = asked(made, *tasks(1))
     made.to_start()
     made.take_ask(an_ask(key, Amount(tokens=SLICE - 1, tasks=1), Amount(tokens=10)))
-    assert made.answers() == (Answer(child=key, total=Amount(tokens=SLICE, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=key, total=Amount(tokens=SLICE, tasks=1)),)
 
 
 def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> None:
@@ -303,7 +303,7 @@ def test_an_ask_that_comes_before_its_child_is_asked_for_is_answered_then() -> N
     assert made.answers() == ()
     asked(made, child)
     assert made.purse.lent == held
-    assert made.answers() == (Answer(child=child.key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
+    assert made.answers() == (ChildAnswer(child=child.key, total=Amount(tokens=SLICE + NEXT, tasks=1)),)
     assert made.early == {}
 
 

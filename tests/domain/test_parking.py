@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.budget import Amount
 from headway.domain.limits import in_words
-from headway.domain.parking import clock_words, date_words
+from headway.domain.model_outage import clock_words, date_words
+from headway.domain.state.budget import Amount
 
 
 @given(at=st.floats(0, 32_000_000_000))

@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey
-from headway.domain.planning import IDLE_WAITS, PlannerState
-from headway.domain.state.child import Answer
-from headway.domain.turn import ChildKind, Decision, Final, Finish, Spawned
-from headway.domain.work import Grant
+from headway.domain.messages import Grant
+from headway.domain.planner_turn import ChildKind, Decision, Final, Finish, Spawned
+from headway.domain.state.budget import Amount
+from headway.domain.state.child import ChildAnswer
+from headway.domain.state.planner import IDLE_WAITS, PlannerState
 from tests.domain.builders import CALL, NOW, TASK_TOKENS, an_ask, notice, outcome, planner, spawned
 
 NOTHING = Amount()
@@ -337,7 +337,7 @@ class PlannerLife(RuleBasedStateMachine):
             real.total, real.final = before.most(answer.total), real.final or answer.final
             real.asked = real.asked if real.total == before and not real.final else None
 
-    def _check_refusals(self, answers: tuple[Answer, ...], *, everybody_waits: bool) -> None:
+    def _check_refusals(self, answers: tuple[ChildAnswer, ...], *, everybody_waits: bool) -> None:
         """A child at its own limit is told so; for want of budget one at a time is, when nothing else helps."""
         books = self.state.books
         poor = [

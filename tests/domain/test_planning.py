@@ -2,24 +2,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.agent.rounds import UNDECIDED_TURNS
-from headway.domain.budget import Amount
+from headway.agents.planner.planner_guards import UNDECIDED_TURNS
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
-from headway.domain.outstanding import MAX_OUTSTANDING
-from headway.domain.planning import (
+from headway.domain.messages import Grant
+from headway.domain.planner_turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
+from headway.domain.refs import Ref
+from headway.domain.state.budget import Amount
+from headway.domain.state.child import ChildAnswer
+from headway.domain.state.children import MAX_OUTSTANDING
+from headway.domain.state.planner import (
     BATCH_SECONDS,
     FRESH_EPOCHS,
     IDLE_WAITS,
     SIGNALS_PER_RUN,
-    Ending,
+    PlannerEnd,
     PlannerState,
 )
-from headway.domain.refs import Ref
-from headway.domain.state.child import Answer
-from headway.domain.turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
-from headway.domain.work import Grant
 from tests.domain.builders import (
     CALL,
     COMMIT,
@@ -132,7 +132,7 @@ def test_a_closing_planner_waits_for_its_children_only() -> None:
     state.take_handoff(notice(keys[0], HandoffStatus.FAILED), NOW)
     assert (state.wake_at(NOW), state.ending()) == (None, None)
     state.take_handoff(notice(keys[1]), NOW)
-    assert (state.wake_at(NOW), state.ending()) == (NOW, Ending(status=HandoffStatus.PARTIAL, why="enough"))
+    assert (state.wake_at(NOW), state.ending()) == (NOW, PlannerEnd(status=HandoffStatus.PARTIAL, why="enough"))
 
 
 # What a turn is asked with
@@ -282,7 +282,9 @@ def test_who_waits_with_nothing_outstanding_is_told_so_and_the_third_time_closed
         assert state.ending() is None
     take(state, outcome(state, Decision.WAIT))
     ending = state.ending()
-    assert ending == Ending(status=HandoffStatus.PARTIAL, why="the planner waited three times with nothing outstanding")
+    assert ending == PlannerEnd(
+        status=HandoffStatus.PARTIAL, why="the planner waited three times with nothing outstanding"
+    )
 
 
 def test_a_finish_between_takes_waits_in_vain_back() -> None:
@@ -345,7 +347,7 @@ def test_an_agent_that_gives_up_gets_three_fresh_epochs() -> None:
         assert state.next_turn("run").fresh
         assert state.closing is None
     take(state, outcome(state, Decision.GAVE_UP, why="no answer"))
-    assert state.closing == Ending(status=HandoffStatus.FAILED, why="the planner's agent gave up: no answer")
+    assert state.closing == PlannerEnd(status=HandoffStatus.FAILED, why="the planner's agent gave up: no answer")
     assert state.ending() is None, "its children are waited for"
     state.take_handoff(notice(keys[0]), NOW)
     assert state.ending() == state.closing
@@ -384,7 +386,7 @@ def test_a_finish_that_claims_little_ends_the_planner(status: HandoffStatus) -> 
     state = planner()
     take(state, finishing(state, status))
     assert not state.wants_final()
-    assert state.ending() == Ending(status=status, why="That is it.", report=8)
+    assert state.ending() == PlannerEnd(status=status, why="That is it.", report=8)
 
 
 def test_the_first_finish_that_says_done_is_shown_once_what_speaks_against_it() -> None:
@@ -485,7 +487,7 @@ def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_childr
     assert state.closing is None, "what its child gives back may do"
     state.take_handoff(notice(keys[0]), NOW)
     state.tick(NOW)
-    assert state.ending() == Ending(status=HandoffStatus.PARTIAL, why="the budget is used up")
+    assert state.ending() == PlannerEnd(status=HandoffStatus.PARTIAL, why="the budget is used up")
 
 
 def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ever() -> None:
@@ -496,7 +498,7 @@ def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ev
     held = Amount(tokens=SLICE, tasks=1)
     state.books.take_ask(an_ask(child.key, held, Amount(tokens=10)))
     assert state.shortfall() == Amount()
-    assert state.books.answers() == (Answer(child=child.key, total=held, final=True),)
+    assert state.books.answers() == (ChildAnswer(child=child.key, total=held, final=True),)
 
 
 # The end of time
@@ -506,7 +508,7 @@ def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ev
 def test_at_its_deadline_a_planner_closes(deadline: float | None, *, closes: bool) -> None:
     state = planner(context=context(deadline=deadline))
     state.tick(NOW)
-    expected = Ending(status=HandoffStatus.PARTIAL, why="the run's hours are used up") if closes else None
+    expected = PlannerEnd(status=HandoffStatus.PARTIAL, why="the run's hours are used up") if closes else None
     assert state.closing == expected
 
 
@@ -514,7 +516,7 @@ def test_the_first_reason_to_close_stays() -> None:
     state = planner(context=context(deadline=NOW))
     state.close(HandoffStatus.FAILED, "gave up")
     state.tick(NOW)
-    assert state.closing == Ending(status=HandoffStatus.FAILED, why="gave up")
+    assert state.closing == PlannerEnd(status=HandoffStatus.FAILED, why="gave up")
 
 
 # Continue-as-new

@@ -2,13 +2,13 @@
 
 import pytest
 
-from headway.domain.control import Pause
 from headway.domain.ids import AgentId
-from headway.domain.parking import Parking
-from headway.domain.quiet import STALLED_S, Quiet
+from headway.domain.model_outage import ModelOutage
 from headway.domain.run import Published
 from headway.domain.run_status import notes, status
-from headway.domain.running import RunState
+from headway.domain.stall import STALLED_S, Stall
+from headway.domain.state.control import Pause
+from headway.domain.state.run import RunState
 from tests.domain.builders import COMMIT, NOW, RUN, prepared
 
 STEPS = (3, -3, 3_600, -3_600, 31_536_000, -31_536_000)
@@ -52,7 +52,7 @@ def test_a_machine_whose_clock_stepped_makes_progress_all_the_same(step_s: float
     """Its clock was ahead, or behind, and is right again; or it is from then on."""
     state = begun()
     for wrong_first in (True, False):
-        state.quiet = Quiet()
+        state.quiet = Stall()
         for number in range(1, 4 * LOOKS):
             wrong = (number <= LOOKS) is wrong_first
             look(state, number, progress=number, progress_at=NOW + number * EVERY_S - 5 + (step_s if wrong else 0))
@@ -80,7 +80,7 @@ def test_a_pause_is_no_quiet_time() -> None:
 def test_a_fleet_that_waits_for_its_model_is_parked_and_not_stalled() -> None:
     state = begun()
     state.take_parking(
-        Parking(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 900, why="429")
+        ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 900, why="429")
     )
     for number in range(1, 3 * LOOKS):
         look(state, number)

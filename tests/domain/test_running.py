@@ -2,23 +2,23 @@ from typing import Any
 
 import pytest
 
-from headway.domain.budget import MICRO, UNLIMITED, Amount, Bill
 from headway.domain.check import CheckVerdict
-from headway.domain.control import Pause, Resume, SetLimits
 from headway.domain.details import planner_details, run_details
 from headway.domain.errors import UserError
 from headway.domain.figures import Figures, RunFigures, Seen
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, child_id, key_of
-from headway.domain.parking import Parking
-from headway.domain.planning import SIGNALS_PER_RUN
+from headway.domain.messages import Grant
+from headway.domain.model_outage import ModelOutage
+from headway.domain.planner_turn import Decision
 from headway.domain.run import Outcome, Published, outcome_of
 from headway.domain.run_status import notes, status
-from headway.domain.running import ATTENTION_SECONDS, RunState
 from headway.domain.spec import RunSpec
+from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Bill
+from headway.domain.state.control import Pause, Resume, SetLimits
+from headway.domain.state.planner import SIGNALS_PER_RUN
+from headway.domain.state.run import ATTENTION_SECONDS, RunState
 from headway.domain.tree import TreeNode
-from headway.domain.turn import Decision
-from headway.domain.work import Grant
 from tests.domain.builders import (
     COMMIT,
     INCARNATION,
@@ -339,7 +339,7 @@ def test_lists_show_what_keeps_a_run_from_going_on() -> None:
     state.book.pause(Pause(request="p", target=AgentId(RUN), why="lunch"), NOW)
     assert state.stands == "paused"
     state.book.resume(Resume(request="r", target=AgentId(RUN)))
-    parking = Parking(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 60)
+    parking = ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 60)
     state.take_parking(parking)
     assert state.stands == "parked"
     state.take_parking(parking.model_copy(update={"parked": False, "generation": 2}))

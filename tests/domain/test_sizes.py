@@ -5,17 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from headway.domain.budget import UNLIMITED, Amount, Purse, Sizes
 from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
-from headway.domain.outstanding import MAX_FOREIGN, MAX_OUTSTANDING, Outstanding
-from headway.domain.planning import PlannerState
-from headway.domain.refs import Ref
-from headway.domain.run import RunContext
-from headway.domain.state.child import Child, Closed, EarlyAsk
-from headway.domain.task import in_history
-from headway.domain.turn import (
+from headway.domain.messages import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff, TaskOrder, WorkOrder
+from headway.domain.planner_turn import (
     HANDOFFS_PER_TURN,
     SPAWNS_PER_TURN,
     ChildKind,
@@ -25,7 +19,13 @@ from headway.domain.turn import (
     Spawned,
     TurnOutcome,
 )
-from headway.domain.work import Ask, DescribeChildren, Grant, StoredHandoff, StoreHandoff, TaskOrder, WorkOrder
+from headway.domain.refs import Ref
+from headway.domain.run import RunContext
+from headway.domain.state.budget import UNLIMITED, Account, Amount, Sizes
+from headway.domain.state.child import Child, Closed, EarlyAsk
+from headway.domain.state.children import MAX_FOREIGN, MAX_OUTSTANDING, Outstanding
+from headway.domain.state.planner import PlannerState
+from headway.domain.task import in_history
 from tests.domain.builders import COMMIT, NOW, wire
 
 KB = 1024
@@ -108,7 +108,7 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         scope=Ref(log=planner_at(3), seq=123_456, item=99),
         depth=4,
         books=Outstanding(
-            purse=Purse(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, lent=EVERYTHING),
+            purse=Account(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, lent=EVERYTHING),
             sizes=CONTEXT.sizes,
             children={key(index): child(title) for index in range(count)},
             received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),

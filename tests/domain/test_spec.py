@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.domain.budget import UNLIMITED
 from headway.domain.errors import UserError
 from headway.domain.limit_table import Limits, finite
 from headway.domain.spec import MAX_INSTRUCTIONS_BYTES, RunSpec, parse_spec
+from headway.domain.state.budget import UNLIMITED
 
 LEAST: dict[str, Any] = {"repo": "/srv/repo", "instructions": "Do it."}
 

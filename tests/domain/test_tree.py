@@ -2,15 +2,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.domain.budget import UNLIMITED, Amount, Bill, Purse
 from headway.domain.details import planner_details
 from headway.domain.figures import AgentFigures, Figures, RunFigures, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
-from headway.domain.planning import PlannerState
+from headway.domain.planner_turn import ChildKind, Decision
+from headway.domain.state.budget import UNLIMITED, Account, Amount, Bill
+from headway.domain.state.planner import PlannerState
 from headway.domain.task import in_history
 from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, filled, planner_node, within
-from headway.domain.turn import ChildKind, Decision
 from tests.domain.builders import NOW, ROOT, RUN, SLICE, an_ask, notice, outcome, planner, spawned, take, wire
 
 
@@ -62,7 +62,7 @@ def test_a_planner_without_a_limit_in_dollars_shows_no_dollars() -> None:
     state = planner()
     shown = {}
     for granted, bounds in ((UNLIMITED // 9, False), (20_000_000, True)):
-        purse = Purse(granted=Amount(tokens=10, tasks=1, micro_usd=granted))
+        purse = Account(granted=Amount(tokens=10, tasks=1, micro_usd=granted))
         books = state.books.model_copy(update={"purse": purse})
         context = state.context.model_copy(update={"bounds_dollars": bounds})
         shown[bounds] = planner_details(state.model_copy(update={"books": books, "context": context}), "waits")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.finding import Finding
-from headway.domain.parking import Parking
+from headway.domain.diagnostic import Diagnostic
+from headway.domain.model_outage import ModelOutage
 from headway.domain.words import counted, limit_words, sentence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,10 @@ def test_words_of_one_and_of_many(said: str, words: str) -> None:
 @pytest.mark.parametrize("why", ["Incorrect API key provided: sk-abc.", "no key", "What?"])
 def test_no_two_full_stops_stand_beside_each_other(why: str) -> None:
     """Servers end their sentences, and remedies follow."""
-    finding = Finding(topic="model", state="broken", says=why, remedy="Set OPENAI_API_KEY.")
-    parking = Parking(endpoint="u", model="m", generation=1, parked=True, since=0.0, until=1.0, why=why, remedy="Wait.")
+    finding = Diagnostic(topic="model", state="broken", says=why, remedy="Set OPENAI_API_KEY.")
+    parking = ModelOutage(
+        endpoint="u", model="m", generation=1, parked=True, since=0.0, until=1.0, why=why, remedy="Wait."
+    )
     for words in (finding.words, parking.words):
         assert re.search(re.escape(why.rstrip(".?")) + r"[.?] (Set|Wait)", words), words
         assert ".." not in words

@@ -11,9 +11,9 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.temporal_cli import find_cli
 from headway.domain.ids import RunName
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.temporal_cli import find_cli
 from tests.support.command import headway
 from tests.support.playbooks import flat
 from tests.support.repositories import git

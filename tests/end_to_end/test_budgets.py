@@ -12,10 +12,10 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from headway.domain.ids import RunName
-from headway.domain.turn import ChildKind
+from headway.domain.planner_turn import ChildKind
+from headway.eventlog.views.children import Past
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
-from headway.trace.views.children import Past
 from tests.support.command import headway
 from tests.support.site import Machine, machine
 

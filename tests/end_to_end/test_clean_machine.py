@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.domain.finding import Finding
+from headway.domain.diagnostic import Diagnostic
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
@@ -76,7 +76,7 @@ env/bin/headway doctor --json || [ $? = 1 ]
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = [Finding.model_validate(each) for each in json.loads(done.stdout)]
+    found = [Diagnostic.model_validate(each) for each in json.loads(done.stdout)]
     sandbox = next(each for each in found if each.topic == "sandbox")
     assert sandbox.says.startswith(f"level {level}"), found
     assert "apt" not in " ".join(f"{each.says} {each.remedy}" for each in found if each.topic in {"sandbox", "network"})

@@ -15,10 +15,10 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
 from temporalio.client import WorkflowHandle
 
-from headway.cli.board import walk
-from headway.cli.screen import screen
+from headway.cli.display.board import walk
+from headway.cli.display.screen import screen
+from headway.cli.display.watch import Watcher
 from headway.cli.status import json_of
-from headway.cli.watch import Watcher
 from headway.domain.ids import RunName
 from headway.domain.tree import TreeNode
 from headway.rehearsal.generator import generate

@@ -9,9 +9,9 @@ import pytest
 
 from headway.domain.headings import handoffs_in
 from headway.domain.ids import AgentId
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.talk import Message
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.trace.events.envelope import bodies
-from headway.trace.events.talk import Message
 from tests.chaos.fleets import INSIDE, SHARED, release
 from tests.support.playbooks import asked, done, step, use
 from tests.support.site import Machine, machine

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from headway.domain.budget import MICRO
 from headway.domain.ids import RunName
+from headway.domain.state.budget import MICRO
+from headway.eventlog.events.envelope import only
+from headway.eventlog.events.life import AgentLease
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, Tokens
-from headway.trace.events.envelope import only
-from headway.trace.events.life import AgentLease
 from tests.support.playbooks import asked, done, step, use
 from tests.support.site import Machine, machine
 

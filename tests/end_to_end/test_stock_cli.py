@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from headway.cli.ports import free_ports
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.temporal_cli import find_cli
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.temporal_cli import find_cli
 from headway.rehearsal.host import Rehearsal
+from headway.system.ports import free_ports
 from tests.support.playbooks import flat, with_sub_planner
 from tests.support.repositories import git
 from tests.support.site import machine

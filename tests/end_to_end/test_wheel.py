@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.temporal_cli import find_cli
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.temporal_cli import find_cli
 from tests.end_to_end.wheel import INTO_THE_WHEEL, ROOT, WITHIN_S, say
 
 
@@ -41,8 +41,8 @@ def environment(place: Path, **more: str) -> dict[str, str]:
 def test_what_is_imported_and_read_comes_from_the_wheel(place: Path, tmp_path: Path) -> None:
     program = (
         "import activities, headway, prompts, worker, workflows\n"
-        "from headway.agent.prompts import Prompts\n"
-        "from headway.cli.service_settings import find_settings\n"
+        "from prompts.prompts import Prompts\n"
+        "from headway.host.service_settings import find_settings\n"
         "Prompts.load()\n"
         "for module in (activities, headway, prompts, worker, workflows): print(module.__file__)\n"
         "print(find_settings())"

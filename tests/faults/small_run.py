@@ -21,28 +21,28 @@ from typing import Any, Self
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.pulse import told_to_temporal
-from headway.agent import kept_reply
-from headway.agent.check import Checker
-from headway.agent.handoffs import HandoffDesk
-from headway.agent.preflight import Preflight
-from headway.agent.prompts import Prompts
-from headway.agent.run_desk import Machine, RunDesk
-from headway.agent.worker import WorkerAgent
-from headway.domain.budget import Amount
+from activities.heartbeat import as_application_error
+from headway.agents.handoff_store import HandoffStore
+from headway.agents.loop import kept_reply
+from headway.agents.worker.worker import WorkerAgent
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, child_id
+from headway.domain.messages import StoreHandoff, WorkerDone, WorkOrder
 from headway.domain.refs import Ref
 from headway.domain.run import PrepareRun, WriteReport
-from headway.domain.work import StoreHandoff, WorkerDone, WorkOrder
+from headway.domain.state.budget import Amount
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.talk import Reminder
+from headway.eventlog.events.work import LandedCommit
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.sandbox.plain import PlainSandbox
+from headway.runs.check import Checker
+from headway.runs.lifecycle import MachineFacts, RunLifecycle
+from headway.runs.trials import Trials
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.system.files import write_whole
-from headway.trace.events.envelope import bodies
-from headway.trace.events.talk import Reminder
-from headway.trace.events.work import LandedCommit
-from tests.agent.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
+from prompts.prompts import Prompts
+from tests.agents.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
 from tests.faults.control import Control
 from tests.support.disks import fill
 
@@ -74,7 +74,7 @@ class Run:
     async def ask(self, what: str, effect: Callable[[], Awaitable[Any]]) -> Any:
         """An activity, asked again until it ends."""
 
-        @told_to_temporal
+        @as_application_error
         async def told() -> Any:
             return await effect()
 
@@ -118,10 +118,10 @@ class Run:
         latency = self.latency_ms
         stage.serve_playbook(Playbook(name="small", planners=(planner,), tasks=tasks, latency_ms=latency))
         checker = Checker(stage.store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox())
-        preflight = Preflight(stage.chosen, checker, lambda _: stage.places)
-        desk = RunDesk(
+        preflight = Trials(stage.chosen, checker, lambda _: stage.places)
+        desk = RunLifecycle(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
-            machine=Machine("plain", ()), preflight=preflight, folders=stage.store.run_folder,
+            machine=MachineFacts("plain", ()), preflight=preflight, folders=stage.store.run_folder,
         )  # fmt: skip
         order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
         prepared = await self.ask("prepare", lambda: desk.prepare(order, (), lambda _: None))
@@ -148,7 +148,7 @@ class Run:
         status = last.finish.status if last.finish else HandoffStatus.FAILED
         seq = last.finish.seq if last.finish else None
         handoff = StoreHandoff(context=context, me=ROOT, title="All", role="planner", status=status, report=seq)
-        handoffs = HandoffDesk(stage.store, lambda _: stage.hub)
+        handoffs = HandoffStore(stage.store, lambda _: stage.hub)
         stored = await self.ask("handoff", lambda: handoffs.store(handoff))
         published = await self.ask("publish", lambda: asyncio.to_thread(stage.hub.publish, "headway/x/main"))
         asked = WriteReport(context=context, root=stored.ref, status=status, verdict=verdict)
@@ -225,7 +225,7 @@ def plant(name: str) -> None:
     """A fault of the engine, put in on purpose."""
     match name:
         case "reply":  # a reply that cannot be written is thrown away
-            from headway.agent import conversation
+            from headway.agents.loop import conversation
 
             async def thrown_away(note: Any, log: Any, beat: Any) -> Any:
                 event = note()
@@ -234,13 +234,13 @@ def plant(name: str) -> None:
 
             vars(conversation)["kept"] = thrown_away
         case "table":  # a full disk counts as a bug of ours
-            from activities import pulse
+            from activities import heartbeat
             from headway.system import shortage
 
             shortage._LACKING.clear()
-            vars(pulse)["lacking"] = lambda _: None
+            vars(heartbeat)["lacking"] = lambda _: None
         case "sync":  # a log is never synced
-            from headway.trace.store import AgentLog
+            from headway.eventlog.store import AgentLog
 
             setattr(AgentLog, "_sync", lambda _: None)  # noqa: B010 - mypy takes no other
         case _:

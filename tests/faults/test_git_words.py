@@ -11,7 +11,7 @@ import pytest
 
 from headway.domain.ids import Oid
 from headway.git.repo import GitError, Repo
-from headway.git.scan import refresh
+from headway.git.workspace.scan import refresh
 from headway.system.shortage import WAIT_S
 from tests.faults.control import SIZE, Control, build, prepare
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.git.ladder import Rung, overlay_trouble
+from headway.git.workspace.workspace_backend import Rung, overlay_trouble
 from tests.git.ground import Ground, git, make_repository
 from tests.git.test_splice import Trees
 from tests.support.environment import own_git

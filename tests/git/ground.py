@@ -13,11 +13,11 @@ from typing import get_args
 
 from headway.domain.ids import AgentId, Fence, RunName
 from headway.git.hub import Hub, HubFacts
-from headway.git.ladder import Rung
-from headway.git.landing import Landing, LandingOutcome, Submission
-from headway.git.trunk_lock import TrunkLock
-from headway.git.workspace import Workspace
-from headway.git.workspaces import Workspaces
+from headway.git.landing.landing import Landing, LandingOutcome, Submission
+from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.workspace.workspace import Workspace
+from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspaces import Workspaces
 from tests.support.waiting import wait_until
 
 RUN = RunName("tidy-up")

@@ -20,11 +20,11 @@ from random import Random
 from typing import get_args
 
 from headway.domain.errors import ToolError
-from headway.git import overlay
 from headway.git.changes import shown
-from headway.git.ladder import Rung
-from headway.git.landing import Conflicted, Landed, LandingOutcome, NothingToLand, Refused
-from headway.git.snapshot import snapshot
+from headway.git.landing.landing import Conflicted, Landed, LandingOutcome, LandingRefused, NothingToLand
+from headway.git.workspace import overlay
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.edits import NAMES, change_first_line, edit, random_path, seed_files
 from tests.git.ground import Ground, allowed
 from tests.git.judge import GITLINK, MARKER, Judge, Merge, Seen, ask, file_at, text_of
@@ -227,14 +227,16 @@ class History:
             outcome = error
         self.batch.done[type(outcome).__name__] += 1
         if seen.nested and (paths is None or self._near(paths, seen.nested)):
-            _same("landing", type(outcome), Refused)
+            _same("landing", type(outcome), LandingRefused)
             return
         if any(self._is_nothing(seen, path) for path in paths or ()):
             _same("landing", type(outcome), ToolError)
             return
         marked = self._marked(lands)
         if marked:
-            _same("markers", outcome.paths if isinstance(outcome, Refused) else outcome, tuple(map(shown, marked)))
+            _same(
+                "markers", outcome.paths if isinstance(outcome, LandingRefused) else outcome, tuple(map(shown, marked))
+            )
             return
         if lands == base:
             _same("landing", outcome, NothingToLand(seen.base))  # type: ignore[arg-type]

@@ -22,10 +22,10 @@ from typing import Any
 
 import psutil
 
-from headway.git import upkeep
-from headway.git.landing import Conflicted, Landed, NothingToLand, Refused
-from headway.git.snapshot import snapshot
-from headway.git.workspace import Workspace
+from headway.git import maintenance
+from headway.git.landing.landing import Conflicted, Landed, LandingRefused, NothingToLand
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, allowed, git, task, write
 
 SHARED = "shared.txt"
@@ -154,7 +154,7 @@ class Agent:
                     return
                 case NothingToLand():
                     return
-                case Conflicted() | Refused(doubtful=False):
+                case Conflicted() | LandingRefused(doubtful=False):
                     # Refused is what still holds markers, such as those of a landing that a kill cut short.
                     self.resolve(workspace)
                 case _:
@@ -233,7 +233,7 @@ class Storm:
         pid = os.fork()
         if pid == 0:
             with suppress(BaseException):
-                upkeep.tidy(self.ground.hub.folder)
+                maintenance.tidy(self.ground.hub.folder)
             os._exit(0)
         return pid
 
@@ -288,5 +288,5 @@ class Storm:
             agent.journal.note("wrote", path=name)
             assert snapshot(self.ground.hub, spaces[agent.number], task(agent.number), allowed) is not None
             agent.land(spaces[agent.number], 0)
-        assert upkeep.tidy(self.ground.hub.folder)
+        assert maintenance.tidy(self.ground.hub.folder)
         assert [*self.ground.hub.folder.rglob("*.lock")] == []

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import HeadwayError
-from headway.git import overlay
 from headway.git.changes import Changes
-from headway.git.landing import Landed, Refused
-from headway.git.repo import Answer, Repo
-from headway.git.snapshot import newest, snapshot
+from headway.git.landing.landing import Landed, LandingRefused
+from headway.git.repo import GitOutput, Repo
+from headway.git.workspace import overlay
+from headway.git.workspace.snapshot import newest, snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -50,7 +50,7 @@ def test_pointers_of_lfs_stay_pointers_and_nothing_is_fetched(tmp_path: Path, ru
     assert workspace.changes().modified == ("big.bin",)
     # A pointer that was made up points to nothing that any server has.
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert "filter (lfs)" in refused.reason
     write(workspace.path, {"big.bin": None, "moved.bin": LFS})
     assert isinstance(ground.land(workspace), Landed)
@@ -76,7 +76,7 @@ def test_a_name_that_git_refuses_is_found_among_many_by_halves(ground: Ground, m
     asked: list[str] = []
     run = Repo.run
 
-    def counted(self: Repo, *args: str, **more: object) -> Answer:
+    def counted(self: Repo, *args: str, **more: object) -> GitOutput:
         asked.append(args[0])
         return run(self, *args, **more)  # type: ignore[arg-type]
 
@@ -95,7 +95,7 @@ def test_a_repository_is_refused_however_its_name_is_written(ground: Ground, nam
     place.unlink()
     make_repository(place, {"inside": "x\n"})
     refused = ground.land(workspace, paths=(named,))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.paths == ("caf\\xe9",)
 
 
@@ -114,7 +114,7 @@ def test_a_file_of_500_mb_is_doubted_once_and_kept_in_a_snapshot(ground: Ground)
     with (workspace.path / "huge.bin").open("wb") as file:
         file.truncate(LARGE)
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert (refused.paths, refused.doubtful) == (("huge.bin",), True)
     kept = snapshot(ground.hub, workspace, workspace.task, allowed)
     assert kept is not None

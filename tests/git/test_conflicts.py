@@ -5,10 +5,10 @@ import os
 import pytest
 
 from headway.git.changes import Changes
-from headway.git.landing import Conflicted, Landed, Refused
-from headway.git.merging import _has_marker, _named
-from headway.git.snapshot import newest
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Conflicted, Landed, LandingRefused
+from headway.git.landing.merging import _has_marker, _named
+from headway.git.workspace.snapshot import newest
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, git, write
 
 APP = "src/app.py"
@@ -60,11 +60,11 @@ def test_markers_that_are_left_are_refused_until_they_are_gone(ground: Ground) -
     _, second = _rivals(ground)
     ground.land(second)
     refused = ground.land(second, accept_doubtful=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert (refused.paths, refused.doubtful) == ((APP,), False)
     text = (second.path / APP).read_text()
     (second.path / APP).write_text(text.replace(">>>>>>> your change\n", ""))
-    assert isinstance(ground.land(second), Refused)
+    assert isinstance(ground.land(second), LandingRefused)
     (second.path / APP).write_text("".join(f"line {number}\n" for number in range(7)) + "both lines\n")
     assert isinstance(ground.land(second), Landed)
     assert second.changes() == Changes()
@@ -81,7 +81,7 @@ def test_other_paths_land_while_a_conflict_is_open(ground: Ground) -> None:
     _, second = _rivals(ground)
     ground.land(second)
     assert isinstance(ground.land(second, paths=("by-second.txt",)), Landed)
-    assert isinstance(ground.land(second), Refused)
+    assert isinstance(ground.land(second), LandingRefused)
     _changed_line(second, "irrelevant")
     assert second.changes().paths == (APP,)
 
@@ -159,7 +159,7 @@ def test_what_stays_behind_may_conflict_too_and_is_told(ground: Ground) -> None:
     assert outcome.conflicted == (APP,)
     assert "<<<<<<< trunk" in (second.path / APP).read_text()
     refused = ground.land(second)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.paths == (APP,)
 
 
@@ -207,7 +207,7 @@ def test_markers_in_a_name_that_is_no_utf8_do_not_land(ground: Ground) -> None:
     write(second.path, {name: "one\nSECOND\nthree\n"})
     ground.land(first)
     assert isinstance(ground.land(second), Conflicted)
-    assert ground.land(second) == Refused(
+    assert ground.land(second) == LandingRefused(
         "conflict markers are left in these files: resolve them and land again", ("caf\\xe9.txt",)
     )
     again = ground.open(2, lease=2)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from headway.git.changes import Changes
-from headway.git.ladder import Rung
-from headway.git.landing import Landed
-from headway.git.scan import Scan
-from headway.git.standing import Move
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Landed
+from headway.git.workspace.notes import Move
+from headway.git.workspace.scan import Scan
+from headway.git.workspace.workspace import Workspace
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, git, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)

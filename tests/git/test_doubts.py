@@ -3,7 +3,7 @@
 import pytest
 
 from headway.git.changes import Changes
-from headway.git.landing import Landed, Refused
+from headway.git.landing.landing import Landed, LandingRefused
 from tests.git.ground import Ground, git, write
 
 
@@ -23,7 +23,7 @@ def test_doubtful_files_land_only_on_purpose(
     workspace = ground.open()
     write(workspace.path, files)
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert (refused.paths, refused.doubtful) == (paths, True)
     assert why in refused.reason
     assert ground.landings() == 0
@@ -53,11 +53,11 @@ def test_a_repository_inside_never_lands(ground: Ground, born: bool) -> None:
         git(workspace.path / "third", "add", "--all")
         git(workspace.path / "third", "commit", "--quiet", "--message=Theirs")
     refused = ground.land(workspace, accept_doubtful=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert (refused.paths, refused.doubtful) == (("third",), False)
     assert ".git" in refused.reason
     assert isinstance(ground.land(workspace, paths=("fine.txt",)), Landed)
-    assert isinstance(ground.land(workspace, paths=("third/party",)), Refused)
+    assert isinstance(ground.land(workspace, paths=("third/party",)), LandingRefused)
     write(workspace.path, {".gitignore": "third/\n"})
     assert isinstance(ground.land(workspace), Landed)
     assert workspace.changes() == Changes()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headway.git.changes import Changes
-from headway.git.landing import Landed
+from headway.git.landing.landing import Landed
 from tests.git.ground import Ground, git, make_repository, write
 
 

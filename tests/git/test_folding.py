@@ -12,14 +12,15 @@ import pytest
 
 from headway.domain.errors import LeaseLost, TransientError
 from headway.domain.ids import Oid
-from headway.git import folding, refs
-from headway.git.environment import hermetic_environment
+from headway.git import refs
+from headway.git.git_environment import hermetic_environment
 from headway.git.hub import TRUNK
-from headway.git.landing import Landed, Landing
-from headway.git.merging import Conflict
+from headway.git.landing import group_commit
+from headway.git.landing.landing import Landed, Landing
+from headway.git.landing.merging import Conflict
+from headway.git.landing.queue_files import QueueFiles, Verdict
+from headway.git.landing.trunk_lock import TrunkLock
 from headway.git.objects import Reader
-from headway.git.spool import Spool, Verdict
-from headway.git.trunk_lock import TrunkLock
 from tests.git.ground import (
     Ground,
     LandingThread,
@@ -64,7 +65,7 @@ def test_all_that_waits_lands_in_one_pack_and_in_the_order_in_which_it_came(grou
 
 
 def test_who_came_first_does_not_starve_behind_a_full_batch(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "MOST", 2)
+    monkeypatch.setattr(group_commit, "MOST", 2)
     workspaces = [changed(ground, number) for number in range(5)]
     landings = []
     with trunk_locked(ground):
@@ -158,7 +159,7 @@ def test_what_a_dead_process_left_in_the_queue_does_not_land(ground: Ground) -> 
     assert isinstance(ground.land(ours), Landed)
     assert ground.landings() == 1
     assert not queued(ground)
-    assert len(Spool(ground.hub.folder).clients()) == 1
+    assert len(QueueFiles(ground.hub.folder).clients()) == 1
     assert isinstance(ground.land(ground.open(1, lease=2)), Landed)
 
 
@@ -182,7 +183,7 @@ def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answe
 
         def land() -> None:
             room, _, name = moment.partition(".")
-            setattr(getattr(folding, room), name, _die)
+            setattr(getattr(group_commit, room), name, _die)
             ground.land(theirs)
 
         pid = in_a_process(land)
@@ -293,7 +294,7 @@ def test_a_trunk_that_somebody_moves_meanwhile_is_folded_on_anew(
         moved.append(swap(*args, **more))  # type: ignore[arg-type]
         return moved[-1]
 
-    monkeypatch.setattr(folding, "swap", late)
+    monkeypatch.setattr(group_commit, "swap", late)
     outcome = ground.land(workspace)
     assert isinstance(outcome, Landed)
     assert moved == [False, True]
@@ -309,7 +310,7 @@ def test_a_hub_that_was_removed_and_made_again_is_a_new_one(source: Path, tmp_pa
 
 
 def test_a_verdict_survives_its_file(ground: Ground) -> None:
-    spool = Spool(ground.hub.folder)
+    spool = QueueFiles(ground.hub.folder)
     client = spool.enter()
     base = ground.facts.base
     said = Verdict("conflicted", base, tree=base, conflicts=(Conflict("\udcff.txt", "contents"),))

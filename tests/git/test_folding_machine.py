@@ -29,13 +29,22 @@ from hypothesis.stateful import (
 
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, Fence, Oid
-from headway.git import folding, refs, trunk_lock
-from headway.git.landing import Conflicted, Landed, Landing, LandingBroken, LandingOutcome, NothingToLand, Submission
-from headway.git.ledger import Ledger
-from headway.git.pack import Pack
-from headway.git.spool import Spool
-from headway.git.trunk_lock import TrunkLock
-from headway.git.workspace import Workspace
+from headway.git import refs
+from headway.git.landing import group_commit, trunk_lock
+from headway.git.landing.landing import (
+    Conflicted,
+    Landed,
+    Landing,
+    LandingBroken,
+    LandingOutcome,
+    NothingToLand,
+    Submission,
+)
+from headway.git.landing.ledger import LandingLedger
+from headway.git.landing.pack import Pack
+from headway.git.landing.queue_files import QueueFiles
+from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.workspace.workspace import Workspace
 from headway.system.process import Process
 from tests.git.ground import Ground, make_repository, task
 from tests.support.waiting import wait_until
@@ -51,14 +60,14 @@ TORN = (b"", b"{", b"[]", b'{"ticket": 1}', b"\xff\0", b"null")
 PATIENCE_S = 0.3
 _BROKEN, _LOST = 3, 4
 _ROOMS: dict[str, object] = {
-    "put": Spool,
-    "read": Spool,
-    "answer": Spool,
-    "withdraw": Spool,
-    "swap": folding,
-    "commit_text": folding,
+    "put": QueueFiles,
+    "read": QueueFiles,
+    "answer": QueueFiles,
+    "withdraw": QueueFiles,
+    "swap": group_commit,
+    "commit_text": group_commit,
     "read_ref": refs,
-    "add": Ledger,
+    "add": LandingLedger,
     "write": Pack,
 }
 Files = dict[str, str]
@@ -309,7 +318,7 @@ def _ended(pid: int) -> bool:
 
 def _break(tasks: set[AgentId]) -> None:
     """Have the landings of these tasks break whoever carries them, in a way that nobody foresaw."""
-    real = folding.commit_text  # type: ignore[attr-defined]
+    real = group_commit.commit_text  # type: ignore[attr-defined]
 
     def text(tree: Oid, parents: tuple[Oid, ...], author: str, message: str) -> bytes:
         if any(f"Headway-Task: {each}\n" in message for each in tasks):
@@ -317,7 +326,7 @@ def _break(tasks: set[AgentId]) -> None:
         found: bytes = real(tree, parents, author, message)
         return found
 
-    setattr(folding, "commit_text", text)  # noqa: B010
+    setattr(group_commit, "commit_text", text)  # noqa: B010
 
 
 def _read(workspace: Workspace) -> Files:

@@ -9,8 +9,8 @@ import pytest
 
 from headway.domain.errors import Shortage, TransientError
 from headway.git.hub import Hub
-from headway.git.snapshot import snapshot
-from headway.git.workspace import Workspace
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
 from headway.system.shortage import WAIT_S, lacking
 from tests.git.ground import RUNGS, Ground, write
 from tests.support.disks import Disk, fill
@@ -53,7 +53,7 @@ def test_every_step_is_waited_for(source: Path, tmp_path: Path, rung: str) -> No
         for step in STEPS.values():
             step(ground, work)
         assert ground.on_trunk("x.txt") == b"x\n"
-        from headway.git import overlay
+        from headway.git.workspace import overlay
 
         overlay.unmount_below(disk.at)
 
@@ -83,7 +83,7 @@ def test_a_workspace_that_could_not_be_made_leaves_nothing(ground: Ground, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("headway.git.workspaces.store_owner", full)
+    monkeypatch.setattr("headway.git.workspace.workspaces.store_owner", full)
     with pytest.raises(Shortage):
         ground.open(2)
     assert [

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from headway.domain.ids import Oid
-from headway.git import landing as landing_module
-from headway.git.growth import growth
-from headway.git.landing import Landed, Refused
+from headway.git.landing import landing as landing_module
+from headway.git.landing.growth import growth
+from headway.git.landing.landing import Landed, LandingRefused
 from tests.git.ground import Ground, allowed, git, write
 
 KB = 1024
@@ -20,12 +20,12 @@ def size_of(ground: Ground, commit: Oid) -> int:
     return sum(int(line.split()[3]) for line in listed.splitlines() if line.split()[1] == "blob")
 
 
-def land(ground: Ground, files: dict[str, str | bytes | None], trunk_mb: int) -> Landed | Refused:
+def land(ground: Ground, files: dict[str, str | bytes | None], trunk_mb: int) -> Landed | LandingRefused:
     workspace = ground.open()
     write(workspace.path, files)
     asked = replace(ground.ask(workspace, accept_doubtful=True), trunk_mb=trunk_mb)
     outcome = ground.landing.land(workspace, asked, allowed)
-    assert isinstance(outcome, Landed | Refused)
+    assert isinstance(outcome, Landed | LandingRefused)
     return outcome
 
 
@@ -49,7 +49,7 @@ def test_a_landing_beyond_the_bound_is_refused_until_there_is_room(ground: Groun
     for number in range(4):
         assert isinstance(land(ground, {f"z{number}": f"{number}" * 480 * KB}, trunk_mb=2), Landed)
     refused = land(ground, {"z9": "9" * 480 * KB}, trunk_mb=2)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.reason == (
         "the run's files may grow by 2 MB (limits.trunk_mb) and have grown by 1.9 MB; this change adds 0.5 MB"
     )
@@ -66,6 +66,6 @@ def test_many_small_landings_meet_the_bound_too(ground: Ground, monkeypatch: pyt
         write(workspace.path, {f"small/{number}": f"{number:04d}" * 4})
         asked = replace(ground.ask(workspace, accept_doubtful=True), trunk_mb=2)
         outcomes.append(ground.landing.land(workspace, asked, allowed))
-        if isinstance(outcomes[-1], Refused):
+        if isinstance(outcomes[-1], LandingRefused):
             break
-    assert isinstance(outcomes[-1], Refused)
+    assert isinstance(outcomes[-1], LandingRefused)

@@ -7,12 +7,13 @@ from typing import BinaryIO
 
 import pytest
 
-from headway.git import repo, rules_files
-from headway.git.environment import user_environment
-from headway.git.ladder import Rung
-from headway.git.landing import Landed, Refused
+from headway.git import repo
+from headway.git.git_environment import user_environment
+from headway.git.landing.landing import Landed, LandingRefused
 from headway.git.repo import GitError, Repo, run_git
-from headway.git.snapshot import snapshot
+from headway.git.workspace import rules_files
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, own_mb, write
 from tests.support.processes import gone
 
@@ -53,7 +54,7 @@ def test_nothing_that_is_configured_elsewhere_runs(ground: Ground, tmp_path: Pat
     write(workspace.path, {".gitattributes": "* filter=evil diff=evil merge=evil\n", "src/app.py": "first\n"})
     assert workspace.changes().modified == ("src/app.py",)
     assert snapshot(ground.hub, workspace, workspace.task, allowed) is not None
-    assert isinstance(ground.land(workspace), Refused)
+    assert isinstance(ground.land(workspace), LandingRefused)
     write(workspace.path, {".gitattributes": "* diff=evil merge=evil\n"})
     assert isinstance(ground.land(workspace), Landed)
     rival, again = ground.open(1), ground.open(2)
@@ -141,7 +142,7 @@ def test_rules_of_absurd_length_get_another_name_and_take_no_memory(
     assert max(peaks) < own_mb() + 110
     assert (workspace.path / other).stat().st_size >= size
     refused = ground.land(workspace, accept_doubtful=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert (refused.paths, refused.doubtful) == ((other,), False)
     (workspace.path / other).unlink()
     assert isinstance(ground.land(workspace), Landed)
@@ -167,7 +168,7 @@ def test_long_rules_do_not_land(ground: Ground) -> None:
     workspace = ground.open()
     write(workspace.path, {"new/.gitignore": "# nothing\n" * 100_001, "a.txt": "a\n"})
     refused = ground.land(workspace, accept_doubtful=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.paths == ("new/.gitignore",)
     assert isinstance(ground.land(workspace, paths=("a.txt",)), Landed)
 

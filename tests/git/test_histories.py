@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import checkout, landing, scan, splice, workspace
 from headway.git.changes import shown
-from headway.git.checkout import LooseFiles
-from headway.git.ladder import Rung, overlay_trouble
-from headway.git.merging import Merged
+from headway.git.landing import landing, splice
+from headway.git.landing.merging import Merged
+from headway.git.landing.splice import Change
 from headway.git.repo import Repo
-from headway.git.splice import Change
+from headway.git.workspace import checkout, scan, workspace
+from headway.git.workspace.checkout import LooseFiles
+from headway.git.workspace.workspace_backend import Rung, overlay_trouble
 from tests.git.ground import RUNGS
 from tests.git.histories import Differs, batches
 

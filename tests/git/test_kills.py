@@ -15,9 +15,9 @@ import pytest
 
 from headway.git import repo
 from headway.git.changes import Changes
-from headway.git.landing import Conflicted, Landed, Submission
-from headway.git.snapshot import snapshot
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Conflicted, Landed, Submission
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, allowed, git, write
 
 APP = "src/app.py"

@@ -6,8 +6,8 @@ import pytest
 
 from headway.domain.errors import LeaseLost, ToolError
 from headway.git.changes import Changes
-from headway.git.landing import Landed, NothingToLand
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Landed, NothingToLand
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import AUTHOR, Ground, git, write
 
 

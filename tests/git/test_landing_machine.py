@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from headway.git import overlay
-from headway.git.landing import Conflicted, Landed, NothingToLand
-from headway.git.snapshot import newest, snapshot
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Conflicted, Landed, NothingToLand
+from headway.git.workspace import overlay
+from headway.git.workspace.snapshot import newest, snapshot
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, allowed, make_repository
 
 NAMES = ("a", "b", "d/c", "d/e")

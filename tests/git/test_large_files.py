@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.domain.ids import Oid
-from headway.git import merging
-from headway.git.landing import Conflicted, Landed, Refused
-from headway.git.merging import LARGE, WHOLE, marked
+from headway.git.landing import merging
+from headway.git.landing.landing import Conflicted, Landed, LandingRefused
+from headway.git.landing.merging import LARGE, WHOLE, marked
 from headway.git.objects import MissingObject, Reader
 from tests.git.ground import Ground, git, own_mb, write
 from tests.git.judge import MARKER
@@ -80,7 +80,7 @@ def test_a_file_too_large_for_markers_conflicts_as_a_whole(ground: Ground, monke
     assert (second.path / APP).read_text() == "first\n" * 200
     assert ground.hub.read_file(outcome.before, APP) == b"second\n" * 200
     assert "<<<<<<< trunk" in (second.path / "small").read_text()
-    assert isinstance(ground.land(second), Refused)
+    assert isinstance(ground.land(second), LandingRefused)
     write(second.path, {APP: "both\n" * 200, "small": "12\n"})
     assert isinstance(ground.land(second), Landed)
 
@@ -89,7 +89,7 @@ def test_git_counts_no_lines_of_a_large_new_file(ground: Ground, peaks: list[int
     workspace = ground.open()
     write(workspace.path, {"lines": b"\n" * (8 << 20), "binary": b"\0\n", "text": "x\n"})
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.doubtful
     assert set(refused.paths) == {"lines", "binary"}
     assert max(peaks) < own_mb() + 60

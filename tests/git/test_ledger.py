@@ -10,8 +10,8 @@ import pytest
 
 from headway.domain.ids import Oid
 from headway.git.hub import TRUNK
-from headway.git.landing import Landed
-from headway.git.ledger import Ledger
+from headway.git.landing.landing import Landed
+from headway.git.landing.ledger import LandingLedger
 from headway.git.repo import Repo
 from tests.git.ground import Ground, git, task, write
 from tests.git.test_many_landers import in_processes
@@ -36,7 +36,7 @@ def _tear(path: Path) -> None:
 
 
 def _fall_behind(path: Path) -> None:
-    with closing(Ledger(path.parent, Oid("0" * 40))) as ledger:
+    with closing(LandingLedger(path.parent, Oid("0" * 40))) as ledger:
         ledger._db.execute("DELETE FROM landed WHERE number > 1")
         (first,) = ledger._db.execute("SELECT oid FROM landed").fetchone()
         ledger._db.execute("UPDATE fact SET value = ? WHERE name = 'tip'", (first,))
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_database_any_more_is_made_anew(ground: Ground) -> Non
 
     in_processes(1, land)
     assert ground.hub.landed_by(task(1)) == [first, ground.hub.tip()]
-    with closing(Ledger(ground.hub.folder, ground.facts.base, reading=True)) as ledger:
+    with closing(LandingLedger(ground.hub.folder, ground.facts.base, reading=True)) as ledger:
         assert ledger.of_task(task(1)) == [first, ground.hub.tip()]
 
 
@@ -93,7 +93,7 @@ def test_processes_that_land_first_at_the_same_time_all_get_in(tmp_path: Path) -
 
     def opened(folder: Path) -> None:
         at_once.wait()
-        Ledger(folder, Oid("0" * 40)).close()
+        LandingLedger(folder, Oid("0" * 40)).close()
 
     with ThreadPoolExecutor(8) as threads:
         for number in range(40):

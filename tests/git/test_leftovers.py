@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.git import nested, overlay
-from headway.git.leftovers import leftovers, reclaim
-from headway.git.snapshot import newest
-from headway.git.standing import load_owner, store_owner
+from headway.git.gc import leftovers, reclaim
+from headway.git.workspace import nested, overlay
+from headway.git.workspace.notes import load_owner, store_owner
+from headway.git.workspace.snapshot import newest
 from tests.git.ground import RUN, RUNGS, Ground, git, task, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)

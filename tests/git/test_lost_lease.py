@@ -8,22 +8,23 @@ import pytest
 
 from headway.domain.errors import LeaseLost
 from headway.domain.ids import Fence
-from headway.git import folding, refs
-from headway.git.landing import Landed, Landing, Submission
-from headway.git.ledger import Ledger
-from headway.git.pack import Pack
-from headway.git.spool import Spool
-from headway.git.trunk_lock import TrunkLock
+from headway.git import refs
+from headway.git.landing import group_commit
+from headway.git.landing.landing import Landed, Landing, Submission
+from headway.git.landing.ledger import LandingLedger
+from headway.git.landing.pack import Pack
+from headway.git.landing.queue_files import QueueFiles
+from headway.git.landing.trunk_lock import TrunkLock
 from tests.git.ground import Ground, allowed, in_a_process, trunk_locked, write
 from tests.support.waiting import wait_until
 
 BEFORE = ["Spool.put", "Spool.read", "folding.commit_text", "Pack.write", "folding.swap", "refs.read_ref"]
 AFTER = ["Ledger.add", "Spool.withdraw"]
 _ROOMS: dict[str, object] = {
-    "Spool": Spool,
+    "Spool": QueueFiles,
     "Pack": Pack,
-    "Ledger": Ledger,
-    "folding": folding,
+    "Ledger": LandingLedger,
+    "folding": group_commit,
     "refs": refs,
 }
 

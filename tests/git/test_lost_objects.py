@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.git.landing import Landed
+from headway.git.landing.landing import Landed
 from headway.git.repo import GitError, Repo
 from tests.git.ground import RUNGS, Ground, git, write
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import overlay
 from headway.git.changes import Changes
-from headway.git.landing import Landed, NothingToLand
-from headway.git.snapshot import snapshot
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Landed, NothingToLand
+from headway.git.workspace import overlay
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headway.git.changes import Changes
-from headway.git.landing import Conflicted, Landed
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Conflicted, Landed
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, write
 
 LANDERS = 8

@@ -12,12 +12,12 @@ import pytest
 from headway.domain.ids import Oid
 from headway.git.attributes import MergeRules
 from headway.git.changes import entries
-from headway.git.landing import Conflicted, Landed
-from headway.git.merging import UNMERGED, Merged
+from headway.git.landing.landing import Conflicted, Landed
+from headway.git.landing.merge_dir import MergeDir
+from headway.git.landing.merging import UNMERGED, Merged
+from headway.git.landing.splice import Change, changes_of
 from headway.git.objects import Reader
 from headway.git.repo import Repo
-from headway.git.scratch import Scratch
-from headway.git.splice import Change, changes_of
 from tests.git.ground import Ground, git, make_repository, write
 
 Files = dict[str, str | bytes | None]
@@ -123,20 +123,20 @@ def test_an_answer_to_a_conflict_reads_no_rules_again(
         write(rival.path, {"new.txt": f"{rival.task}\n"})
     assert isinstance(ground.land(rivals[0]), Landed)
     started: list[str] = []
-    start, merge = Repo.start, Scratch.merge
+    start, merge = Repo.start, MergeDir.merge
 
     def counted(self: Repo, *args: str) -> "subprocess.Popen[bytes]":
         started.append("read")
         return start(self, *args)
 
-    def merged(self: Scratch, ours: Oid, theirs: Oid, changes: Sequence[Change]) -> Merged:
+    def merged(self: MergeDir, ours: Oid, theirs: Oid, changes: Sequence[Change]) -> Merged:
         started.clear()
         result = merge(self, ours, theirs, changes)
         started.append("merged")
         return result
 
     monkeypatch.setattr(Repo, "start", counted)
-    monkeypatch.setattr(Scratch, "merge", merged)
+    monkeypatch.setattr(MergeDir, "merge", merged)
     assert isinstance(ground.land(rivals[1]), Conflicted)
     for rival in rivals[2:]:
         assert isinstance(ground.land(rival), Conflicted)

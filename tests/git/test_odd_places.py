@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import upkeep
-from headway.git.bounded_merge import merge_trees
-from headway.git.ladder import Rung
-from headway.git.landing import Conflicted, Landed
-from headway.git.snapshot import snapshot
+from headway.git import maintenance
+from headway.git.landing.bounded_merge import merge_trees
+from headway.git.landing.landing import Conflicted, Landed
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, allowed, git, write
 
 ODD = {
@@ -50,7 +50,7 @@ def _works(ground: Ground) -> None:
     assert snapshot(ground.hub, three, three.task, allowed) is not None
     assert git(two.path, "status", "--porcelain") == ""
     assert "src/app.py" in git(two.path, "show", "--stat", "HEAD")
-    assert upkeep.tidy(ground.hub.folder)
+    assert maintenance.tidy(ground.hub.folder)
     assert len(ground.hub.landed_by(one.task)) == 1
     trees = [ground.hub.repo.tree_of(commit) for commit in (ground.facts.base, ground.hub.tip())]
     assert merge_trees(ground.hub.repo, trees[0], trees[1], trees[1]).tree == trees[1]

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from headway.domain.ids import Oid
-from headway.git import building, generations, overlay, workspaces
 from headway.git.changes import Changes
-from headway.git.checkout import LayeredFiles
 from headway.git.hub import IGNORED_FOLDER
-from headway.git.ladder import overlay_trouble
-from headway.git.landing import Landed
-from headway.git.scan import scan
-from headway.git.snapshot import snapshot
-from headway.git.warmth import SetupDone, setup_key
-from headway.git.workspace import Workspace
-from headway.git.workspaces import Workspaces
+from headway.git.landing.landing import Landed
+from headway.git.workspace import base_layers, build_base_layer, overlay, workspaces
+from headway.git.workspace.checkout import LayeredFiles
+from headway.git.workspace.scan import scan
+from headway.git.workspace.setup_cache import SetupDone, setup_key
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import Workspace
+from headway.git.workspace.workspace_backend import overlay_trouble
+from headway.git.workspace.workspaces import Workspaces
 from tests.git.ground import Ground, allowed, git, make_repository, write
 
 pytestmark = pytest.mark.skipif(bool(overlay_trouble(Path("/tmp"))), reason="no overlays here")
@@ -194,19 +194,19 @@ def test_the_first_status_reads_no_unchanged_file_also_on_later_generations(laye
 
 
 def test_a_new_generation_is_due_after_many_commits_or_a_changed_manifest(layered: Ground) -> None:
-    generations = layered.workspaces.generations
-    assert (generations.due(None), generations.due("make")) == ("behind", "setup")
+    base_layers = layered.workspaces.generations
+    assert (base_layers.due(None), base_layers.due("make")) == ("behind", "setup")
     _set_up(layered)
-    assert generations.due("make") == "no"
-    assert generations.due("make all") == "setup"
+    assert base_layers.due("make") == "no"
+    assert base_layers.due("make all") == "setup"
     _land(layered, 1, {"new.txt": "new\n"})
-    assert generations.due("make") == "no"
+    assert base_layers.due("make") == "no"
     _land(layered, 2, {"web/package.json": "{}\n"})
-    assert generations.due("make") == "setup"
-    assert generations.due(None) == "no"
+    assert base_layers.due("make") == "setup"
+    assert base_layers.due(None) == "no"
     for number in range(3, 26):
         _land(layered, number, {f"f{number}.txt": "new\n"})
-    assert generations.due(None) == "behind"
+    assert base_layers.due(None) == "behind"
 
 
 def test_a_workspace_stands_on_the_tip_also_where_its_generation_does_not(layered: Ground) -> None:
@@ -239,7 +239,7 @@ def test_old_layers_live_until_their_last_workspace_is_gone(layered: Ground) -> 
 
 
 def test_many_layers_become_one_without_a_copy(layered: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "DEEPEST", 3)
+    monkeypatch.setattr(build_base_layer, "DEEPEST", 3)
     places = layered.workspaces
     _set_up(layered)
     old = layered.open(1)
@@ -289,7 +289,7 @@ def test_mounts_that_are_gone_without_a_new_boot_are_made_again(layered: Ground)
 def test_after_another_boot_the_layers_are_not_trusted_either(layered: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_up(layered)
     workspace = layered.open(1)
-    for room in (generations, building, workspaces):
+    for room in (base_layers, build_base_layer, workspaces):
         monkeypatch.setattr(room, "boot_id", lambda: "a later boot")
     again = layered.open(1, lease=2)
     assert again.rebuilt

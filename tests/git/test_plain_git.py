@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import scan
-from headway.git.ladder import Rung
-from headway.git.landing import Landed
+from headway.git.landing.landing import Landed
 from headway.git.repo import Repo
-from headway.git.workspace import Workspace
+from headway.git.workspace import scan
+from headway.git.workspace.workspace import Workspace
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 from tests.git.judge import Judge, Seen
 

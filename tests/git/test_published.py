@@ -6,8 +6,8 @@ import pytest
 
 from headway.domain.errors import TransientError
 from headway.git.published import Branch, branches, commits_only_in, withdraw
-from headway.git.snapshot import snapshot
 from headway.git.unlanded import unlanded
+from headway.git.workspace.snapshot import snapshot
 from tests.git.ground import Ground, allowed, git, task, write
 
 BRANCH = "headway/tidy-up/main"

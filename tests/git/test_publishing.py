@@ -13,7 +13,7 @@ import pytest
 from headway.domain.errors import UserError
 from headway.git import publishing
 from headway.git.hub import Hub
-from headway.git.workspace import Workspace
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, git, make_repository, write
 
 BRANCH = "headway/tidy-up/main"

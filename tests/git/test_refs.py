@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git import refs
-from headway.git.environment import hermetic_environment
+from headway.git.git_environment import hermetic_environment
 from headway.git.hub import TRUNK
 from headway.git.refs import read_ref, swap
 from tests.git.ground import Ground, allowed, git

@@ -6,8 +6,8 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.git.hub import Hub
-from headway.git.landing import Landed, Landing
-from headway.git.workspaces import Workspaces
+from headway.git.landing.landing import Landed, Landing
+from headway.git.workspace.workspaces import Workspaces
 from tests.git.ground import Ground, git, held, write
 
 

@@ -10,11 +10,11 @@ from headway.domain.errors import ToolError
 from headway.domain.ids import Oid
 from headway.git.changes import entries
 from headway.git.hub import Hub
-from headway.git.ladder import Rung
-from headway.git.landing import Conflicted, Landed, Refused
+from headway.git.landing.landing import Conflicted, Landed, LandingRefused
+from headway.git.landing.unlandable import refused_rules
 from headway.git.repo import Repo
 from headway.git.repository_rules import Filter, RepositoryRules
-from headway.git.unlandable import refused_rules
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
@@ -69,7 +69,7 @@ def test_a_file_whose_filter_was_not_run_does_not_land(filtered: Ground) -> None
         workspace = filtered.open(number)
         write(workspace.path, {**changed, f"other-{number}.txt": "other\n"})
         refused = filtered.land(workspace, accept_doubtful=True)
-        assert isinstance(refused, Refused), changed
+        assert isinstance(refused, LandingRefused), changed
         assert not refused.doubtful
         assert set(refused.paths) == set(changed) - {".gitattributes"}
         assert ("git-crypt" if "keys" in refused.paths[0] else "lfs") in refused.reason
@@ -91,7 +91,7 @@ def test_rules_taken_off_by_an_earlier_landing_still_guard_a_secret(filtered: Gr
     write(workspace.path, {".gitattributes": RULES.splitlines(keepends=True)[0]})
     assert isinstance(filtered.land(workspace), Landed)
     write(workspace.path, {"keys/new.key": "a secret in clear\n"})
-    assert isinstance(filtered.land(workspace), Refused)
+    assert isinstance(filtered.land(workspace), LandingRefused)
 
 
 CONVERTING = (
@@ -109,7 +109,7 @@ def test_rules_that_convert_what_others_land_are_refused(ground: Ground) -> None
         write(workspace.path, {name: text, "src/app.py": f"changed {number}\n"})
         for paths in (None, ("src/app.py",)):
             refused = ground.land(workspace, paths=paths)
-            assert isinstance(refused, Refused), text
+            assert isinstance(refused, LandingRefused), text
             assert refused.paths in {(name,), ("src/app.py",)}
             assert "working-tree-encoding" in refused.reason
         write(workspace.path, {name: f"# filter={number} is for the user\n*.py text -filter !working-tree-encoding\n"})
@@ -181,7 +181,7 @@ def test_a_file_that_does_not_fit_its_encoding_is_refused_with_that_reason(tmp_p
     assert workspace.changes().paths == ()
     write(workspace.path, {"new.u16": "plain text\n"})
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert "working-tree-encoding is UTF-16, and what was written is not" in refused.reason
     write(workspace.path, {"new.u16": "new\n".encode("utf-16")})
     assert isinstance(ground.land(workspace, accept_doubtful=True), Landed)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import scratch, settled
-from headway.git.landing import Landed
-from headway.git.settled import settle
-from headway.git.snapshot import newest, snapshot
-from headway.git.workspace import Workspace
+from headway.git.landing import merge_dir, settled
+from headway.git.landing.landing import Landed
+from headway.git.landing.settled import settle
+from headway.git.workspace.snapshot import newest, snapshot
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, allowed, git, task, write
 from tests.support.disks import Disk, mount, unmount
 
@@ -94,7 +94,7 @@ def test_every_loose_object_of_a_landing_is_synced_with_its_name(
     app = (first.path / "src/app.py").read_text()
     synced = _Synced(monkeypatch)
     if slow:
-        monkeypatch.setattr(scratch, "LONGEST_S", 0.0)
+        monkeypatch.setattr(merge_dir, "LONGEST_S", 0.0)
     for workspace, text in ((first, f"the start\n{app}"), (second, f"{app}the end\n")):
         write(workspace.path, {"src/app.py": text, f"own/{workspace.task[-1]}/x.txt": f"{workspace.task}\n"})
         assert isinstance(ground.land(workspace), Landed)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from headway.domain.ids import Oid
-from headway.git import bounded_merge, scratch
-from headway.git.bounded_merge import Bound, merge_bounded, merge_trees, merge_whole_files
-from headway.git.environment import hermetic_environment
+from headway.git.git_environment import hermetic_environment
 from headway.git.hub import NOBODY
-from headway.git.landing import Conflicted, Landed, NothingToLand
-from headway.git.merging import WHOLE_FILE, Merged, merge_commits
+from headway.git.landing import bounded_merge, merge_dir
+from headway.git.landing.bounded_merge import Bound, merge_bounded, merge_trees, merge_whole_files
+from headway.git.landing.landing import Conflicted, Landed, NothingToLand
+from headway.git.landing.merging import WHOLE_FILE, Merged, merge_commits
 from headway.git.objects import Reader
 from headway.git.repo import TIMED_OUT, GitError, Repo, run_git
-from headway.git.workspace import Workspace
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, LandingThread, changed, queued, trunk_locked, write
 from tests.git.test_splice import Files, Trees, files
 from tests.support.waiting import wait_until
@@ -37,7 +37,7 @@ def uneven(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     write(first.path, {APP: f"the start\n{app}"})
     write(slow.path, {APP: f"{app}the end\n"})
     assert isinstance(ground.land(first), Landed)
-    monkeypatch.setattr(scratch, "LONGEST_S", 0.0)
+    monkeypatch.setattr(merge_dir, "LONGEST_S", 0.0)
     return slow
 
 
@@ -125,7 +125,7 @@ def test_without_time_for_renames_a_moved_file_conflicts(ground: Ground, monkeyp
     moved = {"lib/app.ts": f"{app}the end\n", "doc.txt": "hello\nworld\n"}
     write(mover.path, {APP: None, "README.md": None, **moved})
     assert isinstance(ground.land(first), Landed)
-    monkeypatch.setattr(scratch, "LONGEST_S", 0.0)
+    monkeypatch.setattr(merge_dir, "LONGEST_S", 0.0)
     late = iter([_late()])
 
     def slow_at_first() -> None:

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from headway.domain.errors import LeaseLost
-from headway.git.landing import Landed, Refused
-from headway.git.snapshot import newest, ref_of, snapshot
+from headway.git.landing.landing import Landed, LandingRefused
+from headway.git.workspace.snapshot import newest, ref_of, snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_read_does_not_keep_the_others_from_it(ground: Gro
     assert workspace.changes().unreadable == ("secret",)
     assert "new.txt" in git(ground.hub.folder, "ls-tree", "-r", "--name-only", kept.commit)
     refused = ground.land(workspace)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, LandingRefused)
     assert refused.paths == ("secret",)
     assert isinstance(ground.land(workspace, paths=("new.txt",)), Landed)
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from headway.domain.ids import Oid
-from headway.git.bounded_merge import merge_trees
 from headway.git.changes import entries
-from headway.git.commit_text import commit_text
-from headway.git.environment import hermetic_environment
-from headway.git.landing import Landed
-from headway.git.merging import with_entries
+from headway.git.git_environment import hermetic_environment
+from headway.git.landing.bounded_merge import merge_trees
+from headway.git.landing.commit_text import commit_text
+from headway.git.landing.landing import Landed
+from headway.git.landing.merging import with_entries
+from headway.git.landing.pack import Pack
+from headway.git.landing.splice import Splice, Uneven, changes_of
 from headway.git.objects import Reader
-from headway.git.pack import Pack
 from headway.git.repo import Repo
-from headway.git.splice import Splice, Uneven, changes_of
 from tests.git.ground import AUTHOR, Ground, git, write
 
 NAMES = ("a", "a.b", "a/x", "a/y/z", "a0", "b", "b/c", "dé", "d/a\nb")
@@ -96,7 +96,7 @@ def test_a_commit_is_as_git_writes_it(ground: Ground, author: str, monkeypatch: 
     by_git = ground.hub.repo.commit(tree, (ground.facts.base,), message, author)
     said = ground.hub.repo.run("cat-file", "commit", by_git).out
     stamp = said.split(b"> ")[1].split(b" ")[0]
-    monkeypatch.setattr("headway.git.commit_text.time.time", lambda: int(stamp))
+    monkeypatch.setattr("headway.git.landing.commit_text.time.time", lambda: int(stamp))
     assert commit_text(tree, (ground.facts.base,), author, message) == said
 
 

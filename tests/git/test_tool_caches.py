@@ -3,8 +3,8 @@
 import pytest
 
 from headway.git.changes import Changes
-from headway.git.landing import Landed, NothingToLand
-from headway.git.workspace import Workspace
+from headway.git.landing.landing import Landed, NothingToLand
+from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, git, make_repository, write
 
 LEFT: dict[str, dict[str, str | bytes | None]] = {

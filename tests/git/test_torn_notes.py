@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import HeadwayError
-from headway.git.generations import Generations
-from headway.git.leftovers import leftovers, reclaim
-from headway.git.snapshot import snapshot
+from headway.git.gc import leftovers, reclaim
+from headway.git.workspace.base_layers import BaseLayers
+from headway.git.workspace.snapshot import snapshot
 from tests.git.ground import RUNGS, Ground, write
 
 TORN = [b"", b"{", b"\0" * 200, None]
@@ -63,11 +63,11 @@ def test_a_generation_with_torn_facts_is_skipped(ground: Ground, content: bytes 
 def test_housekeeping_never_fails_its_caller(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError(28, "No space left on device"), HeadwayError("x"), ValueError("x")):
 
-        def failing(self: Generations, error: Exception = error) -> list[int]:
+        def failing(self: BaseLayers, error: Exception = error) -> list[int]:
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(Generations, "numbers", failing)
+            patch.setattr(BaseLayers, "numbers", failing)
             assert ground.workspaces.reclaim() == []
     workspace = ground.open(3)
     with monkeypatch.context() as patch:

@@ -7,11 +7,11 @@ import pytest
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.git import folding
-from headway.git.commit_text import commit_text
-from headway.git.landing import Landed, LandingBroken
-from headway.git.spool import Spool
-from headway.git.trunk_lock import TrunkLock
+from headway.git.landing import group_commit
+from headway.git.landing.commit_text import commit_text
+from headway.git.landing.landing import Landed, LandingBroken
+from headway.git.landing.queue_files import QueueFiles
+from headway.git.landing.trunk_lock import TrunkLock
 from tests.git.ground import (
     Ground,
     LandingThread,
@@ -32,7 +32,7 @@ class TestATornQueue:
     """Files that nobody can read never hold anybody up, whoever wrote them, and go."""
 
     def test_those_of_dead_processes_go_and_count_for_nothing(self, ground: Ground) -> None:
-        spool = Spool(ground.hub.folder)
+        spool = QueueFiles(ground.hub.folder)
         for number, content in enumerate((b"", b"{", b"[]", b"{}\n", b'"x"\n', b"\xff\0", b'{"changes": 7}\n') * 20):
             _place(ground, "1-0123456789ab", number).write_bytes(content)
         (ground.hub.folder / "landing/queue/a-name-of-another-kind").write_text("x")
@@ -69,15 +69,15 @@ class TestATornQueue:
         self, ground: Ground, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         slow, other = changed(ground, 1), changed(ground, 2)
-        read = Spool.read
+        read = QueueFiles.read
         broken: list[Path] = []
 
-        def broken_read(self: Spool, place: Path) -> object:
+        def broken_read(self: QueueFiles, place: Path) -> object:
             if place in broken:
                 raise OSError(5, "Input/output error")
             return read(self, place)
 
-        monkeypatch.setattr(Spool, "read", broken_read)
+        monkeypatch.setattr(QueueFiles, "read", broken_read)
         with trunk_locked(ground):
             landings = [LandingThread(ground, slow)]
             wait_until(lambda: len(queued(ground)) == 1)
@@ -99,7 +99,7 @@ class TestATornQueue:
     def test_what_an_earlier_boot_left_is_older_than_everything(
         self, ground: Ground, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        spool = Spool(ground.hub.folder)
+        spool = QueueFiles(ground.hub.folder)
         with trunk_locked(ground):
             landing = LandingThread(ground, changed(ground, 1))
             wait_until(lambda: len(queued(ground)) == 1)
@@ -107,8 +107,8 @@ class TestATornQueue:
             before = now.with_name(f"ffffffff-{10**19:020}-1-0123456789ab-0")
             before.write_bytes(now.read_bytes())
             assert spool.waiting() == [before, now]
-            monkeypatch.setattr("headway.git.spool.boot_id", lambda: "another boot")
-            assert Spool(ground.hub.folder).waiting() == sorted([before, now])
+            monkeypatch.setattr("headway.git.landing.queue_files.boot_id", lambda: "another boot")
+            assert QueueFiles(ground.hub.folder).waiting() == sorted([before, now])
         assert isinstance(landing.answer(), Landed)
         assert ground.landings() == 1
 
@@ -139,7 +139,7 @@ def test_an_unexpected_error_of_one_submission_is_told_to_it_and_to_nobody_else(
         return commit_text(tree, parents, author, message)
 
     with monkeypatch.context() as broken:
-        broken.setattr(folding, "commit_text", breaks)
+        broken.setattr(group_commit, "commit_text", breaks)
         with trunk_locked(ground):
             landings = []
             for number, workspace in enumerate(workspaces):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import trunk_lock
-from headway.git.landing import Landed
-from headway.git.trunk_lock import TrunkLock
-from headway.git.turns import Turns
+from headway.git.landing import trunk_lock
+from headway.git.landing.landing import Landed
+from headway.git.landing.landing_queue import LandingQueue
+from headway.git.landing.trunk_lock import TrunkLock
 from headway.system.process import Process
 from tests.git.ground import Ground, LandingThread, changed, in_a_process, trunk_locked
 from tests.support.waiting import wait_until
@@ -175,6 +175,6 @@ def test_a_queue_that_cannot_be_entered_leaves_no_file_open(
 
             patch.setattr(Path, call, full)
             with pytest.raises(OSError, match="No space"):
-                Turns(ground.hub, lambda _: True)
+                LandingQueue(ground.hub, lambda _: True)
     gc.collect()
     assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.git import upkeep
-from headway.git.landing import Landed
-from headway.git.ledger import Ledger, Upkeep
-from headway.git.trunk_lock import TrunkLock
+from headway.git import maintenance
+from headway.git.landing.landing import Landed
+from headway.git.landing.ledger import LandingLedger, Upkeep
+from headway.git.landing.trunk_lock import TrunkLock
 from tests.git.ground import Ground, git, write
 
 
@@ -44,14 +44,14 @@ def test_packs_become_few_and_no_object_goes(ground: Ground) -> None:
     lonely = _unreachable(ground)
     before, packs = _objects(ground), len(_packs(ground))
     assert lonely in before
-    assert upkeep.tidy(ground.hub.folder)
+    assert maintenance.tidy(ground.hub.folder)
     assert _objects(ground) == before
     assert len(_packs(ground)) < packs
     assert git(ground.hub.folder, "count-objects") == "0 objects, 0 kilobytes"
     assert list((ground.hub.folder / "objects/info/commit-graphs").glob("*.graph"))
     # What nobody refers to stays for ever: also when it was packed and is packed again.
     _land(ground, 7)
-    upkeep.tidy(ground.hub.folder)
+    maintenance.tidy(ground.hub.folder)
     assert before <= _objects(ground)
     _land(ground, 8)
     ground.check_whole()
@@ -59,7 +59,7 @@ def test_packs_become_few_and_no_object_goes(ground: Ground) -> None:
 
 def test_who_writes_an_object_meanwhile_does_not_lose_the_folder_under_it(ground: Ground) -> None:
     _land(ground, 1)
-    upkeep.tidy(ground.hub.folder)
+    maintenance.tidy(ground.hub.folder)
     folders = {place.name for place in (ground.hub.folder / "objects").iterdir()}
     assert {f"{number:02x}" for number in range(256)} <= folders
     ground.check_whole()
@@ -71,18 +71,18 @@ def test_nobody_waits_for_it_and_it_waits_for_nobody(ground: Ground) -> None:
     trunk = TrunkLock(ground.hub.folder / "land.flock")
     while not trunk.take():
         time.sleep(0.01)
-    assert upkeep.tidy(ground.hub.folder)
+    assert maintenance.tidy(ground.hub.folder)
     trunk.release()
     handle = os.open(ground.hub.folder / "upkeep.flock", os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    assert not upkeep.tidy(ground.hub.folder)
+    assert not maintenance.tidy(ground.hub.folder)
     _land(ground, 2)
     os.close(handle)
 
 
 def test_a_kill_at_any_moment_costs_nothing(ground: Ground) -> None:
     dice = random.Random(3)
-    command = [sys.executable, "-m", "headway.git.upkeep", str(ground.hub.folder)]
+    command = [sys.executable, "-m", "headway.git.maintenance", str(ground.hub.folder)]
     for number in range(6):
         _land(ground, number)
         _unreachable(ground)
@@ -94,16 +94,16 @@ def test_a_kill_at_any_moment_costs_nothing(ground: Ground) -> None:
         ground.check_whole()
     for left in (ground.hub.folder / "objects/pack").glob("*tmp*"):
         os.utime(left, (0, 0))
-    assert upkeep.tidy(ground.hub.folder)
+    assert maintenance.tidy(ground.hub.folder)
     assert not list((ground.hub.folder / "objects/pack").glob("*tmp*"))
 
 
 def test_many_refs_are_packed_and_the_trunk_still_moves(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "_LOOSE_REFS", 3)
+    monkeypatch.setattr(maintenance, "_LOOSE_REFS", 3)
     _land(ground, 1)
     for number in range(5):
         git(ground.hub.folder, "update-ref", f"refs/headway/wip/{number}", ground.facts.base)
-    upkeep.tidy(ground.hub.folder)
+    maintenance.tidy(ground.hub.folder)
     assert not (ground.hub.folder / "refs/heads/main").exists()
     assert ground.hub.tip() == git(ground.hub.folder, "rev-parse", "refs/heads/main")
     _land(ground, 2)
@@ -112,21 +112,21 @@ def test_many_refs_are_packed_and_the_trunk_still_moves(ground: Ground, monkeypa
 
 def test_it_is_due_after_many_landings_or_a_long_time_and_then_not_again(ground: Ground) -> None:
     _land(ground, 1)
-    ledger = Ledger(ground.hub.folder, ground.facts.base)
-    assert not upkeep.due(ledger)
+    ledger = LandingLedger(ground.hub.folder, ground.facts.base)
+    assert not maintenance.due(ledger)
     now = time.time()
-    ledger.note_upkeep(Upkeep(1 - upkeep.LANDINGS, now))
-    assert not upkeep.due(ledger)
-    ledger.note_upkeep(Upkeep(1 - upkeep.LANDINGS, now - upkeep.SHORTEST_S))
-    assert upkeep.due(ledger)
-    assert not upkeep.due(ledger)
-    ledger.note_upkeep(Upkeep(0, now - upkeep.LONGEST_S))
-    assert upkeep.due(ledger)
-    ledger.note_upkeep(Upkeep(1, now - upkeep.LONGEST_S))
-    assert not upkeep.due(ledger)
+    ledger.note_upkeep(Upkeep(1 - maintenance.LANDINGS, now))
+    assert not maintenance.due(ledger)
+    ledger.note_upkeep(Upkeep(1 - maintenance.LANDINGS, now - maintenance.SHORTEST_S))
+    assert maintenance.due(ledger)
+    assert not maintenance.due(ledger)
+    ledger.note_upkeep(Upkeep(0, now - maintenance.LONGEST_S))
+    assert maintenance.due(ledger)
+    ledger.note_upkeep(Upkeep(1, now - maintenance.LONGEST_S))
+    assert not maintenance.due(ledger)
     # The clock was a year ahead when it was noted.
     ledger.note_upkeep(Upkeep(0, now + 31_536_000))
-    assert upkeep.due(ledger)
+    assert maintenance.due(ledger)
     ledger.close()
 
 
@@ -137,20 +137,20 @@ def test_a_pack_that_is_being_written_stays_although_the_clock_says_that_it_is_o
     with written.open("wb"):
         for each in (left, written):
             os.utime(each, (1, 1))
-        upkeep.tidy(ground.hub.folder)
+        maintenance.tidy(ground.hub.folder)
         assert (left.exists(), written.exists()) == (False, True)
-    upkeep.tidy(ground.hub.folder)
+    maintenance.tidy(ground.hub.folder)
     assert not written.exists()
 
 
 def test_whoever_lands_starts_it(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "LANDINGS", 1)
-    monkeypatch.setattr(upkeep, "SHORTEST_S", 0.0)
+    monkeypatch.setattr(maintenance, "LANDINGS", 1)
+    monkeypatch.setattr(maintenance, "SHORTEST_S", 0.0)
     _land(ground, 1)
     graphs = ground.hub.folder / "objects/info/commit-graphs"
     until = time.monotonic() + 60
     while not list(graphs.glob("*.graph")):
         assert time.monotonic() < until
         time.sleep(0.02)
-    for process in upkeep._running:
+    for process in maintenance._running:
         assert process.wait(60) == 0

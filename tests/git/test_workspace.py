@@ -7,12 +7,12 @@ import pytest
 
 from headway.domain.errors import LeaseLost
 from headway.git.changes import Changes
-from headway.git.ladder import Rung
-from headway.git.landing import Landed
-from headway.git.repo import Answer, Repo
-from headway.git.snapshot import snapshot
-from headway.git.standing import load_owner, store_owner
-from headway.git.workspace import NotSaved, Workspace
+from headway.git.landing.landing import Landed
+from headway.git.repo import GitOutput, Repo
+from headway.git.workspace.notes import load_owner, store_owner
+from headway.git.workspace.snapshot import snapshot
+from headway.git.workspace.workspace import NotSaved, Workspace
+from headway.git.workspace.workspace_backend import Rung
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, task, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -284,7 +284,7 @@ def test_the_index_is_brought_to_the_base_only_where_it_is_elsewhere(
     asked: list[tuple[str, ...]] = []
     run = Repo.run
 
-    def noted(self: Repo, *args: str, **more: object) -> Answer:
+    def noted(self: Repo, *args: str, **more: object) -> GitOutput:
         asked.append(args)
         return run(self, *args, **more)  # type: ignore[arg-type]
 

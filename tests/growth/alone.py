@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
-from headway.git import turns
+from headway.git.landing import landing_queue
 from tests.growth.life import Life, Shape, life
 from tests.growth.state import Bounds, Process, files_in, growth, more
 
@@ -83,7 +83,7 @@ async def runs(folder: Path, shape: Shape, first: int, number: int) -> dict[str,
         await one.runs(first)
         said = {"left": await grown(one, shape, number, bounds)}
         if number < MEASURED:
-            with patch.object(turns._turns, "_most", MANY):  # as it was: a connection for each run, for good
+            with patch.object(landing_queue._turns, "_most", MANY):  # as it was: a connection for each run, for good
                 said["leaks"] = await grown(one, shape, number, bounds)
         return said
 

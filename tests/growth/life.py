@@ -20,15 +20,18 @@ from unittest.mock import patch
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from headway.cli.local_site import start_service
-from headway.cli.ports import free_ports
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.supervisor import Supervisor
-from headway.git import overlay, turns
-from headway.model import gate, spending
+from headway.git.landing import landing_queue
+from headway.git.workspace import overlay
+from headway.host.local_site import start_service
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.supervisor import Supervisor
+from headway.models import circuit_breaker, spending
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.sandbox import cgroup, heavy, orphans, watchdog
+from headway.sandbox.admission import command_cost
+from headway.sandbox.cgroup import groups
+from headway.sandbox.process import orphans, watchdog
+from headway.system.ports import free_ports
 from tests.growth.state import Process, files_in
 from tests.support.playbooks import asked, done, step, use
 from tests.support.repositories import make_repository
@@ -91,13 +94,18 @@ def _writer(title: str, folder: str, landings: int) -> TaskScript:
 @contextmanager
 def small_caches() -> Iterator[None]:
     """Have the caches reach their bounds at once, so that what goes on growing is none of them."""
-    bounds: list[tuple[object, str]] = [(cgroup, "KEPT"), (watchdog, "_REMEMBERED"), (orphans, "_REMEMBERED")]
-    bounds += [(heavy, "_REMEMBERED"), (gate, "GATES_KEPT"), (spending, "LEDGERS_KEPT"), (turns._turns, "_most")]
+    bounds: list[tuple[object, str]] = [(groups, "KEPT"), (watchdog, "_REMEMBERED"), (orphans, "_REMEMBERED")]
+    bounds += [
+        (command_cost, "_REMEMBERED"),
+        (circuit_breaker, "GATES_KEPT"),
+        (spending, "LEDGERS_KEPT"),
+        (landing_queue._turns, "_most"),
+    ]
     with ExitStack() as stack:
         for place, name in bounds:
             stack.enter_context(patch.object(place, name, SMALL))
         yield
-        turns._turns.close()
+        landing_queue._turns.close()
 
 
 @contextmanager
@@ -138,10 +146,10 @@ class Life:
 
     async def runs(self, number: int) -> None:
         """Have so many runs work from their beginning to their end, a few at once."""
-        began, gate = time.monotonic(), asyncio.Semaphore(AT_ONCE)
+        began, circuit_breaker = time.monotonic(), asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str, model: str) -> None:
-            async with gate:
+            async with circuit_breaker:
                 models = {role: {"model": model, "price": PRICE} for role in ("planner", "worker")}
                 limits = {"usd_per_hour": 1_000_000, "usd": 1_000_000, "tokens": 1_000_000_000}
                 raw = {"repo": str(self.repository), "instructions": "Write the files.", "check": "true"}

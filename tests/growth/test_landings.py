@@ -11,10 +11,11 @@ import pytest
 
 from benchmarks.landing_ground import Ready, generate
 from headway.domain.ids import Oid
-from headway.git import turns, upkeep
+from headway.git import maintenance
 from headway.git.hub import Hub
-from headway.git.spool import Queued
-from headway.git.turns import turns_of
+from headway.git.landing import landing_queue
+from headway.git.landing.landing_queue import turns_of
+from headway.git.landing.queue_files import Queued
 from tests.git.ground import held
 from tests.growth.state import Bounds, Process, files_in, growth
 
@@ -60,7 +61,7 @@ def batch(hub: Hub, base: Oid, start: int, number: int) -> list[list[Queued]]:
 def test_landings_leave_nothing_in_their_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, blocks: float
 ) -> None:
-    monkeypatch.setattr(upkeep, "SHORTEST_S", 1.0)
+    monkeypatch.setattr(maintenance, "SHORTEST_S", 1.0)
     source = generate(tmp_path / "source.git", 10)
     hub = Hub(tmp_path / "run" / "hub.git")
     base = hub.prepare(str(source), None).base
@@ -72,14 +73,14 @@ def test_landings_leave_nothing_in_their_process(
 
     round_of(step, 0)
     settle(hub, base)
-    turns._turns.close()  # what is remembered of trees has its own bound
+    landing_queue._turns.close()  # what is remembered of trees has its own bound
     before = Process.look(tmp_path)
     round_of(number, step)
     settle(hub, base)
-    turns._turns.close()
+    landing_queue._turns.close()
     assert growth(before, Process.look(tmp_path), number, Bounds(blocks=blocks, megabytes=30 / number)) == []
     files = files_in(hub.folder)
-    assert files["objects/pack/pack-#.pack"] <= 2 * upkeep.LANDINGS, "packed now and then"
+    assert files["objects/pack/pack-#.pack"] <= 2 * maintenance.LANDINGS, "packed now and then"
     assert {name: count for name, count in files.items() if name.startswith("refs/")} == {"refs/heads/main": 1}
     assert [name for name in files if name.startswith("landing/")] == []
     assert int(hub.repo.run("rev-list", "--count", f"{base}..refs/heads/main").text) == number + step
@@ -87,7 +88,7 @@ def test_landings_leave_nothing_in_their_process(
 
 def settle(hub: Hub, base: Oid) -> None:
     """Return when no packing goes on."""
-    for process in upkeep._running:
+    for process in maintenance._running:
         process.wait(300)
-    upkeep._running.clear()
+    maintenance._running.clear()
     assert hub.tip() != base

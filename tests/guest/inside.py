@@ -24,15 +24,15 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from headway.agent.tools.catalogue import RESULTS
-from headway.cli.service_settings import find_settings
+from headway.agents.tools.catalogue import RESULTS
 from headway.domain.ids import RunName
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.talk import Reminder, ToolResult
+from headway.eventlog.local_store import LocalStore
+from headway.host.service_settings import find_settings
 from headway.rehearsal.fault import Fault
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
-from headway.trace.events.envelope import bodies
-from headway.trace.events.talk import Reminder, ToolResult
-from headway.trace.local_store import LocalStore
 from tests.guest.console import Step, say
 from tests.support.playbooks import asked, done, step, use
 from tests.support.repositories import make_repository

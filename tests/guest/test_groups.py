@@ -15,7 +15,7 @@ WITHIN_S = 1_700.0
 SUITES = "tests/sandbox/test_cgroup.py tests/sandbox/test_hierarchy.py tests/sandbox/test_resources.py"
 PROGRAM = f"-m pytest -v -n 0 -p no:cacheprovider --color=no -rs -k 'not three_hundred' {SUITES}"
 """The guest has no memory for three hundred commands at once."""
-CAGE = Path("headway/sandbox/cage.py")
+CAGE = Path("headway/sandbox/cgroup/group.py")
 
 
 @pytest.mark.long

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.cli.ending import Ending, ending_of
 from headway.domain.ids import RunName
 from headway.rehearsal.playbook import Playbook
+from headway.runs.run_end import RunEnd, ending_of
 from tests.peers.habit import Form, Habit
 from tests.peers.script import everything
 from tests.peers.server import HabitServer, place_of
@@ -215,7 +215,7 @@ def _waits(status: str) -> bool:
     return any(word in status for word in WAITS)
 
 
-def _words(ending: Ending) -> str:
+def _words(ending: RunEnd) -> str:
     if ending.report is None:
         return " ".join(ending.failure.split())
     return " ".join(f"{ending.report.summary} {ending.report.problem}".split())

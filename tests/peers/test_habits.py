@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from headway.domain.errors import TransientError
-from headway.domain.work import WorkerDone
-from tests.agent.stage import Stage
+from headway.domain.messages import WorkerDone
+from tests.agents.stage import Stage
 from tests.peers.habit import Form, Habit
 from tests.peers.habits import CASES, HABITS
 from tests.peers.playing import fleet

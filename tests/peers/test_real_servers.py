@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headway.cli.ports import free_ports
+from headway.system.ports import free_ports
 from tests.peers.habit import BOTH, CHAT, STREAMED, Form, Habit
 from tests.peers.habits import HABITS
 from tests.peers.installed import npm_of, python_of, serving

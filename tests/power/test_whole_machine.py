@@ -19,16 +19,16 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from headway.agent.tools.catalogue import RESULTS
-from headway.cli.ports import free_ports
-from headway.cli.service_settings import find_settings
+from headway.agents.tools.catalogue import RESULTS
 from headway.domain.ids import AgentId, RunName
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.life import AgentLease, HandedOff
+from headway.eventlog.events.talk import Reminder
+from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
+from headway.host.service_settings import find_settings
 from headway.rehearsal.host import Rehearsal
-from headway.trace.events.envelope import bodies
-from headway.trace.events.life import AgentLease, HandedOff
-from headway.trace.events.talk import Reminder
-from headway.trace.local_store import LocalStore
+from headway.system.ports import free_ports
 from tests.git.ground import make_repository
 from tests.power.rig import Rig
 from tests.support.disks import unmount

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from headway.domain.ids import AgentId
-from headway.model.adapter import Request, ToolSchema
-from headway.model.client import Model
-from headway.model.endpoint import endpoint_from
-from headway.model.turn import AssistantTurn, ToolOutput, Turn, UserMessage
+from headway.models.adapter import Request, ToolSchema
+from headway.models.client import Model
+from headway.models.endpoint import endpoint_from
+from headway.models.turn import AssistantTurn, ToolOutput, Turn, UserMessage
 
 TOOL = ToolSchema("any", "Stands for every tool.", {"type": "object"})
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from headway.domain.headings import task_heading
-from headway.model.failures import Refused
+from headway.models.failures import Refused
 from headway.rehearsal.blackout import Blackout
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook, Step, TaskScript

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.headings import ROOT_HEADING, scope_heading, task_heading
-from headway.model.failures import ContextOverflow
-from headway.model.turn import Turn
+from headway.models.failures import ContextOverflow
+from headway.models.turn import Turn
 from headway.rehearsal.asker import Asker
 from headway.rehearsal.fault import Fault, drawn
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
-from headway.rehearsal.reading import parse_playbook
+from headway.rehearsal.playbook_reader import parse_playbook
 from tests.rehearsal.agents import Agent, model_at
 from tests.support.waiting import until
 

@@ -18,13 +18,13 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, scope_heading, task_heading
 from headway.domain.ids import ChildKey
 from headway.rehearsal.asker import ROOT, Asker
-from headway.rehearsal.conversation import Conversation, Said
 from headway.rehearsal.generator import APPEND, RESOLVE, GeneratedTask, generate, tasks_of
 from headway.rehearsal.latency import Lognormal, latency_s
-from headway.rehearsal.ledger import Ledger
 from headway.rehearsal.place import place_of
-from headway.rehearsal.reading import parse_playbook, parse_shape
+from headway.rehearsal.playbook_reader import parse_playbook, parse_shape
 from headway.rehearsal.reply import Reply, reply_at
+from headway.rehearsal.request_ledger import RequestLedger
+from headway.rehearsal.request_reader import RequestedConversation, WireMessage
 from headway.rehearsal.scripts import Scripts
 from headway.rehearsal.shape import Shape
 
@@ -36,13 +36,13 @@ class Player:
 
     def __init__(self, shape: Shape, *, conflicts: int = 0) -> None:
         self.scripts = Scripts(generate(shape))
-        self.ledger = Ledger(self.scripts)
+        self.ledger = RequestLedger(self.scripts)
         self.conflicts = conflicts
         self.most_out = 0
         self.spawned: list[str] = []
         self.ends: dict[str, str] = {}
 
-    def ask(self, talk: Conversation) -> Reply:
+    def ask(self, talk: RequestedConversation) -> Reply:
         place = place_of(self.scripts, talk)
         spot = self.ledger.asked(place.who, place, words_only=False)
         reply = reply_at(self.scripts, place, talk)
@@ -50,12 +50,12 @@ class Player:
         return reply
 
     def work(self, title: str) -> None:
-        talk, conflicts = Conversation([task_heading(title)]), self.conflicts
+        talk, conflicts = RequestedConversation([task_heading(title)]), self.conflicts
         refusals = 0
         while refusals < 2:
             reply = self.ask(talk)
             refusals = refusals + 1 if reply.stop == "refusal" else 0
-            talk.turns.append(Said(reply.text))
+            talk.turns.append(WireMessage(reply.text))
             for call in reply.calls:
                 arguments = json.loads(call.arguments)
                 if call.name == "finish":
@@ -67,12 +67,12 @@ class Player:
         self.ends[title] = "failed"
 
     def plan(self, scope: str) -> None:
-        talk = Conversation([ROOT_HEADING if scope == ROOT else scope_heading(scope)])
+        talk = RequestedConversation([ROOT_HEADING if scope == ROOT else scope_heading(scope)])
         out: list[str] = []
         told = said = 0
         while said < 2:
             reply = self.ask(talk)
-            talk.turns.append(Said(reply.text))
+            talk.turns.append(WireMessage(reply.text))
             asked_now = 0
             for call in reply.calls:
                 new = self._asked(call.name, json.loads(call.arguments))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.agent.tools.catalogue import BY_AGENT
+from headway.agents.tools.catalogue import BY_AGENT
 from headway.domain.errors import UserError
 from headway.rehearsal.playbook import Playbook, Tokens, ToolUse
-from headway.rehearsal.reading import parse_playbook, read_playbook
+from headway.rehearsal.playbook_reader import parse_playbook, read_playbook
 
 WHOLE = """
 name: two-tasks

@@ -11,13 +11,13 @@ import pytest_asyncio
 from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import ROOT_HEADING, handoff_heading, scope_heading, task_heading
 from headway.domain.ids import ChildKey
-from headway.model.client import Model
-from headway.model.failures import FatalModelError
-from headway.model.probe import probe
-from headway.model.turn import Turn
+from headway.models.client import Model
+from headway.models.failures import FatalModelError
+from headway.models.probe import probe
+from headway.models.turn import Turn
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
-from headway.rehearsal.reading import parse_playbook
+from headway.rehearsal.playbook_reader import parse_playbook
 from tests.rehearsal.agents import Agent, model_at
 
 PLAYBOOK = parse_playbook("""

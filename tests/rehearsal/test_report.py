@@ -11,14 +11,14 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.domain.headings import ROOT_HEADING, task_heading
-from headway.model.failures import FatalModelError
-from headway.rehearsal.conversation import read_conversation
+from headway.models.failures import FatalModelError
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.latency import latency_s
 from headway.rehearsal.place import place_of
 from headway.rehearsal.playbook import Playbook
-from headway.rehearsal.reading import parse_playbook
+from headway.rehearsal.playbook_reader import parse_playbook
 from headway.rehearsal.reply import reply_at
+from headway.rehearsal.request_reader import read_conversation
 from headway.rehearsal.scripts import Scripts
 from tests.rehearsal.agents import Agent, model_at
 

@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.domain.headings import task_heading
-from headway.model.adapter import Profile, WireAdapter
-from headway.model.chat import ChatAdapter
-from headway.model.failures import Circumstance
-from headway.model.responses import ResponsesAdapter
-from headway.model.turn import AssistantTurn, ToolOutput, Turn, UserMessage
+from headway.models.adapter import Profile, WireAdapter
+from headway.models.chat import ChatAdapter
+from headway.models.failures import Circumstance
+from headway.models.responses import ResponsesAdapter
+from headway.models.turn import AssistantTurn, ToolOutput, Turn, UserMessage
 from headway.rehearsal import wire
-from headway.rehearsal.conversation import Api, read_conversation
 from headway.rehearsal.part import OWN_WORDS
 from headway.rehearsal.place import place_of
 from headway.rehearsal.playbook import Playbook
 from headway.rehearsal.reply import reply_at
+from headway.rehearsal.request_reader import Api, read_conversation
 from headway.rehearsal.scripts import Scripts
 
 texts = st.text(max_size=20).filter(lambda text: not text.startswith(OWN_WORDS))

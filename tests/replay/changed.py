@@ -5,9 +5,9 @@ from typing import Any
 
 from temporalio import workflow
 
-from headway.domain.planning import PlannerState
-from headway.domain.work import TaskOrder
-from workflows import messages
+from headway.domain.messages import TaskOrder
+from headway.domain.state.planner import PlannerState
+from workflows import signals
 
 
 @workflow.defn(name="Planner")
@@ -43,7 +43,7 @@ class BrokenPlanner:
 
     @workflow.run
     async def run(self, state: PlannerState) -> None:
-        raise KeyError(messages.GONE)
+        raise KeyError(signals.GONE)
 
 
 CHANGED: tuple[type, ...] = (SleepyPlanner, RenamedTask, LazyRun)

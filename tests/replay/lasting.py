@@ -7,11 +7,11 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError
 
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import key_of
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
 from tests.replay.scenarios import Kept, Stage, first_then_finish, request, story
 from tests.workflows.scripted import finish, outcome, spawn, worker_done
 

@@ -16,8 +16,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 import headway
-from headway.cli.history import type_of
-from headway.cli.replayed import replay_each
+from headway.host.history import type_of
+from headway.host.replayed import replay_each
 from tests.replay import lasting  # noqa: F401 - its stories put themselves into the list
 from tests.replay.recordings import STATES, Plain, keep, kept, kinds
 from tests.replay.scenarios import STORIES, Stage, Story

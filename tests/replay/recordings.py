@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHistory
 
-from headway.cli.history import read_history, title_of
+from headway.host.history import read_history, title_of
 
 FOLDER = Path(__file__).parent / "histories"
 STATES = Path(__file__).parent / "states"

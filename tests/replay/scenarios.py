@@ -15,8 +15,8 @@ from temporalio.exceptions import ApplicationError
 
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, Incarnation, RunName, root_planner_id
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import DescribeChildren, FoundClosed, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import DescribeChildren, FoundClosed, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 Kept = dict[str, str]

@@ -7,8 +7,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from headway.cli.history import read_history, type_of
-from headway.cli.replayed import replay_each
+from headway.host.history import read_history, type_of
+from headway.host.replayed import replay_each
 from tests.replay.changed import CHANGED, BrokenPlanner
 from tests.replay.recordings import FOLDER, kept, kinds, recorded
 from workflows.replay import WORKFLOWS, replayer

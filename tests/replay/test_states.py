@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 import headway
-from headway.domain.planning import PlannerState
-from headway.domain.running import RunState
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.run import RunState
 from tests.replay.recordings import STATES
 from workflows.run import CONTINUED
 

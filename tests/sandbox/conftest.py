@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.runner import Command
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 MakeCommand = Callable[..., Command]
 
@@ -22,7 +22,7 @@ def command(tmp_path: Path) -> MakeCommand:
     """A command in a fresh folder; everything but its line has a default."""
 
     def make(line: str, timeout_s: float = 30.0, **rest: object) -> Command:
-        walls = Walls(agent="tests/agent", workspace=tmp_path)
+        walls = SandboxSpec(agent="tests/agent", workspace=tmp_path)
         return Command(line=line, timeout_s=timeout_s, **{"cwd": tmp_path, "walls": walls, **rest})  # type: ignore[arg-type]
 
     return make

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.spec import CACHES
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.caches import LOOK_EVERY_S, keep_small, shared_caches
-from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 MakeCommand = Callable[..., Command]
 
@@ -34,14 +34,14 @@ async def test_what_one_agent_leaves_in_a_cache_another_finds_there(sandbox: Pla
     for agent, line in (("run/one", "echo kept > $PIP_CACHE_DIR/entry"), ("run/two", "cat $PIP_CACHE_DIR/entry")):
         place = tmp_path / agent
         place.mkdir(parents=True)
-        walls = Walls(agent=agent, workspace=place, caches=caches)
+        walls = SandboxSpec(agent=agent, workspace=place, caches=caches)
         result = await sandbox.run(Command(line=line, cwd=place, timeout_s=30, walls=walls))
     assert result.output == "kept\n"
 
 
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="no ccache here")
 async def test_ccache_takes_its_limit_from_the_folder(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    walls = Walls(agent="run/one", workspace=tmp_path, caches=shared_caches(tmp_path / "caches", ["ccache"]))
+    walls = SandboxSpec(agent="run/one", workspace=tmp_path, caches=shared_caches(tmp_path / "caches", ["ccache"]))
     result = await sandbox.run(Command(line="ccache -p | grep max_size", cwd=tmp_path, timeout_s=30, walls=walls))
     assert "10" in result.output
 

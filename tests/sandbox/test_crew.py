@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headway.sandbox.crew import STEP_EVERY_S, Crew
-from headway.sandbox.machine import Bounds, Machine
+from headway.sandbox.admission.concurrency import STEP_EVERY_S, Concurrency
+from headway.sandbox.admission.machine import Machine, MachineBounds
 from headway.system.disk import Disk
 
 EASY = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12))
@@ -19,8 +19,8 @@ FEW_INODES = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12, inode_shar
 
 @pytest.mark.parametrize("machine", [FULL, FEW_INODES])
 def test_back_pressure_begins_before_commands_have_to_wait(machine: Machine) -> None:
-    assert machine.short_of(Bounds()) is None
-    crew = Crew(16, Path(), look=lambda _: machine, clock=iter(range(0, 1000, 10)).__next__)
+    assert machine.short_of(MachineBounds()) is None
+    crew = Concurrency(16, Path(), look=lambda _: machine, clock=iter(range(0, 1000, 10)).__next__)
     assert [crew.allowed() for _ in range(3)][-1] < 16
 
 
@@ -28,7 +28,7 @@ def test_back_pressure_begins_before_commands_have_to_wait(machine: Machine) -> 
 @example(shorts=[True, True, True], most=11)  # an eighth that was rounded down took too long to come back
 def test_it_stays_between_one_and_all_and_comes_back(shorts: list[bool], most: int) -> None:
     now, machine = [0.0], [EASY]
-    crew = Crew(most, Path(), look=lambda _: machine[0], clock=lambda: now[0])
+    crew = Concurrency(most, Path(), look=lambda _: machine[0], clock=lambda: now[0])
     for short in shorts:
         before = crew.allowed()
         now[0] += STEP_EVERY_S

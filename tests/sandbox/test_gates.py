@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import Shortage
-from headway.sandbox.gates import Gates
-from headway.sandbox.heavy import LONG_CPU_S, LongRunners, is_heavy
-from headway.sandbox.machine import Machine
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.admission.admission import Admission
+from headway.sandbox.admission.command_cost import LONG_CPU_S, LongRunners, is_heavy
+from headway.sandbox.admission.machine import Machine
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.system.disk import Disk
@@ -26,9 +26,11 @@ NO_DISK = Machine(pressure=0.0, memory=0.9, disk=Disk(0.02, 10**9))
 NO_INODES = Machine(pressure=0.0, memory=0.9, disk=Disk(0.9, 10**12, inode_share=0.01, inodes=900))
 
 
-def gates(folder: Path, machine: list[Machine] | None = None, slots: int = 1, longest_wait_s: float = 30.0) -> Gates:
+def gates(
+    folder: Path, machine: list[Machine] | None = None, slots: int = 1, longest_wait_s: float = 30.0
+) -> Admission:
     standing = machine or [EASY]
-    return Gates(folder, slots, look=lambda _: standing[0], longest_wait_s=longest_wait_s)
+    return Admission(folder, slots, look=lambda _: standing[0], longest_wait_s=longest_wait_s)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +93,10 @@ async def test_light_commands_pass_beside_heavy_ones(tmp_path: Path) -> None:
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from headway.sandbox.gates import Gates
+from headway.sandbox.admission.admission import Admission
 
 async def main():
-    async with Gates(Path(sys.argv[1]), 1).passed("make"):
+    async with Admission(Path(sys.argv[1]), 1).passed("make"):
         print("holds", flush=True)
         sys.stdin.read()
 
@@ -117,7 +119,7 @@ async def test_a_slot_of_a_killed_process_is_free_at_once(tmp_path: Path) -> Non
         assert await asyncio.wait_for(entering, 20) == ("slot",)
 
 
-async def enter(one: Gates) -> tuple[str, ...]:
+async def enter(one: Admission) -> tuple[str, ...]:
     async with one.passed("make") as waited:
         return waited.why
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.bandwidth import Bandwidth
-from headway.sandbox.cgroup import PARENT, Cages
-from headway.sandbox.hierarchy import Hierarchy
+from headway.sandbox.cgroup.bandwidth import Bandwidth
+from headway.sandbox.cgroup.groups import PARENT, Groups
+from headway.sandbox.cgroup.hierarchy import Hierarchy
 
 ALL = "cpuset cpu io memory pids"
 
@@ -67,12 +67,12 @@ def test_without_any_mount_there_is_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cages(tmp_path: Path) -> Cages:
+def cages(tmp_path: Path) -> Groups:
     tree = group(tmp_path / "tree")
-    return Cages(Hierarchy("v2", dict.fromkeys(("memory", "pids", "cpu", "io", "usage"), tree)), Bandwidth("8:0", 50))
+    return Groups(Hierarchy("v2", dict.fromkeys(("memory", "pids", "cpu", "io", "usage"), tree)), Bandwidth("8:0", 50))
 
 
-def test_the_limits_of_version_2_are_written_where_the_kernel_reads_them(cages: Cages, tmp_path: Path) -> None:
+def test_the_limits_of_version_2_are_written_where_the_kernel_reads_them(cages: Groups, tmp_path: Path) -> None:
     cage = cages.of("run/agent", memory_mb=100, pids=64)
     [folder] = cage.folders
     said = {file.name: file.read_text() for file in folder.iterdir()}
@@ -87,7 +87,7 @@ def test_the_limits_of_version_2_are_written_where_the_kernel_reads_them(cages: 
     assert (top / "cpu.weight").read_text() == "100"
 
 
-def test_what_version_2_counts_is_read(cages: Cages) -> None:
+def test_what_version_2_counts_is_read(cages: Groups) -> None:
     cage = cages.of("run/agent")
     [folder] = cage.folders
     (folder / "memory.events").write_text("low 0\nhigh 0\nmax 5\noom 1\noom_kill 3\noom_group_kill 1\n")
@@ -100,7 +100,7 @@ def test_what_version_2_counts_is_read(cages: Cages) -> None:
     assert (sample.pids, sample.forks_refused) == (7, 2)
 
 
-def test_version_2_kills_with_one_write(cages: Cages) -> None:
+def test_version_2_kills_with_one_write(cages: Groups) -> None:
     cage = cages.of("run/agent")
     cage.kill()
     assert (cage.folders[0] / "cgroup.kill").read_text() == "1"

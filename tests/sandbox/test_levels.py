@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from headway.domain.errors import TransientError, UserError
-from headway.sandbox import bubblewrap, levels, network, remedies, seccomp
-from headway.sandbox.bubblewrap import Bubblewrap, programs
-from headway.sandbox.levels import PINS, Levels
+from headway.sandbox.backends import backends, bubblewrap, network, remedies, seccomp
+from headway.sandbox.backends.backends import PINS, Backends
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.host_binds import SYSTEM, HostBinds, visible
+from headway.sandbox.backends.seccomp import MACHINES, program
 from headway.sandbox.resources import Resources
-from headway.sandbox.seccomp import MACHINES, program
-from headway.sandbox.visible import SYSTEM, Visible, visible
 
 NOTHING = Resources()
 
@@ -35,52 +35,52 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_the_strongest_that_stands_is_taken(tmp_path: Path) -> None:
-    levels = Levels((tmp_path,), NOTHING)
-    best = next(each for each in levels.tried if each.level is not None)
-    assert levels.choose(allow_weak=True).level == best.pin
-    assert [each.pin for each in levels.tried] == list(PINS)
+    backends = Backends((tmp_path,), NOTHING)
+    best = next(each for each in backends.tried if each.level is not None)
+    assert backends.choose(allow_weak=True).level == best.pin
+    assert [each.pin for each in backends.tried] == list(PINS)
 
 
 def test_levels_that_are_forgotten_hold_no_descriptor(tmp_path: Path) -> None:
     """A process of tests, or one that looks again and again, would run out of them."""
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are all we need
-    Levels((tmp_path,), NOTHING).choose(allow_weak=True)
+    Backends((tmp_path,), NOTHING).choose(allow_weak=True)
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def test_without_control_groups_it_is_not_the_first(tmp_path: Path) -> None:
-    first = Levels((tmp_path,), NOTHING).tried[0]
+    first = Backends((tmp_path,), NOTHING).tried[0]
     assert first.level is None
     assert first.remedy
 
 
 def test_a_level_that_is_pinned_never_gives_way(tmp_path: Path, without: Callable[..., None]) -> None:
     without("bubblewrap")
-    levels = Levels((tmp_path,), NOTHING)
+    backends = Backends((tmp_path,), NOTHING)
     with pytest.raises(UserError) as refused:
-        levels.choose(allow_weak=True, pinned="bubblewrap+limits")
+        backends.choose(allow_weak=True, pinned="bubblewrap+limits")
     assert refused.value.message == "HEADWAY_SANDBOX=bubblewrap+limits cannot be had here: bubblewrap is not installed."
     assert refused.value.remedy == "apt-get install bubblewrap"
-    assert levels.choose(allow_weak=True, pinned="plain").level == "plain"
+    assert backends.choose(allow_weak=True, pinned="plain").level == "plain"
 
 
 def test_a_level_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'bubble' is not a sandbox level"):
-        Levels((tmp_path,), NOTHING).choose(allow_weak=True, pinned="bubble")
+        Backends((tmp_path,), NOTHING).choose(allow_weak=True, pinned="bubble")
 
 
 def test_no_walls_at_all_have_to_be_allowed(tmp_path: Path, without: Callable[..., None]) -> None:
     without("bubblewrap")
-    levels = Levels((tmp_path,), NOTHING)
+    backends = Backends((tmp_path,), NOTHING)
     with pytest.raises(UserError) as refused:
-        levels.choose(allow_weak=False)
+        backends.choose(allow_weak=False)
     for words in ("bubblewrap is not installed. apt-get install bubblewrap", "filesystem:", "network:"):
         assert words in refused.value.message
     assert refused.value.remedy == "Or accept that with --allow-weak-sandbox."
-    assert levels.choose(allow_weak=True).level == "plain"
-    states = {each.state for each in levels.findings() if each.topic == "sandbox"}
+    assert backends.choose(allow_weak=True).level == "plain"
+    states = {each.state for each in backends.findings() if each.topic == "sandbox"}
     assert states == {"broken", "lacking"}
 
 
@@ -88,10 +88,10 @@ def test_a_level_that_lets_a_command_out_is_not_taken(tmp_path: Path, monkeypatc
     """The trial is real: with walls that have a gap, it finds it."""
     if not programs():
         pytest.skip("no bubblewrap to make a gap in")
-    levels, shown = Levels((tmp_path,), NOTHING), bubblewrap._shown
+    backends, shown = Backends((tmp_path,), NOTHING), bubblewrap._shown
     monkeypatch.setattr(bubblewrap, "_shown", lambda seen: [*shown(seen), "--bind", str(tmp_path), str(tmp_path)])
-    seen = Visible(tuple(Path(place) for place in SYSTEM if os.path.lexists(place)), ())
-    found = levels._try(Bubblewrap(seen, programs()[0]))
+    seen = HostBinds(tuple(Path(place) for place in SYSTEM if os.path.lexists(place)), ())
+    found = backends._try(Bubblewrap(seen, programs()[0]))
     assert found.startswith("can write outside of its workspace; can read the state folder")
 
 
@@ -105,16 +105,16 @@ def test_a_level_that_lets_a_command_out_is_not_taken(tmp_path: Path, monkeypatc
 def test_a_network_with_a_way_around_its_routes_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: str, found: str
 ) -> None:
-    levels = Levels((tmp_path,), NOTHING)
+    backends = Backends((tmp_path,), NOTHING)
     helper = network.helper()
-    if helper is None or levels.tried[1].level is None:
+    if helper is None or backends.tried[1].level is None:
         pytest.skip("needs bubblewrap and slirp4netns")
     if gap == "options":
         monkeypatch.setattr(bubblewrap, "_in_memory", lambda content: None)
     else:
         refused = network.refused()
         monkeypatch.setattr(bubblewrap, "refused", lambda: [each for each in refused if each != "127.0.0.0/8"])
-    said = levels._try(Bubblewrap(visible((tmp_path,)), programs()[0], helper), reach=True)
+    said = backends._try(Bubblewrap(visible((tmp_path,)), programs()[0], helper), reach=True)
     assert found in said
 
 
@@ -122,7 +122,7 @@ def test_a_network_with_a_way_around_its_routes_is_not_taken(
 @pytest.mark.parametrize("place", range(len(programs())))
 def test_each_bubblewrap_of_this_machine_holds_a_command_in(tmp_path: Path, place: int) -> None:
     """The one that `pip install` brings too, so that a machine without the system's package has walls."""
-    assert not Levels((tmp_path,), NOTHING)._try(Bubblewrap(visible((tmp_path,)), programs()[place]))
+    assert not Backends((tmp_path,), NOTHING)._try(Bubblewrap(visible((tmp_path,)), programs()[place]))
 
 
 def test_what_the_machine_is_set_to_tells_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,16 +207,16 @@ class TestABusyMachine:
             )
             program.chmod(0o755)
             monkeypatch.setattr(bubblewrap, "programs", lambda: [program])
-            monkeypatch.setattr(levels, "programs", lambda: [program])
+            monkeypatch.setattr(backends, "programs", lambda: [program])
 
         return make
 
     def test_takes_the_same_level_as_an_idle_one(self, tmp_path: Path, slow: Callable[[int], None]) -> None:
         slow(0)
-        idle = Levels((tmp_path,), NOTHING).choose(allow_weak=True)
+        idle = Backends((tmp_path,), NOTHING).choose(allow_weak=True)
         slow(2)
         told: list[str] = []
-        busy = Levels((tmp_path,), NOTHING, trial_s=0.2, tell=told.append).choose(allow_weak=False)
+        busy = Backends((tmp_path,), NOTHING, trial_s=0.2, tell=told.append).choose(allow_weak=False)
         assert (busy.level, busy.refuses_network) == (idle.level, idle.refuses_network)
         assert len(told) >= 2
         assert "it ran out of its 0 s; it is tried again" in told[0]
@@ -224,7 +224,7 @@ class TestABusyMachine:
     def test_that_never_gets_there_is_told_to_whoever_waits(self, tmp_path: Path, slow: Callable[[int], None]) -> None:
         slow(1000)
         with pytest.raises(TransientError, match="found nothing out: it ran out of its"):
-            Levels((tmp_path,), NOTHING, trial_s=0.1, tries=2)
+            Backends((tmp_path,), NOTHING, trial_s=0.1, tries=2)
 
     @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSPC])
     def test_that_has_no_room_for_a_process_is_waited_for(
@@ -241,6 +241,6 @@ class TestABusyMachine:
             return run(*args, **more)
 
         monkeypatch.setattr(subprocess, "run", failing)
-        monkeypatch.setattr(levels, "_PAUSE_S", 0.01)
-        assert Levels((tmp_path,), NOTHING).choose(allow_weak=True).level != "plain"
+        monkeypatch.setattr(backends, "_PAUSE_S", 0.01)
+        assert Backends((tmp_path,), NOTHING).choose(allow_weak=True).level != "plain"
         assert left == [0]

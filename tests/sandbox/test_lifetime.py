@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.launcher import _death_signal
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.backends.plain import PlainSandbox
+from headway.sandbox.process.launcher import _death_signal
 from headway.sandbox.runner import Command
 from tests.support.processes import alive, gone
 from tests.support.waiting import wait_until
@@ -112,11 +112,11 @@ async def test_many_commands_at_once_leave_no_descriptors_open(sandbox: PlainSan
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.runner import Command
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 cwd = Path(sys.argv[2])
-walls = Walls(agent="tests/agent", workspace=cwd)
+walls = SandboxSpec(agent="tests/agent", workspace=cwd)
 asyncio.run(PlainSandbox().run(Command(line=sys.argv[1], cwd=cwd, timeout_s=600, walls=walls)))
 """
 
@@ -139,7 +139,7 @@ def test_commands_die_with_the_process_that_runs_them(tmp_path: Path, line: str,
 
 @pytest.mark.parametrize("line", [LEADER, CHILD], ids=["leader", "child"])
 def test_commands_die_with_their_process_also_without_a_death_signal(tmp_path: Path, line: str) -> None:
-    host = f"from headway.sandbox import launcher\nlauncher._death_signal = lambda: ()\n{HOST}"
+    host = f"from headway.sandbox.process import launcher\nlauncher._death_signal = lambda: ()\n{HOST}"
     with subprocess.Popen([sys.executable, "-c", host, line, str(tmp_path)]) as process:
         pid = pid_in(tmp_path / "pid")
         process.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.hierarchy import Hierarchy
+from headway.sandbox.cgroup.hierarchy import Hierarchy
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "tests" / "sandbox" / "test_resources.py"

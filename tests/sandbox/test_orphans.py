@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox import orphans
-from headway.sandbox.orphans import Orphans
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.backends.plain import PlainSandbox
+from headway.sandbox.process import orphans
+from headway.sandbox.process.orphans import Orphans
 from headway.sandbox.runner import Command
 
 MakeCommand = Callable[..., Command]
@@ -20,17 +20,17 @@ MakeCommand = Callable[..., Command]
 WITHOUT_A_REAPER = """
 import asyncio, ctypes, sys
 from pathlib import Path
-from headway.sandbox import orphans
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.plain import PlainSandbox
+from headway.sandbox.process import orphans
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 async def main():
-    resources = Resources(Cages.detect())
+    resources = Resources(Groups.detect())
     sandbox, place = PlainSandbox(resources), Path(sys.argv[1])
-    walls = Walls(agent="run/one", workspace=place)
+    walls = SandboxSpec(agent="run/one", workspace=place)
     line = "for i in $(seq 40); do (sleep 0.01 &) ; done; (setsid sleep 600 &) ; sleep 0.3"
     await sandbox.run(Command(line=line, cwd=place, timeout_s=30, walls=walls))
     await asyncio.sleep(0.2)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.sandbox.output import LINE_CHARS, SHOWN_CHARS, Capture, readable
+from headway.sandbox.process.output import LINE_CHARS, SHOWN_CHARS, Capture, readable
 
 FITS = 2 * SHOWN_CHARS + 200
 

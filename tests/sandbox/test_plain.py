@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import ToolError
+from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.local import OUTPUT_CAP_BYTES
-from headway.sandbox.plain import PlainSandbox
 from headway.sandbox.runner import Command, Sandbox
 
 MakeCommand = Callable[..., Command]

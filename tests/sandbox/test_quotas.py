@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from headway.agent.walling import walls_of
 from headway.domain.spec import RunSpec
-from headway.git import overlay
-from headway.git.ladder import Rung, overlay_trouble
-from headway.git.workspaces import Workspaces
+from headway.git.workspace import overlay
+from headway.git.workspace.workspace_backend import Rung, overlay_trouble
+from headway.git.workspace.workspaces import Workspaces
+from headway.policy.sandbox_policy import walls_of
+from headway.sandbox.backends.plain import Plain
+from headway.sandbox.disk_usage import Quota, measure, remove_since, walk
 from headway.sandbox.local import LocalSandbox
-from headway.sandbox.plain import Plain
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
-from headway.sandbox.tree import Quota, measure, remove_since, walk
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 from headway.system.reserve import Reserve
-from tests.agent.stage import Stage
+from tests.agents.stage import Stage
 from tests.support.disks import Disk
 
 QUOTA_MB = 40
@@ -81,7 +81,7 @@ def free_mb(disk: Path) -> int:
 async def run(disk: Path, code: str, resources: Resources, at: Path | None = None) -> CommandResult:
     workspace = at or disk / "workspace"
     (workspace / "hog.py").write_text(code, encoding="ascii")  # it is quick
-    walls = Walls(agent="tests/hog", workspace=workspace)
+    walls = SandboxSpec(agent="tests/hog", workspace=workspace)
     return await LocalSandbox(Plain(), resources).run(Command("exec python3 hog.py", workspace, 60.0, walls))
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.agent.files import Files
 from headway.domain.errors import ToolError
+from headway.editing.files import Files
 from headway.git.hub import Hub
-from headway.sandbox.cgroup import Cages
+from headway.sandbox.cgroup.groups import Groups
 from headway.sandbox.resources import Resources
 from headway.system.bounded import Bounds, read_from
 from tests.git.ground import make_repository
@@ -18,7 +18,7 @@ MB = 1 << 20
 
 @pytest.fixture
 def resources() -> Iterator[Resources]:
-    cages = Cages.detect()
+    cages = Groups.detect()
     if cages is None or "memory" not in cages.limits:
         pytest.skip("no control group with a memory controller can be made here")
     held = Resources(cages)

@@ -17,16 +17,16 @@ import psutil
 import pytest
 
 from headway.domain.errors import TransientError, UserError
-from headway.sandbox import watchdog
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.level import Launch
-from headway.sandbox.levels import PINS, Levels
+from headway.sandbox.backends.backend import Launch
+from headway.sandbox.backends.backends import PINS, Backends
+from headway.sandbox.backends.plain import Plain
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.disk_usage import Quota
 from headway.sandbox.local import LocalSandbox
-from headway.sandbox.plain import Plain
+from headway.sandbox.process import watchdog
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
-from headway.sandbox.tree import Quota
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 from tests.support.waiting import until
 
 QUOTA_MB = 200
@@ -40,19 +40,19 @@ Run = Callable[..., "asyncio.Future[CommandResult]"]
 
 @pytest.fixture(scope="module")
 def resources() -> Iterator[Resources]:
-    held = Resources(Cages.detect(), None, Quota(QUOTA_MB))
+    held = Resources(Groups.detect(), None, Quota(QUOTA_MB))
     yield held
     held.close()
 
 
 @pytest.fixture(scope="module")
-def levels(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Levels:
+def levels(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Backends:
     """What this machine has."""
-    return Levels([tmp_path_factory.mktemp("private")], resources)
+    return Backends([tmp_path_factory.mktemp("private")], resources)
 
 
 @pytest.fixture(params=PINS)
-def sandbox(request: pytest.FixtureRequest, levels: Levels) -> LocalSandbox:
+def sandbox(request: pytest.FixtureRequest, levels: Backends) -> LocalSandbox:
     """Each level that this machine can put up."""
     try:
         return levels.choose(allow_weak=True, pinned=request.param)
@@ -68,7 +68,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def made(line: str, workspace: Path, timeout_s: float = 60.0, **of_walls: Any) -> Command:
-    walls = Walls(**{"agent": "tests/one", "workspace": workspace, "memory_mb": MEMORY_MB, **of_walls})
+    walls = SandboxSpec(**{"agent": "tests/one", "workspace": workspace, "memory_mb": MEMORY_MB, **of_walls})
     return Command(line=line, cwd=workspace, timeout_s=timeout_s, walls=walls)
 
 
@@ -282,7 +282,7 @@ async def test_three_hundred_agents_in_blocking_commands_are_cancelled_and_nothi
     running = []
     agents = AGENTS if sandbox.level == PINS[0] else AGENTS // 5
     for number in range(agents):
-        walls = Walls(agent=f"tests/{number}", workspace=workspace, memory_mb=MEMORY_MB)
+        walls = SandboxSpec(agent=f"tests/{number}", workspace=workspace, memory_mb=MEMORY_MB)
         command = Command(line=line, cwd=workspace, timeout_s=600, walls=walls, env={"AGENT": str(number)})
         running.append(asyncio.ensure_future(sandbox.run(command)))
     while len(os.listdir(workspace)) < agents:  # noqa: PTH208  # names are all we need

@@ -10,14 +10,15 @@ import psutil
 import pytest
 
 from headway.domain.errors import ToolError
-from headway.git import overlay
-from headway.sandbox import job, mounts
-from headway.sandbox.bubblewrap import Bubblewrap, programs
+from headway.git.workspace import overlay
+from headway.sandbox.backends import mounts
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.clean_mount_spawner import CleanMountSpawner
+from headway.sandbox.backends.host_binds import visible
 from headway.sandbox.local import LocalSandbox
+from headway.sandbox.process import running_command
 from headway.sandbox.runner import Command
-from headway.sandbox.starter import Starter
-from headway.sandbox.visible import visible
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
@@ -41,7 +42,7 @@ class Ground:
         return overlay.mount([self.folder / "layer"], upper, scratch)
 
     def command(self, workspace: Path, line: str, **walls: tuple[Path, ...]) -> Command:
-        return Command(line, workspace, 30.0, Walls(agent="tests/agent", workspace=workspace, **walls))  # type: ignore[arg-type]
+        return Command(line, workspace, 30.0, SandboxSpec(agent="tests/agent", workspace=workspace, **walls))  # type: ignore[arg-type]
 
     async def around(self, workspace: Path) -> str:
         """What is mounted around a command: as its outermost process sees it."""
@@ -152,7 +153,7 @@ async def test_where_the_kernel_refuses_it_a_command_runs_all_the_same(
     def refused(*_: object) -> int:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(job, "STARTER", Starter())
+    monkeypatch.setattr(running_command, "STARTER", CleanMountSpawner())
     monkeypatch.setattr(mounts, call, refused)
     mine = ground.workspace("mine")
     for _ in range(2):
@@ -162,8 +163,8 @@ async def test_where_the_kernel_refuses_it_a_command_runs_all_the_same(
 
 
 async def test_an_old_clearing_is_made_again(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    starter = Starter(fresh_s=0.02)
-    monkeypatch.setattr(job, "STARTER", starter)
+    starter = CleanMountSpawner(fresh_s=0.02)
+    monkeypatch.setattr(running_command, "STARTER", starter)
     mine, other = ground.workspace("mine"), ground.workspace("other")
     for _ in range(4):
         seen = await ground.around(mine)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.tree import Quota, measure, written_part
+from headway.sandbox.disk_usage import Quota, measure, written_part
 
 ROOMY = Quota(1_000)
 

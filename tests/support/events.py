@@ -4,14 +4,14 @@ from typing import Any
 
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, Role, RunName, parent_of, run_of
+from headway.domain.planner_turn import ChildKind
 from headway.domain.results import LandAnswer, Result, Spawn, SpawnedChild
 from headway.domain.run import Outcome
 from headway.domain.task import TaskSpec
-from headway.domain.turn import ChildKind
-from headway.trace.events.envelope import LOG_VERSION, AnyEvent, BodyT, Event
-from headway.trace.events.life import AgentStart, HandedOff, RunEnd
-from headway.trace.events.talk import Call, Cost, LlmRequest, LlmResponse, LlmRetry, ToolResult
-from headway.trace.events.work import LandedCommit
+from headway.eventlog.events.envelope import LOG_VERSION, AnyEvent, BodyT, Event
+from headway.eventlog.events.life import AgentStart, HandedOff, RunEnd
+from headway.eventlog.events.talk import Call, Cost, LlmRequest, LlmResponse, LlmRetry, ToolResult
+from headway.eventlog.events.work import LandedCommit
 
 ROOT = AgentId("run/root-00000000")
 

@@ -20,18 +20,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("headway", "activities", "workflows", "worker.py")
-LEFT_OUT = ("headway/cli/sample/",)
+LEFT_OUT = ("headway/cli/demo_run/sample/",)
 """A user's repository, which no process of ours runs."""
 
 CALLS = frozenset({"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"})
 
 USED_AS = {
-    "headway.agent.call_forms._DEEPSEEK": "name_and_gap",
-    "headway.agent.call_forms._KIMI": "name_and_gap",
-    "headway.agent.call_forms._MISTRAL": "name_and_gap",
-    "headway.agent.python_values._STRINGS": "form",
+    "headway.models.text_calls.call_forms._DEEPSEEK": "name_and_gap",
+    "headway.models.text_calls.call_forms._KIMI": "name_and_gap",
+    "headway.models.text_calls.call_forms._MISTRAL": "name_and_gap",
+    "headway.models.text_calls.python_values._STRINGS": "form",
     **{
-        f"headway.agent.call_forms.{tags}[{number}]": f"self.{field}"
+        f"headway.models.text_calls.call_forms.{tags}[{number}]": f"self.{field}"
         for tags in ("_GLM", "_QWEN", *(f"_INVOKED[{each}]" for each in range(4)))
         for number, field in ((0, "opening"), (1, "key"), (4, "ends"))
     },

@@ -13,20 +13,20 @@ import psutil
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from headway.agent.tools.catalogue import RESULTS
-from headway.cli.local_site import start_service, start_workers
-from headway.cli.ports import free_ports
-from headway.cli.service_settings import find_settings, load_settings
-from headway.cli.supervisor import Supervisor, Timing
+from headway.agents.tools.catalogue import RESULTS
 from headway.domain.handoff import Handoff
 from headway.domain.ids import AgentId, RunName
+from headway.eventlog.events.envelope import bodies
+from headway.eventlog.events.life import HandedOff
+from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
-from headway.git.landed import LandedCommit
+from headway.git.landing.landed import LandedCommit
+from headway.host.local_site import start_service, start_workers
+from headway.host.service_settings import find_settings, load_settings
+from headway.host.supervisor import Supervisor, Timing
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Playbook
-from headway.trace.events.envelope import bodies
-from headway.trace.events.life import HandedOff
-from headway.trace.local_store import LocalStore
+from headway.system.ports import free_ports
 from tests.support.environment import hide
 
 SERVER = "temporal"

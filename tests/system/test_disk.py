@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from headway.cli import doctor
-from headway.sandbox.machine import Bounds, Machine
-from headway.sandbox.tree import Quota
+from headway.sandbox.admission.machine import Machine, MachineBounds
+from headway.sandbox.disk_usage import Quota
 from headway.system.disk import Disk, DiskBounds, shortage_of_disk
 from tests.support import disks
 
@@ -19,7 +19,7 @@ def test_a_real_disk_without_inodes_holds_commands_and_is_shown(tmp_path: Path) 
         disks.take_inodes(disk.at)
         found = Disk.of(disk.at / "not" / "there")
         assert found.inodes == 0
-        assert Machine.look(disk.at).short_of(Bounds()) == "inodes"
+        assert Machine.look(disk.at).short_of(MachineBounds()) == "inodes"
         (finding,) = doctor.state_folder(disk.at)
         assert finding.state == "lacking"
         assert "0 inodes free (100% used)" in finding.says

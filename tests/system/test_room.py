@@ -7,8 +7,8 @@ import pytest
 
 from headway.domain.errors import Shortage
 from headway.domain.ids import AgentId, RunName
-from headway.trace.events.talk import Text
-from headway.trace.local_store import LocalStore
+from headway.eventlog.events.talk import Text
+from headway.eventlog.local_store import LocalStore
 from tests.support.disks import Disk, fill
 from tests.support.events import call, reply
 

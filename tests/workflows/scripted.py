@@ -17,10 +17,20 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.handoffs import Handoffs
 from activities.temporal_service import TemporalService
-from headway.domain.budget import UNLIMITED, Amount, Bill, Sizes
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
+from headway.domain.messages import (
+    DescribeChildren,
+    EndWorker,
+    FoundClosed,
+    StoredHandoff,
+    StoreHandoff,
+    WorkerDone,
+    WorkerSuspended,
+    WorkOrder,
+)
+from headway.domain.planner_turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.run import (
     MeasureSpent,
@@ -35,17 +45,7 @@ from headway.domain.run import (
     WriteReport,
     outcome_of,
 )
-from headway.domain.turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import (
-    DescribeChildren,
-    EndWorker,
-    FoundClosed,
-    StoredHandoff,
-    StoreHandoff,
-    WorkerDone,
-    WorkerSuspended,
-    WorkOrder,
-)
+from headway.domain.state.budget import UNLIMITED, Amount, Bill, Sizes
 from tests.support.loops import Loops
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner

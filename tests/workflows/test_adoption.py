@@ -9,14 +9,14 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from activities.control import ControlWatch
-from activities.pulse import Beat, pulse
+from activities.heartbeat import Beat, pulse
 from activities.temporal_service import TemporalService
-from headway.cli.taken_turns import find_turn, go_back
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
-from headway.domain.turn import ChildKind, Decision, PlanTurn, Spawned, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, Spawned, TurnOutcome
+from headway.domain.state.budget import Amount
+from headway.runs.turn_history import find_turn, go_back
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 

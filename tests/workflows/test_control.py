@@ -8,8 +8,8 @@ import pytest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 

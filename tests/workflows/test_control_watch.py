@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from activities.control import ControlWatch
-from activities.parking import Ways
-from activities.pulse import Beat
-from headway.domain.control import Control, Hold
+from activities.heartbeat import Beat
+from activities.outage_reporter import OutageReporter
 from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import AgentId, RunName
-from headway.domain.parking import Parking
-from headway.domain.work import WorkerSuspended
+from headway.domain.messages import WorkerSuspended
+from headway.domain.model_outage import ModelOutage
+from headway.domain.state.control import Control, Hold
 from tests.support.loops import Loops
 
 RUN, AGENT = RunName("r"), AgentId("r/root-1/1.0-2")
@@ -20,7 +20,7 @@ PAUSED = Control(version=1, paused={AgentId("r"): Hold(who="", why="lunch", at=0
 SUSPENDED = WorkerSuspended(why="held")
 FAULTS = [TransientError("the file cannot be read"), OSError(116, "Stale file handle"), ValueError("not JSON")]
 PLACES = ["control", "gates", "parkings", "tell_parking"]
-NEWS = Parking(endpoint="http://here/v1", model="m", generation=1, parked=True, since=0.0, until=2e9)
+NEWS = ModelOutage(endpoint="http://here/v1", model="m", generation=1, parked=True, since=0.0, until=2e9)
 
 
 @dataclass
@@ -29,8 +29,8 @@ class World:
 
     record: Control = field(default_factory=Control)
     faults: dict[str, list[Exception]] = field(default_factory=dict)
-    told: list[Parking] = field(default_factory=list)
-    known: tuple[Parking, ...] = ()
+    told: list[ModelOutage] = field(default_factory=list)
+    known: tuple[ModelOutage, ...] = ()
     ended: bool = False
     cancelled: list[AgentId] = field(default_factory=list)
 
@@ -48,28 +48,28 @@ class World:
     async def cancel(self, agent: AgentId) -> None:
         self.cancelled.append(agent)
 
-    def gates(self, run: RunName) -> tuple[Parking, ...]:
+    def gates(self, run: RunName) -> tuple[ModelOutage, ...]:
         self._fail("gates")
         return (NEWS,)
 
-    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+    async def parkings(self, run: RunName) -> tuple[ModelOutage, ...] | None:
         self._fail("parkings")
         return self.known
 
-    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+    async def tell_parking(self, run: RunName, parking: ModelOutage) -> bool:
         self._fail("tell_parking")
         self.told.append(parking)
         return True
 
     def watch(self) -> ControlWatch:
-        return ControlWatch(self, Ways(_Gates(self), self, lambda: 1e9), every_s=0.01)
+        return ControlWatch(self, OutageReporter(_Gates(self), self, lambda: 1e9), every_s=0.01)
 
 
 @dataclass
 class _Gates:
     world: World
 
-    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+    def parkings(self, run: RunName) -> tuple[ModelOutage, ...]:
         return self.world.gates(run)
 
     def forget(self, run: RunName) -> None:

@@ -11,7 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from headway.domain.ids import AgentId
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn
 from workflows.planner import Planner
 

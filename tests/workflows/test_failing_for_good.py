@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.workflows.faults import WHY, FailsForGood
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 

@@ -10,8 +10,8 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 

@@ -6,10 +6,10 @@ import time
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from headway.domain.budget import Amount
 from headway.domain.ids import Oid
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkOrder
+from headway.domain.messages import WorkerDone, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 

@@ -11,8 +11,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from headway.domain.ids import AgentId
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 from workflows.replay import WORKFLOWS, replayer
 

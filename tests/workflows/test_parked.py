@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from headway.domain.budget import Amount
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.state.budget import Amount
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 
 HOUR = 3600.0

@@ -7,8 +7,8 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.run import Publish, Published
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import BASE, Script, finish, outcome
 
 

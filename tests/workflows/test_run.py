@@ -7,7 +7,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from headway.domain.handoff import HandoffStatus
-from headway.domain.turn import ChildKind, Decision, PlanTurn, TurnOutcome
+from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, TurnOutcome
 from tests.workflows.scripted import Script, finish, outcome, spawn
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.pulse import told_to_temporal
+from activities.heartbeat import as_application_error
 from activities.server_time import server_time
 
 BEGAN = 2_000_000_000.0
@@ -26,7 +26,7 @@ def begun() -> ActivityEnvironment:
 async def test_it_is_that_of_the_service_through_every_step(step_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[[], float] = time.time
 
-    @told_to_temporal
+    @as_application_error
     async def effect() -> tuple[float, float]:
         before = server_time()
         monkeypatch.setattr(time, "time", lambda: real() + step_s)

@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from tests.support.loops import Loops
-from workflows.messages import to_the_end
+from workflows.signals import to_the_end
 
 
 async def test_a_cancellation_is_raised_after_the_work() -> None:

@@ -4,9 +4,9 @@ import asyncio
 
 from temporalio.client import Client
 
-from headway.domain.budget import Amount
 from headway.domain.figures import Figures, RunFigures, Seen
 from headway.domain.ids import Incarnation, RunName
+from headway.domain.state.budget import Amount
 from tests.workflows.scripted import Script
 from workflows.true_figures import TrueFigures
 

@@ -9,56 +9,56 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.control import ControlWatch
-from activities.parking import Ways
+from activities.heartbeat import Beat
+from activities.outage_reporter import OutageReporter
 from activities.planning import Planning
-from activities.pulse import Beat
 from activities.work import Work
-from headway.domain.budget import Amount
-from headway.domain.control import Control
 from headway.domain.errors import Parked
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
-from headway.domain.parking import Parking
+from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.model_outage import ModelOutage
+from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
-from headway.domain.turn import Decision, PlanTurn, TurnOutcome
-from headway.domain.work import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Control
 
 RUN = RunName("r")
 NOW = 1000.0
 
 
-def parking(generation: int = 1, *, parked: bool = True, since: float = NOW, until: float = NOW + 900) -> Parking:
+def parking(generation: int = 1, *, parked: bool = True, since: float = NOW, until: float = NOW + 900) -> ModelOutage:
     place = {"endpoint": "http://here/v1", "model": "m"}
-    return Parking(**place, generation=generation, parked=parked, since=since, until=until)
+    return ModelOutage(**place, generation=generation, parked=parked, since=since, until=until)
 
 
 @dataclass
 class Machine:
     """The gates of a process, and the line to runs that remember."""
 
-    gates: list[Parking] = field(default_factory=list)
-    told: list[Parking] = field(default_factory=list)
+    gates: list[ModelOutage] = field(default_factory=list)
+    told: list[ModelOutage] = field(default_factory=list)
     up: bool = True
 
-    def parkings(self, run: RunName) -> tuple[Parking, ...]:
+    def parkings(self, run: RunName) -> tuple[ModelOutage, ...]:
         del run
         return tuple(self.gates)
 
     def forget(self, run: RunName) -> None:
         """Nothing is kept."""
 
-    def ways(self, clock: Callable[[], float] = lambda: NOW) -> Ways:
-        return Ways(self, _Line(self), clock)
+    def ways(self, clock: Callable[[], float] = lambda: NOW) -> OutageReporter:
+        return OutageReporter(self, _Line(self), clock)
 
 
 class _Line:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    async def parkings(self, run: RunName) -> tuple[Parking, ...] | None:
+    async def parkings(self, run: RunName) -> tuple[ModelOutage, ...] | None:
         return tuple(self._machine.told[-1:]) if self._machine.up else None
 
-    async def tell_parking(self, run: RunName, parking: Parking) -> bool:
+    async def tell_parking(self, run: RunName, parking: ModelOutage) -> bool:
         if self._machine.up:
             self._machine.told.append(parking)
         return self._machine.up

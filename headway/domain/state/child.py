@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from headway.domain.budget import Amount, Compact
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
-from headway.domain.turn import ChildKind
-from headway.domain.work import Ask, GrantVersion
+from headway.domain.messages import Ask, GrantVersion
+from headway.domain.planner_turn import ChildKind
+from headway.domain.state.budget import Amount, Compact
 
 
 class Child(BaseModel):
@@ -93,7 +93,7 @@ class Closed(BaseModel):
     status: HandoffStatus
 
 
-class Answer(BaseModel):
+class ChildAnswer(BaseModel):
     """The answer to a child that asked for more."""
 
     child: ChildKey

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from headway.domain.errors import UserError
-from headway.sandbox.cgroup import Cages
-from headway.sandbox.levels import PINS, Levels
+from headway.sandbox.backends.backends import PINS, Backends
+from headway.sandbox.cgroup.groups import Groups
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult, Sandbox
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 
 KEY = "plum-pie-0815"
 """What no command may ever see."""
@@ -68,7 +68,7 @@ class Ground:
     def command(self, line: str, **of_walls: Any) -> Command:
         """A command of the agent."""
         walls = {"agent": "one/mine", "workspace": self.mine, "readable": (self.hub / "objects",), **of_walls}
-        return Command(line=line, cwd=self.mine, timeout_s=60.0, walls=Walls(**walls), env=self.told)
+        return Command(line=line, cwd=self.mine, timeout_s=60.0, walls=SandboxSpec(**walls), env=self.told)
 
     async def run(self, sandbox: Sandbox, line: str, cwd: Path | None = None, **of_walls: Any) -> CommandResult:
         """What comes of it."""
@@ -106,14 +106,14 @@ def victim(ground: Ground) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @pytest.fixture(scope="module")
-def levels(ground: Ground) -> Iterator[Levels]:
+def levels(ground: Ground) -> Iterator[Backends]:
     """What this machine has."""
-    resources = Resources(Cages.detect())
-    yield Levels((ground.state,), resources)
+    resources = Resources(Groups.detect())
+    yield Backends((ground.state,), resources)
     resources.close()
 
 
-def at(levels: Levels, pin: str) -> LocalSandbox:
+def at(levels: Backends, pin: str) -> LocalSandbox:
     """The sandbox of a level, if this machine can put it up."""
     try:
         return levels.choose(allow_weak=True, pinned=pin)
@@ -122,12 +122,12 @@ def at(levels: Levels, pin: str) -> LocalSandbox:
 
 
 @pytest.fixture(params=WALLED)
-def walled(request: pytest.FixtureRequest, levels: Levels) -> LocalSandbox:
+def walled(request: pytest.FixtureRequest, levels: Backends) -> LocalSandbox:
     """Each level that walls in."""
     return at(levels, request.param)
 
 
 @pytest.fixture
-def plain(levels: Levels) -> LocalSandbox:
+def plain(levels: Backends) -> LocalSandbox:
     """No walls: where a probe that works shows that it would find a gap."""
     return at(levels, "plain")

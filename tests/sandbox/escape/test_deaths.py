@@ -10,29 +10,29 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.levels import Levels
+from headway.sandbox.backends.backends import Backends
 from tests.sandbox.escape.conftest import WALLED, at
 from tests.support.waiting import wait_until
 
 HOST = """
 import asyncio, os, sys
 from pathlib import Path
-from headway.sandbox.cgroup import Cages
-from headway.sandbox import network as networks
-from headway.sandbox.bubblewrap import Bubblewrap, programs
+from headway.sandbox.cgroup.groups import Groups
+from headway.sandbox.backends import network as networks
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
-from headway.sandbox.visible import SYSTEM, Visible
-from headway.sandbox.walls import Walls
+from headway.sandbox.backends.host_binds import SYSTEM, HostBinds
+from headway.sandbox.spec import SandboxSpec
 pin, state, line, network = sys.argv[1:]
 workspace = Path(state) / "mine"
 workspace.mkdir()
 # Without the trials and the search for what is private, which would take most of the time.
-seen = Visible(tuple(filter(os.path.lexists, map(Path, SYSTEM))), ())
+seen = HostBinds(tuple(filter(os.path.lexists, map(Path, SYSTEM))), ())
 level = Bubblewrap(seen, programs()[0], networks.helper() or "")
-sandbox = LocalSandbox(level, Resources(Cages.detect() if pin.endswith("cgroup") else None), pin)
-asyncio.run(sandbox.run(Command(line, workspace, 600.0, Walls("a", workspace, network=bool(network)))))
+sandbox = LocalSandbox(level, Resources(Groups.detect() if pin.endswith("cgroup") else None), pin)
+asyncio.run(sandbox.run(Command(line, workspace, 600.0, SandboxSpec("a", workspace, network=bool(network)))))
 """
 LINES = {
     "leader": "touch there; exec sleep {}",
@@ -46,7 +46,7 @@ LINES = {
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
 @pytest.mark.parametrize("pin", WALLED)
 def test_commands_die_with_the_process_that_runs_them(
-    levels: Levels, tmp_path: Path, pin: str, number: signal.Signals, line: str
+    levels: Backends, tmp_path: Path, pin: str, number: signal.Signals, line: str
 ) -> None:
     refused = at(levels, pin).refuses_network
     if line == "network" and refused:

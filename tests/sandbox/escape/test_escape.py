@@ -11,14 +11,14 @@ import pytest
 
 from headway.domain.ids import AgentId
 from headway.git.changes import Changes
-from headway.sandbox.bubblewrap import Bubblewrap, programs
-from headway.sandbox.level import Launch
-from headway.sandbox.levels import Levels
+from headway.sandbox.backends.backend import Launch
+from headway.sandbox.backends.backends import Backends
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.host_binds import visible
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
-from headway.sandbox.visible import visible
-from headway.sandbox.walls import INSIDE, Walls
-from tests.agent.stage import ROOT, Stage
+from headway.sandbox.spec import INSIDE, SandboxSpec
+from tests.agents.stage import ROOT, Stage
 from tests.sandbox.escape.conftest import KEY, Ground, at
 
 OUT = "ESCAPED"
@@ -144,7 +144,7 @@ async def test_a_command_has_what_it_needs(walled: LocalSandbox, ground: Ground)
     assert (ground.mine / "made").read_text() == "made\n"
 
 
-async def test_a_workspace_is_at_the_same_place_for_every_agent(levels: Levels, ground: Ground) -> None:
+async def test_a_workspace_is_at_the_same_place_for_every_agent(levels: Backends, ground: Ground) -> None:
     for pin in ("bubblewrap+cgroup", "bubblewrap+limits"):
         sandbox = at(levels, pin)
         assert (await ground.run(sandbox, "pwd")).output == f"{INSIDE}\n"
@@ -308,7 +308,7 @@ async def test_traps_for_the_harnesss_git_do_not_spring(walled: LocalSandbox, tm
     """Hooks, filters and settings that a command leaves run for its own git, and never outside."""
     stage = Stage(tmp_path)
     workspace = stage.places.open(AgentId(f"{ROOT}/1.1-00000000"), 1, 1)
-    walls = Walls(agent="one", workspace=workspace.path, readable=(workspace.hub.folder / "objects",))
+    walls = SandboxSpec(agent="one", workspace=workspace.path, readable=(workspace.hub.folder / "objects",))
     line = f"mkdir -p .git/hooks; {TRAPS}"
     result = await walled.run(Command(line, workspace.path, 30.0, walls))
     assert result.exit_code == 0, result.output

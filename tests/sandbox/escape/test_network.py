@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox import network
-from headway.sandbox.levels import Levels
+from headway.sandbox.backends import network
+from headway.sandbox.backends.backends import Backends
 from headway.sandbox.local import LocalSandbox
 from tests.sandbox.escape.conftest import Ground
 from tests.sandbox.escape.test_escape import NETWORK, OUT, own_address
@@ -90,9 +90,11 @@ def test_networks_that_are_only_in_this_machine_are_closed_too(monkeypatch: pyte
     assert [each for each in closed if each.endswith("/24")] or len(network.own_addresses()) == 1
 
 
-async def test_where_no_program_serves_a_network_there_is_none(levels: Levels, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_no_program_serves_a_network_there_is_none(
+    levels: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(network, "helper", lambda: None)
-    without = Levels(levels._private, levels._resources)
+    without = Backends(levels._private, levels._resources)
     said = without.tried[1]
     if said.level is None:
         pytest.skip(said.why_not)
@@ -102,7 +104,7 @@ async def test_where_no_program_serves_a_network_there_is_none(levels: Levels, m
 
 @pytest.mark.parametrize("words", ["open: Permission denied", ""], ids=["with words", "without"])
 async def test_a_program_that_serves_no_network_is_named_with_its_reason_at_once(
-    levels: Levels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    levels: Backends, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     """At once: where a device is closed to a user, each start of a worker process would wait for the network."""
     refusing = tmp_path / "slirp4netns"
@@ -110,7 +112,7 @@ async def test_a_program_that_serves_no_network_is_named_with_its_reason_at_once
     refusing.chmod(0o755)
     monkeypatch.setattr(network, "helper", lambda: str(refusing))
     tried_again: list[str] = []
-    without = Levels(levels._private, levels._resources, tell=tried_again.append)
+    without = Backends(levels._private, levels._resources, tell=tried_again.append)
     said = without.tried[1]
     if said.level is None:
         pytest.skip(said.why_not)

@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.bubblewrap import Bubblewrap, programs
-from headway.sandbox.family import use_of
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.host_binds import _homes, visible
+from headway.sandbox.backends.seccomp import BOUND_TO_DEVICE
 from headway.sandbox.local import LocalSandbox
+from headway.sandbox.process.family import use_of
 from headway.sandbox.runner import Command
-from headway.sandbox.seccomp import BOUND_TO_DEVICE
-from headway.sandbox.visible import _homes, visible
-from headway.sandbox.walls import INSIDE, Walls
+from headway.sandbox.spec import INSIDE, SandboxSpec
 from tests.sandbox.escape.conftest import KEY, Ground
 
 OUT = "ESCAPED"
@@ -125,7 +125,7 @@ async def test_no_folder_is_made_on_the_host_where_the_state_lies_below_a_folder
     name = f"hub-{os.getpid()}"
     objects = Path(below) / name / "objects"
     level = Bubblewrap(visible((ground.state,)), programs()[0])
-    walls = Walls(agent="one/mine", workspace=ground.mine, readable=(objects,))
+    walls = SandboxSpec(agent="one/mine", workspace=ground.mine, readable=(objects,))
     inside = "$HOME/tmp" if below == "/tmp" else "$PWD"
     plant = f'rm -rf "{inside}/{name}"; ln -sfn "/oldroot{victim}" "{inside}/{name}"'
     await ground.run(walled, plant)
@@ -154,7 +154,7 @@ async def test_private_files_of_the_machine_stay_private(walled: LocalSandbox, t
     os.chmod(tmp_path, 0o755)  # noqa: PTH101  # it is quick
     path = f"{tools / 'bin'}:{os.environ['PATH']}"
     sandbox = LocalSandbox(Bubblewrap(visible((state,), {"PATH": path}, tmp_path / "home"), programs()[0]))
-    walls = Walls(agent="a", workspace=workspace)
+    walls = SandboxSpec(agent="a", workspace=workspace)
     line = f"tool; cat {tools}/etc/open {tools}/etc/token {tools}/etc/deep/token 2>/dev/null | grep -c {KEY}"
     assert (await sandbox.run(Command(line, workspace, 30.0, walls, {"PATH": path}))).output == f"{KEY}\n1\n"
 
@@ -164,7 +164,7 @@ def test_the_home_of_another_user_is_not_shown_for_the_tools_in_it(
 ) -> None:
     alice = tmp_path / "alice"
     (alice / "bin").mkdir(parents=True)
-    monkeypatch.setattr("headway.sandbox.visible._homes", lambda _env, _home: [alice])
+    monkeypatch.setattr("headway.sandbox.backends.host_binds._homes", lambda _env, _home: [alice])
     seen = visible((tmp_path / "state",), {"PATH": str(alice / "bin")}, tmp_path / "bob")
     assert alice / "bin" in seen.shown
     assert alice not in seen.shown

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
+from headway.sandbox.backends.host_binds import CREDENTIALS, refused, visible
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
-from headway.sandbox.visible import CREDENTIALS, refused, visible
-from headway.sandbox.walls import Walls
+from headway.sandbox.spec import SandboxSpec
 from tests.sandbox.escape.conftest import Ground
 
 TOOLS = {
@@ -74,7 +74,7 @@ async def test_tools_of_a_home_are_there_and_credentials_are_not(
     workspace = state / "workspace"
     workspace.mkdir(parents=True)
     sandbox = LocalSandbox(Bubblewrap(visible((state,), {"PATH": path}, home), programs()[0]))
-    walls = Walls(agent="a", workspace=workspace)
+    walls = SandboxSpec(agent="a", workspace=workspace)
     secrets = " ".join(str(home / place) for place in SECRETS)
     line = f"for tool in a b c d; do $tool; done; cat {secrets} 2>/dev/null; cat {home}/.ssh/* 2>/dev/null; :"
     result = await sandbox.run(Command(line, workspace, 30.0, walls, {"PATH": path}))

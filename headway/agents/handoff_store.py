@@ -1,0 +1,154 @@
+"""Storing handoffs: every agent ends with one, in its own log, synced before any other agent is told of it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from headway.agents.handoff_facts import files_of, work_facts
+from headway.agents.loop.usage import usage_of
+from headway.domain.errors import HeadwayError
+from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
+from headway.domain.ids import AgentId, RunName, run_of
+from headway.domain.messages import StoredHandoff, StoreHandoff
+from headway.domain.planner_turn import Spawned
+from headway.domain.refs import Ref
+from headway.domain.results import Finished
+from headway.domain.state.budget import Amount
+from headway.eventlog.events.envelope import AnyEvent, Event, bodies, only
+from headway.eventlog.events.life import AgentStart, HandedOff
+from headway.eventlog.events.talk import ToolResult
+from headway.eventlog.store import AgentLog, LogStore, Stream
+from headway.eventlog.views.children import Past
+from headway.git.hub import Hub
+from headway.git.workspace.snapshot import newest
+from headway.system.excerpt import cut
+from headway.system.threads import in_thread
+
+SUMMARY_CHARS = 1_000
+REPORT_CHARS = 20_000
+
+
+class HandoffStore:
+    """Stores the handoff of a planner, or of an agent that cannot speak for itself."""
+
+    def __init__(self, store: LogStore, hubs: Callable[[RunName], Hub]) -> None:
+        self._store = store
+        self._hubs = hubs
+
+    async def store(self, order: StoreHandoff) -> StoredHandoff:
+        """Store it, once: a log whose live line ends in a handoff keeps that one. An earlier holder can write no more.
+
+        Raises:
+            LeaseLost: A newer holder took over meanwhile.
+        """
+        return await in_thread(self._store_now, order)
+
+    async def spent(self, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+        """The usage of an agent and everything below it, by their logs: a planner that was closed cannot tell.
+
+        Without `apart` and everything below those.
+        """
+        return await in_thread(spent_below, self._store, agent, apart)
+
+    async def children(self, planner: AgentId) -> tuple[Spawned, ...]:
+        """Every child that a planner's log asks for, also in pasts that a reset abandoned."""
+        return await in_thread(self._children, planner)
+
+    def _children(self, planner: AgentId) -> tuple[Spawned, ...]:
+        past = Past()
+        for event in self._store.stream(planner):
+            past.apply(event)
+        return tuple(asked.spawned for asked in past.asked.values())
+
+    def _store_now(self, order: StoreHandoff) -> StoredHandoff:
+        self._store.expect(order.context.run, order.context.incarnation)
+        task = order.me if order.role == "worker" else None
+        log = self._store.open(order.me, role=order.role, task=task, whole=False)
+        try:
+            physical = self._store.stream(order.me)
+            event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
+            log.sync()
+        finally:
+            log.close()
+        handoff = event.body.handoff
+        return StoredHandoff(
+            ref=Ref(log=order.me, seq=event.seq),
+            status=handoff.report.status,
+            summary=cut(handoff.report.summary, SUMMARY_CHARS),
+            spent=spent_by(physical, is_task=order.role == "worker"),
+        )
+
+    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[AnyEvent]) -> Event[HandedOff]:
+        hub = self._hubs(order.context.run)
+        landed = tuple(hub.landed_by(order.me)) if order.role == "worker" else ()
+        kept = newest(hub, order.me) if order.role == "worker" else None
+        handoff = Handoff(
+            agent=order.me,
+            title=order.title or _title(log),
+            report=_report(order, self._store),
+            facts=work_facts(
+                physical,
+                landed=landed,
+                files_changed=files_of(hub, landed),
+                wip=kept.ref if kept else None,
+                attempt=order.attempt,
+                harness_made="" if order.report is not None else order.why,
+                children=order.children,
+            ),
+        )
+        return append_handoff(log, handoff, attempt=order.attempt)
+
+
+def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
+    """The use of an agent and of everything below it, by their logs, without `apart` and everything below those."""
+
+    def counts(each: AgentId) -> bool:
+        return f"{each}/".startswith(f"{agent}/") and not any(f"{each}/".startswith(f"{other}/") for other in apart)
+
+    family = [each for each in store.agents(run_of(agent)) if counts(each)]
+    return sum((spent_by(store.stream(each), is_task=True) for each in family), Amount())
+
+
+def spent_by(physical: Stream, *, is_task: bool) -> Amount:
+    """The usage of an agent. A task that never began did not use up one of the run's tasks."""
+    began = False
+
+    def noticed() -> Iterator[AnyEvent]:
+        nonlocal began
+        for event in physical.skimmed():
+            began = began or isinstance(event.body, AgentStart)
+            yield event
+
+    amount = usage_of(noticed()).amount
+    return amount + Amount(tasks=1 if is_task and began else 0)
+
+
+def append_handoff(
+    log: AgentLog, handoff: Handoff, *, attempt: int, retry: bool = False, epoch: int = 0
+) -> Event[HandedOff]:
+    """The last event of an agent, or of one attempt; on disk when this returns."""
+    return log.append(HandedOff(handoff=handoff, attempt=attempt, retry=retry), epoch=epoch, sync=True)
+
+
+def stored_handoff(line: Sequence[AnyEvent], attempt: int) -> Event[HandedOff] | None:
+    """The handoff that a live line holds for this attempt, or a later one."""
+    found = [event for event in only(line, HandedOff) if event.body.attempt >= attempt]
+    return found[-1] if found else None
+
+
+def made_by_harness(status: HandoffStatus, why: str) -> HandoffReport:
+    """The report on an agent that cannot speak for itself."""
+    return HandoffReport(status=status, summary=cut(why or str(status), REPORT_CHARS))
+
+
+def _title(log: AgentLog) -> str:
+    """The title as the agent was asked with it; its own log tells, if it has begun."""
+    started = list(bodies(log.line, AgentStart))
+    return started[-1].title if started else log.agent.rpartition("/")[2]
+
+
+def _report(order: StoreHandoff, store: LogStore) -> HandoffReport:
+    if order.report is None:
+        return made_by_harness(order.status, order.why)
+    said = store.said(Ref(log=order.me, seq=order.report), ToolResult).result
+    if not isinstance(said, Finished) or said.report is None:
+        raise HeadwayError(f"event {order.report} of {order.me} hands nothing off")
+    return said.report.model_copy(update={"status": order.status})

@@ -1,0 +1,1 @@
+"""The loop that planners and workers share: conversation, context, compaction, guards."""

@@ -1,0 +1,20 @@
+"""The waits of a model call in its agent's log: a person is shown that the agent waits, for what, and since when."""
+
+from collections.abc import Callable
+
+from headway.eventlog.events.work import ResourceWait
+from headway.models.circuit_breaker import ASKS, Beat
+
+
+def noting_waits(beat: Beat, resource: str, note: Callable[[ResourceWait], object]) -> Beat:
+    """`beat`, which also notes when a call begins to wait for `resource`, and when that wait is over."""
+    waits = False
+
+    def noting(why: str) -> None:
+        nonlocal waits
+        if waits != (why != ASKS):
+            waits = not waits
+            note(ResourceWait(resource=resource, why=why) if waits else ResourceWait(over=True))
+        beat(why)
+
+    return noting

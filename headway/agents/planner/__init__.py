@@ -1,0 +1,1 @@
+"""The planner: one turn from its facts to its decisions."""

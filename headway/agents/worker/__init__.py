@@ -1,0 +1,1 @@
+"""The worker: one attempt at one task, its tools and its messages."""

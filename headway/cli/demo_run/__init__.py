@@ -1,0 +1,1 @@
+"""The run that `headway demo` plays."""

@@ -1,0 +1,1 @@
+"""Screens, lines and reports of a run, as the commands print them."""

@@ -1,0 +1,321 @@
+"""The figures of a run that goes on, summed from its agents' logs: every event counts as soon as it is written."""
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+
+from headway.domain.errors import HeldBack, Parked
+from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
+from headway.domain.results import LandAnswer, Results, Spawn
+from headway.domain.task import TaskSpec
+from headway.eventlog.blobs import APART
+from headway.eventlog.branch import work_ms
+from headway.eventlog.codec import Codec, lines_of
+from headway.eventlog.events.envelope import AnyEvent
+from headway.eventlog.events.life import AgentFork, AgentStart, HandedOff, RunEnd, TurnEnd, TurnStart
+from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
+from headway.eventlog.events.work import BudgetAsked, LandedCommit, ResourceWait
+from headway.eventlog.local_store import RUN_LOG
+from headway.eventlog.views.paid import Paid
+
+ENDING = ".jsonl"
+WHAT_CHARS = 200
+EVENTS_KEPT = 6
+"""Events of one agent that are remembered to be shown."""
+THE_SERVER = "the model server"
+TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "id")
+"""Arguments of tool calls by which a person recognises the call, the most telling first."""
+
+
+def figures_of(logs: Path, run: RunName, results: Results) -> RunFigures:
+    """The figures of a run whose logs lie in the folder `logs`. A run without logs has used up nothing."""
+    return FiguresReader(logs, run, results).look()
+
+
+class FiguresReader:
+    """Reads the logs of one run again and again, of each log only the part since the last look.
+
+    Safe for threads. It takes no lock of the logs and never writes.
+    """
+
+    def __init__(self, logs: Path, run: RunName, results: Results, clock: Callable[[], float] = time.time) -> None:
+        self._logs = logs
+        self._run = run
+        self._clock = clock
+        self._codec = Codec(results)
+        self._read: dict[str, _Log] = {}
+        self._lock = threading.Lock()
+
+    def look(self) -> RunFigures:
+        """The figures as the logs tell them now."""
+        with self._lock:
+            names = sorted(_names_in(str(self._logs)))
+            self._read = {name: self._read.get(name) or self._log(name) for name in names}
+            for log in self._read.values():
+                log.catch_up()
+            return self._summed()
+
+    def _log(self, name: str) -> "_Log":
+        return _Log(AgentId(f"{self._run}/{name}"), self._logs / f"{name}{ENDING}", self._codec)
+
+    def _summed(self) -> RunFigures:
+        titles: dict[AgentId, str] = {}
+        agents: dict[AgentId, AgentFigures] = {}
+        began_at = ended_at = 0.0
+        for name, log in self._read.items():
+            if name == RUN_LOG:
+                began_at, ended_at = log.fold.began_at, log.fold.ended_at
+                continue
+            agents[log.agent] = log.figures
+            titles |= {child_id(log.agent, key): title for key, title in log.fold.children.items()}
+        agents = {
+            agent: each if each.title else each.model_copy(update={"title": titles.get(agent, "")})
+            for agent, each in agents.items()
+        }
+        roles = dict.fromkeys(each.role for each in agents.values())
+        return RunFigures(
+            run=self._run,
+            at=self._clock(),
+            agents=with_totals(agents),
+            total=total([each.own for each in agents.values()]),
+            by_role={role: total([each.own for each in agents.values() if each.role == role]) for role in roles},
+            began_at=began_at,
+            ended_at=ended_at,
+        )
+
+
+def _names_in(folder: str, above: str = "") -> Iterator[str]:
+    """The names of all logs below a folder, without their ending."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_in(entry.path, f"{above}{entry.name}/")
+            elif entry.name.endswith(ENDING):
+                yield above + entry.name.removesuffix(ENDING)
+
+
+class _Log:
+    """One log, read up to some byte. A crash may cut its unsynced end; then it is read anew.
+
+    A large run has thousands, of which few change between two looks: the others cost a question for their size.
+    """
+
+    def __init__(self, agent: AgentId, path: Path, codec: Codec) -> None:
+        self.agent = agent
+        self._path = path
+        self._codec = codec
+        self._seen: tuple[int, int, int] | None = None
+        self._begin(0)
+
+    def _begin(self, inode: int) -> None:
+        self.fold = _Fold()
+        self._figures: AgentFigures | None = None
+        self._inode, self._end, self._count = inode, 0, 0
+        self._last, self._last_at = b"", 0
+
+    @property
+    def figures(self) -> AgentFigures:
+        """The figures of the agent that owns the log."""
+        if self._figures is None:
+            self._figures = self.fold.figures(self.agent)
+        return self._figures
+
+    def catch_up(self) -> None:
+        """Take in every whole line that was added."""
+        try:
+            found = self._path.stat()
+            if self._seen == (found.st_ino, found.st_size, found.st_mtime_ns):
+                return
+            fd = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            found = os.fstat(fd)
+            if found.st_ino != self._inode or not self._goes_on(fd):
+                self._begin(found.st_ino)
+            if found.st_size > self._end:
+                self._take(fd)
+            self._seen = (found.st_ino, found.st_size, found.st_mtime_ns)
+        finally:
+            os.close(fd)
+
+    def _goes_on(self, fd: int) -> bool:
+        """True if the last line that was taken in still stands at its place."""
+        return os.pread(fd, len(self._last), self._end - len(self._last)) == self._last
+
+    def _take(self, fd: int) -> None:
+        self._figures = None
+        for found in self._codec.events_in(lines_of(fd, self._end), first=self._count):
+            self.fold.take(found.event)
+            self._count, self._end, self._last_at = self._count + 1, found.end, found.start
+        self._last = os.pread(fd, self._end - self._last_at, self._last_at)
+
+
+class _Fold:
+    """The figures of one log, folded one event at a time."""
+
+    def __init__(self) -> None:
+        self.children: dict[ChildKey, str] = {}
+        self.began_at = self.ended_at = 0.0
+        self._paid = Paid()
+        self._role: Role = "worker"
+        self._title = ""
+        self._began = False
+        self._attempt = 0
+        self._active_s = 0.0
+        self._landed: set[str] = set()
+        self._last_at = self._landed_at = self._since = 0.0
+        self._status: HandoffStatus | None = None
+        self._doing, self._what = "starts", ""
+        self._model = ""
+        self._calls: dict[str, str] = {}
+        self._failed, self._why, self._conflicts = 0, "", 0
+        self._conflicted = 0
+        self._events: deque[Happened] = deque(maxlen=EVENTS_KEPT)
+
+    def figures(self, agent: AgentId) -> AgentFigures:
+        """The agent as its log tells of it; `total` is its own."""
+        tasks = int(self._began and self._role == "worker")
+        own = Figures(
+            spent=self._paid.settled.model_copy(update={"tasks": tasks}),
+            reserved=self._paid.reserved,
+            calls=self._paid.calls,
+            commits=len(self._landed),
+            conflicts=self._conflicted,
+            active_s=self._active_s,
+        )
+        now = Now.model_validate(
+            {
+                "doing": self._doing,
+                "what": self._what,
+                "since": self._since,
+                "failed_calls": self._failed,
+                "why": self._why,
+                "conflicts": self._conflicts,
+            }
+        )
+        return AgentFigures(
+            agent=agent,
+            role=self._role,
+            title=self._title,
+            own=own,
+            total=own,
+            attempt=self._attempt,
+            status=self._status,
+            now=now,
+            began_at=self.began_at,
+            last_at=self._last_at,
+            last_commit_at=self._landed_at,
+            events=tuple(self._events),
+        )
+
+    def take(self, event: AnyEvent) -> None:
+        """Take in the next event, from any branch of the log."""
+        self.began_at = self.began_at or event.ts
+        self._role, self._last_at = event.role, event.ts
+        self._active_s += work_ms(event) / 1000
+        self._paid.take(event.body)
+        self._take_happened(event)
+        self._take_now(event)
+        match event.body:
+            case AgentStart(attempt=attempt, title=title):
+                self._began, self._attempt = True, attempt
+                self._title, self._status = _line(title), None
+            case LandedCommit(commit=commit):
+                self._landed.add(commit)
+                self._landed_at = event.ts
+            case ToolResult(result=LandAnswer() as landing):
+                self._conflicts = landing.rounds if landing.landing == "conflicted" else 0
+            case ToolResult(result=Spawn(spawned=spawned, items=items)):
+                for asked, item in zip(spawned, items, strict=False):
+                    self.children[asked.key] = (isinstance(item, TaskSpec) and _line(item.title)) or _line(asked.title)
+            case HandedOff(handoff=handoff, retry=retry):
+                self._status = None if retry else handoff.report.status
+            case RunEnd():
+                self.ended_at = event.ts
+
+    def _take_happened(self, event: AnyEvent) -> None:
+        """Before `_take_now`: a landing's message is that of the call which its result ends."""
+        match event.body:
+            case ToolResult(result=LandAnswer(landing="landed"), call_id=call_id):
+                message = self._calls.get(call_id, "").partition(" ")[2]
+                self._events.append(Happened(at=event.ts, kind="landed", what=message))
+            case ToolResult(result=LandAnswer(landing="conflicted", paths=paths)):
+                self._conflicted += 1
+                self._events.append(Happened(at=event.ts, kind="conflict", what=_line(", ".join(paths))))
+            case AgentStart(attempt=attempt) if attempt > 1:
+                self._events.append(Happened(at=event.ts, kind="attempt", what=str(attempt)))
+            case HandedOff(handoff=handoff):
+                summary = _line(handoff.report.summary)
+                self._events.append(Happened(at=event.ts, kind=handoff.report.status, what=summary))
+
+    def _take_now(self, event: AnyEvent) -> None:
+        before = self._doing, self._what
+        match event.body:
+            case LlmRequest() | ResourceWait() | LlmRetry():
+                self._take_model_call(event.ts, event.body)
+            case LlmResponse(calls=calls):
+                self._failed, self._why = 0, ""
+                self._calls = {call.id: _call(call) for call in calls}
+                self._next_call()
+            case ToolResult(call_id=call_id):
+                self._calls.pop(call_id, None)
+                self._next_call()
+                self._since = event.ts
+            case AgentStart() | TurnStart() | AgentFork():
+                self._calls = {}
+                self._doing, self._what = "works", ""
+            case BudgetAsked():
+                self._doing, self._what = "queues", ""
+            case TurnEnd():
+                self._doing, self._what = "rests", ""
+            case HandedOff(handoff=handoff):
+                self._doing, self._what = "ended", _line(handoff.report.summary)
+        waits_on = before[0] == self._doing == "waits"
+        if before != (self._doing, self._what) and not waits_on:
+            self._since = event.ts
+
+    def _take_model_call(self, at: float, body: LlmRequest | ResourceWait | LlmRetry) -> None:
+        """A call that has no answer, at least yet. One that only waited did not fail."""
+        match body:
+            case LlmRequest(model=model):
+                self._doing, self._what = "thinks", _line(model)
+                self._model, self._since = self._what, at
+            case ResourceWait(over=True):
+                self._doing, self._what = "thinks", self._model
+            case ResourceWait(resource=resource, why=why):
+                self._doing, self._what = "waits", _line(f"{resource}: {why}")
+            case LlmRetry(
+                kind=Parked.__name__, why=why
+            ):  # its activity has ended, and begins anew when the way may be free
+                self._doing, self._what = "waits", _line(f"{THE_SERVER}: {why}")
+            case LlmRetry(kind=kind, why=why):
+                self._doing, self._what = "works", ""
+                if kind != HeldBack.__name__:
+                    self._failed, self._why = self._failed + 1, _line(why)
+
+    def _next_call(self) -> None:
+        self._doing, self._what = ("runs", next(iter(self._calls.values()))) if self._calls else ("works", "")
+
+
+def _call(call: Call) -> str:
+    """A tool call in a line: its name and its most telling argument."""
+    try:
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        arguments = {}
+    told = (arguments.get(name) for name in TELLING) if isinstance(arguments, dict) else ()
+    return _line(f"{call.name} {next((each for each in told if isinstance(each, str)), '')}")
+
+
+def _line(text: str) -> str:
+    """A text in one line, cut; empty where it lies in another file."""
+    return "" if text == APART else " ".join(text.split())[:WHAT_CHARS].rstrip()

@@ -1,0 +1,1 @@
+"""Landing: a workspace's change becomes one commit on the trunk."""

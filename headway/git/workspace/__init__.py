@@ -1,0 +1,1 @@
+"""Workspaces: one agent's own copy of the repository, on overlays or clones."""

@@ -1,0 +1,1 @@
+"""The machine's part: supervisor, local service, settings, connection, upgrade check."""

@@ -1,0 +1,359 @@
+"""Keeps named child processes running, and ends them when it ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from headway.domain.errors import UserError
+from headway.host.child_event import ChildEvent, how_it_ended
+from headway.host.child_process import KEEP_LOG_BYTES, POLL_S, ChildProcess, Started, keep_small, start_child, tail
+from headway.host.supervisor_state import ChildState, SupervisorState, claim, write_state
+from headway.system.heartbeat import AT_WORK
+from headway.system.process import Process
+from headway.system.signals import on_end_asked
+from headway.system.silence import QUIET_S, Silence, Threads, threads_of
+
+NOT_CURED_BY_RESTART = frozenset({2, 127})
+"""Exit codes after which a child that never worked is not restarted: the user must correct something first."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of a supervisor, in seconds.
+
+    Attributes:
+        first_wait_s: Wait before the first restart; it doubles with each further one.
+        longest_wait_s: The longest wait before a restart.
+        healthy_s: Life time after which a child counts as working. Its next restart waits `first_wait_s` again.
+        silent_s: Silence, in which it could have answered, after which a child with a heartbeat is killed.
+        quiet_s: Silence after which a child's threads are looked at.
+        look_s: Time between two looks at a silent child.
+        log_s: Time between two looks at the size of a child's log.
+    """
+
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+    healthy_s: float = 60.0
+    silent_s: float = 30.0
+    quiet_s: float = QUIET_S
+    look_s: float = 1.0
+    log_s: float = 10.0
+
+
+class Supervisor:
+    """Runs children in the order they were started and stops them in reverse.
+
+    Children die with this process, however it ends. A child that dies or does not answer is started again after a
+    growing wait, unless its `restart` is off. A machine without disk space, memory, processes or descriptors delays a
+    restart and never prevents it. Use it from the main thread's event loop: the kernel ties the children to the thread
+    that started them.
+
+    Args:
+        home: The folder for `<name>.json` and `logs/`.
+        name: Distinguishes several supervisors of one home.
+        on_event: Called at every start and death.
+        leash: "kernel" or "pipe": the means by which children die with this process; by default that of the system.
+        timing: Its times.
+        log_bytes: Size up to which a child's log grows before it is set aside.
+
+    Raises:
+        UserError: On entering, when another supervisor of that name lives in `home`.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        name: str = "supervisor",
+        on_event: Callable[[ChildEvent], None] | None = None,
+        leash: str | None = None,
+        timing: Timing | None = None,
+        log_bytes: int = KEEP_LOG_BYTES,
+    ) -> None:
+        self.home = home
+        self.name = name
+        self.logs = home / "logs"
+        self._on_event = on_event or (lambda _: None)
+        self._leash = leash or ("kernel" if sys.platform == "linux" else "pipe")
+        self._timing = timing or Timing()
+        self._log_bytes = log_bytes
+        self._running: dict[str, Started] = {}
+        self._states: dict[str, ChildState] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._facts: dict[str, str] = {}
+        self._proven: set[str] = set()
+        self._unwritten = False
+        self._ended = asyncio.Event()
+        self._why: Exception | None = None
+        self._signalled = False
+        self._own = Process.own()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            self._lock = claim(self.home, self.name)
+        except OSError as error:
+            raise UserError(
+                f"{self.home}: cannot be written to: {error.strerror}", "Make room, or allow it."
+            ) from error
+        self._pipe = os.pipe() if self._leash == "pipe" else None
+        self._loop = asyncio.get_running_loop()
+        self._handlers = on_end_asked(self._loop, self._on_signal)
+        self._write()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        for number, handler in self._handlers.items():
+            self._loop.remove_signal_handler(number)  # leaves the system's own in place of the one before
+            signal.signal(number, handler or signal.SIG_DFL)
+        for end in self._pipe or ():
+            os.close(end)
+        (self.home / f"{self.name}.json").unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def know(self, **facts: str) -> None:
+        """Publish facts in the state file. Other processes read it, so it must hold no secrets."""
+        self._facts.update(facts)
+        self._write()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The facts that `know` published."""
+        return dict(self._facts)
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a child that runs now."""
+        started = self._running.get(name)
+        return started.pid if started is not None and started.alive else None
+
+    def pids(self, *names: str) -> list[int]:
+        """The process ids of those of these children that run now."""
+        return [pid for pid in map(self.pid, names) if pid is not None]
+
+    def log(self, name: str) -> Path:
+        """The file that holds a child's output."""
+        return self.logs / f"{name}.log"
+
+    def trouble(self, name: str) -> str | None:
+        """The reason why waiting for a child is useless, such as its death; None while it runs well.
+
+        Raises:
+            KeyboardInterrupt: The supervisor was asked to stop, so the caller must stop waiting.
+        """
+        if self._why is not None:
+            return str(self._why)
+        if self.stopping:
+            raise KeyboardInterrupt
+        state = self._states.get(name)
+        if state is None or state.last_exit is None:
+            return None
+        return f"{name} ended with exit code {state.last_exit}; its log, {self.log(name)}, ends with:\n" + tail(
+            self.log(name)
+        )
+
+    async def start(self, child: ChildProcess) -> int:
+        """Start a child, watch over it from now on, and return its process id. Waits while the system is short.
+
+        Raises:
+            KeyboardInterrupt: The supervisor was asked to stop meanwhile.
+        """
+        if child.name in self._states:
+            raise ValueError(f"a child named {child.name} is there already")
+        started = self._launched(child)
+        wait = self._timing.first_wait_s
+        while started is None:
+            await self._pause(wait)
+            if self.stopping:
+                raise KeyboardInterrupt
+            wait = min(wait * 2, self._timing.longest_wait_s)
+            started = self._launched(child)
+        watcher = asyncio.create_task(self._watch(started), name=f"watch {child.name}")
+        watcher.add_done_callback(self._watcher_ended)
+        self._watchers[child.name] = watcher
+        return started.pid
+
+    def ask_to_stop(self) -> None:
+        """Make `wait` return, as SIGTERM and SIGINT do."""
+        self._ended.set()
+
+    @property
+    def stopping(self) -> bool:
+        """True if it was asked to stop."""
+        return self._ended.is_set()
+
+    async def wait(self) -> None:
+        """Return when asked to stop.
+
+        Raises:
+            UserError: A child ended whose `restart` is off, or whose restart the user must make possible first.
+            Exception: A fault of this program ended the watch over a child.
+        """
+        await self._ended.wait()
+        if self._why is not None:
+            raise self._why
+
+    async def stop(self) -> None:
+        """Stop all children, the last started first. Each has its own `stop_s`."""
+        self._ended.set()
+        for name in reversed(self._states):
+            if (watcher := self._watchers.pop(name, None)) is not None:
+                watcher.cancel()
+                await asyncio.gather(watcher, return_exceptions=True)
+            if (started := self._running.get(name)) is not None:
+                await started.stop()
+                self._tell(ChildEvent(name, "stopped", started.pid, started.process.returncode))
+        self._running.clear()
+        self._states.clear()
+
+    def _on_signal(self) -> None:
+        if self._signalled:
+            # At the second signal children that are still ending are killed.
+            for started in self._running.values():
+                started.signal(signal.SIGKILL)
+        self._signalled = True
+        self.ask_to_stop()
+
+    def _launched(self, child: ChildProcess) -> Started | None:
+        """Start a child. Reports an event and returns None when the system is short."""
+        pipe = self._pipe[0] if self._pipe else None
+        try:
+            started = start_child(child, self.logs, pipe, time.monotonic())
+        except (OSError, MemoryError) as error:
+            self._tell(ChildEvent(child.name, "not started", 0, why=str(error) or "no memory"))
+            return None
+        self._running[child.name] = started
+        before = self._states.get(child.name)
+        self._states[child.name] = ChildState(
+            pid=started.pid,
+            starts=before.starts + 1 if before else 1,
+            log=str(self.log(child.name)),
+            last_exit=before.last_exit if before else None,
+        )
+        self._write()
+        self._tell(ChildEvent(child.name, "started", started.pid))
+        return started
+
+    async def _watch(self, first: Started) -> None:
+        """Start a child again whenever it ends. No shortage of the machine ends this loop."""
+        wait, child = self._timing.first_wait_s, first.child
+        started: Started | None = first
+        while True:
+            if started is not None:
+                code = await self._end_of(started)
+                started.sweep()
+                self._states[child.name] = self._states[child.name].model_copy(update={"pid": None, "last_exit": code})
+                self._write()
+                self._tell(ChildEvent(child.name, "died", started.pid, code))
+                if time.monotonic() - started.at >= self._timing.healthy_s:
+                    self._proven.add(child.name)
+                    wait = self._timing.first_wait_s
+                if not child.restart or (code in NOT_CURED_BY_RESTART and child.name not in self._proven):
+                    self._give_up(child, code)
+                    return
+            await self._pause(wait)
+            wait = min(wait * 2, self._timing.longest_wait_s)
+            started = self._launched(child)
+
+    async def _end_of(self, started: Started) -> int:
+        """Wait for a child's end and return its exit code. A child that does not answer is killed."""
+        silence = Silence(time.monotonic(), self._timing.quiet_s)
+        looked, measured, told = 0.0, time.monotonic(), False
+        while (code := started.process.poll()) is None:
+            await self._pause(POLL_S)
+            now = time.monotonic()
+            if now - measured >= self._timing.log_s:
+                measured = now
+                keep_small(self.log(started.child.name), self._log_bytes)
+            if said := started.heard():
+                silence.heard(now)
+                told = False
+                if AT_WORK in said:
+                    self._proven.add(started.child.name)
+            if not (started.child.heartbeat and silence.is_due(now)) or now - looked < self._timing.look_s:
+                continue
+            looked = now
+            silence.look(now, _seen(started.pid))
+            if silence.waits_for_disk and not told:
+                told = True
+                self._tell(ChildEvent(started.child.name, "waits for a disk", started.pid))
+            if silence.counted_s >= self._timing.silent_s:
+                self._tell(ChildEvent(started.child.name, "silent", started.pid))
+                started.signal(signal.SIGKILL)
+                silence.heard(now)
+        return code
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, and try again to write a state that could not be written."""
+        if self._unwritten:
+            self._write()
+        await asyncio.sleep(seconds)
+
+    def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            assert isinstance(error, Exception)
+            self._why = self._why or error
+            self._ended.set()
+
+    def _give_up(self, child: ChildProcess, code: int) -> None:
+        if self._why is None and not self._ended.is_set():
+            said = tail(self.log(child.name))
+            self._why = UserError(
+                f"{child.name}: {how_it_ended(code)}", f"Its log, {self.log(child.name)}, ends with:\n{said}"
+            )
+        self._ended.set()
+
+    def _tell(self, event: ChildEvent) -> None:
+        # The terminal may be gone, or the output redirected to a full disk; supervision goes on.
+        with suppress(OSError, ValueError):
+            self._on_event(event)
+
+    def _write(self) -> None:
+        state = SupervisorState(process=self._own, facts=self._facts, children=self._states)
+        try:
+            write_state(self.home, self.name, state)
+        except OSError as error:
+            if not self._unwritten:
+                _log.warning("%s cannot be written; tried again: %s", self.home / f"{self.name}.json", error)
+            self._unwritten = True
+        else:
+            self._unwritten = False
+
+
+def _seen(pid: int) -> Threads | None:
+    """The threads of a child; None when the system cannot tell now, such as for lack of descriptors."""
+    try:
+        return threads_of(pid)
+    except OSError:
+        return None
+
+
+def supervise(
+    home: Path, children: Iterable[ChildProcess], on_event: Callable[[ChildEvent], None] | None = None
+) -> None:
+    """Run `children` until SIGTERM or SIGINT; for a program that does nothing else.
+
+    Raises:
+        UserError: Another supervisor has this home, or a child needs the user before it can be started again.
+    """
+
+    async def run() -> None:
+        async with Supervisor(home, on_event=on_event) as supervisor:
+            for child in children:
+                await supervisor.start(child)
+            await supervisor.wait()
+
+    asyncio.run(run())

@@ -1,0 +1,1 @@
+"""Rules of a run for its agents: sandbox, forbidden dependencies, guidance of the repository."""

@@ -1,0 +1,1 @@
+"""A run's life: prepare, publish, check, report, continue."""

@@ -1,0 +1,1 @@
+"""Admission of commands: how many run at once on this machine."""

@@ -1,0 +1,1 @@
+"""Backends of the sandbox: walls around one command."""

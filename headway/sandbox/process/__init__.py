@@ -1,0 +1,1 @@
+"""Processes of one command: started, watched, ended."""

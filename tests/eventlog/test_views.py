@@ -1,0 +1,155 @@
+"""Views: what they tell of a log that is read again is what its events told them one by one."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headway.agents.tools.catalogue import RESULTS
+from headway.domain.ids import AgentId, Incarnation, run_of
+from headway.eventlog.blobs import Blobs
+from headway.eventlog.codec import Codec
+from headway.eventlog.events.envelope import AnyEvent
+from headway.eventlog.events.life import AgentFork
+from headway.eventlog.local_store import LocalStore
+from headway.eventlog.store import View
+from headway.eventlog.views.children import Children, Past
+from headway.eventlog.views.scratchpad import Notes
+from headway.eventlog.views.turn import Rounds, Turn
+from tests.eventlog.lives import PLANNING, TALKING, TURNS, WORKING, line_of, lives
+
+CODEC = Codec(RESULTS)
+RECORDED = sorted((Path(__file__).parent / "recorded_logs").glob("*.jsonl"))
+
+
+class Views:
+    """One view of each kind; `past` take every event, `line` the live ones."""
+
+    def __init__(self) -> None:
+        past = Past()
+        self.past: list[View] = [past]
+        self.line: list[View] = [Children(past), Rounds(), Notes(), *(Turn(key, 3) for key in TURNS)]
+
+    def answers(self) -> list[dict[str, Any]]:
+        """All that they can be asked without an argument. The order of what they list counts."""
+        return [_answers(view) for view in (*self.past, *self.line)]
+
+
+def _answers(view: View) -> dict[str, Any]:
+    found = {name: getattr(view, name) for name in dir(view) if not name.startswith("_")}
+    return {
+        name: list(value.items()) if isinstance(value, dict) else value
+        for name, value in found.items()
+        if not callable(value)
+    }
+
+
+def folded(log: list[AnyEvent]) -> Views:
+    """Views that took the events of a log one by one, as they were written."""
+    views = Views()
+    for event in log:
+        for view in views.past:
+            view.apply(event)
+    for event in line_of(log):
+        for view in views.line:
+            view.apply(event)
+    return views
+
+
+class Disk:
+    """A log on the disk that is written by its lines, and opened anew at each place."""
+
+    def __init__(self, folder: Path, log: list[AnyEvent]) -> None:
+        self.agent = log[0].agent if log else AgentId("run/root-00000000")
+        self.store = LocalStore(folder, results=RESULTS)
+        self.store.claim(run_of(self.agent), Incarnation("first"))
+        home = self.store.run_folder(run_of(self.agent))
+        self.file = home / "logs" / f"{self.agent.partition('/')[2]}.jsonl"
+        self.file.parent.mkdir(parents=True)
+        blobs = Blobs(home / "blobs")
+        self.lines = [CODEC.encode(event, event.body.wire(), blobs) for event in log]
+
+    def resumed(self, length: int) -> Views:
+        """Views of the next holder of the first events."""
+        self.file.write_bytes(b"".join(self.lines[:length]))
+        views = Views()
+        with self.store.open(self.agent, role="planner", whole=False) as log:
+            log.follow(*views.line, past=views.past)
+        return views
+
+
+def goes_on(views: Views, log: list[AnyEvent], cut: int) -> int:
+    """Let views take the events from a place on, up to the next fork; the place of that."""
+    for at, event in enumerate(log[cut:], cut):
+        if isinstance(event.body, AgentFork):
+            return at
+        for view in views.past:
+            view.apply(event)
+        for view in views.line if event.type != "agent.lease" else ():
+            view.apply(event)
+    return len(log)
+
+
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here dies."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@cache
+def recorded(path: Path) -> list[AnyEvent]:
+    """A whole log of an agent that lived."""
+    lines = path.read_bytes().splitlines()
+    return [found.event for found in CODEC.events_in((0, line) for line in lines)]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_views_of_a_recorded_log_are_the_same_after_each_of_its_events(path: Path, tmp_path: Path) -> None:
+    log = recorded(path)
+    disk = Disk(tmp_path, log)
+    for cut in range(len(log) + 1):
+        views = disk.resumed(cut)
+        assert views.answers() == folded(log[:cut]).answers()
+        end = goes_on(views, log, cut)
+        assert views.answers() == folded(log[:end]).answers()
+
+
+def test_the_views_of_a_planner_that_a_reset_took_back_and_that_finished() -> None:
+    log = recorded(Path(__file__).parent / "recorded_logs" / "planner.jsonl")
+    past, turn = Past(), Turn("k5", 47)
+    children, rounds, notes = Children(past), Rounds(), Notes()
+    for event in log:
+        past.apply(event)
+    for event in line_of(log):
+        for view in (children, rounds, notes, turn):
+            view.apply(event)
+    first = ["1.0-6b694b32", "1.1-c7330ca3", "1.2-43ad147a"]
+    again, late = ["3.0-d1af2bcd", "3.1-986fe657"], "4.0-6b694b32"
+    assert list(past.asked) == [*first, *again, late]
+    assert past.ended == {"k1": 12, "k2": 19, "k3": 28, "k3b": 36, "k4": 44, "k5": 51}
+    assert list(children.asked) == [*first, late]
+    assert list(children.told) == [first[0], first[2]]
+    assert children.concerns == {first[0]: ("Slow: 3 s", "No docs.")}
+    assert list(children.recovered) == again
+    assert list(children.outstanding) == [first[1], late, *again]
+    assert children.to_recover == []
+    assert (rounds.undecided, rounds.told_of_few, list(rounds.steers)) == (0, True, [])
+    assert (notes.content, notes.is_stale(20), notes.is_stale(21)) == ("Plan: four tasks.", False, True)
+    assert turn.moved
+    assert turn.finish is not None
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(lives(*PLANNING, *TALKING), lives(*WORKING, *TALKING)), st.data())
+def test_views_of_a_resumed_agent_are_those_of_one_that_never_stopped(
+    tmp_path_factory: pytest.TempPathFactory, log: list[AnyEvent], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(log)))
+    views = Disk(tmp_path_factory.mktemp("log"), log).resumed(cut)
+    assert views.answers() == folded(log[:cut]).answers()
+    end = goes_on(views, log, cut)
+    assert views.answers() == folded(log[:end]).answers()
