@@ -19,43 +19,36 @@ FUNCTION_LINES = 60
 TOO_LONG: dict[str, str] = {}
 """`path` or `path:function` that may be longer, each with the reason."""
 
+GROUND = ("headway.domain", "headway.system")
+ADAPTERS = ("headway.models", "headway.git", "headway.sandbox", "headway.eventlog")
+
 ROOMS: dict[str, tuple[str, ...]] = {
     "headway.domain": (),
     "headway.system": ("headway.domain",),
-    "headway.models": ("headway.domain", "headway.system"),
-    "headway.git": ("headway.domain", "headway.system"),
-    "headway.sandbox": ("headway.domain", "headway.system"),
-    "headway.eventlog": ("headway.domain", "headway.system"),
-    "headway.agents": (
-        "headway.domain",
-        "headway.system",
-        "headway.models",
-        "headway.git",
-        "headway.sandbox",
-        "headway.eventlog",
-    ),
-    "headway.rehearsal": ("headway.domain", "headway.system"),
-    "headway.cli": (
-        "headway.domain",
-        "headway.system",
-        "headway.eventlog",
-        "headway.git",
-        "headway.rehearsal",
-        "headway.models",
-    ),
+    "headway.models": (*GROUND,),
+    "headway.git": (*GROUND,),
+    "headway.sandbox": (*GROUND,),
+    "headway.eventlog": (*GROUND,),
+    "headway.editing": (*GROUND, *ADAPTERS),
+    "headway.policy": (*GROUND, *ADAPTERS, "headway.editing", "prompts"),
+    "headway.runs": (*GROUND, *ADAPTERS, "headway.editing", "headway.policy", "prompts"),
+    "headway.agents": (*GROUND, *ADAPTERS, "headway.editing", "headway.policy", "headway.runs", "prompts"),
+    "headway.rehearsal": (*GROUND,),
+    "headway.host": (*GROUND,),
+    "headway.cli": (*GROUND, *ADAPTERS, "headway.policy", "headway.runs", "headway.host", "headway.rehearsal"),
     "headway": (),
-    "prompts": (),
-    "activities": ("headway.domain", "headway.system"),
+    "prompts": ("headway.domain",),
+    "activities": (*GROUND,),
     "workflows": ("headway.domain", "activities"),
     "worker": (
-        "headway.domain",
-        "headway.system",
-        "headway.models",
-        "headway.git",
-        "headway.sandbox",
-        "headway.eventlog",
+        *GROUND,
+        *ADAPTERS,
+        "headway.editing",
+        "headway.policy",
+        "headway.runs",
         "headway.agents",
-        "headway.cli",
+        "headway.host",
+        "prompts",
         "activities",
         "workflows",
     ),
@@ -64,18 +57,23 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 DOORS = {
     ("headway/cli/worker.py", "worker"): "the command that starts the worker processes",
-    ("headway/cli/doctor.py", "headway.sandbox"): "the command that asks every room how it stands",
-    ("headway/cli/doctor.py", "headway.agents"): "the same",
-    (
-        "headway/cli/agent_tools.py",
-        "headway.agents",
-    ): "the declarations of tools, for commands that show calls",
+    ("headway/cli/agent_tools.py", "headway.agents"): "the declarations of tools, for commands that show calls",
     ("headway/cli/replay.py", "workflows"): "the command that runs workflows over their histories",
 }
 """An import that only one file may make, with the reason."""
 
+STILL_WRONG = {
+    "headway/models/roles.py",
+    "headway/runs/check.py",
+    "headway/runs/find_agent.py",
+    "headway/runs/lifecycle.py",
+    "headway/runs/setup_runner.py",
+    "headway/runs/trials.py",
+}
+"""Files that moved to a room whose imports they do not keep yet. The set only shrinks."""
+
 BELONGS_TO: dict[str, tuple[str, ...]] = {
-    "temporalio": ("headway.cli", "activities", "workflows", "worker"),
+    "temporalio": ("headway.cli", "headway.host", "headway.runs", "activities", "workflows", "worker"),
     "openai": ("headway.models",),
     "git": ("headway.git",),
     "starlette": ("headway.rehearsal",),
@@ -188,7 +186,8 @@ def wrong_imports(source: Source) -> list[str]:
     found = []
     for line, module in imports(source):
         room, top = room_of(module), module.partition(".")[0]
-        ours = room in ROOMS and room not in {"headway", source.room, *ROOMS[source.room]}
+        moved = source.path in STILL_WRONG
+        ours = room in ROOMS and not moved and room not in {"headway", source.room, *ROOMS[source.room]}
         if ours and (source.path, room) not in DOORS:
             found.append(f"{source.path}:{line}: {source.room} imports {room}")
         if top in BELONGS_TO and source.room not in BELONGS_TO[top]:

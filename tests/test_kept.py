@@ -28,7 +28,6 @@ BOUNDS: dict[str, str] = {
     "activities/tries.py:Tries._rows": "activities that failed in the last ten minutes",
     "headway/models/roles.py:ModelRoles._endpoints": _CODE,
     "headway/models/roles.py:ModelRoles._found": _CODE,
-    "prompts/prompts.py:Prompts._templates": _CODE,
     "headway/git/objects.py:Reader._commits": "1,000 commits, of one of the hubs that are kept",
     "headway/git/objects.py:Reader._small": "200 objects of 16 kB, of one of the hubs that are kept",
     "headway/git/objects.py:Reader._trees": "300,000 entries, of one of the hubs that are kept",

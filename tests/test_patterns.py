@@ -48,7 +48,7 @@ SHORTER: dict[str, tuple[int, str]] = {
 """Expressions that never meet a megabyte: the most that they meet, and what cuts it."""
 
 MADE_WHILE_RUNNING = {
-    "headway/models/text_calls/call_forms.py": "called as the module is imported: what it makes is found in _GLM, _QWEN, _INVOKED",
+    "headway/models/text_calls/call_forms.py": "called at the import: its patterns are found in _GLM, _QWEN, _INVOKED",
     "headway/models/unsupported_params.py": "a name of ours, escaped, on the words of an error, which are cut",
     "headway/eventlog/redaction.py": "called as the module is imported: what it makes is found in _SHAPES",
     "headway/models/refusals.py": "called as the module is imported: what it makes is found in RULES",

@@ -104,7 +104,7 @@ def test_every_command_and_option_exists(document: Path) -> None:
 
 @every_document
 def test_every_variable_is_one_that_the_code_reads(document: Path) -> None:
-    sources = [ROOT / "worker.py", *(ROOT / "headway").rglob("*.py")]
+    sources = [ROOT / "worker.py", *(ROOT / "headway").rglob("*.py"), *(ROOT / "prompts").glob("*.py")]
     read = {name for source in sources for name in VARIABLE.findall(source.read_text())}
     assert set(VARIABLE.findall(document.read_text())) - read == set()
 

@@ -27,7 +27,6 @@ OTHER: dict[str, str] = {
     "headway/host/child_process.py:_append_to": "what a child prints, appended by the child itself",
     "headway/host/child_process.py:keep_small": "the same, set aside",
     "headway/host/child_process.py:_open_log": "what a child prints, appended by the child itself",
-    "headway/system/die_with_parent.py:_watch": "/dev/null",
     "headway/cli/streams.py:prepare_streams": "/dev/null",
     "headway/host/supervisor_state.py:claim": _LOCK,
     "headway/cli/up.py:_in_background": "what the supervisor prints",
@@ -90,7 +89,7 @@ UNSYNCED: dict[str, str] = {
     "headway/git/workspace/private_git.py:stand_on": _INDEX,
     "headway/git/landing/queue_files.py:put": "a submission: after a crash of the machine nobody waits for its answer",
     "headway/git/landing/queue_files.py:answer": "after a crash of the machine nobody waits for it",
-    "headway/git/workspace/notes.py:store_owner": "one that is torn counts as of another boot, and its workspace is set aside",
+    "headway/git/workspace/notes.py:store_owner": "a torn one counts as of another boot: its workspace is set aside",
     "headway/git/workspace/notes.py:store_standing": "the same",
 }
 """What is written whole without a sync, and why its loss does no harm."""

@@ -1,8 +1,8 @@
 """Upkeep of a hub: packing next to the landings, so that the ten-thousandth is as quick as the first.
 
-It runs as `python -m headway.git.maintenance HUB`, which a landing starts now and then. It never takes the trunk's lock, and
-deletes no object: objects that are loose or in a small pack go into a larger one, reachable or not. It may be killed at
-any moment.
+It runs as `python -m headway.git.maintenance HUB`, which a landing starts now and then. It never takes the trunk's
+lock, and deletes no object: objects that are loose or in a small pack go into a larger one, reachable or not. It may be
+killed at any moment.
 """
 
 import fcntl

@@ -360,7 +360,8 @@ import sys
 from pathlib import Path
 from headway.host.child_process import ChildProcess
 from headway.host.supervisor import supervise
-supervise(Path(sys.argv[1]), [ChildProcess("agents", ("sleep", "600"))], on_event=lambda event: print(event, flush=True))
+children = [ChildProcess("agents", ("sleep", "600"))]
+supervise(Path(sys.argv[1]), children, on_event=lambda event: print(event, flush=True))
 """
 
 

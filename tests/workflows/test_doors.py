@@ -14,7 +14,7 @@ FOLDER = Path(str(workflows.__file__)).parent
 DOORS = {
     r"(execute|start)_(local_)?activity\w*": "effects",
     r"ActivityError": "effects",
-    r"get_external_workflow_handle\w*": "messages",
+    r"get_external_workflow_handle\w*": "signals",
     r"(execute|start)_child_workflow": "children",
 }
 """What only one module may use, by its name."""
