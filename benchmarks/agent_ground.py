@@ -58,7 +58,7 @@ class Instant:
         """One command."""
         self.cpu_s.append(time.process_time())
         size = len(self.output)
-        return CommandResult(0, 0.001, timed_out=False, output=self.output, output_cut=False, output_bytes=size)
+        return CommandResult(0, 0.001, output=self.output, output_cut=False, output_bytes=size)
 
 
 def asking(key: ChildKey, task: TaskSpec) -> ToolResult:

@@ -95,8 +95,7 @@ class AgentFigures(BaseModel):
         total: The agent and everything below it.
         attempt: A worker's attempt, from 1; 0 before it began.
         status: Status of its handoff; None before it, and while another attempt follows.
-        began_at, last_at: Times of the first and the newest event of its log, in seconds since the epoch.
-        last_commit_at: Time of its last landing, in seconds since the epoch; 0 without one.
+        began_at: Time of the first event of its log, in seconds since the epoch.
         events: Its last events, oldest first.
     """
 
@@ -111,8 +110,6 @@ class AgentFigures(BaseModel):
     status: HandoffStatus | None = None
     now: Now = Now()
     began_at: float = 0.0
-    last_at: float = 0.0
-    last_commit_at: float = 0.0
     events: tuple[Happened, ...] = ()
 
 

@@ -32,10 +32,9 @@ class _Part(BaseModel):
 
 
 class CliVersions(_Part):
-    """Accepted releases of the `temporal` CLI: `min` and later; `tested` is the newest that was tried."""
+    """Accepted releases of the `temporal` CLI: `min` and later."""
 
     min: Version = "1.9.0"
-    tested: Version = "1.9.1"
 
 
 class Server(_Part):

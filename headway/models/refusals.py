@@ -66,7 +66,6 @@ def _words(*patterns: str) -> "re.Pattern[str]":
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-_ANY_4XX = frozenset({UNTOLD, *range(400, 500)})
 _TOO_LONG = frozenset({UNTOLD, *range(400, 501)} - {401, 403})
 _UNSURE = frozenset({UNTOLD, 400, 422, 500})
 

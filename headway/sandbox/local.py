@@ -147,7 +147,6 @@ def _result(job: RunningCommand, capture: Capture, ended: Ended, killed_for: Kil
     return CommandResult(
         exit_code=ended.exit_code if killed_for is None else None,
         seconds=job.exited.result() - job.started if job.exited.done() else 0.0,
-        timed_out=killed_for == "timeout",
         output=output,
         output_cut=cut or job.flooded.done(),
         output_bytes=capture.total,

@@ -42,12 +42,11 @@ class CommandResult:
     Attributes:
         exit_code: By the convention of shells, 128 + n after signal n; None if the sandbox killed it.
         seconds: From its start to its end.
-        timed_out: It was killed at its timeout; `output` holds what it had said by then.
         output: Standard output and error as one text, fit for a model: its head and tail if it was long, without
             terminal codes and overwritten progress, no line over 2,000 characters.
         output_cut: Something was left out of `output`.
         output_bytes: All that it wrote, as far as it was read.
-        killed_for: Reason for which the sandbox killed it; None if it did not.
+        killed_for: Reason for which the sandbox killed it; None if it did not. `output` holds what it had said by then.
         cpu_s: Processor time of the command and of the children that it waited for; None where the system does not
             tell.
         peak_kb: The largest resident size of one of its processes; None if that is less than our own, which the system
@@ -65,7 +64,6 @@ class CommandResult:
 
     exit_code: int | None
     seconds: float
-    timed_out: bool
     output: str
     output_cut: bool
     output_bytes: int

@@ -9,7 +9,7 @@ from headway.sandbox.outcome import Ran, how_it_ended, measured, remarks
 from headway.sandbox.runner import CommandResult, KilledFor
 from headway.sandbox.spec import SandboxSpec
 
-FINE = CommandResult(0, 1.0, timed_out=False, output="", output_cut=False, output_bytes=0, cpu_s=0.5)
+FINE = CommandResult(0, 1.0, output="", output_cut=False, output_bytes=0, cpu_s=0.5)
 WALLS = SandboxSpec(agent="run/one", workspace=Path("/w"), memory_mb=512)
 
 

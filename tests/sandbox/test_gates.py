@@ -146,7 +146,7 @@ async def test_a_command_waits_for_memory_and_says_so_and_its_timeout_does_not_r
     assert not running.done()
     machine[0] = EASY
     result = await running
-    assert (result.exit_code, result.timed_out, result.waited_for) == (0, False, ("memory",))
+    assert (result.exit_code, result.killed_for, result.waited_for) == (0, None, ("memory",))
     assert 1.0 < result.waited_s <= time.monotonic() - began
     assert result.seconds < result.waited_s
 

@@ -32,7 +32,7 @@ async def test_a_timeout_kills_the_whole_group_and_keeps_what_was_said(
 ) -> None:
     result = await sandbox.run(command("echo started; sleep 600 & echo $! > pid; wait", timeout_s=0.3))
     assert result.output == "started\n"
-    assert result.timed_out
+    assert result.killed_for == "timeout"
     assert result.killed_for == "timeout"
     assert result.exit_code is None
     assert 0.3 <= result.seconds < 2
@@ -53,7 +53,7 @@ async def test_a_timeout_also_kills_what_left_the_group(
     running = asyncio.create_task(sandbox.run(command(detach, timeout_s=1.0)))
     pid = await asyncio.to_thread(pid_in, tmp_path / "pid")
     result = await running
-    assert result.timed_out
+    assert result.killed_for == "timeout"
     assert gone(pid, 1)
 
 
@@ -63,7 +63,7 @@ async def test_a_background_process_that_holds_the_output_does_not_hold_the_resu
     started = time.monotonic()
     result = await sandbox.run(command("sleep 600 & echo $! > pid; echo done"))
     assert time.monotonic() - started < 5
-    assert (result.exit_code, result.output, result.timed_out) == (0, "done\n", False)
+    assert (result.exit_code, result.output, result.killed_for) == (0, "done\n", None)
     assert gone(int((tmp_path / "pid").read_text()), 1)
 
 
@@ -152,7 +152,7 @@ async def test_a_system_without_process_descriptors_gets_the_same_results(
     monkeypatch.delattr(os, "pidfd_open")
     assert (await sandbox.run(command("echo fine; exit 3"))).exit_code == 3
     result = await sandbox.run(command("sleep 600 & echo $! > pid; wait", timeout_s=0.3))
-    assert result.timed_out
+    assert result.killed_for == "timeout"
     assert gone(int((tmp_path / "pid").read_text()), 1)
 
 

@@ -38,7 +38,7 @@ async def test_exit_codes_are_those_of_a_shell(
 ) -> None:
     result = await sandbox.run(command(line))
     assert result.exit_code == exit_code
-    assert (result.killed_for, result.timed_out) == (None, False)
+    assert result.killed_for is None
 
 
 async def test_output_and_errors_come_as_one_text_in_order(sandbox: PlainSandbox, command: MakeCommand) -> None:
@@ -75,7 +75,6 @@ async def test_a_flood_is_cut_and_killed_at_the_cap(sandbox: PlainSandbox, comma
     result = await sandbox.run(command("head -c 100000000 /dev/zero | tr '\\0' 'x'; echo end"))
     assert result.killed_for == "output_limit"
     assert result.exit_code is None
-    assert not result.timed_out
     assert OUTPUT_CAP_BYTES < result.output_bytes < OUTPUT_CAP_BYTES + 1_000_000
     assert result.output_cut
     assert len(result.output) < 40_000

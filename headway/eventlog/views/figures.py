@@ -172,7 +172,7 @@ class _Fold:
         self._attempt = 0
         self._active_s = 0.0
         self._landed: set[str] = set()
-        self._last_at = self._landed_at = self._since = 0.0
+        self._since = 0.0
         self._status: HandoffStatus | None = None
         self._doing, self._what = "starts", ""
         self._model = ""
@@ -212,15 +212,13 @@ class _Fold:
             status=self._status,
             now=now,
             began_at=self.began_at,
-            last_at=self._last_at,
-            last_commit_at=self._landed_at,
             events=tuple(self._events),
         )
 
     def take(self, event: AnyEvent) -> None:
         """Take in the next event, from any branch of the log."""
         self.began_at = self.began_at or event.ts
-        self._role, self._last_at = event.role, event.ts
+        self._role = event.role
         self._active_s += work_ms(event) / 1000
         self._paid.take(event.body)
         self._take_happened(event)
@@ -231,7 +229,6 @@ class _Fold:
                 self._title, self._status = _line(title), None
             case LandedCommit(commit=commit):
                 self._landed.add(commit)
-                self._landed_at = event.ts
             case ToolResult(result=LandAnswer() as landing):
                 self._conflicts = landing.rounds if landing.landing == "conflicted" else 0
             case ToolResult(result=Spawn(spawned=spawned, items=items)):
