@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.table import Outcome, arguments, report
 from headway.sandbox.backends.backends import Backends
-from headway.sandbox.backends.plain import PlainSandbox
+from headway.sandbox.backends.plain import Plain
 from headway.sandbox.cgroup.groups import Groups
 from headway.sandbox.disk_usage import Quota
 from headway.sandbox.local import LocalSandbox
@@ -44,7 +44,7 @@ class Bench:
         self.folder = folder
         self.ours = ours
         self.quick = quick
-        self.unlimited = PlainSandbox()
+        self.unlimited = LocalSandbox(Plain())
         self.source = folder / "source"
         self.source.mkdir()
         for number in range(200):

@@ -37,9 +37,9 @@ from headway.models.roles import AgentRole, ModelRoles
 from headway.models.spending import Spending
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript, ToolUse
-from headway.sandbox.backends.plain import PlainSandbox
 from prompts.prompts import Prompts
 from tests.support.events import answer
+from tests.support.sandboxes import PlainSandbox
 
 RUN = RunName("tidy-up")
 INCARNATION = Incarnation("0a1b2c3d")

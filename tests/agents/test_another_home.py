@@ -25,8 +25,8 @@ from headway.git.workspace.workspaces import Workspaces
 from headway.runs.check import Checker
 from headway.runs.lifecycle import MachineFacts, RunLifecycle
 from headway.runs.trials import Trials
-from headway.sandbox.backends.plain import PlainSandbox
 from tests.agents.stage import INCARNATION, ROOT, RUN, Stage
+from tests.support.sandboxes import PlainSandbox
 
 REF = Ref(log=ROOT, seq=0)
 

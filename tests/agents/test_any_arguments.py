@@ -19,12 +19,12 @@ from headway.agents.worker.worker_tools import WorkerTools
 from headway.domain.task import TaskSpec
 from headway.eventlog.views.planning import Planning
 from headway.models.turn import ToolCall
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.spec import SandboxSpec
 from prompts.prompts import Prompts
 from tests.agents.offered import EVERY_TOOL
 from tests.agents.stage import ROOT, RUN, Stage, finish
 from tests.agents.talk import talk_of
+from tests.support.sandboxes import PlainSandbox
 
 LONG = "x" * 300
 NUMBERS = itertools.count()

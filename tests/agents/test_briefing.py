@@ -14,9 +14,9 @@ from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.planner_turn import HANDOFFS_PER_TURN, Final
 from headway.eventlog.verdicts import newest_verdict
 from headway.runs.check import Checker
-from headway.sandbox.backends.plain import PlainSandbox
 from tests.agents.stage import INCARNATION, ROOT, RUN, Stage, finish, git, step, use
 from tests.support.events import handed_off
+from tests.support.sandboxes import PlainSandbox
 
 WAIT = step(use("wait"))
 

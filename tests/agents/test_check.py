@@ -7,8 +7,8 @@ import pytest
 
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.runs.check import Checker, failing_lines
-from headway.sandbox.backends.plain import PlainSandbox
 from tests.agents.stage import INCARNATION, ROOT, RUN, Stage
+from tests.support.sandboxes import PlainSandbox
 
 
 async def verdict(stage: Stage) -> CheckVerdict:

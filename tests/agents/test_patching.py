@@ -23,7 +23,6 @@ from headway.eventlog.events.talk import ToolCallBegun
 from headway.models.client import Model
 from headway.models.endpoint import Endpoint
 from headway.models.roles import ModelRoles
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.system.bounded import unheld
 from prompts.prompts import Prompts
 from tests.agents.cutting import Killed
@@ -32,6 +31,7 @@ from tests.agents.stage import Stage, finish, step, use
 from tests.agents.test_patch import diff_of, versions, wrapped
 from tests.agents.test_resume import answered_once, cuts, each_cut, killed_at, repeats
 from tests.models.servers import Answer
+from tests.support.sandboxes import PlainSandbox
 
 APP = "a = 1\nb = 2\nc = 3\n"
 MANY = wrapped(

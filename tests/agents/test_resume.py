@@ -16,10 +16,10 @@ from headway.eventlog.events.envelope import AnyEvent, bodies
 from headway.eventlog.events.talk import LlmResponse, ToolResult
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Step
-from headway.sandbox.backends.plain import PlainSandbox
 from prompts.prompts import Prompts
 from tests.agents.cutting import DyingStore, Killed
 from tests.agents.stage import ROOT, Stage, finish, step, use
+from tests.support.sandboxes import PlainSandbox
 
 MOST_EVENTS = 60
 

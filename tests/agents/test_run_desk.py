@@ -26,10 +26,10 @@ from headway.rehearsal.playbook import Step
 from headway.runs.check import Checker
 from headway.runs.lifecycle import MachineFacts, RunLifecycle
 from headway.runs.trials import Trials
-from headway.sandbox.backends.plain import PlainSandbox
 from prompts.prompts import Prompts
 from tests.agents.stage import ROOT, Stage, finish, git, step, use
 from tests.eventlog.steps import content_of
+from tests.support.sandboxes import PlainSandbox
 
 PASSWORD = "plum-Tree@9orchard"
 QUOTED = "plum-Tree%409orchard"

@@ -10,12 +10,12 @@ import pytest
 from headway.agents.loop import kept_reply
 from headway.domain.errors import Shortage
 from headway.editing.files import Files
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.process.output import Capture
 from headway.sandbox.process.running_command import RunningCommand
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command, CommandResult
 from tests.agents.stage import Stage, finish, step, use
+from tests.support.sandboxes import PlainSandbox
 
 
 async def test_a_command_that_had_not_begun_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

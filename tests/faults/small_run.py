@@ -39,12 +39,12 @@ from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.runs.check import Checker
 from headway.runs.lifecycle import MachineFacts, RunLifecycle
 from headway.runs.trials import Trials
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.system.files import write_whole
 from prompts.prompts import Prompts
 from tests.agents.stage import INCARNATION, PLENTY, ROOT, RUN, Stage, finish, step, use
 from tests.faults.control import Control
 from tests.support.disks import fill
+from tests.support.sandboxes import PlainSandbox
 
 AT_ONCE = 4
 TRIES = 50

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec
+from tests.support.sandboxes import PlainSandbox
 
 MakeCommand = Callable[..., Command]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from headway.domain.spec import CACHES
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.caches import LOOK_EVERY_S, keep_small, shared_caches
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec
+from tests.support.sandboxes import PlainSandbox
 
 MakeCommand = Callable[..., Command]
 

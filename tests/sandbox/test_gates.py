@@ -13,10 +13,10 @@ from headway.domain.errors import Shortage
 from headway.sandbox.admission.admission import Admission
 from headway.sandbox.admission.command_cost import LONG_CPU_S, LongRunners, is_heavy
 from headway.sandbox.admission.machine import Machine
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.system.disk import Disk
+from tests.support.sandboxes import PlainSandbox
 
 MakeCommand = Callable[..., Command]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.process.launcher import _death_signal
 from headway.sandbox.runner import Command
 from tests.support.processes import alive, gone
+from tests.support.sandboxes import PlainSandbox
 from tests.support.waiting import wait_until
 
 MakeCommand = Callable[..., Command]
@@ -112,12 +112,13 @@ async def test_many_commands_at_once_leave_no_descriptors_open(sandbox: PlainSan
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from headway.sandbox.backends.plain import PlainSandbox
+from headway.sandbox.local import LocalSandbox
+from headway.sandbox.backends.plain import Plain
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec
 cwd = Path(sys.argv[2])
 walls = SandboxSpec(agent="tests/agent", workspace=cwd)
-asyncio.run(PlainSandbox().run(Command(line=sys.argv[1], cwd=cwd, timeout_s=600, walls=walls)))
+asyncio.run(LocalSandbox(Plain()).run(Command(line=sys.argv[1], cwd=cwd, timeout_s=600, walls=walls)))
 """
 
 LEADER = "echo $$ > pid; exec sleep 600"

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.process import orphans
 from headway.sandbox.process.orphans import Orphans
 from headway.sandbox.runner import Command
+from tests.support.sandboxes import PlainSandbox
 
 MakeCommand = Callable[..., Command]
 
@@ -22,7 +22,7 @@ import asyncio, ctypes, sys
 from pathlib import Path
 from headway.sandbox.process import orphans
 from headway.sandbox.cgroup.groups import Groups
-from headway.sandbox.backends.plain import PlainSandbox
+from tests.support.sandboxes import PlainSandbox
 from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import ToolError
-from headway.sandbox.backends.plain import PlainSandbox
 from headway.sandbox.local import OUTPUT_CAP_BYTES
 from headway.sandbox.runner import Command, Sandbox
+from tests.support.sandboxes import PlainSandbox
 
 MakeCommand = Callable[..., Command]
 

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from headway.sandbox.backends.backend import Launch, shell_line
-from headway.sandbox.local import LocalSandbox
 from headway.sandbox.process.command_environment import environment
 from headway.sandbox.process.launcher import argv, command_shell
-from headway.sandbox.resources import Resources
 from headway.sandbox.runner import Command
 
 
@@ -30,10 +28,3 @@ class Plain:
         env = environment(command, home, mark)
         env |= {cache.variable: str(cache.folder) for cache in command.walls.caches if cache.variable}
         return Launch(argv(shell_line(command, command_shell()), preamble), command.cwd, env)
-
-
-class PlainSandbox(LocalSandbox):
-    """Commands without walls."""
-
-    def __init__(self, resources: Resources | None = None) -> None:
-        super().__init__(Plain(), resources)
