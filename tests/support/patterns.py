@@ -100,7 +100,10 @@ def _at_top(path: Path, call: ast.Call) -> bool:
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    if not any(f"re.{name}(" in text for name in CALLS):
+        return  # most files; to parse them takes seconds
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             where = node.func.value
             if isinstance(where, ast.Name) and where.id == "re" and node.func.attr in CALLS:
