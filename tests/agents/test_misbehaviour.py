@@ -22,6 +22,7 @@ from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd
 from headway.eventlog.events.talk import Reminder
 from headway.rehearsal.playbook import Step
+from tests.agents.offered import REPLACING
 from tests.agents.stage import ROOT, Stage, finish, say, step, use
 from tests.support.events import answer, call, event, reply
 
@@ -65,7 +66,7 @@ ROWS: dict[str, tuple[list[Step], str, HandoffStatus, bool]] = {
     ),
     "unknown tool": (
         [step(use("fly")), BLOCKED],
-        "there is no tool 'fly'; there are edit_file, finish",
+        f"there is no tool 'fly'; there are {', '.join(REPLACING.tools)}",
         HandoffStatus.BLOCKED,
         False,
     ),
