@@ -11,7 +11,8 @@ from headway.agents.tools.arguments import Arguments, PathText
 from headway.agents.tools.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.editing.patch import Add, Delete, Section, Update, parse_operation, parse_patch
-from headway.editing.patching import Done, FileHashes, Patching, notes_of, paths_of
+from headway.editing.patch_draft import Done
+from headway.editing.patching import FileHashes, Patching, notes_of, paths_of
 from headway.eventlog.events.work import Edit
 from headway.models.editing import PATCH_TOOL
 from headway.system.excerpt import EXCERPT_CHARS, cut, line_count

@@ -2,7 +2,7 @@
 
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.spawning import spawn
+from headway.agents.planner.spawning import spawn
 from headway.agents.tools.arguments import Arguments
 from headway.agents.tools.tool import Tool
 from headway.domain.errors import ToolError

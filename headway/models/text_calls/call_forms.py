@@ -5,24 +5,13 @@ parsers of vLLM, SGLang and llama.cpp. A form is read only when it is whole. A m
 through it once.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import orjson
-
 from headway.models.adapter import ToolSchema
-from headway.models.lenient_json import parsed, whole_texts
 from headway.models.naming import meant
-from headway.models.text_calls.python_values import NotPython, PythonReader
-
-Tools = Mapping[str, ToolSchema]
-Call = tuple[str, str]
-"""A tool's name and its arguments, as JSON."""
-
-Found = tuple[list[Call], int]
-"""Calls of tools that are offered, and where they end."""
+from headway.models.text_calls.call_values import Found, Tools, blank_end, call_of, json_at, value_of, values, written
 
 Reader = Callable[[str, "re.Match[str]", Tools], Found | None]
 """Reads the calls behind an opening; None where none is whole."""
@@ -47,30 +36,10 @@ NAME = r"[\w.:/\-]{1,200}+"
 FENCE = "```"
 _BAR = r"[|\uff5c]"
 _SEP = rf"<{_BAR}tool[_\u2581]sep{_BAR}>"
-_SPACE = re.compile(r"[\s,;]*+")
-_BLANK = re.compile(r"\s*+")
-_LENIENT = json.JSONDecoder(strict=False)
-_NAMES = ("name", "tool", "tool_name", "function")
-_ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 _BETWEEN = re.compile(
     r"(?:\s++|</?[\w:|\uff5c]{0,40}(?:tool_calls?|function_calls)>|<[|\uff5c][\w\u2581]{1,40}[|\uff5c]>)*+"
 )
 """Stands between calls and behind the last one: marks around all calls of a reply, and of a turn's end."""
-
-
-def values(text: str, at: int, tools: Tools, *, is_python: bool = True) -> Found | None:
-    """Calls that stand at a place as JSON objects, as a list of these, or in Python's notation."""
-    found = _json_at(text, at)
-    if found is None:
-        return _python_at(text, at, tools) if is_python else None
-    calls: list[Call] = []
-    end = at
-    while found is not None:
-        value, end = found
-        listed = value if isinstance(value, list) else [value]
-        calls += [call for each in listed if (call := _call_in(each, tools)) is not None]
-        found = _json_at(text, end)
-    return (calls, end) if calls else None
 
 
 def _behind(text: str, mark: "re.Match[str]", tools: Tools) -> Found | None:
@@ -79,7 +48,7 @@ def _behind(text: str, mark: "re.Match[str]", tools: Tools) -> Found | None:
 
 def _fenced(text: str, mark: "re.Match[str]", tools: Tools) -> Found | None:
     found = values(text, mark.end(), tools, is_python="tool" in mark[0])
-    return found if found is not None and text.startswith(FENCE, _blank_end(text, found[1])) else None
+    return found if found is not None and text.startswith(FENCE, blank_end(text, found[1])) else None
 
 
 def _named(name_and_gap: "re.Pattern[str]") -> Reader:
@@ -89,8 +58,8 @@ def _named(name_and_gap: "re.Pattern[str]") -> Reader:
         found = name_and_gap.match(text, mark.end())
         if found is None:
             return values(text, mark.end(), tools)
-        given = _json_at(text, found.end())
-        call = None if given is None else _call(found["called"], given[0], tools)
+        given = json_at(text, found.end())
+        call = None if given is None else call_of(found["called"], given[0], tools)
         return ([call], given[1]) if call is not None and given is not None else None
 
     return read
@@ -98,8 +67,8 @@ def _named(name_and_gap: "re.Pattern[str]") -> Reader:
 
 def _headed(text: str, mark: "re.Match[str]", tools: Tools) -> Found | None:
     """An object behind an opening that names the tool."""
-    given = _json_at(text, mark.end())
-    call = None if given is None else _call(_name_of(mark), given[0], tools)
+    given = json_at(text, mark.end())
+    call = None if given is None else call_of(_name_of(mark), given[0], tools)
     return ([call], given[1]) if call is not None and given is not None else None
 
 
@@ -121,7 +90,7 @@ class _Tags(NamedTuple):
         name = meant(_name_of(mark), tools)
         if name not in tools:
             return None
-        if text.startswith("{", blank := _blank_end(text, mark.end())):
+        if text.startswith("{", blank := blank_end(text, mark.end())):
             return _headed(text, mark, tools)
         if text.startswith(self.call_end, blank):
             return [(name, "{}")], blank + len(self.call_end)
@@ -170,8 +139,8 @@ class _Tags(NamedTuple):
             if self.lines:
                 value = value.removeprefix("\n").removesuffix("\n")
             is_text = key.groupdict().get("string")
-            given[key["key"]] = _value(value, tool, key["key"], is_text)
-        return _written(given)
+            given[key["key"]] = value_of(value, tool, key["key"], is_text)
+        return written(given)
 
 
 def _tags(opening: str, key: str, value_end: str, call_end: str, *, lines: bool = False) -> _Tags:
@@ -252,76 +221,3 @@ FORMS: tuple[Form, ...] = (
 
 def _name_of(mark: "re.Match[str]") -> str:
     return next((value for name, value in mark.groupdict().items() if name.startswith("name") and value), "")
-
-
-def _json_at(text: str, at: int) -> tuple[Any, int] | None:
-    """The object or list that stands at a place, and where it ends."""
-    start = _SPACE.match(text, at)
-    at = start.end() if start else at
-    if text[at : at + 1] not in {"{", "["}:
-        return None
-    try:
-        value, end = _LENIENT.raw_decode(text, at)
-    except (ValueError, RecursionError):
-        return None
-    return value, end
-
-
-def _python_at(text: str, at: int, tools: Tools) -> Found | None:
-    reader = PythonReader(text, at)
-    try:
-        said = reader.calls()
-    except NotPython:
-        return None
-    calls = [call for name, arguments in said if (call := _call(name, arguments, tools)) is not None]
-    return (calls, reader.at) if calls else None
-
-
-def _call_in(value: Any, tools: Tools) -> Call | None:
-    """The call that an object describes."""
-    while isinstance(value, dict) and isinstance(value.get("function"), dict):
-        value = value["function"]
-    if not isinstance(value, dict):
-        return None
-    name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
-    given: Any = next((value[key] for key in _ARGUMENTS if key in value), {})
-    return None if name is None else _call(name, given, tools)
-
-
-def _call(name: str, given: Any, tools: Tools) -> Call | None:
-    name = meant(name[:200], tools)
-    if isinstance(given, str):
-        given = parsed(given)
-    if name not in tools or not isinstance(given, dict):
-        return None
-    arguments = _written(given)
-    return None if arguments is None else (name, arguments)
-
-
-def _written(value: dict[str, Any]) -> str | None:
-    try:
-        return orjson.dumps(whole_texts(value)).decode()
-    except (orjson.JSONEncodeError, RecursionError):  # nested deeper than can be written, or numbers without end
-        return None
-
-
-def _value(text: str, tool: ToolSchema, key: str, is_text: str | None) -> Any:
-    """An argument that was written without quotes: of the type that the form says, else the tool."""
-    schema = tool.parameters.get("properties", {}).get(key, {})
-    if is_text == "true" or (is_text is None and schema.get("type", "string") == "string"):
-        return text
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        pass
-    reader = PythonReader(text)
-    try:
-        value = reader.value()
-    except NotPython:
-        return text
-    return value if not text[reader.at :].strip() else text
-
-
-def _blank_end(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from headway.models.adapter import ToolSchema
 from headway.models.lenient_json import call_id
-from headway.models.text_calls.call_forms import FORMS, Call, Tools, values
+from headway.models.text_calls.call_forms import FORMS
+from headway.models.text_calls.call_values import Call, Tools, values
 from headway.models.turn import ToolCall, Turn
 
 MOST_CALLS = 20
