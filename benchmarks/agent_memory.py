@@ -25,6 +25,7 @@ from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog, LogStore
+from headway.eventlog.views.working import Working
 from headway.models.client import Model
 from headway.models.roles import Chosen
 from headway.sandbox.outcome import Ran
@@ -99,7 +100,8 @@ def _id(number: int) -> AgentId:
 
 def _talk(store: LogStore, agent: AgentId, chosen: Chosen) -> Conversation:
     log = store.open(agent, role="worker", task=agent, whole=False)
-    return Conversation(log, chosen, system=_SYSTEM, tools=WORKER_TOOLS["replace"].schemas, paid=Usage(), epoch=0)
+    interrupted, tools = Working(log, 1).interrupted, WORKER_TOOLS["replace"].schemas
+    return Conversation(log, chosen, system=_SYSTEM, tools=tools, paid=Usage(), epoch=0, interrupted=interrupted)
 
 
 _SYSTEM = Prompts.load().render("worker")

@@ -1,6 +1,6 @@
 """Storing handoffs: every agent ends with one, in its own log, synced before any other agent is told of it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from headway.agents.handoff_facts import files_of, work_facts
 from headway.agents.loop.usage import usage_of
@@ -12,10 +12,11 @@ from headway.domain.planner_turn import Spawned
 from headway.domain.refs import Ref
 from headway.domain.results import Finished
 from headway.domain.state.budget import Amount
-from headway.eventlog.events.envelope import AnyEvent, Event, bodies, only
+from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.life import AgentStart, HandedOff
 from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.store import AgentLog, LogStore, Stream
+from headway.eventlog.views.attempt import AttemptRecord
 from headway.eventlog.views.children import Past
 from headway.git.hub import Hub
 from headway.git.workspace.snapshot import newest
@@ -63,8 +64,10 @@ class HandoffStore:
         task = order.me if order.role == "worker" else None
         log = self._store.open(order.me, role=order.role, task=task, whole=False)
         try:
+            attempt = AttemptRecord(order.attempt)
+            log.follow(attempt)
             physical = self._store.stream(order.me)
-            event = stored_handoff(log.line, order.attempt) or self._write(order, log, physical)
+            event = attempt.ended or self._write(order, log, physical, attempt.title)
             log.sync()
         finally:
             log.close()
@@ -76,13 +79,14 @@ class HandoffStore:
             spent=spent_by(physical, is_task=order.role == "worker"),
         )
 
-    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[AnyEvent]) -> Event[HandedOff]:
+    def _write(self, order: StoreHandoff, log: AgentLog, physical: Iterable[AnyEvent], title: str) -> Event[HandedOff]:
         hub = self._hubs(order.context.run)
         landed = tuple(hub.landed_by(order.me)) if order.role == "worker" else ()
         kept = newest(hub, order.me) if order.role == "worker" else None
         handoff = Handoff(
             agent=order.me,
-            title=order.title or _title(log),
+            # The title as the agent was asked with it; its own log tells, if it has begun.
+            title=order.title or title or order.me.rpartition("/")[2],
             report=_report(order, self._store),
             facts=work_facts(
                 physical,
@@ -128,21 +132,9 @@ def append_handoff(
     return log.append(HandedOff(handoff=handoff, attempt=attempt, retry=retry), epoch=epoch, sync=True)
 
 
-def stored_handoff(line: Sequence[AnyEvent], attempt: int) -> Event[HandedOff] | None:
-    """The handoff that a live line holds for this attempt, or a later one."""
-    found = [event for event in only(line, HandedOff) if event.body.attempt >= attempt]
-    return found[-1] if found else None
-
-
 def made_by_harness(status: HandoffStatus, why: str) -> HandoffReport:
     """The report on an agent that cannot speak for itself."""
     return HandoffReport(status=status, summary=cut(why or str(status), REPORT_CHARS))
-
-
-def _title(log: AgentLog) -> str:
-    """The title as the agent was asked with it; its own log tells, if it has begun."""
-    started = list(bodies(log.line, AgentStart))
-    return started[-1].title if started else log.agent.rpartition("/")[2]
 
 
 def _report(order: StoreHandoff, store: LogStore) -> HandoffReport:

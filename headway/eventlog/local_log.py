@@ -106,17 +106,10 @@ class LocalLog:
     def follow(self, *views: View, past: Sequence[View] = ()) -> None:
         """See `AgentLog.follow`."""
         with self._mutex:
-            self._views, self._past = views, tuple(past)
             for found in itertools.islice(self._codec.events_in(lines_of(self._fd)), self._next):
                 event = found.event if found.event.body.keep is Keep.DROP else found.resolved(self._blobs)
-                self._show(event, live=event.seq not in self._abandoned)
-
-    def _show(self, event: AnyEvent, *, live: bool) -> None:
-        for view in self._past:
-            view.apply(event)
-        if live and event.type not in OUTSIDE_THE_LINE:
-            for view in self._views:
-                view.apply(event)
+                _show(event, past, () if event.seq in self._abandoned else views)
+            self._views, self._past = (*self._views, *views), (*self._past, *past)
 
     def replay(self, epoch: int) -> Iterator[AnyEvent]:
         """The live events of the newest epoch, whole, in order; none when `epoch` is another one."""
@@ -365,7 +358,7 @@ class LocalLog:
             raise
         start, self._end = self._end, self._end + len(line)
         self._next += 1
-        self._show(event, live=True)
+        _show(event, self._past, self._views)
         if event.type in OUTSIDE_THE_LINE:
             return
         self._head = event.seq
@@ -375,6 +368,11 @@ class LocalLog:
         if not self._whole and isinstance(event.body, LlmResponse):
             self.line = settled(self.line, self._fresh)
             self._fresh = len(self.line) - 1
+
+
+def _show(event: AnyEvent, past: Sequence[View], views: Sequence[View]) -> None:
+    for view in (*past, *(() if event.type in OUTSIDE_THE_LINE else views)):
+        view.apply(event)
 
 
 def _open_file(path: Path) -> int:

@@ -32,7 +32,7 @@ from headway.domain.run import (
 from headway.domain.spec import Commit, RunSpec, parse_spec
 from headway.domain.state.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.task import in_history
-from headway.eventlog.events.envelope import AnyEvent, BodyT, Event, only
+from headway.eventlog.events.envelope import only
 from headway.eventlog.events.life import HandedOff, RunEnd, RunStart
 from headway.eventlog.events.talk import Message, Text
 from headway.eventlog.events.work import Policy
@@ -160,7 +160,7 @@ class RunLifecycle:
 
     def _begun(self, run: RunName) -> bool:
         """True when an earlier attempt has begun the run's log. Nothing refuses the start from then on."""
-        return any(event.type == "run.start" for event in self._store.read(AgentId(run)))
+        return self._store.newest(AgentId(run), RunStart) is not None
 
     def _without_network(self, spec: RunSpec) -> list[str]:
         why, policy = self._machine.refuses_network, spec.policy.network
@@ -219,8 +219,9 @@ class RunLifecycle:
         """Refs to the instructions and to the start, which holds the spec; both written once."""
         log = self._store.open(AgentId(order.run), role="run")
         try:
-            text = _first(log.line, Text) or log.append(Text(instructions=spec.instructions))
-            start = _first(log.line, RunStart)
+            me = AgentId(order.run)
+            text = self._store.newest(me, Text) or log.append(Text(instructions=spec.instructions))
+            start = self._store.newest(me, RunStart)
             if start is None:
                 began = RunStart(
                     spec=spec,
@@ -231,7 +232,7 @@ class RunLifecycle:
                     models={role: each.facts for role, each in chosen.items()},
                 )
                 start = log.append(began, sync=True)
-            return Ref(log=AgentId(order.run), seq=text.seq), Ref(log=AgentId(order.run), seq=start.seq)
+            return Ref(log=me, seq=text.seq), Ref(log=me, seq=start.seq)
         finally:
             log.close()
 
@@ -266,7 +267,8 @@ class RunLifecycle:
         self._store.expect(order.run)
         with self._store.open(AgentId(order.run), role="run") as log:
             said = Policy(amendment=order.request, text=order.text, who=order.who, why=order.why)
-            same = (event for event in only(log.line, Policy) if event.body.amendment == order.request)
+            policies = only(self._store.stream(AgentId(order.run)), Policy)
+            same = (event for event in policies if event.body.amendment == order.request)
             event = next(same, None) or log.append(said, sync=True)
             return Ref(log=AgentId(order.run), seq=event.seq)
 
@@ -341,11 +343,7 @@ class RunLifecycle:
     def _end_log(self, run: RunName, report: RunReport) -> None:
         log = self._store.open(AgentId(run), role="run")
         try:
-            if _first(log.line, RunEnd) is None:
+            if self._store.newest(AgentId(run), RunEnd) is None:
                 log.append(RunEnd.of(report), sync=True)
         finally:
             log.close()
-
-
-def _first(line: list[AnyEvent], kind: type[BodyT]) -> Event[BodyT] | None:
-    return next(only(line, kind), None)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.usage import Usage
 from headway.domain.ids import AgentId, Role
+from headway.eventlog.views.interrupted import Interrupted
 from headway.models.roles import Chosen
 from tests.agents.stage import Stage
 
@@ -15,4 +16,6 @@ def talk_of(stage: Stage, agent: AgentId, role: Role) -> Iterator[Conversation]:
     """An agent's conversation, with its log held."""
     with stage.store.open(agent, role=role, task=agent if role == "worker" else None) as log:
         chosen = Chosen(model=stage.models[-1], name="rehearsal")
-        yield Conversation(log, chosen, system="", tools=(), paid=Usage(), epoch=0)
+        interrupted = Interrupted()
+        log.follow(interrupted)
+        yield Conversation(log, chosen, system="", tools=(), paid=Usage(), epoch=0, interrupted=interrupted)

@@ -14,10 +14,12 @@ from headway.agents.planner.open_task_index import OpenTaskIndex
 from headway.agents.planner.planner_tools import PlannerTools
 from headway.agents.tools.catalogue import PLANNER_TOOLS
 from headway.agents.tools.tool import Toolset
+from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import LandTool
 from headway.agents.worker.worker_tools import WorkerTools
 from headway.domain.task import TaskSpec
 from headway.eventlog.views.planning import Planning
+from headway.eventlog.views.working import Working
 from headway.models.turn import ToolCall
 from headway.sandbox.spec import SandboxSpec
 from prompts.prompts import Prompts
@@ -82,10 +84,13 @@ async def bench(stage: Stage) -> Any:
         workspace = stage.places.open(order.me, 1, talk.log.lease)
         (workspace.path / "latin").write_bytes(b"caf\xe9\nold\n")
         (workspace.path / "\udcff").write_bytes(b"x")
-        lander = LandTool(stage.context, order.me, stage.hub, workspace, "Bob <bob@example.org>", Prompts.load())
+        views, commands, prompts = Working(talk.log, 1), Commands(None), Prompts.load()
+        bob = "Bob <bob@example.org>"
+        lander = LandTool(stage.context, order.me, stage.hub, workspace, bob, prompts, views.attempt)
         task = TaskSpec(title="Write", intent="So that it is there.")
         walls = SandboxSpec(agent="any", workspace=workspace.path)
-        yield WorkerTools(task, talk, workspace, lander, PlainSandbox(), walls, Prompts.load(), 2.0, EVERY_TOOL)
+        hands = (PlainSandbox(), walls, prompts, 2.0)
+        yield WorkerTools(task, talk, workspace, lander, *hands, EVERY_TOOL, views, commands)
 
 
 def answered(talk: Any, call: ToolCall, answer: ToolAnswer) -> str:

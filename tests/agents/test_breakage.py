@@ -15,6 +15,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.editing.files import Files
 from headway.eventlog.events.life import AgentState
 from headway.eventlog.events.talk import Message, ToolResult
+from headway.eventlog.views.interrupted import Interrupted
 from headway.git.hub import Hub
 from headway.git.repo import GitError
 from headway.system.walk import let_in, walk
@@ -135,23 +136,28 @@ async def test_an_attempt_that_breaks_at_one_place_three_times_hands_off(
 async def test_what_lies_between_two_breaks_begins_the_count_anew(stage: Stage) -> None:
     order = stage.task()
     with stage.store.open(order.me, role="worker", task=order.me) as log:
-        assert not harness_faults.counted(log, RuntimeError("one"))
-        assert not harness_faults.counted(log, RuntimeError("two"))
+        seen = Interrupted()
+        log.follow(seen)
+        assert not harness_faults.counted(log, seen, RuntimeError("one"))
+        assert not harness_faults.counted(log, seen, RuntimeError("two"))
         log.append(Message(text="it went on"))
-        assert not harness_faults.counted(log, RuntimeError("three"))
+        assert not harness_faults.counted(log, seen, RuntimeError("three"))
         log.append(request())
-        assert not harness_faults.counted(log, RuntimeError("four"))
-        assert harness_faults.counted(log, RuntimeError("five"))
+        assert not harness_faults.counted(log, seen, RuntimeError("four"))
+        assert harness_faults.counted(log, seen, RuntimeError("five"))
 
 
 async def test_git_that_fails_for_no_reason_that_passes_ends_an_attempt_too(stage: Stage) -> None:
     order = stage.task()
     with stage.store.open(order.me, role="worker", task=order.me) as log:
+        seen = Interrupted()
+        log.follow(seen)
         broken = [
-            harness_faults.counted(log, GitError(["x"], 128, "fatal: odd")) for _ in range(harness_faults.GIT_ENDS)
+            harness_faults.counted(log, seen, GitError(["x"], 128, "fatal: odd"))
+            for _ in range(harness_faults.GIT_ENDS)
         ]
         assert broken == [False] * (harness_faults.GIT_ENDS - 1) + [True]
-        assert not harness_faults.counted(log, GitError(["x"], 128, "fatal: No space left on device"))
+        assert not harness_faults.counted(log, seen, GitError(["x"], 128, "fatal: No space left on device"))
 
 
 async def test_an_agent_hands_off_where_its_workspace_cannot_be_read(

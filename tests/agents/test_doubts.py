@@ -4,17 +4,18 @@ import shutil
 
 import pytest
 
-from headway.agents.worker.finish_checks import WorkState, doubts
+from headway.agents.worker.finish_checks import Commands, WorkState, doubts
 from headway.agents.worker.unfinished_lines import unfinished
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.task import TaskKind
 from headway.eventlog.events.envelope import AnyEvent
+from headway.eventlog.views.attempt import AttemptRecord
 from headway.rehearsal.playbook import Step
 from headway.sandbox.outcome import Ran
 from tests.agents.offered import REPLACING
 from tests.agents.stage import Stage, finish, git, step, use
-from tests.support.events import answer, event
+from tests.support.events import answer, event, started
 
 IDLE = REPLACING.named(lambda tool: not tool.is_work)
 
@@ -34,7 +35,14 @@ def ran(command: str, exit_code: int | None, note: str = "") -> AnyEvent:
 
 
 OK, BAD, SUITE_BAD = ran("make", 0), ran("make", 2), ran("cd x && make test", 1)
-GOOD = WorkState(landed=(ONE,), check="make test")
+GOOD = WorkState(landed=(ONE,))
+
+
+def commands_of(events: list[AnyEvent]) -> Commands:
+    commands = Commands("make test")
+    for each in events:
+        commands.apply(each)
+    return commands
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,7 @@ GOOD = WorkState(landed=(ONE,), check="make test")
 def test_what_speaks_against_a_change(
     status: HandoffStatus, now: WorkState, events: list[AnyEvent], told: list[str]
 ) -> None:
-    found = doubts(status, TaskKind.CHANGE, now, events)
+    found = doubts(status, TaskKind.CHANGE, now, commands_of(events))
     assert len(found) == len(told), found
     assert all(part in text for part, text in zip(told, found, strict=True))
 
@@ -80,11 +88,19 @@ def test_what_speaks_against_a_change(
     [(DONE, [result("read_file")], 0), (DONE, [result("rewrite_scratchpad")], 1), (DONE, [], 1), (BLOCKED, [], 0)],
 )
 def test_an_answer_that_nobody_looked_for_is_doubted(status: HandoffStatus, events: list[AnyEvent], count: int) -> None:
-    assert len(doubts(status, TaskKind.INVESTIGATE, WorkState(), events, IDLE)) == count
+    attempt = AttemptRecord(1)
+    for each in (event(started()), *events):
+        attempt.apply(each)
+    looked = not attempt.called <= IDLE
+    assert len(doubts(status, TaskKind.INVESTIGATE, WorkState(), commands_of(events), looked=looked)) == count
+
+
+def test_an_earlier_attempts_commands_count_no_more() -> None:
+    assert doubts(DONE, TaskKind.CHANGE, GOOD, commands_of([SUITE_BAD, event(started(2))])) == []
 
 
 def test_many_paths_are_named_in_part() -> None:
-    (told,) = doubts(PARTIAL, TaskKind.CHANGE, WorkState(unlanded=tuple(f"f{n}" for n in range(30))), [])
+    (told,) = doubts(PARTIAL, TaskKind.CHANGE, WorkState(unlanded=tuple(f"f{n}" for n in range(30))), Commands(None))
     assert told.endswith("f19 and 10 more")
 
 

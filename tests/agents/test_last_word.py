@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.agents.loop import final_reply
 from headway.domain.handoff import HandoffStatus
 from headway.domain.state.budget import Amount
 from headway.eventlog.events.envelope import AnyEvent, bodies
 from headway.eventlog.events.talk import LlmRequest, Reminder
+from headway.eventlog.views.epoch import Epoch
 from headway.rehearsal.playbook import Step
 from tests.agents.offered import REPLACING
 from tests.agents.stage import Stage, finish, step, use
@@ -30,15 +30,18 @@ OTHER = event(Reminder(text="", why="align"))
         ([], False, False, False),
         ([REPLY, OTHER, REPLY], False, False, False),
         ([REPLY, ASKED], True, False, False),
-        ([REPLY, ASKED, FAILED], True, True, False),
+        ([REPLY, ASKED, FAILED], True, False, False),
         ([REPLY, ASKED, OTHER, REPLY], True, True, True),
         ([ASKED, REPLY, OTHER, REPLY], True, True, False),
     ],
 )
 def test_whether_the_last_word_was_had(events: list[AnyEvent], asked: bool, had: bool, newest: bool) -> None:
-    assert final_reply.was_asked_for(events) is asked
-    assert final_reply.was_had(events) is had
-    assert final_reply.is_newest_reply(events) is newest
+    epoch = Epoch()
+    for each in events:
+        epoch.apply(each)
+    assert (epoch.last_word is not None) is asked
+    assert (epoch.last_word == "had") is had
+    assert epoch.is_last_word is newest
 
 
 async def test_an_agent_without_budget_hands_off_in_its_own_words(stage: Stage) -> None:

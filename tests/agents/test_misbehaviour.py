@@ -1,7 +1,6 @@
 """The table of misbehaviour, row by row, for workers and planners: what each is answered with, and how it ends."""
 
 import json
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headway.agents.loop import guards
 from headway.agents.tools.catalogue import TOOLS
 from headway.agents.tools.tool import AnyTool
 from headway.domain.handoff import HandoffStatus
@@ -21,6 +19,7 @@ from headway.domain.state.planner import PlannerEnd, PlannerState
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd
 from headway.eventlog.events.talk import Reminder
+from headway.eventlog.views.guards import MUTE_REPLIES, Guards
 from headway.rehearsal.playbook import Step
 from tests.agents.offered import REPLACING
 from tests.agents.stage import ROOT, Stage, finish, say, step, use
@@ -249,24 +248,20 @@ REPLIES = st.one_of(st.sampled_from(["text", "empty", "refusal", "length"]), st.
 @given(st.lists(REPLIES, min_size=1, max_size=4))
 def test_who_goes_in_circles_is_stopped_within_bounds(circle: list[Any]) -> None:
     """The same few replies over and over, with the same results and nothing new done, never go on for ever."""
-    events: list[AnyEvent] = []
-    made: Counter[str] = Counter()
+    seen = Guards()
     for count in range(1, 200):
         one = circle[count % len(circle)]
         calls = one if isinstance(one, list) else []
         stop = "tool" if calls else one
         said = "x" if stop == "text" else ""
-        events.append(event(reply(said, *[call()] * len(calls), stop=stop)))
+        seen.apply(event(reply(said, *[call()] * len(calls), stop=stop)))
         for key, digest, error in calls:
-            refused = guards.is_refused(events, key)
-            assert guards.is_refused(events, key, made) == refused
-            made[key] += 1
+            refused = seen.is_refused(key)
             same = {"refused": True, "error": True} if refused else {"error": error}
-            events.append(result(key, f"{key}{digest}" if refused else key, **same))
-        stop_due, reminders = guards.stop_due(events), guards.reminders_due(events)
-        assert (guards.stop_due(events, made), guards.reminders_due(events, made)) == (stop_due, reminders)
-        if stop_due is not None:
+            seen.apply(result(key, f"{key}{digest}" if refused else key, **same))
+        if seen.stop_due is not None:
             break
-        events += [event(Reminder(text="", why=why)) for why in reminders]
-    assert guards.stop_due(events) is not None
-    assert count <= 7 * len(circle) + guards.MUTE_REPLIES
+        for why in seen.reminders_due:
+            seen.apply(event(Reminder(text="", why=why)))
+    assert seen.stop_due is not None
+    assert count <= 7 * len(circle) + MUTE_REPLIES

@@ -196,18 +196,14 @@ class MemoryLog:
         bare = event_of(body, seq, epoch=epoch, turn=turn, agent=self.agent, role=self._role)
         event = bare._replace(lease=self.lease, task=self._task, dur_ms=dur_ms)
         self._store.memory.write(event)
-        self._show(event, self._views)
+        _show(event, self._past, self._views)
         return event
 
     def follow(self, *views: View, past: Sequence[View] = ()) -> None:
-        self._views, self._past = views, tuple(past)
         live = {event.seq for event in self.line}
         for event in self._events:
-            self._show(event, views if event.seq in live else ())
-
-    def _show(self, event: AnyEvent, views: tuple[View, ...]) -> None:
-        for view in (*self._past, *(() if event.type in OUTSIDE_THE_LINE else views)):
-            view.apply(event)
+            _show(event, past, views if event.seq in live else ())
+        self._views, self._past = (*self._views, *views), (*self._past, *past)
 
     def sync(self) -> None:
         self._store.memory.step()
@@ -257,6 +253,11 @@ class MemoryLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
+
+
+def _show(event: AnyEvent, past: Sequence[View], views: Sequence[View]) -> None:
+    for view in (*past, *(() if event.type in OUTSIDE_THE_LINE else views)):
+        view.apply(event)
 
 
 def memory_store(memory: Memory, redact: Redact = NOTHING_SECRET) -> LogStore:

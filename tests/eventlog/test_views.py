@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agents.tools.catalogue import RESULTS
+from headway.agents.worker.finish_checks import Commands
 from headway.domain.ids import AgentId, Incarnation, run_of
 from headway.eventlog.blobs import Blobs
 from headway.eventlog.codec import Codec
@@ -17,7 +18,11 @@ from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentFork
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import View
+from headway.eventlog.views.attempt import AttemptRecord
 from headway.eventlog.views.children import Children, Past
+from headway.eventlog.views.epoch import Epoch
+from headway.eventlog.views.guards import Guards
+from headway.eventlog.views.interrupted import Interrupted
 from headway.eventlog.views.scratchpad import Notes
 from headway.eventlog.views.turn import Rounds, Turn
 from tests.eventlog.lives import PLANNING, TALKING, TURNS, WORKING, line_of, lives
@@ -27,16 +32,19 @@ RECORDED = sorted((Path(__file__).parent / "recorded_logs").glob("*.jsonl"))
 
 
 class Views:
-    """One view of each kind; `past` take every event, `line` the live ones."""
+    """One view of each kind; `past` take every event, `line` the live ones, `epoch` those of the newest epoch."""
 
     def __init__(self) -> None:
         past = Past()
+        turns = (Turn(key, 3) for key in TURNS)
+        work = (AttemptRecord(1), AttemptRecord(2), Commands("make test"), Interrupted())
         self.past: list[View] = [past]
-        self.line: list[View] = [Children(past), Rounds(), Notes(), *(Turn(key, 3) for key in TURNS)]
+        self.line: list[View] = [Children(past), Rounds(), Notes(), *turns, *work]
+        self.epoch: list[View] = [Epoch(), Guards()]
 
     def answers(self) -> list[dict[str, Any]]:
         """All that they can be asked without an argument. The order of what they list counts."""
-        return [_answers(view) for view in (*self.past, *self.line)]
+        return [_answers(view) for view in (*self.past, *self.line, *self.epoch)]
 
 
 def _answers(view: View) -> dict[str, Any]:
@@ -54,8 +62,11 @@ def folded(log: list[AnyEvent]) -> Views:
     for event in log:
         for view in views.past:
             view.apply(event)
-    for event in line_of(log):
+    line = line_of(log)
+    for event in line:
         for view in views.line:
+            view.apply(event)
+        for view in views.epoch if event.epoch == max(each.epoch for each in line) else ():
             view.apply(event)
     return views
 
@@ -79,17 +90,20 @@ class Disk:
         views = Views()
         with self.store.open(self.agent, role="planner", whole=False) as log:
             log.follow(*views.line, past=views.past)
+            for event in log.replay(log.epoch):
+                for view in views.epoch:
+                    view.apply(event)
         return views
 
 
 def goes_on(views: Views, log: list[AnyEvent], cut: int) -> int:
-    """Let views take the events from a place on, up to the next fork; the place of that."""
+    """Let views take the events from a place on, up to the next fork or epoch; the place of that."""
+    line = line_of(log[:cut])
+    epoch = max((each.epoch for each in line), default=0)
     for at, event in enumerate(log[cut:], cut):
-        if isinstance(event.body, AgentFork):
+        if isinstance(event.body, AgentFork) or event.epoch != epoch:
             return at
-        for view in views.past:
-            view.apply(event)
-        for view in views.line if event.type != "agent.lease" else ():
+        for view in (*views.past, *((*views.line, *views.epoch) if event.type != "agent.lease" else ())):
             view.apply(event)
     return len(log)
 

@@ -1,12 +1,10 @@
 """The user's additions to a run that goes on: every agent carries them in each epoch, in the order of adding."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from headway.domain.ids import AgentId, RunName
 from headway.domain.refs import Ref
-from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.talk import Message
 from headway.eventlog.events.work import Policy
 from headway.eventlog.store import LogStore
 from prompts.prompts import Prompts
@@ -37,9 +35,8 @@ class Amendments:
     run: RunName
     seqs: tuple[int, ...]
 
-    def untold(self, epoch: Sequence[AnyEvent]) -> Told | None:
-        """Those that these events, the agent's epoch so far, do not tell yet; of a new epoch that is all of them."""
-        told = {seq for message in bodies(epoch, Message) for seq in message.amendments}
+    def untold(self, told: Collection[int]) -> Told | None:
+        """Those whose places are not among `told`, the ones of the agent's epoch: all of them in a new epoch."""
         new = tuple(seq for seq in self.seqs if seq not in told)
         if not new:
             return None

@@ -8,14 +8,14 @@ without one: the request, the facts and the scratchpad are always there.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from headway.agents.loop.context import HANDOVER
 from headway.agents.loop.conversation import Beat, Conversation, Question
 from headway.agents.loop.transcript import exchanges, tail_of
 from headway.agents.loop.usage import Meter
 from headway.domain.state.budget import Amount
 from headway.eventlog.events import work as events
-from headway.eventlog.events.envelope import Event, bodies, only
+from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.talk import LlmResponse, Message, Reminder
+from headway.eventlog.views.epoch import HANDOVER
 from headway.models.adapter import Reuse
 from headway.models.failures import ContextOverflow, FatalModelError, NoUsableReply
 from headway.models.roles import Chosen
@@ -65,13 +65,13 @@ class Compaction:
     @property
     def is_due(self) -> bool:
         """True if there is something to settle."""
-        return self._note is not None or (not self.talk.events and self.talk.epoch > 0)
+        return self._note is not None or (self.talk.seen.is_empty and self.talk.epoch > 0)
 
     def settle(self) -> None:
         """Open the next epoch, if the note for it is there or cannot be had; finish an opening that was cut short."""
         if self._note is not None:
             self._open(self._note)
-        elif not self.talk.events and self.talk.epoch > 0:
+        elif self.talk.seen.is_empty and self.talk.epoch > 0:
             self._resume()
 
     @property
@@ -103,8 +103,7 @@ class Compaction:
             return False
         if isinstance(error, ContextOverflow):
             return True
-        is_next = any(event.body.opens for event in only(self.talk.events, Message))
-        return not is_next or self.talk.context.replies >= REPLIES_BETWEEN
+        return not self.talk.seen.followed or self.talk.context.replies >= REPLIES_BETWEEN
 
     async def ask(self, beat: Beat = lambda _: None) -> Event[LlmResponse]:
         """The next model call: a step, or the note.
@@ -139,12 +138,11 @@ class Compaction:
 
     def _question(self) -> Question:
         talk = self.talk
-        asked = next(each for each in bodies(reversed(talk.events), Reminder) if each.why == HANDOVER)
         shortened = OVERFLOW in talk.misses.final
         if self.other is not None:
             return self._question_to(self.other, shortened=shortened)
         request = replace(talk.request(), tool_choice="none")
-        if asked.cause == "overflow" or shortened:
+        if talk.seen.handover_cause == "overflow" or shortened:
             request = replace(request, max_output=min(request.max_output, SMALL_NOTE))
         return Question(replace(request, items=talk.context.without_oldest()) if shortened else request, talk.chosen)
 
@@ -188,9 +186,8 @@ class Compaction:
         self._say(text)
 
     def _resume(self) -> None:
-        opened = list(only(self.talk.log.line, events.Compaction))
-        if opened and opened[-1].epoch == self.talk.epoch:
-            self._say(opened[-1].body.opening)
+        if self.talk.seen.opening:
+            self._say(self.talk.seen.opening)
 
     def _say(self, text: str) -> None:
         self.talk.note(Message(text=text, opens=self.talk.epoch))

@@ -8,9 +8,6 @@ from headway.models import turn
 from headway.models.adapter import ToolSchema, WireAdapter
 from headway.models.turn import AssistantTurn, ToolOutput, UserMessage
 
-HANDOVER = "handover"
-"""The reason of the reminder that asks for a handover note."""
-
 
 class Context:
     """The serialised messages of the newest epoch. Grows with each event; a new epoch starts it anew.

@@ -1,14 +1,11 @@
 """One agent's conversation with its model: the words of its log so far, and one paid call at a time."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from headway.agents.loop import guards
-from headway.agents.loop.context import HANDOVER, Context, head_bytes
+from headway.agents.loop.context import Context, head_bytes
 from headway.agents.loop.failed_calls import FailedCalls, final_kind
-from headway.agents.loop.final_reply import LAST_WORD
-from headway.agents.loop.guard_window import in_window
+from headway.agents.loop.guards import call_key, digest
 from headway.agents.loop.kept_reply import event_of, kept, room_for_reply
 from headway.agents.loop.shared_prefix import SharedPrefix
 from headway.agents.loop.usage import Gauge, Meter, Usage, failed, noted, of_failure
@@ -18,10 +15,13 @@ from headway.domain.ids import run_of
 from headway.domain.results import Result
 from headway.domain.state.budget import Amount
 from headway.eventlog.branch import ActiveTime
-from headway.eventlog.events.envelope import AnyEvent, BodyT, Event, bodies, only
+from headway.eventlog.events.envelope import AnyEvent, BodyT, Event
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, Message, Reminder, ToolResult
 from headway.eventlog.events.work import Compaction
 from headway.eventlog.store import AgentLog
+from headway.eventlog.views.epoch import HANDOVER, Epoch
+from headway.eventlog.views.guards import REFUSE_AT, Guards, Reason, is_idle
+from headway.eventlog.views.interrupted import Interrupted
 from headway.models.adapter import Request, ToolSchema
 from headway.models.roles import Chosen
 from headway.models.text_calls.text_tool_calls import with_spoken_calls
@@ -67,9 +67,9 @@ class Conversation:
     """The newest epoch of an agent's log, as its model reads it and as the guards judge it.
 
     Attributes:
-        events: The conversation's events of this epoch, which grow with it. The newest reply and all after it are
-            whole. Of earlier events the words are left out, and of an older past everything but facts.
-        made: Number of times that each call was made among those, at least, by its key.
+        seen: The marks of this epoch.
+        guards: The signs in it that the agent goes in circles.
+        interrupted: The calls that lost processes left; the agent's log shows it each event.
         epoch: The stretch of the log that the model reads.
         paid: The amount that this agent's calls used up so far, over every epoch, attempt and fork.
         spell: The time and replies of the attempt or turn so far.
@@ -90,6 +90,7 @@ class Conversation:
         tools: tuple[ToolSchema, ...],
         paid: Usage,
         epoch: int,
+        interrupted: Interrupted,
         prompts: str = "",
         spell: ActiveTime | None = None,
         goal: str = "",
@@ -98,6 +99,7 @@ class Conversation:
         self.log = log
         self.paid = paid
         self.spell = spell or ActiveTime()
+        self.interrupted = interrupted
         self.turn = 0
         self.goal = goal
         self.chosen = chosen
@@ -114,13 +116,12 @@ class Conversation:
 
     def _begin(self, epoch: int) -> None:
         self.epoch = epoch
-        self.events: list[AnyEvent] = []
-        self.made: Counter[str] = Counter()
+        self.seen = Epoch()
+        self.guards = Guards()
         self.context = Context(self.chosen.model.adapter)
         self.misses = FailedCalls()
         self._repeats.begin()
         self._gauge = Gauge()
-        self._fresh = 0
         self._calls: dict[str, ToolCall] = {}
         self._keyed: tuple[ToolCall, str] | None = None
 
@@ -132,12 +133,7 @@ class Conversation:
     @property
     def reply(self) -> Event[LlmResponse] | None:
         """The model's newest reply in this epoch."""
-        return next(only(reversed(self.events), LlmResponse), None)
-
-    @property
-    def results(self) -> list[ToolResult]:
-        """The answers to the calls of the newest reply, so far."""
-        return list(bodies(self._since_reply(), ToolResult))
+        return self.seen.reply
 
     @property
     def pending(self) -> list[ToolCall]:
@@ -148,14 +144,13 @@ class Conversation:
         reply = self.reply
         if reply is None or reply.body.handover:
             return []
-        answered = {answer.call_id for answer in self.results}
-        left = (call for call in reply.body.calls if call.id not in answered)
+        left = (call for call in reply.body.calls if not self.seen.is_answered(call.id))
         return [self._calls.get(call.id) or _call_of(call) for call in left]
 
     def key_of(self, call: ToolCall) -> str:
-        """The call's name among those that were made; see `guards.call_key`. Worked out once for the call at hand."""
+        """The call's name among those that were made; see `call_key`. Worked out once for the call at hand."""
         if self._keyed is None or self._keyed[0] is not call:
-            self._keyed = call, guards.call_key(call.name, call.arguments)
+            self._keyed = call, call_key(call.name, call.arguments)
         return self._keyed[1]
 
     def garbled(self, call: ToolCall) -> bool:
@@ -166,9 +161,7 @@ class Conversation:
     @property
     def handing_over(self) -> bool:
         """True if the model was asked for a handover note that is not there yet."""
-        asked = {reminder.why for reminder in bodies(self._since_reply(), Reminder)}
-        # Asked for its last reply, it has no time left for a note.
-        return HANDOVER in asked and LAST_WORD not in asked
+        return self.seen.handing_over
 
     @property
     def next_call(self) -> int:
@@ -229,7 +222,7 @@ class Conversation:
             progress=answer.progress,
             refused=answer.refused,
             key=self.key_of(call) if counts else None,
-            digest=guards.digest(answer.compared or answer.text) if counts else None,
+            digest=digest(answer.compared or answer.text) if counts else None,
             broke=answer.broke,
             result=answer.result,
         )
@@ -237,10 +230,10 @@ class Conversation:
 
     def held_back(self, call: ToolCall, prompts: Prompts) -> ToolAnswer | None:
         """The answer to a call that is not run: its reply was cut or filtered, or it was repeated too often."""
-        if self.reply is not None and guards.is_idle(self.reply.body):
+        if self.reply is not None and is_idle(self.reply.body):
             return ToolAnswer(prompts.render("answers/not_run"), error=True, compared=None)
-        if guards.is_refused(self.events, self.key_of(call), self.made):
-            text = prompts.render("answers/repeated", count=guards.REFUSE_AT - 1)
+        if self.guards.is_refused(self.key_of(call)):
+            text = prompts.render("answers/repeated", count=REFUSE_AT - 1)
             return ToolAnswer(text, error=True, refused=True)
         if self.garbled(call):
             return ToolAnswer(prompts.render("answers/garbled"), error=True, compared=None)
@@ -248,10 +241,10 @@ class Conversation:
 
     def remind(self, prompts: Prompts) -> None:
         """Append the reminders that are due."""
-        for why in guards.reminders_due(self.events, self.made):
+        for why in self.guards.reminders_due:
             self.remind_of(why, prompts)
 
-    def remind_of(self, why: guards.Reason, prompts: Prompts) -> None:
+    def remind_of(self, why: Reason, prompts: Prompts) -> None:
         """Append a reminder."""
         name = f"reminders/{why}"
         goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
@@ -359,28 +352,9 @@ class Conversation:
                 self._gauge = Gauge(nbytes=self._gauge.asked, tokens=usage.input)
             case Reminder(why=why) if why == HANDOVER:
                 self.misses = FailedCalls()
-        if not isinstance(event.body, Message | Reminder | LlmResponse | ToolResult):
-            return
         self.context.take(event)
-        self.events.append(event)
-        if isinstance(event.body, ToolResult) and event.body.key is not None:
-            self.made[event.body.key] += 1
-        if isinstance(event.body, LlmResponse):
-            self.events[self._fresh : -1] = [in_window(older) for older in self.events[self._fresh : -1]]
-            self._forget()
-            self._fresh = len(self.events) - 1
-
-    def _forget(self) -> None:
-        """A step must not cost more, in time or memory, the longer an epoch is."""
-        if len(self.events) > 2 * guards.WINDOW:
-            older, newer = self.events[: -guards.WINDOW], self.events[-guards.WINDOW :]
-            self.events = [left for event in older if (left := event.kept()) is not None] + newer
-            self.made = guards.made_in(newer)
-
-    def _since_reply(self) -> Sequence[AnyEvent]:
-        events = self.events
-        start = next((at for at in range(len(events) - 1, -1, -1) if isinstance(events[at].body, LlmResponse)), -1)
-        return events[start + 1 :]
+        self.seen.apply(event)
+        self.guards.apply(event)
 
 
 def _call_of(noted: Call) -> ToolCall:

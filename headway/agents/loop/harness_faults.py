@@ -4,17 +4,14 @@ A fault that waiting cures is waited for. Any other one counts. A call that brok
 is not made again; an attempt that breaks three times at the same place hands off.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
-from itertools import takewhile
 
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.domain.errors import HeadwayError, Shortage, ToolError
-from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.life import AgentLease, AgentState
-from headway.eventlog.events.talk import LlmRequest, LlmRetry, ToolResult
-from headway.eventlog.events.work import ResourceWait
+from headway.eventlog.events.life import AgentState
 from headway.eventlog.store import AgentLog
+from headway.eventlog.views.interrupted import Interrupted
 from headway.git.repo import GitError
 from headway.models.turn import ToolCall
 from headway.system.excerpt import cut
@@ -58,12 +55,8 @@ def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts, *, resum
 
     `resumes`: its tool finds out by itself what a call that was cut off has done.
     """
-    key = talk.key_of(call)
-    # Most calls are new, and are then known not to have broken without a look at hundreds of events.
-    made = talk.events if talk.made[key] >= BREAKS else ()
-    broke = sum(answer.key == key and answer.broke is not None for answer in bodies(made, ToolResult))
-    cut_off = 0 if resumes else _resumed(talk, call)
-    if max(broke, cut_off) < BREAKS:
+    cut_off = 0 if resumes else talk.interrupted.resumed(call.id)
+    if max(talk.seen.broke[talk.key_of(call)], cut_off) < BREAKS:
         return None
     return ToolAnswer(prompts.render("answers/broke_twice"), error=True, broke="not made again")
 
@@ -78,21 +71,10 @@ def note_resumed(talk: Conversation, resuming: Collection[str] = ()) -> None:
         talk.note(AgentState(resumed=pending[0].id))
 
 
-def _resumed(talk: Conversation, call: ToolCall) -> int:
-    since = talk.reply.seq if talk.reply else 0
-    times, waited = 0, False
-    # Found from the end: a step must not cost more the longer the log is.
-    newer = takewhile(lambda event: event.seq > since, reversed(talk.log.line))
-    for event in reversed(list(newer)):
-        if isinstance(event.body, AgentState):
-            waited = waited or event.body.broke_at is not None or event.body.passed is not None
-            if event.body.resumed == call.id:
-                times, waited = times + (not waited), False
-    return times
-
-
-def counted(log: AgentLog, error: Exception) -> bool:
+def counted(log: AgentLog, seen: Interrupted, error: Exception) -> bool:
     """Note that an attempt broke. True if it broke at this place so often that it must end.
+
+    `seen` follows the log.
 
     The place is where the log stands: an attempt that goes on writes something else than notes like this.
     """
@@ -106,19 +88,4 @@ def counted(log: AgentLog, error: Exception) -> bool:
     else:
         most = ENDS
     log.append(AgentState(broke_at=why(error)), epoch=log.epoch, sync=True)
-    return _in_a_row(log.line) >= most
-
-
-def _in_a_row(line: Sequence[AnyEvent]) -> int:
-    times = 0
-    for event in reversed(line):
-        match event.body:
-            case AgentLease() | LlmRequest() | LlmRetry() | ResourceWait():
-                continue
-            case AgentState(resumed=str()) | AgentState(passed=str()):
-                continue
-            case AgentState(broke_at=str()):
-                times += 1
-            case _:
-                break
-    return times
+    return seen.in_a_row >= most

@@ -1,10 +1,7 @@
 """The scratchpad: an agent's notes, always rewritten whole, carried word for word into every epoch."""
 
-from collections.abc import Sequence
-
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.domain.errors import ToolError
-from headway.eventlog.events.envelope import AnyEvent, bodies
 from headway.eventlog.events.work import Scratchpad
 from prompts.prompts import Prompts
 
@@ -27,8 +24,3 @@ def rewrite(talk: Conversation, prompts: Prompts, content: str) -> ToolAnswer:
         )
     talk.note(Scratchpad(content=content))
     return ToolAnswer(prompts.render("answers/scratchpad", chars=len(content)), progress=True)
-
-
-def newest_scratchpad(events: Sequence[AnyEvent]) -> str:
-    """An agent's notes as it last wrote them; empty before that."""
-    return next((notes.content for notes in bodies(reversed(events), Scratchpad)), "")

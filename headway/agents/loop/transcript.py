@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from headway.agents.loop.context import HANDOVER
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.talk import LlmResponse, Message, Reminder, ToolResult
+from headway.eventlog.views.epoch import HANDOVER
 from headway.system.excerpt import cut, cut_middle
 
 TEXT_CHARS = 4_000

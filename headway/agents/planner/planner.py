@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from headway.agents.loop import guards, harness_faults
+from headway.agents.loop import harness_faults
 from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Beat, Conversation
@@ -26,12 +26,12 @@ from headway.domain.planner_turn import (
     TurnOutcome,
 )
 from headway.domain.refs import Ref
-from headway.domain.results import Cancelled, Finished, Spawn, Waits
+from headway.domain.results import Cancelled, Finished, Result, Spawn, Waits
 from headway.domain.state.budget import Amount
 from headway.eventlog.branch import ActiveTime
 from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.life import RunStart, TurnEnd, TurnStart
-from headway.eventlog.events.talk import Message, ToolResult
+from headway.eventlog.events.talk import Message
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.planning import Planning
 from headway.eventlog.views.turn import Turn
@@ -105,7 +105,7 @@ class PlannerAgent:
             try:
                 return await self._go_on(turn, beat)
             except Exception as error:
-                if not await in_thread(harness_faults.counted, log, error):
+                if not await in_thread(harness_faults.counted, log, turn.views.interrupted, error):
                     raise
                 return await in_thread(self._close, turn, Decision.GAVE_UP, harness_faults.why(error))
         finally:
@@ -130,6 +130,7 @@ class PlannerAgent:
             tools=PLANNER_TOOLS.schemas,
             paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
+            interrupted=views.interrupted,
             prompts=self._prompts.fingerprint,
             spell=spell,
             goal=brief.goal,
@@ -190,7 +191,7 @@ class PlannerAgent:
         steers = [ref for ref in order.steers if (ref.log, ref.seq) not in at.heard]
         opened = at.opened
         run = Amendments(self._store, self._prompts, order.context.run, order.amendments)
-        amendments = run.untold(turn.talk.events)
+        amendments = run.untold(turn.talk.seen.amendments)
         if opened and not inbox and not steers and amendments is None:
             return
         parts = [] if opened else self._opening(turn)
@@ -221,7 +222,7 @@ class PlannerAgent:
 
     def _opening(self, turn: _Turn) -> list[str]:
         parts: list[str] = []
-        if not turn.talk.events:
+        if turn.talk.seen.is_empty:
             parts.append(turn.brief.scope())
             if turn.start.epoch > 0:
                 parts += [self._prompts.render("messages/closed"), turn.brief.fresh(turn.views.notes.content)]
@@ -247,12 +248,12 @@ class PlannerAgent:
         reply = turn.talk.reply
         if reply is None or reply.seq < turn.views.turn.newest_message:
             return None
-        made = {decision for answer in turn.talk.results if (decision := _decision_of(answer)) is not None}
+        made = {decision for result in turn.talk.seen.results if (decision := _decision_of(result)) is not None}
         if made:
             # A planner that asked for far too little is told so before it sleeps.
             waits = "wait" in made and not _few(turn)
             return ("finish" in made and Decision.FINISH) or (waits and Decision.WAIT) or Decision.GO_ON, ""
-        stop = guards.stop_due(turn.talk.events, turn.talk.made)
+        stop = turn.talk.guards.stop_due
         if stop is not None:
             return Decision.GAVE_UP, stop.why
         if reply.body.stop == "text" and turn.views.children.outstanding:
@@ -333,9 +334,9 @@ def _finish(at: Turn) -> Finish | None:
     return Finish(status=report.status, seq=seq, summary=cut(report.summary, SUMMARY_CHARS))
 
 
-def _decision_of(answer: ToolResult) -> str | None:
-    match answer.result:
+def _decision_of(result: Result) -> str | None:
+    match result:
         case Spawn() | Cancelled() | Waits() | Finished():
-            return answer.result.decision
+            return result.decision
         case _:
             return None

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from headway.agents.loop.conversation import ToolAnswer
-from headway.agents.loop.final_reply import is_newest_reply
 from headway.agents.loop.harness_faults import passes, why
 from headway.agents.planner.planner_tools import PlannerTools
 from headway.agents.tools.arguments import Arguments
@@ -16,10 +15,7 @@ from headway.agents.worker.worker_tools import WorkerContext
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.results import Finished
 from headway.domain.task import TaskKind
-from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import AgentState
-from headway.eventlog.events.talk import ToolResult
-from headway.eventlog.events.work import LandedCommit
 from headway.git.changes import shown
 from headway.git.landing.merging import marked
 
@@ -54,10 +50,9 @@ def _finish_scope(context: PlannerTools, asked: Finish) -> ToolAnswer:
 
 
 def _finish_task(context: WorkerContext, asked: Finish) -> ToolAnswer:
-    events = context.talk.events
-    told = any(isinstance(each.result, Finished) and each.result.bounced for each in bodies(events, ToolResult))
+    told = context.bench.views.attempt.bounced
     # A last word counts as it stands: there is no call left to set anything right.
-    found = [] if told or is_newest_reply(events) else _doubts_told(context, asked.status)
+    found = [] if told or context.talk.seen.is_last_word else _doubts_told(context, asked.status)
     if found:
         listed = "\n".join(f"- {doubt}" for doubt in found)
         text = context.prompts.render("answers/doubtful_finish", facts=listed)
@@ -77,13 +72,13 @@ def _doubts_told(context: WorkerContext, status: HandoffStatus) -> list[str]:
 
 
 def _doubts(context: WorkerContext, status: HandoffStatus) -> list[str]:
-    bench, events = context.bench, context.talk.events
+    bench, views = context.bench, context.bench.views
     idle = bench.tools.named(lambda tool: not tool.is_work)
     if bench.task.kind is TaskKind.INVESTIGATE:
-        return doubts(status, bench.task.kind, WorkState(), events, idle)
+        looked = not views.attempt.called <= idle
+        return doubts(status, bench.task.kind, WorkState(), bench.commands, looked=looked)
     hub, workspace = bench.lander.hub, bench.workspace
     landed = tuple(hub.landed_by(bench.lander.task))
-    claimed = [each.commit for each in bodies(context.talk.log.line, LandedCommit)]
     left = workspace.changes().paths
     with workspace.held():
         conflicted = workspace.standing().conflicted
@@ -93,11 +88,10 @@ def _doubts(context: WorkerContext, status: HandoffStatus) -> list[str]:
         in_submodules=workspace.in_submodules(),
         marked=tuple(map(shown, marks)),
         landed=landed,
-        gone=tuple(after_last(claimed, landed)),
+        gone=tuple(after_last(list(views.attempt.claimed), landed)),
         unfinished=unfinished(hub, landed),
-        check=bench.check,
     )
-    return doubts(status, bench.task.kind, now, events, idle)
+    return doubts(status, bench.task.kind, now, bench.commands)
 
 
 OPTIONAL = ", ".join(f"`{name}`" for name, field in HandoffReport.model_fields.items() if not field.is_required())

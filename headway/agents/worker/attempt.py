@@ -8,7 +8,7 @@ from headway.agents.handoff_store import append_handoff, made_by_harness, spent_
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.harness_faults import passes
-from headway.agents.loop.scratchpad import newest_scratchpad
+from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.task_message import TaskMessage
 from headway.agents.worker.worker_tools import WorkerTools
 from headway.domain.errors import AgentStopped, LeaseLost, ToolError
@@ -18,10 +18,12 @@ from headway.domain.messages import WorkerDone, WorkOrder
 from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskKind, TaskSpec
-from headway.eventlog.events.envelope import AnyEvent, Event, bodies, only
+from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.life import AgentStart, AgentState, HandedOff
-from headway.eventlog.events.work import LandedCommit, SnapshotKept
+from headway.eventlog.events.work import SnapshotKept
 from headway.eventlog.store import AgentLog, LogStore
+from headway.eventlog.views.attempt import AttemptRecord
+from headway.eventlog.views.working import Working
 from headway.git.hub import Hub
 from headway.git.workspace.snapshot import Snapshot, newest, snapshot
 from headway.git.workspace.workspace import Workspace
@@ -50,15 +52,16 @@ class Attempt:
     talk: Conversation
     bench: WorkerTools
     assignment: TaskMessage
+    views: Working
     compaction: Compaction
 
     def asked(self) -> str:
         """The worker's request, word for word."""
-        return self.assignment.text(self.workspace.base, self.setup, self.talk.log.line)
+        return self.assignment.text(self.workspace.base, self.setup, self.views.attempt.earlier)
 
     def opening(self, carried: str, prompts: Prompts) -> str:
         """The beginning of an epoch that follows another one."""
-        landed = [each.commit[:12] for each in bodies(self.events, LandedCommit)]
+        landed = [commit[:12] for commit in self.views.attempt.landed]
         facts = prompts.render(
             "messages/work_facts",
             landed=", ".join(landed) or NONE,
@@ -66,25 +69,31 @@ class Attempt:
             changed=cut(", ".join(self.workspace.changes().paths), CHANGED_CHARS) or NONE,
             minutes=round(self.talk.spell.active_s / 60),
             tokens=f"{self.talk.paid.tokens:,}",
-            scratchpad=newest_scratchpad(self.talk.log.line) or NONE,
+            scratchpad=self.views.notes.content or NONE,
         )
         return f"{self.asked()}\n\n---\n{facts}\n\n{carried}"
 
     @property
     def setup(self) -> AgentState | None:
         """The event that tells of the user's `setup` in these files, once it has run in them."""
-        ran = [each for each in bodies(self.events, AgentState) if each.setup == self.setup_name]
-        return ran[-1] if ran else None
+        return self.views.attempt.setup.get(self.setup_name)
 
     @property
     def setup_name(self) -> str:
         """Names the files in which `setup` runs: they are new, or were rebuilt after a crash of the machine."""
         return boot_id() if self.workspace.rebuilt else "new"
 
-    @property
-    def events(self) -> list[AnyEvent]:
-        """The live line since the attempt began."""
-        return [event for event in self.talk.log.line if event.seq >= self.start.seq]
+
+@dataclass(frozen=True)
+class Opening:
+    """An attempt before its workspace is there."""
+
+    order: WorkOrder
+    task: TaskSpec
+    spec: RunSpec
+    log: AgentLog
+    views: Working
+    commands: Commands
 
 
 class Stopped(AgentStopped):
@@ -203,14 +212,10 @@ def true_report(report: HandoffReport, kind: TaskKind, landed: Sequence[Oid]) ->
     return report.model_copy(update={"status": HandoffStatus.PARTIAL, "concerns": concerns})
 
 
-def agent_start(line: Sequence[AnyEvent], attempt: int) -> Event[AgentStart] | None:
-    """The event that begins an attempt."""
-    return next((event for event in only(line, AgentStart) if event.body.attempt == attempt), None)
-
-
-def begin_attempt(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace) -> Event[AgentStart]:
+def begin_attempt(
+    log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Workspace, attempt: AttemptRecord
+) -> Event[AgentStart]:
     """Note that an attempt begins; each has an epoch of its own."""
-    began = any(bodies(log.line, AgentStart))
     start = AgentStart(
         attempt=order.attempt,
         title=title_of(task),
@@ -218,7 +223,7 @@ def begin_attempt(log: AgentLog, order: WorkOrder, task: TaskSpec, workspace: Wo
         workspace=str(workspace.path),
         kind=task.kind,
     )
-    return log.append(start, epoch=log.epoch + 1 if began else 0, sync=True)
+    return log.append(start, epoch=log.epoch + 1 if attempt.title else 0, sync=True)
 
 
 def title_of(task: TaskSpec) -> str:

@@ -1,19 +1,20 @@
 """The facts against a worker's `finish`. Told once; the second `finish` counts as it stands. Pure."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headway.agents.handoff_facts import commands_ran
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.task import TaskKind
-from headway.eventlog.events.envelope import AnyEvent, bodies
+from headway.eventlog.events.envelope import AnyEvent
+from headway.eventlog.events.life import AgentStart
 from headway.eventlog.events.talk import ToolResult
 from headway.sandbox.outcome import INTERRUPTED, Ran
 from headway.system.excerpt import cut
 
 NAMED = 20
+COMMAND_CHARS = 400
 CLAIMS = frozenset({HandoffStatus.DONE, HandoffStatus.PARTIAL})
 
 
@@ -28,7 +29,6 @@ class WorkState:
         landed: Its commits on the trunk.
         gone: Commits that landed and are on the trunk no longer.
         unfinished: Places in landed changes that call themselves unfinished.
-        check: The user's command that proves a commit.
     """
 
     unlanded: tuple[str, ...] = ()
@@ -37,15 +37,43 @@ class WorkState:
     landed: tuple[Oid, ...] = ()
     gone: tuple[Oid, ...] = ()
     unfinished: tuple[str, ...] = ()
-    check: str | None = None
+
+
+class Commands:
+    """A view of the commands of an attempt.
+
+    Keeps two of them, without the rest of a long one.
+
+    Args:
+        check: The user's command that proves a commit.
+
+    Attributes:
+        last: The newest one.
+        last_check: The newest one that runs the check.
+    """
+
+    def __init__(self, check: str | None) -> None:
+        self._check = check
+        self.last: Ran | None = None
+        self.last_check: Ran | None = None
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take in the next event of the line."""
+        match event.body:
+            case AgentStart():
+                self.last = self.last_check = None
+            case ToolResult(result=Ran() as ran):
+                self.last = ran.shortened(COMMAND_CHARS)
+                if self._check is not None and self._check in ran.command:
+                    self.last_check = self.last
 
 
 def doubts(
-    status: HandoffStatus, kind: TaskKind, now: WorkState, events: Sequence[AnyEvent], idle: Collection[str] = ()
+    status: HandoffStatus, kind: TaskKind, now: WorkState, commands: Commands, *, looked: bool = False
 ) -> list[str]:
-    """The facts against handing off with this status. Calls of the tools `idle` answer no question of a task."""
+    """The facts against handing off with this status. `looked`: the agent called a tool that can answer a question."""
     if kind is TaskKind.INVESTIGATE:
-        return _unlooked(status, events, idle)
+        return _unlooked(status, looked=looked)
     if status not in CLAIMS:
         return _contradiction(status, now)
     found = []
@@ -64,12 +92,11 @@ def doubts(
         found += [f"you landed lines that say they are not finished: {named_some(now.unfinished)}"] * bool(
             now.unfinished
         )
-        found += _failed(now.check, events)
+        found += _failed(commands)
     return found
 
 
-def _unlooked(status: HandoffStatus, events: Sequence[AnyEvent], idle: Collection[str]) -> list[str]:
-    looked = any(answer.name not in idle for answer in bodies(events, ToolResult))
+def _unlooked(status: HandoffStatus, *, looked: bool) -> list[str]:
     claims = status in CLAIMS and not looked
     return ["you answer a question, and read nothing and ran nothing to answer it"] if claims else []
 
@@ -81,15 +108,13 @@ def _contradiction(status: HandoffStatus, now: WorkState) -> list[str]:
     return found if now.landed else []
 
 
-def _failed(check: str | None, events: Sequence[AnyEvent]) -> list[str]:
+def _failed(commands: Commands) -> list[str]:
     """The last command and the last run of the check, where they did not succeed."""
-    ran = list(commands_ran(events))
-    checks = [each for each in ran if check is not None and check in each.command]
     told = {}
-    for what, runs in (("your last command", ran), ("your last run of the check", checks)):
-        if runs and _is_bad(runs[-1]):
-            how = runs[-1].note or f"exit code {runs[-1].exit_code}"
-            told[id(runs[-1])] = f"{what} did not succeed ({how}): {json.dumps(cut(runs[-1].command, 200))}"
+    for what, ran in (("your last command", commands.last), ("your last run of the check", commands.last_check)):
+        if ran is not None and _is_bad(ran):
+            how = ran.note or f"exit code {ran.exit_code}"
+            told[id(ran)] = f"{what} did not succeed ({how}): {json.dumps(cut(ran.command, 200))}"
     return list(told.values())
 
 

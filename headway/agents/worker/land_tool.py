@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.domain.ids import AgentId, Oid, parent_of
-from headway.domain.results import LandAnswer
+from headway.domain.results import LandAnswer, Result
 from headway.domain.run import RunContext
-from headway.eventlog.events.envelope import AnyEvent, Event, bodies
-from headway.eventlog.events.talk import ToolCallBegun, ToolResult
+from headway.eventlog.events.envelope import Event
+from headway.eventlog.events.talk import ToolCallBegun
 from headway.eventlog.events.work import LandedCommit, SnapshotKept
 from headway.eventlog.fence import holds
+from headway.eventlog.views.attempt import AttemptRecord
 from headway.git.hub import Hub
 from headway.git.landing.landing import (
     Conflicted,
@@ -43,6 +44,7 @@ class LandTool:
     """Lands for one attempt at a task.
 
     Attributes:
+        attempt: The attempt so far.
         forbidden: Dependencies that no change may add.
         trunk_mb: Megabytes by which the trunk's files may grow in this run; None for any number.
     """
@@ -53,6 +55,7 @@ class LandTool:
     workspace: Workspace
     author: str
     prompts: Prompts
+    attempt: AttemptRecord
     forbidden: tuple[str, ...] = ()
     trunk_mb: int | None = None
 
@@ -72,7 +75,7 @@ class LandTool:
             place=f"{self.task}:{begun.seq}",
             fence=talk.log.fence(),
             paths=paths,
-            accept_doubtful=_was_doubtful(talk.events),
+            accept_doubtful=self.attempt.landing is not None and self.attempt.landing.landing == "doubtful",
             trunk_mb=self.trunk_mb,
         )
         found = await in_thread(self._breaches, submission)
@@ -108,7 +111,7 @@ class LandTool:
     def keep(self, talk: Conversation) -> Snapshot | None:
         """Keep changes that are not on the trunk on the task's ref."""
         kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
-        if kept is not None and kept.commit not in _kept(talk):
+        if kept is not None and kept.commit != self.attempt.kept:
             talk.note(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base), sync=True)
         return kept
 
@@ -116,7 +119,7 @@ class LandTool:
         render = self.prompts.render
         match outcome:
             case Landed(commit=commit, trunk=trunk):
-                if not any(each.commit == commit for each in bodies(talk.log.line, LandedCommit)):
+                if commit not in self.attempt.claimed:
                     talk.note(LandedCommit(commit=commit, trunk=trunk))
                 others = _listed(outcome.others, ", ") or "nothing"
                 if outcome.conflicted:
@@ -159,11 +162,6 @@ def _conflicting(path: str, kind: str, before: Oid) -> str:
     return f"- {path} ({kind}): no markers, it is as the trunk has it; as you had it: git show {before[:12]}:{path}"
 
 
-def _kept(talk: Conversation) -> list[Oid]:
-    """The newest snapshot that the log names, as a list of one or none."""
-    return [each.commit for each in bodies(talk.log.line, SnapshotKept)][-1:]
-
-
 def planners_of(task: AgentId) -> tuple[str, ...]:
     """The planners above a task, from the root down."""
     chain: list[str] = []
@@ -174,19 +172,10 @@ def planners_of(task: AgentId) -> tuple[str, ...]:
     return tuple(chain)
 
 
-def conflict_rounds(answers: Iterable[ToolResult]) -> int:
+def conflict_rounds(results: Iterable[Result]) -> int:
     """Conflicts in a row at the newest landing; zero after any other answer."""
-    landings = _landings(answers)
+    landings = [result for result in results if isinstance(result, LandAnswer)]
     return landings[-1].rounds if landings and landings[-1].landing == "conflicted" else 0
-
-
-def _was_doubtful(events: Sequence[AnyEvent]) -> bool:
-    landings = _landings(bodies(events, ToolResult))
-    return bool(landings) and landings[-1].landing == "doubtful"
-
-
-def _landings(answers: Iterable[ToolResult]) -> list[LandAnswer]:
-    return [answer.result for answer in answers if isinstance(answer.result, LandAnswer)]
 
 
 def _listed(entries: Sequence[str], separator: str) -> str:

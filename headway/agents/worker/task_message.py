@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from headway.domain.handoff import Handoff
 from headway.domain.headings import mark_of, task_heading
 from headway.domain.ids import Oid
 from headway.domain.messages import WorkOrder
 from headway.domain.spec import RunSpec
 from headway.domain.task import TaskKind, TaskSpec
-from headway.eventlog.events.envelope import AnyEvent, only
-from headway.eventlog.events.life import AgentState, HandedOff
-from headway.eventlog.events.work import SnapshotKept
+from headway.eventlog.events.life import AgentState
+from headway.eventlog.views.attempt import Earlier
 from headway.git.hub import Hub
 from headway.policy.guidance import Guidance, guidance
 from headway.policy.policy_text import policy_text
@@ -50,7 +48,7 @@ class TaskMessage:
         )
         return f"{shared}\n\n"
 
-    def text(self, base: Oid, setup: AgentState | None, line: Sequence[AnyEvent]) -> str:
+    def text(self, base: Oid, setup: AgentState | None, earlier: Sequence[Earlier]) -> str:
         """Everything the worker knows, its task last."""
         task, nearer = self.task, self._guidance.nearer
         kind = "kind_change" if task.kind is TaskKind.CHANGE else "kind_investigate"
@@ -67,7 +65,7 @@ class TaskMessage:
             kind=self.prompts.render(f"messages/{kind}"),
             base=base[:12],
             setup=self._setup(setup),
-            earlier=self._earlier(line),
+            earlier=self._earlier(earlier),
         )
         return self.shared + own.rstrip()
 
@@ -94,23 +92,18 @@ class TaskMessage:
         left = self.prompts.render("messages/setup_left", names=", ".join(setup.left))
         return f"{ran}\n{left}"
 
-    def _earlier(self, line: Sequence[AnyEvent]) -> str:
-        ends = [event for event in only(line, HandedOff) if event.body.attempt < self.order.attempt]
+    def _earlier(self, earlier: Sequence[Earlier]) -> str:
         told = []
-        for event in ends:
-            handoff = event.body.handoff
+        for each in earlier:
+            handoff = each.said.handoff
             told.append(
                 self.prompts.render(
                     "messages/earlier_attempt",
-                    attempt=event.body.attempt,
+                    attempt=each.said.attempt,
                     status=handoff.report.status,
                     summary=cut(handoff.report.summary, SUMMARY_CHARS),
-                    wip=self._wip(handoff, line, event.seq),
+                    # The commit, because the workspace's own git knows the hub's objects and not its refs.
+                    wip=(each.kept if handoff.facts.wip else None) or NONE,
                 )
             )
         return "\n\n".join(told)
-
-    def _wip(self, handoff: Handoff, line: Sequence[AnyEvent], before: int) -> str:
-        """The commit, because the workspace's own git knows the hub's objects and not its refs."""
-        kept = [event.body.commit for event in only(line, SnapshotKept) if event.seq < before]
-        return kept[-1] if kept and handoff.facts.wip else NONE

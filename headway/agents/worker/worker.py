@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
-from headway.agents.handoff_store import spent_by, stored_handoff
-from headway.agents.loop import final_reply, guards, harness_faults, kept_reply
+from headway.agents.handoff_store import spent_by
+from headway.agents.loop import harness_faults, kept_reply
 from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Beat, Conversation, ToolAnswer
@@ -13,7 +13,8 @@ from headway.agents.loop.shared_prefix import SharedPrefix
 from headway.agents.loop.usage import missing, usage_of
 from headway.agents.tools.catalogue import WORKER_TOOLS
 from headway.agents.worker import last_reply
-from headway.agents.worker.attempt import Attempt, FinishedAttempt, Stopped, agent_start, begin_attempt, title_of
+from headway.agents.worker.attempt import Attempt, FinishedAttempt, Opening, Stopped, begin_attempt, title_of
+from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import ROUNDS, LandTool, conflict_rounds
 from headway.agents.worker.task_message import TaskMessage
 from headway.agents.worker.worker_tools import WorkerTools
@@ -21,16 +22,17 @@ from headway.domain.errors import HeldBack, Shortage, TransientError
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
-from headway.domain.results import Finished
+from headway.domain.results import Finished, Result
 from headway.domain.state.budget import MICRO, Amount
 from headway.domain.task import TaskSpec
 from headway.eventlog.branch import ActiveTime
-from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import RunStart
-from headway.eventlog.events.talk import Message, Reminder, ToolResult
-from headway.eventlog.events.work import BudgetAsked, SnapshotKept
+from headway.eventlog.events.talk import Message, Reminder
+from headway.eventlog.events.work import BudgetAsked
 from headway.eventlog.request_text import task_at
 from headway.eventlog.store import AgentLog, LogStore
+from headway.eventlog.views.epoch import LAST_WORD
+from headway.eventlog.views.working import Working
 from headway.git.hub import Hub
 from headway.git.workspace.workspace import Workspace
 from headway.git.workspace.workspaces import Workspaces
@@ -104,29 +106,30 @@ class WorkerAgent:
         try:
             task = await in_thread(self._task, order)
             ending = self._ending(order, task)
-            ended = stored_handoff(log.line, order.attempt)
-            if ended is not None:
-                return ending.done(ended)
-            return await self._attempt(order, task, log, ending, beat)
+            spec = order.context.in_force(self._store.said(order.context.spec, RunStart).spec)
+            commands = Commands(spec.check)
+            views = await in_thread(Working, log, order.attempt, commands)
+            if views.attempt.ended is not None:
+                return ending.done(views.attempt.ended)
+            opening = Opening(order, task, spec, log, views, commands)
+            return await self._attempt(opening, ending, beat)
         finally:
             await self._models.leave(order.me)
             log.finish()
 
-    async def _attempt(
-        self, order: WorkOrder, task: TaskSpec, log: AgentLog, ending: FinishedAttempt, beat: Beat
-    ) -> WorkerDone | WorkerSuspended:
+    async def _attempt(self, opening: Opening, ending: FinishedAttempt, beat: Beat) -> WorkerDone | WorkerSuspended:
         """Work on it; it ends by the harness's word when it breaks at the same place again and again."""
         job: Attempt | None = None
         try:
-            job = await self._open(order, task, log, beat)
+            job = await self._open(opening, beat)
             return await self._go_on(job, ending, beat)
         except Stopped as stop:
-            return await ending.stopped(log, job.workspace if job else None, stop)
+            return await ending.stopped(opening.log, job.workspace if job else None, stop)
         except Exception as error:
-            if not await in_thread(harness_faults.counted, log, error):
+            if not await in_thread(harness_faults.counted, opening.log, opening.views.interrupted, error):
                 raise
             broke = f"the harness failed at the same place again and again: {harness_faults.why(error)}"
-            return await ending.broken(log, job.workspace if job else None, broke)
+            return await ending.broken(opening.log, job.workspace if job else None, broke)
 
     async def end(self, order: EndWorker) -> WorkerDone:
         """End an attempt from outside: fence the worker, keep its unlanded changes, and store its handoff.
@@ -139,22 +142,22 @@ class WorkerAgent:
         log = await in_thread(self._store.open, work.me, role="worker", task=work.me, whole=False)
         try:
             ending = self._ending(work, await in_thread(self._task, work))
-            ended = stored_handoff(log.line, work.attempt)
-            if ended is not None:
-                return ending.done(ended)
+            views = await in_thread(Working, log, work.attempt)
+            if views.attempt.ended is not None:
+                return ending.done(views.attempt.ended)
             workspace = None
-            if agent_start(log.line, work.attempt) is not None:
-                workspace = await self._left_by(work, log)
+            if views.attempt.start is not None:
+                workspace = await self._left_by(work, log, views)
             return await ending.stopped(log, workspace, Stopped(order.status, order.why))
         finally:
             log.finish()
 
-    async def _left_by(self, order: WorkOrder, log: AgentLog) -> Workspace | None:
+    async def _left_by(self, order: WorkOrder, log: AgentLog, views: Working) -> Workspace | None:
         """The attempt's workspace; None where it cannot be opened, which must not keep the attempt from its end."""
         try:
             return await self._enter(order, log)
         except Exception as error:
-            if not await in_thread(harness_faults.counted, log, error):
+            if not await in_thread(harness_faults.counted, log, views.interrupted, error):
                 raise
             return None
 
@@ -171,19 +174,19 @@ class WorkerAgent:
         run = order.context.run
         return FinishedAttempt(self._store, self._hubs(run), self._workspaces(run), order, title_of(task), task.kind)
 
-    async def _open(self, order: WorkOrder, task: TaskSpec, log: AgentLog, beat: Beat) -> Attempt:
+    async def _open(self, opening: Opening, beat: Beat) -> Attempt:
         """Find the attempt as it was left, or begin it."""
+        order, task, spec, log, views = opening.order, opening.task, opening.spec, opening.log, opening.views
         context = order.context
-        spec = context.in_force(self._store.said(context.spec, RunStart).spec)
         chosen = await self._models.choose("worker", spec)
         within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
         hub = self._hubs(context.run).held_to(within)
         beat("opens the workspace")
         await warmed(self._workspaces(context.run), spec, self._sandbox, order.me, beat)
         workspace = await self._enter(order, log)
-        start = agent_start(log.line, order.attempt)
+        start = views.attempt.start
         if start is None:
-            start = await in_thread(begin_attempt, log, order, task, workspace)
+            start = await in_thread(begin_attempt, log, order, task, workspace, views.attempt)
         assignment = TaskMessage(order, task, spec, hub, self._prompts)
         spell = ActiveTime(start.seq)
         tools = WORKER_TOOLS[chosen.edit]
@@ -194,6 +197,7 @@ class WorkerAgent:
             tools=tools.schemas,
             paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
             epoch=start.epoch,
+            interrupted=views.interrupted,
             prompts=self._prompts.fingerprint,
             spell=spell,
             goal=title_of(task),
@@ -203,18 +207,18 @@ class WorkerAgent:
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
         trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
-        lander = LandTool(context, order.me, hub, workspace, author, self._prompts, forbidden, trunk_mb)
+        lander = LandTool(context, order.me, hub, workspace, author, self._prompts, views.attempt, forbidden, trunk_mb)
         walls = await in_thread(walls_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)
-        bench = WorkerTools(task, talk, workspace, lander, *hands, limit, tools, spec.check, within)
+        bench = WorkerTools(task, talk, workspace, lander, *hands, limit, tools, views, opening.commands, within)
         other = await self._models.note_taker(spec, "worker")
         compaction = Compaction(talk, self._prompts, lambda carried: job.opening(carried, self._prompts), other)
-        job = Attempt(order, spec, task, start, workspace, talk, bench, assignment, compaction)
+        job = Attempt(order, spec, task, start, workspace, talk, bench, assignment, views, compaction)
         await in_thread(harness_faults.note_resumed, talk, tools.named(lambda tool: tool.resumes))
         await set_up(job, self._sandbox, beat)
         await in_thread(compaction.settle)
-        if not talk.events:
+        if talk.seen.is_empty:
             await in_thread(lambda: talk.say(job.asked()))
         return job
 
@@ -266,19 +270,19 @@ class WorkerAgent:
     async def _carry_out(self, job: Attempt, beat: Beat) -> HandoffReport | None:
         """Answer every call of the newest reply; the report, when one of them hands off."""
         talk = job.talk
-        report = _report_in(talk.results)
+        report = _report_in(talk.seen.results)
         for call in talk.pending:
             if report is not None:
                 break
             beat(call.name)
             answer = self._held_back(job, call) or await job.bench.answer(call)
             noted = await kept_reply.noted(partial(talk.answer, call, answer), beat)
-            report = _report_in([noted.body])
+            report = _report_in([noted.body.result])
         return report
 
     def _held_back(self, job: Attempt, call: ToolCall) -> ToolAnswer | None:
         tool = job.bench.tools.tools.get(call.name)
-        if (tool is None or not tool.hands_off) and final_reply.is_newest_reply(job.talk.events):
+        if (tool is None or not tool.hands_off) and job.talk.seen.is_last_word:
             return ToolAnswer(self._prompts.render("answers/only_finish"), error=True, compared=None)
         return job.talk.held_back(call, self._prompts)
 
@@ -289,11 +293,11 @@ class WorkerAgent:
             Stopped: It had its last word, or there is no way to have it: the harness hands off.
         """
         talk = job.talk
-        if final_reply.was_had(talk.events):
+        if talk.seen.last_word == "had":
             raise Stopped(HandoffStatus.PARTIAL, why)
         text = self._prompts.render("reminders/last_word", what=why.partition(": ")[2].capitalize())
-        if not final_reply.was_asked_for(talk.events):
-            talk.note(Reminder(text=text, why=final_reply.LAST_WORD))
+        if talk.seen.last_word is None:
+            talk.note(Reminder(text=text, why=LAST_WORD))
         beat("asks for the last word")
         talk.turn += 1
         for question in last_reply.questions(job, text):
@@ -311,7 +315,7 @@ class WorkerAgent:
     def _tell_of_rebuilding(self, job: Attempt) -> None:
         if not job.workspace.rebuilt:
             return
-        if any(reminder.boot == boot_id() for reminder in bodies(job.events, Reminder)):
+        if boot_id() in job.views.attempt.boots:
             return
         source = job.workspace.rebuilt_from
         shown = f"snapshot {source[:12]}" if source else f"trunk commit {job.workspace.base[:12]}"
@@ -333,7 +337,7 @@ class WorkerAgent:
     def _amend(self, job: Attempt) -> None:
         """Send the user's amendments that this epoch does not hold yet."""
         run = job.order.context.run
-        amendments = Amendments(self._store, self._prompts, run, job.order.amendments).untold(job.talk.events)
+        amendments = Amendments(self._store, self._prompts, run, job.order.amendments).untold(job.talk.seen.amendments)
         if amendments is not None:
             job.talk.note(Message(text=amendments.text, amendments=amendments.seqs))
 
@@ -346,7 +350,7 @@ class WorkerAgent:
             "dollars": job.talk.paid.amount.micro_usd / MICRO / _bound(limits.task_usd),
         }
         nearly = [what for what, part in used.items() if part >= REMIND_AT]
-        if nearly and not any(reminder.why == "limit" for reminder in bodies(job.events, Reminder)):
+        if nearly and "limit" not in job.views.attempt.reminded:
             text = self._prompts.render("reminders/limit", what=nearly[0])
             job.talk.note(Reminder(text=text, why="limit"))
 
@@ -355,18 +359,18 @@ def _spent(job: Attempt) -> Amount:
     return job.talk.paid.amount + Amount(tasks=1)
 
 
-def _report_in(results: Iterable[ToolResult]) -> HandoffReport | None:
-    said = [answer.result.report for answer in results if isinstance(answer.result, Finished)]
+def _report_in(results: Iterable[Result | None]) -> HandoffReport | None:
+    said = [result.report for result in results if isinstance(result, Finished)]
     return next((report for report in reversed(said) if report is not None), None)
 
 
 def _stop_if_due(job: Attempt) -> None:
     # Among the newest answers: a landing that conflicts so often ends the attempt before anything else is asked.
-    if conflict_rounds(job.talk.results) >= ROUNDS:
-        kept = [each.commit for each in bodies(job.events, SnapshotKept)]
-        patch = f"; the change as it was before the last one is commit {kept[-1]}" if kept else ""
+    if conflict_rounds(job.talk.seen.results) >= ROUNDS:
+        kept = job.views.attempt.kept_here
+        patch = f"; the change as it was before the last one is commit {kept}" if kept else ""
         raise Stopped(HandoffStatus.PARTIAL, f"landing conflicted {ROUNDS} times in a row{patch}")
-    stop = guards.stop_due(job.talk.events, job.talk.made)
+    stop = job.talk.guards.stop_due
     if stop is None:
         return
     if stop.cause == "mute":

@@ -4,20 +4,21 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import iscoroutinefunction
-from itertools import takewhile
 from typing import cast
 
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.agents.loop.harness_faults import answer_to, broken_before
 from headway.agents.tools.arguments import parsed
 from headway.agents.tools.tool import Toolset, tool_called
+from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import LandTool
 from headway.domain.task import TaskSpec
 from headway.editing.edit_process import EditProcess
 from headway.editing.files import Files
 from headway.editing.patching import NO_FILES, FileHashes
-from headway.eventlog.events.envelope import Event, only
+from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.talk import ToolCallBegun
+from headway.eventlog.views.working import Working
 from headway.git.workspace.workspace import Workspace
 from headway.models.turn import ToolCall
 from headway.runs.workspace_lock import alone
@@ -36,7 +37,8 @@ class WorkerTools:
         walls: The walls around its commands.
         command_seconds: Longest run time of one command.
         tools: The tools that the agent has.
-        check: The user's command that proves a commit.
+        views: The attempt so far.
+        commands: Its newest commands.
         within: The bounds of a program that reads for the agent.
     """
 
@@ -49,7 +51,8 @@ class WorkerTools:
     prompts: Prompts
     command_seconds: float
     tools: Toolset
-    check: str | None = None
+    views: Working
+    commands: Commands
     within: Within = unheld
 
     @cached_property
@@ -120,10 +123,7 @@ class WorkerContext:
 
     def begun(self) -> Event[ToolCallBegun] | None:
         """The note that the call was begun; None where its first effect is still to come."""
-        since = self.talk.reply.seq if self.talk.reply else 0
-        notes = takewhile(lambda event: event.seq > since, reversed(self.talk.log.line))
-        newest = next((note for note in only(notes, ToolCallBegun) if note.body.call_id == self.call.id), None)
-        return None if newest is None or newest.body.withdrawn else newest
+        return self.talk.interrupted.begun(self.call.id)
 
     def note(self, files: FileHashes = NO_FILES) -> ToolCallBegun:
         """The note itself."""

@@ -2,6 +2,7 @@
 
 from headway.eventlog.store import AgentLog
 from headway.eventlog.views.children import Children, Past
+from headway.eventlog.views.interrupted import Interrupted
 from headway.eventlog.views.scratchpad import Notes
 from headway.eventlog.views.turn import Rounds, Turn
 
@@ -21,4 +22,5 @@ class Planning:
         self.turn = Turn(key, from_seq)
         self.rounds = Rounds()
         self.notes = Notes()
-        log.follow(self.children, self.turn, self.rounds, self.notes, past=(self.past,))
+        self.interrupted = Interrupted()
+        log.follow(self.children, self.turn, self.rounds, self.notes, self.interrupted, past=(self.past,))
