@@ -288,7 +288,7 @@ WALL_CLOCK = {
     "activities/outage_reporter.py": "times for people, that the gates tell",
     "headway/runs/check.py": "the date of a verdict",
     "headway/host/connection.py": "a poller of another machine, of which only its service's clock tells",
-    "headway/cli/control_client.py": "whether a deadline that a person gives is over",
+    "headway/cli/limits.py": "whether a deadline that a person gives is over",
     "headway/cli/rm.py": "which executions began before the command, by the service's clock",
     "headway/cli/run.py": "a name for people",
     "headway/cli/status.py": "a duration for people",

@@ -16,7 +16,11 @@ def amend(
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
     """Add a text that every planner and worker of the run carries from its next step on."""
-    from headway.cli.control_client import order_of_run
+    from headway.cli.control_client import give
     from headway.cli.run_input import said
+    from headway.domain.state.control import Amend
 
-    say(run_async(order_of_run(home_from(), "amend", name, "to carry that text", text=said(text), why=why)))
+    otherwise = f"`headway continue {name}` starts a new run on what it landed."
+    given = {"text": said(text), "why": why}
+    order = give(home_from(), Amend, name, words="to carry that text", otherwise=otherwise, fields=given)
+    say(run_async(order))

@@ -4,15 +4,23 @@ Its options are made from the table of limits: one for each limit that may chang
 """
 
 import inspect
-from typing import Annotated
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headway.cli.console import say
 from headway.cli.running import run_async
 from headway.domain.errors import UserError
+from headway.domain.ids import AgentId
 from headway.domain.limit_table import CHANGEABLE, LIMITS, Value, is_whole
 from headway.host.home import home_from
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from headway.runs.run_lookup import KnownRun
 
 UNITS = {"K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
@@ -24,13 +32,36 @@ def limits(
     **given: str | None,
 ) -> None:
     """Change the limits of a whole run, up or down; a run that holds at its limit goes on when it is raised."""
-    from headway.cli.control_client import order_of_run
+    from headway.cli.control_client import give
+    from headway.domain.state.control import SetLimits
 
     order = {limit: _value(limit, text) for limit, text in given.items() if text is not None}
     if not order:
         named = ", ".join(map(_option, CHANGEABLE))
         raise UserError("No limit is named.", f"Name at least one of {named}.")
-    say(run_async(order_of_run(home_from(), "set_limits", name, "to change its limits", why=why, **order)))
+    otherwise = f"`headway continue {name}` starts a new run on what it landed."
+    check = partial(_in_the_future, order.get("hours"))
+    asked = partial(give, home_from(), SetLimits, name, words="to change its limits", otherwise=otherwise, check=check)
+    say(run_async(asked(fields={**order, "why": why})))
+
+
+async def _in_the_future(hours: Value | None, client: "Client", run: "KnownRun", _: AgentId) -> None:
+    """Refuse a deadline that is over: the run would end at once.
+
+    Raises:
+        UserError: It is.
+    """
+    from headway.runs.run_lookup import describe
+
+    described = await describe(client, run.name)
+    if described is None or not isinstance(hours, float):
+        return
+    passed = (datetime.now(UTC) - described.start_time).total_seconds() / 3600
+    if hours <= passed:
+        raise UserError(
+            f"--hours: {hours:g} hours from the start of the run are over; {passed:.2f} have passed.",
+            f"Give more, or end the run with `headway cancel {run.name}`.",
+        )
 
 
 def _with_options_of_limits() -> inspect.Signature:

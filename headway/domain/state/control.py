@@ -5,7 +5,7 @@ It goes down the tree by signal, so that paused planners start nothing, and into
 agents stop at their next step. It stands in history and survives restarts and continue-as-new.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -29,40 +29,42 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Request = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-class Pause(BaseModel):
-    """Hold a subtree at its next step; with `now`, kill the commands that run."""
+class Order(BaseModel):
+    """An order of a run's user. An update and a signal of its name give it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: ClassVar[str]
+
     request: Request
-    target: AgentId
     who: Word = ""
     why: Word = ""
+
+
+class Pause(Order):
+    """Hold a subtree at its next step; with `now`, kill the commands that run."""
+
+    name: ClassVar[str] = "pause"
+
+    target: AgentId
     now: bool = False
 
 
-class Resume(BaseModel):
+class Resume(Order):
     """Let a subtree go on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str] = "resume"
 
-    request: Request
     target: AgentId
-    who: Word = ""
-    why: Word = ""
 
 
-class _SetLimits(BaseModel):
+class _SetLimits(Order):
     """Change the limits of the whole run; a limit that is left out stays as it is.
 
     It has a field for each limit of the table that may change while a run goes on.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    request: Request
-    who: Word = ""
-    why: Word = ""
+    name: ClassVar[str] = "set_limits"
 
     @property
     def changes(self) -> dict[str, Value]:
@@ -79,15 +81,12 @@ else:
     SetLimits = changes_model(_SetLimits, "SetLimits")
 
 
-class Amend(BaseModel):
+class Amend(Order):
     """Text that every later epoch and task of the run carries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: ClassVar[str] = "amend"
 
-    request: Request
     text: Annotated[Text, Field(max_length=MAX_AMENDMENT_CHARS)]
-    who: Word = ""
-    why: Word = ""
 
 
 class Amended(BaseModel):
