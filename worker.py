@@ -30,6 +30,7 @@ from activities.server_time import server_time
 from activities.slots import agent_tuner
 from activities.temporal_service import TemporalService
 from activities.work import Work, WorkEnds
+from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.planner.planner import PlannerAgent
 from headway.agents.tools.catalogue import RESULTS
@@ -179,7 +180,9 @@ class Workshop:
         )
         preflight = Trials(self.models, self.checker(), self.workspaces)
         given_to_it = (self.store, self.hubs, self.models, self.prompts)
-        return RunLifecycle(*given_to_it, machine=machine, preflight=preflight, folders=self.store.run_folder)
+        return RunLifecycle(
+            *given_to_it, machine=machine, preflight=preflight, folders=self.store.run_folder, first_calls=sizes_of
+        )
 
     def checker(self) -> Checker:
         """Proves commits."""

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
-from activities.heartbeat import Beat
 from activities.outage_reporter import OutageReporter
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import AgentId, RunName, run_of
 from headway.domain.messages import WorkerSuspended
 from headway.domain.planner_turn import Decision, TurnOutcome
+from headway.domain.progress import Progress
 from headway.domain.state.control import Control
 from headway.system.tasks import until_ended
 
@@ -64,14 +64,20 @@ class ControlWatch:
         self._runs: dict[RunName, _Watched] = {}
 
     async def held_to(
-        self, agent: AgentId, beat: Beat, work: Callable[[Beat], Awaitable[T]], suspended: T, *, renewed: int = 0
+        self,
+        agent: AgentId,
+        beat: Progress,
+        work: Callable[[Progress], Awaitable[T]],
+        suspended: T,
+        *,
+        renewed: int = 0,
     ) -> T:
         """The result of `work`, or `suspended` when the agent is held: its log and workspace stay as they are.
 
         It is stopped also when the record was `renewed` since it was asked to work; the result says which it was.
 
-        `work` tells each step to the `Beat` it is given, which raises `HeldBack` there. A hold that cannot wait cancels
-        it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
+        `work` tells each step to the `Progress` it is given, which raises `HeldBack` there. A hold that cannot wait
+        cancels it instead, which kills a running command. So does the end of the run, and the agent's workflow is then
         cancelled: a terminate tells no workflow below, and no workflow would use the results that the agent pays for.
         """
         async with self._watched(run_of(agent)) as run:

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.server_time import begin_server_time
 from activities.tries import Tries
 from headway.domain.errors import LeaseLost, TransientError, UserError
+from headway.domain.progress import Progress
 from headway.system.shortage import WAIT_S, lacking
 
 P = ParamSpec("P")
@@ -21,12 +22,9 @@ T = TypeVar("T")
 PASSING_FAULT_S = 3.0
 """Seconds for a fault to pass, if it does not name its own delay."""
 
-Beat = Callable[[str], None]
-"""Called with the activity's present step, in a few words; shown in the Web UI as its last heartbeat."""
-
 
 @asynccontextmanager
-async def pulse() -> AsyncIterator[Beat]:
+async def pulse() -> AsyncIterator[Progress]:
     """Heartbeat in the background while the activity works.
 
     A heartbeat only proves that the event loop lives, which is the purpose of the timeout. After a kill -9 of the

@@ -5,17 +5,18 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.heartbeat import Beat, as_application_error, pulse
+from activities.heartbeat import as_application_error, pulse
 from activities.server_time import server_time
 from headway.domain.errors import Parked
 from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.progress import Progress
 from headway.domain.state.budget import Amount
 
 
 class PlannerAgent(Protocol):
     """The loop of a planner. It resumes a turn from the agent log: a paid answer is never asked for again."""
 
-    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome: ...
+    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome: ...
 
 
 class Planning:

@@ -5,8 +5,9 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.handoffs import Service
-from activities.heartbeat import Beat, as_application_error, pulse
+from activities.heartbeat import as_application_error, pulse
 from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.run import (
     MeasureSpent,
@@ -25,7 +26,7 @@ from headway.domain.state.budget import Amount
 class RunLifecycle(Protocol):
     """A run's beginning and end: the hub, the log, the branch on the user's repository, the report."""
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun: ...
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Progress) -> PreparedRun: ...
 
     async def publish(self, order: Publish) -> Published: ...
 
@@ -41,7 +42,7 @@ class RunLifecycle(Protocol):
 class Checker(Protocol):
     """Runs the user's check on one commit, in a workspace of its own and in the sandbox."""
 
-    async def check(self, order: RunCheck, beat: Beat) -> CheckVerdict: ...
+    async def check(self, order: RunCheck, beat: Progress) -> CheckVerdict: ...
 
 
 class Repository:

@@ -5,16 +5,17 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.heartbeat import Beat, as_application_error, pulse
+from activities.heartbeat import as_application_error, pulse
 from activities.server_time import server_time
 from headway.domain.errors import Parked
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
+from headway.domain.progress import Progress
 
 
 class WorkerAgent(Protocol):
     """The loop of a worker, resumable from its log and its workspace after a kill -9."""
 
-    async def work(self, order: WorkOrder, beat: Beat) -> WorkOutcome: ...
+    async def work(self, order: WorkOrder, beat: Progress) -> WorkOutcome: ...
 
     async def end(self, order: EndWorker) -> WorkerDone: ...
 

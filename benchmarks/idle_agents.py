@@ -10,7 +10,6 @@ from temporalio.worker import Worker
 
 from activities.control import ControlWatch
 from activities.handoffs import Handoffs
-from activities.heartbeat import Beat
 from activities.planning import Planning
 from activities.repository import Repository
 from activities.temporal_service import TemporalService
@@ -19,6 +18,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, Oid, child_key
 from headway.domain.messages import EndWorker, StoredHandoff, StoreHandoff, WorkerDone, WorkOrder
 from headway.domain.planner_turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
+from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.run import (
     MeasureSpent,
@@ -49,7 +49,7 @@ def asked(tasks: int, *, hold: bool = False) -> dict[str, Any]:
 class IdlePlanner:
     """Asks for a hundred tasks a turn, then finishes."""
 
-    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
+    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
         beat("plans")
         wanted = order.context.sizes.task.tokens - (order.turn - 1) * 100
         if wanted <= 0:
@@ -75,7 +75,7 @@ class IdlePlanner:
 class IdleWorker:
     """Hands off at once; or works for ever, when the run is there to be paused."""
 
-    async def work(self, order: WorkOrder, beat: Beat) -> WorkerDone:
+    async def work(self, order: WorkOrder, beat: Progress) -> WorkerDone:
         beat("works")
         while order.context.base == Oid(HOLD):
             await asyncio.sleep(1)
@@ -89,7 +89,7 @@ class IdleWorker:
 class IdleDesk:
     """Prepares and reports nothing."""
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Progress) -> PreparedRun:
         tasks = int(str(order.spec["instructions"]))
         context = RunContext(
             run=order.run,

@@ -5,13 +5,13 @@ an agent with a longer request asks for more at once.
 """
 
 from headway.agents.loop.context import head_bytes
-from headway.agents.loop.usage import Meter
 from headway.agents.tools.catalogue import PLANNER_TOOLS, WORKER_TOOLS
 from headway.agents.tools.tool import Toolset
 from headway.domain.ids import Oid
 from headway.domain.spec import RunSpec
 from headway.domain.state.budget import Amount, Sizes
 from headway.git.hub import Hub
+from headway.models.meter import Meter
 from headway.models.roles import Chosen
 from headway.policy.guidance import guidance
 from headway.policy.policy_text import policy_text

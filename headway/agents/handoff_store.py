@@ -1,21 +1,21 @@
 """Storing handoffs: every agent ends with one, in its own log, synced before any other agent is told of it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 from headway.agents.handoff_facts import files_of, work_facts
-from headway.agents.loop.usage import usage_of
 from headway.domain.errors import HeadwayError
 from headway.domain.handoff import Handoff, HandoffReport, HandoffStatus
-from headway.domain.ids import AgentId, RunName, run_of
+from headway.domain.ids import AgentId, RunName
 from headway.domain.messages import StoredHandoff, StoreHandoff
 from headway.domain.planner_turn import Spawned
 from headway.domain.refs import Ref
 from headway.domain.results import Finished
 from headway.domain.state.budget import Amount
 from headway.eventlog.events.envelope import AnyEvent, Event
-from headway.eventlog.events.life import AgentStart, HandedOff
+from headway.eventlog.events.life import HandedOff
 from headway.eventlog.events.talk import ToolResult
-from headway.eventlog.store import AgentLog, LogStore, Stream
+from headway.eventlog.spent import spent_below, spent_by
+from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.attempt import AttemptRecord
 from headway.eventlog.views.children import Past
 from headway.git.hub import Hub
@@ -99,30 +99,6 @@ class HandoffStore:
             ),
         )
         return append_handoff(log, handoff, attempt=order.attempt)
-
-
-def spent_below(store: LogStore, agent: AgentId, apart: Collection[AgentId] = ()) -> Amount:
-    """The use of an agent and of everything below it, by their logs, without `apart` and everything below those."""
-
-    def counts(each: AgentId) -> bool:
-        return f"{each}/".startswith(f"{agent}/") and not any(f"{each}/".startswith(f"{other}/") for other in apart)
-
-    family = [each for each in store.agents(run_of(agent)) if counts(each)]
-    return sum((spent_by(store.stream(each), is_task=True) for each in family), Amount())
-
-
-def spent_by(physical: Stream, *, is_task: bool) -> Amount:
-    """The usage of an agent. A task that never began did not use up one of the run's tasks."""
-    began = False
-
-    def noticed() -> Iterator[AnyEvent]:
-        nonlocal began
-        for event in physical.skimmed():
-            began = began or isinstance(event.body, AgentStart)
-            yield event
-
-    amount = usage_of(noticed()).amount
-    return amount + Amount(tasks=1 if is_task and began else 0)
 
 
 def append_handoff(

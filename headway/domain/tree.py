@@ -1,5 +1,7 @@
 """The tree of agents as queries and digests show it: titles, states and counts, bounded in size."""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from headway.domain.figures import RunFigures
@@ -116,3 +118,10 @@ def _child_node(state: PlannerState, key: ChildKey, child: Child, known: TreeNod
         return known.model_copy(update={"state": stands, "why": why}) if missing else known
     kind = "planner" if child.kind is ChildKind.PLANNER else "task"
     return TreeNode(id=child_id(state.me, key), key=key, kind=kind, title=child.title, state=stands, why=why)
+
+
+def walk(node: TreeNode, depth: int = 0) -> Iterator[tuple[TreeNode, int]]:
+    """The node and everything below it, with its depth."""
+    yield node, depth
+    for child in node.children:
+        yield from walk(child, depth + 1)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import RunName
 from headway.domain.model_outage import MAX_WHY_CHARS, ModelOutage
+from headway.domain.progress import Progress
 from headway.models.breaker_state import BreakerState
 from headway.models.breaker_store import BreakerStore, path_of
 from headway.models.failures import Failing, Refused
@@ -34,9 +35,6 @@ LONGEST_PAUSE_S = 900.0
 
 ASKS = "asks the model"
 """Told to a beat when a wait is over."""
-
-Beat = Callable[[str], None]
-"""Called at each step of a wait, with its reason; raises when the caller must stop."""
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ class CircuitBreaker:
         self._failing_since = 0.0
 
     @asynccontextmanager
-    async def permit(self, beat: Beat) -> AsyncIterator[Permit]:
+    async def permit(self, beat: Progress) -> AsyncIterator[Permit]:
         """Leave to make one call; waits for it, and tells the beat `ASKS` when a wait is over.
 
         Raises:
@@ -140,7 +138,7 @@ class CircuitBreaker:
         """State of the way, for people."""
         return parking_of(self.address, self.model, self.file.flow())
 
-    async def _wait(self, beat: Beat) -> Permit:
+    async def _wait(self, beat: Progress) -> Permit:
         me = asyncio.Event()
         self._queue.append(me)
         beaten = 0.0

@@ -9,11 +9,12 @@ from typing import Self
 
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, run_of
+from headway.domain.progress import Progress
 from headway.models.adapter import NOTHING, Request, WireAdapter
 from headway.models.billing import believed, cost_in, reported
 from headway.models.cache_watch import NO_CACHE, WHY, CacheWatch
 from headway.models.chat import ChatAdapter
-from headway.models.circuit_breaker import Beat, CircuitBreaker, CircuitBreakers
+from headway.models.circuit_breaker import CircuitBreaker, CircuitBreakers
 from headway.models.endpoint import Endpoint, is_openai
 from headway.models.failures import (
     THOUGHTS,
@@ -74,7 +75,7 @@ class Model:
         """A message as it will be sent; keep it, and hand it in as one of `Request.items`."""
         return self.adapter.encode(message)
 
-    async def answer(self, request: Request, beat: Beat = lambda _: None) -> Turn:
+    async def answer(self, request: Request, beat: Progress = lambda _: None) -> Turn:
         """One reply. A refusal that concerns every agent is waited out; no other failure is tried again here.
 
         `beat` hears the reason of a wait, about once a second; it raises when the caller must stop.
@@ -90,7 +91,7 @@ class Model:
             gate.runs.add(run_of(request.agent))
             return await self._passed(gate, request, beat)
 
-    async def _passed(self, gate: CircuitBreaker, request: Request, beat: Beat) -> Turn:
+    async def _passed(self, gate: CircuitBreaker, request: Request, beat: Progress) -> Turn:
         """One reply, through the gate as often as the server refuses."""
         began = time.monotonic()
         while True:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from headway.agents.loop.usage import Meter
 from headway.domain.diagnostic import Diagnostic
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, RunName
@@ -16,6 +15,7 @@ from headway.models.circuit_breaker import CircuitBreakers
 from headway.models.client import Model
 from headway.models.editing import Edit
 from headway.models.endpoint import DEFAULT, plain_name
+from headway.models.meter import Meter
 from headway.models.prices import Price, Prices
 from headway.models.probe import Probe, probe
 from headway.models.prompt_cache import caches_nothing

@@ -20,8 +20,9 @@ from pathlib import Path
 from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import RunName
 from headway.domain.model_outage import ModelOutage, clock_words
+from headway.domain.progress import Progress
 from headway.domain.state.budget import MICRO
-from headway.models.circuit_breaker import BEAT_EVERY_S, PATIENCE_S, Beat
+from headway.models.circuit_breaker import BEAT_EVERY_S, PATIENCE_S
 from headway.system.boot import boot_id
 from headway.system.cache import BoundedCache
 from headway.system.steady import steady, wall_of
@@ -272,7 +273,7 @@ class Spending:
         with self.ledger(run) as ledger:
             ledger.park(until, limit, now)
 
-    async def room(self, run: RunName, amount: int, limit: int, beat: Beat) -> Aside:
+    async def room(self, run: RunName, amount: int, limit: int, beat: Progress) -> Aside:
         """Set aside the worst case of a call; waits until there is room for it.
 
         Raises:
@@ -301,7 +302,7 @@ class Hourly:
     limit: int
 
     @asynccontextmanager
-    async def spent_by(self, run: RunName, worst: int, beat: Beat) -> AsyncIterator["Bought"]:
+    async def spent_by(self, run: RunName, worst: int, beat: Progress) -> AsyncIterator["Bought"]:
         """Make one call within; its cost is `Bought.cost`, which is the worst case unless it is set.
 
         Raises:

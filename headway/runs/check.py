@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headway.agents.loop.conversation import Beat
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.ids import AgentId, Oid, RunName, short_hash
+from headway.domain.progress import Progress
 from headway.domain.spec import RunSpec
 from headway.editing.files import Files
 from headway.eventlog.events.life import RunStart
@@ -79,7 +79,7 @@ class Checker:
         self._sandbox = sandbox
         self._clock = clock
 
-    async def check(self, order: RunCheck, beat: Beat) -> CheckVerdict:
+    async def check(self, order: RunCheck, beat: Progress) -> CheckVerdict:
         """The check's verdict on the commit, or on the present trunk when none is named.
 
         A run without a check gives a verdict that did not pass.
@@ -93,7 +93,7 @@ class Checker:
         await in_thread(self._note, order.run, verdict)
         return verdict
 
-    async def prove(self, run: RunName, asked_by: AgentId, spec: RunSpec, commit: Oid, beat: Beat) -> Proof:
+    async def prove(self, run: RunName, asked_by: AgentId, spec: RunSpec, commit: Oid, beat: Progress) -> Proof:
         """Run `setup` and `check` on a commit of the run's hub. It needs no log, so it can run before the run begins.
 
         Without a check, `setup` alone runs.
@@ -113,7 +113,7 @@ class Checker:
         if hub.is_ancestor(verdict.commit, hub.tip()):
             note_verdict(self._store, run, verdict)
 
-    async def _run(self, spec: RunSpec, commit: Oid, workspace: Workspace, beat: Beat) -> Proof:
+    async def _run(self, spec: RunSpec, commit: Oid, workspace: Workspace, beat: Progress) -> Proof:
         seconds = 0.0
         if spec.setup is not None:
             beat("running setup")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from headway.cli.agent_tools import results
-from headway.cli.display.board import walk
 from headway.domain.ids import AgentId
+from headway.domain.tree import walk
 from headway.eventlog.views.figures import figures_of
 from headway.runs.live_tree import live_tree
 from headway.runs.run_lookup import KnownRun, agents_of, root_planners
@@ -25,7 +24,8 @@ async def find_agent(client: Client, home: Path, run: KnownRun, given: str) -> A
         return roots[-1]  # those before it failed, and were replaced
     name = run.name
     known = await agents_of(client, name)
-    figures = await asyncio.to_thread(figures_of, home / "runs" / name / "logs", name, results())
+    # Titles stand in no result of a tool.
+    figures = await asyncio.to_thread(figures_of, home / "runs" / name / "logs", name, {})
     titles = {agent: each.title for agent, each in figures.agents.items()}
     found = matching(given, name, [*known, *figures.agents], titles)
     if not found:

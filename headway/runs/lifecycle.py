@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from headway.agents.first_calls import sizes_of
-from headway.agents.handoff_store import spent_below
-from headway.agents.loop.conversation import Beat
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.handoff import Handoff
-from headway.domain.ids import AgentId, RunName
+from headway.domain.ids import AgentId, Oid, RunName
 from headway.domain.limit_table import finite
 from headway.domain.limits import workable
+from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.results import NO_RESULTS
 from headway.domain.run import (
@@ -36,6 +35,7 @@ from headway.eventlog.events.envelope import only
 from headway.eventlog.events.life import HandedOff, RunEnd, RunStart
 from headway.eventlog.events.talk import Message, Text
 from headway.eventlog.events.work import Policy
+from headway.eventlog.spent import spent_below
 from headway.eventlog.store import LogStore
 from headway.eventlog.verdicts import note_verdict
 from headway.eventlog.views.figures import figures_of
@@ -75,6 +75,15 @@ class MachineFacts:
     private: tuple[Path, ...] = ()
 
 
+class FirstCalls(Protocol):
+    """The sizes of the first calls of a run's agents, which know their own tools and messages."""
+
+    def __call__(
+        self, spec: RunSpec, base: Oid, hub: Hub, prompts: Prompts, *, planner: Chosen, worker: Chosen
+    ) -> Sizes:
+        """The sizes in a run that begins at the commit `base`."""
+
+
 class RunLifecycle:
     """Prepares, publishes and reports. Everything is idempotent: an activity may be tried again at any point."""
 
@@ -88,6 +97,7 @@ class RunLifecycle:
         machine: MachineFacts,
         preflight: Trials,
         folders: Callable[[RunName], Path],
+        first_calls: FirstCalls,
     ) -> None:
         self._preflight = preflight
         self._store = store
@@ -96,8 +106,9 @@ class RunLifecycle:
         self._prompts = prompts
         self._machine = machine
         self._folders = folders
+        self._first_calls = first_calls
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Progress) -> PreparedRun:
         """Make the run's hub and log, or find them as an earlier attempt made them.
 
         The models are asked, and `setup` and `check` run on the base, before the run's log begins.
@@ -115,7 +126,9 @@ class RunLifecycle:
             await asyncio.to_thread(self._store.release, order.run)
             raise
 
-    async def _prepared(self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...], beat: Beat) -> PreparedRun:
+    async def _prepared(
+        self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...], beat: Progress
+    ) -> PreparedRun:
         hub, begun = self._hubs(order.run), self._begun(order.run)
         beat("bringing the repository in")
         facts = await asyncio.to_thread(hub.prepare, spec.repo, spec.base)
@@ -183,7 +196,7 @@ class RunLifecycle:
             UserError: With the run's limits it cannot work.
         """
         roles = {"planner": chosen["planner"], "worker": chosen["worker"]}
-        sizes = sizes_of(spec, facts.base, hub, self._prompts, **roles)
+        sizes = self._first_calls(spec, facts.base, hub, self._prompts, **roles)
         return workable(spec.limits, sizes if pricing.bounded else sizes.unpriced, dollars=pricing.bounded)
 
     def _context(

@@ -3,12 +3,10 @@
 import asyncio
 from functools import partial
 
-from headway.agents.loop.conversation import Beat
-from headway.agents.worker.attempt import Attempt
 from headway.domain.ids import AgentId, Oid
+from headway.domain.progress import Progress
 from headway.domain.spec import RunSpec
 from headway.editing.files import Files
-from headway.eventlog.events.life import AgentState
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.landing.bounded_merge import merge_trees
 from headway.git.workspace.build_base_layer import Build
@@ -18,7 +16,6 @@ from headway.git.workspace.setup_changes import load_made
 from headway.git.workspace.workspace import Workspace
 from headway.git.workspace.workspaces import Workspaces
 from headway.policy.sandbox_policy import Walled, walls_of, without_secrets
-from headway.runs.workspace_lock import alone, while_held
 from headway.sandbox.outcome import how_it_ended
 from headway.sandbox.runner import Command, Sandbox
 from headway.system.excerpt import cut_middle
@@ -27,9 +24,6 @@ from headway.system.threads import in_thread
 
 SETUP_OUTPUT_CHARS = 4_000
 LOOK_EVERY_S = 0.5
-
-LEFT_NAMED = 100
-"""Most paths left by `setup` that a worker is told by name."""
 
 
 async def run_setup(
@@ -60,30 +54,6 @@ async def run_setup(
         seconds=result.seconds,
         withheld=rights.withheld if result.exit_code != 0 else (),
     )
-
-
-async def set_up(job: Attempt, sandbox: Sandbox, beat: Beat) -> None:
-    """Run the user's `setup` in a worker's files unless it has run there, and note the result in the log."""
-    command = job.spec.setup
-    if command is None or job.setup is not None:
-        return
-    done = await in_thread(job.workspace.setup_done, command)
-    if done is None:
-        beat("runs setup")
-        async with alone(job.workspace, job.talk.log):
-            running = set_up_files(sandbox, job.order.me, job.workspace, job.spec, command)
-            done = await while_held(job.talk.log, running)
-    made = await in_thread(job.workspace.made)
-    ran = AgentState(
-        setup=job.setup_name,
-        command=command,
-        exit_code=done.exit_code,
-        ended=done.ended,
-        output=done.output,
-        withheld=done.withheld,
-        left=tuple(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else (),
-    )
-    job.talk.note(ran, dur_ms=done.seconds * 1000)
 
 
 async def set_up_files(
@@ -159,7 +129,7 @@ def _note_made(workspace: Workspace) -> None:
         workspace.note_made()
 
 
-async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Beat) -> None:
+async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Progress) -> None:
     """Bring the warm layers up to date for the workspace that is opened next; return at once where there are none.
 
     One agent builds them for all. The others wait only for the first layer and for a `setup` that has to run again.
@@ -193,7 +163,7 @@ async def _build(
     *,
     command: str | None,
     kept: SetupDone | None,
-    beat: Beat,
+    beat: Progress,
 ) -> SetupDone | None:
     """Build a layer and publish it.
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headway.agents.loop.conversation import Beat
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, Oid, RunName
+from headway.domain.progress import Progress
 from headway.domain.spec import RunSpec
 from headway.git.workspace.overlay import unmount_below
 from headway.git.workspace.workspaces import Workspaces
@@ -70,7 +70,7 @@ class Trials:
             await asyncio.sleep(self._again_s)
         raise AssertionError("a loop with at least one turn returns or raises")
 
-    async def commands(self, run: RunName, spec: RunSpec, base: Oid, beat: Beat) -> Tried | None:
+    async def commands(self, run: RunName, spec: RunSpec, base: Oid, beat: Progress) -> Tried | None:
         """Run `setup` and `check` on the base; None where the run has neither.
 
         A check that fails on the base is a note and refuses nothing: the run may be there to make it pass.

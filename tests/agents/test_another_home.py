@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.heartbeat import as_application_error
+from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.planner.planner import PlannerAgent
 from headway.agents.tools.catalogue import RESULTS
@@ -49,7 +50,9 @@ class Elsewhere:
         machine = MachineFacts("plain", ())
         preflight = Trials(models, self.checker, self._places)
         given = (self.store, hubs, models, prompts)
-        self.desk = RunLifecycle(*given, machine=machine, preflight=preflight, folders=self.store.run_folder)
+        self.desk = RunLifecycle(
+            *given, machine=machine, preflight=preflight, folders=self.store.run_folder, first_calls=sizes_of
+        )
 
     def _hub(self, run: RunName) -> Hub:
         return Hub(self.store.run_folder(run) / "hub.git")

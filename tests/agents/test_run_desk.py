@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.agents.first_calls import sizes_of
 from headway.agents.tools.catalogue import RESULTS
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.handoff import HandoffStatus
@@ -82,7 +83,7 @@ def desk(stage: Stage, models: ModelRoles | None = None) -> RunLifecycle:
 
     preflight = Trials(models, Checker(store, hubs, places, PlainSandbox()), places, again_s=0.01)
     given = (store, hubs, models, Prompts.load())
-    return RunLifecycle(*given, machine=machine, preflight=preflight, folders=store.run_folder)
+    return RunLifecycle(*given, machine=machine, preflight=preflight, folders=store.run_folder, first_calls=sizes_of)
 
 
 def quiet(_: str) -> None:

@@ -1,10 +1,11 @@
 """What an agent used up, by its log: settled, reserved where nobody knows, unpriced where nobody can say."""
 
-from headway.agents.loop.usage import Meter, Usage, missing, noted, usage_of
+from headway.agents.loop.usage import Usage, missing, noted, usage_of
 from headway.domain.spec import ModelPrice
 from headway.domain.state.budget import Amount
 from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.talk import LlmRequest, LlmResponse
+from headway.models.meter import Meter
 from headway.models.prices import price_from
 from headway.models.turn import Turn
 from headway.models.turn import Usage as Reported

@@ -15,12 +15,11 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
 from temporalio.client import WorkflowHandle
 
-from headway.cli.display.board import walk
 from headway.cli.display.screen import screen
 from headway.cli.display.watch import Watcher
 from headway.cli.status import json_of
 from headway.domain.ids import RunName
-from headway.domain.tree import TreeNode
+from headway.domain.tree import TreeNode, walk
 from headway.rehearsal.generator import generate
 from headway.rehearsal.shape import Shape
 from tests.support.command import headway

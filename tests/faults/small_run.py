@@ -22,6 +22,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.heartbeat import as_application_error
+from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.loop import kept_reply
 from headway.agents.worker.worker import WorkerAgent
@@ -122,6 +123,7 @@ class Run:
         desk = RunLifecycle(
             stage.store, lambda _: stage.hub, stage.chosen, Prompts.load(),
             machine=MachineFacts("plain", ()), preflight=preflight, folders=stage.store.run_folder,
+            first_calls=sizes_of,
         )  # fmt: skip
         order = PrepareRun(run=RUN, incarnation=INCARNATION, spec=self._spec(), started_at=time.time())
         prepared = await self.ask("prepare", lambda: desk.prepare(order, (), lambda _: None))

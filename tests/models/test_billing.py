@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.agents.loop.usage import Meter, failed, of_failure
+from headway.agents.loop.usage import failed, of_failure
 from headway.domain.spec import ModelPrice
 from headway.domain.state.budget import Amount
 from headway.models.adapter import Request
 from headway.models.billing import MAX_COST, cost_in
 from headway.models.client import Model
 from headway.models.failures import FatalModelError, Unusable
+from headway.models.meter import Meter
 from headway.models.prices import Price, Prices, price_from
 from headway.models.roles import Chosen
 from headway.models.turn import Turn, Usage

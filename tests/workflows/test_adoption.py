@@ -9,12 +9,13 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from activities.control import ControlWatch
-from activities.heartbeat import Beat, pulse
+from activities.heartbeat import pulse
 from activities.temporal_service import TemporalService
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
 from headway.domain.messages import WorkerDone, WorkerSuspended, WorkOrder
 from headway.domain.planner_turn import ChildKind, Decision, PlanTurn, Spawned, TurnOutcome
+from headway.domain.progress import Progress
 from headway.domain.state.budget import Amount
 from headway.runs.turn_history import find_turn, go_back
 from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
@@ -51,7 +52,7 @@ class Watched(Script):
         async with self.changed:
             self.changed.notify_all()
 
-        async def work(step: Beat) -> WorkerDone | WorkerSuspended:
+        async def work(step: Progress) -> WorkerDone | WorkerSuspended:
             while not self.release.is_set():
                 await asyncio.sleep(0.05)
                 step("a step")

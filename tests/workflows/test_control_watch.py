@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from activities.control import ControlWatch
-from activities.heartbeat import Beat
 from activities.outage_reporter import OutageReporter
 from headway.domain.errors import Parked, TransientError
 from headway.domain.ids import AgentId, RunName
 from headway.domain.messages import WorkerSuspended
 from headway.domain.model_outage import ModelOutage
+from headway.domain.progress import Progress
 from headway.domain.state.control import Control, Hold
 from tests.support.loops import Loops
 
@@ -76,7 +76,7 @@ class _Gates:
         """Nothing is kept."""
 
 
-async def steps(step: Beat) -> WorkerSuspended:
+async def steps(step: Progress) -> WorkerSuspended:
     """A worker that works until it is stopped."""
     while True:
         step("works")
@@ -106,7 +106,7 @@ async def test_changed_limits_are_told_apart_from_a_hold() -> None:
 
 
 async def test_a_failed_telling_does_not_replace_the_park() -> None:
-    async def refused(step: Beat) -> WorkerSuspended:
+    async def refused(step: Progress) -> WorkerSuspended:
         raise Parked("closed", 900)
 
     world = World(faults={"gates": [FAULTS[0]]})
@@ -115,7 +115,7 @@ async def test_a_failed_telling_does_not_replace_the_park() -> None:
 
 
 async def test_a_run_of_the_same_name_is_told_again() -> None:
-    async def done(step: Beat) -> WorkerSuspended:
+    async def done(step: Progress) -> WorkerSuspended:
         await asyncio.sleep(0.05)
         return SUSPENDED
 
@@ -128,7 +128,7 @@ async def test_a_run_of_the_same_name_is_told_again() -> None:
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["at a step", "in a command"])
 async def test_the_end_of_a_run_ends_its_agents(deaf: bool) -> None:
-    async def command(step: Beat) -> WorkerSuspended:
+    async def command(step: Progress) -> WorkerSuspended:
         await asyncio.sleep(600)
         return SUSPENDED
 
@@ -144,7 +144,7 @@ async def test_the_end_of_a_run_ends_its_agents(deaf: bool) -> None:
 async def test_an_error_in_the_clean_up_of_a_cancelled_agent_is_not_reported_to_the_loop() -> None:
     began = asyncio.Event()
 
-    async def work(step: Beat) -> WorkerSuspended:
+    async def work(step: Progress) -> WorkerSuspended:
         began.set()
         try:
             await asyncio.Event().wait()

@@ -9,7 +9,6 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.control import ControlWatch
-from activities.heartbeat import Beat
 from activities.outage_reporter import OutageReporter
 from activities.planning import Planning
 from activities.work import Work
@@ -18,6 +17,7 @@ from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
 from headway.domain.model_outage import ModelOutage
 from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
+from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.run import RunContext
 from headway.domain.state.budget import Amount
@@ -118,10 +118,10 @@ async def test_another_process_tells_that_it_is_over() -> None:
 class Refused:
     """An agent whose model is closed for long."""
 
-    async def work(self, order: WorkOrder, beat: Beat) -> WorkerSuspended:
+    async def work(self, order: WorkOrder, beat: Progress) -> WorkerSuspended:
         raise Parked("closed", 900)
 
-    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
+    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
         raise Parked("closed", 900)
 
     async def end(self, order: EndWorker) -> WorkerDone:

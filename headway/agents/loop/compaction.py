@@ -8,9 +8,9 @@ without one: the request, the facts and the scratchpad are always there.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from headway.agents.loop.conversation import Beat, Conversation, Question
+from headway.agents.loop.conversation import Conversation, Question
 from headway.agents.loop.transcript import exchanges, tail_of
-from headway.agents.loop.usage import Meter
+from headway.domain.progress import Progress
 from headway.domain.state.budget import Amount
 from headway.eventlog.events import work as events
 from headway.eventlog.events.envelope import Event
@@ -18,6 +18,7 @@ from headway.eventlog.events.talk import LlmResponse, Message, Reminder
 from headway.eventlog.views.epoch import HANDOVER
 from headway.models.adapter import Reuse
 from headway.models.failures import ContextOverflow, FatalModelError, NoUsableReply
+from headway.models.meter import Meter
 from headway.models.roles import Chosen
 from headway.models.turn import UserMessage
 from prompts.prompts import Prompts
@@ -105,7 +106,7 @@ class Compaction:
             return True
         return not self.talk.seen.followed or self.talk.context.replies >= REPLIES_BETWEEN
 
-    async def ask(self, beat: Beat = lambda _: None) -> Event[LlmResponse]:
+    async def ask(self, beat: Progress = lambda _: None) -> Event[LlmResponse]:
         """The next model call: a step, or the note.
 
         Raises:

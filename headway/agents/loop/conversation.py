@@ -1,6 +1,5 @@
 """One agent's conversation with its model: the words of its log so far, and one paid call at a time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from headway.agents.loop.context import Context, head_bytes
@@ -8,10 +7,11 @@ from headway.agents.loop.failed_calls import FailedCalls, final_kind
 from headway.agents.loop.guards import call_key, digest
 from headway.agents.loop.kept_reply import event_of, kept, room_for_reply
 from headway.agents.loop.shared_prefix import SharedPrefix
-from headway.agents.loop.usage import Gauge, Meter, Usage, failed, noted, of_failure
+from headway.agents.loop.usage import Gauge, Usage, failed, noted, of_failure
 from headway.agents.loop.waits import noting_waits
 from headway.domain.errors import HeadwayError
 from headway.domain.ids import run_of
+from headway.domain.progress import Progress
 from headway.domain.results import Result
 from headway.domain.state.budget import Amount
 from headway.eventlog.branch import ActiveTime
@@ -23,14 +23,12 @@ from headway.eventlog.views.epoch import HANDOVER, Epoch
 from headway.eventlog.views.guards import REFUSE_AT, Guards, Reason, is_idle
 from headway.eventlog.views.interrupted import Interrupted
 from headway.models.adapter import Request, ToolSchema
+from headway.models.meter import Meter
 from headway.models.roles import Chosen
 from headway.models.text_calls.text_tool_calls import with_spoken_calls
 from headway.models.turn import ToolCall, Turn
 from headway.system.excerpt import ANSWER_CHARS, cut_middle
 from prompts.prompts import Prompts, fingerprint
-
-Beat = Callable[[str], None]
-"""Called at each step with the agent's present action; cheap."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ class Conversation:
         goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
         self.note(Reminder(text=prompts.render(name, **goal), why=why))
 
-    async def ask(self, question: Question | None = None, beat: Beat = lambda _: None) -> Event[LlmResponse]:
+    async def ask(self, question: Question | None = None, beat: Progress = lambda _: None) -> Event[LlmResponse]:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
         `beat` is called with the reason of a wait: the model refuses all calls, or a broken disk cannot take a paid
@@ -290,7 +288,7 @@ class Conversation:
             bought.cost = self.paid.amount.micro_usd - before
             return reply
 
-    async def _sent(self, question: Question, told: LlmRequest, reserve: Amount, beat: Beat) -> Event[LlmResponse]:
+    async def _sent(self, question: Question, told: LlmRequest, reserve: Amount, beat: Progress) -> Event[LlmResponse]:
         """Note a request, send it, and note its reply."""
         request = question.request
         self.log.reserve(room_for_reply(request.max_output))

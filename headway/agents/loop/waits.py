@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from headway.domain.progress import Progress
 from headway.eventlog.events.work import ResourceWait
-from headway.models.circuit_breaker import ASKS, Beat
+from headway.models.circuit_breaker import ASKS
 
 
-def noting_waits(beat: Beat, resource: str, note: Callable[[ResourceWait], object]) -> Beat:
+def noting_waits(beat: Progress, resource: str, note: Callable[[ResourceWait], object]) -> Progress:
     """`beat`, which also notes when a call begins to wait for `resource`, and when that wait is over."""
     waits = False
 

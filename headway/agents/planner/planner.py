@@ -7,7 +7,7 @@ from functools import partial
 from headway.agents.loop import harness_faults
 from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
-from headway.agents.loop.conversation import Beat, Conversation
+from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.shared_prefix import SharedPrefix
 from headway.agents.loop.usage import missing, usage_of
 from headway.agents.planner import planner_guards
@@ -25,6 +25,7 @@ from headway.domain.planner_turn import (
     PlanTurn,
     TurnOutcome,
 )
+from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.results import Cancelled, Finished, Result, Spawn, Waits
 from headway.domain.state.budget import Amount
@@ -84,7 +85,7 @@ class PlannerAgent:
         self._clock = clock
         self._reading = reading
 
-    async def turn(self, order: PlanTurn, beat: Beat) -> TurnOutcome:
+    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
         """One turn, or the outcome of it if it has ended already.
 
         Raises:
@@ -147,7 +148,7 @@ class PlannerAgent:
         await in_thread(harness_faults.note_resumed, talk)
         return turn
 
-    async def _go_on(self, turn: _Turn, beat: Beat) -> TurnOutcome:
+    async def _go_on(self, turn: _Turn, beat: Progress) -> TurnOutcome:
         """The loop. The next step follows from the log alone."""
         while True:
             if turn.compaction.is_due:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway.agents.handoff_facts import files_of, work_facts
-from headway.agents.handoff_store import append_handoff, made_by_harness, spent_by
+from headway.agents.handoff_store import append_handoff, made_by_harness
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.harness_faults import passes
@@ -21,6 +21,7 @@ from headway.domain.task import TaskKind, TaskSpec
 from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.life import AgentStart, AgentState, HandedOff
 from headway.eventlog.events.work import SnapshotKept
+from headway.eventlog.spent import spent_by
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.attempt import AttemptRecord
 from headway.eventlog.views.working import Working

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from headway.agents.loop.conversation import Conversation, Question
 from headway.agents.loop.transcript import exchanges, tail_of
-from headway.agents.loop.usage import Meter, missing
+from headway.agents.loop.usage import missing
 from headway.agents.worker.attempt import Attempt
 from headway.domain.state.budget import Amount
 from headway.models.adapter import Reuse
+from headway.models.meter import Meter
 from headway.models.turn import UserMessage
 from headway.system.excerpt import cut_middle
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
-from headway.agents.handoff_store import spent_by
 from headway.agents.loop import harness_faults, kept_reply
 from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
-from headway.agents.loop.conversation import Beat, Conversation, ToolAnswer
+from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.agents.loop.shared_prefix import SharedPrefix
 from headway.agents.loop.usage import missing, usage_of
 from headway.agents.tools.catalogue import WORKER_TOOLS
@@ -16,12 +15,14 @@ from headway.agents.worker import last_reply
 from headway.agents.worker.attempt import Attempt, FinishedAttempt, Opening, Stopped, begin_attempt, title_of
 from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import ROUNDS, LandTool, conflict_rounds
+from headway.agents.worker.set_up import set_up
 from headway.agents.worker.task_message import TaskMessage
 from headway.agents.worker.worker_tools import WorkerTools
 from headway.domain.errors import HeldBack, Shortage, TransientError
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
+from headway.domain.progress import Progress
 from headway.domain.results import Finished, Result
 from headway.domain.state.budget import MICRO, Amount
 from headway.domain.task import TaskSpec
@@ -30,6 +31,7 @@ from headway.eventlog.events.life import RunStart
 from headway.eventlog.events.talk import Message, Reminder
 from headway.eventlog.events.work import BudgetAsked
 from headway.eventlog.request_text import task_at
+from headway.eventlog.spent import spent_by
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.epoch import LAST_WORD
 from headway.eventlog.views.working import Working
@@ -41,7 +43,7 @@ from headway.models.failures import ContextOverflow, FatalModelError
 from headway.models.roles import ModelRoles
 from headway.models.turn import ToolCall
 from headway.policy.sandbox_policy import walls_of
-from headway.runs.setup_runner import set_up, warmed
+from headway.runs.setup_runner import warmed
 from headway.runs.workspace_lock import alone
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
@@ -83,7 +85,7 @@ class WorkerAgent:
         self._snapshot_steps = snapshot_steps
         self._reading = reading
 
-    async def work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
+    async def work(self, order: WorkOrder, beat: Progress) -> WorkerDone | WorkerSuspended:
         """Work on an attempt until it is handed off or its slice is used up.
 
         On cancellation the running command is killed, the log synced, and the workspace left as it is.
@@ -99,7 +101,7 @@ class WorkerAgent:
             spent = await in_thread(spent_by, self._store.stream(order.me), is_task=True)
             return WorkerSuspended(why="held", spent=spent)
 
-    async def _work(self, order: WorkOrder, beat: Beat) -> WorkerDone | WorkerSuspended:
+    async def _work(self, order: WorkOrder, beat: Progress) -> WorkerDone | WorkerSuspended:
         beat("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="worker", task=order.me, whole=False)
@@ -117,7 +119,7 @@ class WorkerAgent:
             await self._models.leave(order.me)
             log.finish()
 
-    async def _attempt(self, opening: Opening, ending: FinishedAttempt, beat: Beat) -> WorkerDone | WorkerSuspended:
+    async def _attempt(self, opening: Opening, ending: FinishedAttempt, beat: Progress) -> WorkerDone | WorkerSuspended:
         """Work on it; it ends by the harness's word when it breaks at the same place again and again."""
         job: Attempt | None = None
         try:
@@ -174,7 +176,7 @@ class WorkerAgent:
         run = order.context.run
         return FinishedAttempt(self._store, self._hubs(run), self._workspaces(run), order, title_of(task), task.kind)
 
-    async def _open(self, opening: Opening, beat: Beat) -> Attempt:
+    async def _open(self, opening: Opening, beat: Progress) -> Attempt:
         """Find the attempt as it was left, or begin it."""
         order, task, spec, log, views = opening.order, opening.task, opening.spec, opening.log, opening.views
         context = order.context
@@ -222,7 +224,7 @@ class WorkerAgent:
             await in_thread(lambda: talk.say(job.asked()))
         return job
 
-    async def _go_on(self, job: Attempt, ending: FinishedAttempt, beat: Beat) -> WorkerDone | WorkerSuspended:
+    async def _go_on(self, job: Attempt, ending: FinishedAttempt, beat: Progress) -> WorkerDone | WorkerSuspended:
         """The loop. The next step follows from the log alone."""
         talk = job.talk
         while True:
@@ -260,14 +262,14 @@ class WorkerAgent:
                 if not job.compaction.goes_on(error):
                     raise Stopped(HandoffStatus.FAILED, f"context overflow: {error}", retry=True) from error
 
-    async def _keep(self, job: Attempt, beat: Beat) -> None:
+    async def _keep(self, job: Attempt, beat: Progress) -> None:
         """Keep changes that are not on the trunk, every so many steps."""
         if job.talk.turn and job.talk.turn % self._snapshot_steps == 0:
             beat("keeps its work")
             async with alone(job.workspace, job.talk.log):
                 await in_thread(job.bench.lander.keep, job.talk)
 
-    async def _carry_out(self, job: Attempt, beat: Beat) -> HandoffReport | None:
+    async def _carry_out(self, job: Attempt, beat: Progress) -> HandoffReport | None:
         """Answer every call of the newest reply; the report, when one of them hands off."""
         talk = job.talk
         report = _report_in(talk.seen.results)
@@ -286,7 +288,7 @@ class WorkerAgent:
             return ToolAnswer(self._prompts.render("answers/only_finish"), error=True, compared=None)
         return job.talk.held_back(call, self._prompts)
 
-    async def _hear_last_word(self, job: Attempt, why: str, beat: Beat) -> None:
+    async def _hear_last_word(self, job: Attempt, why: str, beat: Progress) -> None:
         """Let the agent hand off in its own words, once.
 
         Raises:

@@ -11,7 +11,7 @@ from headway.domain.figures import AgentFigures, Now
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
 from headway.domain.state.control import Control
-from headway.domain.tree import TreeNode
+from headway.domain.tree import TreeNode, walk
 from headway.domain.words import counted
 from headway.runs.short_ids import short_id
 
@@ -174,13 +174,6 @@ def waits_for_user(look: Look) -> bool:
     failing = look.preparation is not None and bool(look.preparation.failure)
     waits = status.get("phase") in WAITING_PHASES or status.get("parked") or status.get("stalled")
     return bool(waits or held or failing)
-
-
-def walk(node: TreeNode, depth: int = 0) -> Iterator[tuple[TreeNode, int]]:
-    """The node and everything below it, with its depth."""
-    yield node, depth
-    for child in node.children:
-        yield from walk(child, depth + 1)
 
 
 def _attention(look: Look) -> Iterator[str]:
