@@ -1,5 +1,6 @@
 """For every room: what a test leaves in the file system, in mounts and as its working folder is taken back."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         share = 1 - LAST_SHARE if kind else 1
         place |= {path: share * index / len(files) for index, path in enumerate(files)}
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live as long as the process. A full collection would look at them each time, for 165 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

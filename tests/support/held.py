@@ -32,7 +32,8 @@ class Held(NamedTuple):
 def held(work: Callable[[], object]) -> Held:
     """Do some work in this thread, and measure it."""
     gc.collect()
-    gc.freeze()  # the collector holds the lock as well, for a time that depends on what this process has loaded
+    # The collector holds the lock as well, for a time that depends on what this process has loaded.
+    gc.freeze()
     gaps: list[float] = [0.0]
     done = threading.Event()
     ready = threading.Event()
@@ -56,7 +57,6 @@ def held(work: Callable[[], object]) -> Held:
         total = time.thread_time() - began
         done.set()
         looking.join()
-        gc.unfreeze()
     return Held(max(gaps) * 1000, total * 1000)
 
 
