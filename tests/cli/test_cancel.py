@@ -33,7 +33,7 @@ async def script(client: Client, home: Path) -> AsyncIterator[Script]:
     (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
     script.plan, script.work = three_levels, for_ever
-    async with script.working(cached=100):
+    async with script.working():
         yield script
 
 

@@ -41,7 +41,7 @@ def hungry(client: Client, home: Path) -> Script:
 async def test_a_run_at_its_limit_holds_says_how_to_raise_it_and_goes_on_when_it_is_raised(
     home: Path, hungry: Script
 ) -> None:
-    async with hungry.working(cached=100):
+    async with hungry.working():
         run = await hungry.start()
         await asyncio.wait_for(hungry.until_phase(run, "hold"), 30)
         status = await run.query("status")
@@ -60,7 +60,7 @@ async def test_a_run_at_its_limit_holds_says_how_to_raise_it_and_goes_on_when_it
 
 async def test_a_hold_that_nobody_ends_ends_the_run_with_what_there_is(hungry: Script) -> None:
     hungry.context_update = {"hold_s": 2.0}
-    async with hungry.working(cached=100):
+    async with hungry.working():
         await asyncio.wait_for((await hungry.start()).result(), 60)
     assert [order.more for order in hungry.orders][-2:] == [True, False]
     assert list(hungry.handed.values()) == [HandoffStatus.PARTIAL]
@@ -82,7 +82,7 @@ async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Cl
         return worker_done(order, tokens=order.granted.tokens)
 
     script.plan, script.work = plan, work
-    async with script.working(cached=100):
+    async with script.working():
         run = await script.start()
         await script.until_asked(1)
         assert script.orders[0].granted.tokens == 150_000
@@ -98,7 +98,7 @@ async def test_a_lowered_limit_takes_back_what_is_at_work(home: Path, client: Cl
 
 
 async def test_an_amendment_is_stored_and_goes_to_every_later_turn_and_task(home: Path, hungry: Script) -> None:
-    async with hungry.working(cached=100):
+    async with hungry.working():
         run = await hungry.start()
         await asyncio.wait_for(hungry.until_phase(run, "hold"), 30)
         said = await headway(home, "amend", "tidy-up", "Leave the old endpoint alone.")
@@ -113,7 +113,7 @@ async def test_an_amendment_is_stored_and_goes_to_every_later_turn_and_task(home
 
 async def test_the_same_request_counts_once_by_update_and_by_signal(hungry: Script) -> None:
     order = {"request": "1", "text": "Mind the gap."}
-    async with hungry.working(cached=100):
+    async with hungry.working():
         run = await hungry.start()
         await asyncio.wait_for(hungry.until_phase(run, "hold"), 30)
         first = await run.execute_update("amend", order, result_type=str)
@@ -140,6 +140,6 @@ async def test_the_same_request_counts_once_by_update_and_by_signal(hungry: Scri
     ],
 )
 async def test_what_makes_no_sense_is_refused(home: Path, hungry: Script, words: list[str], problem: str) -> None:
-    async with hungry.working(cached=100):
+    async with hungry.working():
         await hungry.start()
         assert problem in (await headway(home, *words)).refusal

@@ -34,7 +34,7 @@ async def let_go(script: Script) -> AsyncIterator[asyncio.Event]:
         return worker_done(order)
 
     script.plan, script.work = plan, work
-    async with script.working(cached=100):
+    async with script.working():
         yield let_go
 
 
@@ -114,7 +114,7 @@ async def test_without_a_worker_process_the_service_keeps_the_order(home: Path, 
     said = await headway(home, "pause", "tidy-up", "--why", "later")
     assert said.code == 0, said
     assert "No worker process answers" in said.out
-    async with script.working(cached=100):
+    async with script.working():
         while not (await run.query("control", result_type=Control)).paused:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.1)
         assert (await headway(home, "resume", "tidy-up")).out == "tidy-up is resumed\n"

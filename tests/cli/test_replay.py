@@ -92,7 +92,7 @@ def test_every_way_that_a_turn_ends_is_told(name: str, ending: str) -> None:
 
 async def test_a_run_on_the_service_replays_with_everything_in_it(home: Path, client: Client, tmp_path: Path) -> None:
     stage = Stage(client, "levels")
-    async with stage.working(cached=100):
+    async with stage.working():
         await levels(stage)
     root = stage.root
 

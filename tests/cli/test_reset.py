@@ -20,7 +20,7 @@ from tests.workflows.scripted import Script, finish, outcome, spawn, worker_done
 async def script(client: Client, home: Path) -> AsyncIterator[Script]:
     (home / "runs" / "tidy-up").mkdir(parents=True)
     script = Script(client, "tidy-up")
-    async with script.working(cached=100):
+    async with script.working():
         yield script
 
 

@@ -72,7 +72,7 @@ async def open_run(client: Client) -> Script:
     """A run in the middle of its life, with no worker process left."""
     script = Script(client, "halfway")
     script.plan, script.work = two_tasks, one_is_long
-    async with script.working(cached=100):
+    async with script.working():
         await script.start()
         await script.until_asked(2)
         while len(script.turns) < 2:  # noqa: ASYNC110 - the quick task's handoff was taken in

@@ -49,7 +49,7 @@ async def service(suggest: int | None) -> AsyncIterator[Client]:
 async def play(client: Client, story: Story) -> dict[str, list[WorkflowHistory]]:
     """The histories that a story leaves, by name: one, or all of a chain."""
     stage = Stage(client, story.name)
-    async with stage.working(cached=1000):
+    async with stage.working(cached=1000, replays=False):
         workflows = await asyncio.wait_for(story.play(stage), PLAYS_WITHIN_S)
         return {name: await _chain(client, workflow) for name, workflow in workflows.items()}
 

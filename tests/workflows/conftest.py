@@ -56,7 +56,7 @@ def name() -> str:
 async def cached_script(client: Client, name: str) -> AsyncIterator[Script]:
     """The same with workflows kept in the cache, as worker processes do: for crowds."""
     script = Script(client, name)
-    async with script.working(cached=2000):
+    async with script.working(cached=2000, replays=False):
         yield script
 
 

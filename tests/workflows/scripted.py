@@ -1,6 +1,6 @@
 """Activities that answer from a script, so that a test says what planners decide and workers do.
 
-Workflows are the real ones, with their cache switched off: every workflow task replays its history from the start.
+Workflows are the real ones. At the end of a test every history that it made is replayed.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Interceptor, Worker
@@ -46,10 +46,12 @@ from headway.domain.run import (
     outcome_of,
 )
 from headway.domain.state.budget import UNLIMITED, Amount, Bill, Sizes
+from headway.host.replayed import replay_each
 from tests.support.loops import Loops
+from tests.support.waiting import until
 from workflows.options import AGENT_QUEUE, QUEUE
 from workflows.planner import Planner
-from workflows.replay import INTERCEPTORS, reading, sandbox
+from workflows.replay import INTERCEPTORS, reading, replayer, sandbox
 from workflows.run import Run
 from workflows.task import Task
 
@@ -134,6 +136,7 @@ class Script:
         self.faults: list[Interceptor] = []
         self.spawned: dict[AgentId, list[Spawned]] = defaultdict(list)
         self.used: dict[AgentId, Amount] = {}
+        self.started: set[str] = set()
 
     async def _nothing_planned(self, order: PlanTurn) -> TurnOutcome:
         return finish(order, HandoffStatus.NOT_NEEDED)
@@ -149,17 +152,25 @@ class Script:
 
     async def start_with(self, *inputs: Any, name: str | None = None) -> WorkflowHandle[Any, Any]:
         """Start a run with any input at all."""
-        return await self.client.start_workflow(
+        handle = await self.client.start_workflow(
             "Run",
             args=list(inputs),
             id=name or self.name,
             task_queue=QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         )
+        self.started.add(handle.id)
+        return handle
 
     @contextlib.asynccontextmanager
-    async def working(self, *, cached: int = 0, agents: int = 200) -> AsyncIterator[None]:
-        """The worker processes: workflows, planning, agents. Their loops may report nothing."""
+    async def working(self, *, cached: int = 100, agents: int = 200, replays: bool = True) -> AsyncIterator[None]:
+        """The worker processes: workflows, planning, agents. Their loops may report nothing.
+
+        Args:
+            cached: Workflows that are kept in memory. With 0 every workflow task replays its history from the start.
+            agents: Workers at once.
+            replays: Whether every history that was made must replay at the end.
+        """
         loops = Loops()
         planning = Worker(
             reading(self.client),
@@ -191,6 +202,27 @@ class Script:
         with loops.watched():
             async with planning, working:
                 yield
+                if replays:
+                    await self._prove_replays()
+
+    async def _prove_replays(self) -> None:
+        """Every decision in the histories is the one that the code takes when it reads them from the start."""
+        asked = {turn.me for turn in self.turns} | {order.me for order in self.orders}
+        for name in self.started:
+            query = f"RootWorkflowId = '{name}'"
+            agents = {AgentId(name), *(agent for agent in asked if agent.startswith(f"{name}/"))}
+
+            async def are_listed(query: str = query, agents: set[AgentId] = agents) -> bool:
+                """Visibility lags."""
+                return agents <= {found.id async for found in self.client.list_workflows(query)}
+
+            await until(are_listed, every_s=0.1)
+            histories = self._histories(query)
+            assert [each.mismatch async for each in replay_each(replayer(), histories) if each.mismatch] == []
+
+    async def _histories(self, query: str) -> AsyncIterator[WorkflowHistory]:
+        async for found in self.client.list_workflows(query):
+            yield await self.client.get_workflow_handle(found.id, run_id=found.run_id).fetch_history()
 
     # Activities
 

@@ -98,7 +98,7 @@ async def ended(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 
 
 async def test_an_amendment_reaches_a_task_whose_planner_is_closed_before_any_audit(watched: Watched) -> None:
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         await watched.terminate(watched.parent("below"))
@@ -144,7 +144,7 @@ async def test_a_task_that_a_reset_takes_over_is_told_what_was_ordered_meanwhile
         return finish(order)
 
     watched.plan = plan
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         root = watched.turns[0].me
@@ -163,7 +163,7 @@ async def test_a_task_that_a_reset_takes_over_is_told_what_was_ordered_meanwhile
 
 async def test_a_run_waits_for_a_task_below_a_terminated_sub_planner_and_bills_it(watched: Watched) -> None:
     watched.context_update = {"audit_s": 1}
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         lower = watched.parent("below")
@@ -194,7 +194,7 @@ async def test_a_task_below_a_terminated_sub_planner_is_lent_more_by_the_one_abo
         return worker_done(order, tokens=590_000)
 
     watched.work = work
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         await watched.terminate(watched.parent("below"))
@@ -206,7 +206,7 @@ async def test_a_task_below_a_terminated_sub_planner_is_lent_more_by_the_one_abo
 
 async def test_what_is_below_a_terminated_root_planner_goes_on_beside_the_next_one(watched: Watched) -> None:
     watched.context_update = {"audit_s": 1}
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         root, lower = watched.turns[0].me, watched.parent("below")
@@ -227,7 +227,7 @@ async def test_what_is_below_a_terminated_root_planner_goes_on_beside_the_next_o
 
 async def test_a_cancelled_run_ends_what_it_adopted(watched: Watched) -> None:
     watched.context_update = {"audit_s": 1}
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         await watched.terminate(watched.turns[0].me)
@@ -244,7 +244,7 @@ async def test_a_cancelled_run_ends_what_it_adopted(watched: Watched) -> None:
 
 async def test_what_is_below_a_closed_run_ends(watched: Watched) -> None:
     watched.context_update = {"audit_s": 1}
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         root = watched.turns[0].me
@@ -260,7 +260,7 @@ async def test_what_is_below_a_closed_run_ends(watched: Watched) -> None:
 
 async def test_a_task_ends_whose_run_and_planners_were_all_terminated(watched: Watched) -> None:
     """A terminate tells no workflow below. It must not work on until it has used up what it was granted."""
-    async with watched.working(cached=100):
+    async with watched.working():
         run = await watched.start()
         await watched.until_asked(1)
         lower = watched.parent("below")

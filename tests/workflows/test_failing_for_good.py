@@ -34,7 +34,7 @@ async def playing(client: Client, name: str, *faults: FailsForGood) -> AsyncIter
     """A run of two levels with these faults."""
     script = Script(client, name)
     script.plan, script.faults = two_levels, [*faults]
-    async with script.working(cached=100):
+    async with script.working():
         yield script
 
 
