@@ -167,7 +167,7 @@ class Workshop:
         given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
         return WorkerAgent(*given, server_time, snapshot_steps=steps, reading=self.resources.reading)
 
-    def run_desk(self) -> RunLifecycle:
+    def run_lifecycle(self) -> RunLifecycle:
         """A run's beginning and end."""
         given = self.settings
         machine = MachineFacts(
@@ -236,7 +236,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
     given = (workshop.store, workshop.hubs, workshop.models, workshop.prompts)
     planner = PlannerAgent(*given, server_time, reading=workshop.resources.reading)
     handoffs = Handoffs(HandoffStore(workshop.store, workshop.hubs), service)
-    repository = Repository(workshop.run_desk(), service)
+    repository = Repository(workshop.run_lifecycle(), service)
     return Worker(
         client,
         build_id=workflow_code(),

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.landing_ground import Ready
 from headway.domain.ids import Oid
 from headway.git.hub import TRUNK, Hub
-from headway.git.landing.landing_queue import LandingQueue, turns_of
+from headway.git.landing.landing_queue import LandingQueue, queue_of
 from headway.git.landing.queue_files import Queued
 from headway.git.workspace import overlay
 
@@ -162,7 +162,7 @@ def conflict_ms(hub: Hub, base: Oid, times: int = 15) -> float:
     ready.flush()
     ready.reader.close()
     took = []
-    with turns_of(hub, lambda _fence: True) as turns:
+    with queue_of(hub, lambda _fence: True) as turns:
         assert turns.submit(first, lambda: None).state == "landed"
         for other in others:
             begun = time.monotonic()
@@ -206,7 +206,7 @@ def _measured(hub: Hub, base: Oid, submitters: int, load: Load, *, synced: bool,
 
 def _process(hub: Hub, shares: list[tuple[Load, int]], span: tuple[float, float], to: Path, *, synced: bool) -> None:
     rows = [Row() for _ in shares]
-    with turns_of(hub, lambda _fence: True, synced=synced) as turns:
+    with queue_of(hub, lambda _fence: True, synced=synced) as turns:
         threads = [
             threading.Thread(target=load, args=(turns, me, span[1], row))
             for (load, me), row in zip(shares, rows, strict=True)

@@ -10,12 +10,12 @@ import pytest
 from benchmarks import workspaces
 from benchmarks.landing_ground import generate
 from headway.git.workspace.overlay import mounted_below
-from headway.git.workspace.workspace_backend import SETTING, Rung, overlay_trouble
+from headway.git.workspace.workspace_backend import SETTING, WorkspaceBackend, overlay_trouble
 
 
 @pytest.mark.parametrize("rung", ["overlay", "clone"])
 def test_workspaces_are_measured_in_every_way_they_are_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rung: Rung
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rung: WorkspaceBackend
 ) -> None:
     if rung == "overlay" and (wrong := overlay_trouble(tmp_path)):
         pytest.skip(wrong)

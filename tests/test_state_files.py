@@ -85,12 +85,12 @@ UNSYNCED: dict[str, str] = {
     "headway/host/upgrade.py:write": "the open workflows are replayed once more",
     "headway/git/workspace/build_base_layer.py:_index": _LAYER,
     "headway/git/workspace/build_base_layer.py:publish": _LAYER,
-    "headway/git/workspace/setup_changes.py:store_made": "after a crash of the machine the workspace is made anew",
+    "headway/git/workspace/setup_changes.py:store_setup_changes": "after a machine crash the workspace is made anew",
     "headway/git/workspace/private_git.py:stand_on": _INDEX,
     "headway/git/landing/queue_files.py:put": "a submission: after a crash of the machine nobody waits for its answer",
     "headway/git/landing/queue_files.py:answer": "after a crash of the machine nobody waits for it",
     "headway/git/workspace/notes.py:store_owner": "a torn one counts as of another boot: its workspace is set aside",
-    "headway/git/workspace/notes.py:store_standing": "the same",
+    "headway/git/workspace/notes.py:store_notes": "the same",
 }
 """What is written whole without a sync, and why its loss does no harm."""
 

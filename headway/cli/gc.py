@@ -17,7 +17,7 @@ from headway.host.home import home_from
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from headway.git.gc import Leftover
+    from headway.git.gc import Reclaimable
     from headway.git.workspace.workspaces import Workspaces
 
 AT_ONCE = 50
@@ -73,9 +73,9 @@ def _places(home: Path, run: RunName) -> "Workspaces":
     return Workspaces(folder / "workspaces", Hub(folder / "hub.git"))
 
 
-async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Leftover]":
+async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[Reclaimable]":
     """The leftovers of a run; none while the service does not know this start of it, because it may still go on."""
-    from headway.git.gc import leftovers
+    from headway.git.gc import reclaimable
     from headway.git.workspace.notes import load_owner
     from headway.runs.run_lookup import describe, find_run, started_in
 
@@ -95,4 +95,6 @@ async def _found(client: "Client", run: RunName, places: "Workspaces") -> "list[
         return not known.is_open if found is None else found.close_time is not None
 
     ended = dict(zip(tasks, await asyncio.gather(*map(is_over, tasks)), strict=True))
-    return await asyncio.to_thread(leftovers, places, lambda task: ended.get(task, False), run_ended=not known.is_open)
+    return await asyncio.to_thread(
+        reclaimable, places, lambda task: ended.get(task, False), run_ended=not known.is_open
+    )

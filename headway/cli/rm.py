@@ -44,10 +44,10 @@ async def _rm(home: Path, name: str, *, yes: bool) -> int:
     from headway.cli.runs_elsewhere import refuse_elsewhere
     from headway.host.connection import connect, target_of
     from headway.runs.run_lookup import need_own_run
-    from headway.runs.run_resources import footprint_of
+    from headway.runs.run_resources import resources_of
 
     client = await connect(target_of(home))
-    found = await footprint_of(client, home, RunName(name))
+    found = await resources_of(client, home, RunName(name))
     if found.is_empty:
         raise UserError(f"There is no run named '{name}'.", "`headway status` lists them.")
     await _refuse_open(client, found)
@@ -132,11 +132,11 @@ async def _until_gone(client: "Client", found: "RunResources") -> None:
 
 async def _how_it_ended(client: "Client", found: "RunResources") -> str:
     """End of the run, in the word that `headway run` and `headway status` use."""
-    from headway.runs.run_end import ending_of
+    from headway.runs.run_end import run_end_of
 
     if found.run is None:
         return "unknown to the service"
-    return (await ending_of(client, found.name)).outcome if found.run.status == "completed" else found.run.status
+    return (await run_end_of(client, found.name)).outcome if found.run.status == "completed" else found.run.status
 
 
 def _shown(home: Path, found: "RunResources", how: str) -> Iterator[str]:

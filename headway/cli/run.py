@@ -59,11 +59,11 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     """
     import asyncio
 
-    from headway.cli.display.report import print_ending
+    from headway.cli.display.report import print_run_end
     from headway.cli.display.views import open_view
     from headway.cli.display.watch import follow
     from headway.runs.preparation import DETACHED_WAITS_S, until_prepared
-    from headway.runs.run_end import ending_of
+    from headway.runs.run_end import run_end_of
 
     def tell(line: str) -> None:
         if not quiet:
@@ -82,14 +82,14 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
                 say(name)
             return 0
         if quiet:
-            ending = await ending_of(client, name)
+            ending = await run_end_of(client, name)
         else:
             with open_view(console) as view:
                 ending = await follow(client, name, home, view)
     except asyncio.CancelledError:
         tell(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
-    print_ending(console, name, ending, home)
+    print_run_end(console, name, ending, home)
     return ending.exit_code
 
 

@@ -94,12 +94,12 @@ async def _row(client: "Client", home: Path, execution: "WorkflowExecution", *, 
 
     from temporalio.client import WorkflowExecutionStatus
 
-    from headway.runs.run_end import ending_of
+    from headway.runs.run_end import run_end_of
     from headway.runs.run_lookup import status_word
 
     state = status_word(execution.status)
     if execution.status is WorkflowExecutionStatus.COMPLETED:
-        state = (await ending_of(client, RunName(execution.id))).outcome
+        state = (await run_end_of(client, RunName(execution.id))).outcome
     elif execution.status is WorkflowExecutionStatus.RUNNING and ask:
         state = await _asked(client, RunName(execution.id)) or state
     ours = run_name_problem(execution.id) is None and (home / "runs" / execution.id).is_dir()
@@ -123,7 +123,7 @@ async def _asked(client: "Client", name: RunName) -> str:
 
 
 async def _watch(client: "Client", home: Path, name: RunName) -> int:
-    from headway.cli.display.report import print_ending
+    from headway.cli.display.report import print_run_end
     from headway.cli.display.views import open_view
     from headway.cli.display.watch import follow
     from headway.runs.run_lookup import need_run
@@ -132,21 +132,21 @@ async def _watch(client: "Client", home: Path, name: RunName) -> int:
     console = open_console()
     with open_view(console) as view:
         ending = await follow(client, name, home, view)
-    print_ending(console, name, ending, home)
+    print_run_end(console, name, ending, home)
     return ending.exit_code
 
 
 async def _show(client: "Client", home: Path, name: RunName, *, everything: bool, as_json: bool) -> int:
     from headway.cli.display.watch import Watcher
     from headway.host.connection import has_worker
-    from headway.runs.run_end import ending_of
+    from headway.runs.run_end import run_end_of
     from headway.runs.run_lookup import need_run
 
     run = await need_run(client, name)
     # A query without a worker process would only run into its timeout.
     answers = await has_worker(client)
     look = await Watcher(client, name, home).look(answers=answers)
-    ending = None if run.is_open else await ending_of(client, name)
+    ending = None if run.is_open else await run_end_of(client, name)
     if as_json:
         say(orjson.dumps(json_of(look, ending), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -155,7 +155,7 @@ async def _show(client: "Client", home: Path, name: RunName, *, everything: bool
 
 
 async def _print(client: "Client", home: Path, look: "Look", ending: "RunEnd | None", *, everything: bool) -> None:
-    from headway.cli.display.report import print_ending
+    from headway.cli.display.report import print_run_end
     from headway.cli.display.screen import screen
     from headway.runs.visibility import tree_from_visibility
 
@@ -164,7 +164,7 @@ async def _print(client: "Client", home: Path, look: "Look", ending: "RunEnd | N
         console.print("The run did not answer; showing Temporal's list only.", style="yellow", soft_wrap=True)
         look = look_with(look, await tree_from_visibility(client, look.name))
     if ending is not None and not everything:
-        print_ending(console, look.name, ending, home)
+        print_run_end(console, look.name, ending, home)
         return
     fits = console.is_terminal and not everything
     size = console.size
@@ -174,7 +174,7 @@ async def _print(client: "Client", home: Path, look: "Look", ending: "RunEnd | N
         for note in look.status.get("notes", ()):
             console.print(f"note: {one_line(note)}", highlight=False, markup=False, soft_wrap=True)
     if ending is not None:
-        print_ending(console, look.name, ending, home)
+        print_run_end(console, look.name, ending, home)
 
 
 def look_with(look: "Look", tree: Any) -> "Look":

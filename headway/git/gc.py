@@ -26,7 +26,7 @@ _STALE = re.compile(r".+\.stale-\d+")
 
 
 @dataclass(frozen=True)
-class Leftover:
+class Reclaimable:
     """One file or folder that no process will use again.
 
     Attributes:
@@ -38,7 +38,7 @@ class Leftover:
     owner: Owner | None = None
 
 
-def leftovers(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> list[Leftover]:
+def reclaimable(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> list[Reclaimable]:
     """The leftovers of a run. `has_ended` tells if a task is over for good; a task that is not has no leftovers."""
     homes = [home for home in places.folder.glob("*/*") if home.is_dir() and not home.name.startswith(".")]
     found = [left for home in sorted(homes) if (left := _home(home, has_ended, run_ended=run_ended)) is not None]
@@ -48,14 +48,14 @@ def leftovers(places: Workspaces, has_ended: Callable[[AgentId], bool], *, run_e
     used = {owner.generation for owner in kept if owner is not None and owner.generation is not None}
     generations = places.generations
     idle = generations.numbers() if run_ended and not used else generations.unneeded(used)
-    found += [Leftover("generation", generations.folder / str(number)) for number in sorted(idle)]
-    found += [Leftover("generation", place) for place in generations.half_built()]
+    found += [Reclaimable("generation", generations.folder / str(number)) for number in sorted(idle)]
+    found += [Reclaimable("generation", place) for place in generations.half_built()]
     if run_ended and places.pool.folder.is_dir():
-        found += [Leftover("pool", place) for place in sorted(places.pool.folder.iterdir())]
+        found += [Reclaimable("pool", place) for place in sorted(places.pool.folder.iterdir())]
     return found
 
 
-def reclaim(places: Workspaces, left: Leftover) -> str:
+def reclaim(places: Workspaces, left: Reclaimable) -> str:
     """Take one away; returns why it stays, or nothing. Of a workspace everything is kept on the task's ref first."""
     try:
         match left.kind:
@@ -80,27 +80,27 @@ def reclaim(places: Workspaces, left: Leftover) -> str:
     return ""
 
 
-def _home(home: Path, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> Leftover | None:
+def _home(home: Path, has_ended: Callable[[AgentId], bool], *, run_ended: bool) -> Reclaimable | None:
     owner = load_owner(home)
     if owner is None:
         # A crash of the machine took the note. Its task, if it goes on, sets the files aside; nothing else needs them.
-        return Leftover("stale", home) if run_ended and not _is_held(home / _STEP_LOCK) else None
+        return Reclaimable("stale", home) if run_ended and not _is_held(home / _STEP_LOCK) else None
     if key_of(owner.task).startswith(_CHECK):
         at_work = owner.process is not None and owner.process.alive
-        return None if at_work else Leftover("check", home, owner)
+        return None if at_work else Reclaimable("check", home, owner)
     if not has_ended(owner.task) or _is_held(home / _STEP_LOCK):
         return None
-    return Leftover("stale" if _STALE.fullmatch(home.name) else "workspace", home, owner)
+    return Reclaimable("stale" if _STALE.fullmatch(home.name) else "workspace", home, owner)
 
 
-def _rests(folder: Path) -> Iterator[Leftover]:
+def _rests(folder: Path) -> Iterator[Reclaimable]:
     """Leftovers of processes that were killed while they made or removed a workspace."""
     for place in sorted(folder.glob("*/.*")):
         name, _, ending = place.name.removeprefix(".").rpartition(".")
         if ending not in {"new", "gone", "upper"} or _is_held(place.with_name(f".{name}.lock")):
             continue
         if ending != "upper" or not place.with_name(name).exists():
-            yield Leftover("rest", place)
+            yield Reclaimable("rest", place)
 
 
 def _is_held(lock: Path) -> bool:

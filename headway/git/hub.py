@@ -19,7 +19,7 @@ from headway.git.publishing import Publication
 from headway.git.refs import read_ref
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
-from headway.git.upstream import LocalSource, RemoteSource, local_path, uncommitted, without_secret
+from headway.git.upstream import LocalUpstream, RemoteUpstream, local_path, uncommitted, without_secret
 from headway.git.workspace.base_names import check_names
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
@@ -207,9 +207,9 @@ def _make(folder: Path, source: str, base: str | None) -> None:
     if base is not None and not base.strip():
         raise UserError("base: is empty", "Name a branch, a tag or a commit, or leave 'base' out.")
     path = local_path(source)
-    found = LocalSource.find(path) if path is not None else RemoteSource(source)
+    found = LocalUpstream.find(path) if path is not None else RemoteUpstream(source)
     hub = Repo(folder)
-    if isinstance(found, LocalSource):
+    if isinstance(found, LocalUpstream):
         start = found.start(base)
         _init(hub, found.object_format())
         found.bring(start, hub)

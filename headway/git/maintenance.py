@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from headway.git.landing.ledger import LandingLedger, Upkeep
+from headway.git.landing.ledger import LandingLedger, MaintenanceNote
 from headway.git.repo import Repo
 from headway.system.process import is_open
 
@@ -37,13 +37,13 @@ _running: list["subprocess.Popen[bytes]"] = []
 
 def due(ledger: LandingLedger) -> bool:
     """True if upkeep is due; the next one counts from now. The caller holds the trunk's lock, so that one begins it."""
-    last, now, landings = ledger.upkeep(), time.time(), ledger.count()
+    last, now, landings = ledger.maintenance_note(), time.time(), ledger.count()
     since = landings - last.landings
     # Noted by a clock that was ahead: how long ago is not known, so that it is time.
     passed = now - last.at if now >= last.at else LONGEST_S
     if not (since >= LANDINGS and passed >= SHORTEST_S) and not (since > 0 and passed >= LONGEST_S):
         return False
-    ledger.note_upkeep(Upkeep(landings, now))
+    ledger.note_maintenance(MaintenanceNote(landings, now))
     return True
 
 

@@ -9,7 +9,7 @@ from headway.git.git_environment import user_environment
 from headway.git.hub import TRUNK, Hub
 from headway.git.publishing import MEMORY, ask
 from headway.git.repo import run_git
-from headway.git.upstream import LocalSource, local_path, without_secret
+from headway.git.upstream import LocalUpstream, local_path, without_secret
 from headway.system.files import locked
 
 
@@ -51,7 +51,7 @@ def branches(hub: Hub) -> list[Branch]:
     put = {line.partition(" ")[2].removeprefix(MEMORY): Oid(line.partition(" ")[0]) for line in said.splitlines()}
     there = branches_there(hub, "headway/*") if put else {}
     path = local_path(hub.address())
-    source = LocalSource(path, path) if path is not None else None
+    source = LocalUpstream(path, path) if path is not None else None
     found = []
     for name, ours in put.items():
         stands = there.get(name)

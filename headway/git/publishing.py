@@ -8,7 +8,7 @@ from headway.domain.ids import Oid
 from headway.git.git_environment import user_environment
 from headway.git.refs import move_ref
 from headway.git.repo import GitError, GitOutput, Repo, run_git
-from headway.git.upstream import LocalSource, local_path, without_secret
+from headway.git.upstream import LocalUpstream, local_path, without_secret
 
 MEMORY = "refs/headway/published/"
 """Below it the hub keeps where each branch of the user's repository was put last."""
@@ -104,7 +104,7 @@ def _in_the_way(target: _Target) -> str:
         if "dubious ownership" in git_dir.err:
             remedy = f"git config --global --add safe.directory {target.where}"
             return target.cannot(f"it belongs to another user; allow it with: {remedy}")
-        if git_dir.code == 0 and LocalSource(path, path).checked_out(target.branch):
+        if git_dir.code == 0 and LocalUpstream(path, path).checked_out(target.branch):
             there = f"'{target.branch}' is checked out in {target.where}"
             return f"{there}: switch to another branch there, and it will be published"
     except (FileNotFoundError, NotADirectoryError):

@@ -54,14 +54,14 @@ def _ask(folder: Path, *args: str, ok: tuple[int, ...] | None = None) -> GitOutp
 
 
 @dataclass(frozen=True)
-class LocalSource:
+class LocalUpstream:
     """A repository on this machine; only read, except by a publish."""
 
     folder: Path
     git_dir: Path
 
     @classmethod
-    def find(cls, folder: Path) -> "LocalSource":
+    def find(cls, folder: Path) -> "LocalUpstream":
         """The repository at `folder`, bare or not, or a UserError that says why there is none."""
         try:
             return cls._found(folder)
@@ -72,7 +72,7 @@ class LocalSource:
             ) from None
 
     @classmethod
-    def _found(cls, folder: Path) -> "LocalSource":
+    def _found(cls, folder: Path) -> "LocalUpstream":
         if not folder.is_dir():
             raise UserError(f"repo: there is no folder {folder}", "Name the folder of a git repository, or its URL.")
         check_folder(folder)
@@ -205,7 +205,7 @@ def pack_history(objects: Path, commit: Oid, hub: Repo) -> None:
 
 
 @dataclass(frozen=True)
-class RemoteSource:
+class RemoteUpstream:
     """A repository behind a URL, fetched with the user's own configuration and credentials."""
 
     url: str

@@ -64,7 +64,7 @@ class BreakerStore:
         self._flow = BreakerState()
         self._describe(address, model)
 
-    def flow(self) -> BreakerState:
+    def state(self) -> BreakerState:
         """The state as some process last left it.
 
         Raises:
@@ -73,7 +73,7 @@ class BreakerStore:
         with _named():
             row = self._reader.execute("SELECT state FROM flow").fetchone()
         if row is not None and row[0] != self._raw:
-            self._raw, self._flow = row[0], _flow_in(row[0])
+            self._raw, self._flow = row[0], _state_in(row[0])
         return self._flow
 
     def change(self, step: Callable[[BreakerState], BreakerState]) -> BreakerState:
@@ -84,7 +84,7 @@ class BreakerStore:
         """
         with self._transaction() as database:
             row = database.execute("SELECT state FROM flow").fetchone()
-            before = _flow_in(row[0]) if row is not None else BreakerState()
+            before = _state_in(row[0]) if row is not None else BreakerState()
             after = step(before)
             if after != before:
                 database.execute("INSERT OR REPLACE INTO flow VALUES (1, ?)", (_bytes_of(after),))
@@ -170,7 +170,7 @@ def path_of(folder: Path, address: str, model: str, account: str = "") -> Path:
     return folder / f"{digest}.db"
 
 
-def parked_in(folder: Path) -> list[tuple[str, str, BreakerState]]:
+def open_breakers(folder: Path) -> list[tuple[str, str, BreakerState]]:
     """Every way of this machine that is closed, with its address and model, for a view from outside."""
     found = []
     for path in sorted(folder.glob("*.db")):
@@ -180,7 +180,7 @@ def parked_in(folder: Path) -> list[tuple[str, str, BreakerState]]:
             row = database.execute("SELECT state FROM flow").fetchone()
         finally:
             database.close()
-        if about is not None and row is not None and (flow := _flow_in(row[0])).closed:
+        if about is not None and row is not None and (flow := _state_in(row[0])).closed:
             found.append((about[0], about[1], flow))
     return found
 
@@ -231,7 +231,7 @@ def _bytes_of(flow: BreakerState) -> bytes:
     return orjson.dumps(told | {"boot": boot_id()})
 
 
-def _flow_in(raw: bytes) -> BreakerState:
+def _state_in(raw: bytes) -> BreakerState:
     known: dict[str, Any] = {name: math.inf if value is None else value for name, value in orjson.loads(raw).items()}
     if known.pop("boot", "") != boot_id():
         # Its times are of another boot, and say nothing in this one: the way is tried now.

@@ -62,7 +62,7 @@ class ChatAdapter:
             case ToolOutput(id_, text):
                 return orjson.dumps({"role": "tool", "tool_call_id": id_, "content": text})
             case AssistantTurn(raw):
-                return b",".join(orjson.dumps(_spoken_of(item)) for item in raw)
+                return b",".join(orjson.dumps(_text_of(item)) for item in raw)
 
     def body(self, request: Request, without: frozenset[str] = NOTHING) -> bytes:
         head: dict[str, Any] = {"model": request.model}
@@ -172,7 +172,7 @@ def _tool(tool: ToolSchema) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _spoken_of(item: dict[str, Any]) -> dict[str, Any]:
+def _text_of(item: dict[str, Any]) -> dict[str, Any]:
     """A message of the model with a word in it, where it has none and no calls."""
     text = text_in(item.get("content"))
     if item.get("tool_calls") or item.get("refusal") or text.strip():

@@ -79,7 +79,7 @@ class CircuitBreaker:
             Parked: It would take longer than an agent should hold its slot for.
             HeldBack: By the beat.
         """
-        flow = self.file.flow()
+        flow = self.file.state()
         waits = not flow.free or bool(self._queue)
         permit = await self._wait(beat) if waits else Permit(flow.generation)
         try:
@@ -111,7 +111,7 @@ class CircuitBreaker:
 
     async def failed(self, permit: Permit, error: TransientError) -> None:
         """The call got no answer. A server that fails call after call is asked ever more rarely."""
-        flow = self.file.flow()
+        flow = self.file.state()
         if isinstance(error, Failing) and (self._fails() or (flow.closed and flow.kind == "failing")):
             await self.refused(permit, Refused("failing", str(error), FAILING_REMEDY, error.delay_s))
         elif flow.closed:
@@ -130,13 +130,13 @@ class CircuitBreaker:
         """The server answered, with any content."""
         self._failures = 0
         # A call that left while nothing was counted has no handle, and a refusal since then knows more than its answer.
-        if permit.handle is not None and not self.file.flow().free:
+        if permit.handle is not None and not self.file.state().free:
             now = steady()
             await asyncio.to_thread(self.file.change, lambda flow: flow.answered(permit.generation, now))
 
     def parking(self) -> ModelOutage:
         """State of the way, for people."""
-        return parking_of(self.address, self.model, self.file.flow())
+        return outage_of(self.address, self.model, self.file.state())
 
     async def _wait(self, beat: Progress) -> Permit:
         me = asyncio.Event()
@@ -162,7 +162,7 @@ class CircuitBreaker:
             self._next()
 
     def _try(self, me: asyncio.Event) -> Permit | None:
-        now, flow = steady(), self.file.flow()
+        now, flow = steady(), self.file.state()
         self._give_up_if_long(flow, now)
         if flow.free:
             return Permit(flow.generation)
@@ -172,7 +172,7 @@ class CircuitBreaker:
         handle = self.file.take(count)
         if handle is None:
             return None
-        if self.file.flow().generation != flow.generation:
+        if self.file.state().generation != flow.generation:
             os.close(handle)  # closed by another process meanwhile
             return None
         return Permit(flow.generation, handle, probe=flow.closed)
@@ -194,7 +194,7 @@ class CircuitBreaker:
             self._queue[0].set()
 
     def _words(self) -> str:
-        flow = self.file.flow()
+        flow = self.file.state()
         if not flow.closed:
             return f"waits for its turn at model {self.model}"
         clock = time.strftime("%H:%M:%S", time.localtime(wall_of(flow.until)))
@@ -245,7 +245,7 @@ class CircuitBreakers:
         self._gates.close()
 
 
-def parking_of(address: str, model: str, flow: BreakerState) -> ModelOutage:
+def outage_of(address: str, model: str, flow: BreakerState) -> ModelOutage:
     """A flow in words for people, its times by the wall clock."""
     return ModelOutage(
         endpoint=address,

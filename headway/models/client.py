@@ -31,7 +31,7 @@ from headway.models.lenient_json import MAX_NAME, Unreadable, name_in
 from headway.models.responses import ResponsesAdapter
 from headway.models.token_estimate import MODELS_KEPT, TokenEstimate
 from headway.models.turn import Message, Turn, Usage, UserMessage
-from headway.models.unsupported_params import conceded, longest_output
+from headway.models.unsupported_params import longest_output, refused_part
 from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
@@ -199,7 +199,7 @@ class Model:
                 )
             except Unsupported as error:
                 output = longest_output(request.max_output, without)
-                name = conceded(error, self.adapter.sent(request, without), output)
+                name = refused_part(error, self.adapter.sent(request, without), output)
                 if name is None:
                     raise
                 self._concede(request, gate, name, str(error))

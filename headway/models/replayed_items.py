@@ -12,7 +12,7 @@ REASONING = b'"type":"reasoning"'
 
 def replayed(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     """A reply's items as servers take them back."""
-    return _spoken(_led_on(raw))
+    return _text_in(_led_on(raw))
 
 
 def _led_on(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
@@ -22,7 +22,7 @@ def _led_on(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     return raw
 
 
-def _spoken(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+def _text_in(raw: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     """A reply's items without messages of no words; with a word, where the reply is nothing else."""
     silent = [_is_silent(item) for item in raw]
     if not any(silent):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from headway.domain.diagnostic import Diagnostic
 from headway.domain.errors import UserError
-from headway.models.breaker_store import parked_in
-from headway.models.circuit_breaker import PATIENCE_S, CircuitBreakers, parking_of
+from headway.models.breaker_store import open_breakers
+from headway.models.circuit_breaker import PATIENCE_S, CircuitBreakers, outage_of
 from headway.models.client import Model
 from headway.models.endpoint import Endpoint, endpoint_from, named_endpoints
 from headway.models.prices import Prices, prices_from
@@ -74,7 +74,7 @@ class ModelSettings:
 
 async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Diagnostic, ...]:
     """The findings of `headway doctor` about the models."""
-    parked = tuple(parking_of(address, name, flow).finding for address, name, flow in parked_in(home / FOLDER))
+    parked = tuple(outage_of(address, name, flow).finding for address, name, flow in open_breakers(home / FOLDER))
     try:
         settings = ModelSettings.read(env)
     except UserError as error:

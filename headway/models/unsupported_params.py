@@ -51,7 +51,7 @@ def _shorter_output(words: str, limit: int) -> str | None:
     return f"{_LONGER}{max(fitting)}{_TOKENS}" if fitting else None
 
 
-def conceded(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | None:
+def refused_part(error: Unsupported, sent: Iterable[str], output: int = 0) -> str | None:
     """The parameter of those sent that the server does not take; None when it says nothing of the kind.
 
     `output` is the limit of the reply that was sent.

@@ -18,7 +18,7 @@ SHORTEST_SECRET = 4
 """A shorter value would vanish from every text."""
 
 
-class Walled(Protocol):
+class CommandFiles(Protocol):
     """Files that commands work on, with their hub: a workspace, or a warm checkout that is being made."""
 
     @property
@@ -30,9 +30,9 @@ class Walled(Protocol):
     def tracked(self) -> Collection[str]: ...
 
 
-def walls_of(
+def sandbox_spec_of(
     agent: AgentId,
-    workspace: Walled,
+    workspace: CommandFiles,
     spec: RunSpec,
     *,
     setup: SetupRights | None = None,

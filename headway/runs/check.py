@@ -17,8 +17,8 @@ from headway.eventlog.verdicts import note_verdict
 from headway.git.hub import Hub
 from headway.git.workspace.workspace import Workspace
 from headway.git.workspace.workspaces import Workspaces
-from headway.policy.sandbox_policy import walls_of
-from headway.runs.setup_runner import set_up_files, warmed
+from headway.policy.sandbox_policy import sandbox_spec_of
+from headway.runs.setup_runner import ensure_base_layer, set_up_files
 from headway.sandbox.outcome import how_it_ended
 from headway.sandbox.runner import Command, CommandResult, Sandbox
 from headway.system.excerpt import cut
@@ -100,7 +100,7 @@ class Checker:
         """
         places = self._workspaces(run)
         beat("makes a workspace")
-        await warmed(places, spec, self._sandbox, AgentId(run), beat)
+        await ensure_base_layer(places, spec, self._sandbox, AgentId(run), beat)
         workspace = await in_thread(_open, places, run, asked_by, commit)
         try:
             return await self._run(spec, commit, workspace, beat)
@@ -131,7 +131,7 @@ class Checker:
             return Proof(CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock()))
         beat("running check")
         home = Files(workspace.path).home()
-        walls = await in_thread(walls_of, workspace.task, workspace, spec)
+        walls = await in_thread(sandbox_spec_of, workspace.task, workspace, spec)
         limit = float(spec.limits.command_seconds)
         result = await self._sandbox.run(
             Command(line=spec.check, cwd=workspace.path, timeout_s=limit, walls=walls, home=home)

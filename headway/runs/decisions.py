@@ -64,7 +64,7 @@ class Decisions:
             self._list(f"spawned {noun}", titles)
         self._list("took over from before the reset", [f"{s.key}  {s.title}" for s in outcome.recovered])
         self._list("cancelled", [f"{key}  {self._titles.get(key, '')}".rstrip() for key in outcome.cancelled])
-        self.lines.append(f"    {_ending(outcome)}")
+        self.lines.append(f"    {_turn_end(outcome)}")
 
     def _handoff(self, notice: HandoffNotice) -> str:
         title = self._titles.get(notice.child, "")
@@ -74,7 +74,7 @@ class Decisions:
         self.lines += [f"    {verb}  {entry}" for entry in entries]
 
 
-def _ending(outcome: TurnOutcome) -> str:
+def _turn_end(outcome: TurnOutcome) -> str:
     match outcome.decision:
         case Decision.WAIT:
             return "waits"

@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.runs.live_tree import ask
-from headway.runs.run_end import ending_of
+from headway.runs.run_end import run_end_of
 
 PREPARE = "prepare_run"
 LOOK_EVERY_S = 0.25
@@ -86,7 +86,7 @@ async def until_prepared(client: Client, name: RunName, tell: Callable[[str], No
 async def _refuse(client: Client, name: RunName, described: WorkflowExecutionDescription) -> None:
     if described.status is not WorkflowExecutionStatus.FAILED:
         return
-    ending = await ending_of(client, name)
+    ending = await run_end_of(client, name)
     if ending.report is None:
         raise UserError(f"{ending.failure}\nNothing was started, and the name '{name}' is free.")
 

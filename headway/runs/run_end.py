@@ -43,7 +43,7 @@ class RunEnd:
         return self.report.outcome.value if self.report is not None else self.state
 
 
-async def ending_of(client: Client, name: RunName, *, gone_s: float = GONE_S) -> RunEnd:
+async def run_end_of(client: Client, name: RunName, *, gone_s: float = GONE_S) -> RunEnd:
     """Wait for the run's end. A run that is removed meanwhile has ended too."""
     unknown_since: float | None = None
     while True:

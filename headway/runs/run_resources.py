@@ -66,7 +66,7 @@ class RunResources:
         return self.run is None and not (self.histories or self.folders or self.rests)
 
 
-async def footprint_of(client: Client, home: Path, name: RunName) -> RunResources:
+async def resources_of(client: Client, home: Path, name: RunName) -> RunResources:
     """All remains of a run.
 
     Raises:

@@ -12,10 +12,10 @@ from headway.git.landing.bounded_merge import merge_trees
 from headway.git.workspace.build_base_layer import Build
 from headway.git.workspace.notes import Move
 from headway.git.workspace.setup_cache import SetupDone, note_withheld, setup_key
-from headway.git.workspace.setup_changes import load_made
+from headway.git.workspace.setup_changes import load_setup_changes
 from headway.git.workspace.workspace import Workspace
 from headway.git.workspace.workspaces import Workspaces
-from headway.policy.sandbox_policy import Walled, walls_of, without_secrets
+from headway.policy.sandbox_policy import CommandFiles, sandbox_spec_of, without_secrets
 from headway.sandbox.outcome import how_it_ended
 from headway.sandbox.runner import Command, Sandbox
 from headway.system.excerpt import cut_middle
@@ -27,7 +27,7 @@ LOOK_EVERY_S = 0.5
 
 
 async def run_setup(
-    sandbox: Sandbox, agent: AgentId, place: Walled, spec: RunSpec, command: str, *, of_base: bool
+    sandbox: Sandbox, agent: AgentId, place: CommandFiles, spec: RunSpec, command: str, *, of_base: bool
 ) -> SetupDone:
     """Run the user's `setup` in a folder of files. Secrets that only `setup` gets are taken out of its output.
 
@@ -40,7 +40,7 @@ async def run_setup(
         of_base: The files hold nothing that an agent wrote, so `setup` gets all that the user allows it.
     """
     rights = spec.policy.setup_rights(of_base=of_base)
-    walls = await in_thread(partial(walls_of, agent, place, spec, setup=rights))
+    walls = await in_thread(partial(sandbox_spec_of, agent, place, spec, setup=rights))
     home, limit = Files(place.path).home(), float(spec.limits.command_seconds)
     unsaid = partial(without_secrets, walls=walls) if walls.secrets else None
     result = await sandbox.run(
@@ -71,16 +71,16 @@ async def set_up_files(
     of_base = repo.tree_of(stands) == repo.tree_of(base)
     if of_base or workspace.rebuilt or spec.policy.setup_trust == "full":
         done = await run_setup(sandbox, agent, workspace, spec, command, of_base=of_base and not workspace.rebuilt)
-        await in_thread(_note_made, workspace)
+        await in_thread(_note_setup_changes, workspace)
         return done
 
     async def by_the_base() -> SetupDone:
-        if load_made(workspace.home) is not None:
+        if load_setup_changes(workspace.home) is not None:
             # `setup` has run here since, as agents wrote it, in this call or in one that was killed.
             await in_thread(_clear, workspace)
         await in_thread(_move_to, workspace, base)
         done = await run_setup(sandbox, agent, workspace, spec, command, of_base=True)
-        await in_thread(_note_made, workspace)
+        await in_thread(_note_setup_changes, workspace)
         await in_thread(_move_to, workspace, stands)
         return done
 
@@ -92,7 +92,7 @@ async def set_up_files(
     if again.withheld:  # it may have broken its outputs on the base
         await by_the_base()
     else:
-        await in_thread(_note_made, workspace)
+        await in_thread(_note_setup_changes, workspace)
     await in_thread(note_withheld, workspace.hub.folder, again)
     return again
 
@@ -124,12 +124,14 @@ def _move_to(workspace: Workspace, commit: Oid) -> None:
             workspace.move(workspace.scan(), move, over_ignored=True)
 
 
-def _note_made(workspace: Workspace) -> None:
+def _note_setup_changes(workspace: Workspace) -> None:
     with workspace.held():
-        workspace.note_made()
+        workspace.note_setup_changes()
 
 
-async def warmed(places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Progress) -> None:
+async def ensure_base_layer(
+    places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Progress
+) -> None:
     """Bring the warm layers up to date for the workspace that is opened next; return at once where there are none.
 
     One agent builds them for all. The others wait only for the first layer and for a `setup` that has to run again.

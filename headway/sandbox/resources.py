@@ -141,7 +141,7 @@ class Resources:
             held = Held(command, waited, None, self._watchdog, quota)
             if self.cages is not None:
                 stack.enter_context(self.cages.using(walls.agent))
-                held.cage = self._cage(walls.agent, walls.memory_mb)
+                held.cage = self._group_of(walls.agent, walls.memory_mb)
                 held.cage.reset_peak()
                 held.before = held.cage.read()
             yield held
@@ -157,7 +157,7 @@ class Resources:
             yield Bounds(memory_mb=memory_mb)
             return
         with self.cages.using(agent):
-            yield Bounds(self._cage(agent, memory_mb).doors, memory_mb)
+            yield Bounds(self._group_of(agent, memory_mb).doors, memory_mb)
 
     def close(self) -> None:
         """Kill all processes that still run, and leave no control group behind."""
@@ -173,7 +173,7 @@ class Resources:
         """True if no other command of the same agent runs."""
         return self.cages is None or self.cages.users(held.command.walls.agent) <= 1
 
-    def _cage(self, agent: str, memory_mb: int) -> Group:
+    def _group_of(self, agent: str, memory_mb: int) -> Group:
         assert self.cages is not None
         try:
             return self.cages.of(agent, memory_mb)

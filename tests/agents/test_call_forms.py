@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headway.agents.tools import catalogue
 from headway.models.text_calls.call_forms import FORMS
-from headway.models.text_calls.text_tool_calls import MOST_CALLS, MOST_CHARS, spoken_calls
+from headway.models.text_calls.text_tool_calls import MOST_CALLS, MOST_CHARS, text_calls
 from tests.agents.call_texts import WRITERS, Said
 
 TOOLS = {tool.name: tool.schema for tool in catalogue.TOOLS}
@@ -67,7 +67,7 @@ PIECES = [
 
 
 def said_back(text: str) -> list[tuple[str, Any]]:
-    return [(name, json.loads(arguments)) for name, arguments in spoken_calls(text, TOOLS)]
+    return [(name, json.loads(arguments)) for name, arguments in text_calls(text, TOOLS)]
 
 
 def samples(write: Any) -> st.SearchStrategy[str]:
@@ -228,7 +228,7 @@ def test_no_text_makes_it_slow(mark: str) -> None:
     """Bounded by seconds, and not by a ratio of two times: a machine that is at work for others is slower."""
     for text in (mark * (MOST_CHARS // len(mark)), ("<function=shell>" + mark) * (MOST_CHARS // (len(mark) + 16))):
         began = time.thread_time()
-        spoken_calls(text, TOOLS)
+        text_calls(text, TOOLS)
         assert time.thread_time() - began < 0.5
 
 

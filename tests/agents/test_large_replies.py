@@ -19,7 +19,7 @@ from headway.models.chat import ChatAdapter
 from headway.models.failures import Circumstance
 from headway.models.lenient_json import MAX_MENDED_BYTES, MAX_PARTS, MAX_VALUES, MAX_WHOLE_BYTES, Unreadable, json_in
 from headway.models.responses import ResponsesAdapter
-from headway.models.text_calls.text_tool_calls import MOST_CHARS, spoken_calls
+from headway.models.text_calls.text_tool_calls import MOST_CHARS, text_calls
 from headway.models.turn import AssistantTurn
 from tests.agents.offered import REPLACING, arguments_of
 from tests.support.events import call, event, reply
@@ -107,16 +107,16 @@ CALLS: dict[str, Callable[[], object]] = {
     "read an event of parts": lambda: CODEC.body(
         "llm.response", reply(items=({"a": [[] for _ in range(MAX_PARTS)]},)).wire()
     ),
-    "spoken fences": lambda: spoken_calls("```\n" * (MOST_CHARS // 4), GREP),
-    "spoken functions": lambda: spoken_calls("<function=a><parameter=a></parameter></function>" * 2_000, GREP),
-    "spoken tags": lambda: spoken_calls("<tool></tool>" * (MOST_CHARS // 13), GREP),
-    "spoken beginnings of tags": lambda: spoken_calls("<" * MOST_CHARS, GREP),
-    "spoken beginnings of marks": lambda: spoken_calls("<a" * (MOST_CHARS // 2), GREP),
-    "spoken lists": lambda: spoken_calls("['', " * (MOST_CHARS // 5), GREP),
-    "spoken ends of arguments": lambda: spoken_calls(
+    "spoken fences": lambda: text_calls("```\n" * (MOST_CHARS // 4), GREP),
+    "spoken functions": lambda: text_calls("<function=a><parameter=a></parameter></function>" * 2_000, GREP),
+    "spoken tags": lambda: text_calls("<tool></tool>" * (MOST_CHARS // 13), GREP),
+    "spoken beginnings of tags": lambda: text_calls("<" * MOST_CHARS, GREP),
+    "spoken beginnings of marks": lambda: text_calls("<a" * (MOST_CHARS // 2), GREP),
+    "spoken lists": lambda: text_calls("['', " * (MOST_CHARS // 5), GREP),
+    "spoken ends of arguments": lambda: text_calls(
         "<function=grep><parameter=pattern>" + "</parameter></function> x " * (MOST_CHARS // 26), GREP
     ),
-    "spoken objects": lambda: spoken_calls("{}\n" * (MOST_CHARS // 3), GREP),
+    "spoken objects": lambda: text_calls("{}\n" * (MOST_CHARS // 3), GREP),
 }
 
 

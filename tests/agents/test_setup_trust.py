@@ -19,7 +19,7 @@ from headway.git.workspace.workspace_backend import overlay_trouble
 from headway.git.workspace.workspaces import Workspaces
 from headway.runs import setup_runner
 from headway.runs.check import Checker
-from headway.runs.setup_runner import set_up_files, warmed
+from headway.runs.setup_runner import ensure_base_layer, set_up_files
 from headway.sandbox.backends.backends import Backends
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
@@ -86,7 +86,7 @@ def land(stage: Stage, files: dict[str, str]) -> None:
 async def opened(stage: Stage, spec: RunSpec, sandbox: LocalSandbox) -> tuple[Workspace, SetupDone]:
     """A worker's workspace as it is when the worker begins."""
     order = stage.task(number=next(NUMBERS))
-    await warmed(stage.places, spec, sandbox, order.me, stage.beats.append)
+    await ensure_base_layer(stage.places, spec, sandbox, order.me, stage.beats.append)
     workspace = stage.places.open(order.me, 1, 1)
     assert spec.setup is not None
     done = workspace.setup_done(spec.setup)

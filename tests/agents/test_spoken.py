@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headway.domain.handoff import HandoffStatus
 from headway.models.endpoint import Api
-from headway.models.text_calls.text_tool_calls import MOST_CALLS, spoken_calls, with_spoken_calls
+from headway.models.text_calls.text_tool_calls import MOST_CALLS, text_calls, with_text_calls
 from headway.models.turn import Text, ToolCall, Turn
 from tests.agents.offered import EVERY_TOOL
 from tests.agents.stage import Stage, say, step, use
@@ -21,7 +21,7 @@ LS = ("shell", {"command": "ls"})
 
 
 def found(text: str) -> list[tuple[str, Any]]:
-    return [(name, json.loads(arguments)) for name, arguments in spoken_calls(text, TOOLS)]
+    return [(name, json.loads(arguments)) for name, arguments in text_calls(text, TOOLS)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_is_no_call_is_left_alone(text: str) -> None:
 
 @given(st.text(alphabet='<>{}[]`\n"= :,abtoolcfuninsh_/json', max_size=200))
 def test_no_text_breaks_it(text: str) -> None:
-    assert isinstance(spoken_calls(text, TOOLS), list)
+    assert isinstance(text_calls(text, TOOLS), list)
 
 
 def reply(raw: dict[str, Any], **more: Any) -> Turn:
@@ -77,7 +77,7 @@ def reply(raw: dict[str, Any], **more: Any) -> Turn:
 
 
 def test_the_reply_goes_back_as_the_call_that_was_meant() -> None:
-    made = with_spoken_calls(reply({"role": "assistant", "content": CALL}), TOOLS.values())
+    made = with_text_calls(reply({"role": "assistant", "content": CALL}), TOOLS.values())
     assert made.stop == "tool"
     (call,) = made.calls
     assert (call.name, call.arguments) == ("shell", '{"command":"ls"}')
@@ -87,7 +87,7 @@ def test_the_reply_goes_back_as_the_call_that_was_meant() -> None:
 
 def test_on_responses_the_call_is_an_item_behind_the_message() -> None:
     message = {"id": "msg_1", "type": "message", "role": "assistant"}
-    made = with_spoken_calls(reply(message), TOOLS.values())
+    made = with_text_calls(reply(message), TOOLS.values())
     (call,) = made.calls
     item = {"type": "function_call", "call_id": call.id, "name": "shell", "arguments": '{"command":"ls"}'}
     assert made.raw == (message, item)
@@ -102,7 +102,7 @@ def test_on_responses_the_call_is_an_item_behind_the_message() -> None:
     ],
 )
 def test_other_replies_stay_as_they_are(given_reply: Turn) -> None:
-    assert with_spoken_calls(given_reply, TOOLS.values()) is given_reply
+    assert with_text_calls(given_reply, TOOLS.values()) is given_reply
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
@@ -147,9 +147,9 @@ DRAFTS: dict[str, tuple[str, list[str]]] = {
 
 @pytest.mark.parametrize(("text", "names"), DRAFTS.values(), ids=DRAFTS)
 def test_a_call_that_was_drafted_in_a_thought_is_none(text: str, names: list[str]) -> None:
-    assert [name for name, _ in spoken_calls(text, {name: SCHEMAS[name] for name in ("land", "list_dir")})] == names
+    assert [name for name, _ in text_calls(text, {name: SCHEMAS[name] for name in ("land", "list_dir")})] == names
 
 
 def test_a_function_may_hold_its_arguments_as_an_object() -> None:
     text = '<function=land>{"message": "Do it"}</function>'
-    assert [(name, json.loads(raw)) for name, raw in spoken_calls(text, SCHEMAS)] == [("land", {"message": "Do it"})]
+    assert [(name, json.loads(raw)) for name, raw in text_calls(text, SCHEMAS)] == [("land", {"message": "Do it"})]

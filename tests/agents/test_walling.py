@@ -14,7 +14,7 @@ from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
 from headway.domain.spec import RunSpec, SetupRights
 from headway.git.workspace.workspace import Workspace
-from headway.policy.sandbox_policy import check_policy, walls_of, without_secrets
+from headway.policy.sandbox_policy import check_policy, sandbox_spec_of, without_secrets
 from headway.runs.setup_runner import SETUP_OUTPUT_CHARS
 from headway.sandbox.process.output import LINE_CHARS, Capture
 from headway.sandbox.spec import SandboxSpec
@@ -60,10 +60,10 @@ def test_what_agents_may_have_written_gets_what_the_user_trusts_it_with(
 
 def test_a_setup_with_secrets_uses_no_cache_that_agents_have_written(workspace: Workspace) -> None:
     said = spec(setup_env=["TOKEN"], caches=["pip"])
-    (cache,) = walls_of(AGENT, workspace, said, setup=on_base(said)).caches
+    (cache,) = sandbox_spec_of(AGENT, workspace, said, setup=on_base(said)).caches
     (cache.folder / "planted").write_text("x")
-    assert walls_of(AGENT, workspace, said, setup=on_base(said)).caches == ()
-    assert walls_of(AGENT, workspace, said, setup=said.policy.setup_rights(of_base=False)).caches == (cache,)
+    assert sandbox_spec_of(AGENT, workspace, said, setup=on_base(said)).caches == ()
+    assert sandbox_spec_of(AGENT, workspace, said, setup=said.policy.setup_rights(of_base=False)).caches == (cache,)
 
 
 @pytest.mark.parametrize(
@@ -71,24 +71,24 @@ def test_a_setup_with_secrets_uses_no_cache_that_agents_have_written(workspace: 
 )
 def test_the_network_is_for_whom_the_policy_names(workspace: Workspace, policy: str, setup: bool, task: bool) -> None:
     said = spec(network=policy)
-    assert walls_of(AGENT, workspace, said, setup=on_base(said)).network is setup
-    assert walls_of(AGENT, workspace, said).network is task
+    assert sandbox_spec_of(AGENT, workspace, said, setup=on_base(said)).network is setup
+    assert sandbox_spec_of(AGENT, workspace, said).network is task
 
 
 def test_only_setup_gets_the_values_of_the_variables_that_are_named(workspace: Workspace) -> None:
     said, env = spec(setup_env=["TOKEN"]), {"TOKEN": "plum-pie", "OTHER": "x"}
-    assert walls_of(AGENT, workspace, said, setup=on_base(said), env=env).secrets == {"TOKEN": "plum-pie"}
-    assert walls_of(AGENT, workspace, said, env=env).secrets == {}
+    assert sandbox_spec_of(AGENT, workspace, said, setup=on_base(said), env=env).secrets == {"TOKEN": "plum-pie"}
+    assert sandbox_spec_of(AGENT, workspace, said, env=env).secrets == {}
 
 
 def test_every_command_but_setup_runs_through_the_wrapping_one(workspace: Workspace) -> None:
     said = spec(wrap="with-database")
-    assert walls_of(AGENT, workspace, said).wrap == "with-database"
-    assert walls_of(AGENT, workspace, said, setup=on_base(said)).wrap is None
+    assert sandbox_spec_of(AGENT, workspace, said).wrap == "with-database"
+    assert sandbox_spec_of(AGENT, workspace, said, setup=on_base(said)).wrap is None
 
 
 def test_the_hubs_objects_can_be_read_and_its_refs_cannot(workspace: Workspace, tmp_path: Path) -> None:
-    readable = walls_of(AGENT, workspace, spec(read_only=[str(tmp_path)])).readable
+    readable = sandbox_spec_of(AGENT, workspace, spec(read_only=[str(tmp_path)])).readable
     assert readable == (workspace.hub.folder / "objects", tmp_path)
 
 

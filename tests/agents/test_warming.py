@@ -14,7 +14,7 @@ from headway.git.changes import Changes
 from headway.git.workspace.snapshot import newest
 from headway.git.workspace.workspace_backend import overlay_trouble
 from headway.git.workspace.workspaces import Workspaces
-from headway.runs.setup_runner import warmed
+from headway.runs.setup_runner import ensure_base_layer
 from headway.sandbox.backends.backends import Backends
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
@@ -56,7 +56,7 @@ async def test_setup_runs_once_for_all_workspaces_until_a_manifest_changes(
     stage = Stage(tmp_path, more={"setup": SETUP}, files={".gitignore": "*.log\n", "package.json": "{}\n"})
     spec, beats = _spec(stage), stage.beats.append
     order = stage.task()
-    await asyncio.gather(*(warmed(stage.places, spec, walled, order.me, beats) for _ in range(5)))
+    await asyncio.gather(*(ensure_base_layer(stage.places, spec, walled, order.me, beats) for _ in range(5)))
     assert _ran(stage.places) == 1
     one = stage.places.open(order.me, 1, 1)
     done = one.setup_done(SETUP)
@@ -73,7 +73,7 @@ async def test_setup_runs_once_for_all_workspaces_until_a_manifest_changes(
         tree = stage.hub.repo.run("write-tree", env=index).oid
         trunk = stage.hub.repo.commit(tree, (stage.hub.tip(),), "more", "A <a@example.org>")
         git(stage.hub.folder, "update-ref", "refs/heads/main", trunk)
-        await warmed(stage.places, spec, walled, order.me, beats)
+        await ensure_base_layer(stage.places, spec, walled, order.me, beats)
         assert _ran(stage.places) == times
     assert (one.path / "out.log").read_text() == "built\n", "what is published does not change"
 
@@ -83,7 +83,9 @@ async def test_a_setup_that_is_cut_short_leaves_nothing_and_the_next_one_runs(
     tmp_path: Path, walled: LocalSandbox
 ) -> None:
     stage = Stage(tmp_path, more={"setup": "touch .headway/home/begun; sleep 60"})
-    task = asyncio.create_task(warmed(stage.places, _spec(stage), walled, stage.task().me, stage.beats.append))
+    task = asyncio.create_task(
+        ensure_base_layer(stage.places, _spec(stage), walled, stage.task().me, stage.beats.append)
+    )
     folder = stage.places.generations.folder
     while not list(folder.glob("*.new/layer/.headway/home/begun")):  # noqa: ASYNC110 - a command makes it
         await asyncio.sleep(0.05)

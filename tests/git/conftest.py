@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.git.workspace.workspace_backend import Rung, overlay_trouble
+from headway.git.workspace.workspace_backend import WorkspaceBackend, overlay_trouble
 from tests.git.ground import Ground, git, make_repository
 from tests.git.test_splice import Trees
 from tests.support.environment import own_git
@@ -27,16 +27,16 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rung(request: pytest.FixtureRequest, tmp_path: Path) -> Rung | None:
+def rung(request: pytest.FixtureRequest, tmp_path: Path) -> WorkspaceBackend | None:
     """How workspaces are made: as the test asks by its parameter, else the best way of this machine."""
-    asked: Rung | None = getattr(request, "param", None)
+    asked: WorkspaceBackend | None = getattr(request, "param", None)
     if asked == "overlay" and (trouble := overlay_trouble(tmp_path)):
         pytest.skip(f"no overlays here: {trouble}")
     return asked
 
 
 @pytest.fixture
-def ground(tmp_path: Path, source: Path, rung: Rung | None) -> Ground:
+def ground(tmp_path: Path, source: Path, rung: WorkspaceBackend | None) -> Ground:
     """A prepared run on `source`."""
     return Ground.prepare(tmp_path / "state", source, rung)
 

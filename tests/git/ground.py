@@ -16,7 +16,7 @@ from headway.git.hub import Hub, HubFacts
 from headway.git.landing.landing import Landing, LandingOutcome, Submission
 from headway.git.landing.trunk_lock import TrunkLock
 from headway.git.workspace.workspace import Workspace
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from headway.git.workspace.workspaces import Workspaces
 from tests.support.waiting import wait_until
 
@@ -67,7 +67,7 @@ def task(number: int) -> AgentId:
     return AgentId(f"{RUN}/root-0a1b2c3d/1.{number}-{number:08x}")
 
 
-RUNGS = tuple(get_args(Rung))
+RUNGS = tuple(get_args(WorkspaceBackend))
 """For a test that is to hold whichever way workspaces are made."""
 
 
@@ -82,7 +82,7 @@ class Ground:
     calls: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @classmethod
-    def prepare(cls, state: Path, source: Path, rung: Rung | None = None) -> "Ground":
+    def prepare(cls, state: Path, source: Path, rung: WorkspaceBackend | None = None) -> "Ground":
         """A run whose state lies in `state`; its workspaces are made in the way of `rung`, by default the best one."""
         hub = Hub(state / "hub.git")
         facts = hub.prepare(str(source), None)

@@ -24,7 +24,7 @@ from headway.git.changes import shown
 from headway.git.landing.landing import Conflicted, Landed, LandingOutcome, LandingRefused, NothingToLand
 from headway.git.workspace import overlay
 from headway.git.workspace.snapshot import snapshot
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.edits import NAMES, change_first_line, edit, random_path, seed_files
 from tests.git.ground import Ground, allowed
 from tests.git.judge import GITLINK, MARKER, Judge, Merge, Seen, ask, file_at, text_of
@@ -47,7 +47,7 @@ class Batch:
     """Histories on one hub."""
 
     place: Path
-    rung: Rung
+    rung: WorkspaceBackend
     rng: Random
     done: Counter[str] = field(default_factory=Counter)
     steps: list[str] = field(default_factory=list)
@@ -340,7 +340,7 @@ def _plain(paths: object) -> set[str]:
     return {path.partition("~")[0] for path in paths}  # type: ignore[attr-defined]
 
 
-def batches(place: Path, rung: Rung, seed: int, count: int, first: int = 0) -> Counter[str]:
+def batches(place: Path, rung: WorkspaceBackend, seed: int, count: int, first: int = 0) -> Counter[str]:
     """Play `count` histories in batches; returns what was done in all.
 
     Raises:
@@ -365,7 +365,7 @@ def batches(place: Path, rung: Rung, seed: int, count: int, first: int = 0) -> C
 def main() -> None:
     """Play as asked on the command line."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rung", choices=get_args(Rung), default="overlay")
+    asked.add_argument("--rung", choices=get_args(WorkspaceBackend), default="overlay")
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--count", type=int, default=2_000)
     asked.add_argument("--batch", type=int, default=0)

@@ -10,7 +10,7 @@ from headway.git.landing.landing import Landed
 from headway.git.workspace.notes import Move
 from headway.git.workspace.scan import Scan
 from headway.git.workspace.workspace import Workspace
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, git, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -37,7 +37,7 @@ def _landed(ground: Ground) -> list[str]:
     return git(ground.hub.folder, "diff", "--name-only", "main~1", "main").split()
 
 
-def test_a_file_whose_normal_form_is_another_one_does_not_land(ground: Ground, rung: Rung) -> None:
+def test_a_file_whose_normal_form_is_another_one_does_not_land(ground: Ground, rung: WorkspaceBackend) -> None:
     workspace = ground.open()
     assert workspace.changes() == Changes()
     os.utime(workspace.path / "old.txt")

@@ -13,7 +13,7 @@ from headway.git.landing.landing import Landed, LandingRefused
 from headway.git.repo import GitError, Repo, run_git
 from headway.git.workspace import rules_files
 from headway.git.workspace.snapshot import snapshot
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, own_mb, write
 from tests.support.processes import gone
 
@@ -67,7 +67,7 @@ def test_nothing_that_is_configured_elsewhere_runs(ground: Ground, tmp_path: Pat
 
 
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)
-def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path, rung: Rung) -> None:
+def test_no_git_runs_inside_a_submodule_of_the_agent(tmp_path: Path, rung: WorkspaceBackend) -> None:
     trap, sprung = _trap(tmp_path)
     inner = make_repository(tmp_path / "inner", {"x": "x\n"})
     source = make_repository(tmp_path / "source", {"y": "y\n", "old.txt": "a\r\nb\r\n"})

@@ -20,7 +20,7 @@ from headway.git.landing.splice import Change
 from headway.git.repo import Repo
 from headway.git.workspace import checkout, scan, workspace
 from headway.git.workspace.checkout import LooseFiles
-from headway.git.workspace.workspace_backend import Rung, overlay_trouble
+from headway.git.workspace.workspace_backend import WorkspaceBackend, overlay_trouble
 from tests.git.ground import RUNGS
 from tests.git.histories import Differs, batches
 
@@ -31,21 +31,21 @@ MOST = 300
 
 
 @pytest.fixture
-def place(tmp_path: Path, rung: Rung | None) -> Path:
+def place(tmp_path: Path, rung: WorkspaceBackend | None) -> Path:
     """Where they are played: in memory, where there is room, because a history is mostly small files."""
     assert rung is not None
     return tmp_path
 
 
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)
-def test_a_few_histories_come_out_as_plain_git_says(place: Path, rung: Rung) -> None:
+def test_a_few_histories_come_out_as_plain_git_says(place: Path, rung: WorkspaceBackend) -> None:
     assert batches(place, rung, os.getpid(), SHORT)["histories"] == SHORT
 
 
 @pytest.mark.long
 @pytest.mark.timeout(14_400)
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)
-def test_many_histories_come_out_as_plain_git_says(place: Path, rung: Rung) -> None:
+def test_many_histories_come_out_as_plain_git_says(place: Path, rung: WorkspaceBackend) -> None:
     done = batches(place, rung, 1, LONG)
     print(f"{rung}: {dict(done)}")
     assert done["histories"] == LONG
@@ -133,7 +133,7 @@ def _nested_in_a_file_place(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scan, "_replaced_by_folders", lambda *_: (set(), set()))
 
 
-FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
+FAULTS: dict[str, tuple[WorkspaceBackend, Callable[[pytest.MonkeyPatch], None]]] = {
     "a file that landed since the layers were built can be deleted unseen": ("overlay", _recent_files_unseen),
     "an earlier scan decides about a later one": ("clone", _index_is_kept),
     "bytes of a checkout are a change": ("overlay", _own_bytes_are_changes),
@@ -148,7 +148,7 @@ FAULTS: dict[str, tuple[Rung, Callable[[pytest.MonkeyPatch], None]]] = {
 @pytest.mark.timeout(14_400)
 @pytest.mark.parametrize(("fault", "rung"), [(name, rung) for name, (rung, _) in FAULTS.items()], indirect=["rung"])
 def test_the_net_catches_each_fault_of_before(
-    place: Path, fault: str, rung: Rung, monkeypatch: pytest.MonkeyPatch
+    place: Path, fault: str, rung: WorkspaceBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FAULTS[fault][1](monkeypatch)
     with pytest.raises(Differs) as caught:

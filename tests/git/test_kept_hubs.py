@@ -47,9 +47,9 @@ def test_a_landing_that_waits_keeps_its_connection(tmp_path: Path, source: Path)
 def test_a_hub_in_the_place_of_another_gets_a_connection_of_its_own(tmp_path: Path, source: Path) -> None:
     ground = Ground.prepare(tmp_path / "state", source, "clone")
     assert isinstance(ground.land(changed(ground, 0)), Landed)
-    with landing_queue.turns_of(ground.hub, held) as old:
+    with landing_queue.queue_of(ground.hub, held) as old:
         (tmp_path / "state").rename(tmp_path / "removed")
         again = Ground.prepare(tmp_path / "state", source, "clone")
         assert isinstance(again.land(changed(again, 1)), Landed)
-        with landing_queue.turns_of(again.hub, held) as new:
+        with landing_queue.queue_of(again.hub, held) as new:
             assert new is not old

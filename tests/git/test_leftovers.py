@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId
-from headway.git.gc import leftovers, reclaim
+from headway.git.gc import reclaim, reclaimable
 from headway.git.workspace import nested, overlay
 from headway.git.workspace.notes import load_owner, store_owner
 from headway.git.workspace.snapshot import newest
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
 def _sweep(ground: Ground, *ended: int, run_ended: bool = False) -> list[str]:
     """Reclaim everything that is found, and say what kinds that was."""
     over = {task(number) for number in ended}
-    found = leftovers(ground.workspaces, lambda asked: asked in over, run_ended=run_ended)
+    found = reclaimable(ground.workspaces, lambda asked: asked in over, run_ended=run_ended)
     assert [why for left in found if (why := reclaim(ground.workspaces, left))] == []
     return [left.kind for left in found]
 
@@ -44,7 +44,7 @@ def test_the_workspace_of_a_task_that_was_terminated_goes_and_its_work_stays(gro
 def test_nothing_of_a_task_is_found_while_it_is_open(ground: Ground) -> None:
     ground.open(1)
     assert _sweep(ground) == []
-    assert leftovers(ground.workspaces, lambda _: True, run_ended=False) != []
+    assert reclaimable(ground.workspaces, lambda _: True, run_ended=False) != []
 
 
 def test_a_step_that_is_under_way_keeps_its_workspace(ground: Ground) -> None:
@@ -60,7 +60,7 @@ def test_a_step_that_is_under_way_keeps_its_workspace(ground: Ground) -> None:
 def test_work_that_cannot_be_kept_stays_where_it_is(ground: Ground) -> None:
     workspace = ground.open(1)
     write(workspace.path, {"git~1": "a name that git refuses\n"})
-    found = leftovers(ground.workspaces, lambda _: True, run_ended=False)
+    found = reclaimable(ground.workspaces, lambda _: True, run_ended=False)
     assert "git~1" in reclaim(ground.workspaces, found[0])
     assert (workspace.path / "git~1").exists()
 

@@ -47,7 +47,7 @@ def _open(ground: Ground, number: int, lease: int = 1) -> Workspace:
     if ground.workspaces.level == "clone" or workspace.rebuilt:
         _run_setup(workspace.path)
         with workspace.held():
-            workspace.note_made()
+            workspace.note_setup_changes()
     return workspace
 
 

@@ -9,7 +9,7 @@ from headway.git import maintenance
 from headway.git.landing.bounded_merge import merge_trees
 from headway.git.landing.landing import Conflicted, Landed
 from headway.git.workspace.snapshot import snapshot
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, allowed, git, write
 
 ODD = {
@@ -27,14 +27,14 @@ ODD = {
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-def test_everything_works_below_a_name_of_all_characters(source: Path, tmp_path: Path, rung: Rung) -> None:
+def test_everything_works_below_a_name_of_all_characters(source: Path, tmp_path: Path, rung: WorkspaceBackend) -> None:
     _works(Ground.prepare(tmp_path / " ".join(ODD.values()) / "state", source, rung))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD.keys())
-def test_everything_works_below_each_name(source: Path, tmp_path: Path, name: str, rung: Rung) -> None:
+def test_everything_works_below_each_name(source: Path, tmp_path: Path, name: str, rung: WorkspaceBackend) -> None:
     _works(Ground.prepare(tmp_path / name / "state", source, rung))
 
 

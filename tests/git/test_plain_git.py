@@ -11,7 +11,7 @@ from headway.git.landing.landing import Landed
 from headway.git.repo import Repo
 from headway.git.workspace import scan
 from headway.git.workspace.workspace import Workspace
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 from tests.git.judge import Judge, Seen
 
@@ -96,7 +96,9 @@ def _judged(seen: Seen) -> object:
     return seen.tree, seen.changes, seen.nested
 
 
-def _compared(place: Path, rung: Rung, situations: Mapping[str, Callable[[Path], object]]) -> tuple[object, object]:
+def _compared(
+    place: Path, rung: WorkspaceBackend, situations: Mapping[str, Callable[[Path], object]]
+) -> tuple[object, object]:
     """What a scan tells of each situation, and what plain git tells."""
     rules = {".gitattributes": "*.txt text\n", "d/.gitattributes": "*.dat text\n"}
     source = make_repository(place / "source", {**dict.fromkeys(NAMES, "x\ny\n"), **rules})
@@ -118,7 +120,7 @@ def _compared(place: Path, rung: Rung, situations: Mapping[str, Callable[[Path],
 
 
 @pytest.mark.parametrize("rung", RUNGS, indirect=True)
-def test_it_is_seen_as_plain_git_sees_it(tmp_path: Path, rung: Rung) -> None:
+def test_it_is_seen_as_plain_git_sees_it(tmp_path: Path, rung: WorkspaceBackend) -> None:
     found, judged = _compared(tmp_path, rung, {**RULES, **FILES})
     assert found == judged
 

@@ -14,7 +14,7 @@ from headway.git.landing.landing import Conflicted, Landed, LandingRefused
 from headway.git.landing.unlandable import refused_rules
 from headway.git.repo import Repo
 from headway.git.repository_rules import Filter, RepositoryRules
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, git, make_repository, write
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
@@ -189,7 +189,7 @@ def test_a_file_that_does_not_fit_its_encoding_is_refused_with_that_reason(tmp_p
 
 
 @pytest.fixture
-def with_submodule(tmp_path: Path, rung: Rung | None) -> Ground:
+def with_submodule(tmp_path: Path, rung: WorkspaceBackend | None) -> Ground:
     """A run on a repository with a submodule."""
     inner = make_repository(tmp_path / "inner", {"lib.txt": "lib\n"})
     outer = make_repository(tmp_path / "outer", {"a.txt": "a\n"})

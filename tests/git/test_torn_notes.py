@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import HeadwayError
-from headway.git.gc import leftovers, reclaim
+from headway.git.gc import reclaim, reclaimable
 from headway.git.workspace.base_layers import BaseLayers
 from headway.git.workspace.snapshot import snapshot
 from tests.git.ground import RUNGS, Ground, write
@@ -36,12 +36,12 @@ def test_a_workspace_with_torn_notes_is_set_aside_and_rebuilt(ground: Ground, no
     write(other.path, {"other.txt": "other\n"})
     ground.land(other)  # and so does a check, and everything else of the run
     ground.workspaces.discard(other)
-    assert leftovers(ground.workspaces, lambda _: False, run_ended=False) == []
+    assert reclaimable(ground.workspaces, lambda _: False, run_ended=False) == []
     again = ground.open(1, lease=2)
     assert again.rebuilt
     assert (again.path / "kept.txt").read_text() == "kept\n"
     assert again.changes().paths == ("kept.txt",)
-    found = leftovers(ground.workspaces, lambda _: True, run_ended=True)
+    found = reclaimable(ground.workspaces, lambda _: True, run_ended=True)
     assert [why for left in found if (why := reclaim(ground.workspaces, left))] == []
     assert [home.name for home in ground.workspaces.folder.glob("*/*") if not home.name.startswith(".")] == []
 

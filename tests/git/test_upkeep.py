@@ -13,7 +13,7 @@ import pytest
 
 from headway.git import maintenance
 from headway.git.landing.landing import Landed
-from headway.git.landing.ledger import LandingLedger, Upkeep
+from headway.git.landing.ledger import LandingLedger, MaintenanceNote
 from headway.git.landing.trunk_lock import TrunkLock
 from tests.git.ground import Ground, git, write
 
@@ -115,17 +115,17 @@ def test_it_is_due_after_many_landings_or_a_long_time_and_then_not_again(ground:
     ledger = LandingLedger(ground.hub.folder, ground.facts.base)
     assert not maintenance.due(ledger)
     now = time.time()
-    ledger.note_upkeep(Upkeep(1 - maintenance.LANDINGS, now))
+    ledger.note_maintenance(MaintenanceNote(1 - maintenance.LANDINGS, now))
     assert not maintenance.due(ledger)
-    ledger.note_upkeep(Upkeep(1 - maintenance.LANDINGS, now - maintenance.SHORTEST_S))
+    ledger.note_maintenance(MaintenanceNote(1 - maintenance.LANDINGS, now - maintenance.SHORTEST_S))
     assert maintenance.due(ledger)
     assert not maintenance.due(ledger)
-    ledger.note_upkeep(Upkeep(0, now - maintenance.LONGEST_S))
+    ledger.note_maintenance(MaintenanceNote(0, now - maintenance.LONGEST_S))
     assert maintenance.due(ledger)
-    ledger.note_upkeep(Upkeep(1, now - maintenance.LONGEST_S))
+    ledger.note_maintenance(MaintenanceNote(1, now - maintenance.LONGEST_S))
     assert not maintenance.due(ledger)
     # The clock was a year ahead when it was noted.
-    ledger.note_upkeep(Upkeep(0, now + 31_536_000))
+    ledger.note_maintenance(MaintenanceNote(0, now + 31_536_000))
     assert maintenance.due(ledger)
     ledger.close()
 

@@ -12,7 +12,7 @@ from headway.git.repo import GitOutput, Repo
 from headway.git.workspace.notes import load_owner, store_owner
 from headway.git.workspace.snapshot import snapshot
 from headway.git.workspace.workspace import NotSaved, Workspace
-from headway.git.workspace.workspace_backend import Rung
+from headway.git.workspace.workspace_backend import WorkspaceBackend
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, task, write
 
 pytestmark = pytest.mark.parametrize("rung", RUNGS, indirect=True)
@@ -250,7 +250,7 @@ def test_nothing_of_the_workspace_before_is_in_the_next_one(ground: Ground) -> N
     assert again.changes() == Changes()
 
 
-def test_nothing_in_a_submodule_is_in_the_next_workspace(tmp_path: Path, rung: Rung) -> None:
+def test_nothing_in_a_submodule_is_in_the_next_workspace(tmp_path: Path, rung: WorkspaceBackend) -> None:
     source = make_repository(tmp_path / "source", {"a.txt": "a\n"})
     git(source, "update-index", "--add", "--cacheinfo", f"160000,{'c0ffee' + '0' * 34},vendor/sub")
     git(source, "commit", "--quiet", "--message=A submodule")

@@ -14,7 +14,7 @@ from headway.domain.ids import Oid
 from headway.git import maintenance
 from headway.git.hub import Hub
 from headway.git.landing import landing_queue
-from headway.git.landing.landing_queue import turns_of
+from headway.git.landing.landing_queue import queue_of
 from headway.git.landing.queue_files import Queued
 from tests.git.ground import held
 from tests.growth.state import Bounds, Process, files_in, growth
@@ -28,7 +28,7 @@ def land(hub: Hub, work: list[list[Queued]]) -> None:
 
     def submit(share: list[Queued]) -> None:
         try:
-            with turns_of(hub, held, synced=False) as queue:
+            with queue_of(hub, held, synced=False) as queue:
                 for queued in share:
                     verdict = queue.submit(queued, lambda: None)
                     if verdict.state != "landed":

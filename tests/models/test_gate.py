@@ -17,8 +17,8 @@ from headway.domain.errors import HeldBack, Parked, TransientError
 from headway.domain.ids import RunName
 from headway.models import breaker_store
 from headway.models.breaker_state import Kind
-from headway.models.breaker_store import BreakerStore, parked_in
-from headway.models.circuit_breaker import CircuitBreaker, CircuitBreakers, Permit, parking_of
+from headway.models.breaker_store import BreakerStore, open_breakers
+from headway.models.circuit_breaker import CircuitBreaker, CircuitBreakers, Permit, outage_of
 from headway.models.failures import Refused
 from headway.system.steady import steady
 
@@ -111,7 +111,7 @@ async def test_a_wait_longer_than_patience_gives_the_slot_up(tmp_path: Path) -> 
     with pytest.raises(Parked) as caught:
         async with gate.permit(quiet):
             raise AssertionError
-    assert steady() + caught.value.delay_s == pytest.approx(gate.file.flow().until, abs=0.5)
+    assert steady() + caught.value.delay_s == pytest.approx(gate.file.state().until, abs=0.5)
     assert "it said no" in str(caught.value)
     assert "wait" in str(caught.value)
     gates.close()
@@ -128,7 +128,7 @@ async def test_short_refusals_that_go_on_and_on_give_the_slot_up_too(tmp_path: P
 
     with pytest.raises(Parked) as caught:
         await refused_again_and_again()
-    assert steady() + caught.value.delay_s > gate.file.flow().until, "the longer it lasts, the rarer it is looked at"
+    assert steady() + caught.value.delay_s > gate.file.state().until, "the longer it lasts, the rarer it is looked at"
     gates.close()
 
 
@@ -153,7 +153,7 @@ async def test_the_first_call_after_the_reset_goes_alone_and_the_rest_follow_its
             assert len(out) == 1
     answer.set()
     await asyncio.gather(*calls)
-    assert gate.file.flow().permits(steady()) >= 20, "each answer let one more"
+    assert gate.file.state().permits(steady()) >= 20, "each answer let one more"
 
 
 async def test_a_permit_comes_back_when_its_call_is_cancelled(gate: CircuitBreaker) -> None:
@@ -196,7 +196,7 @@ async def test_what_is_closed_can_be_read_from_outside_and_holds_no_key(tmp_path
     gate_of(gates, ADDRESS, "open", "sk-secret-secret")
     async with gate.permit(quiet) as permit:
         await gate.refused(permit, refusal(reset_s=60))
-    found = parked_in(tmp_path)
+    found = open_breakers(tmp_path)
     assert [(address, model, flow.why) for address, model, flow in found] == [(ADDRESS, MODEL, "it said no")]
     gate.runs.add(RunName("a"))
     assert [parking.model for parking in gates.parkings(RunName("a"))] == [MODEL]
@@ -214,7 +214,7 @@ async def test_a_file_that_a_crash_ruined_is_made_anew(tmp_path: Path) -> None:
     first.close()
     ruin(tmp_path)
     second = opened(tmp_path)
-    assert gate_of(second, ADDRESS, MODEL, "key").file.flow().free
+    assert gate_of(second, ADDRESS, MODEL, "key").file.state().free
     second.close()
 
 
@@ -243,10 +243,10 @@ async def test_a_step_of_the_wall_clock_moves_no_reset(
     file.change(lambda flow: flow.refused(0, "rate", 20.0, "slow down", "", steady()))
     monkeypatch.setattr(time, "time", lambda: real() + step)
     for each in (file, BreakerStore(tmp_path, ADDRESS, MODEL)):
-        flow = each.flow()
+        flow = each.state()
         assert 0 < flow.until - steady() <= 20
         assert (flow.permits(steady()), flow.permits(steady() + 20)) == (0, 1)
-        assert parking_of(ADDRESS, MODEL, flow).until == pytest.approx(real() + step + 20, abs=5)
+        assert outage_of(ADDRESS, MODEL, flow).until == pytest.approx(real() + step + 20, abs=5)
 
 
 async def test_a_way_that_an_earlier_boot_closed_is_tried_at_once(
@@ -255,4 +255,4 @@ async def test_a_way_that_an_earlier_boot_closed_is_tried_at_once(
     file = BreakerStore(tmp_path, ADDRESS, MODEL)
     file.change(lambda flow: flow.refused(0, "quota", 3600.0, "nothing left", "", steady() + 1_000_000))
     monkeypatch.setattr(breaker_store, "boot_id", lambda: "another")
-    assert BreakerStore(tmp_path, ADDRESS, MODEL).flow().permits(steady()) == 1
+    assert BreakerStore(tmp_path, ADDRESS, MODEL).state().permits(steady()) == 1

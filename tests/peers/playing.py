@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headway.domain.ids import RunName
 from headway.rehearsal.playbook import Playbook
-from headway.runs.run_end import RunEnd, ending_of
+from headway.runs.run_end import RunEnd, run_end_of
 from tests.peers.habit import Form, Habit
 from tests.peers.script import everything
 from tests.peers.server import HabitServer, place_of
@@ -156,7 +156,7 @@ async def play(site: Machine, order: Order) -> Played:
     worker = {"endpoint": order.endpoint, "model": order.model}
     planner = dict(zip(worker, order.planner, strict=True)) if order.planner else worker
     run = await site.start(name, models={"planner": planner, "worker": worker}, limits=LIMITS, check="test -d src")
-    waiting = asyncio.create_task(ending_of(site.client, RunName(name)))
+    waiting = asyncio.create_task(run_end_of(site.client, RunName(name)))
     told, ending, asked, changed = "", None, -1, began
     while ending is None and time.monotonic() < began + LONGEST_S:
         done, _ = await asyncio.wait({waiting}, timeout=1)

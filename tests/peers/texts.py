@@ -94,7 +94,7 @@ FORMS: dict[str, Callable[[Calls], str]] = {
 }
 
 
-def _spoken(form: Callable[[Calls], str]) -> Callable[[Ask, Reply], Reply]:
+def _text_in(form: Callable[[Calls], str]) -> Callable[[Ask, Reply], Reply]:
     def says(ask: Ask, reply: Reply) -> Reply:
         if not reply.calls:
             return reply
@@ -103,4 +103,4 @@ def _spoken(form: Callable[[Calls], str]) -> Callable[[Ask, Reply], Reply]:
     return says
 
 
-HABITS = tuple(Habit(f"text_{name}", f"calls as text: {name}", says=_spoken(form)) for name, form in FORMS.items())
+HABITS = tuple(Habit(f"text_{name}", f"calls as text: {name}", says=_text_in(form)) for name, form in FORMS.items())

@@ -15,7 +15,7 @@ from headway.domain.errors import TransientError, UserError
 from headway.sandbox.backends import backends, bubblewrap, network, remedies, seccomp
 from headway.sandbox.backends.backends import PINS, Backends
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.host_binds import SYSTEM, HostBinds, visible
+from headway.sandbox.backends.host_binds import SYSTEM, HostBinds, host_binds
 from headway.sandbox.backends.seccomp import MACHINES, program
 from headway.sandbox.resources import Resources
 
@@ -114,7 +114,7 @@ def test_a_network_with_a_way_around_its_routes_is_not_taken(
     else:
         refused = network.refused()
         monkeypatch.setattr(bubblewrap, "refused", lambda: [each for each in refused if each != "127.0.0.0/8"])
-    said = backends._try(Bubblewrap(visible((tmp_path,)), programs()[0], helper), reach=True)
+    said = backends._try(Bubblewrap(host_binds((tmp_path,)), programs()[0], helper), reach=True)
     assert found in said
 
 
@@ -122,7 +122,7 @@ def test_a_network_with_a_way_around_its_routes_is_not_taken(
 @pytest.mark.parametrize("place", range(len(programs())))
 def test_each_bubblewrap_of_this_machine_holds_a_command_in(tmp_path: Path, place: int) -> None:
     """The one that `pip install` brings too, so that a machine without the system's package has walls."""
-    assert not Backends((tmp_path,), NOTHING)._try(Bubblewrap(visible((tmp_path,)), programs()[place]))
+    assert not Backends((tmp_path,), NOTHING)._try(Bubblewrap(host_binds((tmp_path,)), programs()[place]))
 
 
 def test_what_the_machine_is_set_to_tells_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from headway.domain.spec import RunSpec
 from headway.git.workspace import overlay
-from headway.git.workspace.workspace_backend import Rung, overlay_trouble
+from headway.git.workspace.workspace_backend import WorkspaceBackend, overlay_trouble
 from headway.git.workspace.workspaces import Workspaces
-from headway.policy.sandbox_policy import walls_of
+from headway.policy.sandbox_policy import sandbox_spec_of
 from headway.sandbox.backends.plain import Plain
 from headway.sandbox.disk_usage import Quota, measure, remove_since, walk
 from headway.sandbox.local import LocalSandbox
@@ -199,14 +199,14 @@ def test_files_of_the_repository_are_not_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["overlay", "clone"])
-def test_what_a_workspace_stands_on_is_known_to_the_watchdog(tmp_path: Path, level: Rung) -> None:
+def test_what_a_workspace_stands_on_is_known_to_the_watchdog(tmp_path: Path, level: WorkspaceBackend) -> None:
     stage = Stage(tmp_path)
     places = Workspaces(tmp_path / "places" / "workspaces", stage.hub, level=level)
     if level == "overlay" and overlay_trouble(tmp_path):
         pytest.skip("needs overlays")
     workspace = places.open(stage.task().me, 1, 1)
     spec = RunSpec(repo="r", instructions="i")
-    walls = walls_of(stage.task().me, workspace, spec)
+    walls = sandbox_spec_of(stage.task().me, workspace, spec)
     (workspace.path / "src/app.py").write_bytes(os.urandom(1 << 20))
     (workspace.path / "new.bin").write_bytes(os.urandom(1 << 20))
     assert remove_since(workspace.path, 0, Quota(0), walls.tracked()).files >= 1

@@ -14,7 +14,7 @@ from headway.git.workspace import overlay
 from headway.sandbox.backends import mounts
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
 from headway.sandbox.backends.clean_mount_spawner import CleanMountSpawner
-from headway.sandbox.backends.host_binds import visible
+from headway.sandbox.backends.host_binds import host_binds
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.process import running_command
 from headway.sandbox.runner import Command
@@ -33,7 +33,7 @@ class Ground:
         self.folder = folder
         (folder / "layer").mkdir()
         (folder / "layer/file").write_text("of the layer\n")
-        self.sandbox = LocalSandbox(Bubblewrap(visible([folder]), programs()[0]))
+        self.sandbox = LocalSandbox(Bubblewrap(host_binds([folder]), programs()[0]))
 
     def workspace(self, name: str) -> Path:
         upper, scratch = self.folder / name / "upper", self.folder / name / "scratch"

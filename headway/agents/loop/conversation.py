@@ -25,7 +25,7 @@ from headway.eventlog.views.interrupted import Interrupted
 from headway.models.adapter import Request, ToolSchema
 from headway.models.meter import Meter
 from headway.models.roles import Chosen
-from headway.models.text_calls.text_tool_calls import with_spoken_calls
+from headway.models.text_calls.text_tool_calls import with_text_calls
 from headway.models.turn import ToolCall, Turn
 from headway.system.excerpt import ANSWER_CHARS, cut_middle
 from prompts.prompts import Prompts, fingerprint
@@ -321,7 +321,7 @@ class Conversation:
         """Take a reply in. In a thread, because a reply of megabytes takes its time."""
         request, settled = question.request, question.chosen.meter(reply.model).settle(reply)
         if request.tool_choice != "none":
-            reply = with_spoken_calls(reply, request.tools)
+            reply = with_text_calls(reply, request.tools)
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         calls = tuple(map(self._noted, reply.calls))
         said = event_of(reply, request.step, noted(settled), calls, handover=self.handing_over)

@@ -81,7 +81,7 @@ def _doubts(context: WorkerContext, status: HandoffStatus) -> list[str]:
     landed = tuple(hub.landed_by(bench.lander.task))
     left = workspace.changes().paths
     with workspace.held():
-        conflicted = workspace.standing().conflicted
+        conflicted = workspace.notes().conflicted
         marks = marked(hub.repo, workspace.scan().files, conflicted) if conflicted else []
     now = WorkState(
         unlanded=left,

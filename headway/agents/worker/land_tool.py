@@ -63,7 +63,7 @@ class LandTool:
         self, talk: Conversation, begun: Event[ToolCallBegun], message: str, paths: tuple[str, ...] | None
     ) -> ToolAnswer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
-        if self.workspace.standing().rounds >= ROUNDS - 1:
+        if self.workspace.notes().rounds >= ROUNDS - 1:
             # If this conflicts too the task ends, and its kept work should not be full of markers.
             await in_thread(self.keep, talk)
         submission = Submission(

@@ -42,8 +42,8 @@ from headway.models.circuit_breaker import ASKS
 from headway.models.failures import ContextOverflow, FatalModelError
 from headway.models.roles import ModelRoles
 from headway.models.turn import ToolCall
-from headway.policy.sandbox_policy import walls_of
-from headway.runs.setup_runner import warmed
+from headway.policy.sandbox_policy import sandbox_spec_of
+from headway.runs.setup_runner import ensure_base_layer
 from headway.runs.workspace_lock import alone
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
@@ -184,7 +184,7 @@ class WorkerAgent:
         within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
         hub = self._hubs(context.run).held_to(within)
         beat("opens the workspace")
-        await warmed(self._workspaces(context.run), spec, self._sandbox, order.me, beat)
+        await ensure_base_layer(self._workspaces(context.run), spec, self._sandbox, order.me, beat)
         workspace = await self._enter(order, log)
         start = views.attempt.start
         if start is None:
@@ -210,7 +210,7 @@ class WorkerAgent:
         forbidden = spec.policy.forbidden_dependencies
         trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
         lander = LandTool(context, order.me, hub, workspace, author, self._prompts, views.attempt, forbidden, trunk_mb)
-        walls = await in_thread(walls_of, order.me, workspace, spec)
+        walls = await in_thread(sandbox_spec_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)
         bench = WorkerTools(task, talk, workspace, lander, *hands, limit, tools, views, opening.commands, within)

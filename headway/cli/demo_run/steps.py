@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from headway.cli.demo_run.facts import facts_of
 from headway.cli.demo_run.sample_repository import CHECK, INSTRUCTIONS, PLAYBOOK, make_sample
-from headway.cli.display.report import print_ending
+from headway.cli.display.report import print_run_end
 from headway.cli.display.screen import REHEARSAL
 from headway.cli.display.views import LiveView, PlainView, open_view, tree_of
 from headway.cli.display.watch import Look, Watcher, follow
@@ -138,7 +138,7 @@ class Show:
         if last.tree is not None:
             self.console.print(tree_of(last.tree))
         self._head("The run")
-        print_ending(self.console, NAME, ending)
+        print_run_end(self.console, NAME, ending)
         self._head("What the logs say")
         for line in self._log_lines(report):
             self._out(line)

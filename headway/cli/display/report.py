@@ -21,7 +21,7 @@ MEANINGS = {
 }
 
 
-def print_ending(console: Console, name: str, ending: RunEnd, home: Path | None = None) -> None:
+def print_run_end(console: Console, name: str, ending: RunEnd, home: Path | None = None) -> None:
     """The end of a run, in a few lines; with its state folder, also the next commands for its result."""
     if ending.report is None:
         console.print(f"[bold red]{name}: {ending.state}[/]\n{escape(ending.failure)}", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from headway.domain.words import counted
 from headway.eventlog.views.figures import figures_of
 from headway.git.hub import Hub
 from headway.git.unlanded import unlanded
-from headway.git.upstream import LocalSource, local_path
+from headway.git.upstream import LocalUpstream, local_path
 from headway.runs.landed_commits import RunCommit, hub_of, landed
 from headway.runs.short_ids import short_id
 
@@ -74,7 +74,7 @@ def _commands(hub: Hub, report: RunReport) -> Iterator[str]:
 
 def _is_bare(repository: Path) -> bool:
     with suppress(HeadwayError):  # it is gone: the commands say so themselves
-        return LocalSource.find(repository).is_bare
+        return LocalUpstream.find(repository).is_bare
     return False
 
 

@@ -19,7 +19,7 @@ from headway.eventlog.views.figures import FiguresReader
 from headway.runs.landed_commits import Landings, RunCommit
 from headway.runs.live_tree import ask, failing, live_tree, root_failing
 from headway.runs.preparation import QUEUED, Preparation, preparation_of
-from headway.runs.run_end import RunEnd, ending_of
+from headway.runs.run_end import RunEnd, run_end_of
 from headway.runs.run_lookup import describe
 
 EVERY_S = 1.0
@@ -128,7 +128,7 @@ class Watcher:
 
 async def follow(client: Client, name: RunName, home: Path, view: View) -> RunEnd:
     """Show the run once a second until it ends, through restarts of the service and of the worker processes."""
-    ended = asyncio.create_task(ending_of(client, name))
+    ended = asyncio.create_task(run_end_of(client, name))
     watcher = Watcher(client, name, home)
     try:
         while not ended.done():

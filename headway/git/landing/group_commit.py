@@ -96,7 +96,7 @@ class GroupCommit:
         self.wasted = 0
         self._no_merge_before = 0.0
 
-    def fold(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
+    def land_group(self, client: str, own: Mapping[str, Check]) -> dict[str, Verdict]:
         """Put the waiting submissions on the trunk: at most 64, the oldest first, or as many as take a second.
 
         Args:

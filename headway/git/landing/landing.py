@@ -20,7 +20,7 @@ from headway.git.landing.landing_outcome import (
     noted,
     told,
 )
-from headway.git.landing.landing_queue import turns_of
+from headway.git.landing.landing_queue import queue_of
 from headway.git.landing.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.landing.queue_files import Queued
 from headway.git.landing.settled import settle
@@ -91,7 +91,7 @@ class Landing:
             if adopted is not None and adopted.asked == asked:
                 return told(adopted)
             found = workspace.scan()
-            last = workspace.standing().last
+            last = workspace.notes().last
             if last is not None and last.asked == asked and last.tree == found.files:
                 return told(last)
             base = workspace.base
@@ -113,7 +113,7 @@ class Landing:
             if self._synced:
                 settle(self.hub.repo, base, tree)
             # After a kill, the next holder of the workspace finds this note and looks for its mark on the trunk.
-            workspace.note(workspace.standing().model_copy(update={"pending": pending}))
+            workspace.note(workspace.notes().model_copy(update={"pending": pending}))
             taken = self._take(queued, check_lease)
             if taken.conflicted is not None:
                 return self._give_back(workspace, found, pending, taken, check_lease)
@@ -124,7 +124,7 @@ class Landing:
     ) -> LandingRefused | None:
         if (rules_files := refused_rules_files(self.hub.repo, changed)) is not None:
             return rules_files
-        still = marked(self.hub.repo, tree, workspace.standing().conflicted)
+        still = marked(self.hub.repo, tree, workspace.notes().conflicted)
         if still:
             why = "conflict markers are left in these files: resolve them and land again"
             return LandingRefused(why, tuple(map(shown, still)))
@@ -174,7 +174,7 @@ class Landing:
 
     def _take(self, queued: Queued, check: Callable[[], None]) -> _Taken:
         """Have the submission put on the trunk, by this process or by another one whose turn it is."""
-        with turns_of(self.hub, self._fenced, synced=self._synced) as turns:
+        with queue_of(self.hub, self._fenced, synced=self._synced) as turns:
             verdict = turns.submit(queued, check)
         match verdict.state:
             case "landed" | "nothing":
@@ -197,7 +197,7 @@ class Landing:
         stand = taken.commit or taken.tip
         parent = repo.resolve(f"{stand}^") if taken.commit else stand
         others = tuple(map(shown, self.hub.changed_paths(base, parent or base)[:_OTHERS]))
-        before, made = workspace.standing(), workspace.made()
+        before, made = workspace.notes(), workspace.made()
 
         def arrival(files: Oid) -> tuple[Move, LandingOutcome]:
             own = giving_way(repo, repo.tree_of(base), repo.tree_of(stand), files, made)
@@ -226,7 +226,7 @@ class Landing:
         conflicted = taken.conflicted
         assert conflicted is not None
         repo, base = self.hub.repo, workspace.base
-        earlier, made = workspace.standing(), workspace.made()
+        earlier, made = workspace.notes(), workspace.made()
         rounds = earlier.rounds + 1
         wanted = snapshot.Snapshot(base, "", base, now.tree, workspace.attempt)
         before = snapshot.keep(self.hub, workspace.task, wanted, check, workspace.tree.keep).commit
@@ -277,7 +277,7 @@ class Landing:
 
     def _adopt(self, workspace: Workspace, submission: Submission, check: Callable[[], None]) -> Answered | None:
         """Finish a landing whose holder was killed after the trunk moved. Returns the answer that it had not given."""
-        standing = workspace.standing()
+        standing = workspace.notes()
         pending = standing.pending
         if pending is None:
             return None
@@ -286,7 +286,7 @@ class Landing:
         if commit is None:
             return None
         self._settle(workspace, workspace.scan(), pending, _Taken(commit, tip), check)
-        return workspace.standing().last
+        return workspace.notes().last
 
 
 def _queued(submission: Submission, pending: Pending, base: Oid, changed: list[Entry]) -> Queued:

@@ -52,13 +52,13 @@ class LandingQueue:
     """One hub's queue as this process uses it. Safe for threads."""
 
     def __init__(self, hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> None:
-        self._spool = QueueFiles(hub.folder)
+        self._files = QueueFiles(hub.folder)
         self._lock = TrunkLock(hub.folder / "land.flock")
         with ExitStack() as undone:
             undone.callback(self._lock.close)
-            self._folding = GroupCommit(hub, self._spool, self._lock, fenced, synced=synced)
-            undone.callback(self._folding.close)
-            self._client: Client = self._spool.enter()
+            self._group_commit = GroupCommit(hub, self._files, self._lock, fenced, synced=synced)
+            undone.callback(self._group_commit.close)
+            self._client: Client = self._files.enter()
             undone.pop_all()
         self._carrying = threading.Lock()
         self._guard = threading.Lock()
@@ -68,7 +68,7 @@ class LandingQueue:
     @property
     def wasted(self) -> int:
         """Landings that this process made in vain, because another process moved the trunk meanwhile."""
-        return self._folding.wasted
+        return self._group_commit.wasted
 
     def submit(self, queued: Queued, check: Check) -> Verdict:
         """Queue a submission and wait for its answer. `ticket` and `client` of it are filled in here.
@@ -91,7 +91,7 @@ class LandingQueue:
             result = merge_outside_lock(self._hub.repo, queued, verdict.tip, whole_files=patience >= _BY_LINES)
             if result.conflicts:
                 return Verdict("conflicted", verdict.tip, tree=result.tree, conflicts=result.conflicts)
-            if self._folding.synced:
+            if self._group_commit.synced:
                 settle(self._hub.repo, verdict.tip, result.tree)
             merged = landing_on(self._hub.repo, queued, verdict.tip, result.tree)
         raise TransientError("the trunk moves faster than this change can be merged with it")
@@ -121,13 +121,13 @@ class LandingQueue:
 
     def _queued(self, queued: Queued) -> Path:
         try:
-            return self._spool.put(queued)
+            return self._files.put(queued)
         except OSError as error:
             raise TransientError(f"a landing cannot be queued in {self._hub.folder}: {error}") from error
 
     def _leave(self, ticket: str, place: Path | None) -> None:
         if place is not None and self._waiting[ticket].verdict is None:
-            self._spool.withdraw(place)
+            self._files.withdraw(place)
         with self._guard:
             del self._waiting[ticket]
             successor = next(iter(self._waiting.values()), None)
@@ -135,7 +135,7 @@ class LandingQueue:
             successor.answered.set()
         elif self._carrying.acquire(blocking=False):
             try:
-                self._folding.idle()
+                self._group_commit.idle()
             finally:
                 self._carrying.release()
 
@@ -148,8 +148,8 @@ class LandingQueue:
                 return
             if self._lock.take():
                 try:
-                    answered = self._fold()
-                    due = maintenance.due(self._folding.ledger)
+                    answered = self._land_group()
+                    due = maintenance.due(self._group_commit.ledger)
                     forgotten = mine.verdict is None and not place.exists() and not self._answered(mine)
                 finally:
                     self._lock.release()
@@ -163,11 +163,11 @@ class LandingQueue:
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
-    def _fold(self) -> bool:
+    def _land_group(self) -> bool:
         """Fold once; whether any submission of this process was answered."""
         with self._guard:
             checks = {ticket: waiting.check_lease for ticket, waiting in self._waiting.items()}
-        verdicts = self._folding.fold(self._client.name, checks)
+        verdicts = self._group_commit.land_group(self._client.name, checks)
         self._deliver(verdicts)
         return bool(verdicts)
 
@@ -196,7 +196,7 @@ class LandingQueue:
 
     def close(self) -> None:
         """Give back the hub's resources of this process: descriptors, memory, and its folder of answers."""
-        self._folding.close()
+        self._group_commit.close()
         self._client.close()
         self._lock.close()
 
@@ -213,7 +213,7 @@ _turns: BoundedCache[tuple[Path, bool], LandingQueue] = BoundedCache(HUBS_KEPT, 
 _left: list[LandingQueue] = []
 
 
-def turns_of(hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> AbstractContextManager[LandingQueue]:
+def queue_of(hub: Hub, fenced: Callable[[Fence], bool], *, synced: bool = True) -> AbstractContextManager[LandingQueue]:
     """The queue of a hub for this process, for as long as the block runs; the first caller's `fenced` counts."""
     return _turns.using(
         (hub.folder, synced), lambda: LandingQueue(hub, fenced, synced=synced), is_valid=LandingQueue.stands

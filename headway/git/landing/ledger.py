@@ -29,7 +29,7 @@ _PRIMARY = 0xFF
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class MaintenanceNote:
     """The ledger's note of the hub's upkeep: number of landings at its last start, and its time (s since 1970)."""
 
     landings: int
@@ -145,12 +145,12 @@ class LandingLedger:
         (count,) = self._db.execute("SELECT coalesce(max(number), 0) FROM landed").fetchone()
         return int(count)
 
-    def upkeep(self) -> Upkeep:
+    def maintenance_note(self) -> MaintenanceNote:
         """The note of the hub's last upkeep."""
         said: Sequence[str] = (self._fact("upkeep") or "0 0").split()
-        return Upkeep(int(said[0]), float(said[1]))
+        return MaintenanceNote(int(said[0]), float(said[1]))
 
-    def note_upkeep(self, done: Upkeep) -> None:
+    def note_maintenance(self, done: MaintenanceNote) -> None:
         """Note that the hub is being tidied."""
         value = f"{done.landings} {done.at}"
         self._db.execute("INSERT OR REPLACE INTO fact VALUES ('upkeep', ?)", (value,))

@@ -143,7 +143,7 @@ def store_owner(home: Path, owner: Owner) -> None:
     write_whole(home / "owner.json", owner.model_dump_json().encode(), synced=False)
 
 
-def load_standing(home: Path) -> WorkspaceNotes:
+def load_notes(home: Path) -> WorkspaceNotes:
     """The position of the workspace. One that never moved has no note of it: each file costs a block of the disk.
 
     Raises:
@@ -168,12 +168,12 @@ def torn(home: Path) -> LeaseLost:
 def is_torn(home: Path) -> bool:
     """True if the note of where the workspace stands is torn, as after a crash of the machine."""
     try:
-        load_standing(home)
+        load_notes(home)
     except LeaseLost:
         return True
     return False
 
 
-def store_standing(home: Path, standing: WorkspaceNotes) -> None:
+def store_notes(home: Path, standing: WorkspaceNotes) -> None:
     """Note where the workspace stands."""
     write_whole(home / "standing.json", standing.model_dump_json().encode(), synced=False)

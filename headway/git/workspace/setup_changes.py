@@ -39,7 +39,7 @@ class SetupChanges(BaseModel):
         return tuple(sorted((*paths, *self.nested, *self.unreadable)))
 
 
-def load_made(home: Path) -> SetupChanges | None:
+def load_setup_changes(home: Path) -> SetupChanges | None:
     """The note of the changes that `setup` left in a workspace; None when it did not run there.
 
     A torn note counts as none: after a crash of the machine the workspace is made anew.
@@ -50,7 +50,7 @@ def load_made(home: Path) -> SetupChanges | None:
         return None
 
 
-def store_made(home: Path, made: SetupChanges) -> None:
+def store_setup_changes(home: Path, made: SetupChanges) -> None:
     """Note the changes that `setup` left in a workspace."""
     write_whole(home / _NOTE, made.model_dump_json().encode(), synced=False)
 

@@ -16,11 +16,17 @@ from headway.git.landing.unlandable import in_submodules
 from headway.git.repo import GitError, Repo
 from headway.git.workspace import private_git
 from headway.git.workspace.checkout import Checkout, LayeredFiles
-from headway.git.workspace.notes import Move, Owner, WorkspaceNotes, load_owner, load_standing, store_standing, torn
+from headway.git.workspace.notes import Move, Owner, WorkspaceNotes, load_notes, load_owner, store_notes, torn
 from headway.git.workspace.rules_files import RulesSetAside, set_aside
 from headway.git.workspace.scan import Scan, move_files
 from headway.git.workspace.setup_cache import SetupDone, setup_key
-from headway.git.workspace.setup_changes import SetupChanges, left_by_setup, load_made, store_made, without
+from headway.git.workspace.setup_changes import (
+    SetupChanges,
+    left_by_setup,
+    load_setup_changes,
+    store_setup_changes,
+    without,
+)
 from headway.git.workspace.written_files import renew
 from headway.system.files import locked, make_writable
 from headway.system.shortage import lacking, waited_for
@@ -62,7 +68,7 @@ class Workspace:
     @property
     def base(self) -> Oid:
         """The trunk commit on which the files stand."""
-        standing = self.standing()
+        standing = self.notes()
         return standing.moving.commit if standing.moving else standing.base
 
     def changes(self) -> Changes:
@@ -104,7 +110,7 @@ class Workspace:
                 yield
             finally:
                 self.tree = replace(self.tree, keep=())
-                if self.standing().moving is None:
+                if self.notes().moving is None:
                     self.checkout.rest(self.tree)
 
     def scan(self) -> Scan:
@@ -123,14 +129,14 @@ class Workspace:
 
     def made(self) -> SetupChanges | None:
         """Changes that `setup` left in the files, here or in the layers that they lie on."""
-        return load_made(self.home) or self.checkout.made
+        return load_setup_changes(self.home) or self.checkout.made
 
-    def note_made(self) -> None:
+    def note_setup_changes(self) -> None:
         """Note all present differences as changes of `setup`. It has run here, and no agent has worked here yet."""
         repo = self.hub.repo
         base = repo.tree_of(self.base)
         filled = repo.tree_of(self.rebuilt_from) if self.rebuilt_from is not None else base
-        store_made(self.home, left_by_setup(repo, base, filled, self._look(base)))
+        store_setup_changes(self.home, left_by_setup(repo, base, filled, self._look(base)))
 
     def setup_done(self, command: str) -> SetupDone | None:
         """Result of the user's `setup` in the layers that the files lie on; None when it has to run here."""
@@ -141,13 +147,13 @@ class Workspace:
             return None
         return done if done.key == setup_key(self.hub.repo, self.hub.repo.tree_of(self.base), command) else None
 
-    def standing(self) -> WorkspaceNotes:
+    def notes(self) -> WorkspaceNotes:
         """The harness's notes."""
-        return load_standing(self.home)
+        return load_notes(self.home)
 
     def note(self, standing: WorkspaceNotes) -> None:
         """Replace the harness's notes."""
-        store_standing(self.home, standing)
+        store_notes(self.home, standing)
 
     def move(self, now: Scan, move: Move, *, over_ignored: bool = False) -> bool:
         """Turn the files from those of the scan `now` into those of `move`, and stand on its commit.
@@ -156,7 +162,7 @@ class Workspace:
             False, with nothing done, when files changed since the scan, or ignored ones are in the way; those are
             overwritten with `over_ignored`.
         """
-        before = self.standing()
+        before = self.notes()
         self.note(before.model_copy(update={"moving": move}))
         try:
             if over_ignored:
@@ -175,7 +181,7 @@ class Workspace:
 
     def _finish_move(self) -> None:
         """Finish a move that was interrupted. No command has run here since, because commands die with their worker."""
-        move = self.standing().moving
+        move = self.notes().moving
         if move is None:
             return
         finish = ("read-tree", "--reset", "-u", move.tree)
@@ -191,7 +197,7 @@ class Workspace:
         self._arrive(move)
 
     def _arrive(self, move: Move) -> None:
-        before, now = (self.hub.repo.tree_of(commit) for commit in (self.standing().base, move.commit))
+        before, now = (self.hub.repo.tree_of(commit) for commit in (self.notes().base, move.commit))
         renew(self.tree, before, now, changed_paths(self.tree, now, move.tree))
         self.stand_on(move.commit, clean=self.hub.repo.tree_of(move.commit) == move.tree)
         self.note(WorkspaceNotes(base=move.commit, conflicted=move.conflicted, rounds=move.rounds, last=move.last))

@@ -10,13 +10,13 @@ from headway.domain.diagnostic import Diagnostic
 from headway.domain.errors import UserError
 from headway.git.workspace import overlay
 
-Rung = Literal["overlay", "clone"]
+WorkspaceBackend = Literal["overlay", "clone"]
 """`overlay`: a mount over layers that all agents share. `clone`: a checkout of its own, the hub's objects borrowed."""
 
 SETTING = "HEADWAY_WORKSPACES"
 
 
-def backend_for(folder: Path, environment: Mapping[str, str] = os.environ) -> Rung:
+def backend_for(folder: Path, environment: Mapping[str, str] = os.environ) -> WorkspaceBackend:
     """The way in which workspaces below `folder` are made.
 
     Raises:
@@ -26,7 +26,9 @@ def backend_for(folder: Path, environment: Mapping[str, str] = os.environ) -> Ru
     if asked == "clone":
         return "clone"
     if asked not in {"", "overlay"}:
-        raise UserError(f"{SETTING}: there is no '{asked}'", f"Choose one of {', '.join(get_args(Rung))}, or unset it.")
+        raise UserError(
+            f"{SETTING}: there is no '{asked}'", f"Choose one of {', '.join(get_args(WorkspaceBackend))}, or unset it."
+        )
     wrong = overlay_trouble(folder)
     if wrong and asked:
         raise UserError(f"{SETTING}: overlay does not work here: {wrong}", _remedy(folder))

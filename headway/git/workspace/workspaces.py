@@ -18,7 +18,7 @@ from headway.git.workspace.nested import keep_nested
 from headway.git.workspace.notes import Owner, is_torn, load_owner, store_owner
 from headway.git.workspace.scan import Scan
 from headway.git.workspace.workspace import NotSaved, Workspace
-from headway.git.workspace.workspace_backend import Rung, backend_for
+from headway.git.workspace.workspace_backend import WorkspaceBackend, backend_for
 from headway.system.boot import boot_id
 from headway.system.files import delete, locked
 from headway.system.process import Process
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Workspaces:
     """All workspaces below `folder`, made from `hub`. `level` is how new ones are made; by default the best way."""
 
-    def __init__(self, folder: Path, hub: Hub, level: Rung | None = None) -> None:
+    def __init__(self, folder: Path, hub: Hub, level: WorkspaceBackend | None = None) -> None:
         self.folder = folder.absolute()
         self.hub = hub
         self.level = level or backend_for(self.folder)

@@ -65,11 +65,11 @@ class _Mark(NamedTuple):
     found: "re.Match[str]"
 
 
-def with_spoken_calls(reply: Turn, tools: Iterable[ToolSchema]) -> Turn:
+def with_text_calls(reply: Turn, tools: Iterable[ToolSchema]) -> Turn:
     """The reply with the calls that its text holds, or the reply as it is."""
     if reply.stop != "text" or reply.calls:
         return reply
-    found = spoken_calls(reply.text, {tool.name: tool for tool in tools})
+    found = text_calls(reply.text, {tool.name: tool for tool in tools})
     if not found:
         return reply
     taken: set[str] = set()
@@ -92,7 +92,7 @@ def _sent(reply: Turn, calls: Iterable[ToolCall]) -> tuple[dict[str, Any], ...]:
     return (*reply.raw, *items)
 
 
-def spoken_calls(text: str, tools: Tools) -> list[Call]:
+def text_calls(text: str, tools: Tools) -> list[Call]:
     """Names and arguments of the calls of these tools that a text holds, in order.
 
     A call that the model drafted in a thought is none. Thoughts that do not end take all that follows; an end without

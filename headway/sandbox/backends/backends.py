@@ -17,7 +17,7 @@ from headway.domain.errors import TransientError, UserError
 from headway.sandbox.backends import network, remedies, seccomp
 from headway.sandbox.backends.backend import Backend
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.host_binds import HostBinds, visible
+from headway.sandbox.backends.host_binds import HostBinds, host_binds
 from headway.sandbox.backends.plain import Plain
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
@@ -130,10 +130,10 @@ class Backends:
         self._tell = tell
         self._private = tuple(private)
         self._resources = resources
-        seen = visible(private) if sys.platform == "linux" else HostBinds((), ())
+        seen = host_binds(private) if sys.platform == "linux" else HostBinds((), ())
         bubblewrap = self._bubblewrap(seen)
         self.tried = (
-            self._caged(bubblewrap),
+            self._with_groups(bubblewrap),
             Tried(PINS[1], bubblewrap.level, bubblewrap.why_not, bubblewrap.remedy),
             Tried(PINS[2], Plain()),
         )
@@ -196,11 +196,11 @@ class Backends:
         for program in programs():
             said = self._try(Bubblewrap(seen, program))
             if not said:
-                return Tried(PINS[1], self._reaching(seen, program))
+                return Tried(PINS[1], self._with_network(seen, program))
             first = first or said
         return Tried(PINS[1], None, *remedies.bubblewrap_fails(first))
 
-    def _reaching(self, seen: HostBinds, program: Path) -> Bubblewrap:
+    def _with_network(self, seen: HostBinds, program: Path) -> Bubblewrap:
         """Bubblewrap, with a network by slirp4netns if that keeps a command from this machine."""
         why = f"{network.HELPER} is not installed"
         if (helper := network.helper()) is not None:
@@ -210,7 +210,7 @@ class Backends:
             why = f"{helper}: a trial failed: {said}"
         return Bubblewrap(seen, program, refuses_network=why)
 
-    def _caged(self, bubblewrap: Tried) -> Tried:
+    def _with_groups(self, bubblewrap: Tried) -> Tried:
         if bubblewrap.level is None:
             return Tried(PINS[0], None, bubblewrap.why_not, bubblewrap.remedy)
         if self._resources.cages is None:

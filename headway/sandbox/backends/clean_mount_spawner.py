@@ -81,7 +81,7 @@ class _Thread:
         self.is_able = True
         self._fresh_s = fresh_s
         self._home = -1
-        self._clearing: _Clearing | None = None
+        self._clearing: _CleanMounts | None = None
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="starter", daemon=True).start()
         self._do(self._move_out)
@@ -131,12 +131,12 @@ class _Thread:
             mounts.enter(self._home)
             self.is_able = _identity("/") == root  # else this process has another root than its namespace
 
-    def _fresh(self) -> "_Clearing":
+    def _fresh(self) -> "_CleanMounts":
         if self._clearing is not None and self._clearing.age_s > self._fresh_s:
             self._forget()
         if self._clearing is None:
             try:
-                self._clearing = _Clearing()
+                self._clearing = _CleanMounts()
             except OSError as error:
                 self._go(self._home)
                 self.is_able = False
@@ -156,7 +156,7 @@ class _Thread:
         self._clearing.close()
         self._clearing = None
 
-    def _spawn(self, clearing: "_Clearing", trees: Sequence[tuple[int, str]], spawn: Spawn) -> Process:
+    def _spawn(self, clearing: "_CleanMounts", trees: Sequence[tuple[int, str]], spawn: Spawn) -> Process:
         try:
             if self._clearing is not clearing:
                 raise _RefusedError  # the process was stopped for a long time between the two
@@ -172,7 +172,7 @@ class _Thread:
                 self._go(self._clearing.namespace)
 
 
-class _Clearing:
+class _CleanMounts:
     """A namespace without workspaces, made from the one that this thread is in; the thread is in it afterwards."""
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ class HostBinds:
     hidden: tuple[Path, ...]
 
 
-def visible(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: Path | None = None) -> HostBinds:
+def host_binds(private: Iterable[Path], env: Mapping[str, str] = os.environ, home: Path | None = None) -> HostBinds:
     """The part of this machine that every command may read.
 
     Args:

@@ -14,7 +14,7 @@ from headway.git.changes import Changes
 from headway.sandbox.backends.backend import Launch
 from headway.sandbox.backends.backends import Backends
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.host_binds import visible
+from headway.sandbox.backends.host_binds import host_binds
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import INSIDE, SandboxSpec
@@ -196,7 +196,7 @@ def bubblewrap(ground: Ground, line: str) -> Launch:
     """As the level starts a command."""
     if not programs():
         pytest.skip("bubblewrap is not installed")
-    level = Bubblewrap(visible((ground.state,)), programs()[0])
+    level = Bubblewrap(host_binds((ground.state,)), programs()[0])
     home = ground.mine / "home"
     home.mkdir(exist_ok=True)
     return level.launch(ground.command(line), home, "probe")

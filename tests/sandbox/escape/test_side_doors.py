@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.host_binds import _homes, visible
+from headway.sandbox.backends.host_binds import _homes, host_binds
 from headway.sandbox.backends.seccomp import BOUND_TO_DEVICE
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.process.family import use_of
@@ -124,7 +124,7 @@ async def test_no_folder_is_made_on_the_host_where_the_state_lies_below_a_folder
     victim.mkdir()
     name = f"hub-{os.getpid()}"
     objects = Path(below) / name / "objects"
-    level = Bubblewrap(visible((ground.state,)), programs()[0])
+    level = Bubblewrap(host_binds((ground.state,)), programs()[0])
     walls = SandboxSpec(agent="one/mine", workspace=ground.mine, readable=(objects,))
     inside = "$HOME/tmp" if below == "/tmp" else "$PWD"
     plant = f'rm -rf "{inside}/{name}"; ln -sfn "/oldroot{victim}" "{inside}/{name}"'
@@ -153,7 +153,7 @@ async def test_private_files_of_the_machine_stay_private(walled: LocalSandbox, t
         (tools / name).chmod(mode)
     os.chmod(tmp_path, 0o755)  # noqa: PTH101  # it is quick
     path = f"{tools / 'bin'}:{os.environ['PATH']}"
-    sandbox = LocalSandbox(Bubblewrap(visible((state,), {"PATH": path}, tmp_path / "home"), programs()[0]))
+    sandbox = LocalSandbox(Bubblewrap(host_binds((state,), {"PATH": path}, tmp_path / "home"), programs()[0]))
     walls = SandboxSpec(agent="a", workspace=workspace)
     line = f"tool; cat {tools}/etc/open {tools}/etc/token {tools}/etc/deep/token 2>/dev/null | grep -c {KEY}"
     assert (await sandbox.run(Command(line, workspace, 30.0, walls, {"PATH": path}))).output == f"{KEY}\n1\n"
@@ -165,7 +165,7 @@ def test_the_home_of_another_user_is_not_shown_for_the_tools_in_it(
     alice = tmp_path / "alice"
     (alice / "bin").mkdir(parents=True)
     monkeypatch.setattr("headway.sandbox.backends.host_binds._homes", lambda _env, _home: [alice])
-    seen = visible((tmp_path / "state",), {"PATH": str(alice / "bin")}, tmp_path / "bob")
+    seen = host_binds((tmp_path / "state",), {"PATH": str(alice / "bin")}, tmp_path / "bob")
     assert alice / "bin" in seen.shown
     assert alice not in seen.shown
 
@@ -176,7 +176,7 @@ def test_what_tools_keep_beside_their_programs_is_not_shown(tmp_path: Path) -> N
     (tmp_path / "tools" / "bin").mkdir(parents=True)
     for key in keys:
         key.write_text("KEY")
-    seen = visible((tmp_path / "state",), {"PATH": str(tmp_path / "tools" / "bin")}, tmp_path / "bob")
+    seen = host_binds((tmp_path / "state",), {"PATH": str(tmp_path / "tools" / "bin")}, tmp_path / "bob")
     assert tmp_path / "tools" in seen.shown
     assert set(keys) <= set(seen.hidden)
     path = "/usr/bin:/home/nobody-lists-me/bin:/home/nobody-lists-me/.cargo/bin"
@@ -189,7 +189,7 @@ def test_a_folder_on_path_that_may_not_be_entered_is_left_out(tmp_path: Path) ->
     (closed / "bin").mkdir(parents=True)
     closed.chmod(0)
     try:
-        assert closed / "bin" not in visible((), {"PATH": str(closed / "bin")}, tmp_path).shown
+        assert closed / "bin" not in host_binds((), {"PATH": str(closed / "bin")}, tmp_path).shown
     finally:
         closed.chmod(stat.S_IRWXU)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.host_binds import CREDENTIALS, refused, visible
+from headway.sandbox.backends.host_binds import CREDENTIALS, host_binds, refused
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec
@@ -73,7 +73,7 @@ async def test_tools_of_a_home_are_there_and_credentials_are_not(
     state = tmp_path / "state"
     workspace = state / "workspace"
     workspace.mkdir(parents=True)
-    sandbox = LocalSandbox(Bubblewrap(visible((state,), {"PATH": path}, home), programs()[0]))
+    sandbox = LocalSandbox(Bubblewrap(host_binds((state,), {"PATH": path}, home), programs()[0]))
     walls = SandboxSpec(agent="a", workspace=workspace)
     secrets = " ".join(str(home / place) for place in SECRETS)
     line = f"for tool in a b c d; do $tool; done; cat {secrets} 2>/dev/null; cat {home}/.ssh/* 2>/dev/null; :"
