@@ -19,7 +19,6 @@ from openai import AsyncOpenAI
 from benchmarks.agent_ground import INCARNATION, ROOT, RUN, SAID, bare_messages, bare_tools, endpoint_at
 from benchmarks.agent_model import TEXT
 from headway.agents.loop.conversation import Conversation
-from headway.agents.loop.usage import Usage
 from headway.agents.tools.catalogue import RESULTS, WORKER_TOOLS
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
@@ -99,9 +98,11 @@ def _id(number: int) -> AgentId:
 
 
 def _talk(store: LogStore, agent: AgentId, chosen: Chosen) -> Conversation:
-    log = store.open(agent, role="worker", task=agent, whole=False)
-    interrupted, tools = Working(log, 1).interrupted, WORKER_TOOLS["replace"].schemas
-    return Conversation(log, chosen, system=_SYSTEM, tools=tools, paid=Usage(), epoch=0, interrupted=interrupted)
+    log = store.open(agent, role="worker", task=agent)
+    views, tools = Working(log, 1), WORKER_TOOLS["replace"].schemas
+    return Conversation(
+        log, chosen, system=_SYSTEM, tools=tools, paid=views.paid, epoch=0, interrupted=views.interrupted
+    )
 
 
 _SYSTEM = Prompts.load().render("worker")

@@ -1,14 +1,15 @@
 """The harness's facts about an agent's work; never asked from the model."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from headway.agents.loop.usage import usage_of
+from headway.agents.loop.usage import used_by
 from headway.domain.handoff import CommandFact, HandoffFacts
 from headway.domain.ids import Oid
-from headway.eventlog.branch import active_seconds
-from headway.eventlog.events.envelope import AnyEvent, bodies
+from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.talk import ToolResult
+from headway.eventlog.views.active_time import work_ms
+from headway.eventlog.views.paid import Paid
 from headway.git.hub import Hub
 from headway.sandbox.outcome import Ran
 from headway.system.excerpt import cut
@@ -22,17 +23,8 @@ def files_of(hub: Hub, commits: Sequence[Oid]) -> int:
     return len({path for commit in commits for path in hub.changed_paths(f"{commit}^", commit)})
 
 
-def commands_ran(events: Iterable[AnyEvent]) -> Iterator[Ran]:
-    """Commands that these events tell of, oldest first."""
-    return (answer.result for answer in bodies(events, ToolResult) if isinstance(answer.result, Ran))
-
-
-def commands_in(events: Iterable[AnyEvent]) -> tuple[CommandFact, ...]:
-    """The last commands and how they ended."""
-    ran = deque(commands_ran(events), COMMANDS_KEPT)
-    return tuple(
-        CommandFact(command=cut(each.command, COMMAND_CHARS), exit_code=each.exit_code, note=each.note) for each in ran
-    )
+def _fact_of(ran: Ran) -> CommandFact:
+    return CommandFact(command=cut(ran.command, COMMAND_CHARS), exit_code=ran.exit_code, note=ran.note)
 
 
 def work_facts(
@@ -45,17 +37,24 @@ def work_facts(
     harness_made: str = "",
     children: dict[str, int] | None = None,
 ) -> HandoffFacts:
-    """The facts of a handoff, from the agent's whole log, read more than once, and its caller's findings."""
-    paid = usage_of(physical)
+    """The facts of a handoff, from the agent's whole log, and its caller's findings."""
+    paid, ran, active_ms = Paid(), deque[Ran](maxlen=COMMANDS_KEPT), 0.0
+    for event in physical:
+        paid.apply(event)
+        active_ms += work_ms(event)
+        match event.body:
+            case ToolResult(result=Ran() as command):
+                ran.append(command)
+    used = used_by(paid)
     return HandoffFacts(
         landed=landed,
         files_changed=files_changed,
         wip=wip,
-        commands=commands_in(physical),
-        model_calls=paid.calls,
-        tokens=paid.tokens,
-        usd=paid.amount.usd,
-        active_s=round(active_seconds(physical), 1),
+        commands=tuple(map(_fact_of, ran)),
+        model_calls=used.calls,
+        tokens=used.tokens,
+        usd=used.amount.usd,
+        active_s=round(active_ms / 1000, 1),
         attempt=attempt,
         harness_made=harness_made,
         children=children or {},

@@ -62,7 +62,7 @@ class HandoffStore:
     def _store_now(self, order: StoreHandoff) -> StoredHandoff:
         self._store.expect(order.context.run, order.context.incarnation)
         task = order.me if order.role == "worker" else None
-        log = self._store.open(order.me, role=order.role, task=task, whole=False)
+        log = self._store.open(order.me, role=order.role, task=task)
         try:
             attempt = AttemptRecord(order.attempt)
             log.follow(attempt)

@@ -5,7 +5,7 @@ of another tool as an `OtherResult`. Here stand the base class, and the facts th
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -23,10 +23,6 @@ class Result(Record):
     active: ClassVar[bool] = False
     """The duration of such a call is active time of its agent."""
 
-    def shortened(self, chars: int) -> Self:  # noqa: ARG002 - for results that hold long texts
-        """The same with at most so many characters of each long text, for guards that look back at it."""
-        return self
-
 
 Results = Mapping[str, type[Result]]
 """The model of each tool's results, by the tool's name."""
@@ -40,7 +36,7 @@ class OtherResult(Result):
 
     model_config = ConfigDict(extra="allow")
 
-    keep: ClassVar[Keep] = Keep.FULL
+    keep: ClassVar[Keep] = Keep.DROP
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -90,16 +86,12 @@ class Spawn(Result):
         items: The text for each child, in the order of `spawned`.
     """
 
-    keep: ClassVar[Keep] = Keep.FACTS
+    keep: ClassVar[Keep] = Keep.DROP
     always: ClassVar[tuple[str, ...]] = ("decision",)
 
     decision: Literal["spawn"] = "spawn"
     spawned: tuple[SpawnedChild, ...]
     items: tuple[TaskSpec | Scope, ...]
-
-    def facts(self) -> Self:
-        """With titles and places alone: the whole text lies where its ref says."""
-        return self.model_copy(update={"items": tuple(map(_thin, self.items))})
 
 
 class Cancelled(Result):
@@ -136,9 +128,3 @@ class Finished(Result):
     decision: Literal["finish"] | None = None
     report: HandoffReport | None = None
     bounced: bool = False
-
-
-def _thin(item: TaskSpec | Scope) -> TaskSpec | Scope:
-    if isinstance(item, Scope):
-        return item.model_copy(update={"scope": "", "intent": "", "context": "", "constraints": ""})
-    return item.model_copy(update={"intent": "", "context": "", "constraints": "", "done_when": ""})

@@ -1,4 +1,4 @@
-"""Retention: each event and each result of a tool states how much of it an agent keeps in memory."""
+"""Retention: each event and each result of a tool states if its long strings can stay in memory."""
 
 from enum import Enum
 from typing import Any, ClassVar, Self
@@ -7,19 +7,18 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Keep(Enum):
-    """The part of a record that is kept once the model has replied again. The whole of it stays in the log.
+    """The long strings of a record, as the views of an agent that goes on are shown them.
 
-    FULL: all of it. NEWEST: all of it, of the newest record of its type. FACTS: what `facts` returns. DROP: nothing.
+    FULL: as they are. DROP: `APART` in the place of each; they are not read. Each view states what it keeps of what it
+    is shown.
     """
 
     FULL = "full"
-    NEWEST = "newest"
-    FACTS = "facts"
     DROP = "drop"
 
 
 class Record(BaseModel):
-    """A part of an agent log. Each class states its kept part; none is kept by default.
+    """A part of an agent log. Each class states if its long strings can be kept.
 
     On the wire a field without a default is always there, and any other one where it differs from its default. Fields
     that this version does not know are ignored.
@@ -63,20 +62,6 @@ class Record(BaseModel):
             if getattr(self, name) == default:
                 data.pop(name, None)
         return data
-
-    def kept(self) -> Self | None:
-        """The part that is kept."""
-        match self.keep:
-            case Keep.FULL | Keep.NEWEST:
-                return self
-            case Keep.FACTS:
-                return self.facts()
-            case Keep.DROP:
-                return None
-
-    def facts(self) -> Self | None:
-        """The record without words; None where no fact is in it."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its facts are")
 
 
 _NO_NAMES: set[str] = set()

@@ -1,13 +1,10 @@
-"""Facts that follow from a log's events alone: pure functions, for callers that hold the events."""
+"""The live line of a log that forks."""
 
 from array import array
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from headway.domain.results import Result
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentFork
-from headway.eventlog.events.talk import LlmResponse, ToolResult
 
 NO_EVENT = -1
 """The place before the first event."""
@@ -33,22 +30,22 @@ class Branch:
         self._before = array("q")
         self._heads = array("q")
         for event in events:
-            self.add(event)
+            self.add(event.seq, event.type, event.body.to if isinstance(event.body, AgentFork) else None)
 
     @property
     def head(self) -> int:
         """The last live event."""
         return self._heads[-1] if self._heads else NO_EVENT
 
-    def add(self, event: AnyEvent) -> None:
-        """Take in the next event of the log."""
+    def add(self, seq: int, type: str, to: int | None = None) -> None:  # noqa: A002  # the envelope's own word
+        """Take in the next event of the log; `to` is the place that a fork goes back to."""
         self._before.append(self.head)
-        if isinstance(event.body, AgentFork):
-            self._heads.append(self.head_at(event.body.to))
-        elif event.type in OUTSIDE_THE_LINE:
+        if to is not None:
+            self._heads.append(self.head_at(to))
+        elif type in OUTSIDE_THE_LINE:
             self._heads.append(self.head)
         else:
-            self._heads.append(event.seq)
+            self._heads.append(seq)
 
     def head_at(self, seq: int) -> int:
         """The last live event as things stood after event `seq`."""
@@ -61,46 +58,3 @@ class Branch:
             seqs.append(head)
             head = self._before[head - self._first]
         return seqs[::-1]
-
-
-def active_seconds(events: Iterable[AnyEvent]) -> float:
-    """Active time of an agent in seconds: its model calls and commands; never queues, pauses or downtime."""
-    return sum(work_ms(event) for event in events) / 1000
-
-
-def work_ms(event: AnyEvent) -> float:
-    """The milliseconds for which an event kept its agent at work."""
-    if event.dur_ms is None:
-        return 0.0
-    match event.body:
-        case LlmResponse():
-            return event.dur_ms
-        case ToolResult(result=Result(active=True)):
-            return event.dur_ms
-        case _:
-            return 0.0
-
-
-@dataclass
-class ActiveTime:
-    """Active time of an agent since some event of its log, and the number of its model's replies.
-
-    Attributes:
-        since: Sequence number of that event.
-    """
-
-    since: int = 0
-    replies: int = 0
-    active_s: float = 0.0
-
-    def take(self, event: AnyEvent) -> None:
-        """Count the next event of the live line."""
-        if event.seq >= self.since:
-            self.replies += isinstance(event.body, LlmResponse)
-            self.active_s += work_ms(event) / 1000
-
-    def counting(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
-        """Let events through, counted: a long log is read once for all its readers."""
-        for event in events:
-            self.take(event)
-            yield event

@@ -124,6 +124,28 @@ class Codec:
         return Found(_event(fields, body), at, at + len(line) + 1, data if apart else None, self)
 
 
+class Place(NamedTuple):
+    """An event of a file without what it says. `to`: the place that a fork goes back to; None for other events."""
+
+    seq: int
+    type: str
+    lease: int
+    epoch: int
+    to: int | None
+    start: int
+    end: int
+
+
+def places_in(lines: Iterable[tuple[int, bytes]]) -> Iterator[Place]:
+    """The places of a log's events, up to the first line that is none; see `Codec.events_in`."""
+    for seq, (at, line) in enumerate(lines):
+        fields = _fields_of(line, seq)
+        if fields is None:
+            return
+        to = fields["data"].get("to") if fields["type"] == AgentFork.type else None
+        yield Place(seq, fields["type"], fields["lease"], fields.get("epoch", 0), to, at, at + len(line) + 1)
+
+
 class Found(NamedTuple):
     """An event of a file.
 

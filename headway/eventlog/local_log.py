@@ -20,9 +20,8 @@ from headway.eventlog.branch import NO_EVENT, OUTSIDE_THE_LINE, Branch
 from headway.eventlog.codec import Codec, lines_of
 from headway.eventlog.events.envelope import LOG_VERSION, AnyEvent, BodyT, Event
 from headway.eventlog.events.life import AgentFork, AgentLease
-from headway.eventlog.events.talk import LlmResponse
 from headway.eventlog.fence import fence_of
-from headway.eventlog.log_reader import head_of, read_log, settled
+from headway.eventlog.log_reader import head_of, read_places
 from headway.eventlog.redaction import Redact
 from headway.eventlog.store import View, no_such_event
 from headway.system.boot import boot_id
@@ -43,8 +42,6 @@ class LocalLog:
     Attributes:
         agent: The owner of the log.
         lease: The lease of this holder, from 1.
-        line: The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
-            Unless it is `whole`, only the kept part of the events before the model's newest reply is there.
         epoch: The newest epoch of the live line.
     """
 
@@ -58,11 +55,9 @@ class LocalLog:
         role: Role,
         task: AgentId | None,
         codec: Codec,
-        whole: bool,
     ) -> None:
         self.agent = agent
         self._codec = codec
-        self._whole = whole
         self._blobs = blobs
         self._redact = redact
         self._who = run_of(agent), agent, parent_of(agent), role, task
@@ -97,9 +92,8 @@ class LocalLog:
 
     def _read(self) -> None:
         """Take in the file as it stands, one event at a time: parts that are not kept are never in memory together."""
-        read = read_log(self._fd, self._codec, self._blobs, whole=self._whole)
+        read = read_places(self._fd)
         self._next, self._end, self._head, self.lease = read.count, read.end, read.head, read.lease
-        self.line, self._fresh = read.line, read.fresh
         self.epoch, self._epoch_at = read.epoch, read.epoch_at
         self._abandoned = read.abandoned
 
@@ -107,7 +101,7 @@ class LocalLog:
         """See `AgentLog.follow`."""
         with self._mutex:
             for found in itertools.islice(self._codec.events_in(lines_of(self._fd)), self._next):
-                event = found.event if found.event.body.keep is Keep.DROP else found.resolved(self._blobs)
+                event = found.event if found.event.body.shown is Keep.DROP else found.resolved(self._blobs)
                 _show(event, past, () if event.seq in self._abandoned else views)
             self._views, self._past = (*self._views, *views), (*self._past, *past)
 
@@ -238,13 +232,10 @@ class LocalLog:
             raise
         self._synced, self._doubtful = self._end, False
 
-    def fork(self, seq: int) -> list[AnyEvent]:
+    def fork(self, seq: int) -> None:
         """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
 
         Nothing is written when the line ends there already.
-
-        Returns:
-            The events that are no longer live, oldest first.
 
         Raises:
             UserError: The log has no such event.
@@ -252,17 +243,14 @@ class LocalLog:
         with self._mutex:
             if not NO_EVENT <= seq < self._next:
                 raise no_such_event(self.agent, seq)
-            if head_of(self._fd, self._codec, seq) == self._head:
+            if head_of(self._fd, seq) == self._head:
                 self.check()
-                return []
-            before = self.line
+                return
             self.append(AgentFork(to=seq), sync=True)
             lease = self.lease
             self._read()
             self.lease = lease
             self._views = self._past = ()
-            kept = {event.seq for event in self.line}
-            return [event for event in before if event.seq not in kept]
 
     def check(self) -> None:
         """Do nothing while this holder's lease is the newest.
@@ -361,13 +349,9 @@ class LocalLog:
         _show(event, self._past, self._views)
         if event.type in OUTSIDE_THE_LINE:
             return
-        self._head = event.seq
-        self.line.append(event)
-        if event.epoch > self.epoch or len(self.line) == 1:
+        if event.epoch > self.epoch or self._head == NO_EVENT:
             self.epoch, self._epoch_at = max(event.epoch, self.epoch), (event.seq, start)
-        if not self._whole and isinstance(event.body, LlmResponse):
-            self.line = settled(self.line, self._fresh)
-            self._fresh = len(self.line) - 1
+        self._head = event.seq
 
 
 def _show(event: AnyEvent, past: Sequence[View], views: Sequence[View]) -> None:

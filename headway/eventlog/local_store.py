@@ -102,14 +102,13 @@ class LocalStore:
             delay_s=ELSEWHERE_S,
         )
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> LocalLog:
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> LocalLog:
         """Take over an agent's log, or begin it: raises the lease, durably.
 
-        Half a line at its end, which a crash left, is cut. Unless it is `whole`, only what is kept of
-        its events stays in memory.
+        Half a line at its end, which a crash left, is cut.
         """
         path, blobs = self._path(agent), self._blobs_of(run_of(agent))
-        return LocalLog(path, blobs, self.redact, agent=agent, role=role, task=task, codec=self._codec, whole=whole)
+        return LocalLog(path, blobs, self.redact, agent=agent, role=role, task=task, codec=self._codec)
 
     def read(self, agent: AgentId, upto: int | None = None) -> list[AnyEvent]:
         """The live line of an agent, forks folded: as it stands, or as it stood after event `upto`.

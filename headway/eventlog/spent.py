@@ -24,5 +24,5 @@ def spent_by(physical: Stream, *, is_task: bool) -> Amount:
     paid, began = Paid(), False
     for event in physical.skimmed():
         began = began or isinstance(event.body, AgentStart)
-        paid.take(event.body)
+        paid.apply(event)
     return paid.settled + paid.reserved + Amount(tasks=1 if is_task and began else 0)

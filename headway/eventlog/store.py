@@ -35,14 +35,6 @@ class AgentLog(Protocol):
         ...
 
     @property
-    def line(self) -> list[AnyEvent]:
-        """The live line, which grows with `append` and is cut by `fork`. Lease and fork events are not in it.
-
-        Unless it is `whole`, what lies before the newest reply of the model is there only as it is kept.
-        """
-        ...
-
-    @property
     def epoch(self) -> int:
         """The newest epoch of the live line."""
         ...
@@ -81,11 +73,10 @@ class AgentLog(Protocol):
         """
         ...
 
-    def fork(self, seq: int) -> list[AnyEvent]:
+    def fork(self, seq: int) -> None:
         """Let the live line go on from event `seq` as it was live then; -1 is from nothing.
 
-        Returns:
-            The events that are no longer live, oldest first.
+        Nothing is written when the line ends there already.
 
         Raises:
             UserError: The log has no such event.
@@ -181,7 +172,7 @@ class LogStore(Protocol):
         """Remove everything of a run. From the first moment on its name is free, and holders of its logs lose them."""
         ...
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> AgentLog:
         """Take over an agent's log, or begin it: raises the lease, durably."""
         ...
 

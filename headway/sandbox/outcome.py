@@ -1,6 +1,6 @@
 """The result of a command: the words for the model, and the facts for the log."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from headway.domain.results import Result
 from headway.domain.retention import Keep
@@ -51,10 +51,6 @@ class Ran(Result):
     removed_mb: int = 0
     waited_s: float = 0.0
     waited_for: tuple[str, ...] = ()
-
-    def shortened(self, chars: int) -> Self:
-        """The same with so much of the command."""
-        return self.model_copy(update={"command": self.command[:chars]})
 
 
 def how_it_ended(result: CommandResult) -> str:

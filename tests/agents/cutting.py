@@ -40,8 +40,8 @@ class DyingStore(LocalStore):
         self.log: DyingLog | None = None
         return self
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> LocalLog:
-        log = super().open(agent, role=role, task=task, whole=whole)
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> LocalLog:
+        log = super().open(agent, role=role, task=task)
         if agent == self.agent:
             log.__class__ = DyingLog
             assert isinstance(log, DyingLog)

@@ -100,7 +100,6 @@ async def main():
         "planner": [schema.name for schema in PLANNER_TOOLS.schemas],
         "answer": answers[0].body.text,
         "fact": repr(answers[0].body.result),
-        "kept": repr(answers[0].kept().body.result),
         "line": next(stage.store.run_folder("tidy-up").rglob("logs/*/1.0-*.jsonl")).read_text(),
         "report": handoff.report.model_dump(),
         "brief": brief(ChildKey("1.0-00000000"), handoff),
@@ -145,7 +144,7 @@ def test_a_tool_is_in_the_prompt_the_schema_and_the_log(seen: Any) -> None:
     assert list(seen["schemas"]["count_lines"]["parameters"]["properties"]) == ["path"]
     assert "count_lines" in seen["planner"]
     assert seen["answer"] == "src/app.py has 3 lines."
-    assert seen["fact"] == seen["kept"] == "Counted(lines=3)"
+    assert seen["fact"] == "Counted(lines=3)"
     assert '"name":"count_lines"' in seen["line"]
     assert '"lines":3' in seen["line"]
     assert seen["doing"] == "counting `src/app.py`"

@@ -9,13 +9,11 @@ from headway.agents.tools.catalogue import RESULTS
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName, run_of
 from headway.domain.refs import Ref
-from headway.domain.retention import Keep
 from headway.eventlog.blobs import plain
 from headway.eventlog.branch import NO_EVENT, OUTSIDE_THE_LINE, Branch
 from headway.eventlog.codec import Codec
 from headway.eventlog.events.envelope import AnyEvent, Body, BodyT, Event
 from headway.eventlog.events.life import AgentFork, AgentLease
-from headway.eventlog.events.talk import LlmResponse
 from headway.eventlog.redaction import NOTHING_SECRET, Redact
 from headway.eventlog.store import AgentLog, LogStore, Stream, View, no_such_event
 from tests.support.events import event as event_of
@@ -96,8 +94,8 @@ class MemoryStore:
         for agent in self.agents(run):
             del self.memory.logs[agent]
 
-    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None, whole: bool = True) -> AgentLog:
-        return MemoryLog(self, agent, role, task, whole=whole)
+    def open(self, agent: AgentId, *, role: Role, task: AgentId | None = None) -> AgentLog:
+        return MemoryLog(self, agent, role, task)
 
     def read(self, agent: AgentId, upto: int | None = None) -> list[AnyEvent]:
         events = self.all_events(agent)
@@ -148,9 +146,9 @@ class MemoryStore:
 class MemoryLog:
     """See `AgentLog`."""
 
-    def __init__(self, store: MemoryStore, agent: AgentId, role: Role, task: AgentId | None, *, whole: bool) -> None:
+    def __init__(self, store: MemoryStore, agent: AgentId, role: Role, task: AgentId | None) -> None:
         self.agent = agent
-        self._store, self._role, self._task, self._whole = store, role, task, whole
+        self._store, self._role, self._task = store, role, task
         store.memory.half.discard(agent)
         self._views: tuple[View, ...] = ()
         self._past: tuple[View, ...] = ()
@@ -161,16 +159,10 @@ class MemoryLog:
     def _events(self) -> list[AnyEvent]:
         return self._store.memory.logs.get(self.agent, [])
 
-    @property
-    def line(self) -> list[AnyEvent]:
+    def _line(self) -> list[AnyEvent]:
         """The live line as this holder knows it: a newer one may have gone on."""
-        line = [event for event in self._store.read(self.agent, self._newest_of_mine()) if event.lease <= self.lease]
-        if self._whole:
-            return line
-        fresh = next((at for at in range(len(line) - 1, -1, -1) if isinstance(line[at].body, LlmResponse)), 0)
-        older = [left for event in line[:fresh] if (left := event.kept()) is not None]
-        newest = {event.type: event.seq for event in older if event.body.keep is Keep.NEWEST}
-        return [event for event in older if newest.get(event.type, event.seq) == event.seq] + line[fresh:]
+        line = self._store.read(self.agent, self._newest_of_mine())
+        return [event for event in line if event.lease <= self.lease]
 
     def _newest_of_mine(self) -> int:
         return max(event.seq for event in self._events if event.lease <= self.lease)
@@ -200,7 +192,7 @@ class MemoryLog:
         return event
 
     def follow(self, *views: View, past: Sequence[View] = ()) -> None:
-        live = {event.seq for event in self.line}
+        live = {event.seq for event in self._line()}
         for event in self._events:
             _show(event, past, views if event.seq in live else ())
         self._views, self._past = (*self._views, *views), (*self._past, *past)
@@ -211,17 +203,14 @@ class MemoryLog:
     def reserve(self, nbytes: int) -> None:
         pass
 
-    def fork(self, seq: int) -> list[AnyEvent]:
+    def fork(self, seq: int) -> None:
         self.check()
         if not NO_EVENT <= seq < len(self._events):
             raise no_such_event(self.agent, seq)
-        before, tree = self.line, Branch(self._events)
-        if tree.head_at(seq) == tree.head:
-            return []
-        self.append(AgentFork(to=seq), sync=True)
-        self._views = self._past = ()
-        kept = {event.seq for event in self.line}
-        return [event for event in before if event.seq not in kept]
+        tree = Branch(self._events)
+        if tree.head_at(seq) != tree.head:
+            self.append(AgentFork(to=seq), sync=True)
+            self._views = self._past = ()
 
     def replay(self, epoch: int) -> Iterator[AnyEvent]:
         if epoch == self.epoch:

@@ -1,11 +1,11 @@
 """What follows from a log's events alone."""
 
 from headway.domain.ids import AgentId
-from headway.eventlog.branch import active_seconds
 from headway.eventlog.events.work import ResourceWait
 from headway.eventlog.local_store import LocalStore
+from headway.eventlog.views.active_time import ActiveTime
 from headway.sandbox.outcome import Ran
-from tests.support.events import answer, reply
+from tests.support.events import answer, reply, started
 
 
 class TestFold:
@@ -16,5 +16,8 @@ class TestFold:
             log.append(answer("shell", result=Ran(command="ls", exit_code=0, note="")), dur_ms=500)
             log.append(answer("read_file"), dur_ms=50_000)
             log.append(ResourceWait(over=True), dur_ms=60_000)
-            assert active_seconds(log.line) == 2.0
-        assert active_seconds([]) == 0
+            time = ActiveTime()
+            log.follow(time)
+            assert (time.active_s, time.replies) == (2.0, 2)
+            log.append(started(2))
+            assert (time.active_s, time.replies) == (0, 0)

@@ -11,6 +11,7 @@ from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId
 from headway.eventlog.fence import holds
 from headway.eventlog.local_store import LocalStore
+from tests.eventlog.shown import shown
 from tests.eventlog.steps import RUN, file_of, say, texts, texts_in
 
 
@@ -20,7 +21,7 @@ class TestLeases:
             with store.open(agent, role="planner") as log:
                 assert log.lease == lease
                 say(log, str(lease))
-                assert texts_in(log.line) == [str(n) for n in range(1, lease + 1)]
+                assert texts_in(shown(log)) == [str(n) for n in range(1, lease + 1)]
         assert [event.type for event in store.all_events(agent)] == ["agent.lease", "text"] * 3
 
     def test_an_older_holder_stops_and_changes_nothing(self, store: LocalStore, agent: AgentId) -> None:
@@ -37,7 +38,7 @@ class TestLeases:
         new.check()
         say(new, "yours")
         assert texts(store, agent) == ["mine", "yours"]
-        assert texts_in(old.line) == ["mine"]
+        assert texts_in(shown(old)) == ["mine"]
         old.close()
         new.close()
 
@@ -66,7 +67,7 @@ except LeaseLost:
             assert other.stdout is not None
             assert other.stdout.readline() == "started\n"
             with store.open(agent, role="worker") as log:
-                taken = texts_in(log.line)
+                taken = texts_in(shown(log))
                 for _ in range(100):
                     say(log, "new")
             written = int(other.stdout.read())

@@ -10,6 +10,7 @@ from headway.eventlog.events.life import HandedOff, RunEnd, RunStart
 from headway.eventlog.events.work import Scratchpad
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.run_summary import left_by
+from tests.eventlog.shown import shown
 
 RUN = RunName("demo")
 ROOT, LATER = AgentId("demo/root-00000001"), AgentId("demo/root-00000002")
@@ -63,7 +64,7 @@ def test_a_fork_takes_the_notes_back(store: LocalStore) -> None:
     begin(store)
     note(store, ROOT, "kept")
     with store.open(ROOT, role="planner") as log:
-        last = log.line[-1].seq
+        last = shown(log)[-1].seq
         log.append(Scratchpad(content="abandoned"))
         log.fork(last)
     found = left_by(store, RUN)

@@ -19,6 +19,7 @@ from headway.eventlog.events.envelope import AnyEvent, only
 from headway.eventlog.events.talk import Text
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog
+from tests.eventlog.shown import shown
 
 AGENT = AgentId("demo/root-0a1b2c3d")
 TEXTS = st.text("ab\n", max_size=3) | st.just("long" * INLINE_CHARS)
@@ -70,8 +71,7 @@ class LogMachine(RuleBasedStateMachine):
     def fork(self, data: Any) -> None:
         to = data.draw(st.integers(-1, len(self.lines) - 1))
         target = self.lines[to] if to >= 0 else []
-        abandoned = self.holders[-1].fork(to)
-        assert [seq for seq, _ in self.live if (seq, _) not in target] == [event.seq for event in abandoned]
+        self.holders[-1].fork(to)
         if target != self.live:
             self.lines.append(target)
 
@@ -111,7 +111,7 @@ class LogMachine(RuleBasedStateMachine):
             return
         line = self.store.read(AGENT)
         assert _told(line) == self.live
-        assert self.holders[-1].line == line
+        assert shown(self.holders[-1]) == line
 
     @invariant()
     def seqs_have_no_gaps_and_leases_never_fall(self) -> None:

@@ -142,7 +142,6 @@ def test_a_type_that_this_version_does_not_know_keeps_its_json() -> None:
     event = read(line_of("agent.dreamt", of=["sheep"], keep=3))
     assert (event.type, event.body.wire()) == ("agent.dreamt", {"of": ["sheep"], "keep": 3})
     assert written(event)["data"] == {"of": ["sheep"], "keep": 3}
-    assert event.kept() is None
 
 
 def test_the_result_of_a_tool_that_no_table_names_keeps_its_json() -> None:
@@ -152,9 +151,6 @@ def test_the_result_of_a_tool_that_no_table_names_keeps_its_json() -> None:
     assert isinstance(body.result, OtherResult)
     assert body.result.raw == {"depth": 3, "layers": ["clay"]}
     assert written(read(line))["data"] == json.loads(line)["data"]
-    kept = body.kept()
-    assert kept is not None
-    assert (kept.text, kept.result) == ("", body.result)
 
 
 def test_a_tool_brings_its_result_by_a_row_in_the_table() -> None:
@@ -167,7 +163,7 @@ def test_a_tool_brings_its_result_by_a_row_in_the_table() -> None:
     body = read(line, codec).body
     assert isinstance(body, ToolResult)
     assert body.result == Dug(depth=3)
-    assert body.kept() is None
+    assert body.shown is Keep.DROP
     assert body.wire() == json.loads(line)["data"]
 
 
@@ -179,18 +175,13 @@ def test_a_record_that_does_not_state_what_is_kept_of_it_is_none() -> None:
         type("Silent", (Body,), {"__module__": __name__})
 
 
-def test_what_is_kept_of_what_was_recorded_holds_no_long_words() -> None:
-    """Not even where a line held them: the memory of an agent does not grow with what it was told."""
+def test_the_answer_of_a_tool_shows_its_words_where_the_tool_says_so() -> None:
     for line in recorded():
-        event = read(line)
-        left = event.kept()
-        match event.body.keep:
-            case Keep.DROP:
-                assert left is None
-            case Keep.FULL | Keep.NEWEST:
-                assert left is event
-            case Keep.FACTS:
-                assert left is None or "text" not in type(left.body).model_fields or not getattr(left.body, "text")  # noqa: B009
+        body = read(line).body
+        if isinstance(body, ToolResult):
+            assert body.shown is (Keep.DROP if body.result is None else body.result.keep)
+        else:
+            assert body.shown is body.keep
 
 
 def test_a_call_that_is_begun_is_written_as_it_always_was() -> None:

@@ -15,17 +15,20 @@ from headway.domain.ids import AgentId, Incarnation, run_of
 from headway.eventlog.blobs import Blobs
 from headway.eventlog.codec import Codec
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.life import AgentFork
+from headway.eventlog.events.life import AgentFork, AgentLease
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import View
+from headway.eventlog.views.active_time import ActiveTime
 from headway.eventlog.views.attempt import AttemptRecord
 from headway.eventlog.views.children import Children, Past
 from headway.eventlog.views.epoch import Epoch
 from headway.eventlog.views.guards import Guards
 from headway.eventlog.views.interrupted import Interrupted
+from headway.eventlog.views.paid import Paid
 from headway.eventlog.views.scratchpad import Notes
 from headway.eventlog.views.turn import Rounds, Turn
 from tests.eventlog.lives import PLANNING, TALKING, TURNS, WORKING, line_of, lives
+from tests.support import events
 
 CODEC = Codec(RESULTS)
 RECORDED = sorted((Path(__file__).parent / "recorded_logs").glob("*.jsonl"))
@@ -38,8 +41,8 @@ class Views:
         past = Past()
         turns = (Turn(key, 3) for key in TURNS)
         work = (AttemptRecord(1), AttemptRecord(2), Commands("make test"), Interrupted())
-        self.past: list[View] = [past]
-        self.line: list[View] = [Children(past), Rounds(), Notes(), *turns, *work]
+        self.past: list[View] = [past, Paid()]
+        self.line: list[View] = [Children(past), Rounds(), Notes(), ActiveTime(), *turns, *work]
         self.epoch: list[View] = [Epoch(), Guards()]
 
     def answers(self) -> list[dict[str, Any]]:
@@ -56,18 +59,18 @@ def _answers(view: View) -> dict[str, Any]:
     }
 
 
-def folded(log: list[AnyEvent]) -> Views:
-    """Views that took the events of a log one by one, as they were written."""
+def folded(log: list[AnyEvent], opened: int) -> Views:
+    """Views that took the events of a log one by one, as they were written; a holder opened it before the place."""
     views = Views()
-    for event in log:
+    lease = events.event(AgentLease(host="here", pid=1, boot="1"), opened)
+    for each in (*log[:opened], lease, *log[opened:]):
         for view in views.past:
-            view.apply(event)
+            view.apply(each)
     line = line_of(log)
-    for event in line:
-        for view in views.line:
-            view.apply(event)
-        for view in views.epoch if event.epoch == max(each.epoch for each in line) else ():
-            view.apply(event)
+    epoch = max((each.epoch for each in line), default=0)
+    for each in line:
+        for view in (*views.line, *(views.epoch if each.epoch == epoch else ())):
+            view.apply(each)
     return views
 
 
@@ -88,7 +91,7 @@ class Disk:
         """Views of the next holder of the first events."""
         self.file.write_bytes(b"".join(self.lines[:length]))
         views = Views()
-        with self.store.open(self.agent, role="planner", whole=False) as log:
+        with self.store.open(self.agent, role="planner") as log:
             log.follow(*views.line, past=views.past)
             for event in log.replay(log.epoch):
                 for view in views.epoch:
@@ -127,9 +130,9 @@ def test_views_of_a_recorded_log_are_the_same_after_each_of_its_events(path: Pat
     disk = Disk(tmp_path, log)
     for cut in range(len(log) + 1):
         views = disk.resumed(cut)
-        assert views.answers() == folded(log[:cut]).answers()
+        assert views.answers() == folded(log[:cut], cut).answers()
         end = goes_on(views, log, cut)
-        assert views.answers() == folded(log[:end]).answers()
+        assert views.answers() == folded(log[:end], cut).answers()
 
 
 def test_the_views_of_a_planner_that_a_reset_took_back_and_that_finished() -> None:
@@ -164,6 +167,6 @@ def test_views_of_a_resumed_agent_are_those_of_one_that_never_stopped(
 ) -> None:
     cut = data.draw(st.integers(0, len(log)))
     views = Disk(tmp_path_factory.mktemp("log"), log).resumed(cut)
-    assert views.answers() == folded(log[:cut]).answers()
+    assert views.answers() == folded(log[:cut], cut).answers()
     end = goes_on(views, log, cut)
-    assert views.answers() == folded(log[:end]).answers()
+    assert views.answers() == folded(log[:end], cut).answers()

@@ -7,14 +7,13 @@ from headway.agents.loop.failed_calls import FailedCalls, final_kind
 from headway.agents.loop.guards import call_key, digest
 from headway.agents.loop.kept_reply import event_of, kept, room_for_reply
 from headway.agents.loop.shared_prefix import SharedPrefix
-from headway.agents.loop.usage import Gauge, Usage, failed, noted, of_failure
+from headway.agents.loop.usage import Gauge, Usage, failed, noted, of_failure, used_by
 from headway.agents.loop.waits import noting_waits
 from headway.domain.errors import HeadwayError
 from headway.domain.ids import run_of
 from headway.domain.progress import Progress
 from headway.domain.results import Result
 from headway.domain.state.budget import Amount
-from headway.eventlog.branch import ActiveTime
 from headway.eventlog.events.envelope import AnyEvent, BodyT, Event
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, Message, Reminder, ToolResult
 from headway.eventlog.events.work import Compaction
@@ -22,6 +21,7 @@ from headway.eventlog.store import AgentLog
 from headway.eventlog.views.epoch import HANDOVER, Epoch
 from headway.eventlog.views.guards import REFUSE_AT, Guards, Reason, is_idle
 from headway.eventlog.views.interrupted import Interrupted
+from headway.eventlog.views.paid import Paid
 from headway.models.adapter import Request, ToolSchema
 from headway.models.meter import Meter
 from headway.models.roles import Chosen
@@ -69,12 +69,11 @@ class Conversation:
         guards: The signs in it that the agent goes in circles.
         interrupted: The calls that lost processes left; the agent's log shows it each event.
         epoch: The stretch of the log that the model reads.
-        paid: The amount that this agent's calls used up so far, over every epoch, attempt and fork.
-        spell: The time and replies of the attempt or turn so far.
         goal: The agent's request, in a line.
         misses: Failures since the model's newest reply or the question for a handover note.
 
     Args:
+        paid: The agent's calls, over every epoch, attempt and fork; the agent's log shows it each event.
         prompts: Hash of the set of prompts that the agent works by, for the log.
         repeats: For prompt caches.
     """
@@ -86,17 +85,15 @@ class Conversation:
         *,
         system: str,
         tools: tuple[ToolSchema, ...],
-        paid: Usage,
+        paid: Paid,
         epoch: int,
         interrupted: Interrupted,
         prompts: str = "",
-        spell: ActiveTime | None = None,
         goal: str = "",
         repeats: SharedPrefix | None = None,
     ) -> None:
         self.log = log
-        self.paid = paid
-        self.spell = spell or ActiveTime()
+        self._paid = paid
         self.interrupted = interrupted
         self.turn = 0
         self.goal = goal
@@ -132,6 +129,11 @@ class Conversation:
     def reply(self) -> Event[LlmResponse] | None:
         """The model's newest reply in this epoch."""
         return self.seen.reply
+
+    @property
+    def paid(self) -> Usage:
+        """The amount that this agent's calls used up so far."""
+        return used_by(self._paid)
 
     @property
     def pending(self) -> list[ToolCall]:
@@ -200,7 +202,6 @@ class Conversation:
         """Append an event to the log, and to the context if it belongs there."""
         noted = self._repeats.noted(body, self.log.redacted)
         event = self.log.append(noted, epoch=self.epoch, turn=self.turn, dur_ms=dur_ms, sync=sync)
-        self.spell.take(event)
         self._take(event)
         return event
 
@@ -299,7 +300,6 @@ class Conversation:
             failure = self.misses.judged(error)
             spent, cut_off = of_failure(error, reserve, question.chosen.meter())
             self.note(failed(request.step, error, final_kind(failure), spent, cut_off=cut_off))
-            self.paid = self.paid.plus(spent)
             raise failure from (None if failure is error else error)
         return await kept(lambda: self._note_reply(question, reply), self.log, beat)
 
@@ -325,9 +325,7 @@ class Conversation:
         self._calls = {call.id: self._as_meant(call) for call in reply.calls}
         calls = tuple(map(self._noted, reply.calls))
         said = event_of(reply, request.step, noted(settled), calls, handover=self.handing_over)
-        event = self.note(said, dur_ms=reply.seconds * 1000)  # its wait for its turn is no work
-        self.paid = self.paid.plus(settled, calls=1)
-        return event
+        return self.note(said, dur_ms=reply.seconds * 1000)  # its wait for its turn is no work
 
     def _noted(self, call: ToolCall) -> Call:
         redacted = self.log.redacted(call.arguments) != call.arguments

@@ -31,10 +31,6 @@ class Usage:
         """Tokens of all calls."""
         return self.amount.tokens
 
-    def plus(self, amount: Amount, *, calls: int = 0) -> "Usage":
-        """The same and one more."""
-        return Usage(self.amount + amount, self.calls + calls)
-
 
 @dataclass
 class Gauge:
@@ -88,7 +84,12 @@ def usage_of(events: Iterable[AnyEvent]) -> Usage:
     """The sum over events in physical order, abandoned ones included. A call under way counts as reserved."""
     paid = Paid()
     for event in events:
-        paid.take(event.body)
+        paid.apply(event)
+    return used_by(paid)
+
+
+def used_by(paid: Paid) -> Usage:
+    """The sum so far. A call under way counts as reserved."""
     return Usage(paid.settled + paid.reserved, paid.calls)
 
 

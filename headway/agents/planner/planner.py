@@ -9,7 +9,7 @@ from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.shared_prefix import SharedPrefix
-from headway.agents.loop.usage import missing, usage_of
+from headway.agents.loop.usage import missing
 from headway.agents.planner import planner_guards
 from headway.agents.planner.open_task_index import OpenTaskIndex
 from headway.agents.planner.planner_messages import PlannerMessages
@@ -29,7 +29,6 @@ from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.results import Cancelled, Finished, Result, Spawn, Waits
 from headway.domain.state.budget import Amount
-from headway.eventlog.branch import ActiveTime
 from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.life import RunStart, TurnEnd, TurnStart
 from headway.eventlog.events.talk import Message
@@ -95,7 +94,7 @@ class PlannerAgent:
         """
         beat("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
-        log = await in_thread(self._store.open, order.me, role="planner", whole=False)
+        log = await in_thread(self._store.open, order.me, role="planner")
         try:
             views = await in_thread(Planning, log, order.key, order.from_seq)
             ended = views.past.ended.get(order.key)
@@ -123,17 +122,15 @@ class PlannerAgent:
         start = views.turn.start
         assert start is not None  # it has begun
         brief = PlannerMessages(order, spec, self._store, hub, self._prompts, views.children, self._clock())
-        spell = ActiveTime(start.seq)
         talk = Conversation(
             log,
             chosen,
             system=PLANNER_TOOLS.system(self._prompts, "planner_root" if brief.is_root else "planner_sub"),
             tools=PLANNER_TOOLS.schemas,
-            paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
+            paid=views.paid,
             epoch=start.epoch,
             interrupted=views.interrupted,
             prompts=self._prompts.fingerprint,
-            spell=spell,
             goal=brief.goal,
             repeats=SharedPrefix(order.me, "planner", log.redacted(brief.shared)),
         )
@@ -259,8 +256,8 @@ class PlannerAgent:
             return Decision.GAVE_UP, stop.why
         if reply.body.stop == "text" and turn.views.children.outstanding:
             return Decision.WAIT, ""
-        spell = turn.talk.spell
-        if spell.replies >= CALLS_PER_TURN or spell.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
+        time = turn.views.time
+        if time.replies >= CALLS_PER_TURN or time.active_s >= ACTIVE_MINUTES_PER_TURN * 60:
             turns = 1 + turn.views.rounds.undecided
             gives_up = turns >= planner_guards.UNDECIDED_TURNS
             return (Decision.GAVE_UP, f"{turns} turns ended without a decision") if gives_up else (Decision.GO_ON, "")

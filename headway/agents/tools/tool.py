@@ -80,7 +80,8 @@ class Tool(Generic[ContextT, ArgsT]):
         agents: The agents that have it.
         doing: The words for people while a call runs; `{}` stands for the argument that tells most.
         rule: A sentence for the system prompt; empty where the description says everything.
-        result: The model of the facts that it notes beside its text. The model states what of them stays in memory.
+        result: The model of the facts that it notes beside its text. The model states if its long strings can stay in
+            memory.
         edit: The way of editing of the models that have it; None for every model.
         resumes: It finds out by itself what a call that was cut off has done.
         is_work: A call of it can answer a task's question.

@@ -68,7 +68,7 @@ class Attempt:
             landed=", ".join(landed) or NONE,
             base=self.workspace.base[:12],
             changed=cut(", ".join(self.workspace.changes().paths), CHANGED_CHARS) or NONE,
-            minutes=round(self.talk.spell.active_s / 60),
+            minutes=round(self.views.time.active_s / 60),
             tokens=f"{self.talk.paid.tokens:,}",
             scratchpad=self.views.notes.content or NONE,
         )

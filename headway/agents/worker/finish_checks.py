@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.task import TaskKind
+from headway.eventlog.blobs import APART, INLINE_CHARS
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentStart
 from headway.eventlog.events.talk import ToolResult
@@ -63,8 +64,10 @@ class Commands:
             case AgentStart():
                 self.last = self.last_check = None
             case ToolResult(result=Ran() as ran):
-                self.last = ran.shortened(COMMAND_CHARS)
-                if self._check is not None and self._check in ran.command:
+                # An agent that goes on is not shown a longer one.
+                command = ran.command if len(ran.command) <= INLINE_CHARS else APART
+                self.last = ran.model_copy(update={"command": command[:COMMAND_CHARS]})
+                if self._check is not None and self._check in command:
                     self.last_check = self.last
 
 

@@ -9,7 +9,7 @@ from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.agents.loop.shared_prefix import SharedPrefix
-from headway.agents.loop.usage import missing, usage_of
+from headway.agents.loop.usage import missing
 from headway.agents.tools.catalogue import WORKER_TOOLS
 from headway.agents.worker import last_reply
 from headway.agents.worker.attempt import Attempt, FinishedAttempt, Opening, Stopped, begin_attempt, title_of
@@ -26,7 +26,6 @@ from headway.domain.progress import Progress
 from headway.domain.results import Finished, Result
 from headway.domain.state.budget import MICRO, Amount
 from headway.domain.task import TaskSpec
-from headway.eventlog.branch import ActiveTime
 from headway.eventlog.events.life import RunStart
 from headway.eventlog.events.talk import Message, Reminder
 from headway.eventlog.events.work import BudgetAsked
@@ -104,7 +103,7 @@ class WorkerAgent:
     async def _work(self, order: WorkOrder, beat: Progress) -> WorkerDone | WorkerSuspended:
         beat("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
-        log = await in_thread(self._store.open, order.me, role="worker", task=order.me, whole=False)
+        log = await in_thread(self._store.open, order.me, role="worker", task=order.me)
         try:
             task = await in_thread(self._task, order)
             ending = self._ending(order, task)
@@ -141,7 +140,7 @@ class WorkerAgent:
         """
         work = order.order
         await in_thread(self._store.expect, work.context.run, work.context.incarnation)
-        log = await in_thread(self._store.open, work.me, role="worker", task=work.me, whole=False)
+        log = await in_thread(self._store.open, work.me, role="worker", task=work.me)
         try:
             ending = self._ending(work, await in_thread(self._task, work))
             views = await in_thread(Working, log, work.attempt)
@@ -190,22 +189,20 @@ class WorkerAgent:
         if start is None:
             start = await in_thread(begin_attempt, log, order, task, workspace, views.attempt)
         assignment = TaskMessage(order, task, spec, hub, self._prompts)
-        spell = ActiveTime(start.seq)
         tools = WORKER_TOOLS[chosen.edit]
         talk = Conversation(
             log,
             chosen,
             system=tools.system(self._prompts, "worker"),
             tools=tools.schemas,
-            paid=await in_thread(usage_of, spell.counting(self._store.stream(order.me))),
+            paid=views.paid,
             epoch=start.epoch,
             interrupted=views.interrupted,
             prompts=self._prompts.fingerprint,
-            spell=spell,
             goal=title_of(task),
             repeats=SharedPrefix(order.me, "worker", log.redacted(await in_thread(lambda: assignment.shared))),
         )
-        talk.turn = spell.replies
+        talk.turn = views.time.replies
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
         trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
@@ -392,7 +389,7 @@ def _last_slice(job: Attempt) -> float:
 
 
 def _minutes(job: Attempt) -> float:
-    return job.talk.spell.active_s / 60
+    return job.views.time.active_s / 60
 
 
 def _bound(limit: float | Literal["none"]) -> float:

@@ -17,6 +17,11 @@ class Body(Record):
     type: ClassVar[str]
     keep: ClassVar[Keep] = Keep.DROP
 
+    @property
+    def shown(self) -> Keep:
+        """The strings that the views of an agent that goes on are shown."""
+        return self.keep
+
 
 BodyT = TypeVar("BodyT", bound=Body)
 Body_co = TypeVar("Body_co", bound=Body, covariant=True)
@@ -51,11 +56,6 @@ class Event(NamedTuple, Generic[Body_co]):
     type: str
     dur_ms: float | None
     body: Body_co
-
-    def kept(self) -> "Event[Body_co] | None":
-        """The part that stays in memory once the model's next reply is there; None for nothing."""
-        left = self.body.kept()
-        return self if left is self.body else None if left is None else self._replace(body=left)
 
 
 AnyEvent = Event[Body]

@@ -133,7 +133,7 @@ class TurnEnd(Body):
     """A planner's turn ended. The outcome's own `seq` is 0: it is this event's."""
 
     type: ClassVar[str] = "turn.end"
-    keep: ClassVar[Keep] = Keep.FACTS
+    keep: ClassVar[Keep] = Keep.DROP
 
     key: str
     outcome: TurnOutcome
@@ -141,12 +141,6 @@ class TurnEnd(Body):
     def at(self, seq: int) -> TurnOutcome:
         """The outcome, given the event's place."""
         return self.outcome.model_copy(update={"seq": seq})
-
-    def facts(self) -> Self:
-        """Without the words that are shown to people."""
-        return self.model_copy(
-            update={"outcome": self.outcome.model_copy(update={"board": "", "why": "", "finish": None})}
-        )
 
 
 class HandedOff(Body):

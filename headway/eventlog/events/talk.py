@@ -1,6 +1,6 @@
 """Events of an agent's conversation: messages, model calls, tool calls and their answers."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
@@ -10,9 +10,6 @@ from headway.domain.results import Result
 from headway.domain.retention import Keep, Record
 from headway.domain.state.budget import Amount
 from headway.eventlog.events.envelope import Body
-
-OF_THE_MOMENT = frozenset({"repeat", "errors", "use_tool", "output_limit", "refused", "align", "handover"})
-"""Reminders that hold for the epoch in which they were given."""
 
 
 class Text(Body):
@@ -39,7 +36,7 @@ class Message(Body):
     """
 
     type: ClassVar[str] = "message"
-    keep: ClassVar[Keep] = Keep.FACTS
+    keep: ClassVar[Keep] = Keep.DROP
 
     text: str
     concerns: dict[ChildKey, tuple[str, ...]] = Field(default_factory=dict)
@@ -49,11 +46,6 @@ class Message(Body):
     amendments: tuple[int, ...] = ()
     opens: int | None = None
     shared: int = 0
-
-    def facts(self) -> Self | None:
-        """The message without its text; None where it told of nothing."""
-        plain = self.inbox is None and not self.amendments
-        return None if plain else self.model_copy(update={"text": ""})
 
 
 class Reminder(Body):
@@ -65,16 +57,12 @@ class Reminder(Body):
     """
 
     type: ClassVar[str] = "reminder"
-    keep: ClassVar[Keep] = Keep.FACTS
+    keep: ClassVar[Keep] = Keep.DROP
 
     text: str
     why: str
     boot: str | None = None
     cause: str | None = None
-
-    def facts(self) -> Self | None:
-        """That it was given, where that matters beyond its epoch."""
-        return None if self.why in OF_THE_MOMENT else self.model_copy(update={"text": ""})
 
 
 class Cost(BaseModel):
@@ -246,7 +234,7 @@ class ToolResult(Body):
     """
 
     type: ClassVar[str] = "tool.result"
-    keep: ClassVar[Keep] = Keep.FACTS
+    keep: ClassVar[Keep] = Keep.DROP
 
     call_id: str
     name: str
@@ -260,16 +248,12 @@ class ToolResult(Body):
     broke: str | None = None
     result: Result | None = Field(default=None, exclude=True)
 
+    @property
+    def shown(self) -> Keep:
+        """Its tool states it."""
+        return Keep.DROP if self.result is None else self.result.keep
+
     def wire(self) -> dict[str, Any]:
         """The answer as JSON, with the fields of its result."""
         data = super().wire()
         return data if self.result is None else data | self.result.wire()
-
-    def facts(self) -> Self | None:
-        """The part that its tool keeps."""
-        left = self.result.kept() if self.result is not None else None
-        if left is None and self.broke is None:
-            return None
-        bare = {"call_id": "", "name": "", "text": "", "form": "function", "key": None, "digest": None}
-        flags = dict.fromkeys(("error", "progress", "refused"), False)
-        return self.model_copy(update={**bare, **flags, "result": left})

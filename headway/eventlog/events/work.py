@@ -67,7 +67,7 @@ class Scratchpad(Body):
     """The agent rewrote its notes."""
 
     type: ClassVar[str] = "scratchpad"
-    keep: ClassVar[Keep] = Keep.NEWEST
+    keep: ClassVar[Keep] = Keep.FULL
 
     content: str
 

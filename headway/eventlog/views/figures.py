@@ -17,13 +17,13 @@ from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
 from headway.domain.results import LandAnswer, Results, Spawn
 from headway.domain.task import TaskSpec
 from headway.eventlog.blobs import APART
-from headway.eventlog.branch import work_ms
 from headway.eventlog.codec import Codec, lines_of
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentFork, AgentStart, HandedOff, RunEnd, TurnEnd, TurnStart
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.work import BudgetAsked, LandedCommit, ResourceWait
 from headway.eventlog.local_store import RUN_LOG
+from headway.eventlog.views.active_time import work_ms
 from headway.eventlog.views.paid import Paid
 
 ENDING = ".jsonl"
@@ -220,7 +220,7 @@ class _Fold:
         self.began_at = self.began_at or event.ts
         self._role = event.role
         self._active_s += work_ms(event) / 1000
-        self._paid.take(event.body)
+        self._paid.apply(event)
         self._take_happened(event)
         self._take_now(event)
         match event.body:

@@ -6,7 +6,7 @@ a smaller count a run could exceed its limit at every kill.
 """
 
 from headway.domain.state.budget import Amount
-from headway.eventlog.events.envelope import Body
+from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentLease, HandedOff
 from headway.eventlog.events.talk import LlmRequest, LlmResponse, LlmRetry
 
@@ -25,9 +25,9 @@ class Paid:
         self.reserved = Amount()
         self.calls = 0
 
-    def take(self, body: Body) -> None:
-        """Take in the next event."""
-        match body:
+    def apply(self, event: AnyEvent) -> None:
+        """Take in the next event of the log."""
+        match event.body:
             case LlmRequest(reserved=reserved):
                 self.settled += self.reserved
                 self.reserved = reserved.amount if reserved else Amount()
