@@ -1,7 +1,7 @@
 """The edit engine: where an edit lands, what it keeps, and what it says when it does not land."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.domain.errors import ToolError
@@ -86,11 +86,19 @@ def test_what_was_not_matched_keeps_every_byte(
     assert rest.removesuffix(tail).replace("\r\n", "\n") == put
 
 
+whole_lines = st.builds(
+    lambda lines, end: "".join(line + end for line in lines),
+    st.lists(st.text("ab \t", max_size=3), max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+)
+
+
 @given(
-    text=st.text(alphabet="ab \r\n\t", max_size=40),
+    text=st.text(alphabet="ab \r\n\t", max_size=40) | whole_lines,
     old=st.text(alphabet="ab \n\t", max_size=8),
     new=st.text("xy\n", max_size=8),
 )
+@example(text="a\r\nb\r\n", old="a\nb", new="x\ny\nz")
 def test_an_edit_lands_or_says_why_and_keeps_the_final_newline(text: str, old: str, new: str) -> None:
     try:
         edited = apply_edit(text, old, new)

@@ -89,6 +89,14 @@ class LandingMachine(RuleBasedStateMachine):
                 _put(self.trunk, name, mine.get(name))
             self._take_the_trunks(agent)
 
+    @rule(name=st.sampled_from(NAMES))
+    def contend(self, name: str) -> None:
+        """Both write the same file and land. Without this rule hardly any history has a conflict."""
+        for agent in AGENTS:
+            self.write(agent, name)
+        for agent in AGENTS:
+            self.land(agent, None)
+
     def _take_the_trunks(self, agent: int) -> None:
         """The workspace stands on the trunk now; where its own edits conflict, the agent takes the trunk's side."""
         base, mine = self.base[agent], self.mine[agent]
@@ -136,4 +144,4 @@ def _put(files: Files, name: str, text: str | None) -> None:
 
 
 TestLandingMachine = LandingMachine.TestCase
-TestLandingMachine.settings = settings(max_examples=6, stateful_step_count=12, deadline=None)
+TestLandingMachine.settings = settings(max_examples=6, stateful_step_count=8, deadline=None)
