@@ -1,78 +1,67 @@
 """Calls activities for all workflows. A call that fails for good returns a value and never unwinds its workflow.
 
-The caller turns the failure into a note, a verdict or a handoff. `tests/workflows/test_doors.py` keeps
-`execute_activity` out of every other module.
+`tests/workflows/test_doors.py` keeps `execute_activity` out of every other module.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows import signals
-from workflows.options import ActivityOptions
+from activities.handoffs import Handoffs
+from activities.planning import Planning
+from activities.repository import Checks, Repository
+from activities.work import Work, WorkEnds
+from headway.domain.check import RunCheck
+from headway.domain.commands import Call, Failed, Launch
+from headway.domain.messages import DescribeChildren, EndWorker, StoreHandoff, WorkOrder
+from headway.domain.planner_turn import PlanTurn
+from headway.domain.run import MeasureSpent, Note, Publish, WriteAmendment, WriteReport
+from headway.domain.state.waits import WHY_CHARS
+from workflows import options
+from workflows.options import ActivityOptions, Caller
 
 P = TypeVar("P")
 T = TypeVar("T")
 
-WHY_CHARS = 2_000
-AGAIN_AT_MOST_S = 600
 
-
-@dataclass(frozen=True)
-class Failed:
-    """An activity that failed for good: with a `UserError`, or too often in a row for an unnamed reason.
-
-    Attributes:
-        why: The cause in words.
-        by_user: True if only the user can remove the cause.
-    """
-
-    why: str
-    by_user: bool = False
+async def perform(call: Call | Launch, caller: Caller) -> Any:
+    """Call the activity of a command."""
+    short, order = options.housekeeping(caller, call.summary), call.order
+    match order:
+        case PlanTurn():
+            return await attempt(Planning.plan_turn, order, options.thinking(caller, call.summary))
+        case WorkOrder():
+            return await attempt(Work.run_worker, order, options.working(caller, call))
+        case EndWorker():
+            return await attempt(WorkEnds.end_worker, order, short)
+        case StoreHandoff():
+            return await attempt(Handoffs.store_handoff, order, short)
+        case DescribeChildren():
+            return await attempt(Handoffs.describe_children, order, short)
+        case RunCheck():
+            return await attempt(Checks.run_check, order, options.proving(caller, call.summary))
+        case Publish():
+            return await attempt(Repository.publish, order, short)
+        case Note():
+            return await attempt(Repository.write_note, order, short)
+        case WriteAmendment():
+            return await attempt(Repository.write_amendment, order, short)
+        case MeasureSpent():
+            return await attempt(Repository.measure_spent, order, short)
+        case WriteReport():
+            return await attempt(Repository.write_report, order, short)
+        case _:
+            assert_never(order)
 
 
 async def attempt(effect: Callable[[Any, P], Awaitable[T]], order: P, options: ActivityOptions) -> T | Failed:
-    """Call an activity.
-
-    Raises:
-        asyncio.CancelledError: This workflow was asked to cancel, and the activity ended for that.
-    """
+    """Call an activity. The caller turns a failure into a note, a verdict or a handoff."""
     try:
         return await workflow.execute_activity_method(effect, order, **options)
     except ActivityError as error:
-        if isinstance(error.cause, CancelledError):
-            signals.heed_cancel()
         return _failed(error)
-
-
-async def until_done(
-    effect: Callable[[Any, P], Awaitable[T]],
-    order: P,
-    options: ActivityOptions,
-    *,
-    again_s: float,
-    tell: Callable[[str], None],
-) -> T:
-    """Call an activity until it succeeds, without a limit of tries. Each failure is passed to `tell`.
-
-    `again_s` is the wait in seconds before the second try. The wait doubles with each further try, up to ten minutes.
-    """
-    while True:
-        found = await attempt(effect, order, options)
-        if not isinstance(found, Failed):
-            return found
-        tell(found.why)
-        await workflow.sleep(timedelta(seconds=again_s))
-        again_s = later(again_s)
-
-
-def later(again_s: float) -> float:
-    """Seconds until the next try, after a wait of `again_s`."""
-    return max(again_s, min(2 * again_s, AGAIN_AT_MOST_S))
 
 
 def _failed(error: ActivityError) -> Failed:

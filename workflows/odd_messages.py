@@ -15,12 +15,16 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
+    HandleQueryInput,
     HandleSignalInput,
     HandleUpdateInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
+
+DETAILS = "__temporal_workflow_metadata"
+"""The query by which the Web UI and `temporal workflow metadata` read the current details."""
 
 
 class OneInputEach(Interceptor):
@@ -41,6 +45,13 @@ class _Handlers(WorkflowInboundInterceptor):
             await super().handle_signal(input)
         else:
             workflow.logger.warning("signal %s dropped: its input is not one JSON object", input.signal)
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - the SDK's own name
+        """Current details are made when they are asked for."""
+        answer = await super().handle_query(input)
+        if input.query == DETAILS and not answer.current_details:
+            answer.current_details = workflow.instance().details()
+        return answer
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002 - the SDK's own name
         if not _is_one_object(input.args):

@@ -11,9 +11,8 @@ from typing import TypedDict
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
+from headway.domain.commands import Call, Launch
 from headway.domain.ids import AgentId, parent_of
-from headway.domain.state.run import RunState
-from workflows import execution
 
 QUEUE = "headway"
 AGENT_QUEUE = "headway-agents"
@@ -23,15 +22,6 @@ DEFAULT_HEARTBEAT_S = 60
 DEFAULT_AUDIT_S = 600
 PLANNING, FIXING, WORKING = 1, 2, 3
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
-
-PUBLISH_EVERY = timedelta(minutes=5)
-DIGEST_EVERY = timedelta(seconds=30)
-HELD_AGAIN = timedelta(seconds=2)
-HELD_AGAIN_AT_MOST_S = 60.0
-ASK_AGAIN_AT_MOST_S = 3600
-CANCEL_AGAIN = timedelta(seconds=4)
-CANCEL_WAITS = timedelta(seconds=60)
-"""Time that a cancelled planner waits for the handoffs of the children that it cancelled."""
 
 
 class ActivityOptions(TypedDict):
@@ -54,22 +44,6 @@ class Caller:
     heartbeat_s: int = DEFAULT_HEARTBEAT_S
 
 
-def caller(state: RunState) -> Caller:
-    """A run, as it calls."""
-    heartbeat = state.prepared.context.heartbeat_s if state.prepared else DEFAULT_HEARTBEAT_S
-    return Caller(planner=execution.me(), heartbeat_s=heartbeat)
-
-
-def asked_again_after(seconds: int) -> int:
-    """Seconds until a question without an answer is repeated the next time: twice as long, up to an hour."""
-    return max(seconds, min(2 * seconds, ASK_AGAIN_AT_MOST_S))
-
-
-def held_again_after(seconds: float) -> float:
-    """The next wait before an agent that is held for a reason unknown here is asked again: up to a minute."""
-    return min(2 * seconds, HELD_AGAIN_AT_MOST_S)
-
-
 def housekeeping(caller: Caller, summary: str) -> ActivityOptions:
     """Short effects, in the same queue as planning: prepare, publish, store, report, audit."""
     return _options(caller, summary, QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
@@ -85,13 +59,14 @@ def proving(caller: Caller, summary: str) -> ActivityOptions:
     return _options(caller, summary, AGENT_QUEUE, PLANNING, ActivityCancellationType.TRY_CANCEL)
 
 
-def working(caller: Caller, summary: str, priority: int, *, resumed: bool) -> ActivityOptions:
+def working(caller: Caller, call: Call | Launch) -> ActivityOptions:
     """A worker. A cancelled one is waited for, or its `Task` would close while the agent still writes.
 
     A suspended one comes before those that have not begun, so that begun work can end.
     """
-    key = max(1, min(5, WORKING - priority - resumed))
-    return _options(caller, summary, AGENT_QUEUE, key, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
+    sooner = call.priority + call.resumed if isinstance(call, Launch) else 0
+    key = max(1, min(5, WORKING - sooner))
+    return _options(caller, call.summary, AGENT_QUEUE, key, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
 
 
 def child_priority(parent: AgentId) -> Priority:

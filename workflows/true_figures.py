@@ -16,16 +16,14 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from headway.domain.details import planner_details, run_details
 from headway.domain.figures import Seen
 from headway.domain.ids import RunName, run_of
 from headway.domain.run_status import status
 from headway.domain.tree import TreeNode, filled
 from workflows import execution
+from workflows.odd_messages import DETAILS
 
 SEEN, AHEAD = "headway_seen", "headway_read_ahead"
-DETAILS = "__temporal_workflow_metadata"
-"""The query by which the Web UI and `temporal workflow metadata` read the current details."""
 
 
 class TrueFigures(Interceptor):
@@ -75,8 +73,7 @@ def _filled(running: Any, query: str, answer: Any, seen: Seen) -> Any:
         case "Run", "status":
             return status(running.state, seen)
         case "Run", _:
-            answer.current_details = run_details(running.state, seen)
+            answer.current_details = running.details(seen)
         case "Planner", "__temporal_workflow_metadata":
-            at = running.errands
-            answer.current_details = planner_details(running.state, at.doing, at.troubles.values(), seen.figures)
+            answer.current_details = running.details(seen.figures)
     return answer

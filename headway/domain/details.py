@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from headway.domain.decisions.lending import waits_for
 from headway.domain.figures import RunFigures, Seen
 from headway.domain.ids import ChildKey
 from headway.domain.limits import waits_words
@@ -9,7 +10,7 @@ from headway.domain.printable import for_markdown, for_terminal
 from headway.domain.run import RunContext
 from headway.domain.run_status import notes
 from headway.domain.state.budget import MICRO, Account, Amount, Bill, Ceiling
-from headway.domain.state.children import Outstanding
+from headway.domain.state.children import Children
 from headway.domain.state.planner import PlannerState
 from headway.domain.state.run import RunState
 from headway.domain.tree import priced
@@ -25,19 +26,19 @@ def planner_details(
 
     `figures` are those of the run until now, where its folder is there.
     """
-    purse, books = state.books.purse, state.books
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(books.tally.items())) or "none yet"
+    account, children = state.children.account, state.children
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(children.tally.items())) or "none yet"
     rows = [
-        f"- `{key}` {for_markdown(child.title)} ({_stands(books, key)})"
-        for key, child in list(books.children.items())[:SHOWN]
+        f"- `{key}` {for_markdown(child.title)} ({_stands(children, key)})"
+        for key, child in list(children.open.items())[:SHOWN]
     ]
-    if len(books.children) > SHOWN:
-        rows.append(f"- and {len(books.children) - SHOWN} more")
+    if len(children.open) > SHOWN:
+        rows.append(f"- and {len(children.open) - SHOWN} more")
     parts = [
         f"**{for_markdown(state.title)}** · {doing} · turn {state.turn} · level {state.depth}",
         f"**Handoffs taken:** {counts}",
-        "\n".join([f"**Outstanding ({len(books.children)}):**", "", *(rows or ["- nothing"])]),
-        _budget(purse, figures.total_of(state.me).spent if figures else purse.spent, state.context),
+        "\n".join([f"**Outstanding ({len(children.open)}):**", "", *(rows or ["- nothing"])]),
+        _budget(account, figures.total_of(state.me).spent if figures else account.spent, state.context),
         *(f"**Note:** {for_markdown(trouble)}" for trouble in troubles),
     ]
     if state.closing is not None:
@@ -47,19 +48,19 @@ def planner_details(
     return "\n\n".join(parts)
 
 
-def _stands(books: Outstanding, key: ChildKey) -> str:
-    child, missing = books.children[key], books.waits_for(key)
+def _stands(children: Children, key: ChildKey) -> str:
+    child, missing = children.open[key], waits_for(children, key)
     if missing:
-        return f"waits for budget: {waits_words(missing, books.lendable)}"
-    return "asked" if child.lent is None else "open"
+        return f"waits for budget: {waits_words(missing, children.lendable)}"
+    return "asked" if child.granted is None else "open"
 
 
-def _budget(purse: Account, spent: Amount, context: RunContext) -> str:
-    tokens = f"{spent.tokens:,} of {purse.granted.tokens:,} tokens used, {purse.lent.tokens:,} lent"
-    granted = Ceiling.of(purse.granted).usd
+def _budget(account: Account, spent: Amount, context: RunContext) -> str:
+    tokens = f"{spent.tokens:,} of {account.granted.tokens:,} tokens used, {account.delegated.tokens:,} lent"
+    granted = Ceiling.of(account.granted).usd
     bounded = granted != "none" and context.bounds_dollars
-    of = f" of ${granted:,.2f}, ${purse.lent.micro_usd / MICRO:,.2f} lent" if bounded else ""
-    tasks = f"{spent.tasks:,} of {counted(purse.granted.tasks, 'task')}"
+    of = f" of ${granted:,.2f}, ${account.delegated.micro_usd / MICRO:,.2f} lent" if bounded else ""
+    tasks = f"{spent.tasks:,} of {counted(account.granted.tasks, 'task')}"
     return f"**Budget:** {tokens}; {tasks}; {priced(Bill.of(spent), context).dollars}{of}"
 
 

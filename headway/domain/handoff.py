@@ -116,6 +116,10 @@ class HandoffNotice(BaseModel):
     seq: int
     spent: Compact = Amount()
 
+    def under(self, key: ChildKey) -> "HandoffNotice":
+        """The same for a workflow that knows the child by this key."""
+        return self.model_copy(update={"child": key})
+
     def ref(self, parent: AgentId) -> Ref:
         """Ref of the handoff of this child of `parent`."""
         return Ref(log=child_id(parent, self.child), seq=self.seq)

@@ -165,6 +165,10 @@ class Ask(BaseModel):
     stuck: bool = True
     grant_version: GrantVersion = (0, 0)
 
+    def under(self, key: ChildKey) -> "Ask":
+        """The same for a workflow that knows the child by this key."""
+        return self.model_copy(update={"child": key})
+
     def says_as_much_as(self, other: "Ask") -> bool:
         """True if a parent that heard this can act on nothing new in the other."""
         kinds = [(need.tokens > 0, need.tasks > 0, need.micro_usd > 0) for need in (self.need, other.need)]

@@ -3,7 +3,7 @@
 from headway.domain.figures import Seen
 from headway.domain.limits import more_of, short_words
 from headway.domain.state.budget import Amount, Bill, Ceiling
-from headway.domain.state.children import least_part
+from headway.domain.state.child import least_part
 from headway.domain.state.run import RunState
 from headway.domain.tree import priced
 from headway.domain.words import counted
@@ -25,10 +25,10 @@ def attention(state: RunState) -> tuple[str, ...]:
         own += (
             f"{counted(len(state.adopted), 'agent')} still at work below a closed planner: the run ends after that",
         )
-    if state.phase == "hold" and state.books is not None and state.root_key and state.prepared is not None:
-        root = state.books.children[state.root_key]
+    if state.phase == "hold" and state.children is not None and state.root_key and state.prepared is not None:
+        root = state.children.open[state.root_key]
         need = root.need or Amount()
-        raises = more_of(state.prepared.context.run, need, state.books.purse.granted)
+        raises = more_of(state.prepared.context.run, need, state.children.account.granted)
         least = short_words(least_part(root, state.context.sizes))
         waits = f"{short_words(need)} more is needed, {least} for the next agent alone"
         own += (f"on hold: the limit is used up or reserved, and all agents wait: {waits}; `{raises}` raises it",)

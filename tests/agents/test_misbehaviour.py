@@ -14,8 +14,9 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.messages import WorkerDone
 from headway.domain.planner_turn import CALLS_PER_TURN, Decision, Final
 from headway.domain.state.budget import Amount, Sizes
-from headway.domain.state.children import nothing_lent
-from headway.domain.state.planner import PlannerEnd, PlannerState
+from headway.domain.state.children import new_children
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.planner_facts import PlannerEnd
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd
 from headway.eventlog.events.talk import Reminder
@@ -23,6 +24,7 @@ from headway.eventlog.views.guards import MUTE_REPLIES, Guards
 from headway.rehearsal.playbook import Step
 from tests.agents.offered import REPLACING
 from tests.agents.stage import ROOT, Stage, finish, say, step, use
+from tests.domain.booked import next_turn, tick
 from tests.support.events import answer, call, event, reply
 
 TITLE = "Write a file"
@@ -202,7 +204,7 @@ async def test_any_planner_comes_to_exactly_one_end(stage: Stage, pattern: list[
     fresh.models, fresh.rehearsals = stage.models, stage.rehearsals
     ending, state = await live(fresh)
     assert ending.status in set(HandoffStatus)
-    assert state.books.purse.spent.tokens <= PLANNED
+    assert state.children.account.spent.tokens <= PLANNED
     for noted in fresh.log(ROOT):
         assert not isinstance(noted.body, TurnEnd) or noted.body.outcome.decision in set(Decision)
 
@@ -215,22 +217,22 @@ async def live(stage: Stage) -> tuple[PlannerEnd, PlannerState]:
         title="All",
         scope=stage.scope,
         depth=1,
-        books=nothing_lent(Amount(tokens=PLANNED, tasks=6), Sizes()),
+        children=new_children(Amount(tokens=PLANNED, tasks=6), Sizes()),
     )
     now, turns = 0.0, 0
     while (ending := state.ending()) is None:
         now += 100.0
-        state.tick(now)
+        tick(state, now)
         if state.ending() is None and state.wake_at(now) is not None:
             turns += 1
-            order = state.next_turn("run", Final() if state.wants_final() else None)
+            order = next_turn(state, "run", Final() if state.wants_final() else None)
             outcome = await stage.turn(order.key, order.from_seq, **order.model_dump(exclude={"key", "from_seq"}))
             calls = [event for event in stage.log(ROOT) if event.type == "llm.response" and event.turn == order.turn]
             assert len(calls) <= CALLS_PER_TURN
             state.take_turn(order, outcome, now)
             if outcome.decision is Decision.OUT_OF_BUDGET:
-                state.books.no_more = True
-        for key in list(state.books.children):
+                state.children.no_more = True
+        for key in list(state.children.open):
             spent = Amount(tokens=2_000, tasks=1)
             state.take_handoff(stage.handed_off(key).model_copy(update={"spent": spent}), now)
         assert turns <= PLANNED // LEAST_A_CALL

@@ -9,8 +9,9 @@ from headway.domain.planner_turn import ChildKind, Decision, Finish, Spawned, Tu
 from headway.domain.refs import Ref
 from headway.domain.run import PreparedRun, RunContext
 from headway.domain.state.budget import UNLIMITED, Amount, Sizes
-from headway.domain.state.children import Outstanding, nothing_lent
+from headway.domain.state.children import Children, new_children
 from headway.domain.state.planner import PlannerState
+from tests.domain.booked import next_turn
 
 RUN = RunName("demo")
 INCARNATION = Incarnation("0b7a1f9e-8f4f-4a7e-9a55-3f1f6f7f2b11")
@@ -37,9 +38,9 @@ def context(**changes: object) -> RunContext:
     return facts.model_copy(update=changes)
 
 
-def books(tokens: int = 1_000_000, tasks: int = 100) -> Outstanding:
-    """The books of a planner that was granted so much."""
-    return nothing_lent(Amount(tokens=tokens, tasks=tasks), SIZES, SIZES.root_call)
+def children(tokens: int = 1_000_000, tasks: int = 100) -> Children:
+    """The children of a planner that was granted so much."""
+    return new_children(Amount(tokens=tokens, tasks=tasks), SIZES, SIZES.root_call)
 
 
 def planner(tokens: int = 1_000_000, tasks: int = 100, **changes: object) -> PlannerState:
@@ -50,7 +51,7 @@ def planner(tokens: int = 1_000_000, tasks: int = 100, **changes: object) -> Pla
         title="The whole run",
         scope=Ref(log=AgentId(RUN), seq=0),
         depth=1,
-        books=books(tokens, tasks),
+        children=children(tokens, tasks),
     )
     return state.model_copy(update=changes)
 
@@ -92,7 +93,9 @@ def an_ask(
 
 def outcome(state: PlannerState, decision: Decision, *asked: Spawned, **more: object) -> TurnOutcome:
     """How a planner's next turn ends."""
-    told = TurnOutcome(decision=decision, seq=state.seq + 10, own=state.books.purse.own, spawned=asked, pinned=COMMIT)
+    told = TurnOutcome(
+        decision=decision, seq=state.seq + 10, own=state.children.account.own, spawned=asked, pinned=COMMIT
+    )
     return told.model_copy(update=more)
 
 
@@ -104,7 +107,7 @@ def finishing(state: PlannerState, status: HandoffStatus = HandoffStatus.DONE) -
 
 def take(state: PlannerState, told: TurnOutcome, now: float = NOW) -> tuple[ChildKey, ...]:
     """Take the next turn with this outcome."""
-    return state.take_turn(state.next_turn("run-1"), told, now)
+    return state.take_turn(next_turn(state, "run-1"), told, now)
 
 
 def wire(model: object) -> int:

@@ -11,6 +11,7 @@ from headway.domain.messages import Ask, FoundClosed, Orphan
 from headway.domain.planner_turn import ChildKind
 from headway.domain.state.budget import Amount
 from headway.domain.state.run import RunState
+from tests.domain.booked import answers, lend_to_adopted, to_start
 from tests.domain.builders import NOW, ROOT, RUN, planner, prepared, spawned
 
 CLOSED = spawned(1, 0, "the parser", kind=ChildKind.PLANNER)
@@ -62,37 +63,37 @@ def test_every_agent_below_a_closed_planner_counts_once(
     parts: list[tuple[int, int]], moments: list[str], own: int
 ) -> None:
     state, agents = planner(), agents_of(parts)
-    state.books.ask_for(CLOSED)
+    state.children.ask_for(CLOSED)
     lent = Amount(tokens=100_000, tasks=10)
-    state.books.children[CLOSED.key].lent = state.books.purse.lent = lent
-    granted = state.books.purse.granted
+    state.children.open[CLOSED.key].granted = state.children.account.delegated = lent
+    granted = state.children.account.granted
 
     def hand_off(moment: str) -> None:
         for agent, at in zip(agents, moments, strict=False):
             if at == moment and not agent.done:
                 agent.done = True
                 state.take_handoff(agent.handoff(), NOW)
-                assert granted.covers(state.books.purse.spent + state.books.purse.lent)
+                assert granted.covers(state.children.account.spent + state.children.account.delegated)
 
     hand_off("before")
-    known = state.books.known_below((CLOSED.key,))
+    known = state.children.known_below((CLOSED.key,))
     found = audit(agents, own, known)
     # An agent that ends while the audit looks may be in its figures or not: both orders happen.
     hand_off("meanwhile")
-    before = state.books.purse.model_copy()
+    before = state.children.account.model_copy()
     if (adopted := state.take_closed(found, known, NOW)) is None:
         assert any(at == "meanwhile" for at in moments[: len(agents)])
-        assert state.books.purse == before, "an audit that does not count changes nothing"
-        known = state.books.known_below((CLOSED.key,))
+        assert state.children.account == before, "an audit that does not count changes nothing"
+        known = state.children.known_below((CLOSED.key,))
         adopted = state.take_closed(audit(agents, own, known), known, NOW)
     assert adopted is not None
     assert {*adopted} == {agent.key for agent in agents if not agent.done}
-    assert granted.covers(state.books.purse.spent + state.books.purse.lent)
+    assert granted.covers(state.children.account.spent + state.children.account.delegated)
     hand_off("after")
-    assert state.books.children == {}
-    assert state.books.purse.lent == Amount()
+    assert state.children.open == {}
+    assert state.children.account.delegated == Amount()
     total = own + sum(agent.first + agent.more for agent in agents)
-    assert state.books.purse.below == Amount(tokens=total, tasks=len(agents))
+    assert state.children.account.below == Amount(tokens=total, tasks=len(agents))
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
@@ -108,30 +109,30 @@ def test_a_key_under_any_planner_above_names_the_same_agent(turns: list[int]) ->
 
 def test_an_agent_that_asks_before_it_is_adopted_is_answered_then() -> None:
     state = planner()
-    state.books.ask_for(CLOSED)
-    state.books.to_start()
+    state.children.ask_for(CLOSED)
+    to_start(state.children)
     key = ChildKey(f"{CLOSED.key}/1.0-00000000")
-    state.books.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
-    assert [answer.child for answer in state.books.answers()] == []
+    state.children.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
+    assert [answer.child for answer in answers(state.children)] == []
     state.take_closed(audit([Agent(key, 1, 1)], 0, ()), (), NOW)
-    [answer] = state.books.answers()
+    [answer] = answers(state.children)
     assert (answer.child, answer.total.tokens > HELD) == (key, True)
 
 
 def test_an_agent_that_no_audit_saw_is_adopted_when_it_asks() -> None:
     state = planner()
-    state.books.ask_for(CLOSED)
-    state.books.to_start()
+    state.children.ask_for(CLOSED)
+    to_start(state.children)
     state.take_closed(audit([], 0, ()), (), NOW)
     key = ChildKey(f"{CLOSED.key}/1.0-00000000")
-    state.books.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
-    assert [answer.child for answer in state.books.answers()] == [key]
+    state.children.take_ask(Ask(child=key, granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000)))
+    assert [answer.child for answer in answers(state.children)] == [key]
 
 
 def closed_root(count: int) -> tuple[RunState, ChildKey, list[ChildKey]]:
     """A run whose root planner was found closed, with agents below it."""
     run = RunState()
-    root = run.begin(prepared(), NOW)
+    root = run.open(prepared(), NOW)
     keys = [ChildKey(f"{root}/1.{n}-00000000") for n in range(count)]
     orphans = tuple(Orphan(key=key, kind=ChildKind.TASK, title="t", held=Amount(tokens=HELD, tasks=1)) for key in keys)
     spent = Amount(tokens=500)
@@ -146,7 +147,7 @@ def one(key: ChildKey, tokens: int = 700) -> HandoffNotice:
 
 def test_a_run_ends_after_what_it_adopted_and_bills_it() -> None:
     run, _, keys = closed_root(2)
-    assert run.books is not None
+    assert run.children is not None
     root = run.begin_again()
     run.take_handoff(one(root, 1_000))
     assert run.ended(NOW) is None
@@ -155,49 +156,49 @@ def test_a_run_ends_after_what_it_adopted_and_bills_it() -> None:
     ended = run.ended(NOW)
     assert ended is not None
     assert ended.child == root
-    assert run.books.purse.spent == Amount(tokens=500 + 1_000 + 2 * 700, tasks=3)
-    assert run.books.purse.lent == Amount()
+    assert run.children.account.spent == Amount(tokens=500 + 1_000 + 2 * 700, tasks=3)
+    assert run.children.account.delegated == Amount()
 
 
 def test_what_a_run_adopted_gets_more_once_no_root_planner_holds_everything() -> None:
     run, _, keys = closed_root(1)
-    assert run.books is not None
+    assert run.children is not None
     root = run.begin_again()
     ask = Ask(child=keys[0], granted=Amount(tokens=HELD, tasks=1), need=Amount(tokens=1_000))
-    run.books.take_ask(ask)
-    assert run.lend_to_adopted(NOW) == ()
+    run.children.take_ask(ask)
+    assert lend_to_adopted(run, NOW) == ()
     run.take_handoff(one(root, 1_000))
-    [answer] = run.lend_to_adopted(NOW)
+    [answer] = lend_to_adopted(run, NOW)
     assert (answer.child, answer.total.tokens > HELD) == (keys[0], True)
 
 
 def test_a_root_planner_that_was_reset_takes_back_what_was_adopted_below_it() -> None:
     run, root, keys = closed_root(2)
-    assert run.books is not None
+    assert run.children is not None
     run.take_handoff(one(keys[0]))
     run.hear_of(root)
-    assert list(run.books.children) == [root]
-    assert run.books.purse.spent == Amount()
+    assert list(run.children.open) == [root]
+    assert run.children.account.spent == Amount()
     run.take_handoff(one(root, 500 + 700 + 700))
-    assert run.books.purse.spent == Amount(tokens=1_900, tasks=1)
+    assert run.children.account.spent == Amount(tokens=1_900, tasks=1)
 
 
 def test_an_agent_of_another_run_of_the_same_name_counts_nothing() -> None:
     run = RunState()
-    run.begin(prepared(), NOW)
-    assert run.books is not None
+    run.open(prepared(), NOW)
+    assert run.children is not None
     for key in ("root-00000000", "root-00000000/1.0-00000000"):
         run.take_handoff(one(ChildKey(key)))
-    assert (run.root, run.books.purse.spent, run.books.foreign) == (None, Amount(), [])
+    assert (run.root, run.children.account.spent, run.children.foreign) == (None, Amount(), [])
 
 
 @given(st.lists(st.tuples(st.integers(0, HELD), st.booleans()), min_size=1, max_size=6))
 def test_what_an_orphan_may_hold_is_not_lent_again(orphans: list[tuple[int, bool]]) -> None:
     """A busy workflow does not say in time what it holds: until it does, it may be all that its planner held."""
     state = planner()
-    state.books.ask_for(CLOSED)
+    state.children.ask_for(CLOSED)
     lent = Amount(tokens=sum(held for held, _ in orphans) + 5, tasks=10)
-    state.books.children[CLOSED.key].lent = state.books.purse.lent = lent
+    state.children.open[CLOSED.key].granted = state.children.account.delegated = lent
     agents = agents_of([(0, 0)] * len(orphans))
     found = FoundClosed(
         child=CLOSED.key,
@@ -211,9 +212,9 @@ def test_what_an_orphan_may_hold_is_not_lent_again(orphans: list[tuple[int, bool
     )
     assert state.take_closed(found, (), NOW) is not None
     still_held = Amount(tokens=sum(held for held, _ in orphans))
-    purse = state.books.purse
-    assert (purse.granted - purse.spent - still_held).covers(purse.lendable)
+    account = state.children.account
+    assert (account.granted - account.spent - still_held).covers(account.lendable)
     for agent, (held, says) in zip(agents, orphans, strict=True):
-        assert says or state.books.children[agent.key].lent == lent
-        state.books.take_ask(Ask(child=agent.key, granted=Amount(tokens=held), need=Amount(tokens=1)))
-    assert purse.lent == still_held, "each has said by now what it holds"
+        assert says or state.children.open[agent.key].granted == lent
+        state.children.take_ask(Ask(child=agent.key, granted=Amount(tokens=held), need=Amount(tokens=1)))
+    assert account.delegated == still_held, "each has said by now what it holds"

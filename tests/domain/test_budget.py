@@ -70,49 +70,49 @@ def test_the_next_slice_of_a_task(lendable: int, claimants: int, need: int, more
     ],
 )
 def test_a_planner_keeps_a_reserve_back_for_its_own_turns(granted: int, call: int, reserve: int) -> None:
-    purse = Account(granted=even(granted), call=even(call))
-    assert purse.reserve == even(reserve)
-    assert purse.lendable == even(max(0, granted - reserve))
+    account = Account(granted=even(granted), call=even(call))
+    assert account.reserve == even(reserve)
+    assert account.lendable == even(max(0, granted - reserve))
 
 
-@given(granted=amounts, own=amounts, below=amounts, lent=amounts, call=calls)
+@given(granted=amounts, own=amounts, below=amounts, delegated=amounts, call=calls)
 def test_what_can_be_lent_is_never_more_than_what_is_left(
-    granted: Amount, own: Amount, below: Amount, lent: Amount, call: Amount
+    granted: Amount, own: Amount, below: Amount, delegated: Amount, call: Amount
 ) -> None:
-    purse = Account(granted=granted, own=own, below=below, lent=lent, call=call)
-    assert purse.balance.most(Amount()).covers(purse.lendable)
-    assert purse.lendable.covers(Amount())
-    assert purse.granted == purse.own + purse.below + purse.lent + purse.balance
+    account = Account(granted=granted, own=own, below=below, delegated=delegated, call=call)
+    assert account.balance.most(Amount()).covers(account.lendable)
+    assert account.lendable.covers(Amount())
+    assert account.granted == account.own + account.below + account.delegated + account.balance
 
 
-@given(granted=amounts, own=amounts, lent=amounts, call=calls)
+@given(granted=amounts, own=amounts, delegated=amounts, call=calls)
 def test_a_turn_and_the_children_that_start_meanwhile_fit_into_what_is_free(
-    granted: Amount, own: Amount, lent: Amount, call: Amount
+    granted: Amount, own: Amount, delegated: Amount, call: Amount
 ) -> None:
-    purse = Account(granted=granted, own=own, lent=lent, call=call)
-    purse.aside = purse.turn()
-    assert purse.free.covers(purse.aside + purse.lendable)
+    account = Account(granted=granted, own=own, delegated=delegated, call=call)
+    account.aside = account.turn()
+    assert account.free.covers(account.aside + account.lendable)
     enough = call.times(TURN_CALLS).most(granted.shared(10))
     assert (
-        purse.aside.covers(enough.model_copy(update={"tasks": 0}))
-        or purse.lendable.tokens == 0
-        or (purse.lendable.micro_usd == 0)
+        account.aside.covers(enough.model_copy(update={"tasks": 0}))
+        or account.lendable.tokens == 0
+        or (account.lendable.micro_usd == 0)
     )
 
 
 @given(
-    purse=st.builds(Account, granted=amounts, own=amounts, lent=amounts, call=calls, aside=calls),
+    account=st.builds(Account, granted=amounts, own=amounts, delegated=amounts, call=calls, aside=calls),
     wanted=amounts,
 )
-def test_what_is_lacking_is_enough_once_it_is_granted(purse: Account, wanted: Amount) -> None:
-    lack = purse.lacking(wanted)
+def test_what_is_lacking_is_enough_once_it_is_granted(account: Account, wanted: Amount) -> None:
+    lack = account.lacking(wanted)
     assert lack.covers(Amount())
-    assert purse.model_copy(update={"granted": purse.granted + lack}).lendable.covers(wanted)
-    assert bool(lack) != purse.lendable.covers(wanted)
+    assert account.model_copy(update={"granted": account.granted + lack}).lendable.covers(wanted)
+    assert bool(lack) != account.lendable.covers(wanted)
 
 
 def test_the_least_run_pays_a_turn_the_reserve_and_a_task() -> None:
     known = sizes()
-    purse = Account(granted=known.least_run, call=known.root_call)
-    purse.own = known.root_call.times(CALLS)
-    assert purse.lendable.covers(known.first_task)
+    account = Account(granted=known.least_run, call=known.root_call)
+    account.own = known.root_call.times(CALLS)
+    assert account.lendable.covers(known.first_task)

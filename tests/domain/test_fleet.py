@@ -29,15 +29,27 @@ fleets = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(fleet=fleets)
 def test_every_run_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
+    _to_the_end(fleet)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7_200)
+@settings(max_examples=2_000, deadline=None)
+@given(fleet=fleets)
+def test_every_one_of_many_runs_comes_to_an_end_and_its_books_add_up(fleet: Fleet) -> None:
+    _to_the_end(fleet)
+
+
+def _to_the_end(fleet: Fleet) -> None:
     fleet.play(STEPS)
     root = fleet.run.root
     assert root is not None
-    assert all(worker.handed for worker in fleet.workers.values())
-    assert all(planner.handed for planner in fleet.planners.values())
-    assert root.spent == fleet.used
+    assert all(agent.closed for agent in fleet.agents.values())
+    assert fleet.run.children is not None
+    assert fleet.run.children.account.spent == fleet.used
     assert fleet.highest.covers(fleet.used)
 
 

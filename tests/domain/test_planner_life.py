@@ -7,13 +7,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from headway.domain.decisions.lending import to_drop
+from headway.domain.decisions.planner_budget import shortfall
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey
 from headway.domain.messages import Grant
 from headway.domain.planner_turn import ChildKind, Decision, Final, Finish, Spawned
 from headway.domain.state.budget import Amount
-from headway.domain.state.child import ChildAnswer
-from headway.domain.state.planner import IDLE_WAITS, PlannerState
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.planner_intake import IDLE_WAITS
+from tests.domain.booked import Answer, answers, next_turn, tick, to_start
 from tests.domain.builders import CALL, NOW, TASK_TOKENS, an_ask, notice, outcome, planner, spawned
 
 NOTHING = Amount()
@@ -45,7 +48,7 @@ class History:
 
 
 class PlannerLife(RuleBasedStateMachine):
-    """Rules are what the world may do; invariants what the books must say all the same."""
+    """Rules are what the world may do; invariants what the children must say all the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class PlannerLife(RuleBasedStateMachine):
     )
     def starts(self, tokens: int, tasks: int, kinds: list[ChildKind]) -> None:
         self.state = planner(tokens, tasks)
-        self.told_by_parent = self.state.books.purse.granted
+        self.told_by_parent = self.state.children.account.granted
         self.turn(Decision.WAIT, kinds, "one way", [], HandoffStatus.DONE)
         self._errands()
 
@@ -87,7 +90,7 @@ class PlannerLife(RuleBasedStateMachine):
         self, decision: Decision, kinds: list[ChildKind], what: str, cancels: list[int], status: HandoffStatus
     ) -> None:
         state = self.state
-        order = state.next_turn("run", Final() if state.wants_final() else None)
+        order = next_turn(state, "run", Final() if state.wants_final() else None)
         self._remember()
         new = [spawned(state.turn, i, what, kind=kind) for i, kind in enumerate(kinds)]
         tasks = [child for child in new if child.kind is ChildKind.TASK][: order.spawnable]
@@ -99,9 +102,9 @@ class PlannerLife(RuleBasedStateMachine):
             decision,
             *new,
             recovered=tuple(child for child in lost if child.key not in keys),
-            cancelled=tuple(key for i, key in enumerate(state.books.children) if i in cancels),
+            cancelled=tuple(key for i, key in enumerate(state.children.open) if i in cancels),
             finish=Finish(status=status, seq=1, summary="") if decision is Decision.FINISH else None,
-            own=order.allowance.least(state.books.purse.own + Amount(tokens=CALL // 2)),
+            own=order.allowance.least(state.children.account.own + Amount(tokens=CALL // 2)),
         )
         for child in [*told.recovered, *new]:
             self.asked += [] if child.key in self.asked else [child.key]
@@ -113,7 +116,7 @@ class PlannerLife(RuleBasedStateMachine):
     @precondition(lambda self: self.thinks)
     @rule(need=st.integers(1, CALL))
     def runs_out_of_budget(self, need: int) -> None:
-        order = self.state.next_turn("run")
+        order = next_turn(self.state, "run")
         self.state.take_turn(
             order,
             outcome(self.state, Decision.OUT_OF_BUDGET, need=Amount(tokens=order.balance.tokens + need)),
@@ -134,7 +137,7 @@ class PlannerLife(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from((1, 19, 600)))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
-        self.state.tick(self.now)
+        tick(self.state, self.now)
 
     # The world around it
 
@@ -177,9 +180,9 @@ class PlannerLife(RuleBasedStateMachine):
 
     @rule(final=st.booleans())
     def an_old_grant_comes_late(self, *, final: bool) -> None:
-        before = self.state.books.purse.granted
-        self.state.take_grant(Grant(total=Amount(tokens=1, tasks=1), final=self.state.books.no_more and final))
-        assert self.state.books.purse.granted == before
+        before = self.state.children.account.granted
+        self.state.take_grant(Grant(total=Amount(tokens=1, tasks=1), final=self.state.children.no_more and final))
+        assert self.state.children.account.granted == before
 
     @precondition(lambda self: self.pasts and self.resets < 3)
     @rule(data=st.data())
@@ -198,7 +201,7 @@ class PlannerLife(RuleBasedStateMachine):
                 case HandoffNotice():
                     self._deliver(signal)
                 case (str() as key, Amount() as granted, Amount() as need):
-                    self.state.books.take_ask(an_ask(ChildKey(key), granted, need))
+                    self.state.children.take_ask(an_ask(ChildKey(key), granted, need))
                     self.pasts[-1].later.append(signal)
                 case (Amount() as total, bool() as final):
                     self._grant(total, final=final)
@@ -219,33 +222,33 @@ class PlannerLife(RuleBasedStateMachine):
 
     @invariant()
     def what_is_lent_is_what_the_children_hold(self) -> None:
-        purse, children = self.state.books.purse, self.state.books.children.values()
-        assert purse.lent == sum((child.lent or NOTHING for child in children), NOTHING)
+        account, children = self.state.children.account, self.state.children.open.values()
+        assert account.delegated == sum((child.granted or NOTHING for child in children), NOTHING)
 
     @invariant()
     def every_handoff_counts_once(self) -> None:
-        books = self.state.books
-        assert books.purse.below == sum((n.spent for n in self.counted.values()), NOTHING)
-        assert books.tally == Counter(n.status for n in self.counted.values())
+        children = self.state.children
+        assert children.account.below == sum((n.spent for n in self.counted.values()), NOTHING)
+        assert children.tally == Counter(n.status for n in self.counted.values())
 
     @invariant()
     def every_child_is_out_or_in(self) -> None:
         out = {key for key in self.asked if key not in self.counted}
-        assert self.state.books.children.keys() == out
+        assert self.state.children.open.keys() == out
 
     @invariant()
     def nothing_is_overdrawn(self) -> None:
-        # After a reset the books take in what was really lent and used, whatever they hold themselves.
-        assert self.resets or self.state.books.purse.balance.covers(NOTHING)
+        # After a reset the children take in what was really lent and used, whatever they hold themselves.
+        assert self.resets or self.state.children.account.balance.covers(NOTHING)
 
     @invariant()
     def nobody_sleeps_for_ever(self) -> None:
         state = self.state
         if state.wake_at(self.now) is None:
-            assert state.books.children or state.need
-        if state.need and not state.books.children:
-            goes_on = state.books.purse.free.covers(state.need)
-            assert goes_on or state.shortfall() != NOTHING or state.books.no_more
+            assert state.children.open or state.need
+        if state.need and not state.children.open:
+            goes_on = state.children.account.free.covers(state.need)
+            assert goes_on or shortfall(state) != NOTHING or state.children.no_more
         assert state.idle_waits <= IDLE_WAITS
 
     @invariant()
@@ -254,10 +257,10 @@ class PlannerLife(RuleBasedStateMachine):
         state = self.state.model_copy(deep=True)
         if state.closing is not None or any(r.at_work and r.asked is None for r in self.real.values()):
             return
-        if not state.books.children or any(child.cancelled for child in state.books.children.values()):
+        if not state.children.open or any(child.cancelled for child in state.children.open.values()):
             return
-        happens = (state.books.to_start(), state.books.to_drop(closing=False), state.books.answers())
-        assert any(happens) or state.shortfall() != NOTHING
+        happens = (to_start(state.children), to_drop(state.children, closing=False), answers(state.children))
+        assert any(happens) or shortfall(state) != NOTHING
 
     def teardown(self) -> None:
         """Whatever has happened: when every child does its part, the planner comes to its end and forgot nobody."""
@@ -266,12 +269,12 @@ class PlannerLife(RuleBasedStateMachine):
         for _ in range(400):
             self.now += 600
             self._errands()
-            self.state.tick(self.now)
+            tick(self.state, self.now)
             if self.state.ending() is not None:
                 break
             if self.thinks and (self.state.wake_at(self.now) or self.now + 1) <= self.now:
                 self.turn(Decision.FINISH, [], "", [], HandoffStatus.DONE)
-            elif self.state.shortfall() != NOTHING:
+            elif shortfall(self.state) != NOTHING:
                 self._grant(self.told_by_parent, final=True)
             for key, real in self.real.items():
                 if real.at_work and (real.asked is None or real.final):
@@ -307,7 +310,7 @@ class PlannerLife(RuleBasedStateMachine):
         real.asked = need
         if self.pasts:
             self.pasts[-1].later.append((key, real.total, need))
-        self.state.books.take_ask(an_ask(key, real.total, need))
+        self.state.children.take_ask(an_ask(key, real.total, need))
 
     def _grant(self, total: Amount, *, final: bool) -> None:
         if self.pasts:
@@ -316,30 +319,30 @@ class PlannerLife(RuleBasedStateMachine):
 
     def _errands(self) -> None:
         state = self.state
-        for key in state.books.to_start() if state.closing is None else ():
-            lent = state.books.children[key].lent
+        for key in to_start(state.children) if state.closing is None else ():
+            lent = state.children.open[key].granted
             real = self.real[key]
             assert lent is not None
             real.total = real.total or lent
             if real.said is not None:  # adopted, and closed: the audit tells
                 self._deliver(real.said)
-        for key in state.books.to_drop(closing=state.closing is not None):
+        for key in to_drop(state.children, closing=state.closing is not None):
             real = self.real[key]
             real.said = real.said or HandoffNotice(child=key, status=HandoffStatus.CANCELLED, seq=0)
             self._deliver(real.said)
-        started = [child for child in state.books.children.values() if child.lent is not None]
+        started = [child for child in state.children.open.values() if child.granted is not None]
         waiting = [child for child in started if child.need is not None]
-        answers = state.books.answers()
-        self._check_refusals(answers, everybody_waits=len(waiting) == len(started))
-        for answer in answers:
+        told = answers(state.children)
+        self._check_refusals(told, everybody_waits=len(waiting) == len(started))
+        for answer in told:
             real = self.real[answer.child]
             before = real.total or NOTHING
             real.total, real.final = before.most(answer.total), real.final or answer.final
             real.asked = real.asked if real.total == before and not real.final else None
 
-    def _check_refusals(self, answers: tuple[ChildAnswer, ...], *, everybody_waits: bool) -> None:
+    def _check_refusals(self, answers: tuple[Answer, ...], *, everybody_waits: bool) -> None:
         """A child at its own limit is told so; for want of budget one at a time is, when nothing else helps."""
-        books = self.state.books
+        children = self.state.children
         poor = [
             answer
             for answer in answers
@@ -349,7 +352,7 @@ class PlannerLife(RuleBasedStateMachine):
         if poor:
             assert len(answers) == 1
             assert everybody_waits
-            assert books.no_more
+            assert children.no_more
 
 
 TestPlannerLife = PlannerLife.TestCase

@@ -4,22 +4,20 @@ from hypothesis import strategies as st
 
 from headway.agents.planner.planner_guards import UNDECIDED_TURNS
 from headway.domain.check import CheckVerdict
+from headway.domain.decisions.lending import to_drop
+from headway.domain.decisions.planner import SIGNALS_PER_RUN, continue_due
+from headway.domain.decisions.planner_budget import shortfall
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
 from headway.domain.messages import Grant
 from headway.domain.planner_turn import HANDOFFS_PER_TURN, SPAWNS_PER_TURN, ChildKind, Decision, Final, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.state.budget import Amount
-from headway.domain.state.child import ChildAnswer
 from headway.domain.state.children import MAX_OUTSTANDING
-from headway.domain.state.planner import (
-    BATCH_SECONDS,
-    FRESH_EPOCHS,
-    IDLE_WAITS,
-    SIGNALS_PER_RUN,
-    PlannerEnd,
-    PlannerState,
-)
+from headway.domain.state.planner import PlannerState
+from headway.domain.state.planner_facts import BATCH_SECONDS, PlannerEnd, Present
+from headway.domain.state.planner_intake import FRESH_EPOCHS, IDLE_WAITS
+from tests.domain.booked import Answer, answers, next_turn, tick, to_start
 from tests.domain.builders import (
     CALL,
     COMMIT,
@@ -48,7 +46,7 @@ def at_rest(decision: Decision = Decision.WAIT, tasks: int = 2) -> tuple[Planner
         state,
         told if decision is not Decision.FINISH else finishing(state).model_copy(update={"spawned": told.spawned}),
     )
-    assert state.books.to_start() == tuple(child.key for child in asked)
+    assert to_start(state.children) == tuple(child.key for child in asked)
     return state, [child.key for child in asked]
 
 
@@ -123,12 +121,12 @@ def test_a_planner_without_budget_sleeps_until_more_comes() -> None:
     take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=10**9)))
     state.steers.append(STEER)
     assert state.wake_at(NOW) is None
-    assert state.shortfall().tokens >= 10**9
+    assert shortfall(state).tokens >= 10**9
 
 
 def test_a_closing_planner_waits_for_its_children_only() -> None:
     state, keys = at_rest(tasks=2)
-    state.close(HandoffStatus.PARTIAL, "enough")
+    state.close(PlannerEnd(status=HandoffStatus.PARTIAL, why="enough"))
     state.take_handoff(notice(keys[0], HandoffStatus.FAILED), NOW)
     assert (state.wake_at(NOW), state.ending()) == (None, None)
     state.take_handoff(notice(keys[1]), NOW)
@@ -142,24 +140,24 @@ def test_a_turn_takes_at_most_a_hundred_handoffs_oldest_first_and_the_rest_comes
     state = planner(tokens=10**9, tasks=1000)
     take(state, outcome(state, Decision.WAIT, *(spawned(1, index) for index in range(SPAWNS_PER_TURN))))
     take(state, outcome(state, Decision.WAIT, *(spawned(2, index) for index in range(SPAWNS_PER_TURN))))
-    keys = list(state.books.children)
+    keys = list(state.children.open)
     for key in keys[:-1]:
         state.take_handoff(notice(key), NOW)
-    order = state.next_turn("run")
+    order = next_turn(state, "run")
     assert [told.child for told in order.inbox] == keys[:HANDOFFS_PER_TURN]
     state.take_turn(order, outcome(state, Decision.WAIT), NOW + 60)
-    assert [told.child for told in state.next_turn("run").inbox] == keys[HANDOFFS_PER_TURN:-1]
+    assert [told.child for told in next_turn(state, "run").inbox] == keys[HANDOFFS_PER_TURN:-1]
     assert state.wake_at(NOW + 60) == NOW + 60 + BATCH_SECONDS
 
 
 def test_what_comes_during_a_turn_waits_for_the_next_one() -> None:
     state, keys = at_rest(tasks=3)
     state.take_handoff(notice(keys[0]), NOW)
-    order = state.next_turn("run")
+    order = next_turn(state, "run")
     state.take_handoff(notice(keys[1]), NOW)
     state.steers.append(STEER)
     state.take_turn(order, outcome(state, Decision.GO_ON), NOW)
-    again = state.next_turn("run")
+    again = next_turn(state, "run")
     assert ([told.child for told in again.inbox], again.steers) == ([keys[1]], (STEER,))
 
 
@@ -168,41 +166,41 @@ def test_a_turn_that_was_cut_short_is_asked_for_again_with_everything(decision: 
     state, keys = at_rest()
     state.take_handoff(notice(keys[0]), NOW)
     state.steers.append(STEER)
-    order = state.next_turn("run")
+    order = next_turn(state, "run")
     state.take_turn(order, outcome(state, decision, own=Amount(tokens=70)), NOW)
-    assert state.books.purse.own.tokens == 70
-    again = state.next_turn("run")
+    assert state.children.account.own.tokens == 70
+    again = next_turn(state, "run")
     assert (again.key, again.turn, again.from_seq) == (order.key, order.turn, order.from_seq)
     assert (again.inbox, again.steers) == (order.inbox, order.steers)
 
 
 def test_a_turn_goes_on_from_what_the_history_knows_of_the_log() -> None:
     state = planner()
-    first = state.next_turn("run")
+    first = next_turn(state, "run")
     assert (first.turn, first.from_seq, first.key) == (1, -1, "run/1")
     take(state, outcome(state, Decision.GO_ON, seq=17, board="notes"))
-    second = state.next_turn("run")
+    second = next_turn(state, "run")
     assert (second.turn, second.from_seq, second.key) == (2, 17, "run/2")
     assert (state.board, state.pinned) == ("notes", COMMIT)
 
 
 def test_a_reset_asks_for_the_same_turn_under_another_key() -> None:
-    assert planner().next_turn("run-1").key != planner().next_turn("run-2").key
+    assert next_turn(planner(), "run-1").key != next_turn(planner(), "run-2").key
 
 
 def test_an_interrupted_turn_keeps_its_place_in_the_log_over_continue_as_new() -> None:
     state = planner()
-    asked = state.next_turn("run-1")
-    assert state.carried().next_turn("run-2").key == asked.key
+    asked = next_turn(state, "run-1")
+    assert next_turn(state.carried(), "run-2").key == asked.key
     take(state, outcome(state, Decision.GO_ON))
-    assert state.next_turn("run-2").key == "run-2/2"
+    assert next_turn(state, "run-2").key == "run-2/2"
 
 
 def test_only_what_a_turn_showed_leaves_the_inbox() -> None:
     state, keys = at_rest(tasks=3)
     for key in keys:
         state.take_handoff(notice(key), NOW)
-    asked = state.next_turn("run")
+    asked = next_turn(state, "run")
     state.take_turn(asked, outcome(state, Decision.WAIT).model_copy(update={"told": 2}), NOW)
     assert [left.child for left in state.inbox] == keys[2:]
 
@@ -219,55 +217,55 @@ def test_only_what_a_turn_showed_leaves_the_inbox() -> None:
 def test_how_many_tasks_a_turn_may_ask_for(granted: int, open_tasks: int, spawnable: int) -> None:
     state = planner(tokens=10**9, tasks=granted, context=context(open_tasks=open_tasks))
     take(state, outcome(state, Decision.GO_ON, spawned(1, 0), spawned(1, 1)))
-    assert state.next_turn("run").spawnable == spawnable
-    state.books.to_start()
-    assert state.next_turn("run").spawnable == spawnable, "lent or waiting, a task counts once"
+    assert next_turn(state, "run").spawnable == spawnable
+    to_start(state.children)
+    assert next_turn(state, "run").spawnable == spawnable, "lent or waiting, a task counts once"
 
 
 def test_a_sub_planner_may_ask_for_more_tasks_than_its_slice_holds_until_there_are_no_more() -> None:
     state = planner(tasks=9, depth=3, context=context(open_tasks=1000))
-    assert state.next_turn("run").spawnable == 100
+    assert next_turn(state, "run").spawnable == 100
     for index in range(12):
-        state.books.ask_for(spawned(1, index))
-    assert len(state.books.to_start()) == 9
-    assert state.shortfall().tasks == 3, "its parent is asked for what waits"
+        state.children.ask_for(spawned(1, index))
+    assert len(to_start(state.children)) == 9
+    assert shortfall(state).tasks == 3, "its parent is asked for what waits"
     state.take_grant(Grant(total=Amount(tokens=1_000_000, tasks=9), final=True))
-    assert state.next_turn("run").spawnable == 0
+    assert next_turn(state, "run").spawnable == 0
 
 
 def test_a_thousand_children_are_enough() -> None:
     state = planner(tokens=10**9, tasks=5000, context=context(open_tasks=MAX_OUTSTANDING))
     for turn in range(1, 11):
         take(state, outcome(state, Decision.GO_ON, *(spawned(turn, index) for index in range(SPAWNS_PER_TURN))))
-    order = state.next_turn("run")
-    assert (len(state.books.children), order.spawnable, order.may_delegate) == (MAX_OUTSTANDING, 0, False)
+    order = next_turn(state, "run")
+    assert (len(state.children.open), order.spawnable, order.may_delegate) == (MAX_OUTSTANDING, 0, False)
 
 
 @pytest.mark.parametrize(("depth", "may"), [(1, True), (3, True), (4, False)])
 def test_only_above_the_deepest_level_may_a_planner_delegate(depth: int, *, may: bool) -> None:
-    assert planner(depth=depth).next_turn("run").may_delegate is may
+    assert next_turn(planner(depth=depth)).may_delegate is may
 
 
 def test_a_planner_s_own_turns_may_use_the_reserve_too_and_ten_calls_where_there_are_so_many() -> None:
     state = planner(tokens=40_000)
     take(state, outcome(state, Decision.WAIT, *(spawned(1, index) for index in range(9)), own=Amount(tokens=500)))
-    state.books.to_start()
-    order = state.next_turn("run")
+    to_start(state.children)
+    order = next_turn(state, "run")
     assert order.balance.tokens == 40_000 - 9 * SLICE - 500
     assert order.allowance.tokens == 500 + 10 * CALL
     for index in range(9):
-        state.books.ask_for(spawned(2, index))
-    assert state.books.to_start() == (), "what the turn may use is nobody else's while it is at work"
+        state.children.ask_for(spawned(2, index))
+    assert to_start(state.children) == (), "what the turn may use is nobody else's while it is at work"
     take(state, outcome(state, Decision.WAIT, own=Amount(tokens=600)))
-    assert len(state.books.to_start()) == 2
-    assert state.next_turn("run").allowance.tokens == 40_000 - 11 * SLICE, "the reserve, and what is left"
+    assert len(to_start(state.children)) == 2
+    assert next_turn(state, "run").allowance.tokens == 40_000 - 11 * SLICE, "the reserve, and what is left"
 
 
 def test_a_turn_s_own_tokens_are_a_total_so_that_a_retry_counts_once() -> None:
     state = planner()
     for total in (500, 500, 300):
         take(state, outcome(state, Decision.GO_ON, own=Amount(tokens=total)))
-    assert state.books.purse.own == Amount(tokens=500)
+    assert state.children.account.own == Amount(tokens=500)
 
 
 # Waiting for nothing
@@ -277,7 +275,7 @@ def test_who_waits_with_nothing_outstanding_is_told_so_and_the_third_time_closed
     state = planner()
     for _ in range(IDLE_WAITS - 1):
         take(state, outcome(state, Decision.WAIT))
-        assert state.next_turn("run").nudge
+        assert next_turn(state, "run").nudge
         assert state.wake_at(NOW) == NOW
         assert state.ending() is None
     take(state, outcome(state, Decision.WAIT))
@@ -308,7 +306,7 @@ def test_a_planner_that_moves_nothing_ends_whatever_it_says_in_turn(said: list[D
         undecided = undecided + 1 if decision is Decision.GO_ON else undecided
         if undecided == UNDECIDED_TURNS:
             decision, undecided = Decision.GAVE_UP, 0  # noqa: PLW2901 - as the agent does
-        order = state.next_turn("run-1", RED if state.wants_final() else None)
+        order = next_turn(state, "run-1", RED if state.wants_final() else None)
         state.take_turn(order, finishing(state) if decision is Decision.FINISH else outcome(state, decision), NOW)
         turns += 1
     assert state.ending() is not None
@@ -326,10 +324,10 @@ def test_an_agent_that_decides_nothing_while_others_work_is_given_up(said: list[
 
 def test_a_wait_with_handoffs_waiting_is_not_in_vain() -> None:
     state, keys = at_rest(tasks=1)
-    order = state.next_turn("run")
+    order = next_turn(state, "run")
     state.take_handoff(notice(keys[0]), NOW)
     state.take_turn(order, outcome(state, Decision.WAIT), NOW)
-    assert (state.idle_waits, state.next_turn("run").nudge) == (0, False)
+    assert (state.idle_waits, next_turn(state, "run").nudge) == (0, False)
 
 
 def test_a_wait_with_children_out_is_not_in_vain() -> None:
@@ -344,7 +342,7 @@ def test_an_agent_that_gives_up_gets_three_fresh_epochs() -> None:
     state, keys = at_rest(tasks=1)
     for _ in range(FRESH_EPOCHS):
         take(state, outcome(state, Decision.GAVE_UP, why="no answer"))
-        assert state.next_turn("run").fresh
+        assert next_turn(state, "run").fresh
         assert state.closing is None
     take(state, outcome(state, Decision.GAVE_UP, why="no answer"))
     assert state.closing == PlannerEnd(status=HandoffStatus.FAILED, why="the planner's agent gave up: no answer")
@@ -368,14 +366,14 @@ def test_an_agent_that_went_on_may_give_up_again() -> None:
     for decision in (*[Decision.GAVE_UP] * FRESH_EPOCHS, Decision.WAIT, Decision.GAVE_UP):
         take(state, outcome(state, decision))
     assert state.closing is None
-    assert state.next_turn("run").fresh
+    assert next_turn(state, "run").fresh
 
 
 def test_a_fresh_epoch_that_waits_for_budget_is_still_fresh() -> None:
     state = planner()
     take(state, outcome(state, Decision.GAVE_UP))
     take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=1)))
-    assert state.next_turn("run").fresh
+    assert next_turn(state, "run").fresh
 
 
 # Finishing
@@ -394,7 +392,7 @@ def test_the_first_finish_that_says_done_is_shown_once_what_speaks_against_it() 
     take(state, finishing(state))
     assert state.wants_final()
     assert (state.ending(), state.wake_at(NOW)) == (None, NOW)
-    order = state.next_turn("run", RED)
+    order = next_turn(state, "run", RED)
     assert order.final == RED
     state.take_turn(order, finishing(state), NOW)
     assert not state.wants_final()
@@ -407,7 +405,7 @@ def test_who_plans_on_after_that_is_not_shown_it_again() -> None:
     state = planner()
     take(state, finishing(state))
     asked = spawned(2, 0)
-    state.take_turn(state.next_turn("run", RED), outcome(state, Decision.WAIT, asked), NOW)
+    state.take_turn(next_turn(state, "run", RED), outcome(state, Decision.WAIT, asked), NOW)
     assert state.ending() is None
     state.take_handoff(notice(asked.key), NOW)
     take(state, finishing(state))
@@ -418,7 +416,7 @@ def test_who_plans_on_after_that_is_not_shown_it_again() -> None:
 def test_it_is_shown_again_when_the_turn_that_should_show_it_was_cut_short() -> None:
     state = planner()
     take(state, finishing(state))
-    state.take_turn(state.next_turn("run", RED), outcome(state, Decision.SUSPENDED), NOW)
+    state.take_turn(next_turn(state, "run", RED), outcome(state, Decision.SUSPENDED), NOW)
     assert state.wants_final()
 
 
@@ -451,31 +449,31 @@ def test_only_the_last_word_counts(decision: Decision) -> None:
 def test_a_planner_asks_its_parent_for_what_its_children_and_its_own_turn_need() -> None:
     state = planner(tokens=2 * SLICE)
     take(state, outcome(state, Decision.WAIT, spawned(1, 0), spawned(1, 1)))
-    state.books.to_start()
-    assert state.shortfall() == Amount(tokens=SLICE)
+    to_start(state.children)
+    assert shortfall(state) == Amount(tokens=SLICE)
     need = Amount(tokens=4 * CALL)  # beyond what the turn may use: one slice is lent and one is free
     take(state, outcome(state, Decision.OUT_OF_BUDGET, need=need, call=need))
-    assert state.shortfall() == Amount(tokens=SLICE + 9 * CALL), "the reserve has grown with the conversation"
+    assert shortfall(state) == Amount(tokens=SLICE + 9 * CALL), "the reserve has grown with the conversation"
     alone = planner(tokens=CALL)
     take(alone, outcome(alone, Decision.OUT_OF_BUDGET, need=need, call=need))
-    assert alone.shortfall() == Amount(tokens=11 * CALL), "three calls, of which a quarter of one is here"
+    assert shortfall(alone) == Amount(tokens=11 * CALL), "three calls, of which a quarter of one is here"
 
 
 def test_a_grant_is_a_total_so_that_it_counts_once_in_any_order() -> None:
     state = planner(tokens=100, tasks=1)
     for total in (Amount(tokens=300, tasks=2), Amount(tokens=200, tasks=5), Amount(tokens=300, tasks=2)):
         state.take_grant(Grant(total=total, final=False))
-    assert state.books.purse.granted == Amount(tokens=300, tasks=5)
+    assert state.children.account.granted == Amount(tokens=300, tasks=5)
 
 
 def test_a_turn_goes_on_when_enough_was_granted_or_given_back() -> None:
     state = planner(tokens=1000)
     take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=CALL * 2)))
     state.take_grant(Grant(total=Amount(tokens=1500), final=False))
-    state.tick(NOW)
+    tick(state, NOW)
     assert state.wake_at(NOW) is None
     state.take_grant(Grant(total=Amount(tokens=2000), final=False))
-    state.tick(NOW)
+    tick(state, NOW)
     assert state.wake_at(NOW) == NOW
 
 
@@ -483,22 +481,22 @@ def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_childr
     state, keys = at_rest(tasks=1)
     take(state, outcome(state, Decision.OUT_OF_BUDGET, need=Amount(tokens=10**9)))
     state.take_grant(Grant(total=Amount(), final=True))
-    state.tick(NOW)
+    tick(state, NOW)
     assert state.closing is None, "what its child gives back may do"
     state.take_handoff(notice(keys[0]), NOW)
-    state.tick(NOW)
+    tick(state, NOW)
     assert state.ending() == PlannerEnd(status=HandoffStatus.PARTIAL, why="the budget is used up")
 
 
 def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ever() -> None:
     state, child = planner(tokens=2 * SLICE), spawned(1, 0)
     take(state, outcome(state, Decision.WAIT, child))
-    state.books.to_start()
-    state.close(HandoffStatus.FAILED, "gave up")
+    to_start(state.children)
+    state.close(PlannerEnd(status=HandoffStatus.FAILED, why="gave up"))
     held = Amount(tokens=SLICE, tasks=1)
-    state.books.take_ask(an_ask(child.key, held, Amount(tokens=10)))
-    assert state.shortfall() == Amount()
-    assert state.books.answers() == (ChildAnswer(child=child.key, total=held, final=True),)
+    state.children.take_ask(an_ask(child.key, held, Amount(tokens=10)))
+    assert shortfall(state) == Amount()
+    assert answers(state.children) == (Answer(child=child.key, total=held, final=True),)
 
 
 # The end of time
@@ -507,15 +505,15 @@ def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ev
 @pytest.mark.parametrize(("deadline", "closes"), [(None, False), (NOW + 1, False), (NOW, True), (NOW - 1, True)])
 def test_at_its_deadline_a_planner_closes(deadline: float | None, *, closes: bool) -> None:
     state = planner(context=context(deadline=deadline))
-    state.tick(NOW)
+    tick(state, NOW)
     expected = PlannerEnd(status=HandoffStatus.PARTIAL, why="the run's hours are used up") if closes else None
     assert state.closing == expected
 
 
 def test_the_first_reason_to_close_stays() -> None:
     state = planner(context=context(deadline=NOW))
-    state.close(HandoffStatus.FAILED, "gave up")
-    state.tick(NOW)
+    state.close(PlannerEnd(status=HandoffStatus.FAILED, why="gave up"))
+    tick(state, NOW)
     assert state.closing == PlannerEnd(status=HandoffStatus.FAILED, why="gave up")
 
 
@@ -528,8 +526,8 @@ def test_the_first_reason_to_close_stays() -> None:
 )
 def test_a_long_history_is_closed(handled: int, signals: int, *, suggested: bool, due: bool) -> None:
     state = planner(handled=handled, signals=signals)
-    assert state.continue_due(suggested=suggested) is due
-    assert not state.carried().continue_due(suggested=False)
+    assert continue_due(state, suggested=suggested) is due
+    assert not continue_due(state.carried(), suggested=False)
 
 
 def test_everything_but_the_counts_of_this_history_is_carried_on() -> None:
@@ -539,8 +537,8 @@ def test_everything_but_the_counts_of_this_history_is_carried_on() -> None:
     state.signals = 7
     carried = state.carried()
     assert PlannerState.model_validate_json(carried.model_dump_json(by_alias=True)) == carried
-    books = state.books.model_copy(update={"settled": 2, "received": {}})
-    assert carried == state.model_copy(update={"handled": 0, "signals": 0, "books": books})
+    children = state.children.model_copy(update={"settled": 2, "received": {}})
+    assert carried == state.model_copy(update={"handled": 0, "signals": 0, "children": children, "present": Present()})
     assert (state.handled, state.signals) == (1, 7)
 
 
@@ -557,7 +555,7 @@ def test_a_turn_s_cancels_return_who_must_be_told() -> None:
     waiting = spawned(2, 0, kind=ChildKind.PLANNER)
     told = outcome(state, Decision.WAIT, waiting, cancelled=(keys[1], waiting.key))
     assert take(state, told) == (keys[1],)
-    assert state.books.to_drop(closing=False) == (waiting.key,)
+    assert to_drop(state.children, closing=False) == (waiting.key,)
 
 
 def test_a_turn_after_a_reset_takes_over_what_the_lost_past_asked_for() -> None:
@@ -565,4 +563,4 @@ def test_a_turn_after_a_reset_takes_over_what_the_lost_past_asked_for() -> None:
     lost, kept = spawned(1, 0, "one way"), spawned(1, 0, "another way")
     told: TurnOutcome = outcome(state, Decision.WAIT, kept, recovered=(lost,))
     take(state, told)
-    assert {key: child.recovered for key, child in state.books.children.items()} == {kept.key: False, lost.key: True}
+    assert {key: child.recovered for key, child in state.children.open.items()} == {kept.key: False, lost.key: True}

@@ -19,7 +19,7 @@ LOOKS = int(STALLED_S / EVERY_S)
 
 def begun() -> RunState:
     state = RunState()
-    state.begin(prepared(), NOW)
+    state.open(prepared(), NOW)
     state.take_publication(Published(trunk=COMMIT, branch="b", progress=1, progress_at=NOW), NOW)
     return state
 
@@ -79,8 +79,8 @@ def test_a_pause_is_no_quiet_time() -> None:
 
 def test_a_fleet_that_waits_for_its_model_is_parked_and_not_stalled() -> None:
     state = begun()
-    state.take_parking(
-        ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 900, why="429")
+    state.apply(
+        ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 900, why="429"), NOW
     )
     for number in range(1, 3 * LOOKS):
         look(state, number)

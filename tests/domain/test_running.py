@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 
 from headway.domain.check import CheckVerdict
+from headway.domain.decisions.planner import SIGNALS_PER_RUN
+from headway.domain.decisions.run import continue_due
 from headway.domain.details import planner_details, run_details
 from headway.domain.errors import UserError
 from headway.domain.figures import Figures, RunFigures, Seen
@@ -16,9 +18,11 @@ from headway.domain.run_status import notes, status
 from headway.domain.spec import RunSpec
 from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Bill
 from headway.domain.state.control import Pause, Resume, SetLimits
-from headway.domain.state.planner import SIGNALS_PER_RUN
-from headway.domain.state.run import ATTENTION_SECONDS, RunState
+from headway.domain.state.planner_facts import PlannerEnd
+from headway.domain.state.run import RunState
+from headway.domain.state.run_facts import ATTENTION_SECONDS
 from headway.domain.tree import TreeNode
+from tests.domain.booked import lend_more, to_start
 from tests.domain.builders import (
     COMMIT,
     INCARNATION,
@@ -42,7 +46,7 @@ EVERYTHING = Amount(tokens=1_000_000, tasks=100)
 def begun() -> tuple[RunState, ChildKey]:
     """A run whose root planner is at work."""
     state = RunState()
-    return state, state.begin(prepared(), NOW)
+    return state, state.open(prepared(), NOW)
 
 
 def handed(root: ChildKey, status: HandoffStatus = HandoffStatus.DONE, tokens: int = 700) -> HandoffNotice:
@@ -75,8 +79,8 @@ def test_a_run_is_done_only_if_its_check_passes(
 def test_the_root_planner_is_lent_everything() -> None:
     state, root = begun()
     assert child_id(AgentId(RUN), root) == ROOT
-    assert state.books is not None
-    assert (state.books.children[root].lent, state.books.purse.balance) == (EVERYTHING, Amount())
+    assert state.children is not None
+    assert (state.children.open[root].granted, state.children.account.balance) == (EVERYTHING, Amount())
     assert (state.phase, state.branch, state.trunk) == ("running", "headway/demo/main", COMMIT)
 
 
@@ -86,9 +90,9 @@ SPEC = RunSpec(repo="/srv/repository", instructions="Tidy up.")
 def holding() -> tuple[RunState, ChildKey]:
     """A run whose root planner asks for more than everything."""
     state, root = begun()
-    assert state.books is not None
-    state.books.take_ask(an_ask(root, EVERYTHING, Amount(tokens=10)))
-    assert state.lend_more(NOW + 5) is None
+    assert state.children is not None
+    state.children.take_ask(an_ask(root, EVERYTHING, Amount(tokens=10)))
+    assert lend_more(state, NOW + 5) is None
     return state, root
 
 
@@ -105,8 +109,8 @@ def test_at_its_limit_a_run_holds_and_says_what_lets_it_go_on() -> None:
 
 def test_a_hold_that_nobody_ends_ends_with_what_there_is() -> None:
     state, _ = holding()
-    assert state.lend_more(state.overdue - 1) is None
-    assert state.lend_more(state.overdue) == Grant(total=EVERYTHING, final=True)
+    assert lend_more(state, state.overdue - 1) is None
+    assert lend_more(state, state.overdue) == Grant(total=EVERYTHING, final=True)
     assert state.phase == "running"
 
 
@@ -115,27 +119,27 @@ def test_a_raised_limit_ends_a_hold_and_goes_to_the_root_planner_at_once() -> No
     said = state.set_limits(SetLimits(request="1", tokens=1_500_000))
     assert said.startswith("the run may use 1,500,000 tokens, 100 tasks")
     more = EVERYTHING + Amount(tokens=500_000)
-    assert state.lend_more(NOW + 9) == Grant(total=more)
+    assert lend_more(state, NOW + 9) == Grant(total=more)
     assert (state.phase, state.granted) == ("running", more)
-    assert state.lend_more(NOW + 9) is None
+    assert lend_more(state, NOW + 9) is None
 
 
 def test_a_root_planner_for_which_a_raise_is_not_enough_has_the_run_hold_anew() -> None:
     state, root = holding()
     state.set_limits(SetLimits(request="1", tokens=1_000_001))
-    grant = state.lend_more(NOW + 9)
+    grant = lend_more(state, NOW + 9)
     assert grant is not None
-    assert state.books is not None
-    state.books.take_ask(an_ask(root, grant.total, Amount(tokens=9)))
-    assert state.lend_more(NOW + 10) is None
+    assert state.children is not None
+    state.children.take_ask(an_ask(root, grant.total, Amount(tokens=9)))
+    assert lend_more(state, NOW + 10) is None
     assert (state.phase, state.parked_at) == ("hold", NOW + 10)
 
 
 def test_a_root_planner_that_helped_itself_ends_the_hold() -> None:
     state, root = holding()
-    assert state.books is not None
-    state.books.take_ask(an_ask(root, EVERYTHING, Amount()))
-    assert state.lend_more(NOW + 9) == Grant(total=EVERYTHING)
+    assert state.children is not None
+    state.children.take_ask(an_ask(root, EVERYTHING, Amount()))
+    assert lend_more(state, NOW + 9) == Grant(total=EVERYTHING)
     assert state.phase == "running"
 
 
@@ -144,11 +148,11 @@ def test_a_lowered_limit_is_recalled_and_lent_again_only_within_it() -> None:
     said = state.set_limits(SetLimits(request="1", tokens=300_000))
     assert "300,000 tokens" in said
     assert state.book.control.recall == state.book.control.renewed == 1
-    assert state.lend_more(NOW) is None, "the root planner still holds more than that"
-    assert state.books is not None
+    assert lend_more(state, NOW) is None, "the root planner still holds more than that"
+    assert state.children is not None
     kept = Amount(tokens=250_000, tasks=10)
-    state.books.take_ask(an_ask(root, kept, Amount(), version=(1, 1)))
-    assert state.lend_more(NOW) == Grant(total=Amount(tokens=300_000, tasks=100), grant_version=(1, 1))
+    state.children.take_ask(an_ask(root, kept, Amount(), version=(1, 1)))
+    assert lend_more(state, NOW) == Grant(total=Amount(tokens=300_000, tasks=100), grant_version=(1, 1))
 
 
 def test_no_limit_is_lower_than_what_is_used_up() -> None:
@@ -240,8 +244,8 @@ def test_a_reset_of_the_failed_root_planner_counts_with_all_that_it_used_up() ->
     state.park(NOW)
     state.take_handoff(handed(root, HandoffStatus.DONE, tokens=900))
     assert state.root == handed(root, HandoffStatus.DONE, tokens=900)
-    assert state.books is not None
-    assert state.books.purse.below.tokens == 900
+    assert state.children is not None
+    assert state.children.account.below.tokens == 900
 
 
 def test_another_root_planner_goes_on_with_what_is_left_and_the_failed_one_is_heard_no_more() -> None:
@@ -250,11 +254,11 @@ def test_another_root_planner_goes_on_with_what_is_left_and_the_failed_one_is_he
     state.park(NOW)
     other = state.begin_again()
     assert other != root
-    assert state.books is not None
-    assert state.books.children[other].lent == EVERYTHING - Amount(tokens=700, tasks=1)
+    assert state.children is not None
+    assert state.children.open[other].granted == EVERYTHING - Amount(tokens=700, tasks=1)
     assert (state.phase, state.root) == ("running", None)
     state.take_handoff(handed(root, HandoffStatus.DONE, tokens=900))
-    assert (state.root, state.books.purse.below.tokens) == (None, 700)
+    assert (state.root, state.children.account.below.tokens) == (None, 700)
     state.take_handoff(handed(other, tokens=50))
     assert state.root == handed(other, tokens=50)
 
@@ -266,7 +270,7 @@ def test_a_run_is_carried_on_as_it_is() -> None:
     state.take_handoff(handed(root, HandoffStatus.FAILED))
     state.park(NOW)
     state.begin_again()
-    assert RunState.model_validate(state.model_dump(mode="json", by_alias=True)) == state
+    assert RunState.model_validate(state.model_dump(mode="json", by_alias=True)) == state.carried()
 
 
 @pytest.mark.parametrize(
@@ -275,7 +279,7 @@ def test_a_run_is_carried_on_as_it_is() -> None:
 def test_a_long_history_is_closed(signals: int, *, suggested: bool, due: bool) -> None:
     state, _ = begun()
     state.signals = signals
-    assert state.continue_due(suggested=suggested) is due
+    assert continue_due(state, suggested=suggested) is due
 
 
 def test_a_branch_that_could_not_be_moved_is_told() -> None:
@@ -309,7 +313,7 @@ def test_while_a_run_goes_on_its_status_tells_what_the_tree_last_told() -> None:
 
 def test_a_rehearsal_says_so_first() -> None:
     state = RunState()
-    state.begin(prepared().model_copy(update={"rehearsal": True}), NOW)
+    state.open(prepared().model_copy(update={"rehearsal": True}), NOW)
     assert run_details(state).startswith("**REHEARSAL**")
 
 
@@ -317,7 +321,7 @@ def test_a_planner_shows_its_children_its_budget_and_its_notes() -> None:
     state = planner(tokens=1_000_000)
     asked = [spawned(1, index) for index in range(15)]
     take(state, outcome(state, Decision.WAIT, *asked, board="# Plan", own=Amount(tokens=1234)))
-    state.books.to_start()
+    to_start(state.children)
     shown = planner_details(state, "waits")
     assert "**Outstanding (15):**" in shown
     assert f"- `{asked[0].key}` task 1.0 (open)" in shown
@@ -328,7 +332,7 @@ def test_a_planner_shows_its_children_its_budget_and_its_notes() -> None:
 
 def test_a_closing_planner_says_why() -> None:
     state = planner()
-    state.close(HandoffStatus.PARTIAL, "the budget is used up")
+    state.close(PlannerEnd(status=HandoffStatus.PARTIAL, why="the budget is used up"))
     assert "**Closing:** partial · the budget is used up" in planner_details(state, "waits")
 
 
@@ -340,9 +344,9 @@ def test_lists_show_what_keeps_a_run_from_going_on() -> None:
     assert state.stands == "paused"
     state.book.resume(Resume(request="r", target=AgentId(RUN)))
     parking = ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 60)
-    state.take_parking(parking)
+    state.apply(parking, NOW)
     assert state.stands == "parked"
-    state.take_parking(parking.model_copy(update={"parked": False, "generation": 2}))
+    state.apply(parking.model_copy(update={"parked": False, "generation": 2}), NOW)
     state.phase = "needs_attention"
     assert state.stands == "needs attention"
     state.outcome = "partial"

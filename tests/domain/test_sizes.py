@@ -23,9 +23,10 @@ from headway.domain.refs import Ref
 from headway.domain.run import RunContext
 from headway.domain.state.budget import UNLIMITED, Account, Amount, Sizes
 from headway.domain.state.child import Child, Closed, EarlyAsk
-from headway.domain.state.children import MAX_FOREIGN, MAX_OUTSTANDING, Outstanding
+from headway.domain.state.children import MAX_FOREIGN, MAX_OUTSTANDING, Children
 from headway.domain.state.planner import PlannerState
 from headway.domain.task import in_history
+from tests.domain.booked import next_turn
 from tests.domain.builders import COMMIT, NOW, wire
 
 KB = 1024
@@ -84,7 +85,7 @@ def child(title: str = TITLES["English"], **changes: object) -> Child:
         seq=123_456,
         item=99,
         priority=-1,
-        lent=LENT,
+        granted=LENT,
         need=Amount(tokens=216_000, micro_usd=2_570_000),
     )
     return full.model_copy(update=changes)
@@ -107,8 +108,8 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
         title=in_history(title),
         scope=Ref(log=planner_at(3), seq=123_456, item=99),
         depth=4,
-        books=Outstanding(
-            purse=Account(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, lent=EVERYTHING),
+        children=Children(
+            account=Account(granted=EVERYTHING, own=EVERYTHING, below=EVERYTHING, delegated=EVERYTHING),
             sizes=CONTEXT.sizes,
             children={key(index): child(title) for index in range(count)},
             received=dict.fromkeys(range(9000, 9500), (1 << SPAWNS_PER_TURN) - 1),
@@ -133,7 +134,7 @@ def state(title: str, count: int = MAX_OUTSTANDING) -> PlannerState:
     [
         pytest.param(child(need=None), id="at work"),
         pytest.param(child(), id="asking"),
-        pytest.param(child(lent=None, need=None), id="waiting"),
+        pytest.param(child(granted=None, need=None), id="waiting"),
         pytest.param(child(need=None, cancelled=True), id="cancelled"),
         pytest.param(child(**PLANNER), id="a sub-planner that asks"),
         pytest.param(child(**PLANNER, need=None, called=True), id="a sub-planner that is to give back"),
@@ -168,14 +169,14 @@ def test_the_largest_state_of_a_planner_fits(title: str) -> None:
 
 def test_a_state_does_not_grow_with_the_turns_that_it_has_seen() -> None:
     old = state("x")
-    old.books.received = dict.fromkeys(range(99999), (1 << SPAWNS_PER_TURN) - 1)
+    old.children.received = dict.fromkeys(range(99999), (1 << SPAWNS_PER_TURN) - 1)
     assert wire(old.carried()) <= STATE
 
 
 @pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
 def test_the_largest_argument_of_a_turn_fits(title: str) -> None:
     verdict = CheckVerdict(commit=COMMIT, passed=False, why="timed out after 86400 s", failing="改" * 2000, at=NOW)
-    order = state(title, HANDOFFS_PER_TURN).next_turn(INCARNATION, Final(verdict=verdict))
+    order = next_turn(state(title, HANDOFFS_PER_TURN), INCARNATION, Final(verdict=verdict))
     assert len(order.inbox) == HANDOFFS_PER_TURN
     assert wire(order) <= MESSAGE
 

@@ -6,11 +6,13 @@ from headway.domain.details import planner_details
 from headway.domain.figures import AgentFigures, Figures, RunFigures, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_of
+from headway.domain.planner_tree import NODES_PER_PLANNER, planner_node
 from headway.domain.planner_turn import ChildKind, Decision
 from headway.domain.state.budget import UNLIMITED, Account, Amount, Bill
 from headway.domain.state.planner import PlannerState
 from headway.domain.task import in_history
-from headway.domain.tree import DIGEST_BYTES, NODES_PER_PLANNER, TreeNode, filled, planner_node, within
+from headway.domain.tree import DIGEST_BYTES, TreeNode, filled, within
+from tests.domain.booked import to_start
 from tests.domain.builders import NOW, ROOT, RUN, SLICE, an_ask, notice, outcome, planner, spawned, take, wire
 
 
@@ -19,7 +21,7 @@ def busy(count: int, kind: ChildKind = ChildKind.TASK) -> tuple[PlannerState, li
     state = planner(tokens=10**9, tasks=1000)
     asked = [spawned(1, index, kind=kind) for index in range(count)]
     take(state, outcome(state, Decision.WAIT, *asked))
-    state.books.to_start()
+    to_start(state.children)
     return state, [child.key for child in asked]
 
 
@@ -43,8 +45,8 @@ def test_a_child_shows_how_it_stands() -> None:
     state = planner(tokens=3 * SLICE)
     asked = [spawned(1, index) for index in range(3)]
     take(state, outcome(state, Decision.WAIT, *asked))
-    first, second = state.books.to_start()
-    state.books.take_ask(an_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
+    first, second = to_start(state.children)
+    state.children.take_ask(an_ask(second, Amount(tokens=SLICE, tasks=1), Amount(tokens=10)))
     nodes = planner_node(state, "waits", {}).children
     third, waits = asked[2].key, "waits for budget"
     assert {node.key: node.state for node in nodes} == {first: "open", second: waits, third: waits}
@@ -62,10 +64,10 @@ def test_a_planner_without_a_limit_in_dollars_shows_no_dollars() -> None:
     state = planner()
     shown = {}
     for granted, bounds in ((UNLIMITED // 9, False), (20_000_000, True)):
-        purse = Account(granted=Amount(tokens=10, tasks=1, micro_usd=granted))
-        books = state.books.model_copy(update={"purse": purse})
+        account = Account(granted=Amount(tokens=10, tasks=1, micro_usd=granted))
+        children = state.children.model_copy(update={"account": account})
         context = state.context.model_copy(update={"bounds_dollars": bounds})
-        shown[bounds] = planner_details(state.model_copy(update={"books": books, "context": context}), "waits")
+        shown[bounds] = planner_details(state.model_copy(update={"children": children, "context": context}), "waits")
     assert "$" not in shown[False]
     assert " of $20.00, $0.00 lent" in shown[True]
 
@@ -73,12 +75,12 @@ def test_a_planner_without_a_limit_in_dollars_shows_no_dollars() -> None:
 def test_a_sub_planner_that_waits_for_budget_is_shown_so_whatever_it_told_last() -> None:
     state, asked = planner(tokens=3 * SLICE), spawned(1, 0, kind=ChildKind.PLANNER)
     take(state, outcome(state, Decision.WAIT, asked))
-    (key,) = state.books.to_start()
-    held = state.books.children[key].lent
+    (key,) = to_start(state.children)
+    held = state.children.open[key].granted
     assert held is not None
     told = TreeNode(id=child_id(ROOT, key), key=key, kind="planner", title="p", state="waits")
     assert planner_node(state, "waits", {key: told}).children == (told,)
-    state.books.take_ask(an_ask(key, held, Amount(tokens=10**12)))
+    state.children.take_ask(an_ask(key, held, Amount(tokens=10**12)))
     (shown,) = planner_node(state, "waits", {key: told}).children
     assert shown.state == "waits for budget"
     assert shown.why == "needs 6,000 tokens, its planner has 3,000 tokens free"

@@ -16,6 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 import headway
+from headway.domain.decisions.run import CONTINUED
 from headway.host.history import type_of
 from headway.host.replayed import replay_each
 from tests.replay import lasting  # noqa: F401 - its stories put themselves into the list
@@ -23,7 +24,6 @@ from tests.replay.recordings import STATES, Plain, keep, kept, kinds
 from tests.replay.scenarios import STORIES, Stage, Story
 from tests.workflows.conftest import temporal
 from workflows.replay import replayer
-from workflows.run import CONTINUED
 
 PLAYS_WITHIN_S = 90
 BAD = "DOES NOT REPLAY"

@@ -73,7 +73,7 @@ def test_every_workflow_type_is_recorded_and_the_recordings_stay_small() -> None
         ("planner-simple", "event 5 ("),
         ("task-done", "scheduled event 'run_worker' does not match"),
         ("run-done", "event 5 ("),
-        ("planner-continue-as-new-2", "event 5 ("),
+        ("planner-continue-as-new-2", "event 6 ("),
     ],
 )
 async def test_a_changed_workflow_is_noticed_and_the_place_is_named(name: str, said: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel
 
 import headway
+from headway.domain.decisions.run import CONTINUED
 from headway.domain.state.planner import PlannerState
 from headway.domain.state.run import RunState
 from tests.replay.recordings import STATES
-from workflows.run import CONTINUED
 
 MODELS: dict[str, type[BaseModel]] = {"planner": PlannerState, "run": RunState}
 FILES = sorted(STATES.glob("*.json"))
@@ -60,7 +60,7 @@ def test_this_release_has_its_state_recorded(kind: str) -> None:
 
 def test_the_recorded_planner_had_children_in_flight() -> None:
     _, raw = state_in(STATES / f"planner-{headway.__version__}.json")
-    assert PlannerState.model_validate(raw).books.children
+    assert PlannerState.model_validate(raw).children.open
 
 
 def test_what_is_renamed_is_noticed() -> None:

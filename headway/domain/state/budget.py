@@ -1,8 +1,8 @@
 """Budgets flow down in slices and remainders flow up: the arithmetic, which is deterministic and stands in history.
 
-A planner's purse holds the amount that its parent granted. The planner lends slices to its children, books their usage
-when they hand off, asks its own parent when it runs short, and gives back its unneeded budget when its parent runs
-short. A slice has the size that calls have now, not the largest that a conversation could ever make: with that a tree
+A planner's account holds the amount that its parent granted. The planner lends to its children, books their usage when
+they hand off, asks its own parent when it runs short, and gives back its unneeded budget when its parent runs short.
+A grant has the size that calls have now, not the largest that a conversation could ever make: with that a tree
 of three levels starves on the default limits. Grants are always told as totals so far, so that a message that comes
 twice, or after a reset, changes nothing.
 """
@@ -248,7 +248,7 @@ class Account(BaseModel):
         granted: All that the parent granted so far.
         own: Used up by the planner's own turns.
         below: Used up by closed children, with everything below them.
-        lent: Held by open children.
+        delegated: Held by open children.
         call: The planner's own next model call, at the size that it has now.
         aside: The part that the present turn may use up.
     """
@@ -256,7 +256,7 @@ class Account(BaseModel):
     granted: Amount
     own: Amount = Amount()
     below: Amount = Amount()
-    lent: Amount = Amount()
+    delegated: Amount = Amount()
     call: Compact = Amount()
     aside: Compact = Amount()
 
@@ -268,7 +268,7 @@ class Account(BaseModel):
     @property
     def balance(self) -> Amount:
         """The part of the grant that is neither used up nor lent."""
-        return self.granted - self.spent - self.lent
+        return self.granted - self.spent - self.delegated
 
     @property
     def free(self) -> Amount:

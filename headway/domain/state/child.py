@@ -1,4 +1,4 @@
-"""One child of a planner: asked for, at work, or closed; and what it is told when it asks for more."""
+"""One child of a planner: asked for, at work, or closed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import ChildKey
 from headway.domain.messages import Ask, GrantVersion
 from headway.domain.planner_turn import ChildKind
-from headway.domain.state.budget import Amount, Compact
+from headway.domain.state.budget import Amount, Compact, Sizes
 
 
 class Child(BaseModel):
@@ -16,7 +16,7 @@ class Child(BaseModel):
     them, each in 160 bytes.
 
     Attributes:
-        lent: The amount of this planner's purse that it holds; None before it was started.
+        lent: The amount of this planner's account that it holds; None before it was started.
         need: The amount that it asked for beyond that, while it waits for an answer; zero asks for the same answer
             again.
         recovered: It was asked for in a past that a reset took back: it may be running, and its place may belong to
@@ -34,7 +34,7 @@ class Child(BaseModel):
     seq: int = Field(alias="s")
     item: int = Field(default=0, alias="i")
     priority: int = Field(default=0, alias="p")
-    lent: Compact | None = Field(default=None, alias="l")
+    granted: Compact | None = Field(default=None, alias="l")
     need: Compact | None = Field(default=None, alias="n")
     cancelled: bool = Field(default=False, alias="c")
     recovered: bool = Field(default=False, alias="r")
@@ -93,10 +93,7 @@ class Closed(BaseModel):
     status: HandoffStatus
 
 
-class ChildAnswer(BaseModel):
-    """The answer to a child that asked for more."""
-
-    child: ChildKey
-    total: Amount
-    final: bool = False
-    grant_version: GrantVersion = (0, 0)
+def least_part(child: Child, sizes: Sizes) -> Amount:
+    """The least part of its need with which a child goes on: for a task all, for a planner enough for one child."""
+    need = child.need or Amount()
+    return need if child.kind is ChildKind.TASK else need.least(sizes.next_planner)

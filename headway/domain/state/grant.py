@@ -1,4 +1,4 @@
-"""A task's share of its planner's purse: it grows by grants, and shrinks when a limit was lowered."""
+"""A task's grant: the part of its planner's account that it may use. It grows, and shrinks when a limit was lowered."""
 
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ class TaskGrant(BaseModel):
 
     @classmethod
     def first(cls, total: Amount, recall: int, last: Amount) -> "TaskGrant":
-        """The first slice of a task. It has nothing to give back for an earlier recall."""
+        """The first grant of a task. It has nothing to give back for an earlier recall."""
         return cls(total=total, grant_version=(recall, 0), last=last)
 
     def take(self, grant: Grant) -> None:

@@ -1,397 +1,301 @@
-"""A run's own state: the same object lives through continue-as-new."""
+"""A run's state: what happens to it, event by event."""
 
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from headway.domain.check import CheckVerdict
+from headway.domain.check import CheckVerdict, RunCheck
+from headway.domain.commands import (
+    Abandon,
+    Call,
+    Cancelled,
+    Command,
+    Failed,
+    Launch,
+    ListAs,
+    Observed,
+    Record,
+    Signal,
+    StartChild,
+)
 from headway.domain.errors import UserError
-from headway.domain.handoff import HandoffNotice, HandoffStatus
-from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
-from headway.domain.limits import any_short, changed, in_words, short_words
-from headway.domain.messages import FoundClosed, Grant
+from headway.domain.handoff import HandoffNotice
+from headway.domain.ids import AgentId, ChildKey, child_id, is_adopted, key_below
+from headway.domain.messages import Ask, DescribeChildren, FoundClosed, Grant
 from headway.domain.model_outage import ModelOutage, with_news
-from headway.domain.planner_turn import ChildKind
-from headway.domain.run import PreparedRun, Published, RunContext
-from headway.domain.stall import Stall
-from headway.domain.state.budget import Amount, Compact
-from headway.domain.state.child import Child, ChildAnswer
-from headway.domain.state.children import Outstanding, least_part, nothing_lent
-from headway.domain.state.control import MAX_AMENDMENTS, Amend, ControlBook, Pause, Resume, SetLimits, check_target
-from headway.domain.state.planner import SIGNALS_PER_RUN
+from headway.domain.refs import Ref
+from headway.domain.run import (
+    MeasureSpent,
+    Note,
+    Publish,
+    Published,
+    RunReport,
+    WriteAmendment,
+    WriteReport,
+)
+from headway.domain.state.budget import Amount
+from headway.domain.state.control import Amend, Control, Hold, Pause, Resume, SetLimits
+from headway.domain.state.run_facts import RunPresent
+from headway.domain.state.run_intake import RunIntake
+from headway.domain.state.run_orders import Order
+from headway.domain.state.waits import CANCEL_AGAIN_S, CANCEL_WAITS_S, Retry
 from headway.domain.tree import TreeNode
 
-Order = Pause | Resume | SetLimits | Amend
-"""Each thing that a run's user can order, by update or by signal."""
-
-Phase = Literal["preparing", "running", "hold", "needs_attention", "proving", "reporting", "closed"]
-
-ATTENTION_SECONDS = 72 * 3600.0
-"""Time in seconds that a run waits for its user before it ends with its results so far."""
+AUDIT_AGAIN_S = 1.0
+REPORTS = 3
+"""Tries to write the report before the run closes with the facts that it has itself."""
 
 
-class RunState(BaseModel):
-    """Everything that the workflow of a run knows.
+class Signalled(BaseModel):
+    """An order that came by signal. A refusal is its answer, and a note of the run."""
 
-    Attributes:
-        root: The root planner's handoff, once it is here.
-        tree: The root planner's last digest.
-        trunk: The trunk as last seen.
-        root_attempt: Number of the root planner, from 1; a failed one is replaced when the user lets the run go on.
-        told: The version of the control record that the root planner knows.
-        parked_at: Time at which the run began to wait for its user, because its root planner failed or its limit is
-            reached.
-        started_at: Start of the run; its hours count from there.
-        asked: The user's orders that are not carried out yet.
-        parkings: State of the ways to its models, as the worker processes last told.
-        quiet: The clock of the time without progress.
-        unpublished: The last publication failed before it could read the trunk.
-        adopted_spent: The amount used up by agents that handed off to the run because the root planner is closed.
-        audited_at: Time of the last audit of the adopted agents.
-        measured: The sum of the agents' logs when its user last changed the limits.
-        listed_as: Its state in lists, see `stands`.
-        troubles: Failed effects that are tried again, in words, by their subject; and the last refused signal.
-    """
+    order: Order
+    run: str
 
-    model_config = ConfigDict(populate_by_name=True)
 
-    schema_: int = Field(default=1, alias="schema")
-    phase: Phase = "preparing"
-    prepared: PreparedRun | None = None
-    books: Outstanding | None = None
-    root: HandoffNotice | None = None
-    tree: TreeNode | None = None
-    trunk: Oid | None = None
-    branch: str = ""
-    publish_problem: str = ""
-    publish_told: str = ""
-    verdict: CheckVerdict | None = None
-    outcome: str | None = None
-    last_heard: float = 0.0
-    published_at: float = 0.0
-    signals: int = 0
-    root_attempt: int = 1
-    book: ControlBook = ControlBook()
-    told: int = 0
-    parked_at: float = 0.0
-    parkings: tuple[ModelOutage, ...] = ()
-    quiet: Stall = Stall()
-    started_at: float = 0.0
-    asked: list[SetLimits | Amend] = []
-    unpublished: bool = False
-    troubles: dict[str, str] = {}
-    adopted_spent: Compact = Amount()
-    audited_at: float = 0.0
-    measured: Compact = Amount()
-    listed_as: str = "running"
+class Holds(BaseModel):
+    """The limit is reached: the run waits for its user."""
 
-    @property
-    def context(self) -> RunContext:
-        """The run's frozen facts; it has been prepared."""
-        assert self.prepared is not None
-        return self.prepared.context
 
-    def begin(self, prepared: PreparedRun, now: float) -> ChildKey:
-        """Book the root planner, which is lent everything that the run may use. Returns its key."""
-        context = prepared.context
-        self.prepared = prepared
-        self.branch, self.trunk = f"headway/{context.run}/main", context.base
-        self.books = nothing_lent(prepared.budget, context.sizes)
-        self.last_heard = self.published_at = self.started_at = now
-        return self._lend_to_root()
+class Parks(BaseModel):
+    """The root planner failed: the run waits for its user."""
 
-    def begin_again(self) -> ChildKey:
-        """Book another root planner in place of the failed one, with the rest of the budget. Returns its key."""
-        self.root_attempt += 1
-        if self.root is not None and self.books is not None:
-            # From now on the failed one is heard no more, or a reset of it could end the run of its successor.
-            self.books.foreign = [*self.books.foreign, self.root.child]
-        self.root, self.parked_at, self.adopted_spent = None, 0.0, Amount()
-        return self._lend_to_root()
 
-    def _lend_to_root(self) -> ChildKey:
-        assert self.prepared is not None
-        assert self.books is not None
-        context = self.prepared.context
-        key = key_of(root_planner_id(context.run, context.incarnation, self.root_attempt))
-        self._lend(key)
-        return key
+class GivesOut(BaseModel):
+    """No more budget comes: the run ends as soon as no agent works for it."""
 
-    def _lend(self, key: ChildKey) -> None:
-        assert self.prepared is not None
-        assert self.books is not None
-        everything = self.books.purse.free
-        self.books.children[key] = Child(
-            kind=ChildKind.PLANNER, title=self.prepared.title, seq=self.prepared.scope.seq, lent=everything
-        )
-        self.books.purse.lent += everything
-        self.phase, self.told = "running", 0
 
-    def park(self, now: float) -> None:
-        """The root planner failed: wait for the user. A reset of it may still hand off under the same key."""
-        self.phase, self.parked_at = "needs_attention", now
-        if self.root is not None and self.books is not None:
-            self.books.foreign = [key for key in self.books.foreign if key != self.root.child]
+class Audits(BaseModel):
+    """The run looks for agents that closed without a handoff."""
 
-    @property
-    def audit_at(self) -> float:
-        """Time of the next audit, which finds children that closed without a handoff."""
-        quiet_since = min(self.last_heard, self.audited_at) if self.adopted else self.last_heard
-        return quiet_since + self.context.audit_s
 
-    def hear_of(self, key: ChildKey) -> None:
-        """A root planner speaks. If its failure parked the run, it was reset: outstanding again, with its totals."""
-        if self.phase != "needs_attention" or self.root is None or self.root.child != key or self.books is None:
-            return
-        self._take_back(key)
-        self.root, self.parked_at = None, 0.0
-        self._lend(key)
+class AsksToCancel(BaseModel):
+    """The agents are asked to cancel."""
 
-    def _take_back(self, key: ChildKey) -> None:
-        """A root planner that was closed speaks again: it gets back its totals and the agents adopted below it."""
-        assert self.books is not None
-        for other in [other for other in self.books.children if other.startswith(f"{key}/")]:
-            self.books.purse.lent -= self.books.children.pop(other).lent or Amount()
-        self.books.purse.below -= (self.root.spent if self.root else Amount()) + self.adopted_spent
-        self.adopted_spent = Amount()
 
-    def is_ours(self, key: ChildKey) -> bool:
-        """True if a key is that of a root planner of this run, or of an agent below one: names are used again."""
-        if self.prepared is None:
-            return False
-        context, top = self.prepared.context, key.partition("/")[0]
-        attempts = range(1, self.root_attempt + 1)
-        return any(top == key_of(root_planner_id(context.run, context.incarnation, each)) for each in attempts)
+class Proves(BaseModel):
+    """The root planner's handoff counts: its trunk is proven."""
 
-    @property
-    def root_key(self) -> ChildKey | None:
-        """The key of the root planner, while one is open."""
-        return next((key for key in self.books.children if not is_adopted(key)), None) if self.books else None
 
-    @property
-    def adopted(self) -> tuple[ChildKey, ...]:
-        """Agents that work on although their own planners, a root planner among them, are closed."""
-        return tuple(key for key in self.books.children if is_adopted(key)) if self.books else ()
+class Reports(BaseModel):
+    """The proof is over: its results count as they are."""
 
-    @property
-    def overdue(self) -> float:
-        """End of the wait of a run that waits for its user."""
-        held = self.phase == "hold" and self.prepared is not None
-        return self.parked_at + (self.prepared.context.hold_s if held and self.prepared else ATTENTION_SECONDS)
 
-    # The root planner may use all that the run may use: when it asks for more, the run asks the user.
+class RunState(RunIntake):
+    """Everything that a run's workflow knows, and how events change it."""
 
-    def lend_more(self, now: float) -> Grant | None:
-        """The grant to tell the root planner; None without news for it. At the run's limit the run holds, and waits."""
-        key = self.root_key
-        if self.books is None or key is None:
-            return None
-        child = self.books.children[key]
-        # While more is lent than a lowered limit allows, nothing is lent: that would end the giving back.
-        settled = self.books.purse.balance.covers(Amount())
-        free, final = self.books.purse.free if settled else Amount(), False
-        if not free and child.need != Amount():
-            if child.need and self.phase == "running":
-                self.phase, self.parked_at = "hold", now
-            final = self.phase == "hold" and now >= self.overdue
-            if not final:
-                return None
-        self._end_hold()
-        child.lent, child.need = (child.lent or Amount()) + free, None
-        self.books.purse.lent += free
-        return Grant(total=child.lent, final=final, grant_version=child.grant_version)
+    # Events
 
-    def lend_to_adopted(self, now: float) -> tuple[ChildAnswer, ...]:
-        """Answers to agents that asked the run because their planners are closed.
-
-        An open root planner holds all that the run may use, so they wait for its handoff. Afterwards, or when the user
-        let the time to act pass, they get the rest, and hear that no more will come.
-        """
-        if self.books is None or not self.adopted:
-            return ()
-        self.books.no_more = self.books.no_more or self.gives_out_at(now)
-        return self.books.answers(but=self.root_key)
-
-    def _end_hold(self) -> None:
-        if self.phase == "hold":
-            self.phase, self.parked_at = "running", 0.0
-
-    def gives_out_at(self, now: float) -> bool:
-        """True if the run ends as soon as no agent works for it."""
-        if self.root is None:
-            return False
-        return self.root.status is not HandoffStatus.FAILED or (self.phase == "needs_attention" and now >= self.overdue)
-
-    def ended(self, now: float) -> HandoffNotice | None:
-        """The root planner's handoff, once it counts and no adopted agent is at work."""
-        return self.root if self.gives_out_at(now) and self.books is not None and not self.books.children else None
-
-    def check(self, order: Order, run: str) -> None:
-        """Refuse an impossible order, before any part of it counts; the same for updates and signals.
-
-        Raises:
-            UserError: It is about another run, comes too late, changes nothing, or cannot be kept.
-        """
-        if isinstance(order, Pause | Resume):
-            return check_target(order.target, run)
-        if self.root is not None and self.phase != "needs_attention" and not self.adopted:
-            raise UserError("The run is finishing; its limits and instructions can no longer be changed.")
-        if isinstance(order, SetLimits):
-            changed(order, self.granted or Amount(), self.prepared)
-            return None
-        waiting = sum(isinstance(other, Amend) and other.request != order.request for other in self.asked)
-        if len(self.book.control.amendments) + waiting >= MAX_AMENDMENTS:
-            raise UserError(f"A run carries at most {MAX_AMENDMENTS} amendments.")
-        return None
-
-    def accept(self, order: Order, run: str) -> bool:
-        """True if an order that came by signal may be carried out. A refusal is its answer, and a note of the run."""
-        try:
-            self.check(order, run)
-        except UserError as error:
-            self.book.refuse(order.request, str(error))
-            self.troubles["order"] = f"order {order.request} was refused: {error}"
-            return False
-        self.troubles.pop("order", None)
+    def apply(self, event: Any, now: float) -> bool:
+        """Book an event. True if it may change what is decided."""
+        match event:
+            case Observed(long=long, settled=settled):
+                self.present.long, self.present.settled = long, settled
+                return False
+            case Cancelled():
+                self._cancel(now)
+            case HandoffNotice():
+                self.signals += 1
+                self._hear(event.child, now)
+                self.take_handoff(event)
+            case Ask():
+                self.signals += 1
+                self._hear(event.child, now)
+                if self.children is not None and self.is_ours(event.child):
+                    self.hear_of(event.child)
+                    self.children.take_ask(event)
+            case TreeNode():
+                self.signals += 1
+                return self._take_digest(event, now)
+            case ModelOutage():
+                self.signals += 1
+                self.parkings = with_news(self.parkings, event)
+            case Pause():
+                self.book.pause(event, now)
+            case Resume():
+                self._resume(event)
+            case SetLimits() | Amend():
+                self.take_order(event)
+            case Signalled(order=order, run=run):
+                self.signals += 1
+                return self.accept(order, run) and self.apply(order, now)
+            case _:
+                return False
         return True
 
-    def trouble(self, about: str, why: str = "") -> None:
-        """Note an effect that failed for good and is tried again; without `why`, that it succeeded."""
-        self.troubles.pop(about, None)
-        if why:
-            self.troubles[about] = f"{about} failed: {why}"
+    def _take_digest(self, node: TreeNode, now: float) -> bool:
+        heard = self._hear(node.key, now)
+        if self.is_ours(node.key) and not is_adopted(node.key):
+            self.tree, self.last_heard = node, now
+            self.hear_of(node.key)
+        return heard
 
-    def take_order(self, order: SetLimits | Amend) -> None:
-        """Note the user's order; one that came before under the same request is not carried out again."""
-        if order.request not in self.book.answers and all(order.request != other.request for other in self.asked):
-            self.asked.append(order)
+    def _hear(self, key: ChildKey, now: float) -> bool:
+        """An agent below speaks. One that the run does not know has a closed root planner: it is looked up at once."""
+        unknown = is_adopted(key) and self.children is not None and key not in self.children.open
+        if unknown:
+            self.last_heard = min(self.last_heard, now - self.context.audit_s)
+        return unknown
 
-    def set_limits(self, order: SetLimits) -> str:
-        """Change the run's limits; the answer in words.
+    def _resume(self, order: Resume) -> None:
+        run = AgentId(self.context.run) if self.prepared is not None else None
+        parked = self.phase == "needs_attention" and self.root is not None
+        again = parked and self.root is not None and order.target in {run, run and child_id(run, self.root.child)}
+        self.present.again = self.present.again or again
+        self.book.resume(order, parked=again)
 
-        Raises:
-            UserError: It changes nothing, or cannot be kept.
-        """
-        assert self.books is not None
-        assert self.prepared is not None
-        purse = self.books.purse
-        before, used = purse.granted, self.used
-        wanted = changed(order, before, self.prepared)
-        # A limit below the used-up amount means the same as that amount: nothing more.
-        purse.granted = wanted.most(used.model_copy(update={"unpriced": 0}))
-        hours = order.changes.get("hours")
-        deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
-        self._end_hold()
-        ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
-        said = in_words(purse.granted, used, ends, self.book.control.limits | order.changes)
-        said += self._still_short()
-        lowered = not wanted.covers(before)
-        return self.book.set_limits(order, said, lowered=lowered, deadline=deadline)
-
-    def _still_short(self) -> str:
-        """A warning when agents wait for more than the new limits leave."""
-        root = self.root_key
-        if self.books is None or root is None:
-            return ""
-        child, free = self.books.children[root], self.books.purse.free
-        least = least_part(child, self.context.sizes) - free
-        return f"; that does not help yet: {short_words(least)} more is needed" if any_short(least) else ""
-
-    @property
-    def used(self) -> Amount:
-        """All that the run is known to have used up."""
-        spent = (self.books.purse.spent if self.books else Amount()).most(self.measured)
-        return spent.most(self.tree.spent.amount) if self.tree and self.root is None else spent
-
-    @property
-    def stands(self) -> str:
-        """State of the run, in a word or two. A phase alone would hide that it waits for its user."""
-        if self.outcome is not None:
-            return self.outcome
-        if self.phase != "running" or self.prepared is None:
-            return self.phase.replace("_", " ")
-        if self.book.control.hold_on(AgentId(self.prepared.context.run)) is not None:
-            return "paused"
-        if any(parking.parked for parking in self.parkings):
-            return "parked"
-        return "stalled" if self.stalled else "running"
-
-    @property
-    def granted(self) -> Amount | None:
-        """The limit of the whole run."""
-        return self.books.purse.granted if self.books else None
-
-    def take_handoff(self, notice: HandoffNotice) -> None:
-        """The root planner handed up; the first word counts, unless the run was parked for its failure."""
-        if self.books is None or not self.is_ours(notice.child):
+    def _cancel(self, now: float) -> None:
+        present = self.present
+        if present.cancelling or self.prepared is None:
             return
-        if is_adopted(notice.child):
-            self.adopted_spent += notice.spent if self.books.take(notice) else Amount()
-            return
-        if self.books.take(notice):
-            if self.root is not None:
-                self._take_back(notice.child)  # the same planner, after a reset: its totals hold these
-            self.root = notice
+        # In the record as well, because it reaches running commands within two seconds; a heartbeat may take ten.
+        hold = Hold(who="", why="the run is cancelled", at=now, now=True)
+        self.book.control = self.book.control.with_cancelled(AgentId(self.context.run), hold)
+        # Longer than the root planner waits for its own. Looked for soon, because a planner that was cancelled before
+        # its first step ends without a word, and the server takes a second cancel of it as gladly as the first.
+        present.cancelling, present.cancel_at = True, now
+        present.cancel_until = now + (self.context.depth + 1) * CANCEL_WAITS_S
 
-    def take_closed(self, found: FoundClosed, known: tuple[ChildKey, ...]) -> tuple[ChildKey, ...] | None:
-        """Book a child that an audit found closed, and adopt the agents below it; as `PlannerState.take_closed`."""
-        assert self.books is not None
-        ours = tuple(key for key in known if key.startswith(f"{found.child}/"))
-        if self.books.known_below((found.child,)) != ours:
-            return None
-        adopted = tuple(orphan.key for orphan in found.orphans if self.books.adopt(orphan, found.child))
-        if not found.more:
-            self.take_handoff(found.notice)
-        return adopted
+    # Commands that begin
 
-    def take_publication(self, published: Published, now: float) -> None:
-        """Book where the trunk stands and whether the user's repository has it."""
-        self.trunk, self.branch, self.published_at = published.trunk, published.branch, now
-        self.publish_problem, self.unpublished = published.problem, False
-        self.publish_told = published.told
-        self.quiet = self.quiet.seen(published.progress, published.progress_at, now, active=self._active)
+    def begin(self, command: Command, now: float) -> None:
+        """Book a command that is performed now."""
+        present = self.present
+        match command:
+            case StartChild():
+                present.to_start, present.first_words = None, ()
+            case Signal(to=to, message=Grant() as grant):
+                assert self.children is not None
+                key = key_below(AgentId(self.context.run), to)
+                self.children.answer(key, grant)
+                if key == self.root_key:
+                    self._end_hold()
+            case Signal(to=to, message=Control() as control):
+                key = key_below(AgentId(self.context.run), to)
+                present.to_inform = [each for each in present.to_inform if each != key]
+                self.told = control.version
+            case Launch(order=Publish()):
+                present.publishing, present.last_push = True, present.cancelling
+            case Launch():
+                present.checking = True
+            case Abandon():
+                present.publishing = present.checking = False
+            case Call(order=Note()):
+                present.again = False
+            case ListAs(state=state):
+                self.listed_as = state
+            case Record(event=event):
+                self._record(event, now)
+            case _:
+                pass
 
-    def miss_publication(self, why: str, now: float) -> None:
-        """The trunk could not be published, for a reason that nothing names; it is tried again."""
-        self.publish_problem = f"the trunk could not be published, which is tried again: {why}"
-        self.unpublished, self.published_at = True, now
+    def _record(self, event: BaseModel, now: float) -> None:
+        present = self.present
+        match event:
+            case Holds():
+                self.phase, self.parked_at = "hold", now
+            case Parks():
+                self.park(now)
+                present.again = False
+            case GivesOut() if self.children is not None:
+                self.children.no_more = True
+            case Audits():
+                self.last_heard = self.audited_at = now
+            case AsksToCancel():
+                present.cancel_at, present.cancel_tries = now + CANCEL_AGAIN_S, present.cancel_tries + 1
+            case Proves():
+                self.phase, present.retry = "proving", Retry(again_s=self.context.again_s)
+            case Reports():
+                if not present.proven and not present.cancelling:
+                    self.settle_proof()
+                self.phase, present.retry = "reporting", Retry(again_s=self.context.again_s)
+            case _:
+                pass
 
-    @property
-    def proven_as_published(self) -> bool:
-        """True if the verdict, if there is one, is about the very commit that the user has."""
-        if self.verdict is None:
-            return not self.unpublished
-        return self.verdict.ran and not self.unpublished and self.verdict.commit == self.trunk
+    # Results of commands
 
-    @property
-    def proof_is_blocked(self) -> bool:
-        """True if only a wait can help: the check could not be run, or nothing could be published."""
-        return self.unpublished or (self.verdict is not None and not self.verdict.ran)
+    def finish(self, command: Command, result: Any, now: float) -> None:
+        """Book the result of a command."""
+        match command:
+            case Call(order=DescribeChildren() as order):
+                self._finish_audit(order, result, now)
+            case Call(order=MeasureSpent()):
+                self._finish_limits(result)
+            case Call(order=WriteAmendment()):
+                self._finish_amendment(result, now)
+            case Call(order=Note()):
+                about = "telling the next root planner what became of the one before"
+                self.trouble(about, result.why if isinstance(result, Failed) else "")
+                self.present.first_words = () if isinstance(result, Failed) else (result,)
+                self.begin_again()
+            case Call(order=WriteReport() as order):
+                self._finish_report(order, result, now)
+            case Launch(order=Publish()):
+                self._finish_publishing(result, now)
+            case Launch(order=RunCheck()):
+                self.present.checking, self.present.checked = False, True
+                self.verdict = self._verdict(result, now)
+            case _:
+                pass
 
-    def settle_proof(self) -> None:
-        """Decide which result counts where proof and publication never agreed."""
-        if self.verdict is None or not self.verdict.ran:
-            return
-        if self.unpublished:
-            self.trunk = self.verdict.commit  # it is in the hub, whatever keeps it from the user's repository
-        elif self.verdict.commit != self.trunk:
-            self.verdict = None
+    def _finish_audit(self, order: DescribeChildren, found: list[FoundClosed] | Failed, now: float) -> None:
+        self.trouble("the audit", found.why if isinstance(found, Failed) else "")
+        for closed in () if isinstance(found, Failed) else found:
+            adopted = self.take_closed(closed, order.known)
+            if adopted is None or closed.more:
+                # The rest, or what counts, is found by the next audit.
+                self.audited_at = now - self.context.audit_s + AUDIT_AGAIN_S
+            self.present.to_inform += adopted or ()
 
-    @property
-    def _active(self) -> bool:
-        """True if agents may work, as far as the run knows."""
-        held = self.prepared is not None and self.book.control.hold_on(AgentId(self.prepared.context.run)) is not None
-        return self.phase == "running" and not held and not any(parking.parked for parking in self.parkings)
+    def _finish_limits(self, measured: Amount | Failed) -> None:
+        """Running agents have not told yet what they used up, and a new limit goes by it."""
+        order = self.asked.pop(0)
+        assert isinstance(order, SetLimits)
+        if not isinstance(measured, Failed):
+            self.measured = self.measured.most(measured)
+        try:
+            self.set_limits(order)
+        except UserError as error:
+            self.book.refuse(order.request, str(error))
 
-    def take_parking(self, parking: ModelOutage) -> None:
-        """A worker process tells that a model refuses its agents, or that it answers again."""
-        self.parkings = with_news(self.parkings, parking)
+    def _finish_amendment(self, ref: Ref | Failed, now: float) -> None:
+        order = self.asked.pop(0)
+        assert isinstance(order, Amend)
+        if isinstance(ref, Failed):
+            self.book.refuse(order.request, f"The amendment could not be stored; give it again later: {ref.why}")
+        else:
+            self.book.amend(order, ref.seq, now)
 
-    def continue_due(self, *, suggested: bool) -> bool:
-        """True if the history is long enough to be closed at the next quiet moment."""
-        return suggested or self.signals >= SIGNALS_PER_RUN
+    def _verdict(self, found: CheckVerdict | Failed, now: float) -> CheckVerdict:
+        if isinstance(found, Failed):
+            return CheckVerdict.could_not_run(self.trunk or self.context.base, found.why, now)
+        return found
 
-    @property
-    def stalled(self) -> bool:
-        """True if nothing is achieved although agents could work."""
-        return self._active and self.quiet.stalled
+    def _finish_publishing(self, published: Published | Failed, now: float) -> None:
+        present = self.present
+        present.publishing = False
+        present.published = present.cancelling
+        if isinstance(published, Failed):
+            self.miss_publication(published.why, now)
+        else:
+            self.take_publication(published, now)
+        if self.phase == "proving":
+            present.proofs, present.checked = present.proofs + 1, False
+            present.proven = self.proven_as_published
+            if self.proof_is_blocked:
+                present.retry.failed("the proof is blocked", now)
+
+    def _finish_report(self, order: WriteReport, report: RunReport | Failed, now: float) -> None:
+        present = self.present
+        present.reports += 1
+        self.trouble("the report", report.why if isinstance(report, Failed) else "")
+        if isinstance(report, Failed):
+            present.retry.failed(report.why, now)
+            if present.reports < REPORTS:
+                return
+            report = order.unwritten(report.why)
+        present.report, self.phase, self.outcome = report, "closed", report.outcome
+
+    def carried(self) -> "RunState":
+        """The state as the next workflow run takes it over."""
+        return self.model_copy(update={"signals": 0, "present": RunPresent()})
