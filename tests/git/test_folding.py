@@ -174,7 +174,7 @@ def test_a_submission_that_waits_twice_lands_once(ground: Ground) -> None:
     _all_landed_once(ground, [first])
 
 
-@pytest.mark.parametrize("moment", ["Ledger.add", "Spool.answer", "Spool.withdraw"])
+@pytest.mark.parametrize("moment", ["LandingLedger.add", "QueueFiles.answer", "QueueFiles.withdraw"])
 def test_a_holder_that_dies_after_the_trunk_moved_leaves_nobody_without_an_answer(ground: Ground, moment: str) -> None:
     theirs, ours = changed(ground, 1), changed(ground, 2)
     with trunk_locked(ground):
