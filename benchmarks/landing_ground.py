@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import IO
 
 from headway.domain.ids import AgentId, Fence, Oid, RunName
+from headway.git.changes import Change
 from headway.git.hub import Hub
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import Queued
-from headway.git.landing.splice import Change, Splice
+from headway.git.landing.splice import Splice
 from headway.git.landing.submission import Submission
 from headway.git.objects import Reader
 

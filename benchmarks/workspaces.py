@@ -23,11 +23,12 @@ from benchmarks.landing_ground import generate
 from benchmarks.table import Outcome, arguments, report
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import Hub
-from headway.git.workspace.overlay import file_system, mounted_below, unmount_below
+from headway.git.workspace.overlay import mounted_below, unmount_below
 from headway.git.workspace.snapshot import snapshot
 from headway.git.workspace.workspace import Workspace
 from headway.git.workspace.workspace_backend import backend_for
 from headway.git.workspace.workspaces import Workspaces
+from headway.system.file_system import file_system
 
 MANY = 300
 PROCESSES = 3

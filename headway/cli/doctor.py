@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
-import psutil
 import typer
 
 from headway.cli.console import say
@@ -19,6 +18,7 @@ from headway.domain.errors import TransientError, UserError
 from headway.host.home import home_from
 from headway.host.worker_roles import AGENTS, USUAL_AGENTS
 from headway.system.disk import Disk, DiskBounds
+from headway.system.file_system import file_system
 
 if TYPE_CHECKING:
     from headway.sandbox.cgroup.groups import Groups
@@ -131,7 +131,7 @@ def unwritable_home(home: Path) -> Diagnostic | None:
 
 def state_folder(home: Path) -> Iterator[Diagnostic]:
     """The state folder, which holds everything that a run needs to go on."""
-    disk, kind = Disk.of(home), _file_system(home)
+    disk, kind = Disk.of(home), file_system(home) or "an unknown file system"
     says = f"{home} on {kind}, {disk.shown()}"
     if kind in SLOW:
         remedy = "set HEADWAY_HOME to a folder on a local disk"
@@ -154,8 +154,3 @@ def shown(found: Iterable[Diagnostic]) -> Iterator[str]:
         yield f"{MARKS[each.state]}  {each.topic}: {each.says}"
         if each.remedy and each.state != "good":
             yield f"      {each.remedy}"
-
-
-def _file_system(place: Path) -> str:
-    mounts = [part for part in psutil.disk_partitions(all=True) if place.resolve().is_relative_to(part.mountpoint)]
-    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "an unknown file system"

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.changes import with_nul
-from headway.git.landing.splice import Change
+from headway.git.changes import Change, with_nul
 from headway.git.objects import Reader, entry, is_folder, split
 from headway.git.repo import Repo
 from headway.system.files import delete

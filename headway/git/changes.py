@@ -1,11 +1,12 @@
-"""Differences between two trees, also as the text that an agent reads."""
+"""Differences between two trees, a tree with other entries, and the text that an agent reads of a difference."""
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
 from headway.git.repo import Repo
@@ -53,6 +54,15 @@ class Entry:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A submission's change to one path. `old` and `new` are mode and object id in hex; None for no such path."""
+
+    path: bytes
+    old: tuple[str, Oid] | None
+    new: tuple[str, Oid] | None
+
+
 def shown(path: str) -> str:
     """A path as text that any JSON can carry: bytes that are no UTF-8 are written as escapes."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -93,3 +103,25 @@ def changes_between(repo: Repo, base: Oid, tree: Oid) -> Changes:
     for entry in entries(repo, base, tree):
         by["M" if entry.status == "T" else entry.status].append(shown(entry.path))
     return Changes(tuple(by["A"]), tuple(by["M"]), tuple(by["D"]))
+
+
+def changes_of(differ: Sequence[Entry]) -> tuple[Change, ...]:
+    """The differences of two trees, as submissions hold them."""
+    return tuple(
+        Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
+        for each in differ
+    )
+
+
+def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
+    return None if mode == NO_MODE else (mode, oid)
+
+
+def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:
+    """A tree like `tree` but for the entries, written as git's index-info; mode 0 removes a path."""
+    with TemporaryDirectory(prefix="index-", dir=repo.git_dir) as folder:
+        at = Repo(repo.git_dir, index=Path(folder) / "index")
+        at.run("read-tree", tree)
+        given = b"".join(os.fsencode(line) + b"\0" for line in lines)
+        at.run("update-index", "--replace", "-z", "--index-info", stdin=given)
+        return at.run("write-tree").oid

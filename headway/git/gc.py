@@ -11,7 +11,7 @@ from typing import Literal
 
 from headway.domain.errors import HeadwayError
 from headway.domain.ids import AgentId, key_of
-from headway.git.workspace.base_layers import discard
+from headway.git.workspace.base_layer import discard
 from headway.git.workspace.notes import Owner, load_owner
 from headway.git.workspace.overlay import unmount_below
 from headway.git.workspace.snapshot import snapshot

@@ -89,7 +89,7 @@ def test_a_finding_is_a_line_and_one_for_what_to_do() -> None:
 
 
 def test_a_folder_on_a_network_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(doctor, "file_system", lambda _: "nfs4")
     (finding,) = doctor.state_folder(tmp_path)
     assert (finding.state, finding.remedy) == ("broken", "set HEADWAY_HOME to a folder on a local disk")
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from headway.git.changes import shown
+from headway.git.changes import Change, shown
 from headway.git.landing import landing, splice
 from headway.git.landing.merging import Merged
-from headway.git.landing.splice import Change
 from headway.git.repo import Repo
 from headway.git.workspace import checkout, scan, workspace
 from headway.git.workspace.checkout import LooseFiles

@@ -11,11 +11,10 @@ import pytest
 
 from headway.domain.ids import Oid
 from headway.git.attributes import MergeRules
-from headway.git.changes import entries
+from headway.git.changes import Change, changes_of, entries
 from headway.git.landing.landing import Conflicted, Landed
 from headway.git.landing.merge_dir import MergeDir
 from headway.git.landing.merging import UNMERGED, Merged
-from headway.git.landing.splice import Change, changes_of
 from headway.git.objects import Reader
 from headway.git.repo import Repo
 from tests.git.ground import Ground, git, make_repository, write

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headway.git.landing import merge_dir, settled
+from headway.git import settled
+from headway.git.landing import merge_dir
 from headway.git.landing.landing import Landed
-from headway.git.landing.settled import settle
+from headway.git.settled import settle
 from headway.git.workspace.snapshot import newest, snapshot
 from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, allowed, git, task, write

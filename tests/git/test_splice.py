@@ -9,14 +9,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from headway.domain.ids import Oid
-from headway.git.changes import entries
+from headway.git.changes import changes_of, entries, with_entries
 from headway.git.git_environment import hermetic_environment
 from headway.git.landing.bounded_merge import merge_trees
 from headway.git.landing.commit_text import commit_text
 from headway.git.landing.landing import Landed
-from headway.git.landing.merging import with_entries
 from headway.git.landing.pack import Pack
-from headway.git.landing.splice import Splice, Uneven, changes_of
+from headway.git.landing.splice import Splice, Uneven
 from headway.git.objects import Reader
 from headway.git.repo import Repo
 from tests.git.ground import AUTHOR, Ground, git, write

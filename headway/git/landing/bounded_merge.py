@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from headway.domain.ids import Oid
-from headway.git.changes import NO_MODE, entries
+from headway.git.changes import NO_MODE, changes_of, entries
 from headway.git.hub import NOBODY
 from headway.git.landing.merging import WHOLE_FILE, Conflict, Merged, merge_commits
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import Queued
-from headway.git.landing.splice import Splice, changes_of
+from headway.git.landing.splice import Splice
 from headway.git.objects import Reader
 from headway.git.repo import GitError, Repo
 

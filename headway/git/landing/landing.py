@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
-from headway.git.changes import Entry, entries, shown
+from headway.git.changes import Entry, changes_of, entries, shown
 from headway.git.hub import Hub
 from headway.git.landing.bounded_merge import merge_trees
 from headway.git.landing.growth import ALWAYS_FROM, added_bytes, growth
@@ -23,11 +23,10 @@ from headway.git.landing.landing_outcome import (
 from headway.git.landing.landing_queue import queue_of
 from headway.git.landing.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.landing.queue_files import Queued
-from headway.git.landing.settled import settle
-from headway.git.landing.splice import changes_of
 from headway.git.landing.submission import Submission, chosen, doubtful
 from headway.git.landing.unlandable import refused_content, refused_rules, refused_rules_files, why_unreadable
 from headway.git.repo import Repo
+from headway.git.settled import settle
 from headway.git.workspace import snapshot
 from headway.git.workspace.notes import Answered, Move, Pending
 from headway.git.workspace.scan import Scan

@@ -19,8 +19,8 @@ from headway.git.hub import Hub
 from headway.git.landing.bounded_merge import landing_on, merge_outside_lock
 from headway.git.landing.group_commit import Check, GroupCommit
 from headway.git.landing.queue_files import Client, Queued, QueueFiles, Verdict
-from headway.git.landing.settled import settle
 from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.settled import settle
 from headway.system.cache import BoundedCache
 
 _FIRST_PAUSE_S = 0.0003

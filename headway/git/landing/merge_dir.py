@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from headway.domain.ids import Oid
+from headway.git.changes import Change
 from headway.git.landing.merging import Merged, merge_commits
 from headway.git.landing.pack import Pack
-from headway.git.landing.splice import Change
 from headway.git.objects import Reader, parsed
 from headway.git.repo import Repo
 

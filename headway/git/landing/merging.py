@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from headway.domain.ids import Oid
 from headway.git.attributes import MergeRules
+from headway.git.changes import Change
 from headway.git.landing.pack import Pack
-from headway.git.landing.splice import Change, Splice
+from headway.git.landing.splice import Splice
 from headway.git.objects import Reader
 from headway.git.repo import GitError, Repo
 
@@ -154,16 +153,6 @@ def with_labels(repo: Repo, merged: Merged, ours: Oid) -> Merged:
 def _named(line: bytes) -> bytes:
     found = _WRITTEN.fullmatch(line)
     return line if found is None else b"%s %s%s" % (found[1], _LABELS[found[1][:1]], found[2])
-
-
-def with_entries(repo: Repo, tree: Oid, lines: list[str]) -> Oid:
-    """A tree like `tree` but for the entries, written as git's index-info; mode 0 removes a path."""
-    with TemporaryDirectory(prefix="index-", dir=repo.git_dir) as folder:
-        at = Repo(repo.git_dir, index=Path(folder) / "index")
-        at.run("read-tree", tree)
-        given = b"".join(os.fsencode(line) + b"\0" for line in lines)
-        at.run("update-index", "--replace", "-z", "--index-info", stdin=given)
-        return at.run("write-tree").oid
 
 
 def marked(repo: Repo, tree: Oid, paths: tuple[str, ...]) -> list[str]:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headway.domain.ids import AgentId, Fence, Oid, short_hash
+from headway.git.changes import Change
 from headway.git.landing.merging import Conflict
-from headway.git.landing.splice import Change
 from headway.system.boot import boot_id
 from headway.system.files import write_whole
 from headway.system.process import Process

@@ -1,25 +1,15 @@
 """Putting a change into a tree where no other landing changed the same paths: no merge, only the folders on its way."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headway.domain.ids import Oid
-from headway.git.changes import NO_MODE, Entry
+from headway.git.changes import Change
 from headway.git.objects import FOLDER, Reader, entry, in_order, is_folder, split
 
 
 class Uneven(Exception):
     """Another landing changed one of the paths, or put a folder where a file should be: this needs a real merge."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A submission's change to one path. `old` and `new` are mode and object id in hex; None for no such path."""
-
-    path: bytes
-    old: tuple[str, Oid] | None
-    new: tuple[str, Oid] | None
 
 
 @dataclass(slots=True)
@@ -88,18 +78,6 @@ class Splice:
         made = self.write(b"".join(now.values()))
         self.reader.remember(made, now)
         return made
-
-
-def changes_of(differ: Sequence[Entry]) -> tuple[Change, ...]:
-    """The differences of two trees, as `Splice` takes them."""
-    return tuple(
-        Change(os.fsencode(each.path), _side(each.old_mode, each.old_oid), _side(each.mode, each.oid))
-        for each in differ
-    )
-
-
-def _side(mode: str, oid: Oid) -> tuple[str, Oid] | None:
-    return None if mode == NO_MODE else (mode, oid)
 
 
 def _put(entries: dict[bytes, bytes], name: bytes, change: Change) -> None:

@@ -1,23 +1,18 @@
-"""Refuses files that cannot land, because the repository stores them in another form or in a submodule."""
+"""Refuses files that cannot land, because the repository stores them in another form."""
 
-import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.attributes import LARGEST, RULES_FILE, attributes_of, has_value, is_rules, words_of
-from headway.git.changes import NO_MODE, SUBMODULE, Entry, shown
+from headway.git.changes import NO_MODE, Entry, shown
 from headway.git.landing.growth import sizes_of
 from headway.git.landing.landing_outcome import LandingRefused
 from headway.git.objects import Reader
 from headway.git.repo import Repo
 from headway.git.repository_rules import CONVERTING, ENCODING, FILTER, RepositoryRules
 from headway.git.workspace.rules_files import NAMES, was_set_aside
-from headway.system.walk import walk
 
-_MOST = 100
 _MACRO = b"[attr]"
 
 
@@ -150,41 +145,3 @@ def why_unreadable(repo: Repo, tree: Oid, paths: Sequence[str]) -> str:
     ruled = attributes_of(repo, tree, paths, ENCODING)
     named = sorted({values[ENCODING] for values in ruled.values()})
     return f"their {ENCODING} is {', '.join(named)}, and what was written is not" if named else ""
-
-
-def in_submodules(repo: Repo, rules: RepositoryRules, commit: Oid, top: Path) -> tuple[str, ...]:
-    """Files below `top` that lie in a submodule of `commit` that was not fetched there; at most 100."""
-    here = [name for name in rules.submodules if _is_folder(top, name)]
-    if not here:
-        return ()
-    said = repo.run("ls-tree", "-z", commit, "--", *here).out.decode(errors="surrogateescape").split("\0")
-    still = (line.partition("\t")[2] for line in said if line.startswith(SUBMODULE))
-    found: list[str] = []
-    for name in still:
-        for path in _files_below(top / name):
-            if len(found) == _MOST:
-                return tuple(found)
-            found.append(shown(str(path.relative_to(top))))
-    return tuple(found)
-
-
-def _is_folder(top: Path, name: str) -> bool:
-    # Each folder of the path by `lstat`, because an agent may have put a link there.
-    place = top
-    for part in name.split("/"):
-        place /= part
-        try:
-            mode = place.lstat().st_mode
-        except OSError:
-            return False
-        if not stat.S_ISDIR(mode):
-            return False
-    return True
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    if os.path.lexists(folder / ".git"):
-        # It was fetched, so its own git looks after its files.
-        return
-    for place in walk(folder):
-        yield from (folder / place.path / name for name in sorted(place.names))

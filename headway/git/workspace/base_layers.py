@@ -8,20 +8,18 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from headway.domain.ids import Oid
 from headway.git.hub import Hub
-from headway.git.workspace import overlay
+from headway.git.workspace.base_layer import FACTS, BaseLayer, BaseLayerFacts, discard
 from headway.git.workspace.build_base_layer import Build
-from headway.git.workspace.setup_cache import SetupDone, setup_key
-from headway.git.workspace.setup_changes import SetupChanges
+from headway.git.workspace.setup_cache import setup_key
 from headway.system.boot import boot_id
-from headway.system.files import delete, locked
+from headway.system.files import locked
 
 BEHIND = 25
 """Commits of the trunk after which the next workspace is worth a new generation."""
@@ -29,52 +27,8 @@ BEHIND = 25
 Due = Literal["no", "behind", "setup"]
 """Reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are now."""
 
-_FACTS = "facts.json"
 _IN_USE = "in-use.flock"
 _BUILDING = "building.flock"
-
-
-class BaseLayerFacts(BaseModel):
-    """Notes of a generation.
-
-    Attributes:
-        layers: Numbers of the generations whose layers make up its files, the newest first; its own is the first.
-        setup: Result of `setup`, if it ran here or in an older layer.
-        made: The changes of `setup` in files that are not ignored.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    number: int
-    commit: Oid
-    tree: Oid
-    layers: tuple[int, ...]
-    boot_id: str
-    setup: SetupDone | None = None
-    made: SetupChanges | None = None
-
-
-@dataclass(frozen=True)
-class BaseLayer:
-    """A published one.
-
-    Attributes:
-        folder: Its folder.
-        layers: The folders of its layers, the newest first.
-    """
-
-    folder: Path
-    facts: BaseLayerFacts
-    layers: tuple[Path, ...]
-
-    @property
-    def index(self) -> Path:
-        """Git's index of the commit's files, which knows them by their stat data as an overlay shows them."""
-        return self.folder / "index"
-
-    def stray(self) -> frozenset[bytes]:
-        """Names that differ from the commit already, because `setup` made or changed them and nothing ignores them."""
-        return frozenset(filter(None, (self.folder / "stray").read_bytes().split(b"\0")))
 
 
 class BaseLayers:
@@ -95,7 +49,7 @@ class BaseLayers:
     def get(self, number: int) -> BaseLayer | None:
         """A published generation; None when it is gone, of another boot, or torn, which only another boot can be."""
         try:
-            facts = BaseLayerFacts.model_validate_json((self._place(number) / _FACTS).read_bytes())
+            facts = BaseLayerFacts.model_validate_json((self._place(number) / FACTS).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
         if facts.boot_id != boot_id():
@@ -238,12 +192,3 @@ class BaseLayers:
 
     def _place(self, number: int) -> Path:
         return self.folder / str(number)
-
-
-def discard(place: Path) -> None:
-    """Delete a folder of ours, mounts below it included."""
-    if not place.exists():
-        return
-    for scratch in (place, *(found for found in place.iterdir() if found.is_dir())):
-        overlay.unmount(scratch / overlay.MOUNT_POINT)
-    delete(place)

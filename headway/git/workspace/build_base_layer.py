@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from headway.domain.ids import Oid
 from headway.git.hub import IGNORED_FOLDER, Hub
 from headway.git.repo import Repo
 from headway.git.workspace import overlay, private_git
+from headway.git.workspace.base_layer import FACTS, BaseLayer, BaseLayerFacts, discard
 from headway.git.workspace.layers import flatten
 from headway.git.workspace.scan import Scan, differing, refresh, scan
 from headway.git.workspace.setup_cache import SetupDone, setup_key
@@ -21,9 +22,6 @@ from headway.git.workspace.written_files import catch_up
 from headway.system.boot import boot_id
 from headway.system.files import delete, write_whole
 from headway.system.walk import walk
-
-if TYPE_CHECKING:
-    from headway.git.workspace.base_layers import BaseLayer
 
 DEEPEST = 32
 """Layers after which a generation is made of one again; each costs every look-up a little."""
@@ -44,14 +42,14 @@ class Build:
     hub: Hub
     commit: Oid
     tree: Oid
-    before: "BaseLayer | None"
+    before: BaseLayer | None
     number: int
     lock: int
     published: bool = field(default=False)
 
     @classmethod
     def begin(
-        cls, place: Path, hub: Hub, before: "BaseLayer | None", number: int, lock: int, *, commit: Oid | None = None
+        cls, place: Path, hub: Hub, before: BaseLayer | None, number: int, lock: int, *, commit: Oid | None = None
     ) -> Self:
         """Put the files of `commit` in place, by default the trunk's.
 
@@ -110,8 +108,6 @@ class Build:
 
     def publish(self, setup: SetupDone | None) -> None:
         """Freeze the files. From now on new workspaces lie on them."""
-        from headway.git.workspace.base_layers import BaseLayerFacts
-
         made = self.place.with_name(f"{self.number}.new")
         # `setup` ran code of the trunk, and so code of agents: nothing of the git directory is kept.
         git_dir = self.path / ".git"
@@ -139,7 +135,7 @@ class Build:
             setup=setup,
             made=left,
         )
-        write_whole(made / "facts.json", facts.model_dump_json().encode(), synced=False)
+        write_whole(made / FACTS, facts.model_dump_json().encode(), synced=False)
         delete(made / "scratch")
         made.rename(self.place)
         self.published = True
@@ -179,8 +175,6 @@ class Build:
             os.close(self.lock)
 
     def _discard(self) -> None:
-        from headway.git.workspace.base_layers import discard
-
         if not self.published:
             discard(self.place.with_name(f"{self.number}.new"))
 

@@ -10,7 +10,7 @@ from headway.git.changes import changed_paths
 from headway.git.hub import IGNORED_FOLDER
 from headway.git.repo import Repo
 from headway.git.workspace import overlay
-from headway.git.workspace.base_layers import BaseLayer
+from headway.git.workspace.base_layer import BaseLayer
 from headway.git.workspace.overlay_diff import EVERYTHING, changed_names
 from headway.git.workspace.rules_files import patiently
 from headway.git.workspace.scan import Scan, scan

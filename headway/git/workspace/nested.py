@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId
 from headway.git.hub import NOBODY, Hub
-from headway.git.landing.settled import settle
 from headway.git.refs import move_ref, read_ref
 from headway.git.repo import Repo
+from headway.git.settled import settle
 from headway.git.workspace.rules_files import patiently
 from headway.git.workspace.scan import take_in
 

@@ -178,19 +178,6 @@ def _try_out(place: Path) -> str:
     return ""
 
 
-def file_system(folder: Path) -> str:
-    """The type of the file system that `folder` lies on; empty where it cannot be told."""
-    best, kind = "", ""
-    with suppress(OSError):
-        real = os.path.realpath(folder)
-        for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
-            _, at, found, *_ = line.split(" ")
-            below = real == at or real.startswith(at.rstrip("/") + "/")
-            if below and len(at) >= len(best):
-                best, kind = at, found
-    return kind
-
-
 def _stack(context: int, lower: list[str]) -> None:
     """Name the layers: one by one where the kernel takes that (6.8 and newer), else in one short line."""
     for number, name in enumerate(lower):

@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.domain.ids import Oid
-from headway.git.changes import NO_MODE, Entry, entries, shown
-from headway.git.landing.merging import with_entries
+from headway.git.changes import NO_MODE, Entry, entries, shown, with_entries
 from headway.git.repo import Repo
 from headway.git.workspace.scan import Scan
 from headway.system.files import write_whole

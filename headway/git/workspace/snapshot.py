@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, Oid
 from headway.git.hub import NOBODY, Hub
-from headway.git.landing.settled import settle
 from headway.git.refs import move_ref, read_ref
+from headway.git.settled import settle
 
 if TYPE_CHECKING:
     from headway.git.workspace.workspace import Workspace

@@ -12,7 +12,6 @@ from headway.domain.ids import Oid
 from headway.git.attributes import LARGEST
 from headway.git.changes import Changes, changed_paths, changes_between
 from headway.git.hub import IGNORED_FOLDER, Hub
-from headway.git.landing.unlandable import in_submodules
 from headway.git.repo import GitError, Repo
 from headway.git.workspace import private_git
 from headway.git.workspace.checkout import Checkout, LayeredFiles
@@ -27,6 +26,7 @@ from headway.git.workspace.setup_changes import (
     store_setup_changes,
     without,
 )
+from headway.git.workspace.submodule_files import in_submodules
 from headway.git.workspace.written_files import renew
 from headway.system.files import locked, make_writable
 from headway.system.shortage import lacking, waited_for

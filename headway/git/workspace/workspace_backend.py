@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from headway.domain.diagnostic import Diagnostic
 from headway.domain.errors import UserError
 from headway.git.workspace import overlay
+from headway.system.file_system import file_system
 
 WorkspaceBackend = Literal["overlay", "clone"]
 """`overlay`: a mount over layers that all agents share. `clone`: a checkout of its own, the hub's objects borrowed."""
@@ -47,7 +48,7 @@ def _tried(folder: Path) -> str:
 
 
 def _remedy(folder: Path) -> str:
-    kind = overlay.file_system(folder)
+    kind = file_system(folder)
     if kind in {"overlay", "fuse.fuse-overlayfs"}:
         return "The state folder lies on an overlay itself, as in a container: put HEADWAY_HOME on a volume or a tmpfs."
     if os.geteuid() != 0:
@@ -61,7 +62,7 @@ def findings(folder: Path) -> tuple[Diagnostic, ...]:
         rung = backend_for(folder)
     except UserError as error:
         return (Diagnostic(topic="workspaces", state="broken", says=error.message, remedy=error.remedy),)
-    kind = overlay.file_system(folder) or "an unknown file system"
+    kind = file_system(folder) or "an unknown file system"
     if rung == "overlay":
         return (Diagnostic(topic="workspaces", state="good", says=f"overlays, on {kind}"),)
     wrong = overlay_trouble(folder)

@@ -11,7 +11,8 @@ from headway.domain.ids import AgentId, Oid, key_of, run_of, short_hash
 from headway.git.changes import meant, shown
 from headway.git.hub import TRUNK, Hub
 from headway.git.workspace import overlay, private_git, snapshot
-from headway.git.workspace.base_layers import BaseLayer, BaseLayers
+from headway.git.workspace.base_layer import BaseLayer
+from headway.git.workspace.base_layers import BaseLayers
 from headway.git.workspace.checkout import Checkout, LayeredFiles, LooseFiles
 from headway.git.workspace.checkout_pool import CheckoutPool
 from headway.git.workspace.nested import keep_nested

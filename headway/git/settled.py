@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headway.domain.ids import Oid
 from headway.git.repo import Repo
-from headway.git.workspace.overlay import file_system
+from headway.system.file_system import file_system
 from headway.system.files import sync_folder
 
 _ONE_JOURNAL = frozenset({"ext3", "ext4", "xfs", "tmpfs", "ramfs"})
