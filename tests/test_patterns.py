@@ -23,7 +23,7 @@ SHORTER: dict[str, tuple[int, str]] = {
     "headway.agents.worker.unfinished_lines._UNFINISHED": (4 * KB, "lines are cut before"),
     "headway.cli.run_input:": (4 * KB, "the name of a folder of the user"),
     "headway.git.changes:": (16 * KB, "a path, which the kernel bounds, with each byte as an escape"),
-    "headway.sandbox.backends.mounts:": (16 * KB, "a path in mountinfo, with each byte as an escape"),
+    "headway.sandbox.process.mounts:": (16 * KB, "a path in mountinfo, with each byte as an escape"),
     "headway.git.landing.commit_text._NOT_IN_A_NAME": (10 * KB, "an author's name, from the run's input"),
     "headway.git.landing.submission._CONTROL": (64 * KB, "a message; over 10,000 characters are refused"),
     "headway.git.workspace.setup_cache._INPUTS": (4 * KB, "a path"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.domain.errors import ToolError, TransientError
-from headway.sandbox.backends.backend import Backend, Launch
+from headway.sandbox.backend import Backend, Launch
 from headway.sandbox.process.launcher import limit_queued_signals
 from headway.sandbox.process.orphans import ORPHANS
 from headway.sandbox.process.output import Capture

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from headway.domain.errors import TransientError, UserError
-from headway.sandbox.backends.backend import Launch
+from headway.sandbox.backend import Launch
 from headway.sandbox.backends.backends import PINS, Backends
 from headway.sandbox.backends.plain import Plain
 from headway.sandbox.cgroup.groups import Groups

@@ -11,12 +11,11 @@ import pytest
 
 from headway.domain.errors import ToolError
 from headway.git.workspace import overlay
-from headway.sandbox.backends import mounts
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
-from headway.sandbox.backends.clean_mount_spawner import CleanMountSpawner
 from headway.sandbox.backends.host_binds import host_binds
 from headway.sandbox.local import LocalSandbox
-from headway.sandbox.process import running_command
+from headway.sandbox.process import mounts, running_command
+from headway.sandbox.process.clean_mount_spawner import CleanMountSpawner
 from headway.sandbox.runner import Command
 from headway.sandbox.spec import SandboxSpec
 from tests.support.waiting import until

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from headway.domain.diagnostic import Diagnostic, FindingState
 from headway.domain.errors import TransientError, UserError
+from headway.sandbox.backend import Backend
 from headway.sandbox.backends import network, remedies, seccomp
-from headway.sandbox.backends.backend import Backend
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
 from headway.sandbox.backends.host_binds import HostBinds, host_binds
 from headway.sandbox.backends.plain import Plain

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.errors import ToolError
+from headway.sandbox.backend import WATCHED, Launch, shell_line
 from headway.sandbox.backends import netns, seccomp
-from headway.sandbox.backends.backend import WATCHED, Launch, shell_line
 from headway.sandbox.backends.host_binds import HostBinds
 from headway.sandbox.backends.network import refused, resolver_file
 from headway.sandbox.folders import own_folder, own_folders

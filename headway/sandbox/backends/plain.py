@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headway.sandbox.backends.backend import Launch, shell_line
+from headway.sandbox.backend import Launch, shell_line
 from headway.sandbox.process.command_environment import environment
 from headway.sandbox.process.launcher import argv, command_shell
 from headway.sandbox.runner import Command

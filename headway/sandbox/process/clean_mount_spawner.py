@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from headway.sandbox.backends import mounts
+from headway.sandbox.process import mounts
 
 FRESH_S = 60.0
 """A clearing does not follow later mounts of the machine, and a disk that it holds stays busy."""

@@ -9,8 +9,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from headway.sandbox.backends.backend import Launch
-from headway.sandbox.backends.clean_mount_spawner import STARTER
+from headway.sandbox.backend import Launch
+from headway.sandbox.process.clean_mount_spawner import STARTER
 from headway.sandbox.process.family import kill_family, kill_marked
 from headway.sandbox.process.output import Capture
 from headway.sandbox.process.reaper import KEEPER

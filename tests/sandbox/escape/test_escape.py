@@ -11,7 +11,7 @@ import pytest
 
 from headway.domain.ids import AgentId
 from headway.git.changes import Changes
-from headway.sandbox.backends.backend import Launch
+from headway.sandbox.backend import Launch
 from headway.sandbox.backends.backends import Backends
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
 from headway.sandbox.backends.host_binds import host_binds
