@@ -81,7 +81,7 @@ UNSYNCED: dict[str, str] = {
     "headway/git/landing/growth.py:growth": "a sum that is made again from the trunk where it is missing or torn",
     "headway/git/workspace/setup_cache.py:note_withheld": "a note for the user, written again at the next setup",
     "headway/eventlog/local_store.py:leave": "a note for other agents: costs a remark on overlapping tasks",
-    "headway/host/supervisor_state.py:write_state": "no supervisor of an earlier boot lives",
+    "headway/host/supervisor_state.py:write": "no supervisor of an earlier boot lives",
     "headway/host/upgrade.py:write": "the open workflows are replayed once more",
     "headway/git/workspace/build_base_layer.py:_index": _LAYER,
     "headway/git/workspace/build_base_layer.py:publish": _LAYER,

@@ -115,14 +115,6 @@ def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) ->
     Raises:
         OSError: The system has no process, memory or descriptor for it just now.
     """
-    launcher = [
-        sys.executable,
-        "-I",
-        "-S",
-        die_with_parent.__file__,
-        str(os.getpid()),
-        str(-1 if pipe is None else pipe),
-    ]
     env = {name: value for name, value in {**os.environ, **child.env}.items() if value is not None}
     handles = [] if pipe is None else [pipe]
     with contextlib.ExitStack() as ours:
@@ -137,7 +129,7 @@ def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) ->
             handles.append(theirs)
         try:
             process = subprocess.Popen(
-                [*launcher, *child.argv],
+                [*_leash(pipe), *child.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if child.logs_on_stderr else log,
                 stderr=log,
@@ -152,6 +144,12 @@ def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) ->
                 os.close(beats)
             raise
     return Started(child, process, beats, at)
+
+
+def _leash(pipe: int | None) -> list[str]:
+    """The program that ends a child with this process, and becomes the child."""
+    parent, end = str(os.getpid()), str(-1 if pipe is None else pipe)
+    return [sys.executable, "-I", "-S", die_with_parent.__file__, parent, end]
 
 
 def tail(log: Path, lines: int = 15) -> str:

@@ -1,54 +1,25 @@
 """Keeps named child processes running, and ends them when it ends."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from headway.domain.errors import UserError
 from headway.host.child_event import ChildEvent, how_it_ended
-from headway.host.child_process import KEEP_LOG_BYTES, POLL_S, ChildProcess, Started, keep_small, start_child, tail
-from headway.host.supervisor_state import ChildState, SupervisorState, claim, write_state
-from headway.system.heartbeat import AT_WORK
-from headway.system.process import Process
+from headway.host.child_process import KEEP_LOG_BYTES, POLL_S, ChildProcess, Started, start_child, tail
+from headway.host.child_watch import ChildWatch, Timing
+from headway.host.supervisor_state import PublishedState, claim
 from headway.system.signals import on_end_asked
-from headway.system.silence import QUIET_S, Silence, Threads, threads_of
 
 NOT_CURED_BY_RESTART = frozenset({2, 127})
 """Exit codes after which a child that never worked is not restarted: the user must correct something first."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Times of a supervisor, in seconds.
-
-    Attributes:
-        first_wait_s: Wait before the first restart; it doubles with each further one.
-        longest_wait_s: The longest wait before a restart.
-        healthy_s: Life time after which a child counts as working. Its next restart waits `first_wait_s` again.
-        silent_s: Silence, in which it could have answered, after which a child with a heartbeat is killed.
-        quiet_s: Silence after which a child's threads are looked at.
-        look_s: Time between two looks at a silent child.
-        log_s: Time between two looks at the size of a child's log.
-    """
-
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
-    healthy_s: float = 60.0
-    silent_s: float = 30.0
-    quiet_s: float = QUIET_S
-    look_s: float = 1.0
-    log_s: float = 10.0
 
 
 class Supervisor:
@@ -89,15 +60,12 @@ class Supervisor:
         self._timing = timing or Timing()
         self._log_bytes = log_bytes
         self._running: dict[str, Started] = {}
-        self._states: dict[str, ChildState] = {}
+        self._state = PublishedState(home, name)
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._facts: dict[str, str] = {}
         self._proven: set[str] = set()
-        self._unwritten = False
         self._ended = asyncio.Event()
         self._why: Exception | None = None
         self._signalled = False
-        self._own = Process.own()
 
     async def __aenter__(self) -> Self:
         try:
@@ -110,7 +78,7 @@ class Supervisor:
         self._pipe = os.pipe() if self._leash == "pipe" else None
         self._loop = asyncio.get_running_loop()
         self._handlers = on_end_asked(self._loop, self._on_signal)
-        self._write()
+        self._state.write()
         return self
 
     async def __aexit__(
@@ -122,18 +90,18 @@ class Supervisor:
             signal.signal(number, handler or signal.SIG_DFL)
         for end in self._pipe or ():
             os.close(end)
-        (self.home / f"{self.name}.json").unlink(missing_ok=True)
+        self._state.remove()
         os.close(self._lock)
 
     def know(self, **facts: str) -> None:
         """Publish facts in the state file. Other processes read it, so it must hold no secrets."""
-        self._facts.update(facts)
-        self._write()
+        self._state.facts.update(facts)
+        self._state.write()
 
     @property
     def facts(self) -> dict[str, str]:
         """The facts that `know` published."""
-        return dict(self._facts)
+        return dict(self._state.facts)
 
     def pid(self, name: str) -> int | None:
         """The process id of a child that runs now."""
@@ -158,7 +126,7 @@ class Supervisor:
             return str(self._why)
         if self.stopping:
             raise KeyboardInterrupt
-        state = self._states.get(name)
+        state = self._state.children.get(name)
         if state is None or state.last_exit is None:
             return None
         return f"{name} ended with exit code {state.last_exit}; its log, {self.log(name)}, ends with:\n" + tail(
@@ -171,7 +139,7 @@ class Supervisor:
         Raises:
             KeyboardInterrupt: The supervisor was asked to stop meanwhile.
         """
-        if child.name in self._states:
+        if child.name in self._state.children:
             raise ValueError(f"a child named {child.name} is there already")
         started = self._launched(child)
         wait = self._timing.first_wait_s
@@ -209,7 +177,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all children, the last started first. Each has its own `stop_s`."""
         self._ended.set()
-        for name in reversed(self._states):
+        for name in reversed(self._state.children):
             if (watcher := self._watchers.pop(name, None)) is not None:
                 watcher.cancel()
                 await asyncio.gather(watcher, return_exceptions=True)
@@ -217,7 +185,7 @@ class Supervisor:
                 await started.stop()
                 self._tell(ChildEvent(name, "stopped", started.pid, started.process.returncode))
         self._running.clear()
-        self._states.clear()
+        self._state.children.clear()
 
     def _on_signal(self) -> None:
         if self._signalled:
@@ -236,14 +204,7 @@ class Supervisor:
             self._tell(ChildEvent(child.name, "not started", 0, why=str(error) or "no memory"))
             return None
         self._running[child.name] = started
-        before = self._states.get(child.name)
-        self._states[child.name] = ChildState(
-            pid=started.pid,
-            starts=before.starts + 1 if before else 1,
-            log=str(self.log(child.name)),
-            last_exit=before.last_exit if before else None,
-        )
-        self._write()
+        self._state.set_started(child.name, started.pid, self.log(child.name))
         self._tell(ChildEvent(child.name, "started", started.pid))
         return started
 
@@ -255,8 +216,7 @@ class Supervisor:
             if started is not None:
                 code = await self._end_of(started)
                 started.sweep()
-                self._states[child.name] = self._states[child.name].model_copy(update={"pid": None, "last_exit": code})
-                self._write()
+                self._state.set_ended(child.name, code)
                 self._tell(ChildEvent(child.name, "died", started.pid, code))
                 if time.monotonic() - started.at >= self._timing.healthy_s:
                     self._proven.add(child.name)
@@ -270,36 +230,18 @@ class Supervisor:
 
     async def _end_of(self, started: Started) -> int:
         """Wait for a child's end and return its exit code. A child that does not answer is killed."""
-        silence = Silence(time.monotonic(), self._timing.quiet_s)
-        looked, measured, told = 0.0, time.monotonic(), False
+        name = started.child.name
+        watch = ChildWatch(started, self._timing, self.log(name), self._log_bytes, self._tell)
         while (code := started.process.poll()) is None:
             await self._pause(POLL_S)
-            now = time.monotonic()
-            if now - measured >= self._timing.log_s:
-                measured = now
-                keep_small(self.log(started.child.name), self._log_bytes)
-            if said := started.heard():
-                silence.heard(now)
-                told = False
-                if AT_WORK in said:
-                    self._proven.add(started.child.name)
-            if not (started.child.heartbeat and silence.is_due(now)) or now - looked < self._timing.look_s:
-                continue
-            looked = now
-            silence.look(now, _seen(started.pid))
-            if silence.waits_for_disk and not told:
-                told = True
-                self._tell(ChildEvent(started.child.name, "waits for a disk", started.pid))
-            if silence.counted_s >= self._timing.silent_s:
-                self._tell(ChildEvent(started.child.name, "silent", started.pid))
-                started.signal(signal.SIGKILL)
-                silence.heard(now)
+            watch.look()
+            if watch.has_worked:
+                self._proven.add(name)
         return code
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, and try again to write a state that could not be written."""
-        if self._unwritten:
-            self._write()
+        self._state.retry_write()
         await asyncio.sleep(seconds)
 
     def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
@@ -320,25 +262,6 @@ class Supervisor:
         # The terminal may be gone, or the output redirected to a full disk; supervision goes on.
         with suppress(OSError, ValueError):
             self._on_event(event)
-
-    def _write(self) -> None:
-        state = SupervisorState(process=self._own, facts=self._facts, children=self._states)
-        try:
-            write_state(self.home, self.name, state)
-        except OSError as error:
-            if not self._unwritten:
-                _log.warning("%s cannot be written; tried again: %s", self.home / f"{self.name}.json", error)
-            self._unwritten = True
-        else:
-            self._unwritten = False
-
-
-def _seen(pid: int) -> Threads | None:
-    """The threads of a child; None when the system cannot tell now, such as for lack of descriptors."""
-    try:
-        return threads_of(pid)
-    except OSError:
-        return None
 
 
 def supervise(

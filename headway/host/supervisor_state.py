@@ -1,6 +1,7 @@
 """`HEADWAY_HOME/supervisor.json`: the supervisor and its processes, for commands that look at them or stop them."""
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from headway.domain.errors import UserError
 from headway.system.files import write_whole
 from headway.system.process import Process
+
+_log = logging.getLogger(__name__)
 
 
 class ChildState(BaseModel):
@@ -55,9 +58,57 @@ def read_state(home: Path, name: str = "supervisor") -> SupervisorState | None:
     return state if state.alive else None
 
 
-def write_state(home: Path, name: str, state: SupervisorState) -> None:
-    """Replace the state in one step, so that a reader never sees half of it."""
-    write_whole(home / f"{name}.json", f"{state.model_dump_json(indent=1)}\n".encode(), synced=False)
+class PublishedState:
+    """The record of this process as a supervisor, and its file. A full disk delays the file and nothing else.
+
+    Attributes:
+        facts: Facts for other commands, none of them secret.
+        children: By name.
+    """
+
+    def __init__(self, home: Path, name: str) -> None:
+        self.facts: dict[str, str] = {}
+        self.children: dict[str, ChildState] = {}
+        self._path = home / f"{name}.json"
+        self._own = Process.own()
+        self._failed = False
+
+    def set_started(self, name: str, pid: int, log: Path) -> None:
+        """A child was started, for the first time or again."""
+        before = self.children.get(name)
+        self.children[name] = ChildState(
+            pid=pid,
+            starts=before.starts + 1 if before else 1,
+            log=str(log),
+            last_exit=before.last_exit if before else None,
+        )
+        self.write()
+
+    def set_ended(self, name: str, exit_code: int) -> None:
+        """A child has ended."""
+        self.children[name] = self.children[name].model_copy(update={"pid": None, "last_exit": exit_code})
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file in one step, so that a reader never sees half of it."""
+        state = SupervisorState(process=self._own, facts=self.facts, children=self.children)
+        try:
+            write_whole(self._path, f"{state.model_dump_json(indent=1)}\n".encode(), synced=False)
+        except OSError as error:
+            if not self._failed:
+                _log.warning("%s cannot be written; tried again: %s", self._path, error)
+            self._failed = True
+        else:
+            self._failed = False
+
+    def retry_write(self) -> None:
+        """Write the file again if the last attempt failed."""
+        if self._failed:
+            self.write()
+
+    def remove(self) -> None:
+        """Take the file away, at the end of the supervisor."""
+        self._path.unlink(missing_ok=True)
 
 
 def claim(home: Path, name: str) -> int:

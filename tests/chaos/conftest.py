@@ -2,7 +2,7 @@
 
 import pytest
 
-from headway.host.supervisor import Timing
+from headway.host.child_watch import Timing
 from tests.end_to_end.conftest import small_repository
 from tests.support import site
 from tests.support.environment import home, own_environment

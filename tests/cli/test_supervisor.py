@@ -18,7 +18,8 @@ import pytest
 from headway.domain.errors import UserError
 from headway.host.child_event import ChildEvent
 from headway.host.child_process import ChildProcess
-from headway.host.supervisor import Supervisor, Timing
+from headway.host.child_watch import Timing
+from headway.host.supervisor import Supervisor
 from headway.host.supervisor_state import read_state
 from tests.support.processes import alive
 from tests.support.waiting import until
@@ -169,7 +170,8 @@ import asyncio, sys
 from pathlib import Path
 from headway.host import child_process as children
 from headway.host.child_process import ChildProcess
-from headway.host.supervisor import Supervisor, Timing
+from headway.host.child_watch import Timing
+from headway.host.supervisor import Supervisor
 
 async def main():
     async with Supervisor(Path(sys.argv[1]), leash=sys.argv[2]) as supervisor:

@@ -19,11 +19,11 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.host import child_process as children
-from headway.host import supervisor as supervisors
-from headway.host import supervisor_state
+from headway.host import child_watch, supervisor_state
 from headway.host.child_event import ChildEvent
 from headway.host.child_process import ChildProcess
-from headway.host.supervisor import Supervisor, Timing
+from headway.host.child_watch import Timing
+from headway.host.supervisor import Supervisor
 from headway.host.supervisor_state import read_state
 from headway.host.worker_roles import ROLES, worker_children
 from headway.system import heartbeat
@@ -54,12 +54,11 @@ class Fault:
 
 
 FAILING = {
-    "the state": (supervisors, "write_state"),
+    "the state": (supervisor_state, "write_whole"),
     "the log": (children, "_append_to"),
     "a fork": (subprocess, "Popen"),
     "a pipe": (os, "pipe"),
-    "a lock file": (supervisor_state, "write_whole"),
-    "a look at the child": (supervisors, "threads_of"),
+    "a look at the child": (child_watch, "threads_of"),
     "whoever is told": (None, ""),
 }
 
