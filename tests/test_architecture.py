@@ -289,7 +289,7 @@ WALL_CLOCK = {
     "headway/models/breaker_store.py": "what is forgotten after a week, which outlives a boot",
     "headway/models/prices.py": "prices of today",
     "headway/models/retry_after.py": "a date that a server names",
-    "headway/models/spending.py": "how long the machine was off",
+    "headway/models/spending_ledger.py": "how long the machine was off",
     "headway/sandbox/caches.py": "the age of a file",
     "headway/sandbox/process/watchdog.py": "dates of files",
     "headway/system/steady.py": "times for people",
@@ -425,7 +425,10 @@ def test_an_import_the_wrong_way_is_found(path: str, text: str, finding: str) ->
     [
         ("headway/git/x.py", "from headway.domain.ids import Oid\nfrom headway.git.repo import run\nimport git"),
         ("headway/cli/worker.py", "import worker"),
-        ("headway/cli/x.py", "import headway\nfrom headway.models.endpoint import endpoint_from\nimport temporalio"),
+        (
+            "headway/cli/x.py",
+            "import headway\nfrom headway.models.endpoint_variables import endpoint_from\nimport temporalio",
+        ),
         ("workflows/x.py", "from activities.work import Work\nfrom workflows import options\nimport temporalio"),
     ],
 )

@@ -36,7 +36,7 @@ def need_model() -> None:
             "Without any model: `headway demo` shows a whole run against the rehearsal, a scripted model server that "
             "`headway rehearse` serves for your own playbooks.",
         )
-    from headway.models.endpoint import endpoint_from, named_endpoints
+    from headway.models.endpoint_variables import endpoint_from, named_endpoints
     from headway.models.reachable import check_reachable
 
     check_reachable((endpoint_from(os.environ), *named_endpoints(os.environ)), os.environ)

@@ -1,17 +1,46 @@
 """The usage of a call: a server's own counts made plausible, estimates in place of missing ones, a gateway's price."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
+from headway.models.http_client import HttpAnswer
 from headway.models.lenient_json import count_in
+from headway.models.token_estimate import MODELS_KEPT, TokenEstimate
 from headway.models.turn import Turn, Usage
+from headway.system.cache import BoundedCache
 
 LITELLM_COST = "x-litellm-response-cost"
 
 MICRO = 1_000_000
 MAX_COST = 1_000 * MICRO
 """Micro-dollars of one call. A larger price is none: the largest windows cost a tenth of it."""
+
+
+class Billing:
+    """Adds to replies what they cost. One per endpoint and process.
+
+    Args:
+        estimate: Tokens of bytes, for servers that report no plausible count.
+        tell: Called with a line, once for each model whose server reports none.
+    """
+
+    def __init__(self, estimate: TokenEstimate, tell: Callable[[str], None]) -> None:
+        self._estimate = estimate
+        self._tell = tell
+        self._uncounted: BoundedCache[str, bool] = BoundedCache(MODELS_KEPT)
+
+    def with_figures(self, turn: Turn, said: HttpAnswer, sent: int, model: str) -> Turn:
+        """The reply with its tokens and its price; `sent` is the length of the request in bytes."""
+        usage = turn.usage
+        given = self._estimate.estimate(sent, model) if usage.input is None else usage.input
+        made = self._estimate.estimate(said.nbytes, model) if usage.output is None else usage.output
+        if None in {usage.input, usage.output} and self._uncounted.get(model) is None:
+            self._uncounted.put(model, True)
+            self._tell(f"model {model}: the server reports no plausible count of tokens, so they are estimated")
+        counted = usage.model_copy(update={"input": given, "output": made})
+        figures = {"counted": counted, "tokens": max(given + made, 1), "cost": cost_in(said.body, said.headers)}
+        return turn.model_copy(update=figures)
 
 
 def believed(turn: Turn, sent: int) -> Usage:

@@ -10,14 +10,13 @@ from typing import Self
 from headway.domain.errors import HeadwayError, TransientError, UserError
 from headway.domain.ids import AgentId, run_of
 from headway.domain.progress import Progress
-from headway.models.adapter import NOTHING, Request, WireAdapter
-from headway.models.billing import believed, cost_in, reported
-from headway.models.cache_watch import NO_CACHE, WHY, CacheWatch
+from headway.models.adapter import Request, WireAdapter
+from headway.models.billing import Billing, believed, reported
+from headway.models.cache_watch import NO_CACHE
 from headway.models.chat import ChatAdapter
 from headway.models.circuit_breaker import CircuitBreaker, CircuitBreakers
 from headway.models.endpoint import Endpoint, is_openai
 from headway.models.failures import (
-    THOUGHTS,
     Circumstance,
     ContextOverflow,
     FatalModelError,
@@ -27,16 +26,14 @@ from headway.models.failures import (
     failure_of_reading,
 )
 from headway.models.http_client import HttpAnswer, HttpClient
+from headway.models.left_out import LeftOut
 from headway.models.lenient_json import MAX_NAME, Unreadable, name_in
 from headway.models.responses import ResponsesAdapter
-from headway.models.token_estimate import MODELS_KEPT, TokenEstimate
-from headway.models.turn import Message, Turn, Usage, UserMessage
+from headway.models.token_estimate import TokenEstimate
+from headway.models.turn import Message, Turn, UserMessage
 from headway.models.unsupported_params import longest_output, refused_part
-from headway.system.cache import BoundedCache
 
 NOTICEABLE_S = 0.001
-AGENTS_KEPT = 1000
-"""Agents of which a process remembers that a server cannot read their earlier reasoning."""
 SMALL_OUTPUT = 512
 """Tokens of the reply by which a server shows that it answers."""
 _SMALL = UserMessage("Answer with the word ready.")
@@ -59,13 +56,10 @@ class Model:
         self.endpoint = endpoint
         self.profile = endpoint.profile
         self.http = HttpClient(endpoint)
-        self._calibration = TokenEstimate()
-        self._cache_watch = CacheWatch()
+        self._estimate = TokenEstimate()
+        self._billing = Billing(self._estimate, tell)
         self._gates = gates
-        self._tell = tell
-        self._dropped: BoundedCache[str, frozenset[str]] = BoundedCache(MODELS_KEPT)
-        self._unread: BoundedCache[AgentId, frozenset[str]] = BoundedCache(AGENTS_KEPT)
-        self._uncounted: BoundedCache[str, bool] = BoundedCache(MODELS_KEPT)
+        self._left_out = LeftOut(tell)
         self._answered, self._strayed = False, False
         self._at = at = Circumstance(endpoint.shown, "", endpoint.names, endpoint.secret_forms)
         responses = endpoint.api == "responses"
@@ -114,16 +108,16 @@ class Model:
 
     def seed(self, model: str, nbytes: int, tokens: int | None) -> None:
         """Take in an earlier process's report on a model's tokens; a report of this process counts for more."""
-        if not self._calibration.knows(model):
-            self._calibration.learn(model, nbytes, tokens)
+        if not self._estimate.knows(model):
+            self._estimate.learn(model, nbytes, tokens)
 
     def estimate_tokens(self, nbytes: int, model: str = "") -> int:
         """Tokens that `nbytes` of a request are likely to be."""
-        return self._calibration.estimate(nbytes, model)
+        return self._estimate.estimate(nbytes, model)
 
     def worst_call(self, nbytes: int, model: str = "") -> int:
         """Tokens that a call with a request of `nbytes` will hardly exceed, its whole reply included."""
-        return self._calibration.bound(nbytes, model) + self.endpoint.max_output
+        return self._estimate.bound(nbytes, model) + self.endpoint.max_output
 
     def left_out(self, model: str) -> dict[str, str]:
         """The parts that this machine leaves out of requests to a model, each with its server's words of refusal."""
@@ -185,7 +179,7 @@ class Model:
 
     async def _agreed(self, request: Request, gate: CircuitBreaker | None) -> Turn:
         """One reply, after leaving out parts that the server refuses; each once, so that this ends."""
-        without = self._without(request, gate)
+        without = self._left_out.of(request, gate)
         given_in: list[str] = []
         while True:
             failure: HeadwayError
@@ -202,11 +196,13 @@ class Model:
                 name = refused_part(error, self.adapter.sent(request, without), output)
                 if name is None:
                     raise
-                self._concede(request, gate, name, str(error))
+                self._left_out.drop(request, gate, name, str(error))
                 without, given_in = without | {name}, [*given_in, name]
                 continue
             else:
-                self._watch_cache(request, turn.usage, gate, is_known=NO_CACHE in without)
+                # Tokens of servers in the own network are free, and many of these do not report what they read.
+                if gate is not None and not self.endpoint.local:
+                    self._left_out.watch_cache(request, turn.usage, gate, is_known=NO_CACHE in without)
                 return turn.model_copy(update={"conceded": tuple(given_in)}) if given_in else turn
             raise failure  # outside of the clauses: its context would repeat the server's words
 
@@ -242,13 +238,13 @@ class Model:
             else self._decoded(said, request, at, len(body), limit)
         )
         self._answered, self._strayed = True, False
-        self._calibration.learn(request.model, len(body), turn.usage.input)
+        self._estimate.learn(request.model, len(body), turn.usage.input)
         known = {
             "request_id": name_in(said.headers.get("x-request-id")),
             "seconds": time.monotonic() - left,
             "write_factor": self.adapter.write_factor(request, without),
         }
-        return self._with_figures(turn.model_copy(update=known), said, len(body), request.model)
+        return self._billing.with_figures(turn.model_copy(update=known), said, len(body), request.model)
 
     async def _posted(self, body: bytes, headers: dict[str, str], at: Circumstance) -> HttpAnswer:
         """The server's answer.
@@ -276,7 +272,7 @@ class Model:
         except Unusable as error:
             if (usage := reported(said.body)) is not None:
                 unread = Turn(items=(), raw=(), stop="empty", usage=usage)
-                error.billed = self._with_figures(unread, said, sent, request.model)
+                error.billed = self._billing.with_figures(unread, said, sent, request.model)
             raise
         else:
             usage = believed(turn, sent)
@@ -284,46 +280,6 @@ class Model:
             is_cut = turn.stop in {"tool", "text"} and usage.output == limit
             return turn.model_copy(update={"usage": usage, "stop": "length" if is_cut else turn.stop})
         raise failure
-
-    def _without(self, request: Request, gate: CircuitBreaker | None) -> frozenset[str]:
-        own = (self._dropped.get(request.model) or NOTHING) | (self._unread.get(request.agent) or NOTHING)
-        return own if gate is None else own | gate.file.dropped()
-
-    def _concede(self, request: Request, gate: CircuitBreaker | None, name: str, why: str) -> None:
-        model, agent = request.model, request.agent
-        if name == THOUGHTS:
-            # Those of this conversation: another key or region wrote them. Of others they may be read.
-            self._unread.put(agent, frozenset({name}))
-            self._tell(f"model {model}: {agent} goes on without its earlier reasoning, which the server refused: {why}")
-            return
-        self._dropped.put(model, (self._dropped.get(model) or NOTHING) | {name})
-        if gate is None or gate.file.drop(name, why):
-            self._tell(f"model {model}: '{name}' is left out from now on, because the server refused it: {why}")
-
-    def _watch_cache(self, request: Request, usage: Usage, gate: CircuitBreaker | None, *, is_known: bool) -> None:
-        """Remember and tell that a server reads nothing from a prompt cache; take it back when it does.
-
-        Tokens of servers in the own network are free, and many of these servers do not report what they read.
-        """
-        if self.endpoint.local or gate is None:
-            return
-        reads_nothing = self._cache_watch.saw(request, usage)
-        if reads_nothing is False and is_known:
-            gate.file.take_back(NO_CACHE)
-        elif reads_nothing and gate.file.drop(NO_CACHE, WHY):
-            self._tell(f"model {request.model}: its server reads nothing from a prompt cache: {WHY}")
-
-    def _with_figures(self, turn: Turn, said: HttpAnswer, sent: int, model: str) -> Turn:
-        """The reply with what it cost. A server that tells no plausible count is named once."""
-        usage = turn.usage
-        given = self.estimate_tokens(sent, model) if usage.input is None else usage.input
-        made = self.estimate_tokens(said.nbytes, model) if usage.output is None else usage.output
-        if None in {usage.input, usage.output} and self._uncounted.get(model) is None:
-            self._uncounted.put(model, True)
-            self._tell(f"model {model}: the server reports no plausible count of tokens, so they are estimated")
-        counted = usage.model_copy(update={"input": given, "output": made})
-        figures = {"counted": counted, "tokens": max(given + made, 1), "cost": cost_in(said.body, said.headers)}
-        return turn.model_copy(update=figures)
 
 
 def names_in(said: HttpAnswer) -> list[str]:

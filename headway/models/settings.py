@@ -9,7 +9,8 @@ from headway.domain.errors import UserError
 from headway.models.breaker_store import open_breakers
 from headway.models.circuit_breaker import PATIENCE_S, CircuitBreakers, outage_of
 from headway.models.client import Model
-from headway.models.endpoint import Endpoint, endpoint_from, named_endpoints
+from headway.models.endpoint import Endpoint
+from headway.models.endpoint_variables import endpoint_from, named_endpoints
 from headway.models.prices import Prices, prices_from
 from headway.models.reachable import check_reachable
 from headway.models.roles import AgentRole, ModelRoles

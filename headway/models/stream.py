@@ -44,28 +44,10 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
     clock = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(stall_s) as limit:
-            event: list[bytes] = []
-            left, unread = reply_bounds.MAX_REPLY_BYTES, 0
-            async for line in _lines(response.aiter_bytes()):
-                if line.startswith(b"data:"):
-                    left -= max(len(line), LEAST_PIECE_BYTES)
-                    if left < 0:
-                        raise TooLarge("the reply has too many events", request=response.request)
-                    event.append(line[5:].strip())
-                    unread += len(line)
-                    limit.reschedule(clock.time() + stall_s)
-                elif line.startswith(b"{"):
-                    # No field: some gateways put an error between the events as it is.
-                    if _ends([line], take):
-                        return
-                elif not line and event:
-                    if _ends(event, take):
-                        return
-                    event = []
-                    if unread > BYTES_A_TURN:
-                        unread = 0
-                        await asyncio.sleep(0)
-            _ends(event, take)
+            async for data in _events(response):
+                limit.reschedule(clock.time() + stall_s)
+                if data and (data == DONE or take(data)):
+                    return
             return
     except TimeoutError:
         pass
@@ -74,9 +56,27 @@ async def read_events(response: httpx2.Response, take: Take, stall_s: float, add
     raise TransientError(f"{address}: the answer stalled: nothing for {stall_s:g} s", cut_off=True)
 
 
-def _ends(event: list[bytes], take: Take) -> bool:
-    data = b"\n".join(event)
-    return bool(data) and (data == DONE or take(data))
+async def _events(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The data of each event, the last one also without an end."""
+    event: list[bytes] = []
+    left, unread = reply_bounds.MAX_REPLY_BYTES, 0
+    async for line in _lines(response.aiter_bytes()):
+        if line.startswith(b"data:"):
+            left -= max(len(line), LEAST_PIECE_BYTES)
+            if left < 0:
+                raise TooLarge("the reply has too many events", request=response.request)
+            event.append(line[5:].strip())
+            unread += len(line)
+        elif line.startswith(b"{"):
+            # No field: some gateways put an error between the events as it is.
+            yield line
+        elif not line and event:
+            yield b"\n".join(event)
+            event = []
+            if unread > BYTES_A_TURN:
+                unread = 0
+                await asyncio.sleep(0)
+    yield b"\n".join(event)
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

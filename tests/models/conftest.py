@@ -6,7 +6,7 @@ import pytest_asyncio
 from headway.domain.ids import AgentId
 from headway.models.adapter import Request, ToolSchema
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.turn import Turn
 from tests.models.servers import Answer, Server
 

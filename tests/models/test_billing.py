@@ -125,7 +125,7 @@ async def test_what_no_server_counts_is_estimated_by_its_kind_and_told_once(
 ) -> None:
     told: list[str] = []
     model = model_of()
-    model._tell = told.append
+    model._billing._tell = told.append
     server.answer = Answer(OK | usage)
     found = [await model.answer(request_) for _ in range(2)]
     assert (found[0].usage.input, found[0].usage.output) == (None, None), "which marks it"

@@ -13,7 +13,7 @@ from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import AgentId
 from headway.models.adapter import Request
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.probe import probe
 from headway.models.token_estimate import TokenEstimate
 from headway.models.turn import Turn, UserMessage

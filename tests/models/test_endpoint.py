@@ -3,7 +3,8 @@
 import pytest
 
 from headway.domain.errors import UserError
-from headway.models.endpoint import endpoint_from, is_local
+from headway.models.endpoint import is_local
+from headway.models.endpoint_variables import endpoint_from
 
 
 def test_a_key_alone_means_openai() -> None:

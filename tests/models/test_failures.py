@@ -12,7 +12,7 @@ import pytest
 from headway.domain.errors import TransientError
 from headway.models.adapter import Request
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from, named_endpoints
+from headway.models.endpoint_variables import endpoint_from, named_endpoints
 from headway.models.failures import PARK_S, ContextOverflow, FatalModelError, Refused
 from headway.models.retry_after import reset_in
 from tests.models.conftest import SECRET, Ask

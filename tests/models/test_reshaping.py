@@ -11,7 +11,7 @@ from headway.domain.ids import AgentId
 from headway.models.adapter import Request, ToolSchema
 from headway.models.circuit_breaker import CircuitBreakers
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.turn import AssistantTurn, ToolOutput, UserMessage
 from tests.models.servers import Answer, Asked, Server
 

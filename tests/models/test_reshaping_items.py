@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headway.domain.ids import AgentId
 from headway.models.adapter import Request, ToolSchema
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.reshaping import IDS, ORDER, SEVERAL
 from headway.models.reshaping_items import SHAPES, reshaped_items
 from headway.models.turn import AssistantTurn

@@ -12,7 +12,8 @@ from headway.domain.errors import HeadwayError, UserError
 from headway.domain.ids import AgentId
 from headway.models.adapter import Request
 from headway.models.client import Model
-from headway.models.endpoint import Endpoint, endpoint_from
+from headway.models.endpoint import Endpoint
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.reachable import check_reachable
 from headway.models.turn import UserMessage
 from tests.models.listeners import Talk, http, listening, request_on

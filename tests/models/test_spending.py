@@ -14,8 +14,9 @@ import pytest
 from headway.domain.errors import HeldBack, Parked
 from headway.domain.ids import RunName
 from headway.domain.state.budget import UNLIMITED
-from headway.models import spending as rooms
-from headway.models.spending import PARTS, Aside, Hourly, Spending, SpendingLedger
+from headway.models import spending_ledger
+from headway.models.spending import Hourly, Spending
+from headway.models.spending_ledger import PARTS, Aside, SpendingLedger
 
 RUN = RunName("tidy-up")
 LIMIT = 1_000
@@ -183,7 +184,7 @@ def test_spending_before_a_boot_is_as_old_as_the_wall_clock_says_and_no_older_th
     """The machine was off for `off_s`; its clock, which nothing sets, moved by `clock_went_s`."""
     ledger, real = SpendingLedger(tmp_path / "r.db"), time.time
     ledger.settle(_aside(ledger, 500_000.0), LIMIT, 500_000.0)
-    monkeypatch.setattr(rooms, "boot_id", lambda: "another")
+    monkeypatch.setattr(spending_ledger, "boot_id", lambda: "another")
     monkeypatch.setattr(time, "time", lambda: real() + clock_went_s)
     found = SpendingLedger(tmp_path / "r.db").set_aside(LIMIT, LIMIT, 30.0)
     wait = 0.0 if isinstance(found, Aside) else found - 30.0

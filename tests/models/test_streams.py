@@ -312,7 +312,7 @@ async def test_a_stall_ends_the_call(last: Any, ask: Ask) -> None:
 
 
 def test_streams_are_on_at_openai_and_off_elsewhere(model_of: Callable[..., Model]) -> None:
-    from headway.models.endpoint import endpoint_from
+    from headway.models.endpoint_variables import endpoint_from
 
     openai = endpoint_from({"OPENAI_API_KEY": "sk-abcdef"})
     assert (openai.profile.stream, openai.stall_s) == (True, 120)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from headway.domain.ids import AgentId
 from headway.models.adapter import Request, ToolSchema
 from headway.models.client import Model
-from headway.models.endpoint import endpoint_from
+from headway.models.endpoint_variables import endpoint_from
 from headway.models.turn import AssistantTurn, ToolOutput, Turn, UserMessage
 
 TOOL = ToolSchema("any", "Stands for every tool.", {"type": "object"})
