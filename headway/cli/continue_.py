@@ -146,7 +146,7 @@ def _is_behind(hub: "Hub", commit: Oid, tip: Oid) -> bool:
 
 def _holds(hub: "Hub", commit: Oid) -> bool:
     """True if the user's repository, if it is on this machine, has the commit: its branch may have been merged."""
-    from headway.git.upstream import LocalUpstream, local_path
+    from headway.git.local_upstream import LocalUpstream, local_path
 
     path = local_path(hub.address())
     if path is None:

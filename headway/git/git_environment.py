@@ -1,6 +1,7 @@
 """The environments in which git runs: one that trusts no configuration but ours, and the user's own."""
 
 import os
+from pathlib import Path
 
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -86,3 +87,9 @@ def user_environment() -> dict[str, str]:
     """
     env = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
     return env | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def listed(path: Path) -> str:
+    """A path as it stands in git's lists of object directories: quoted, so that any character may be in it."""
+    named = os.fsencode(path)
+    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in named) + '"'  # noqa: PLR2004

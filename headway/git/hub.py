@@ -15,11 +15,13 @@ from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, tree_reader
 from headway.git.landing.landed import LandedCommit, landed_since
 from headway.git.landing.ledger import LandingLedger
+from headway.git.local_upstream import LocalUpstream, local_path, uncommitted
 from headway.git.publishing import Publication
 from headway.git.refs import read_ref
+from headway.git.remote_upstream import RemoteUpstream
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
-from headway.git.upstream import LocalUpstream, RemoteUpstream, local_path, uncommitted, without_secret
+from headway.git.upstream import without_secret
 from headway.git.workspace.base_names import check_names
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole

@@ -6,10 +6,11 @@ from pathlib import Path
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
 from headway.git.git_environment import user_environment
+from headway.git.git_process import run_git
 from headway.git.hub import TRUNK, Hub
+from headway.git.local_upstream import LocalUpstream, local_path
 from headway.git.publishing import MEMORY, ask
-from headway.git.repo import run_git
-from headway.git.upstream import LocalUpstream, local_path, without_secret
+from headway.git.upstream import without_secret
 from headway.system.files import locked
 
 

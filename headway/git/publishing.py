@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from headway.domain.errors import UserError
 from headway.domain.ids import Oid
 from headway.git.git_environment import user_environment
+from headway.git.git_process import GitError, GitOutput, run_git
+from headway.git.local_upstream import LocalUpstream, local_path
 from headway.git.refs import move_ref
-from headway.git.repo import GitError, GitOutput, Repo, run_git
-from headway.git.upstream import LocalUpstream, local_path, without_secret
+from headway.git.repo import Repo
+from headway.git.upstream import without_secret
 
 MEMORY = "refs/headway/published/"
 """Below it the hub keeps where each branch of the user's repository was put last."""

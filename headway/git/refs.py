@@ -12,7 +12,8 @@ import psutil
 
 from headway.domain.errors import TransientError
 from headway.domain.ids import Oid
-from headway.git.repo import GitError, Repo
+from headway.git.git_process import GitError
+from headway.git.repo import Repo
 from headway.system.boot import ticks_now
 from headway.system.cache import BoundedCache
 from headway.system.files import sync_folder
@@ -100,20 +101,9 @@ def swap(
         TransientError: A living git holds the ref.
     """
     path = git_dir / f"{ref}.lock"
-    for _ in range(_TRIES):
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            break
-        except FileExistsError:
-            _clear_lock(path, left)
-    else:
-        raise TransientError(f"{ref} stays locked by another process")
+    handle = _take_lock(path, ref, left)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(to.encode() + b"\n")
-            file.flush()
-            if synced:
-                os.fsync(file.fileno())
+        _fill_lock(handle, to, synced=synced)
         if read_ref(git_dir, ref) != expected:
             path.unlink()
             return False
@@ -125,6 +115,24 @@ def swap(
     if synced:
         sync_folder(path.parent)
     return True
+
+
+def _take_lock(path: Path, ref: str, left: str) -> int:
+    """Make the lock file of a ref, and return its descriptor."""
+    for _ in range(_TRIES):
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            _clear_lock(path, left)
+    raise TransientError(f"{ref} stays locked by another process")
+
+
+def _fill_lock(handle: int, to: Oid, *, synced: bool) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.write(to.encode() + b"\n")
+        file.flush()
+        if synced:
+            os.fsync(file.fileno())
 
 
 def _clear_lock(path: Path, left: str) -> None:

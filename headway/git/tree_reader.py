@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from headway.domain.errors import ToolError
 from headway.domain.ids import Oid
-from headway.git.repo import LARGE_FILE_BYTES, GitOutput, Repo
+from headway.git.git_process import GitOutput
+from headway.git.repo import LARGE_FILE_BYTES, Repo
 
 _ENTRIES = 1_000
 _LISTED_BYTES = 32 << 20

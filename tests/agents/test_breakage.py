@@ -16,8 +16,8 @@ from headway.editing.files import Files
 from headway.eventlog.events.life import AgentState
 from headway.eventlog.events.talk import Message, ToolResult
 from headway.eventlog.views.interrupted import Interrupted
+from headway.git.git_process import GitError
 from headway.git.hub import Hub
-from headway.git.repo import GitError
 from headway.system.walk import let_in, walk
 from tests.agents.offered import EVERY_TOOL, arguments_of
 from tests.agents.stage import ROOT, Stage, finish, say, step, use

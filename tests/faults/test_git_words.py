@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import Oid
-from headway.git.repo import GitError, Repo
+from headway.git.git_process import GitError
+from headway.git.repo import Repo
 from headway.git.workspace.scan import refresh
 from headway.system.shortage import WAIT_S
 from tests.faults.control import SIZE, Control, build, prepare

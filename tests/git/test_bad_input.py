@@ -10,8 +10,9 @@ import pytest
 
 from headway.domain.errors import HeadwayError
 from headway.git.changes import Changes
+from headway.git.git_process import GitOutput
 from headway.git.landing.landing import Landed, LandingRefused
-from headway.git.repo import GitOutput, Repo
+from headway.git.repo import Repo
 from headway.git.workspace import overlay
 from headway.git.workspace.snapshot import newest, snapshot
 from tests.git.ground import RUNGS, Ground, allowed, git, make_repository, write

@@ -158,8 +158,8 @@ def test_at_a_pipe_git_does_not_wait(
     hub: Hub, source: Path, private: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is refused, or git has no use for it; but a run's start would wait two minutes for each question to git."""
-    monkeypatch.setattr("headway.git.upstream._ASK_S", 20.0)
-    monkeypatch.setattr("headway.git.upstream._FETCH_S", 20.0)
+    monkeypatch.setattr("headway.git.local_upstream.ASK_S", 20.0)
+    monkeypatch.setattr("headway.git.upstream.FETCH_S", 20.0)
     (source / ".git" / name).parent.mkdir(parents=True, exist_ok=True)
     _pipe(name)(source, private)
     refused = ""
@@ -182,7 +182,7 @@ def test_what_a_repository_borrows_serves_its_history_only(hub: Hub, source: Pat
 def test_a_configuration_that_never_ends_is_told(
     hub: Hub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headway.git.upstream._ASK_S", 0.5)
+    monkeypatch.setattr("headway.git.local_upstream.ASK_S", 0.5)
     os.mkfifo(tmp_path / "pipe")
     git(source, "config", "include.path", str(tmp_path / "pipe"))
     with pytest.raises(UserError, match="git cannot read"):

@@ -9,8 +9,9 @@ import pytest
 
 from headway.git import repo
 from headway.git.git_environment import user_environment
+from headway.git.git_process import GitError, run_git
 from headway.git.landing.landing import Landed, LandingRefused
-from headway.git.repo import GitError, Repo, run_git
+from headway.git.repo import Repo
 from headway.git.workspace import rules_files
 from headway.git.workspace.snapshot import snapshot
 from headway.git.workspace.workspace_backend import WorkspaceBackend

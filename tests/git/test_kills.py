@@ -15,6 +15,7 @@ import pytest
 
 from headway.git import repo
 from headway.git.changes import Changes
+from headway.git.git_process import run_git
 from headway.git.landing.landing import Conflicted, Landed, Submission
 from headway.git.workspace.snapshot import snapshot
 from headway.git.workspace.workspace import Workspace
@@ -35,7 +36,7 @@ def _in_a_process(work: Callable[[], object]) -> int:
 
 def _kill_in_front_of(number: int) -> None:
     """Make this process die in front of its `number`-th git command, counted from 0."""
-    run = repo.run_git
+    run = run_git
     left = iter(range(number, -1, -1))
 
     def counted(*args: object, **more: object) -> object:
@@ -43,7 +44,7 @@ def _kill_in_front_of(number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return run(*args, **more)  # type: ignore[arg-type]
 
-    repo.run_git = counted  # type: ignore[assignment]
+    repo.run_git = counted  # type: ignore[assignment, attr-defined]
 
 
 def _begin(ground: Ground, trials: int, *, conflicting: bool = False) -> list[tuple[Workspace, Submission]]:

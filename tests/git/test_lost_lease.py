@@ -18,13 +18,20 @@ from headway.git.landing.trunk_lock import TrunkLock
 from tests.git.ground import Ground, allowed, in_a_process, trunk_locked, write
 from tests.support.waiting import wait_until
 
-BEFORE = ["Spool.put", "Spool.read", "folding.commit_text", "Pack.write", "folding.swap", "refs.read_ref"]
-AFTER = ["Ledger.add", "Spool.withdraw"]
+BEFORE = [
+    "QueueFiles.put",
+    "QueueFiles.read",
+    "group_commit.commit_text",
+    "Pack.write",
+    "group_commit.swap",
+    "refs.read_ref",
+]
+AFTER = ["LandingLedger.add", "QueueFiles.withdraw"]
 _ROOMS: dict[str, object] = {
-    "Spool": QueueFiles,
+    "QueueFiles": QueueFiles,
     "Pack": Pack,
-    "Ledger": LandingLedger,
-    "folding": group_commit,
+    "LandingLedger": LandingLedger,
+    "group_commit": group_commit,
     "refs": refs,
 }
 
@@ -63,7 +70,7 @@ def test_a_lease_of_ones_own_lost_at_any_step(
     write(workspace.path, {"new.txt": "new\n"})
     lease = _Lease(tmp_path / "lost")
     lease.lose_at(moment, monkeypatch, last=last)
-    if moment in BEFORE and (moment, last) != ("folding.swap", True):
+    if moment in BEFORE and (moment, last) != ("group_commit.swap", True):
         with pytest.raises(LeaseLost):
             ground.land(workspace, check=lease.check)
         assert ground.landings() == 0

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from headway.git.git_process import GitError
 from headway.git.landing.landing import Landed
-from headway.git.repo import GitError, Repo
+from headway.git.repo import Repo
 from tests.git.ground import RUNGS, Ground, git, write
 
 

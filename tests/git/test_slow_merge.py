@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 
 from headway.domain.ids import Oid
 from headway.git.git_environment import hermetic_environment
+from headway.git.git_process import TIMED_OUT, GitError, run_git
 from headway.git.hub import NOBODY
 from headway.git.landing import bounded_merge, merge_dir
 from headway.git.landing.bounded_merge import Bound, merge_bounded, merge_trees, merge_whole_files
 from headway.git.landing.landing import Conflicted, Landed, NothingToLand
 from headway.git.landing.merging import WHOLE_FILE, Merged, merge_commits
 from headway.git.objects import Reader
-from headway.git.repo import TIMED_OUT, GitError, Repo, run_git
+from headway.git.repo import Repo
 from headway.git.workspace.workspace import Workspace
 from tests.git.ground import Ground, LandingThread, changed, queued, trunk_locked, write
 from tests.git.test_splice import Files, Trees, files

@@ -7,8 +7,9 @@ import pytest
 
 from headway.domain.errors import LeaseLost
 from headway.git.changes import Changes
+from headway.git.git_process import GitOutput
 from headway.git.landing.landing import Landed
-from headway.git.repo import GitOutput, Repo
+from headway.git.repo import Repo
 from headway.git.workspace.notes import load_owner, store_owner
 from headway.git.workspace.snapshot import snapshot
 from headway.git.workspace.workspace import NotSaved, Workspace

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from headway.domain.errors import Shortage
-from headway.git.repo import GitError, Repo
+from headway.git.git_process import GitError
+from headway.git.repo import Repo
 from headway.system.shortage import WAIT_S, lacking, lacking_in, waited_for
 from tests.support.disks import Disk, fill
 

@@ -12,7 +12,7 @@ from headway.domain.errors import HeadwayError, Shortage, ToolError
 from headway.eventlog.events.life import AgentState
 from headway.eventlog.store import AgentLog
 from headway.eventlog.views.interrupted import Interrupted
-from headway.git.repo import GitError
+from headway.git.git_process import GitError
 from headway.models.turn import ToolCall
 from headway.system.excerpt import cut
 from headway.system.shortage import lacking, lacking_in

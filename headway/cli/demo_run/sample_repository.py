@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from headway.git.git_environment import hermetic_environment
-from headway.git.repo import run_git
+from headway.git.git_process import run_git
 
 SAMPLE = Path(__file__).parent / "sample"
 PLAYBOOK = SAMPLE / "playbook.yaml"

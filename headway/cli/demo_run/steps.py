@@ -24,7 +24,7 @@ from headway.cli.run import start
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
 from headway.git.git_environment import hermetic_environment
-from headway.git.repo import run_git
+from headway.git.git_process import run_git
 from headway.host.child_event import ChildEvent
 from headway.host.local_site import Site, start_service, start_workers
 from headway.host.service_settings import ServiceSettings, find_settings, load_settings

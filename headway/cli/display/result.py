@@ -14,8 +14,8 @@ from headway.domain.run import RunReport, taking_home
 from headway.domain.words import counted
 from headway.eventlog.views.figures import figures_of
 from headway.git.hub import Hub
+from headway.git.local_upstream import LocalUpstream, local_path
 from headway.git.unlanded import unlanded
-from headway.git.upstream import LocalUpstream, local_path
 from headway.runs.landed_commits import RunCommit, hub_of, landed
 from headway.runs.short_ids import short_id
 

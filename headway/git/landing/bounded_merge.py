@@ -16,13 +16,14 @@ from pathlib import PurePosixPath
 
 from headway.domain.ids import Oid
 from headway.git.changes import NO_MODE, changes_of, entries
+from headway.git.git_process import GitError
 from headway.git.hub import NOBODY
 from headway.git.landing.merging import WHOLE_FILE, Conflict, Merged, merge_commits
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import Queued
 from headway.git.landing.splice import Splice
 from headway.git.objects import Reader
-from headway.git.repo import GitError, Repo
+from headway.git.repo import Repo
 
 
 @dataclass(frozen=True)

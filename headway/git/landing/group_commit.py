@@ -14,6 +14,7 @@ from pathlib import Path
 
 from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
+from headway.git.git_process import GitError
 from headway.git.hub import NOBODY, TRUNK, Hub
 from headway.git.landing.commit_text import commit_text
 from headway.git.landing.landed import Mark
@@ -25,7 +26,6 @@ from headway.git.landing.splice import Splice, Uneven
 from headway.git.landing.trunk_lock import TrunkLock
 from headway.git.objects import Reader
 from headway.git.refs import read_ref, swap
-from headway.git.repo import GitError
 from headway.system.shortage import lacking
 
 MOST = 64

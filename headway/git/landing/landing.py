@@ -1,6 +1,5 @@
 """Landing: a workspace's change becomes one commit on the trunk, or goes back to its author with the conflict."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ from headway.domain.ids import Fence, Oid
 from headway.git.changes import Entry, changes_of, entries, shown
 from headway.git.hub import Hub
 from headway.git.landing.bounded_merge import merge_trees
-from headway.git.landing.growth import ALWAYS_FROM, added_bytes, growth
 from headway.git.landing.landed import landed_since
 from headway.git.landing.landing_outcome import (
     Conflicted,
@@ -23,8 +21,8 @@ from headway.git.landing.landing_outcome import (
 from headway.git.landing.landing_queue import queue_of
 from headway.git.landing.merging import Merged, kinds_of, marked, own_name, with_labels
 from headway.git.landing.queue_files import Queued
-from headway.git.landing.submission import Submission, chosen, doubtful
-from headway.git.landing.unlandable import refused_content, refused_rules, refused_rules_files, why_unreadable
+from headway.git.landing.refusals import refused_change, refused_files
+from headway.git.landing.submission import Submission, chosen
 from headway.git.repo import Repo
 from headway.git.settled import settle
 from headway.git.workspace import snapshot
@@ -40,8 +38,6 @@ _ASKED = 500
 """Conflicting paths whose rivals are looked for: a command line has room for so many."""
 
 _RACES = 5
-_MB = 1024 * 1024
-_ONE_IN = 16
 
 
 class LandingBroken(HeadwayError):
@@ -94,16 +90,11 @@ class Landing:
             if last is not None and last.asked == asked and last.tree == found.files:
                 return told(last)
             base = workspace.base
-            impossible = self._impossible(found, submission)
-            if impossible is not None:
+            if (impossible := refused_files(self.hub.repo, found, submission)) is not None:
                 return impossible
-            rules = self.hub.rules()
-            tree = chosen(self.hub.repo, base, found, submission.paths, rules.submodules)
+            tree = chosen(self.hub.repo, base, found, submission.paths, self.hub.rules().submodules)
             changed = entries(self.hub.repo, base, tree)
-            everything = changed if submission.paths is None else entries(self.hub.repo, base, found.tree)
-            refused = refused_rules(self.hub.repo, rules, self.hub.repo.tree_of(base), found.tree, everything)
-            refused = refused or self._refusal(workspace, tree, changed, submission)
-            if refused is not None:
+            if (refused := refused_change(workspace, found, tree, changed, submission)) is not None:
                 return refused
             if tree == self.hub.repo.tree_of(base):
                 return NothingToLand(base)
@@ -117,59 +108,6 @@ class Landing:
             if taken.conflicted is not None:
                 return self._give_back(workspace, found, pending, taken, check_lease)
             return self._settle(workspace, found, pending, taken, check_lease)
-
-    def _refusal(
-        self, workspace: Workspace, tree: Oid, changed: list[Entry], submission: Submission
-    ) -> LandingRefused | None:
-        if (rules_files := refused_rules_files(self.hub.repo, changed)) is not None:
-            return rules_files
-        still = marked(self.hub.repo, tree, workspace.notes().conflicted)
-        if still:
-            why = "conflict markers are left in these files: resolve them and land again"
-            return LandingRefused(why, tuple(map(shown, still)))
-        raw = refused_content(self.hub.repo, self.hub.rules(), self.hub.facts().base, tree, changed)
-        if raw is not None:
-            return raw
-        if (large := self._too_large(changed, submission)) is not None:
-            return large
-        doubts = {} if submission.accept_doubtful else doubtful(self.hub.repo, workspace.base, tree, changed)
-        if doubts:
-            why = ", ".join(sorted(set(doubts.values())))
-            return LandingRefused(
-                f"these look as if they should not land ({why})", tuple(map(shown, doubts)), doubtful=True
-            )
-        return None
-
-    def _too_large(self, changed: list[Entry], submission: Submission) -> LandingRefused | None:
-        """A change that the trunk has no room for. Those that land at the same moment may pass together."""
-        if submission.trunk_mb is None:
-            return None
-        added = added_bytes(self.hub.repo, changed)
-        looked_at = added >= ALWAYS_FROM or zlib.crc32(submission.place.encode()) % _ONE_IN == 0
-        if added <= 0 or not looked_at:
-            return None
-        grown, most = growth(self.hub), submission.trunk_mb * _MB
-        if grown + added <= most:
-            return None
-        why = (
-            f"the run's files may grow by {submission.trunk_mb:,} MB (limits.trunk_mb) and have grown by "
-            f"{grown / _MB:,.1f} MB; this change adds {added / _MB:,.1f} MB"
-        )
-        return LandingRefused(why, tuple(shown(entry.path) for entry in changed if entry.status == "A")[:_ASKED])
-
-    def _impossible(self, found: Scan, submission: Submission) -> LandingRefused | None:
-        """Refuse files that git cannot take as files of this repository."""
-        nested = tuple(path for path in found.nested if submission.touches(path))
-        if nested:
-            return LandingRefused(
-                "these are repositories of their own: delete their .git, or name them in .gitignore", nested
-            )
-        unreadable = tuple(path for path in found.unreadable if submission.touches(path))
-        if not unreadable:
-            return None
-        why = why_unreadable(self.hub.repo, found.tree, unreadable)
-        told = f"git cannot take these files{why and f' ({why})'}: "
-        return LandingRefused(f"{told}rename or delete them, or name them in .gitignore", unreadable)
 
     def _take(self, queued: Queued, check: Callable[[], None]) -> _Taken:
         """Have the submission put on the trunk, by this process or by another one whose turn it is."""

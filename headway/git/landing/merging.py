@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from headway.domain.ids import Oid
 from headway.git.attributes import MergeRules
 from headway.git.changes import Change
+from headway.git.git_process import GitError
 from headway.git.landing.pack import Pack
 from headway.git.landing.splice import Splice
 from headway.git.objects import Reader
-from headway.git.repo import GitError, Repo
+from headway.git.repo import Repo
 
 _LABELS = {b"<": b"trunk", b"|": b"before both", b">": b"your change"}
 _WRITTEN = re.compile(rb"(<{7,}|\|{7,}|>{7,}) [0-9a-f]{7,64}(?::[^\r\n]*)?([\r\n]*)")

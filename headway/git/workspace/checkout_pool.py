@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from headway.git.changes import SUBMODULE, with_nul
-from headway.git.repo import GitError, Repo
+from headway.git.git_process import GitError
+from headway.git.repo import Repo
 from headway.git.workspace.checkout import CHECKED_OUT
 from headway.system.boot import boot_id
 from headway.system.files import delete

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from headway.domain.ids import Oid
-from headway.git.repo import Repo, listed
+from headway.git.git_environment import listed
+from headway.git.repo import Repo
 from headway.system.files import delete, write_whole
 from headway.system.walk import let_in, walk
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from headway.domain.errors import TransientError
 from headway.git.attributes import LARGEST
-from headway.git.repo import WORK_TREE_MB, GitError, GitOutput, Repo
+from headway.git.git_process import GitError, GitOutput
+from headway.git.repo import WORK_TREE_MB, Repo
 from headway.system.walk import Place, walk
 
 PATIENCE_S = 600.0

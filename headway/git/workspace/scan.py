@@ -16,7 +16,8 @@ from pathlib import Path
 from headway.domain.ids import Oid
 from headway.git.attributes import RULES_FILE
 from headway.git.changes import REGULAR, SUBMODULE, changed_paths, entries, shown, with_nul
-from headway.git.repo import GitError, GitOutput, Repo
+from headway.git.git_process import GitError, GitOutput
+from headway.git.repo import Repo
 from headway.git.workspace.rules_files import patiently
 from headway.git.workspace.tool_caches import below, caches_among, indexed_below
 from headway.git.workspace.written_files import as_written, write_again

@@ -11,8 +11,9 @@ from headway.domain.errors import HeadwayError, LeaseLost
 from headway.domain.ids import Oid
 from headway.git.attributes import LARGEST
 from headway.git.changes import Changes, changed_paths, changes_between
+from headway.git.git_process import GitError
 from headway.git.hub import IGNORED_FOLDER, Hub
-from headway.git.repo import GitError, Repo
+from headway.git.repo import Repo
 from headway.git.workspace import private_git
 from headway.git.workspace.checkout import Checkout, LayeredFiles
 from headway.git.workspace.notes import Move, Owner, WorkspaceNotes, load_notes, load_owner, store_notes, torn
