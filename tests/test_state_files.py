@@ -68,7 +68,7 @@ OTHER: dict[str, str] = {
     "headway/sandbox/admission/admission.py:_free_slot": _LOCK,
     "headway/sandbox/cgroup/hierarchy.py:_enable": _KERNEL,
     "headway/sandbox/cgroup/hierarchy.py:_make_room": _KERNEL,
-    "headway/sandbox/backends/backends.py:_once": _TRIAL,
+    "headway/sandbox/backends/trial.py:try_out": _TRIAL,
     "headway/sandbox/backends/netns.py:_write": _KERNEL,
     "headway/eventlog/local_log.py:_cut": "what a crash left half written, for whoever wants to know",
     "headway/eventlog/local_log.py:_open_file": "a log: appended to, and synced by its own rules",

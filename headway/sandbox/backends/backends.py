@@ -1,29 +1,22 @@
-"""Tries each sandbox level with a command that attempts to get out, and takes the strongest that holds."""
+"""The sandbox levels of this machine, each tried, and the strongest one that holds."""
 
 import itertools
-import os
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.diagnostic import Diagnostic, FindingState
 from headway.domain.errors import TransientError, UserError
 from headway.sandbox.backend import Backend
-from headway.sandbox.backends import network, remedies, seccomp
+from headway.sandbox.backends import network, remedies
 from headway.sandbox.backends.bubblewrap import Bubblewrap, programs
 from headway.sandbox.backends.host_binds import HostBinds, host_binds
 from headway.sandbox.backends.plain import Plain
+from headway.sandbox.backends.trial import Undecided, try_out
 from headway.sandbox.local import LocalSandbox
 from headway.sandbox.resources import Resources
-from headway.sandbox.runner import Command
-from headway.sandbox.spec import SandboxSpec
-from headway.system.shortage import lacking
 
 VARIABLE = "HEADWAY_SANDBOX"
 FLAG = "--allow-weak-sandbox"
@@ -37,48 +30,6 @@ LONGEST_TRIAL_S = 320.0
 
 _PAUSE_S = 5.0
 _NETWORK_TRIES = 3
-_CAN_WRITE = "can write outside of its workspace"
-_TRIAL = """
-echo x > inside || echo "cannot write in its workspace"
-(echo x > "$OUTSIDE/written") 2>/dev/null && echo "can write outside of its workspace"
-[ -e "$OUTSIDE/written" ] && echo "can write outside of its workspace"
-grep -qs secret "$OUTSIDE/secret" && echo "can read the state folder"
-[ -n "$HEADWAY_TRIAL_SECRET" ] && echo "sees the environment of this process"
-(cat /proc/sys/vm/swappiness > was && cat was > /proc/sys/vm/swappiness) 2>/dev/null && echo "can set up the kernel"
-for address in 127.0.0.1 10.0.2.2 $ADDRESSES; do
-    (echo > "/dev/tcp/$address/$PORT") 2>/dev/null && echo "can reach the services of this machine"
-done
-[ -z "$REACH" ] || grep -qs "00000000" /proc/net/route || echo "has no way out"
-[ -z "$REACH" ] || "$PYTHON" -I -S -c "$DOORS" || echo "cannot be probed with $PYTHON"
-kill -0 "$OURSELVES" 2>/dev/null && echo "can signal other processes"
-echo "stands"
-"""
-
-_DOORS = """
-import os, socket, struct
-name = next(name for _, name in socket.if_nameindex() if name != "lo")
-index = struct.pack("i", socket.if_nametoindex(name))
-values = {25: name.encode(), 2: bytes(16) + index, 50: index}
-chosen = []
-for level, options in %r.items():
-    with socket.socket(socket.AF_INET6 if level == socket.IPPROTO_IPV6 else socket.AF_INET, socket.SOCK_DGRAM) as one:
-        for option in options:
-            value = bytes(16) + index if (level, option) == (socket.IPPROTO_IPV6, 50) else values.get(option, index)
-            try:
-                one.setsockopt(level, option, value)
-                chosen.append((level, option))
-            except OSError:
-                pass
-if chosen:
-    print("can choose the device of a socket:", chosen)
-told = [(socket.IPPROTO_IP, 8, index + bytes(8))]
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-    try:
-        one.sendmsg([b"reached"], told, 0, ("127.0.0.1", int(os.environ["DATAGRAMS"])))
-    except OSError:
-        pass
-""" % ({int(level): options for level, options in seccomp.BOUND_TO_DEVICE.items()},)  # noqa: UP031  # it holds braces
-"""Tries the ways around routes: socket options that choose a device, and a datagram that names its device."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +47,6 @@ class Tried:
     level: Backend | None
     why_not: str = ""
     remedy: str = ""
-
-
-class Undecided(Exception):
-    """A trial has no result, because it ran out of time or the machine is short of something."""
 
 
 class Backends:
@@ -220,9 +167,10 @@ class Backends:
     def _try(self, level: Backend, *, reach: bool = False) -> str:
         """The fault of a level; empty when it holds. A trial without a result is repeated."""
         limit_s = self._trial_s
+        place = next((folder for folder in self._private if folder.is_dir()), None)
         for tries in itertools.count(1):
             try:
-                return self._once(level, limit_s, reach=reach, slow_network=tries < _NETWORK_TRIES)
+                return try_out(level, place, limit_s, reach=reach, slow_network=tries < _NETWORK_TRIES)
             except Undecided as why:
                 told = f"sandbox: the trial of {level.name} found nothing out: {why}"
                 if tries == self._tries:
@@ -231,81 +179,3 @@ class Backends:
             time.sleep(min(_PAUSE_S, limit_s))
             limit_s = min(2 * limit_s, LONGEST_TRIAL_S)
         raise AssertionError("the count has no end")
-
-    def _once(self, level: Backend, limit_s: float, *, reach: bool, slow_network: bool) -> str:
-        """Run a command that tries to get out at a level. Returns the level's fault; empty when it holds.
-
-        With `slow_network` a network that was not up in time is no result.
-
-        Raises:
-            Undecided: The trial has no result.
-        """
-        place = next((folder for folder in self._private if folder.is_dir()), None)
-        with (
-            tempfile.TemporaryDirectory(prefix=".trial-", dir=place) as made,
-            socket.create_server(("", 0)) as service,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-        ):
-            datagrams.bind(("127.0.0.1", 0))
-            datagrams.setblocking(False)
-            python = Path(sys.executable).resolve()
-            outside = Path(made).resolve()
-            (outside / "secret").write_text("secret", encoding="ascii")
-            workspace = outside / "workspace"
-            home = workspace / "home"
-            home.mkdir(parents=True)
-            told = _told(outside, python, service.getsockname()[1], datagrams.getsockname()[1], reach=reach)
-            readable = (Path(sys.base_prefix),) if reach and python.is_relative_to(sys.base_prefix) else ()
-            walls = SandboxSpec(agent="trial", workspace=workspace, network=reach, readable=readable)
-            launch = level.launch(Command(_TRIAL, workspace, limit_s, walls, told), home, "trial")
-            try:
-                done = subprocess.run(
-                    launch.argv,
-                    cwd=launch.cwd,
-                    env=launch.env,
-                    pass_fds=launch.fds,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    timeout=limit_s,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise Undecided(f"it ran out of its {limit_s:.0f} s") from None
-            except OSError as error:
-                if (short := lacking(error)) is not None:
-                    raise Undecided(short) from error
-                return str(error)
-            finally:
-                launch.started()
-                launch.stands()
-            said = done.stdout.decode("utf-8", "replace")
-            if slow_network and "no network within" in said:
-                raise Undecided(said.strip())
-            with suppress(BlockingIOError):
-                said = f"can send to the services of this machine: {datagrams.recv(16)!r}\n{said}"
-            return _judged(said, outside, level)
-
-
-def _told(outside: Path, python: Path, port: int, datagrams: int, *, reach: bool) -> dict[str, str]:
-    """The environment of a trial."""
-    return {
-        "OUTSIDE": str(outside),
-        "PORT": str(port),
-        "REACH": "yes" if reach else "",
-        "OURSELVES": str(os.getpid()),
-        "PYTHON": str(python),
-        "DOORS": _DOORS,
-        "DATAGRAMS": str(datagrams),
-        "ADDRESSES": " ".join(network.own_addresses()),
-    }
-
-
-def _judged(said: str, outside: Path, level: Backend) -> str:
-    *lines, last = said.strip().splitlines() or [""]
-    if last != "stands":
-        return last or "the trial said nothing"
-    if (outside / "written").exists():
-        lines.append(_CAN_WRITE)
-    accepted = {"can signal other processes"} if any("signals" in what for what in level.not_enforced) else set()
-    return "; ".join(dict.fromkeys(line for line in lines if line not in accepted))
