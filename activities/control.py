@@ -93,11 +93,7 @@ class ControlWatch:
             task = asyncio.ensure_future(work(step))
             stop = asyncio.create_task(_until_stopped(run, agent))
             try:
-                await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if not task.done():
-                    task.cancel()
-                    await asyncio.wait({task})
-                result = suspended if task.cancelled() else task.result()
+                result = await _unless_stopped(task, stop, suspended)
             except HeldBack:
                 result = suspended
             except asyncio.CancelledError:
@@ -160,6 +156,15 @@ class ControlWatch:
                 await self._ways.tell(name)
         except Exception:
             logger.warning("run %s cannot be told of its models; it is told again", name, exc_info=True)
+
+
+async def _unless_stopped(task: asyncio.Future[T], stop: asyncio.Task[None], suspended: T) -> T:
+    """The result of the task, or `suspended` when `stop` is done first, which cancels the task."""
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    return suspended if task.cancelled() else task.result()
 
 
 def _as_happened(result: T, control: Control, *, held: bool) -> T:

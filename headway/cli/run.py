@@ -18,8 +18,11 @@ from headway.domain.state.budget import Ceiling
 from headway.host.home import home_from
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from temporalio.client import Client
     from temporalio.common import WorkflowIDReusePolicy
+
+    from headway.runs.run_end import RunEnd
 
 _LONGEST_START = 100
 """Events within which a run is refused at its start."""
@@ -60,10 +63,7 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
     import asyncio
 
     from headway.cli.display.report import print_run_end
-    from headway.cli.display.views import open_view
-    from headway.cli.display.watch import follow
     from headway.runs.preparation import DETACHED_WAITS_S, until_prepared
-    from headway.runs.run_end import run_end_of
 
     def tell(line: str) -> None:
         if not quiet:
@@ -81,16 +81,24 @@ async def start_and_follow(home: Path, name: RunName, raw: dict[str, Any], *, de
             if quiet:
                 say(name)
             return 0
-        if quiet:
-            ending = await run_end_of(client, name)
-        else:
-            with open_view(console) as view:
-                ending = await follow(client, name, home, view)
+        ending = await _followed(client, name, home, console, quiet=quiet)
     except asyncio.CancelledError:
         tell(f"The run goes on. `headway status {name}` shows it; `headway cancel {name}` ends it.")
         raise
     print_run_end(console, name, ending, home)
     return ending.exit_code
+
+
+async def _followed(client: "Client", name: RunName, home: Path, console: "Console", *, quiet: bool) -> "RunEnd":
+    """The run's end; until then the run is shown, unless the command is quiet."""
+    from headway.cli.display.views import open_view
+    from headway.cli.display.watch import follow
+    from headway.runs.run_end import run_end_of
+
+    if quiet:
+        return await run_end_of(client, name)
+    with open_view(console) as view:
+        return await follow(client, name, home, view)
 
 
 async def _opening(client: "Client", name: RunName) -> list[str]:

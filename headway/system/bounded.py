@@ -158,22 +158,29 @@ def read_from(
     Raises:
         OSError: It cannot be started.
     """
-    with subprocess.Popen(
-        [*bounds.prefix, *argv],
-        cwd=cwd,
-        env=None if env is None else dict(env),
-        stdin=subprocess.PIPE if given else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=tuple(fds),
-        start_new_session=True,
-    ) as process:
+    stdin = subprocess.PIPE if given else subprocess.DEVNULL
+    with _started([*bounds.prefix, *argv], stdin, cwd, env, fds) as process:
         try:
             out, err, end = _collect(process, time.monotonic() + bounds.seconds, most, lines, _Input(process, given))
         finally:
             if process.poll() is None:
                 _kill(process)
     return ProgramOutput(process.returncode, out, err.decode(errors="replace"), end)
+
+
+def _started(
+    argv: Sequence[str], stdin: int, cwd: Path | str | None, env: Mapping[str, str] | None, fds: Sequence[int]
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=tuple(fds),
+        start_new_session=True,
+    )
 
 
 class _Input:
