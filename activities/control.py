@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from activities.outage_reporter import OutageReporter
 from headway.domain.errors import HeldBack, Parked
@@ -94,12 +94,6 @@ class ControlWatch:
             stop = asyncio.create_task(_until_stopped(run, agent))
             try:
                 result = await _unless_stopped(task, stop, suspended)
-            except HeldBack:
-                result = suspended
-            except asyncio.CancelledError:
-                task.cancel()
-                await until_ended(task)
-                raise
             except Parked:
                 await self._tell(run_of(agent))  # the round may end with this agent
                 raise
@@ -159,12 +153,23 @@ class ControlWatch:
 
 
 async def _unless_stopped(task: asyncio.Future[T], stop: asyncio.Task[None], suspended: T) -> T:
-    """The result of the task, or `suspended` when `stop` is done first, which cancels the task."""
-    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
+    """The result of the task; `suspended` if it is held back, or if `stop` is done first, which cancels the task.
+
+    A cancel of this call cancels the task as well, and waits for its end.
+    """
+    both: set[asyncio.Future[Any]] = {task, stop}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        return suspended if task.cancelled() else task.result()
+    except HeldBack:
+        return suspended
+    except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait({task})
-    return suspended if task.cancelled() else task.result()
+        await until_ended(task)
+        raise
 
 
 def _as_happened(result: T, control: Control, *, held: bool) -> T:

@@ -50,7 +50,7 @@ OTHER: dict[str, str] = {
     "headway/git/landing/pack.py:_put": "a pack: synced, then named, then its folder is synced",
     "headway/git/workspace/private_git.py:make": _LAYER,
     "headway/git/workspace/private_git.py:stand_on": _INDEX,
-    "headway/git/refs.py:swap": "a ref, by git's own lock file: synced, then named, then its folder is synced",
+    "headway/git/refs.py:_take_lock": "a ref, by git's own lock file: synced, then named, then its folder is synced",
     "headway/git/workspace/scan.py:_index_before": _INDEX,
     "headway/git/workspace/scan.py:_without_conversions": _INDEX,
     "headway/git/remote_upstream.py:_bring_commit": "a part of a new hub, which is synced before it gets its name",

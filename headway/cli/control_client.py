@@ -60,11 +60,7 @@ async def give(
         UserError: There is no such run or agent at work, or the run refuses.
     """
     aims = "target" in kind.model_fields
-    try:
-        # Before it is sent: a signal with invalid content would be dropped without a word.
-        kind.model_validate({"request": "-", "who": _who(), **fields} | ({"target": name} if aims else {}))
-    except ValidationError as error:
-        raise UserError("; ".join(_refusal(each) for each in error.errors())) from error
+    _refuse_invalid(kind, fields | ({"target": name} if aims else {}))
     client = await connect(target_of(home))
     run = await need_own_run(client, home, name)
     if not run.is_open:
@@ -74,6 +70,14 @@ async def give(
         target = await find_agent(client, home, run, agent)
     await check(client, run, target)
     return await _send(client, run, kind.name, words.format(target), fields | ({"target": target} if aims else {}))
+
+
+def _refuse_invalid(kind: type[Order], fields: dict[str, Any]) -> None:
+    """Validate an order before it is sent: a signal with invalid content would be dropped without a word."""
+    try:
+        kind.model_validate({"request": "-", "who": _who(), **fields})
+    except ValidationError as error:
+        raise UserError("; ".join(_refusal(each) for each in error.errors())) from error
 
 
 async def _send(client: Client, run: KnownRun, name: str, words: str, fields: dict[str, Any]) -> str:
