@@ -284,7 +284,7 @@ WALL_CLOCK = {
     "headway/git/workspace/build_base_layer.py": "dates of files, as git compares them with its index",
     "headway/git/workspace/checkout.py": "the same",
     "headway/git/landing/commit_text.py": "the date of a commit",
-    "headway/git/landing/ledger.py": "when upkeep was last done, which outlives a boot",
+    "headway/git/ledger.py": "when upkeep was last done, which outlives a boot",
     "headway/git/maintenance.py": "the same; and ages of files that are left over",
     "headway/models/breaker_store.py": "what is forgotten after a week, which outlives a boot",
     "headway/models/prices.py": "prices of today",

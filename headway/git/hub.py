@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from headway.domain.errors import HeadwayError, UserError
 from headway.domain.ids import AgentId, Oid
 from headway.git import publishing, tree_reader
-from headway.git.landing.landed import LandedCommit, landed_since
-from headway.git.landing.ledger import LandingLedger
+from headway.git.base_names import check_names
+from headway.git.landed import LandedCommit, landed_since
+from headway.git.ledger import LandingLedger
 from headway.git.local_upstream import LocalUpstream, local_path, uncommitted
 from headway.git.publishing import Publication
 from headway.git.refs import read_ref
@@ -22,7 +23,6 @@ from headway.git.remote_upstream import RemoteUpstream
 from headway.git.repo import Repo
 from headway.git.repository_rules import RepositoryRules, read_rules
 from headway.git.upstream import without_secret
-from headway.git.workspace.base_names import check_names
 from headway.system.bounded import Within
 from headway.system.files import locked, sync_folder, write_whole
 

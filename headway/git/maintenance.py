@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from headway.git.landing.ledger import LandingLedger, MaintenanceNote
+from headway.git.ledger import LandingLedger, MaintenanceNote
 from headway.git.repo import Repo
 from headway.system.process import is_open
 

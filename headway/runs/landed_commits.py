@@ -7,8 +7,8 @@ from headway.domain.errors import TransientError
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.git.git_environment import hermetic_environment
 from headway.git.git_process import run_git
-from headway.git.landing.landed import subject_of
-from headway.git.landing.trailers import read
+from headway.git.landed import subject_of
+from headway.git.trailers import read
 
 MOST = 20_000
 """Commits that are read at most at once, the newest. Beyond it the agents' logs tell how many there are."""

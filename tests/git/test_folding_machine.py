@@ -40,10 +40,10 @@ from headway.git.landing.landing import (
     NothingToLand,
     Submission,
 )
-from headway.git.landing.ledger import LandingLedger
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import QueueFiles
 from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.ledger import LandingLedger
 from headway.git.workspace.workspace import Workspace
 from headway.system.process import Process
 from tests.git.ground import Ground, make_repository, task

@@ -11,7 +11,7 @@ import pytest
 from headway.domain.ids import Oid
 from headway.git.hub import TRUNK
 from headway.git.landing.landing import Landed
-from headway.git.landing.ledger import LandingLedger
+from headway.git.ledger import LandingLedger
 from headway.git.repo import Repo
 from tests.git.ground import Ground, git, task, write
 from tests.git.test_many_landers import in_processes

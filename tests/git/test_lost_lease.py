@@ -11,10 +11,10 @@ from headway.domain.ids import Fence
 from headway.git import refs
 from headway.git.landing import group_commit
 from headway.git.landing.landing import Landed, Landing, Submission
-from headway.git.landing.ledger import LandingLedger
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import QueueFiles
 from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.ledger import LandingLedger
 from tests.git.ground import Ground, allowed, in_a_process, trunk_locked, write
 from tests.support.waiting import wait_until
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from headway.domain.ids import AgentId, RunName
 from headway.git.landing.landing import Landed
-from headway.git.landing.trailers import Trailers, harmless, read
+from headway.git.trailers import Trailers, harmless, read
 from tests.git.ground import Ground, git, write
 
 OURS = Trailers(RunName("tidy"), AgentId("tidy/root-1/1.1-00000000"), "tidy/root-1", "tidy/root-1/1.1:7", "a" * 64)

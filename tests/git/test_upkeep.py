@@ -13,8 +13,8 @@ import pytest
 
 from headway.git import maintenance
 from headway.git.landing.landing import Landed
-from headway.git.landing.ledger import LandingLedger, MaintenanceNote
 from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.ledger import LandingLedger, MaintenanceNote
 from tests.git.ground import Ground, git, write
 from tests.support.waiting import wait_until
 

@@ -20,7 +20,7 @@ from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import HandedOff
 from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
-from headway.git.landing.landed import LandedCommit
+from headway.git.landed import LandedCommit
 from headway.host.child_watch import Timing
 from headway.host.local_site import start_service, start_workers
 from headway.host.service_settings import find_settings, load_settings

@@ -16,14 +16,14 @@ from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
 from headway.git.git_process import GitError
 from headway.git.hub import NOBODY, TRUNK, Hub
+from headway.git.landed import Mark
 from headway.git.landing.commit_text import commit_text
-from headway.git.landing.landed import Mark
-from headway.git.landing.ledger import LandingLedger
 from headway.git.landing.merge_dir import MergeDir
 from headway.git.landing.pack import Pack
 from headway.git.landing.queue_files import Queued, QueueFiles, Verdict, client_of, ticket_of
 from headway.git.landing.splice import Splice, Uneven
 from headway.git.landing.trunk_lock import TrunkLock
+from headway.git.ledger import LandingLedger
 from headway.git.objects import Reader
 from headway.git.refs import read_ref, swap
 from headway.system.shortage import lacking

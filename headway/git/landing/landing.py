@@ -7,8 +7,8 @@ from headway.domain.errors import HeadwayError, LeaseLost, TransientError
 from headway.domain.ids import Fence, Oid
 from headway.git.changes import Entry, changes_of, entries, shown
 from headway.git.hub import Hub
+from headway.git.landed import landed_since
 from headway.git.landing.bounded_merge import merge_trees
-from headway.git.landing.landed import landed_since
 from headway.git.landing.landing_outcome import (
     Conflicted,
     Landed,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter
 
 from headway.domain.ids import Oid
-from headway.git.landing.landed import LandedCommit
+from headway.git.landed import LandedCommit
 from headway.git.workspace.notes import Answered, AskedLanding
 
 

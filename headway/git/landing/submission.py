@@ -11,8 +11,8 @@ from headway.domain.ids import AgentId, Fence, Oid, RunName
 from headway.git.changes import NO_MODE, SUBMODULE, Entry, entries, meant, shown, with_entries
 from headway.git.landing.growth import sizes_of
 from headway.git.landing.merging import binary_paths
-from headway.git.landing.trailers import Trailers, harmless
 from headway.git.repo import Repo
+from headway.git.trailers import Trailers, harmless
 from headway.git.workspace.notes import AskedLanding
 from headway.git.workspace.scan import Scan
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from headway.domain.ids import AgentId, Oid, RunName
 from headway.domain.printable import one_line
-from headway.git.landing import trailers
-from headway.git.landing.trailers import Trailers
+from headway.git import trailers
 from headway.git.repo import Repo
+from headway.git.trailers import Trailers
 
 SUBJECT_CHARS = 200
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.domain.ids import AgentId, Oid
-from headway.git.landing.landed import Mark, marks_since
+from headway.git.landed import Mark, marks_since
 from headway.git.repo import Repo
 
 _TABLES = """
