@@ -129,7 +129,7 @@ def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) ->
             handles.append(theirs)
         try:
             process = subprocess.Popen(
-                [*_leash(pipe), *child.argv],
+                [*_die_with_parent(pipe), *child.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if child.logs_on_stderr else log,
                 stderr=log,
@@ -146,7 +146,7 @@ def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) ->
     return Started(child, process, beats, at)
 
 
-def _leash(pipe: int | None) -> list[str]:
+def _die_with_parent(pipe: int | None) -> list[str]:
     """The program that ends a child with this process, and becomes the child."""
     parent, end = str(os.getpid()), str(-1 if pipe is None else pipe)
     return [sys.executable, "-I", "-S", die_with_parent.__file__, parent, end]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from headway.domain.ids import Oid
-from headway.git.landing import landing as landing_module
+from headway.git.landing import refusals
 from headway.git.landing.growth import growth
 from headway.git.landing.landing import Landed, LandingRefused
 from tests.git.ground import Ground, allowed, git, write
@@ -59,7 +59,7 @@ def test_a_landing_beyond_the_bound_is_refused_until_there_is_room(ground: Groun
 
 
 def test_many_small_landings_meet_the_bound_too(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing_module, "_MB", 100)
+    monkeypatch.setattr(refusals, "_MB", 100)
     workspace = ground.open()
     outcomes = []
     for number in range(80):

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from headway.git import repo
+from headway.git import git_process
 from headway.git.git_environment import user_environment
 from headway.git.git_process import GitError, run_git
 from headway.git.landing.landing import Landed, LandingRefused
@@ -131,7 +131,7 @@ def test_rules_of_absurd_length_get_another_name_and_take_no_memory(
     ground: Ground, name: str, fill: Callable[[BinaryIO], None], peaks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules_files, "FIRST_MB", 16)
-    monkeypatch.setattr(repo, "_THREADS", 0)
+    monkeypatch.setattr(git_process, "_THREADS", 0)
     workspace = ground.open()
     write(workspace.path, {"new/deep/file.txt": "mine\n", "src/app.py": "changed\n"})
     with (workspace.path / name).open("wb") as file:
@@ -154,7 +154,7 @@ def test_many_long_rules_that_git_holds_together_are_met_as_well(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules_files, "WORK_TREE_MB", 64)
-    monkeypatch.setattr(repo, "_THREADS", 0)
+    monkeypatch.setattr(git_process, "_THREADS", 0)
     workspace = ground.open()
     folders = [Path(*["d"] * depth) for depth in range(1, 41)]
     for folder in folders:
