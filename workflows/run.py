@@ -4,6 +4,7 @@ Its rules are pure and stand in `headway.domain.decisions.run`.
 """
 
 import asyncio
+from types import FunctionType
 from typing import Any
 
 from temporalio import workflow
@@ -19,19 +20,39 @@ from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import Incarnation, RunName, run_name_problem
 from headway.domain.messages import Ask
 from headway.domain.model_outage import ModelOutage
+from headway.domain.orders.catalogue import ORDERS
+from headway.domain.orders.order import Order
 from headway.domain.run import PreparedRun, PrepareRun, RunReport
 from headway.domain.run_status import status
 from headway.domain.spec import parse_spec
-from headway.domain.state.control import Amend, Control, Pause, Resume, SetLimits
+from headway.domain.state.control import Control
 from headway.domain.state.run import RunState, Signalled
-from headway.domain.state.run_orders import Order
 from headway.domain.tree import TreeNode
 from workflows import children, effects, execution, options
 from workflows.reconcile import Reconciler
 from workflows.world import TemporalWorld, run_to_the_end
 
 
+def _takes_orders(run: "type[Run]") -> "type[Run]":
+    """Give the workflow an update and a signal for each order of its user, all with the same handlers."""
+    for kind in ORDERS:
+        update = workflow.update(name=kind.name)(_of(kind, run.give))
+        update.validator(_of(kind, run.check))
+        setattr(run, f"give_{kind.name}", update)
+        setattr(run, f"tell_{kind.name}", workflow.signal(name=kind.name)(_of(kind, run.tell)))
+    return run
+
+
+def _of(kind: type[Order], handler: Any) -> Any:
+    """A handler for one kind of order: the SDK reads the kind from the annotation."""
+    made = FunctionType(handler.__code__, handler.__globals__, handler.__name__)
+    made.__annotations__ = {**handler.__annotations__, "order": kind}
+    made.__doc__ = kind.__doc__
+    return made
+
+
 @workflow.defn
+@_takes_orders
 class Run:
     """Prepares the hub, starts the root planner, waits for its handoff, proves the trunk and reports."""
 
@@ -68,60 +89,19 @@ class Run:
         """The digest of the root planner, for the tree."""
         self.loop.apply(node)
 
-    @workflow.update
-    async def pause(self, order: Pause) -> str:
-        """Hold a subtree at its next step."""
-        return await self._carried_out(order)
+    async def give(self, order: Order) -> str:
+        """Carry an order out. Returns the answer."""
+        self.loop.apply(order)
+        answers = self.state.book.answers
+        await workflow.wait_condition(lambda: order.request in answers)
+        return answers[order.request]
 
-    @pause.validator
-    def _may_pause(self, order: Pause) -> None:
-        self.state.check(order, execution.me())
+    def check(self, order: Order) -> None:
+        """Refuse an impossible order."""
+        order.check(self.state, execution.me())
 
-    @workflow.signal(name="pause")
-    def pause_told(self, order: Pause) -> None:
-        """The same, for a client that only signals."""
-        self.loop.apply(Signalled(order=order, run=execution.me()))
-
-    @workflow.update
-    async def resume(self, order: Resume) -> str:
-        """Let a subtree go on; a parked run gets another root planner."""
-        return await self._carried_out(order)
-
-    @resume.validator
-    def _may_resume(self, order: Resume) -> None:
-        self.state.check(order, execution.me())
-
-    @workflow.signal(name="resume")
-    def resume_told(self, order: Resume) -> None:
-        """The same, for a client that only signals."""
-        self.loop.apply(Signalled(order=order, run=execution.me()))
-
-    @workflow.update
-    async def set_limits(self, order: SetLimits) -> str:
-        """Change the limits of the whole run."""
-        return await self._carried_out(order)
-
-    @set_limits.validator
-    def _may_set_limits(self, order: SetLimits) -> None:
-        self.state.check(order, execution.me())
-
-    @workflow.signal(name="set_limits")
-    def set_limits_told(self, order: SetLimits) -> None:
-        """The same, for a client that only signals."""
-        self.loop.apply(Signalled(order=order, run=execution.me()))
-
-    @workflow.update
-    async def amend(self, order: Amend) -> str:
-        """Have every later epoch and task of the run carry a text."""
-        return await self._carried_out(order)
-
-    @amend.validator
-    def _may_amend(self, order: Amend) -> None:
-        self.state.check(order, execution.me())
-
-    @workflow.signal(name="amend")
-    def amend_told(self, order: Amend) -> None:
-        """The same, for a client that only signals."""
+    def tell(self, order: Order) -> None:
+        """Carry an order out, for a client that only signals."""
         self.loop.apply(Signalled(order=order, run=execution.me()))
 
     @workflow.query
@@ -152,12 +132,6 @@ class Run:
     def details(self, seen: Seen | None = None) -> str:
         """The current details."""
         return run_details(self.state, seen)
-
-    async def _carried_out(self, order: Order) -> str:
-        self.loop.apply(order)
-        answers = self.state.book.answers
-        await workflow.wait_condition(lambda: order.request in answers)
-        return answers[order.request]
 
     async def _prepare(self, inputs: tuple[Any, ...]) -> PreparedRun:
         info, raw = workflow.info(), inputs[0] if inputs else None

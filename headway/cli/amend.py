@@ -18,7 +18,7 @@ def amend(
     """Add a text that every planner and worker of the run carries from its next step on."""
     from headway.cli.control_client import give
     from headway.cli.run_input import said
-    from headway.domain.state.control import Amend
+    from headway.domain.orders.amend import Amend
 
     otherwise = f"`headway continue {name}` starts a new run on what it landed."
     given = {"text": said(text), "why": why}

@@ -33,7 +33,7 @@ def limits(
 ) -> None:
     """Change the limits of a whole run, up or down; a run that holds at its limit goes on when it is raised."""
     from headway.cli.control_client import give
-    from headway.domain.state.control import SetLimits
+    from headway.domain.orders.set_limits import SetLimits
 
     order = {limit: _value(limit, text) for limit, text in given.items() if text is not None}
     if not order:

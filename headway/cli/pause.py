@@ -27,7 +27,7 @@ def pause(
 ) -> None:
     """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
     from headway.cli.control_client import give
-    from headway.domain.state.control import Pause
+    from headway.domain.orders.pause import Pause
 
     words, otherwise = "to pause {}", "There is nothing to pause."
     given = {"why": why, "now": now}

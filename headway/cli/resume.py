@@ -26,7 +26,7 @@ def resume(
 ) -> None:
     """Let a paused run or subtree go on. A run that needs attention goes on with another root planner."""
     from headway.cli.control_client import give
-    from headway.domain.state.control import Resume
+    from headway.domain.orders.resume import Resume
 
     words, otherwise = "to resume {}", "There is nothing to resume."
     given = {"why": why}

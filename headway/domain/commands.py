@@ -97,10 +97,15 @@ class CancelChild:
 
 @dataclass(frozen=True)
 class Call:
-    """Call an activity, and wait for its result before anything else is decided."""
+    """Call an activity, and wait for its result before anything else is decided.
+
+    Attributes:
+        request: The user's order that needs the result, by its request; empty for none.
+    """
 
     order: Order
     summary: str
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from headway.domain.limit_table import CHANGEABLE, DOLLARS, Limits, Value, finit
 from headway.domain.model_outage import clock_words, date_words
 from headway.domain.run import PreparedRun
 from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Ceiling, Sizes
-from headway.domain.state.control import SetLimits
 from headway.domain.words import counted, limit_words
 
 
@@ -18,13 +17,12 @@ def micro(usd: Value) -> int:
     return UNLIMITED if usd == "none" else min(max(round(usd * MICRO), 1), UNLIMITED)
 
 
-def changed(order: SetLimits, before: Amount, prepared: PreparedRun | None) -> Amount:
+def changed(changes: Mapping[str, Value], before: Amount, prepared: PreparedRun | None) -> Amount:
     """The limits after a change.
 
     Raises:
         UserError: It changes nothing, or a limit in dollars has a model without a price under it.
     """
-    changes = order.changes
     if not changes:
         raise UserError("limits: the change names no limit.", f"Name at least one of {', '.join(CHANGEABLE)}.")
     dollars = [name for name in DOLLARS if isinstance(changes.get(name), float)]

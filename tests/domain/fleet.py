@@ -26,11 +26,13 @@ from headway.domain.messages import (
     WorkerSuspended,
     WorkOrder,
 )
+from headway.domain.orders.pause import Pause
+from headway.domain.orders.resume import Resume
+from headway.domain.orders.set_limits import SetLimits
 from headway.domain.planner_turn import ChildKind, Decision, Finish, PlanTurn, Spawned, TurnOutcome
 from headway.domain.refs import Ref
 from headway.domain.run import MeasureSpent, Note, Publish, Published, WriteReport
 from headway.domain.state.budget import Amount, Sizes
-from headway.domain.state.control import Pause, Resume, SetLimits
 from headway.domain.state.planner import PlannerState
 from headway.domain.state.run import RunState
 from headway.domain.state.task import TaskState

@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from headway.cli.app import application
 from headway.domain.limit_table import CHANGEABLE, LIMITS, Limits, finite
+from headway.domain.orders.set_limits import SetLimits
 from headway.domain.state.budget import MICRO, UNLIMITED
-from headway.domain.state.control import SetLimits
 
 
 def test_every_limit_has_a_row() -> None:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from headway.domain.errors import UserError
 from headway.domain.limit_table import Limits
 from headway.domain.limits import changed, in_words, more_of, short_words, workable
+from headway.domain.orders.set_limits import SetLimits
 from headway.domain.spec import ModelPrice, parse_spec
 from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Sizes
-from headway.domain.state.control import SetLimits
 from tests.domain.builders import RUN
 
 FIELDS = ("tokens", "usd", "task_tokens", "task_usd")
@@ -103,7 +103,7 @@ def test_any_number_is_refused_or_becomes_a_limit(field: str, value: object) -> 
     """An error of another kind would end no update: a workflow whose handler raises it stands still for good."""
     try:
         order = SetLimits.model_validate({"request": "r", field: value})
-        after = changed(order, Amount(tokens=1, tasks=1, micro_usd=1), None)
+        after = changed(order.changes, Amount(tokens=1, tasks=1, micro_usd=1), None)
     except (ValidationError, UserError):
         return
     assert Amount(tokens=UNLIMITED, tasks=UNLIMITED, micro_usd=UNLIMITED).covers(after)

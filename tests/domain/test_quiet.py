@@ -4,10 +4,10 @@ import pytest
 
 from headway.domain.ids import AgentId
 from headway.domain.model_outage import ModelOutage
+from headway.domain.orders.pause import Pause
 from headway.domain.run import Published
 from headway.domain.run_status import notes, status
 from headway.domain.stall import STALLED_S, Stall
-from headway.domain.state.control import Pause
 from headway.domain.state.run import RunState
 from tests.domain.builders import COMMIT, NOW, RUN, prepared
 
@@ -71,7 +71,7 @@ def test_nor_does_a_step_hide_that_nothing_is_achieved(step_s: float) -> None:
 
 def test_a_pause_is_no_quiet_time() -> None:
     state = begun()
-    state.book.pause(Pause(request="r", target=AgentId(RUN), who="me", why="lunch"), NOW)
+    state.take_order(Pause(request="r", target=AgentId(RUN), who="me", why="lunch"), NOW)
     for number in range(1, 3 * LOOKS):
         look(state, number)
     assert (state.stalled, state.quiet.seconds) == (False, 0)

@@ -12,12 +12,14 @@ from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, child_id, key_of
 from headway.domain.messages import Grant
 from headway.domain.model_outage import ModelOutage
+from headway.domain.orders.pause import Pause
+from headway.domain.orders.resume import Resume
+from headway.domain.orders.set_limits import SetLimits
 from headway.domain.planner_turn import Decision
 from headway.domain.run import Outcome, Published, outcome_of
 from headway.domain.run_status import notes, status
 from headway.domain.spec import RunSpec
 from headway.domain.state.budget import MICRO, UNLIMITED, Amount, Bill
-from headway.domain.state.control import Pause, Resume, SetLimits
 from headway.domain.state.planner_facts import PlannerEnd
 from headway.domain.state.run import RunState
 from headway.domain.state.run_facts import ATTENTION_SECONDS
@@ -116,7 +118,7 @@ def test_a_hold_that_nobody_ends_ends_with_what_there_is() -> None:
 
 def test_a_raised_limit_ends_a_hold_and_goes_to_the_root_planner_at_once() -> None:
     state, _ = holding()
-    said = state.set_limits(SetLimits(request="1", tokens=1_500_000))
+    said = SetLimits(request="1", tokens=1_500_000).apply(state, None, NOW)
     assert said.startswith("the run may use 1,500,000 tokens, 100 tasks")
     more = EVERYTHING + Amount(tokens=500_000)
     assert lend_more(state, NOW + 9) == Grant(total=more)
@@ -126,7 +128,7 @@ def test_a_raised_limit_ends_a_hold_and_goes_to_the_root_planner_at_once() -> No
 
 def test_a_root_planner_for_which_a_raise_is_not_enough_has_the_run_hold_anew() -> None:
     state, root = holding()
-    state.set_limits(SetLimits(request="1", tokens=1_000_001))
+    SetLimits(request="1", tokens=1_000_001).apply(state, None, NOW)
     grant = lend_more(state, NOW + 9)
     assert grant is not None
     assert state.children is not None
@@ -145,7 +147,7 @@ def test_a_root_planner_that_helped_itself_ends_the_hold() -> None:
 
 def test_a_lowered_limit_is_recalled_and_lent_again_only_within_it() -> None:
     state, root = begun()
-    said = state.set_limits(SetLimits(request="1", tokens=300_000))
+    said = SetLimits(request="1", tokens=300_000).apply(state, None, NOW)
     assert "300,000 tokens" in said
     assert state.book.control.recall == state.book.control.renewed == 1
     assert lend_more(state, NOW) is None, "the root planner still holds more than that"
@@ -160,7 +162,7 @@ def test_no_limit_is_lower_than_what_is_used_up() -> None:
     state.tree = TreeNode(
         id=ROOT, key=root, kind="planner", title="T", state="waits", spent=Bill(tokens=7_000, tasks=3, usd=0.0)
     )
-    state.set_limits(SetLimits(request="1", tokens=5, tasks=1))
+    SetLimits(request="1", tokens=5, tasks=1).apply(state, None, NOW)
     assert state.granted == Amount(tokens=7_000, tasks=3)
 
 
@@ -177,14 +179,14 @@ def test_a_change_that_cannot_be_kept_is_refused(change: dict[str, Any], problem
     assert state.prepared is not None
     state.prepared = state.prepared.model_copy(update={"unpriced": ("models.worker.price",)})
     with pytest.raises(UserError, match=problem):
-        state.check(SetLimits(request="1", **change), RUN)
+        SetLimits(request="1", **change).check(state, RUN)
 
 
 def test_hours_count_from_the_start_of_the_run_and_go_with_the_control_record() -> None:
     state, _ = begun()
-    state.set_limits(SetLimits(request="1", hours=2.0))
+    SetLimits(request="1", hours=2.0).apply(state, None, NOW)
     assert state.book.control.deadline_of(None) == NOW + 7200
-    state.set_limits(SetLimits(request="2", hours="none"))
+    SetLimits(request="2", hours="none").apply(state, None, NOW)
     assert state.book.control.deadline_of(NOW) is None
 
 
@@ -194,25 +196,24 @@ def test_dollars_an_hour_go_with_the_control_record_and_take_nothing_back() -> N
     context = state.prepared.context.model_copy(update={"bounds_dollars": True})
     state.prepared = state.prepared.model_copy(update={"context": context})
     assert state.book.control.in_force(context).in_force(SPEC) is SPEC, "nothing was changed"
-    said = state.set_limits(SetLimits(request="1", usd_per_hour=2.5))
+    said = SetLimits(request="1", usd_per_hour=2.5).apply(state, None, NOW)
     assert "dollars (2.50 of them an hour)" in said
     assert (state.book.control.renewed, state.book.control.recall) == (1, 0)
     assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == 2.5
-    state.set_limits(SetLimits(request="2", hours=3.0))
+    SetLimits(request="2", hours=3.0).apply(state, None, NOW)
     assert state.book.control.limits == {"usd_per_hour": 2.5}, "what is left out stays as it is"
-    assert "any number of them an hour" in state.set_limits(SetLimits(request="3", usd_per_hour="none"))
+    assert "any number of them an hour" in SetLimits(request="3", usd_per_hour="none").apply(state, None, NOW)
     assert state.book.control.in_force(context).in_force(SPEC).limits.usd_per_hour == UNLIMITED / MICRO
 
 
 def test_an_order_that_comes_twice_is_carried_out_once() -> None:
     state, _ = begun()
     order = SetLimits(request="1", tokens=5_000_000)
-    state.take_order(order)
-    state.take_order(order)
+    state.take_order(order, NOW)
+    state.take_order(order, NOW)
     assert state.asked == [order]
-    state.set_limits(order)
-    state.asked.clear()
-    state.take_order(order)
+    state.carry_out(state.asked.pop(), None, NOW)
+    state.take_order(order, NOW)
     assert state.asked == []
 
 
@@ -340,9 +341,9 @@ def test_lists_show_what_keeps_a_run_from_going_on() -> None:
     assert RunState().stands == "preparing"
     state, _ = begun()
     assert state.stands == "running"
-    state.book.pause(Pause(request="p", target=AgentId(RUN), why="lunch"), NOW)
+    state.take_order(Pause(request="p", target=AgentId(RUN), why="lunch"), NOW)
     assert state.stands == "paused"
-    state.book.resume(Resume(request="r", target=AgentId(RUN)))
+    state.take_order(Resume(request="r", target=AgentId(RUN)), NOW)
     parking = ModelOutage(endpoint="e", model="m", generation=1, parked=True, since=NOW, until=NOW + 60)
     state.apply(parking, NOW)
     assert state.stands == "parked"
@@ -356,7 +357,7 @@ def test_lists_show_what_keeps_a_run_from_going_on() -> None:
 def test_a_new_limit_goes_by_what_the_logs_summed_to() -> None:
     state, _ = begun()
     state.measured = Amount(tokens=52_296, tasks=3)
-    said = state.set_limits(SetLimits(request="1", tokens=1))
+    said = SetLimits(request="1", tokens=1).apply(state, None, NOW)
     assert "may use 52,296 tokens" in said
     assert "used up so far: 52,296 tokens, 3 tasks" in said
     assert state.granted == Amount(tokens=52_296, tasks=100)

@@ -20,10 +20,9 @@ from headway.domain.decisions.planner import SIGNALS_PER_RUN
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id
 from headway.domain.messages import Grant
-from headway.domain.run import MeasureSpent, Note, Publish, WriteAmendment, WriteReport
+from headway.domain.run import Note, Publish, WriteReport
 from headway.domain.state.budget import Amount
 from headway.domain.state.children import Children, new_children
-from headway.domain.state.control import Amend
 from headway.domain.state.planner import PlannerState
 from headway.domain.state.run import (
     AsksToCancel,
@@ -68,13 +67,8 @@ def _children(state: RunState) -> Children:
 
 
 def _carry_out(state: RunState) -> list[Command]:
-    """Carry out the user's orders: other limits, and amendments, whose text is stored before it counts."""
-    if not state.asked:
-        return []
-    order, run = state.asked[0], state.context.run
-    if isinstance(order, Amend):
-        return [Call(WriteAmendment(run=run, **order.model_dump()), "an amendment is stored")]
-    return [Call(MeasureSpent(run=run, incarnation=state.context.incarnation), "what is used up")]
+    """The activity that the next of the user's orders needs."""
+    return [state.asked[0].first(state)] if state.asked else []
 
 
 # Its agents

@@ -5,88 +5,17 @@ It goes down the tree by signal, so that paused planners start nothing, and into
 agents stop at their next step. It stands in history and survives restarts and continue-as-new.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from headway.domain.limit_table import CHANGEABLE, Value, changes_model
+from headway.domain.limit_table import Value
 from headway.domain.run import RunContext
-from headway.domain.spec import Text
 
 ANSWERS_KEPT = 200
 """Number of requests whose answer is remembered. An update that is sent again after continue-as-new gets its answer,
 and is not carried out twice."""
-
-KEPT_APART = ("tokens", "tasks", "usd", "hours")
-"""Limits that the record does not carry: the root planner's account holds the budget, and `deadline` the hours."""
-
-MAX_AMENDMENTS = 100
-MAX_AMENDMENT_CHARS = 20_000
-
-Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
-Request = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-
-
-class Order(BaseModel):
-    """An order of a run's user. An update and a signal of its name give it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: ClassVar[str]
-
-    request: Request
-    who: Word = ""
-    why: Word = ""
-
-
-class Pause(Order):
-    """Hold a subtree at its next step; with `now`, kill the commands that run."""
-
-    name: ClassVar[str] = "pause"
-
-    target: AgentId
-    now: bool = False
-
-
-class Resume(Order):
-    """Let a subtree go on."""
-
-    name: ClassVar[str] = "resume"
-
-    target: AgentId
-
-
-class _SetLimits(Order):
-    """Change the limits of the whole run; a limit that is left out stays as it is.
-
-    It has a field for each limit of the table that may change while a run goes on.
-    """
-
-    name: ClassVar[str] = "set_limits"
-
-    @property
-    def changes(self) -> dict[str, Value]:
-        """The new limits by name."""
-        return {name: value for name in CHANGEABLE if (value := getattr(self, name)) is not None}
-
-
-if TYPE_CHECKING:
-
-    class SetLimits(_SetLimits):
-        def __init__(self, request: str, who: str = "", why: str = "", **changes: Value | None) -> None: ...
-
-else:
-    SetLimits = changes_model(_SetLimits, "SetLimits")
-
-
-class Amend(Order):
-    """Text that every later epoch and task of the run carries."""
-
-    name: ClassVar[str] = "amend"
-
-    text: Annotated[Text, Field(max_length=MAX_AMENDMENT_CHARS)]
 
 
 class Amended(BaseModel):
@@ -165,88 +94,15 @@ class ControlBook(BaseModel):
     control: Control = Control()
     answers: dict[str, str] = {}
 
-    def pause(self, order: Pause, now: float) -> str:
-        """Hold a subtree. The same request again gets the same answer and changes nothing."""
-        if order.request in self.answers:
-            return self.answers[order.request]
-        hold = Hold(who=order.who, why=order.why, at=now, now=order.now)
-        paused = {**self.control.paused, order.target: hold}
-        self.control = self.control.model_copy(update={"version": self.control.version + 1, "paused": paused})
-        how = "at once" if order.now else "at the next step of each agent"
-        return self._answered(order.request, f"{order.target} is paused: it holds {how}")
-
-    def resume(self, order: Resume, *, parked: bool = False) -> str:
-        """Let a subtree go on. A part of it that has an entry of its own stays held, and so does all of it under a held
-        parent.
-
-        `parked`: the run waited for its user because its root planner failed, and gets another one.
-        """
-        if order.request in self.answers:
-            return self.answers[order.request]
-        was_paused = order.target in self.control.paused
-        if was_paused:
-            self._change(
-                paused={target: hold for target, hold in self.control.paused.items() if target != order.target}
-            )
-        elif not parked:
-            return self._answered(order.request, f"{order.target} was not paused")
-        above = self.control.hold_on(order.target)
-        how = " with another root planner" if parked else ""
-        lifted = ", its pause is lifted" if parked and was_paused else ""
-        more = f", but something above it is still paused: {above.why}" if above is not None else ""
-        return self._answered(order.request, f"{order.target} is resumed{how}{lifted}{more}")
-
-    def amend(self, order: Amend, seq: int, now: float) -> str:
-        """Put an amendment on the record, once its text is stored."""
-        if order.request in self.answers:
-            return self.answers[order.request]
-        amendments = (*self.control.amendments, Amended(seq=seq, who=order.who, at=now))
-        self._change(amendments=amendments, renewed=self.control.renewed + 1)
-        return self._answered(
-            order.request, f"amendment {len(amendments)} recorded: every agent gets it with its next step"
-        )
-
-    def set_limits(
-        self,
-        order: SetLimits,
-        answer: str,
-        *,
-        lowered: bool,
-        deadline: float | Literal["none"] | None,
-    ) -> str:
-        """Note that limits were changed, so that running agents hear of the changes that concern them."""
-        recorded = {name: value for name, value in order.changes.items() if name not in KEPT_APART}
-        if lowered or deadline is not None or recorded:
-            self._change(
-                recall=self.control.recall + int(lowered),
-                renewed=self.control.renewed + 1,
-                deadline=self.control.deadline if deadline is None else deadline,
-                limits=self.control.limits | recorded,
-            )
-        return self._answered(order.request, answer)
-
-    def refuse(self, request: str, why: str) -> str:
-        """Answer a request that cannot be carried out; one that was answered before keeps its answer."""
-        return self.answers.get(request) or self._answered(request, why)
-
-    def _change(self, **changes: object) -> None:
+    def change(self, **changes: object) -> None:
+        """Change fields of the record; its version goes up."""
         self.control = self.control.model_copy(update={"version": self.control.version + 1, **changes})
 
-    def _answered(self, request: str, answer: str) -> str:
-        self.answers[request] = answer
+    def answer(self, request: str, answer: str) -> None:
+        """Note the answer to a request; one that was answered before keeps its answer."""
+        self.answers.setdefault(request, answer)
         for old in list(self.answers)[:-ANSWERS_KEPT]:
             del self.answers[old]
-        return answer
-
-
-def check_target(target: AgentId, run: str) -> None:
-    """Refuse a target of another run, before anything of it stands in history.
-
-    Raises:
-        UserError: It is not the run's name or the id of an agent below it.
-    """
-    if target != run and not target.startswith(f"{run}/"):
-        raise UserError(f"target: '{target}' is not of run '{run}'", f"Give '{run}' itself or the id of an agent.")
 
 
 def _covering(entries: dict[AgentId, Hold], agent: AgentId) -> Hold | None:

@@ -18,26 +18,21 @@ from headway.domain.commands import (
     Signal,
     StartChild,
 )
-from headway.domain.errors import UserError
 from headway.domain.handoff import HandoffNotice
-from headway.domain.ids import AgentId, ChildKey, child_id, is_adopted, key_below
+from headway.domain.ids import AgentId, ChildKey, is_adopted, key_below
 from headway.domain.messages import Ask, DescribeChildren, FoundClosed, Grant
 from headway.domain.model_outage import ModelOutage, with_news
-from headway.domain.refs import Ref
+from headway.domain.orders.order import Order
 from headway.domain.run import (
-    MeasureSpent,
     Note,
     Publish,
     Published,
     RunReport,
-    WriteAmendment,
     WriteReport,
 )
-from headway.domain.state.budget import Amount
-from headway.domain.state.control import Amend, Control, Hold, Pause, Resume, SetLimits
+from headway.domain.state.control import Control, Hold
 from headway.domain.state.run_facts import RunPresent
 from headway.domain.state.run_intake import RunIntake
-from headway.domain.state.run_orders import Order
 from headway.domain.state.waits import CANCEL_AGAIN_S, CANCEL_WAITS_S, Retry
 from headway.domain.tree import TreeNode
 
@@ -110,12 +105,8 @@ class RunState(RunIntake):
             case ModelOutage():
                 self.signals += 1
                 self.parkings = with_news(self.parkings, event)
-            case Pause():
-                self.book.pause(event, now)
-            case Resume():
-                self._resume(event)
-            case SetLimits() | Amend():
-                self.take_order(event)
+            case Order():
+                self.take_order(event, now)
             case Signalled(order=order, run=run):
                 self.signals += 1
                 return self.accept(order, run) and self.apply(order, now)
@@ -136,13 +127,6 @@ class RunState(RunIntake):
         if unknown:
             self.last_heard = min(self.last_heard, now - self.context.audit_s)
         return unknown
-
-    def _resume(self, order: Resume) -> None:
-        run = AgentId(self.context.run) if self.prepared is not None else None
-        parked = self.phase == "needs_attention" and self.root is not None
-        again = parked and self.root is not None and order.target in {run, run and child_id(run, self.root.child)}
-        self.present.again = self.present.again or again
-        self.book.resume(order, parked=again)
 
     def _cancel(self, now: float) -> None:
         present = self.present
@@ -169,7 +153,7 @@ class RunState(RunIntake):
                 key = key_below(AgentId(self.context.run), to)
                 self.children.answer(key, grant)
                 if key == self.root_key:
-                    self._end_hold()
+                    self.end_hold()
             case Signal(to=to, message=Control() as control):
                 key = key_below(AgentId(self.context.run), to)
                 present.to_inform = [each for each in present.to_inform if each != key]
@@ -217,12 +201,10 @@ class RunState(RunIntake):
     def finish(self, command: Command, result: Any, now: float) -> None:
         """Book the result of a command."""
         match command:
+            case Call(request=request) if request:
+                self.carry_out(self.asked.pop(0), result, now)
             case Call(order=DescribeChildren() as order):
                 self._finish_audit(order, result, now)
-            case Call(order=MeasureSpent()):
-                self._finish_limits(result)
-            case Call(order=WriteAmendment()):
-                self._finish_amendment(result, now)
             case Call(order=Note()):
                 about = "telling the next root planner what became of the one before"
                 self.trouble(about, result.why if isinstance(result, Failed) else "")
@@ -246,25 +228,6 @@ class RunState(RunIntake):
                 # The rest, or what counts, is found by the next audit.
                 self.audited_at = now - self.context.audit_s + AUDIT_AGAIN_S
             self.present.to_inform += adopted or ()
-
-    def _finish_limits(self, measured: Amount | Failed) -> None:
-        """Running agents have not told yet what they used up, and a new limit goes by it."""
-        order = self.asked.pop(0)
-        assert isinstance(order, SetLimits)
-        if not isinstance(measured, Failed):
-            self.measured = self.measured.most(measured)
-        try:
-            self.set_limits(order)
-        except UserError as error:
-            self.book.refuse(order.request, str(error))
-
-    def _finish_amendment(self, ref: Ref | Failed, now: float) -> None:
-        order = self.asked.pop(0)
-        assert isinstance(order, Amend)
-        if isinstance(ref, Failed):
-            self.book.refuse(order.request, f"The amendment could not be stored; give it again later: {ref.why}")
-        else:
-            self.book.amend(order, ref.seq, now)
 
     def _verdict(self, found: CheckVerdict | Failed, now: float) -> CheckVerdict:
         if isinstance(found, Failed):

@@ -8,12 +8,13 @@ from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
 from headway.domain.model_outage import ModelOutage
+from headway.domain.orders.order import AnyOrder
 from headway.domain.refs import Ref
 from headway.domain.run import PreparedRun, RunContext, RunReport
 from headway.domain.stall import Stall
 from headway.domain.state.budget import Amount, Compact
 from headway.domain.state.children import Children
-from headway.domain.state.control import Amend, ControlBook, SetLimits
+from headway.domain.state.control import ControlBook
 from headway.domain.state.waits import Retry
 from headway.domain.tree import TreeNode
 
@@ -113,7 +114,7 @@ class RunFacts(BaseModel):
     parkings: tuple[ModelOutage, ...] = ()
     quiet: Stall = Stall()
     started_at: float = 0.0
-    asked: list[SetLimits | Amend] = []
+    asked: list[AnyOrder] = []
     unpublished: bool = False
     troubles: dict[str, str] = {}
     adopted_spent: Compact = Amount()

@@ -1,47 +1,51 @@
-"""The orders of a run's user while the run goes on."""
+"""The handling of its user's orders by a run: taken, checked, carried out and answered, each once."""
+
+from typing import Any
 
 from headway.domain.errors import UserError
-from headway.domain.limits import any_short, changed, in_words, short_words
-from headway.domain.state.budget import Amount
-from headway.domain.state.child import least_part
-from headway.domain.state.control import MAX_AMENDMENTS, Amend, Pause, Resume, SetLimits, check_target
+from headway.domain.orders.order import Order
 from headway.domain.state.run_facts import RunFacts
-
-Order = Pause | Resume | SetLimits | Amend
-"""Each thing that a run's user can order, by update or by signal."""
 
 
 class RunOrders(RunFacts):
     """A run's facts, and its user's orders."""
 
-    def check(self, order: Order, run: str) -> None:
-        """Refuse an impossible order, before any part of it counts; the same for updates and signals.
-
-        Raises:
-            UserError: It is about another run, comes too late, changes nothing, or cannot be kept.
-        """
-        if isinstance(order, Pause | Resume):
-            return check_target(order.target, run)
-        if self.root is not None and self.phase != "needs_attention" and not self.adopted:
-            raise UserError("The run is finishing; its limits and instructions can no longer be changed.")
-        if isinstance(order, SetLimits):
-            changed(order, self.granted or Amount(), self.prepared)
-            return None
-        waiting = sum(isinstance(other, Amend) and other.request != order.request for other in self.asked)
-        if len(self.book.control.amendments) + waiting >= MAX_AMENDMENTS:
-            raise UserError(f"A run carries at most {MAX_AMENDMENTS} amendments.")
-        return None
-
     def accept(self, order: Order, run: str) -> bool:
         """True if an order that came by signal may be carried out. A refusal is its answer, and a note of the run."""
         try:
-            self.check(order, run)
+            order.check(self, run)
         except UserError as error:
-            self.book.refuse(order.request, str(error))
+            self.book.answer(order.request, str(error))
             self.troubles["order"] = f"order {order.request} was refused: {error}"
             return False
         self.troubles.pop("order", None)
         return True
+
+    def take_order(self, order: Order, now: float) -> None:
+        """Carry an order out, or note it until its activity has a result. One that came before changes nothing."""
+        if order.request in self.book.answers or any(order.request == other.request for other in self.asked):
+            return
+        if order.waits:
+            self.asked.append(order)
+        else:
+            self.carry_out(order, None, now)
+
+    def carry_out(self, order: Order, result: Any, now: float) -> None:
+        """Carry an order out, with the result of its activity, and note the answer."""
+        try:
+            answer = order.apply(self, result, now)
+        except UserError as error:
+            answer = str(error)
+        self.book.answer(order.request, answer)
+
+    def refuse_when_finishing(self) -> None:
+        """Refuse an order that comes too late to have an effect.
+
+        Raises:
+            UserError: The run is finishing.
+        """
+        if self.root is not None and self.phase != "needs_attention" and not self.adopted:
+            raise UserError("The run is finishing; its limits and instructions can no longer be changed.")
 
     def trouble(self, about: str, why: str = "") -> None:
         """Note an effect that failed for good and is tried again; without `why`, that it succeeded."""
@@ -49,42 +53,7 @@ class RunOrders(RunFacts):
         if why:
             self.troubles[about] = f"{about} failed: {why}"
 
-    def take_order(self, order: SetLimits | Amend) -> None:
-        """Note the user's order; one that came before under the same request is not carried out again."""
-        if order.request not in self.book.answers and all(order.request != other.request for other in self.asked):
-            self.asked.append(order)
-
-    def set_limits(self, order: SetLimits) -> str:
-        """Change the run's limits; the answer in words.
-
-        Raises:
-            UserError: It changes nothing, or cannot be kept.
-        """
-        assert self.children is not None
-        assert self.prepared is not None
-        account = self.children.account
-        before, used = account.granted, self.used
-        wanted = changed(order, before, self.prepared)
-        # A limit below the used-up amount means the same as that amount: nothing more.
-        account.granted = wanted.most(used.model_copy(update={"unpriced": 0}))
-        hours = order.changes.get("hours")
-        deadline = self.started_at + hours * 3600 if isinstance(hours, float) else hours
-        self._end_hold()
-        ends = self.book.control.deadline_of(self.prepared.context.deadline) if deadline is None else deadline
-        said = in_words(account.granted, used, ends, self.book.control.limits | order.changes)
-        said += self._still_short()
-        lowered = not wanted.covers(before)
-        return self.book.set_limits(order, said, lowered=lowered, deadline=deadline)
-
-    def _still_short(self) -> str:
-        """A warning when agents wait for more than the new limits leave."""
-        root = self.root_key
-        if self.children is None or root is None:
-            return ""
-        child, free = self.children.open[root], self.children.account.free
-        least = least_part(child, self.context.sizes) - free
-        return f"; that does not help yet: {short_words(least)} more is needed" if any_short(least) else ""
-
-    def _end_hold(self) -> None:
+    def end_hold(self) -> None:
+        """Go on after a wait for the user at the run's limit."""
         if self.phase == "hold":
             self.phase, self.parked_at = "running", 0.0

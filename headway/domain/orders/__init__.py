@@ -1,0 +1,1 @@
+"""The orders by which a run's user steers it: one module each."""
