@@ -215,7 +215,7 @@ def workflow_code() -> str:
 
 def workflow_worker(client: Client, home: Path) -> Worker:
     """The worker of all workflows. Few tasks at once: a replay storm after a restart trips the deadlock detector."""
-    folders = Latest(RunFolders(LocalStore(home).run_folder, RESULTS).look)
+    folders = Latest(RunFolders(LocalStore(home, results=RESULTS)).look)
     return Worker(
         reading(client),
         build_id=workflow_code(),

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import cast
 
 from headway.domain.errors import TransientError, UserError
-from headway.domain.ids import AgentId, Incarnation, Role, RunName, run_name_problem, run_of
+from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName, run_name_problem, run_of
 from headway.domain.refs import Ref
 from headway.domain.results import NO_RESULTS, Results
 from headway.eventlog.blobs import Blobs
 from headway.eventlog.branch import Branch
 from headway.eventlog.codec import Codec, Found, lines_of
 from headway.eventlog.events.envelope import AnyEvent, Body, BodyT, Event
+from headway.eventlog.fence import holds
 from headway.eventlog.local_log import LocalLog
+from headway.eventlog.local_tail import LocalTail
 from headway.eventlog.redaction import NOTHING_SECRET, Redact
 from headway.eventlog.store import no_such_event
 from headway.system.files import delete, make_folder, place_new, sync_folder, write_whole
@@ -136,9 +138,18 @@ class LocalStore:
         """The newest live event of an agent; read from the end of the log."""
         return self.newest(agent, Body)
 
-    def newest(self, agent: AgentId, kind: type[BodyT]) -> Event[BodyT] | None:
-        """The newest live event of one type; read from the end of the log."""
-        found = next((each for each in self.stream(agent).back() if isinstance(each.event.body, kind)), None)
+    def tail(self, agent: AgentId) -> LocalTail:
+        """See `LogStore.tail`."""
+        return LocalTail(self._path(agent), self._codec)
+
+    @staticmethod
+    def holds(fence: Fence) -> bool:
+        """See `fence.holds`."""
+        return holds(fence)
+
+    def newest(self, agent: AgentId, *kinds: type[BodyT]) -> Event[BodyT] | None:
+        """The newest live event of one of these types; read from the end of the log."""
+        found = next((each for each in self.stream(agent).back() if isinstance(each.event.body, kinds)), None)
         return None if found is None else cast(Event[BodyT], found.resolved(self._blobs_of(run_of(agent))))
 
     def said(self, ref: Ref, kind: type[BodyT]) -> BodyT:
@@ -166,7 +177,7 @@ class LocalStore:
     def agents(self, run: RunName) -> list[AgentId]:
         """Agents that have a log in this run: the run itself by its own name, then the agents in order of their ids."""
         logs = self.run_folder(run) / "logs"
-        names = sorted(path.relative_to(logs).with_suffix("").as_posix() for path in logs.rglob("*.jsonl"))
+        names = sorted(_names_in(str(logs)))
         own = [AgentId(run)] if RUN_LOG in names else []
         return own + [AgentId(f"{run}/{name}") for name in names if name != RUN_LOG]
 
@@ -213,6 +224,16 @@ class LocalStore:
 
     def _blobs_of(self, run: RunName) -> Blobs:
         return Blobs(self.run_folder(run) / "blobs", self._synced)
+
+
+def _names_in(folder: str, above: str = "") -> Iterator[str]:
+    """The names of all logs below a folder, without their ending."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_in(entry.path, f"{above}{entry.name}/")
+            elif entry.name.endswith(".jsonl"):
+                yield above + entry.name.removesuffix(".jsonl")
 
 
 class LocalStream:

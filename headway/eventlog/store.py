@@ -3,9 +3,9 @@
 `headway.eventlog.local_store` keeps logs in files. Each adapter passes the tests of `tests/eventlog/contract.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId, Fence, Incarnation, Role, RunName
@@ -18,6 +18,23 @@ class View(Protocol):
 
     def apply(self, event: AnyEvent) -> None:
         """Take in the next event."""
+        ...
+
+
+ViewT = TypeVar("ViewT", bound=View)
+
+
+class Tail(Protocol):
+    """The end of one log, for a reader that comes again and again. It takes no lock and never writes."""
+
+    def catch_up(self, view: ViewT, begin: Callable[[], ViewT]) -> ViewT:
+        """Show a view each event that was added since the last time, with `APART` for each long string.
+
+        Where a crash took back a part that was shown, the view that `begin` makes is shown the log from its start.
+
+        Returns:
+            The view that was shown all of it.
+        """
         ...
 
 
@@ -194,12 +211,20 @@ class LogStore(Protocol):
         """The same, one event at a time and as often as it is asked for: a log may be larger than memory."""
         ...
 
+    def tail(self, agent: AgentId) -> Tail:
+        """The same for a reader that comes again and again."""
+        ...
+
+    def holds(self, fence: Fence) -> bool:
+        """True if the lease that a fence was made of is still the newest of its log."""
+        ...
+
     def last(self, agent: AgentId) -> AnyEvent | None:
         """The newest live event of an agent."""
         ...
 
-    def newest(self, agent: AgentId, kind: type[BodyT]) -> Event[BodyT] | None:
-        """The newest live event of one type."""
+    def newest(self, agent: AgentId, *kinds: type[BodyT]) -> Event[BodyT] | None:
+        """The newest live event of one of these types."""
         ...
 
     def event(self, ref: Ref) -> AnyEvent:

@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from headway.domain.ids import AgentId
 from headway.domain.tree import walk
+from headway.eventlog.local_store import LocalStore
 from headway.eventlog.views.figures import figures_of
 from headway.runs.live_tree import live_tree
 from headway.runs.run_lookup import KnownRun, agents_of, root_planners
@@ -25,7 +26,7 @@ async def find_agent(client: Client, home: Path, run: KnownRun, given: str) -> A
     name = run.name
     known = await agents_of(client, name)
     # Titles stand in no result of a tool.
-    figures = await asyncio.to_thread(figures_of, home / "runs" / name / "logs", name, {})
+    figures = await asyncio.to_thread(figures_of, LocalStore(home), name)
     titles = {agent: each.title for agent, each in figures.agents.items()}
     found = matching(given, name, [*known, *figures.agents], titles)
     if not found:

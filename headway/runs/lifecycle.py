@@ -13,7 +13,6 @@ from headway.domain.limit_table import finite
 from headway.domain.limits import workable
 from headway.domain.progress import Progress
 from headway.domain.refs import Ref
-from headway.domain.results import NO_RESULTS
 from headway.domain.run import (
     MeasureSpent,
     Note,
@@ -39,7 +38,7 @@ from headway.eventlog.spent import spent_below
 from headway.eventlog.store import LogStore
 from headway.eventlog.verdicts import note_verdict
 from headway.eventlog.views.figures import figures_of
-from headway.eventlog.views.progress import progress_in
+from headway.eventlog.views.progress import progress_of
 from headway.git.hub import Hub, HubFacts
 from headway.git.workspace.setup_cache import withheld_note
 from headway.models.pricing import Pricing, pricing_of
@@ -256,7 +255,7 @@ class RunLifecycle:
         hub = self._hubs(order.run)
         found = await asyncio.to_thread(hub.publish, branch)
         told = "; ".join(filter(None, (found.told, await asyncio.to_thread(withheld_note, hub.folder))))
-        made = await asyncio.to_thread(progress_in, self._folders(order.run) / "logs")
+        made = await asyncio.to_thread(progress_of, self._store, order.run)
         return Published(
             trunk=found.tip, branch=branch, problem=found.problem, told=told, progress=made.number, progress_at=made.at
         )
@@ -288,7 +287,7 @@ class RunLifecycle:
     async def spent(self, order: MeasureSpent) -> Amount:
         """The sum of all agents' usage until now, from their logs."""
         await asyncio.to_thread(self._store.expect, order.run, order.incarnation)
-        found = await asyncio.to_thread(figures_of, self._folders(order.run) / "logs", order.run, NO_RESULTS)
+        found = await asyncio.to_thread(figures_of, self._store, order.run)
         return found.total.spent
 
     async def report(self, order: WriteReport) -> RunReport:

@@ -86,7 +86,7 @@ async def bench(stage: Stage) -> Any:
         (workspace.path / "\udcff").write_bytes(b"x")
         views, commands, prompts = Working(talk.log, 1), Commands(None), Prompts.load()
         bob = "Bob <bob@example.org>"
-        lander = LandTool(stage.context, order.me, stage.hub, workspace, bob, prompts, views.attempt)
+        lander = LandTool(stage.context, order.me, stage.hub, workspace, bob, prompts, views.attempt, stage.store.holds)
         task = TaskSpec(title="Write", intent="So that it is there.")
         walls = SandboxSpec(agent="any", workspace=workspace.path)
         hands = (PlainSandbox(), walls, prompts, 2.0)

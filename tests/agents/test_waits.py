@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from headway.agents.tools.catalogue import RESULTS
 from headway.cli.display.board import Row, board_of
 from headway.cli.display.watch import Look
 from headway.domain.errors import Parked
@@ -35,7 +34,7 @@ def refusal(seconds: float) -> Answer:
 
 def row_of(stage: Stage, agent: AgentId) -> Row | None:
     """The agent as `headway status` shows it, by its log alone."""
-    figures = figures_of(stage.store.run_folder(RUN) / "logs", RUN, RESULTS)
+    figures = figures_of(stage.store, RUN)
     return next((row for row in board_of(Look(RUN, figures=figures)).rows if row.agent == agent), None)
 
 

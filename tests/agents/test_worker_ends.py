@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from headway.agents.tools.catalogue import RESULTS
 from headway.domain.handoff import HandoffStatus
 from headway.domain.headings import own_part
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended
@@ -29,7 +28,7 @@ async def test_a_used_up_slice_suspends_and_goes_on_with_the_next(stage: Stage) 
     assert isinstance(first, WorkerSuspended)
     assert first.spent is not None
     assert (first.why, first.spent.tokens < 11_500, first.need.tokens > 0) == ("grant", True, True)
-    known = figures_of(stage.store.run_folder(order.context.run) / "logs", order.context.run, RESULTS).agents[order.me]
+    known = figures_of(stage.store, order.context.run).agents[order.me]
     assert (known.now.doing, known.total.calls) == ("queues", 1), "it holds no slot, and is not at work"
     again = await stage.work(order.model_copy(update={"granted": Amount(tokens=23_000, tasks=1) + first.need}))
     assert isinstance(again, WorkerSuspended)

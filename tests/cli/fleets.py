@@ -50,7 +50,7 @@ def hand_off(log: AgentLog, status: str, summary: str) -> None:
 
 def look_at_fleet(home: Path, count: int) -> Look:
     """`count` tasks under a root planner: of each kind of trouble one, a fifth is done, a third has no log yet."""
-    store = LocalStore(home)
+    store = LocalStore(home, results=RESULTS)
     store.claim(RUN, Incarnation("i"))
     with store.open(AgentId(RUN), role="run") as log:
         log.append(RunStart(spec=RunSpec(repo="/x", instructions="Tidy up.")))
@@ -77,9 +77,7 @@ def look_at_fleet(home: Path, count: int) -> Look:
     )
     status = {"phase": "running", "granted": GRANTED, "attention": ["parked since 10:00: agents wait for model 'm'"]}
     control = Control(version=1, paused={agent(5): Hold(who="ada", why="lunch", at=time.time())})
-    figures = figures_of(store.run_folder(RUN) / "logs", RUN, RESULTS).model_copy(
-        update={"began_at": time.time() - 120}
-    )
+    figures = figures_of(store, RUN).model_copy(update={"began_at": time.time() - 120})
     return Look(RUN, status, tree, commits, control, figures)
 
 

@@ -75,7 +75,7 @@ def test_an_agent_that_waits_for_a_slot_is_neither_working_nor_stuck(tmp_path: P
     look = look_at_fleet(tmp_path, 6)
     with LocalStore(tmp_path).open(agent(0), role="worker", task=agent(0)) as log:
         log.append(BudgetAsked(needs=Amount(tokens=9_000)))
-    figures = figures_of(LocalStore(tmp_path).run_folder(RUN) / "logs", RUN, RESULTS)
+    figures = figures_of(LocalStore(tmp_path, results=RESULTS), RUN)
     later = figures.model_copy(update={"at": figures.at + 3 * QUIET_S})
     (row,) = (row for row in board_of(replace(look, figures=later)).rows if row.agent == agent(0))
     assert (row.group, row.words) == ("queued", "queued for its next slot")

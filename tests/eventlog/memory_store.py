@@ -1,6 +1,6 @@
 """A log store in memory: a second adapter of the port, which shows that nothing but the port is asked of one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
@@ -15,7 +15,7 @@ from headway.eventlog.codec import Codec
 from headway.eventlog.events.envelope import AnyEvent, Body, BodyT, Event
 from headway.eventlog.events.life import AgentFork, AgentLease
 from headway.eventlog.redaction import NOTHING_SECRET, Redact
-from headway.eventlog.store import AgentLog, LogStore, Stream, View, no_such_event
+from headway.eventlog.store import AgentLog, LogStore, Stream, Tail, View, ViewT, no_such_event
 from tests.support.events import event as event_of
 
 
@@ -70,6 +70,23 @@ class MemoryStream:
         return iter(self)
 
 
+@dataclass
+class MemoryTail:
+    """See `Tail`."""
+
+    memory: Memory
+    agent: AgentId
+    count: int = 0
+
+    def catch_up(self, view: ViewT, begin: Callable[[], ViewT]) -> ViewT:
+        """Nothing is ever taken back here."""
+        events = self.memory.logs.get(self.agent, [])
+        for event in events[self.count :]:
+            view.apply(event)
+        self.count = len(events)
+        return view
+
+
 @dataclass(frozen=True)
 class MemoryStore:
     """See `LogStore`."""
@@ -113,8 +130,15 @@ class MemoryStore:
     def last(self, agent: AgentId) -> AnyEvent | None:
         return self.newest(agent, Body)
 
-    def newest(self, agent: AgentId, kind: type[BodyT]) -> Event[BodyT] | None:
-        found = next((event for event in reversed(self.read(agent)) if isinstance(event.body, kind)), None)
+    def tail(self, agent: AgentId) -> Tail:
+        return MemoryTail(self.memory, agent)
+
+    def holds(self, fence: Fence) -> bool:
+        agent, _, lease = fence.partition(" ")
+        return max((event.lease for event in self.stream(AgentId(agent))), default=1 + int(lease)) <= int(lease)
+
+    def newest(self, agent: AgentId, *kinds: type[BodyT]) -> Event[BodyT] | None:
+        found = next((event for event in reversed(self.read(agent)) if isinstance(event.body, kinds)), None)
         return cast(Event[BodyT] | None, found)
 
     def event(self, ref: Ref) -> AnyEvent:

@@ -264,6 +264,30 @@ def test_views_are_shown_what_was_written_and_what_is_appended_until_the_line_fo
         assert texts_in(again.events) == [LONG, "d", "e"]
 
 
+def test_a_reader_that_comes_again_is_shown_what_was_added(adapter: Adapter) -> None:
+    tail, seen = adapter.store().tail(ROOT), Seen()
+    assert tail.catch_up(seen, Seen) is seen
+    for count in (2, 0, 1):
+        with adapter.store().open(ROOT, role="planner") as log:
+            for number in range(count):
+                say(log, str(number))
+        assert tail.catch_up(seen, Seen) is seen
+        assert seen.events == adapter.store().all_events(ROOT)
+        tail.catch_up(seen, Seen)
+        assert len(seen.events) == len(adapter.store().all_events(ROOT))
+
+
+def test_a_fence_holds_until_a_newer_holder_opens_the_log(adapter: Adapter) -> None:
+    with adapter.store().open(ROOT, role="planner") as log:
+        fence = log.fence()
+        say(log, "mine")
+        assert adapter.store().holds(fence)
+        adapter.store().open(ROOT, role="planner").close()
+        assert not adapter.store().holds(fence)
+        adapter.store().forget(RUN)
+        assert not adapter.store().holds(fence)
+
+
 def test_a_lost_holder_shows_its_views_nothing_more(adapter: Adapter) -> None:
     old = adapter.store().open(ROOT, role="planner")
     seen = Seen()

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.agents.loop.usage import usage_of
-from headway.agents.tools.catalogue import RESULTS
 from headway.domain.figures import RunFigures
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, child_id
@@ -35,7 +34,7 @@ def logs_of(store: LocalStore) -> Path:
 
 
 def look(store: LocalStore) -> RunFigures:
-    return figures_of(logs_of(store), RUN, RESULTS)
+    return figures_of(store, RUN)
 
 
 def request(log: AgentLog, tokens: int = 900) -> None:
@@ -138,7 +137,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
     chance = random.Random(seed)
     store = LocalStore(tmp_path_factory.mktemp("home"))
     store.claim(RUN, Incarnation("first"))
-    reader = FiguresReader(logs_of(store), RUN, RESULTS, clock=lambda: 0.0)
+    reader = FiguresReader(store, RUN, clock=lambda: 0.0)
     for _ in range(20):
         agent = chance.choice(list(AGENTS))
         with store.open(agent, role="worker" if AGENTS[agent] == "worker" else "planner") as log:
@@ -159,7 +158,7 @@ def test_a_reader_that_looks_now_and_then_sees_what_a_new_one_sees(
             whole = path.read_bytes()
             path.write_bytes(whole[: chance.randrange(len(whole))] + b"\0" * chance.randrange(3))
         if chance.random() < 0.6:
-            assert reader.look() == FiguresReader(logs_of(store), RUN, RESULTS, clock=lambda: 0.0).look()
+            assert reader.look() == FiguresReader(store, RUN, clock=lambda: 0.0).look()
     figures = reader.look()
     paid = sum((usage_of(store.stream(agent)).amount for agent in AGENTS), Amount())
     assert (figures.total.spent + figures.total.reserved).model_copy(update={"tasks": 0}) == paid
@@ -172,7 +171,7 @@ def test_only_logs_that_grew_are_opened_again(tmp_path: Path, monkeypatch: pytes
     for agent in AGENTS:
         with store.open(agent, role="worker") as log:
             reply(log, 5)
-    reader = FiguresReader(logs_of(store), RUN, RESULTS)
+    reader = FiguresReader(store, RUN)
     assert reader.look().total.spent.tokens == 20
     with store.open(DEEP, role="worker") as log:
         reply(log, 7)

@@ -1,16 +1,15 @@
 """Puts a worker's change on the trunk, and tells it the result in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from headway.agents.loop.conversation import Conversation, ToolAnswer
-from headway.domain.ids import AgentId, Oid, parent_of
+from headway.domain.ids import AgentId, Fence, Oid, parent_of
 from headway.domain.results import LandAnswer, Result
 from headway.domain.run import RunContext
 from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.talk import ToolCallBegun
 from headway.eventlog.events.work import LandedCommit, SnapshotKept
-from headway.eventlog.fence import holds
 from headway.eventlog.views.attempt import AttemptRecord
 from headway.git.hub import Hub
 from headway.git.landing.landing import (
@@ -45,6 +44,7 @@ class LandTool:
 
     Attributes:
         attempt: The attempt so far.
+        holds: Tells if a lease is still the newest of its log.
         forbidden: Dependencies that no change may add.
         trunk_mb: Megabytes by which the trunk's files may grow in this run; None for any number.
     """
@@ -56,6 +56,7 @@ class LandTool:
     author: str
     prompts: Prompts
     attempt: AttemptRecord
+    holds: Callable[[Fence], bool]
     forbidden: tuple[str, ...] = ()
     trunk_mb: int | None = None
 
@@ -82,7 +83,7 @@ class LandTool:
         if found:
             return self._forbidden(found)
         await in_thread(talk.log.sync)
-        outcome = await in_thread(Landing(self.hub, holds).land, self.workspace, submission, talk.log.check)
+        outcome = await in_thread(Landing(self.hub, self.holds).land, self.workspace, submission, talk.log.check)
         answer = self._told(talk, outcome)
         left = await in_thread(self.workspace.in_submodules)
         if left:

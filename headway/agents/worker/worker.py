@@ -206,7 +206,8 @@ class WorkerAgent:
         author = spec.commit.author if spec.commit else hub.facts().author
         forbidden = spec.policy.forbidden_dependencies
         trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
-        lander = LandTool(context, order.me, hub, workspace, author, self._prompts, views.attempt, forbidden, trunk_mb)
+        seen = (views.attempt, self._store.holds)
+        lander = LandTool(context, order.me, hub, workspace, author, self._prompts, *seen, forbidden, trunk_mb)
         walls = await in_thread(sandbox_spec_of, order.me, workspace, spec)
         limit = spec.limits.command_seconds
         hands = (self._sandbox, walls, self._prompts)

@@ -12,6 +12,7 @@ from headway.domain.figures import Figures, RunFigures
 from headway.domain.ids import AgentId
 from headway.domain.run import RunReport, taking_home
 from headway.domain.words import counted
+from headway.eventlog.local_store import LocalStore
 from headway.eventlog.views.figures import figures_of
 from headway.git.hub import Hub
 from headway.git.local_upstream import LocalUpstream, local_path
@@ -26,7 +27,7 @@ ROLES = {"planner": "planners", "worker": "workers", "fixer": "fixers"}
 
 def result_lines(home: Path, report: RunReport) -> list[str]:
     """The result in labelled lines, as far as the run's hub and logs are on this machine."""
-    figures = figures_of(home / "runs" / report.run / "logs", report.run, results())
+    figures = figures_of(LocalStore(home, results=results()), report.run)
     lines = list(_cost(figures))
     hub = Hub(hub_of(home, report.run))
     if not hub.folder.is_dir():

@@ -15,6 +15,7 @@ from headway.domain.ids import RunName
 from headway.domain.state.budget import Bill
 from headway.domain.state.control import Control
 from headway.domain.tree import TreeNode
+from headway.eventlog.local_store import LocalStore
 from headway.eventlog.views.figures import FiguresReader
 from headway.runs.landed_commits import Landings, RunCommit
 from headway.runs.live_tree import ask, failing, live_tree, root_failing
@@ -72,7 +73,7 @@ class Watcher:
         self._client = client
         self._name = name
         self._landings = Landings(home, name)
-        self._figures = FiguresReader(home / "runs" / name / "logs", name, results())
+        self._figures = FiguresReader(LocalStore(home, results=results()), name)
         self._last = Look(name)
 
     async def look(self, *, answers: bool = True) -> Look:

@@ -1,12 +1,9 @@
 """The figures of a run that goes on, summed from its agents' logs: every event counts as soon as it is written."""
 
-import contextlib
-import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import orjson
 
@@ -14,19 +11,17 @@ from headway.domain.errors import HeldBack, Parked
 from headway.domain.figures import AgentFigures, Figures, Happened, Now, RunFigures, total, with_totals
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
-from headway.domain.results import LandAnswer, Results, Spawn
+from headway.domain.results import LandAnswer, Spawn
 from headway.domain.task import TaskSpec
 from headway.eventlog.blobs import APART
-from headway.eventlog.codec import Codec, lines_of
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentFork, AgentStart, HandedOff, RunEnd, TurnEnd, TurnStart
 from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.work import BudgetAsked, LandedCommit, ResourceWait
-from headway.eventlog.local_store import RUN_LOG
+from headway.eventlog.store import LogStore, Tail
 from headway.eventlog.views.active_time import work_ms
 from headway.eventlog.views.paid import Paid
 
-ENDING = ".jsonl"
 WHAT_CHARS = 200
 EVENTS_KEPT = 6
 """Events of one agent that are remembered to be shown."""
@@ -35,9 +30,9 @@ TELLING = ("command", "path", "pattern", "message", "rev", "scope", "status", "i
 """Arguments of tool calls by which a person recognises the call, the most telling first."""
 
 
-def figures_of(logs: Path, run: RunName, results: Results) -> RunFigures:
-    """The figures of a run whose logs lie in the folder `logs`. A run without logs has used up nothing."""
-    return FiguresReader(logs, run, results).look()
+def figures_of(store: LogStore, run: RunName) -> RunFigures:
+    """The figures of a run. A run without logs has used up nothing."""
+    return FiguresReader(store, run).look()
 
 
 class FiguresReader:
@@ -46,36 +41,33 @@ class FiguresReader:
     Safe for threads. It takes no lock of the logs and never writes.
     """
 
-    def __init__(self, logs: Path, run: RunName, results: Results, clock: Callable[[], float] = time.time) -> None:
-        self._logs = logs
+    def __init__(self, store: LogStore, run: RunName, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
         self._run = run
         self._clock = clock
-        self._codec = Codec(results)
-        self._read: dict[str, _Log] = {}
+        self._read: dict[AgentId, tuple[Tail, _Fold]] = {}
         self._lock = threading.Lock()
 
     def look(self) -> RunFigures:
         """The figures as the logs tell them now."""
         with self._lock:
-            names = sorted(_names_in(str(self._logs)))
-            self._read = {name: self._read.get(name) or self._log(name) for name in names}
-            for log in self._read.values():
-                log.catch_up()
+            self._read = {agent: self._caught_up(agent) for agent in self._store.agents(self._run)}
             return self._summed()
 
-    def _log(self, name: str) -> "_Log":
-        return _Log(AgentId(f"{self._run}/{name}"), self._logs / f"{name}{ENDING}", self._codec)
+    def _caught_up(self, agent: AgentId) -> "tuple[Tail, _Fold]":
+        tail, fold = self._read.get(agent) or (self._store.tail(agent), _Fold())
+        return tail, tail.catch_up(fold, _Fold)
 
     def _summed(self) -> RunFigures:
         titles: dict[AgentId, str] = {}
         agents: dict[AgentId, AgentFigures] = {}
         began_at = ended_at = 0.0
-        for name, log in self._read.items():
-            if name == RUN_LOG:
-                began_at, ended_at = log.fold.began_at, log.fold.ended_at
+        for agent, (_, fold) in self._read.items():
+            if agent == AgentId(self._run):
+                began_at, ended_at = fold.began_at, fold.ended_at
                 continue
-            agents[log.agent] = log.figures
-            titles |= {child_id(log.agent, key): title for key, title in log.fold.children.items()}
+            agents[agent] = fold.figures(agent)
+            titles |= {child_id(agent, key): title for key, title in fold.children.items()}
         agents = {
             agent: each if each.title else each.model_copy(update={"title": titles.get(agent, "")})
             for agent, each in agents.items()
@@ -92,78 +84,12 @@ class FiguresReader:
         )
 
 
-def _names_in(folder: str, above: str = "") -> Iterator[str]:
-    """The names of all logs below a folder, without their ending."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _names_in(entry.path, f"{above}{entry.name}/")
-            elif entry.name.endswith(ENDING):
-                yield above + entry.name.removesuffix(ENDING)
-
-
-class _Log:
-    """One log, read up to some byte. A crash may cut its unsynced end; then it is read anew.
-
-    A large run has thousands, of which few change between two looks: the others cost a question for their size.
-    """
-
-    def __init__(self, agent: AgentId, path: Path, codec: Codec) -> None:
-        self.agent = agent
-        self._path = path
-        self._codec = codec
-        self._seen: tuple[int, int, int] | None = None
-        self._begin(0)
-
-    def _begin(self, inode: int) -> None:
-        self.fold = _Fold()
-        self._figures: AgentFigures | None = None
-        self._inode, self._end, self._count = inode, 0, 0
-        self._last, self._last_at = b"", 0
-
-    @property
-    def figures(self) -> AgentFigures:
-        """The figures of the agent that owns the log."""
-        if self._figures is None:
-            self._figures = self.fold.figures(self.agent)
-        return self._figures
-
-    def catch_up(self) -> None:
-        """Take in every whole line that was added."""
-        try:
-            found = self._path.stat()
-            if self._seen == (found.st_ino, found.st_size, found.st_mtime_ns):
-                return
-            fd = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        try:
-            found = os.fstat(fd)
-            if found.st_ino != self._inode or not self._goes_on(fd):
-                self._begin(found.st_ino)
-            if found.st_size > self._end:
-                self._take(fd)
-            self._seen = (found.st_ino, found.st_size, found.st_mtime_ns)
-        finally:
-            os.close(fd)
-
-    def _goes_on(self, fd: int) -> bool:
-        """True if the last line that was taken in still stands at its place."""
-        return os.pread(fd, len(self._last), self._end - len(self._last)) == self._last
-
-    def _take(self, fd: int) -> None:
-        self._figures = None
-        for found in self._codec.events_in(lines_of(fd, self._end), first=self._count):
-            self.fold.take(found.event)
-            self._count, self._end, self._last_at = self._count + 1, found.end, found.start
-        self._last = os.pread(fd, self._end - self._last_at, self._last_at)
-
-
 class _Fold:
     """The figures of one log, folded one event at a time."""
 
     def __init__(self) -> None:
         self.children: dict[ChildKey, str] = {}
+        self._figures: AgentFigures | None = None
         self.began_at = self.ended_at = 0.0
         self._paid = Paid()
         self._role: Role = "worker"
@@ -182,7 +108,11 @@ class _Fold:
         self._events: deque[Happened] = deque(maxlen=EVENTS_KEPT)
 
     def figures(self, agent: AgentId) -> AgentFigures:
-        """The agent as its log tells of it; `total` is its own."""
+        """The agent as its log tells of it; `total` is its own. Of thousands few change between two looks."""
+        self._figures = self._figures or self._made(agent)
+        return self._figures
+
+    def _made(self, agent: AgentId) -> AgentFigures:
         tasks = int(self._began and self._role == "worker")
         own = Figures(
             spent=self._paid.settled.model_copy(update={"tasks": tasks}),
@@ -215,8 +145,9 @@ class _Fold:
             events=tuple(self._events),
         )
 
-    def take(self, event: AnyEvent) -> None:
+    def apply(self, event: AnyEvent) -> None:
         """Take in the next event, from any branch of the log."""
+        self._figures = None
         self.began_at = self.began_at or event.ts
         self._role = event.role
         self._active_s += work_ms(event) / 1000

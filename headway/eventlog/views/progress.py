@@ -1,17 +1,13 @@
 """The newest progress of a run, by its agents' logs."""
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
+from headway.domain.ids import RunName
 from headway.domain.stall import PROGRESS
+from headway.eventlog.events.types import BODIES
+from headway.eventlog.store import LogStore
 
-TAIL = 256 * 1024
-"""Bytes looked at from the end of a log; long strings lie next to it, so that hundreds of lines are in there."""
-SHORT_TAIL = 8 * 1024
-"""Bytes looked at first: most logs end with progress."""
+_KINDS = tuple(BODIES[name] for name in sorted(PROGRESS))
 
 
 class NewestProgress(NamedTuple):
@@ -25,30 +21,7 @@ class NewestProgress(NamedTuple):
     at: float
 
 
-def progress_in(logs: Path) -> NewestProgress:
-    """The progress in all logs below `logs`."""
-    found = [_newest(path) for path in logs.rglob("*.jsonl")]
-    return NewestProgress(sum(each.number for each in found), max((each.at for each in found), default=0.0))
-
-
-def _newest(path: Path) -> NewestProgress:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        for tail in (SHORT_TAIL, TAIL):
-            file.seek(max(0, size - tail))
-            lines = file.read().split(b"\n")
-            found = _newest_of(lines[1:] if size > tail else lines)
-            if found is not None or size <= tail:
-                break
-    return found or NewestProgress(0, 0.0)
-
-
-def _newest_of(lines: list[bytes]) -> NewestProgress | None:
-    for line in reversed(lines):
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue  # half a line, which is being written or was when its writer died
-        if event.get("type") in PROGRESS:
-            return NewestProgress(event["seq"] + 1, float(event["ts"]))
-    return None
+def progress_of(store: LogStore, run: RunName) -> NewestProgress:
+    """The progress of a run. Each log is read from its end: most end with progress."""
+    newest = [found for agent in store.agents(run) if (found := store.newest(agent, *_KINDS)) is not None]
+    return NewestProgress(sum(event.seq + 1 for event in newest), max((event.ts for event in newest), default=0.0))
