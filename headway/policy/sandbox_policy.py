@@ -1,4 +1,4 @@
-"""The walls around an agent's commands, by its run's input."""
+"""The sandbox of an agent's commands, from its run's input."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ SHORTEST_SECRET = 4
 
 
 class CommandFiles(Protocol):
-    """Files that commands work on, with their hub: a workspace, or a warm checkout that is being made."""
+    """Files that commands work on, with their hub: a workspace, or a base layer that is being made."""
 
     @property
     def path(self) -> Path: ...
@@ -38,7 +38,7 @@ def sandbox_spec_of(
     setup: SetupRights | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> SandboxSpec:
-    """The walls of this agent's commands. Its git borrows the hub's objects, so that it may read those.
+    """The sandbox of this agent's commands. Its git borrows the hub's objects, so that it may read those.
 
     Makes the run's shared caches where they are missing, and sees to it that they stay small: not for an event loop.
 

@@ -1,4 +1,4 @@
-"""The interface of a sandbox level: walls around a command. Time, output and cleaning up are alike at all levels."""
+"""The interface of a sandbox backend. Time, output and cleaning up are alike for all backends."""
 
 import os
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ class Launch:
     """The program that is started for a command.
 
     Attributes:
-        argv: Its arguments, the walls included.
+        argv: Its arguments, the sandbox included.
         cwd: Its working folder, on the host.
         env: Its whole environment.
         fds: Descriptors that it inherits, under the same numbers; ours are closed once it is started.
-        places: Folders of the host that the walls show of those that may be mounts. If any is named, the command may be
+        places: Folders of the host in the sandbox that may be mounts. If any is named, the command may be
             started in a namespace of mounts that holds no workspaces but these.
-        status: The end of a pipe on which the walls report that they stand; None where nothing can fail between the
+        status: The end of a pipe by which the sandbox says that it is set up; None where nothing can fail between the
             start and the command.
     """
 
@@ -38,7 +38,7 @@ class Launch:
             os.close(fd)
 
     def stands(self) -> bool:
-        """True if the walls came to stand. Call it once, when the command is over."""
+        """True if the sandbox was set up. Call it once, when the command is over."""
         if self.status is None:
             return True
         with suppress(BlockingIOError):
@@ -55,11 +55,11 @@ WATCHED = (
     "buffers: memory in sockets, pipes and detached System V segments is not counted",
     "forks: a watchdog looks once a second, so that a quick bomb can still press the machine",
 )
-"""Limits that the walling levels do not enforce without control groups."""
+"""Limits that the isolating backends do not enforce without control groups."""
 
 
 class Backend(Protocol):
-    """A kind of wall.
+    """A kind of sandbox.
 
     Attributes:
         name: The name in the run's record and in `headway doctor`.
@@ -87,7 +87,7 @@ class Backend(Protocol):
             command: The command.
             home: Its HOME, which exists.
             mark: Its name in its environment.
-            preamble: Words of a shell that run first: they enter the command's cage.
+            preamble: Words of a shell that run first: they enter the command's group.
 
         Raises:
             ToolError: The command cannot be started, for a reason that the model can remove.

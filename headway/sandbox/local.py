@@ -1,4 +1,4 @@
-"""Runs commands: bounds their time and output, cleans up after them, and leaves the walls to a level."""
+"""Runs commands: bounds their time and output, cleans up after them, and leaves isolation to a backend."""
 
 import asyncio
 from contextlib import AsyncExitStack, closing
@@ -25,12 +25,12 @@ NOT_STARTED = "the command could not be started"
 
 
 class LocalSandbox:
-    """Commands on this machine, each in a session of its own, with a minimal environment, behind the walls of a level.
+    """Commands on this machine, each in a session of its own, with a minimal environment, isolated by a backend.
 
     These bounds hold at every level: a timeout, 64 MB of output, no core dumps, files up to 2 GB, 4,096 open files.
     When a command ends, the rest of its process group is killed. When it is killed, or this process dies by whatever
     cause, every process that carries its mark is killed. `resources` adds further bounds: memory, processes, disk,
-    gates.
+    admission.
     """
 
     def __init__(self, level: Backend, resources: Resources | None = None, name: str = "") -> None:
@@ -89,7 +89,7 @@ class LocalSandbox:
             if self._level.keeps_processes:  # its inner children are not counted outside of its namespace
                 ended = Ended(ended.exit_code, None, None)
             result = held.account(_result(job, capture, ended, killed_for), disk)
-            # The kernel may kill the walls of a command that is out of memory; it ran all the same.
+            # The kernel may kill the sandbox of a command that is out of memory; it ran all the same.
             if not (stood or result.out_of_memory or killed_for) and result.exit_code != 0:
                 raise TransientError(f"the walls around a command could not be put up: {result.output.strip()[-500:]}")
         self._resources.note(command, result)

@@ -1,4 +1,4 @@
-"""Resources of one command: gates before it, a cage and a watchdog while it runs, a true account after it."""
+"""Resources of one command: admission before it, a control group and a watchdog while it runs, an account after it."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +24,7 @@ class Held:
     """One command, held to its resources.
 
     Attributes:
-        preamble: Words of a shell that go into the cage and set limits; the command comes after them.
+        preamble: Words of a shell that go into the group and set limits; the command comes after them.
     """
 
     command: Command
@@ -37,7 +37,7 @@ class Held:
 
     @property
     def preamble(self) -> str:
-        """The shell's words that enter the cage and bound the size of a file; empty where nothing is bounded."""
+        """The shell's words that enter the group and bound the size of a file; empty where nothing is bounded."""
         doors = () if self.cage is None else self.cage.doors
         words = [words_to_enter(doors)]
         if self.quota is not None and self.quota.mb * _MB < FILE_BYTES:
@@ -61,7 +61,7 @@ class Held:
         return self.watch
 
     def kill(self) -> None:
-        """Kill the processes in the cage."""
+        """Kill the processes in the group."""
         if self.cage is not None:
             self.cage.kill()
 
@@ -97,8 +97,8 @@ class Resources:
 
     Args:
         cages: Control groups for the commands; None where the kernel allows none.
-        gates: The gates before a command's start.
-        quota: The most that a workspace may take, unless its walls say otherwise.
+        gates: Admission of a command before its start.
+        quota: The most that a workspace may take, unless its spec says otherwise.
         reserve: Room on the disk for the services, which no command can take.
     """
 
@@ -127,11 +127,11 @@ class Resources:
 
     @contextlib.asynccontextmanager
     async def around(self, command: Command) -> AsyncIterator[Held]:
-        """A command's life. Waits at the gates first, which is not the command's time.
+        """A command's life. Waits for admission first, which is not the command's time.
 
         Raises:
             ToolError: The machine's disk is too full for commands.
-            TransientError: The kernel refuses to make a cage just now.
+            TransientError: The kernel refuses to make a group just now.
         """
         walls = command.walls
         quota = self.quota if walls.disk_mb is None else Quota(walls.disk_mb)
@@ -148,10 +148,10 @@ class Resources:
 
     @contextlib.contextmanager
     def reading(self, agent: str, memory_mb: int) -> Iterator[Bounds]:
-        """The bounds of a program that reads for an agent: it runs in the agent's cage, next to the agent's commands.
+        """The bounds of a program that reads for an agent: it runs in the agent's group, next to the agent's commands.
 
         Raises:
-            TransientError: The kernel refuses to make a cage just now.
+            TransientError: The kernel refuses to make a group just now.
         """
         if self.cages is None or "memory" not in self.cages.limits:
             yield Bounds(memory_mb=memory_mb)

@@ -1,4 +1,4 @@
-"""The interface of a sandbox: one command of a model, its result, and the place that runs it behind walls."""
+"""The interface of a sandbox: one command of a model, its result, and the place that runs it in isolation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from headway.sandbox.spec import SandboxSpec
 
 KilledFor = Literal["timeout", "output_limit", "cancelled", "oom", "processes", "disk_quota", "disk_full"]
 """`disk_full` is the machine's disk, `disk_quota` the workspace's. `oom` and `processes` come from the watchdog, where
-no cage holds a command to its limits."""
+no group holds a command to its limits."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Command:
         line: As the model wrote it.
         cwd: Its working folder; exists.
         timeout_s: Seconds after which it is killed with everything it started.
-        walls: The walls around it; the sandbox's level says which of them are enforced.
+        walls: Its sandbox; the level says which parts are enforced.
         env: Additions to the minimal environment. Never secrets: the command is not trusted.
         home: The command's HOME; by default `.headway/home` in `cwd`. Made if it is missing.
         redact: Takes secrets out of its output, before any of it is cut. The full output in a file is not changed.
@@ -58,7 +58,7 @@ class CommandResult:
         disk_full: Its workspace is over its quota.
         removed_files: Number of files that it wrote and that were removed, because it was killed for them.
         removed_mb: Size of those files.
-        waited_s: Seconds before its start, at the gates of the machine. Not part of `seconds`, nor of its timeout.
+        waited_s: Seconds before its start, for admission. Not part of `seconds`, nor of its timeout.
         waited_for: Reasons of that wait: "slot", "memory", "disk", "inodes".
     """
 
@@ -108,6 +108,6 @@ class Sandbox(Protocol):
 
         Raises:
             ToolError: The command cannot even be started, for a reason that the model can remove.
-            TransientError: The walls could not be put up; the command did not run.
+            TransientError: The sandbox could not be set up; the command did not run.
         """
         ...

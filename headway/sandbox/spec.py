@@ -1,4 +1,4 @@
-"""The walls around a command: the one tree that it may write, the paths that it may read, and its network."""
+"""The sandbox of a command: the one tree that it may write, the paths that it may read, and its network."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field

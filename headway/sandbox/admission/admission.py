@@ -1,4 +1,4 @@
-"""Gates of the whole machine, across processes: heavy commands pass a few at a time, and all wait while it is short.
+"""Admission of commands, for all processes of a machine: few heavy ones at a time, none while it is short.
 
 A slot is a locked file, so that the kernel gives it back when its holder dies.
 """
@@ -23,7 +23,7 @@ TRY_EVERY_S = 0.1
 
 LOOK_EVERY_S = 1.0
 LONGEST_WAIT_S = 300.0
-"""Longest wait of a command for a short machine. After it the command runs if memory is short, because its cage bounds
+"""Longest wait of a command for a short machine. After it the command runs if memory is short, because its group bounds
 it. If the disk is short, its agent waits on outside of this process, and no model hears of it."""
 
 DISK = frozenset({"disk", "inodes"})
@@ -31,7 +31,7 @@ DISK = frozenset({"disk", "inodes"})
 
 @dataclass(frozen=True)
 class Waited:
-    """The wait of one command at the gates.
+    """The wait of one command for admission.
 
     Attributes:
         seconds: Until it could start.
@@ -43,7 +43,7 @@ class Waited:
 
 
 class Admission:
-    """The gates of the machine as one process sees them. For one event loop.
+    """Admission as one process sees it. For one event loop.
 
     Args:
         folder: Folder of the locks; the same for all processes of a state folder.
@@ -74,7 +74,7 @@ class Admission:
 
     @contextlib.asynccontextmanager
     async def passed(self, line: str) -> AsyncIterator[Waited]:
-        """Wait at the gates, for a slot too if the command is heavy; the slot is given back at the end.
+        """Wait for admission, for a slot too if the command is heavy; the slot is given back at the end.
 
         Waiting ends at once when the caller is cancelled.
 

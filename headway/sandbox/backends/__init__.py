@@ -1,1 +1,1 @@
-"""Backends of the sandbox: walls around one command."""
+"""Backends of the sandbox: isolation of one command."""

@@ -1,4 +1,4 @@
-"""The sandbox level of bubblewrap: namespaces in which a command sees only its workspace and programs."""
+"""The sandbox backend of bubblewrap: namespaces in which a command sees only its workspace and programs."""
 
 import json
 import os
@@ -68,7 +68,7 @@ class Bubblewrap:
         self._filter = _in_memory(seccomp.program())
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
-        """The arguments and descriptors that start a command; see `Level.launch`."""
+        """The arguments and descriptors that start a command; see `Backend.launch`."""
         walls = command.walls
         inner = _Inner(walls)
         cwd = inner.path(command.cwd)

@@ -112,7 +112,7 @@ def _become(order: "dict[str, list[str]]", theirs: socket.socket, parent: int) -
     try:
         user, group = os.geteuid(), os.getegid()
         _unshare(_NEWNET if user == 0 else _NEWUSER | _NEWNET)
-        if user != 0:  # as root there, which the helper becomes to wall itself in
+        if user != 0:  # as root there, which the helper becomes to isolate itself
             _map(f"0 {user} 1", f"0 {group} 1")
         _die_with(parent)
         theirs.send(b"r")

@@ -1,4 +1,4 @@
-"""The weakest level: it cleans up after a command, and walls nothing in."""
+"""The weakest level: it cleans up after a command, and isolates nothing."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Plain:
     )
 
     def launch(self, command: Command, home: Path, mark: str, preamble: str = "") -> Launch:
-        """The program that starts a command; see `Level.launch`."""
+        """The program that starts a command; see `Backend.launch`."""
         env = environment(command, home, mark)
         env |= {cache.variable: str(cache.folder) for cache in command.walls.caches if cache.variable}
         return Launch(argv(shell_line(command, command_shell()), preamble), command.cwd, env)

@@ -1,6 +1,6 @@
 """A filter of system calls as the kernel takes it: no namespaces, no mounts, no kernel interfaces of no use to a build.
 
-It is one wall more: the other walls refuse the same, as long as the kernel has no fault there. A call that it does not
+One layer more: the other layers refuse the same, as long as the kernel has no fault there. A call that it does not
 know is let through, so that it never breaks what a newer libc does.
 """
 

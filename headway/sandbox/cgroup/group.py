@@ -1,4 +1,4 @@
-"""A cage: the control group of one agent, with the kernel's counters for it."""
+"""The control group of one agent, with the kernel's counters for it."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ _SLUG_CHARS = 80
 
 @dataclass(frozen=True)
 class Sample:
-    """The kernel's counters for a cage, since the cage was made.
+    """The kernel's counters for a group, since the group was made.
 
     Attributes:
-        oom_kills: Processes that it killed because the cage was out of memory.
+        oom_kills: Processes that it killed because the group was out of memory.
         peak_kb: Most memory at once since the last reset, file cache included; None without a memory controller.
         cpu_s: Processor time of everything that ran in it.
         pids: Processes and threads now; zombies count.
@@ -54,7 +54,7 @@ class Group:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """Words before a command's arguments: a shell that enters the cage, or exits with 125, and becomes it."""
+        """Words before a command's arguments: a shell that enters the group, or exits with 125, and becomes it."""
         script = "".join(f"echo 0 >'{door}' && " for door in self.doors)
         return ("sh", "-c", f'{{ {script}:; }} || exit 125; exec "$@"', "sh")
 
@@ -62,7 +62,7 @@ class Group:
         """Set the limits for all commands of the agent together."""
         v2 = self.where.kind == "v2"
         if (memory := self._folder("memory")) is not None:
-            # Only the hog is killed, as in version 1: with memory.oom.group the kernel would kill the walls and every
+            # Only the hog is killed, as in version 1: with memory.oom.group the kernel would kill bwrap and every
             # other command of the agent with it.
             limit_memory(memory, memory_mb * _MB, v2=v2)
         if (tasks := self._folder("pids")) is not None:

@@ -1,4 +1,4 @@
-"""Cages: a control group per agent, that its commands run in, below one group that bounds the sum of them all."""
+"""Control groups: one per agent for its commands, below one group that bounds the sum of them all."""
 
 import contextlib
 import os
@@ -27,16 +27,16 @@ CPU_SHARES_PER_CORE = 1024
 With less, twenty busy programs left the agents 2 % of two cores, and a command of 14 ms took 200."""
 
 KEPT = 512
-"""Cages of idle agents that are kept at most; making one anew costs a few file operations."""
+"""Groups of idle agents that are kept at most; making one anew costs a few file operations."""
 
 _MB = 1024 * 1024
 _RESERVE_MB = 2048
 
 
 class Groups:
-    """The cages of this process. Safe for threads.
+    """The groups of this process. Safe for threads.
 
-    They lie below `headway/<owner>/`, where the owner names this process. So a later process can tell the cages of dead
+    They lie below `headway/<owner>/`, where the owner names this process. So a later process knows the groups of dead
     processes, kill what is in them, and remove them.
     """
 
@@ -53,9 +53,9 @@ class Groups:
 
     @classmethod
     def detect(cls, where: Hierarchy | None = None, bandwidth: Bandwidth | None = None) -> "Groups | None":
-        """The cages that this process can make, tried out; None where it can make none.
+        """The groups that this process can make, tried out; None where it can make none.
 
-        Makes the common parent, and removes the cages of dead processes.
+        Makes the common parent, and removes the groups of dead processes.
 
         Args:
             where: The hierarchy to use; by default the mounted one.
@@ -85,7 +85,7 @@ class Groups:
         return frozenset(self.where.trees) - {"usage"}
 
     def of(self, agent: str, memory_mb: int = MEMORY_MB, pids: int = PIDS) -> Group:
-        """The cage of an agent, made if it is missing, with these limits.
+        """The group of an agent, made if it is missing, with these limits.
 
         Raises:
             OSError: The kernel refuses to make it.
@@ -102,7 +102,7 @@ class Groups:
 
     @contextlib.contextmanager
     def using(self, agent: str) -> Iterator[None]:
-        """Keep an agent's cage for as long as one of its commands runs."""
+        """Keep an agent's group for as long as one of its commands runs."""
         with self._lock:
             self._busy[agent] = self._busy.get(agent, 0) + 1
         try:
@@ -119,7 +119,7 @@ class Groups:
             return self._busy.get(agent, 0)
 
     def drop(self, agent: str) -> None:
-        """An agent is done: kill the processes in its cage, and remove it as soon as the kernel lets go."""
+        """An agent is done: kill the processes in its group, and remove it as soon as the kernel lets go."""
         with self._lock:
             cage = self._cages.pop(agent, None)
             self._limits.pop(agent, None)
@@ -143,7 +143,7 @@ class Groups:
                 removed(parent.parent)  # only the last one can
 
     def sweep(self) -> list[str]:
-        """Kill and remove the cages of dead processes. Returns the owners of the removed cages."""
+        """Kill and remove the groups of dead processes. Returns the owners of the removed groups."""
         swept = set()
         for base in self.where.bases:
             for owner in _folders(base / PARENT):
@@ -208,7 +208,7 @@ class Groups:
             self._clear()
 
     def _clear(self) -> bool:
-        """Remove finished cages. True if the kernel still holds one of them."""
+        """Remove finished groups. True if the kernel still holds one of them."""
         self._gone = [cage for cage in self._gone if not cage.remove()]
         return bool(self._gone)
 
@@ -220,7 +220,7 @@ FASTER = "as root: mount -o remount,favordynmods /sys/fs/cgroup"
 
 
 def lacking() -> tuple[Diagnostic, ...]:
-    """The findings of `headway doctor` on a machine without cages."""
+    """The findings of `headway doctor` on a machine without control groups."""
     says = "control groups: none that this user may make; a watchdog looks once a second instead"
     return (Diagnostic(topic="control groups", state="lacking", says=says, remedy=REMEDY),)
 

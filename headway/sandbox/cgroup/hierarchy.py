@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 WANTED = ("memory", "pids", "cpu", "io")
-"""Controllers that a cage has a use for, by their names of version 2."""
+"""Controllers that a group has a use for, by their names of version 2."""
 
 _V1_NAMES = {"memory": "memory", "pids": "pids", "cpu": "cpu", "io": "blkio", "usage": "cpuacct"}
 

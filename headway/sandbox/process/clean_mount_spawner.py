@@ -1,8 +1,8 @@
 """Starts commands where no workspace is mounted but their own.
 
 bubblewrap reads the list of all mounts at each of its forty binds, so that with hundreds of workspaces most of a
-command's cost would come from those of others. One thread of this process therefore lives in a *clearing*: a namespace
-of mounts that holds none of them. For a command it makes a copy of the clearing, puts the command's own workspace there
+command's cost would come from those of others. One thread of this process therefore lives in a *clean* namespace
+of mounts that holds none of them. For a command it makes a copy of that one, puts the command's own workspace there
 at its own path, and forks. The copy ends with the last process in it, without any cleaning up.
 
 It only saves time: where the kernel or our rights refuse it, commands are started in our own namespace.
@@ -23,7 +23,7 @@ from typing import TypeVar
 from headway.sandbox.process import mounts
 
 FRESH_S = 60.0
-"""A clearing does not follow later mounts of the machine, and a disk that it holds stays busy."""
+"""A clean namespace does not follow later mounts of the machine, and a disk that it holds stays busy."""
 
 Process = subprocess.Popen[bytes]
 Spawn = Callable[[], Process]
@@ -34,7 +34,7 @@ class CleanMountSpawner:
     """One per process; safe for threads. After a fork the child process has a new one.
 
     Args:
-        fresh_s: Seconds for which a clearing is used, and kept while no command comes.
+        fresh_s: Seconds for which a clean namespace is used, and kept while no command comes.
     """
 
     def __init__(self, fresh_s: float = FRESH_S) -> None:
@@ -87,7 +87,7 @@ class _Thread:
         self._do(self._move_out)
 
     def start(self, places: Sequence[Path], spawn: Spawn) -> Process:
-        """Start a command in a copy of the clearing; see `CleanMountSpawner.start`."""
+        """Start a command in a copy of the clean namespace; see `CleanMountSpawner.start`."""
         clearing = self._do(self._fresh)
         trees: list[tuple[int, str]] = []
         try:
@@ -189,7 +189,7 @@ class _CleanMounts:
         return time.monotonic() - self._made
 
     def lacking(self, places: Sequence[Path]) -> list[str]:
-        """Those of the places at which the clearing shows another file than the caller's namespace."""
+        """Those of the places at which the clean namespace shows another file than the caller's namespace."""
         real = dict.fromkeys(os.path.realpath(place) for place in places)
         return [place for place in real if _identity(place) != _identity(place.lstrip("/") or ".", self._root)]
 

@@ -31,7 +31,7 @@ def argv(shown: list[str], preamble: str = "") -> list[str]:
 
 
 def limits(preamble: str = "") -> str:
-    """The words of a shell that set the limits of the command, before those that go into its cage.
+    """The words of a shell that set the limits of the command, before those that go into its group.
 
     A file size that is smaller already, for the sake of a quota, cannot be raised and stays.
     """

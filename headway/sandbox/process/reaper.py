@@ -1,4 +1,4 @@
-"""The keeper outlives its process by a moment, to end the commands that are still running then.
+"""The reaper outlives its process by a moment, to end the commands that are still running then.
 
 A command's first process gets a death signal from the kernel when we die, by whatever cause; its children get none. So
 a tiny shell, one for all commands, holds the other end of a pipe of ours. We tell it which groups run. When the pipe
@@ -46,7 +46,7 @@ class Reaper:
             self._be_mine()
             self._number += 1
             if self._shell is None:
-                self._start()  # before the command, so that at no moment a command is without a keeper
+                self._start()  # before the command, so that at no moment a command is without a reaper
             return f"{self._token}.{self._number};"
 
     def add(self, group: int) -> None:
@@ -63,7 +63,7 @@ class Reaper:
             self._tell(f"- {group}\n")
 
     def close(self) -> None:
-        """Let the keeper do its work now, and wait for it."""
+        """Let the reaper do its work now, and wait for it."""
         with self._lock:
             shell, self._shell = self._shell, None
             if shell is None or self._owner != os.getpid():
@@ -88,7 +88,7 @@ class Reaper:
             with contextlib.suppress(BrokenPipeError):
                 self._shell.stdin.write(line.encode())
                 return
-            self._shell.wait()  # only a killed keeper breaks the pipe
+            self._shell.wait()  # only a killed reaper breaks the pipe
             self._shell.stdin.close()
             self._shell = None
         if self._groups:

@@ -1,4 +1,4 @@
-"""Enforces the limits of running commands that the kernel does not: disk always; memory and processes without cages.
+"""Enforces limits that the kernel does not: disk always; memory and processes without control groups.
 
 One loop serves all commands of a process. It first looks at a command after `DISK_EVERY_S`, so short ones cost nothing.
 """
@@ -75,8 +75,8 @@ class Watch:
     Attributes:
         pid: Its first process.
         mark: Its name in the environment of all its processes.
-        memory_mb: Limit of its memory; None where a cage bounds it.
-        pids: Limit of its processes; None where a cage bounds them.
+        memory_mb: Limit of its memory; None where a group bounds it.
+        pids: Limit of its processes; None where a group bounds them.
         tracked: Tells the paths that are never removed.
         broken: Done when it has to be killed, with the reason.
         peak_kb: Largest use of memory that was seen.
