@@ -30,7 +30,7 @@ _PRIMARY = 0xFF
 
 @dataclass(frozen=True)
 class MaintenanceNote:
-    """The ledger's note of the hub's upkeep: number of landings at its last start, and its time (s since 1970)."""
+    """The ledger's note of the hub's maintenance: number of landings at its last start, and its time (s since 1970)."""
 
     landings: int
     at: float
@@ -146,7 +146,7 @@ class LandingLedger:
         return int(count)
 
     def maintenance_note(self) -> MaintenanceNote:
-        """The note of the hub's last upkeep."""
+        """The note of the hub's last maintenance."""
         said: Sequence[str] = (self._fact("upkeep") or "0 0").split()
         return MaintenanceNote(int(said[0]), float(said[1]))
 

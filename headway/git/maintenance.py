@@ -1,4 +1,4 @@
-"""Upkeep of a hub: packing next to the landings, so that the ten-thousandth is as quick as the first.
+"""Maintenance of a hub: packing next to the landings, so that the ten-thousandth is as quick as the first.
 
 It runs as `python -m headway.git.maintenance HUB`, which a landing starts now and then. It never takes the trunk's
 lock, and deletes no object: objects that are loose or in a small pack go into a larger one, reachable or not. It may be
@@ -36,7 +36,7 @@ _running: list["subprocess.Popen[bytes]"] = []
 
 
 def due(ledger: LandingLedger) -> bool:
-    """True if upkeep is due; the next one counts from now. The caller holds the trunk's lock, so that one begins it."""
+    """True if maintenance is due; the next counts from now. The caller holds the trunk's lock, so one process begins it."""
     last, now, landings = ledger.maintenance_note(), time.time(), ledger.count()
     since = landings - last.landings
     # Noted by a clock that was ahead: how long ago is not known, so that it is time.
@@ -85,9 +85,9 @@ def tidy(hub: Path) -> bool:
 
 
 def _clear_debris(hub: Path) -> None:
-    """Delete the leftovers of an upkeep that was killed, or of a batch that never became a pack."""
+    """Delete the leftovers of a maintenance that was killed, or of a batch that never became a pack."""
     for left in (hub / "objects/info/commit-graphs").glob("*.lock"):
-        # Only upkeep writes the commit graph, and we hold its lock.
+        # Only maintenance writes the commit graph, and we hold its lock.
         left.unlink(missing_ok=True)
     old = time.time() - _DEBRIS_S
     for pattern in ("objects/pack/tmp_*", "objects/pack/.tmp-*", "packed-refs.lock"):

@@ -30,7 +30,7 @@ def settle(repo: Repo, before: Oid, after: Oid, *more: Oid) -> None:
     facts = (part.split(b" ") for part in said.split(b"\0")[0::2] if part)
     oids = {fields[3].decode() for fields in facts if fields[1].strip(b"0")} | {after, *more}
     objects = repo.git_dir / "objects"
-    # An object that is no longer loose was packed, and upkeep has deleted the loose file: the pack must not be lost
+    # An object that is no longer loose was packed, and maintenance deleted the loose file: the pack must not be lost
     # after that.
     folders = {objects / "pack", objects}
     for oid in oids:

@@ -121,7 +121,7 @@ class Pack:
 
 
 def _deflated(body: bytes) -> bytes:
-    """A zlib stream. Small bodies are stored: most of a tree is hashes, and upkeep packs it as a difference anyway."""
+    """A zlib stream. Small bodies are stored: most of a tree is hashes, and maintenance packs it anyway."""
     if len(body) > _STORED:
         return zlib.compress(body, _QUICK)
     block = b"\x78\x01\x01" + struct.pack("<HH", len(body), len(body) ^ 0xFFFF)

@@ -15,10 +15,10 @@ FACTS = "facts.json"
 
 
 class BaseLayerFacts(BaseModel):
-    """Notes of a generation.
+    """Notes of a base layer.
 
     Attributes:
-        layers: Numbers of the generations whose layers make up its files, the newest first; its own is the first.
+        layers: Numbers of the base layers whose layers make up its files, the newest first; its own is the first.
         setup: Result of `setup`, if it ran here or in an older layer.
         made: The changes of `setup` in files that are not ignored.
     """

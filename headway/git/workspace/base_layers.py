@@ -1,4 +1,4 @@
-"""Generations: warm checkouts of the trunk, frozen, that all workspaces of a run lie on.
+"""Base layers: cached checkouts of the trunk, frozen, that all workspaces of a run lie on.
 
 Each is a layer over the ones before it: the files that changed since, and the outputs of `setup`. A layer that was
 published is never edited. It is used only within the boot that wrote it, because a crash may have emptied its files.
@@ -22,7 +22,7 @@ from headway.system.boot import boot_id
 from headway.system.files import locked
 
 BEHIND = 25
-"""Commits of the trunk after which the next workspace is worth a new generation."""
+"""Commits of the trunk after which the next workspace is worth a new base layer."""
 
 Due = Literal["no", "behind", "setup"]
 """Reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are now."""
@@ -32,7 +32,7 @@ _BUILDING = "building.flock"
 
 
 class BaseLayers:
-    """The generations of one run, in `folder`. Safe to use from any number of processes at once."""
+    """The base layers of one run, in `folder`. Safe to use from any number of processes at once."""
 
     def __init__(self, folder: Path, hub: Hub) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class BaseLayers:
         return None
 
     def get(self, number: int) -> BaseLayer | None:
-        """A published generation; None when it is gone, of another boot, or torn, which only another boot can be."""
+        """A published base layer; None when it is gone, of another boot, or torn, which only another boot can be."""
         try:
             facts = BaseLayerFacts.model_validate_json((self._place(number) / FACTS).read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -63,7 +63,7 @@ class BaseLayers:
         return sorted(int(name) for name in found if name.isdigit())
 
     def due(self, command: str | None) -> Due:
-        """The reason to build a new generation now, for workspaces that need `command` to have run."""
+        """The reason to build a new base layer now, for workspaces that need `command` to have run."""
         newest = self.newest()
         if newest is None:
             return "behind" if command is None else "setup"
@@ -78,10 +78,10 @@ class BaseLayers:
         return "behind" if int(self.hub.repo.run(*asked).text) >= BEHIND else "no"
 
     def begin(self, first: Oid | None = None) -> Build | None:
-        """Begin the next generation, on the newest trunk commit; None while another process builds one.
+        """Begin the next base layer, on the newest trunk commit; None while another process builds one.
 
         Args:
-            first: The commit on which `setup` runs first: while it has run in no generation, the next one is of that
+            first: The commit on which `setup` runs first: while it has run in no base layer, the next one is of that
                 commit, and lies on no other.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class BaseLayers:
         return Build.begin(self._place(number), self.hub, before, number, lock, commit=commit)
 
     def first(self) -> BaseLayer:
-        """The newest generation; the first one is made here and now, without `setup`, if there is none."""
+        """The newest base layer; the first one is made here and now, without `setup`, if there is none."""
         while (newest := self.newest()) is None:
             build = self.begin()
             if build is None:
@@ -120,7 +120,7 @@ class BaseLayers:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep all generations from being reclaimed; any number of holders at once."""
+        """Keep all base layers from being reclaimed; any number of holders at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -130,7 +130,7 @@ class BaseLayers:
             os.close(lock)
 
     def unneeded(self, used: set[int]) -> list[int]:
-        """Generations that neither the newest one nor those in `used` have as a layer."""
+        """Base layers that neither the newest one nor those in `used` have as a layer."""
         newest = self.newest()
         there = self.numbers()
         wanted = {newest.facts.number, *newest.facts.layers} if newest is not None else set()
@@ -140,7 +140,7 @@ class BaseLayers:
         return sorted(number for number in there if number not in wanted)
 
     def reclaim(self, used: set[int]) -> list[int]:
-        """Delete unneeded generations, unless a process opens a workspace now. `used` are those of open workspaces."""
+        """Delete unneeded base layers, unless a process opens a workspace now. `used` are those of open workspaces."""
         if not self.unneeded(used):
             return []
         lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Building a generation: the trunk's files over the generation before, then `setup`, then never changed again."""
+"""Building a base layer: the trunk's files over the base layer before, then `setup`, then never changed again."""
 
 import os
 import shutil
@@ -24,14 +24,14 @@ from headway.system.files import delete, write_whole
 from headway.system.walk import walk
 
 DEEPEST = 32
-"""Layers after which a generation is made of one again; each costs every look-up a little."""
+"""Layers after which a base layer is made of one again; each costs every look-up a little."""
 
 _BACK_S = 2
 
 
 @dataclass
 class Build:
-    """A generation that is being made. Hold it with `with`: it is thrown away unless it is published.
+    """A base layer that is being made. Hold it with `with`: it is thrown away unless it is published.
 
     Attributes:
         path: The files, on the commit. The caller runs `setup` here.

@@ -147,7 +147,7 @@ class LooseFiles:
 
 
 class LayeredFiles:
-    """Files of an overlay: the layers of a generation, and over them an upper that holds the differences.
+    """Files of an overlay: the layers of a base layer, and over them an upper that holds the differences.
 
     The upper lies next to the workspace's folder, because the kernel wants it outside of the folder that it works in.
     """
@@ -160,7 +160,7 @@ class LayeredFiles:
         self.made = generation.facts.made
 
     def fill(self, repo: Repo, tree: Oid) -> bool:
-        """Mount the files, and write those that the generation does not hold."""
+        """Mount the files, and write those that the base layer does not hold."""
         delete(self.upper)
         self.upper.mkdir()
         self._mount()
@@ -184,7 +184,7 @@ class LayeredFiles:
 
     def scan(self, repo: Repo, base: Oid) -> Scan:
         """Compare the paths that may differ from the base: the upper's, those that `setup` left, and those in which the
-        base is not the generation's.
+        base is not the base layer's.
 
         The last are files that lie in the upper alone: when they are deleted, nothing of them is there.
         """
@@ -199,12 +199,12 @@ class LayeredFiles:
         return scan(repo, base, IGNORED_FOLDER, () if _too_many(changed) else changed)
 
     def index(self, repo: Repo) -> None:
-        """Give the workspace the index of the generation, for the next commands."""
+        """Give the workspace the index of the base layer, for the next commands."""
         assert repo.index is not None
         shutil.copyfile(self.generation.index, repo.index)
 
     def rest(self, repo: Repo) -> None:
-        """Forget the index: the generation's, and the upper, tell all that is in it."""
+        """Forget the index: the base layer's, and the upper, tell all that is in it."""
         _forget(repo)
 
     def leave(self) -> None:

@@ -37,7 +37,7 @@ class Owner(BaseModel):
         rebuilt: The workspace took the place of one that was lost, and may lack the newest steps.
         rebuilt_from: The snapshot that it was rebuilt from; None when there was none.
         base: The trunk commit that the files stood on at first. As long as nothing else is noted they still do.
-        generation: The generation whose layers the files lie on; None for files that lie by themselves.
+        generation: The base layer whose layers the files lie on; None for files that lie by themselves.
         process: The process that opened it last.
     """
 

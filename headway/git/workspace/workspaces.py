@@ -222,7 +222,7 @@ class Workspaces:
         return home.rename(aside)
 
     def reclaim(self) -> list[int]:
-        """Delete the generations that no workspace lies on any more, but for the newest.
+        """Delete the base layers that no workspace lies on any more, but for the newest.
 
         Never fails its caller: the next one deletes what stays.
         """
@@ -235,7 +235,7 @@ class Workspaces:
             return []
 
     def used(self) -> set[int]:
-        """The generations that workspaces lie on."""
+        """The base layers that workspaces lie on."""
         owners = (load_owner(note.parent) for note in self.folder.glob("*/*/owner.json"))
         return {owner.generation for owner in owners if owner is not None and owner.generation is not None}
 
