@@ -36,7 +36,7 @@ _running: list["subprocess.Popen[bytes]"] = []
 
 
 def due(ledger: LandingLedger) -> bool:
-    """True if maintenance is due; the next counts from now. The caller holds the trunk's lock, so one process begins it."""
+    """True if maintenance is due; the next counts from now. The caller holds the trunk's lock, so one begins it."""
     last, now, landings = ledger.maintenance_note(), time.time(), ledger.count()
     since = landings - last.landings
     # Noted by a clock that was ahead: how long ago is not known, so that it is time.

@@ -1,4 +1,4 @@
-"""Objects of a hub without a process for each: read through one warm git, written into one pack."""
+"""Objects of a hub without a process for each: read through one running git, written into one pack."""
 
 import hashlib
 import subprocess

@@ -107,9 +107,9 @@ class Started:
 
 
 def start_child(child: ChildProcess, logs: Path, pipe: int | None, at: float) -> Started:
-    """Start `child` on a leash, its output appended to `logs/<name>.log`.
+    """Start `child` so that it dies with this process, its output appended to `logs/<name>.log`.
 
-    `pipe` is the reading end of the supervisor's pipe, for systems whose kernel holds no leash; `at` is the time by the
+    `pipe` is the reading end of the supervisor's pipe, for systems whose kernel cannot do that; `at` is the time by the
     caller's clock.
 
     Raises:

@@ -34,7 +34,7 @@ def worker_children(
         agents: Number of agents at once; None leaves it to the worker's own default.
         env: Additions to their environment, such as the address of a service that was just started.
         skip_runs: Runs that are not checked when the workflows' code has changed.
-        allow_weak: They start also on a machine without walls around commands.
+        allow_weak: They start also on a machine without a sandbox for commands.
     """
     # By path, not by module name: the same file in a checkout and in a wheel, whatever the working directory holds.
     program = str(Path(headway.__file__).resolve().parent.parent / "worker.py")

@@ -43,7 +43,7 @@ class BreakerStore:
     Args:
         folder: Folder of all these files.
         address: Without credentials, for people.
-        account: The key, which tells gates of one address apart; only a digest of it is kept.
+        account: The key, which tells breakers of one address apart; only a digest of it is kept.
     """
 
     def __init__(self, folder: Path, address: str, model: str, account: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The gate before one model: each call of each agent of this machine goes through it, and waits there when it must."""
+"""The circuit breaker of one model: each call of each agent of this machine passes it, and waits while it is open."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from headway.system.steady import steady, wall_of
 PATIENCE_S = 300.0
 """An agent that would wait longer than this gives up its slot."""
 GATES_KEPT = 8
-"""Gates that a process keeps open while no agent at work here uses their models: six descriptors each."""
+"""Breakers that a process keeps while no agent at work here uses their models: six descriptors each."""
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 1.0
 FAILING_CALLS = 5
@@ -202,7 +202,7 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """The gates of one process, which open and close with those of all others of this machine.
+    """The circuit breakers of one process, which share their state with all processes of this machine.
 
     Args:
         folder: Folder of this machine's files.
@@ -217,7 +217,7 @@ class CircuitBreakers:
         )
 
     def using(self, address: str, model: str, account: str) -> AbstractContextManager[CircuitBreaker]:
-        """The gate of a model, for as long as the block runs. `account` is the key, or empty."""
+        """The breaker of a model, for as long as the block runs. `account` is the key, or empty."""
 
         def make() -> CircuitBreaker:
             file = BreakerStore(self._folder, address, model, account)
@@ -230,7 +230,7 @@ class CircuitBreakers:
         return path_of(self._folder, address, model, account).exists()
 
     def parkings(self, run: RunName) -> tuple[ModelOutage, ...]:
-        """The state of every gate that this run has used here and that has ever closed."""
+        """The state of every breaker that this run has used here and that has ever opened."""
         found = (gate.parking() for gate in self._gates.values() if run in gate.runs)
         return tuple(parking for parking in found if parking.generation)
 
@@ -246,7 +246,7 @@ class CircuitBreakers:
 
 
 def outage_of(address: str, model: str, flow: BreakerState) -> ModelOutage:
-    """A flow in words for people, its times by the wall clock."""
+    """A breaker's state in words for people, its times by the wall clock."""
     return ModelOutage(
         endpoint=address,
         model=model,

@@ -1,4 +1,4 @@
-"""The one way to a model: sends rendered requests, waits at the gate, and leaves out parts that a server refuses."""
+"""The one way to a model: sends rendered requests, waits at the breaker, and leaves out parts that a server refuses."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ class Model:
     """The models of one endpoint. One per process and event loop, shared by all its agents; close it at the end.
 
     Args:
-        gates: Gates at which calls wait when the server refuses them. Without them, a refusal is raised as it comes.
+        gates: Breakers at which calls wait when the server refuses them. Without them, a refusal is raised as it comes.
         tell: Told once of everything that a server turned out not to take, a line each.
     """
 
@@ -86,7 +86,7 @@ class Model:
             return await self._passed(gate, request, beat)
 
     async def _passed(self, gate: CircuitBreaker, request: Request, beat: Progress) -> Turn:
-        """One reply, through the gate as often as the server refuses."""
+        """One reply, through the breaker as often as the server refuses."""
         began = time.monotonic()
         while True:
             async with gate.permit(beat) as permit:

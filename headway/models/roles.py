@@ -73,7 +73,7 @@ class ModelRoles:
         model: The way to the endpoint that OPENAI_* describes.
         defaults: Names by role for runs that name none: HEADWAY_PLANNER_MODEL and HEADWAY_WORKER_MODEL.
         others: The ways to the endpoints that HEADWAY_ENDPOINT_* declares.
-        gates: The gates before their calls.
+        gates: The circuit breakers of their calls.
         prices: The prices of models.
         spending: The recent spending of this machine's runs; needed for a limit by the hour.
     """
@@ -146,7 +146,7 @@ class ModelRoles:
         return await self.probe(spec)
 
     def parkings(self, run: RunName) -> tuple[ModelOutage, ...]:
-        """State of the gates to the models that this run has used here, and of its limit by the hour."""
+        """State of the breakers of the models that this run has used here, and of its limit by the hour."""
         ways = self._gates.parkings(run) if self._gates is not None else ()
         return ways + (self._spending.parkings(run) if self._spending is not None else ())
 
@@ -163,7 +163,7 @@ class ModelRoles:
             self._spending.forget(run)
 
     async def close(self) -> None:
-        """Closes the connections and lets go of the gates."""
+        """Closes the connections and lets go of the breakers."""
         for model in self._endpoints.values():
             await model.close()
         if self._gates is not None:

@@ -59,7 +59,7 @@ async def run_setup(
 async def set_up_files(
     sandbox: Sandbox, agent: AgentId, workspace: Workspace, spec: RunSpec, command: str
 ) -> SetupDone:
-    """Run `setup` in a workspace that lies on no warm layers and in which no agent has worked yet.
+    """Run `setup` in a workspace that lies on no base layers and in which no agent has worked yet.
 
     `setup` gets the network and the user's variables on the base's files only. So a workspace on a later commit is
     first put on the base, where `setup` runs with them, and then on its commit, where the files that `setup` made stay.
@@ -132,7 +132,7 @@ def _note_setup_changes(workspace: Workspace) -> None:
 async def ensure_base_layer(
     places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Progress
 ) -> None:
-    """Bring the warm layers up to date for the workspace that is opened next; return at once where there are none.
+    """Bring the base layers up to date for the workspace that is opened next; return at once where there are none.
 
     One agent builds them for all. The others wait only for the first layer and for a `setup` that has to run again.
     `setup` runs in a layer only where commands see every workspace at the same path, because its output may hold that

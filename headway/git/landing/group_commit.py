@@ -1,4 +1,4 @@
-"""Folding: the holder of the trunk's lock lands all waiting submissions, one commit each, in one move of the ref.
+"""Group commit: the holder of the trunk's lock lands all waiting submissions, one commit each, in one move of the ref.
 
 Everything that an answer rests on is written first: the objects of all commits in one pack, then the ref, then the
 answers. A holder that dies in between leaves submissions in the queue, and the next one finds by their marks which have
@@ -68,7 +68,7 @@ class _Refused(Exception):
 
 
 class GroupCommit:
-    """Folds the queue of one hub, for one process. Only for the holder of `lock`; not safe for threads.
+    """Lands the queue of one hub, for one process. Only for the holder of `lock`; not safe for threads.
 
     `fenced` tells from a submission's fence whether a submitter in another process still has its lease. Each lease is
     checked when it is a submission's turn, and again when only the rename of the ref is left to do.

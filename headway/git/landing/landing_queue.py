@@ -164,7 +164,7 @@ class LandingQueue:
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
     def _land_group(self) -> bool:
-        """Fold once; whether any submission of this process was answered."""
+        """Land the queue once; True if a submission of this process was answered."""
         with self._guard:
             checks = {ticket: waiting.check_lease for ticket, waiting in self._waiting.items()}
         verdicts = self._group_commit.land_group(self._client.name, checks)

@@ -25,7 +25,7 @@ BEHIND = 25
 """Commits of the trunk after which the next workspace is worth a new base layer."""
 
 Due = Literal["no", "behind", "setup"]
-"""Reason for a new generation: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are now."""
+"""Reason for a new base layer: the trunk moved on (`behind`), or `setup` has not seen its inputs as they are now."""
 
 _IN_USE = "in-use.flock"
 _BUILDING = "building.flock"
