@@ -4,26 +4,21 @@ Only `repo` and `instructions` are required. Unknown fields are refused, and so 
 act on yet: a limit that is accepted and ignored would cost its user money.
 """
 
-import difflib
-import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
 from headway.domain.errors import UserError
 from headway.domain.limit_table import Count, Limits
+from headway.domain.spec_problems import kind_words, problems, shown
 
 MAX_INSTRUCTIONS_BYTES = 256 * 1024
 """Keeps the input of `temporal workflow start` well under the server's limit of 2 MiB for one payload."""
 
 OUR_VARIABLES = ("OPENAI_", "TEMPORAL_", "HEADWAY_")
 """Prefixes of the variables that hold the keys of the worker processes."""
-
-SHOWN_CHARS = 60
-"""Characters of a value that a message repeats."""
 
 
 def _without_nul(text: str) -> str:
@@ -131,7 +126,7 @@ class Policy(_Input):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = next((name for name in value if name not in CACHES), None)
         if unknown is not None:
-            raise ValueError(f"may hold {', '.join(CACHES)}, got {_shown(unknown)}")
+            raise ValueError(f"may hold {', '.join(CACHES)}, got {shown(unknown)}")
         return tuple(dict.fromkeys(value))
 
     @field_validator("tasks_per_round", "root_tasks_per_round")
@@ -215,102 +210,11 @@ def parse_spec(raw: Any) -> RunSpec:
     """
     if not isinstance(raw, dict):
         raise UserError(
-            f"input: must be one JSON object with at least 'repo' and 'instructions', got {_kind(raw)}",
+            f"input: must be one JSON object with at least 'repo' and 'instructions', got {kind_words(raw)}",
             """Start it with --input '{"repo": "PATH OR URL", "instructions": "TEXT"}'.""",
         )
-    problems: list[str] = []
     try:
-        spec = RunSpec.model_validate(raw)
+        return RunSpec.model_validate(raw)
     except ValidationError as error:
-        said = (_say(detail) for detail in error.errors(include_url=False))
-        problems = [problem for problem in said if problem]
-    if problems:
-        raise UserError("input: " + "\n".join(dict.fromkeys(problems)), "Nothing was started and nothing was changed.")
-    return spec
-
-
-def _kind(raw: Any) -> str:
-    names = {type(None): "nothing", list: "a list", dict: "an object", str: "a string", bool: "a truth value"}
-    return names.get(type(raw), "a number")
-
-
-def _say(detail: ErrorDetails) -> str | None:
-    """The problem in words; None where another detail of the same field says it."""
-    path, model, rest = _locate(detail["loc"])
-    if rest and detail["type"] == "literal_error":
-        return None  # the other branch of `number or "none"` says so
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{path}: is not a field{_nearest(str(detail['loc'][-1]), model)}"
-        case "missing" if not rest:
-            return f"{path}: is required"
-        case "string_too_short":
-            return f"{path}: must not be empty"
-        case kind if path.endswith("_per_round") and kind != "greater_than_equal":
-            return f"{path}: must be two numbers, the smaller first"
-        case "string_pattern_mismatch" if path.endswith(".endpoint"):
-            return f"{path}: must be a name that the worker processes' environment declares, never an address"
-        case "value_error":
-            return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
-    must = _must(detail)
-    none = ' or "none"' if rest and isinstance(rest[0], str) else ""
-    return f"{path}: {must}{none}, got {_shown(detail['input'])}"
-
-
-def _must(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "greater_than_equal":
-            return f"must be at least {context['ge']:g}"
-        case "greater_than":
-            return f"must be more than {context['gt']:g}"
-        case "less_than_equal":
-            return f"must be at most {int(context['le']):,}"
-        case "string_too_long":
-            return f"must have at most {context['max_length']} characters"
-        case "string_pattern_mismatch":
-            return "must look like 'Name <mail@example.org>'"
-        case "string_type":
-            return "must be a string"
-        case "string_unicode":
-            return "must be text in UTF-8"
-        case "int_type":
-            return "must be a whole number"
-        case "float_type" | "finite_number":
-            return "must be a number"
-        case "model_type":
-            return "must be an object"
-        case _:
-            return detail["msg"].replace("Input should", "must")
-
-
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, list | tuple | dict):
-        return _kind(value)
-    text = json.dumps(value, ensure_ascii=not str(value).isprintable())
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
-
-
-def _locate(loc: tuple[int | str, ...]) -> tuple[str, Any, tuple[int | str, ...]]:
-    """The path of the field, the model that it should belong to, and what pydantic says beyond: branches and places."""
-    path: list[str] = []
-    inside: Any = RunSpec
-    model = inside
-    while inside is not None and len(path) < len(loc):
-        model = inside
-        name = str(loc[len(path)])
-        path.append(name if name.isprintable() else _shown(name))
-        field = model.model_fields.get(name)
-        inside = _model_in(field.annotation) if field else None
-    return ".".join(path) or "input", model, loc[len(path) :]
-
-
-def _model_in(annotation: Any) -> Any:
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
-
-
-def _nearest(name: str, model: Any) -> str:
-    names = list(model.model_fields)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; it may be one of {', '.join(names)}"
+        said = "\n".join(problems(error, RunSpec))
+        raise UserError(f"input: {said}", "Nothing was started and nothing was changed.") from error
