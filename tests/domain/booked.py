@@ -12,8 +12,9 @@ from headway.domain.messages import Grant, GrantVersion
 from headway.domain.planner_turn import Final, PlanTurn
 from headway.domain.state.budget import Amount
 from headway.domain.state.children import Children
+from headway.domain.state.consequences import GivesOut
 from headway.domain.state.planner import PlannerState
-from headway.domain.state.run import GivesOut, RunState
+from headway.domain.state.run import RunState
 
 
 @dataclass(frozen=True)

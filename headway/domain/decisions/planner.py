@@ -23,15 +23,8 @@ from headway.domain.ids import child_id, key_of
 from headway.domain.messages import CallBack, StoreHandoff
 from headway.domain.planner_tree import planner_node
 from headway.domain.planner_turn import Final
-from headway.domain.state.planner import (
-    AsksToCancel,
-    Audits,
-    CancelsAll,
-    Closes,
-    GivesUpChildren,
-    NeedIsMet,
-    PlannerState,
-)
+from headway.domain.state.consequences import AsksToCancel, Audits, CancelsAll, Closes, GivesUpChildren, NeedIsMet
+from headway.domain.state.planner import PlannerState
 from headway.domain.state.planner_facts import PlannerEnd
 from headway.domain.state.waits import DIGEST_EVERY_S, WHY_CHARS
 from headway.domain.tree import TreeNode, within

@@ -23,17 +23,9 @@ from headway.domain.messages import Grant
 from headway.domain.run import Note, Publish, WriteReport
 from headway.domain.state.budget import Amount
 from headway.domain.state.children import Children, new_children
+from headway.domain.state.consequences import AsksToCancel, Audits, GivesOut, Holds, Parks, Proves, Reports
 from headway.domain.state.planner import PlannerState
-from headway.domain.state.run import (
-    AsksToCancel,
-    Audits,
-    GivesOut,
-    Holds,
-    Parks,
-    Proves,
-    Reports,
-    RunState,
-)
+from headway.domain.state.run import RunState
 from headway.domain.state.waits import PUBLISH_EVERY_S
 
 PROOFS = 3

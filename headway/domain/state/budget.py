@@ -107,9 +107,7 @@ def _as_list(amount: Amount) -> tuple[int, ...]:
 
 
 Compact = Annotated[Amount, BeforeValidator(_from_list), PlainSerializer(_as_list)]
-"""An amount that is a list on the wire, without the zeros at its end: a planner's state holds thousands, and with a
-letter for each field a child would take 184 bytes instead of 160.
-"""
+"""An amount that is a list on the wire: with a letter for each field, a child would take 184 bytes instead of 160."""
 
 
 class Bill(BaseModel):

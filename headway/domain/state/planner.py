@@ -5,7 +5,7 @@ No I/O and no clock: `now` is given, in seconds since the epoch, by the workflow
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from headway.domain.check import CheckVerdict, RunCheck
 from headway.domain.commands import (
@@ -28,43 +28,12 @@ from headway.domain.ids import ChildKey, is_adopted, key_below
 from headway.domain.messages import Ask, CallBack, DescribeChildren, FoundClosed, Grant, StoredHandoff, StoreHandoff
 from headway.domain.planner_turn import Decision, Final, PlanTurn, TurnOutcome
 from headway.domain.state.budget import Amount
+from headway.domain.state.consequences import AsksToCancel, Audits, CancelsAll, Closes, GivesUpChildren, NeedIsMet
 from headway.domain.state.control import Control
 from headway.domain.state.planner_facts import PlannerEnd, Present
 from headway.domain.state.planner_intake import PlannerIntake
 from headway.domain.state.waits import CANCEL_WAITS_S, Retry, held_again_after
 from headway.domain.tree import TreeNode
-
-
-class Closes(BaseModel):
-    """No more turns are taken: the planner waits for outstanding children, then hands up."""
-
-    model_config = ConfigDict(frozen=True)
-
-    ending: PlannerEnd
-
-
-class NeedIsMet(BaseModel):
-    """The interrupted turn can go on."""
-
-
-class CancelsAll(BaseModel):
-    """The planner ends as cancelled, after its children."""
-
-    model_config = ConfigDict(frozen=True)
-
-    why: str
-
-
-class AsksToCancel(BaseModel):
-    """The children are asked to cancel."""
-
-
-class Audits(BaseModel):
-    """The planner looks for children that closed without a handoff, and for a parent that did."""
-
-
-class GivesUpChildren(BaseModel):
-    """Children that did not answer a cancellation in time are not waited for."""
 
 
 class PlannerState(PlannerIntake):

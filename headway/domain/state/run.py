@@ -30,6 +30,7 @@ from headway.domain.run import (
     RunReport,
     WriteReport,
 )
+from headway.domain.state.consequences import AsksToCancel, Audits, GivesOut, Holds, Parks, Proves, Reports
 from headway.domain.state.control import Control, Hold
 from headway.domain.state.run_facts import RunPresent
 from headway.domain.state.run_intake import RunIntake
@@ -46,34 +47,6 @@ class Signalled(BaseModel):
 
     order: Order
     run: str
-
-
-class Holds(BaseModel):
-    """The limit is reached: the run waits for its user."""
-
-
-class Parks(BaseModel):
-    """The root planner failed: the run waits for its user."""
-
-
-class GivesOut(BaseModel):
-    """No more budget comes: the run ends as soon as no agent works for it."""
-
-
-class Audits(BaseModel):
-    """The run looks for agents that closed without a handoff."""
-
-
-class AsksToCancel(BaseModel):
-    """The agents are asked to cancel."""
-
-
-class Proves(BaseModel):
-    """The root planner's handoff counts: its trunk is proven."""
-
-
-class Reports(BaseModel):
-    """The proof is over: its results count as they are."""
 
 
 class RunState(RunIntake):
