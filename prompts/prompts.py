@@ -105,7 +105,7 @@ def fingerprint(text: str) -> str:
 def _read_own(folder: Path, shipped: Prompts) -> dict[str, Template]:
     """The user's prompts, each checked against the one it stands for."""
     if not folder.is_dir():
-        raise UserError(f"{FOLDER_VARIABLE}: {folder} is no folder.", "Name a folder, or unset it.")
+        raise UserError(f"{FOLDER_VARIABLE}: {folder} is not a folder.", "Name a folder, or unset it.")
     found: dict[str, Template] = {}
     problems: list[str] = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

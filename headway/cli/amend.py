@@ -11,7 +11,7 @@ from headway.host.home import home_from
 
 def amend(
     name: Annotated[str, typer.Argument(help="The run's name.")],
-    text: Annotated[str, typer.Argument(help="What is added; @FILE reads it from a file.")],
+    text: Annotated[str, typer.Argument(help="The text to add; @FILE reads it from a file.")],
     *,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:

@@ -27,11 +27,11 @@ def cancel(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     *,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until everything is down.")] = 180,
+    wait: Annotated[float, typer.Option(min=0, help="Longest wait until everything is down, in seconds.")] = 180,
 ) -> None:
-    """End a run: every agent stops, work that did not land is kept, and what landed is published.
+    """End a run: every agent stops, unlanded work is kept, and landed work is published.
 
-    Ends with 0 when everything is down, 1 when something is still up after the wait.
+    Exits with 0 when everything is down, and with 1 when something is still up after the wait.
     """
     raise typer.Exit(run_async(_cancel(home_from(), name, why, wait)))
 

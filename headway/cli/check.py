@@ -25,9 +25,9 @@ def check(
         Path | None, typer.Option("--input", help="JSON file with more of the input: limits, policy, models.")
     ] = None,
 ) -> None:
-    """Warn of what instructions leave out. Asks no model and starts nothing.
+    """Warn of gaps in instructions. Asks no model and starts nothing.
 
-    Ends with 0, also with warnings; with 2 when a run would refuse the input.
+    Exits with 0, also with warnings, and with 2 when a run would refuse the input.
     """
     spec, whole = _spec(instructions, input_file)
     found = lacks(spec, whole=whole)

@@ -30,12 +30,12 @@ def continue_(
     ] = None,
     *,
     as_name: Annotated[str | None, typer.Option("--as", help="Name of the new run; default: NAME-2 and so on.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the run and return.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=QUIET)] = False,
 ) -> None:
-    """Start a new run on what an ended one has landed, with its notes, open concerns and unfinished tasks.
+    """Start a new run on the trunk of an ended one, with its notes, open concerns and unfinished tasks.
 
-    Limits, policy and models stay. Ends like `headway run`.
+    Limits, policy and models stay. Exits like `headway run`.
     """
     raise typer.Exit(run_async(_continue(home_from(), name, instructions, as_name, detach=detach, quiet=quiet)))
 
@@ -111,7 +111,7 @@ def _branches(hub: "Hub") -> dict[str, Oid]:
     try:
         return branches_there(hub, "headway/*")
     except TransientError as error:
-        raise UserError(f"The run's repository cannot be asked: {error}", "Set that right and try again.") from error
+        raise UserError(f"The run's repository cannot be asked: {error}", "Correct that and try again.") from error
 
 
 def base_of(hub: "Hub", run: RunName, there: dict[str, Oid]) -> str:

@@ -23,9 +23,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's folder and say where it is.")] = False,
-    stay: Annotated[
-        bool, typer.Option("--stay", help="Leave everything up at the end, to look around, until Enter.")
-    ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Leave everything up at the end until Enter.")] = False,
 ) -> None:
     """Show a whole run in about a minute, without key or network.
 

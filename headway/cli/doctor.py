@@ -37,11 +37,11 @@ TRIES = 3
 
 def doctor(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON, for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, for programs.")] = False,
 ) -> None:
-    """Show what this machine brings to a run: sandbox, tools, disk, model.
+    """Check this machine: sandbox, tools, disk, model.
 
-    Ends with 1 when something does not work.
+    Exits with 1 when something does not work.
     """
     found = asyncio.run(look(home_from()))
     if as_json:

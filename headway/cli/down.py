@@ -12,7 +12,7 @@ WITHIN_S = 180.0
 
 
 def down() -> None:
-    """Stop the service and the worker processes of this HEADWAY_HOME. Runs go on where they were with `headway up`."""
+    """Stop the service and the worker processes of this HEADWAY_HOME. Runs resume with `headway up`."""
     home = home_from()
     state = read_state(home)
     if state is None:

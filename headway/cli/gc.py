@@ -25,12 +25,12 @@ AT_ONCE = 50
 
 def gc(
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Reclaim it; without it, it is only shown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them; without it they are only shown.")] = False,
 ) -> None:
     """Find copies of the repository, mounts and cached checkouts that no task needs any more.
 
-    Without --yes it only shows them. What a task did not land is kept on its ref first. Nothing of a task that has not
-    ended is touched.
+    Without --yes it only shows them. Unlanded work of a task is kept on its ref first. A task that has not ended loses
+    nothing.
     """
     raise typer.Exit(run_async(_gc(home_from(), yes=yes)))
 

@@ -31,7 +31,7 @@ def limits(
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
     **given: str | None,
 ) -> None:
-    """Change the limits of a whole run, up or down; a run that holds at its limit goes on when it is raised."""
+    """Change the limits of a whole run, up or down. A run that holds at its limit goes on after a raise."""
     from headway.cli.control_client import give
     from headway.domain.orders.set_limits import SetLimits
 

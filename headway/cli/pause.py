@@ -25,7 +25,7 @@ def pause(
     now: Annotated[bool, typer.Option("--now", help="Kill running commands too; they are logged as such.")] = False,
     why: Annotated[str, typer.Option(help="The reason; `headway status` shows it.")] = "",
 ) -> None:
-    """Hold a run, or an agent and all below it, at the next step of each. Nothing is lost; it costs nothing."""
+    """Hold a run, or an agent and all below it, at the next step of each. A pause costs nothing."""
     from headway.cli.control_client import give
     from headway.domain.orders.pause import Pause
 

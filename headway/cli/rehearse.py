@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def rehearse(
     playbook: Annotated[
-        Path | None, typer.Argument(help="YAML file: what each planner and each task answers, or what to generate.")
+        Path | None, typer.Argument(help="YAML file: the answers for each planner and task, or the shape to generate.")
     ] = None,
     *,
     generate: Annotated[
@@ -26,7 +26,7 @@ def rehearse(
 ) -> None:
     """Serve a scripted model: free, deterministic, offline, and without any intelligence.
 
-    Ends with 4 when the run and the playbook disagreed.
+    Exits with 4 when the run and the playbook disagreed.
     """
     from headway.rehearsal.host import Rehearsal
 

@@ -28,11 +28,13 @@ def replay(
         typer.Argument(metavar="NAME|AGENT|FILE...", help="A run's name, an agent's id, or a history in a JSON file."),
     ],
     *,
-    decisions: Annotated[bool, typer.Option("--decisions", help="Show what planners decided, turn by turn.")] = False,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Show the decisions of planners, turn by turn.")
+    ] = False,
 ) -> None:
-    """Replay histories with the code that is installed: the same decisions, without one model call.
+    """Replay histories with the installed code: the same decisions, without one model call.
 
-    A run's name stands for everything in the run. Ends with 0 when all replay, 1 when one does not.
+    A run's name stands for every workflow of the run. Exits with 0 when all replay, and with 1 when one does not.
     """
     places = [Path(each) if _is_file(each) else _known(each) for each in what]
     raise typer.Exit(run_async(_replay(home_from(), places, show_decisions=decisions)))
@@ -98,7 +100,7 @@ def _is_file(what: str) -> bool:
 def _known(what: str) -> str:
     if (problem := run_name_problem(run_of(AgentId(what)))) or "'" in what:
         raise UserError(
-            f"'{what}' is no file, and neither a run's name nor an agent's id" + (f": it {problem}" if problem else ""),
+            f"'{what}' is not a file, a run's name or an agent's id" + (f": it {problem}" if problem else ""),
             "`headway status` lists the runs, `headway status NAME` the agents of one.",
         )
     return what

@@ -29,13 +29,13 @@ def reset(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     *,
     planner: Annotated[str | None, typer.Option(help="A planner, by id or title; default: the root planner.")] = None,
-    turn: Annotated[int | None, typer.Option(min=1, help="The turn to take anew; default: its last one.")] = None,
+    turn: Annotated[int | None, typer.Option(min=1, help="The turn to take again; default: the last one.")] = None,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Have a planner plan anew from one of its turns. Nothing that was done is lost.
+    """Have a planner plan anew from one of its turns. No work is lost.
 
-    It gets the children that it asked for since, and their handoffs, again.
+    The planner gets the children that it asked for since, and their handoffs, again.
     """
     raise typer.Exit(run_async(_reset(home_from(), name, planner, turn, why, yes=yes)))
 
@@ -84,7 +84,7 @@ async def _planner(client: "Client", home: Path, run: "KnownRun", given: str | N
         known = await open_planners(client, run.name, NAMED + 1)
         more = "\n  and more" if len(known) > NAMED else ""
         listed = "".join(f"\n  {short_id(AgentId(other))}" for other in known[:NAMED]) + more
-        raise UserError(f"'{given}' is no planner of run '{run.name}'.", f"At work are:{listed or ' none'}")
+        raise UserError(f"'{given}' is not a planner of run '{run.name}'.", f"At work are:{listed or ' none'}")
     if described.close_time is None or (planner in roots[-1:] and await _is_parked(client, run)):
         return planner
     raise _handed_up(run, planner)
@@ -100,7 +100,7 @@ async def _is_parked(client: "Client", run: "KnownRun") -> bool:
         status = await ask(client, run.name, "status", DECISION_S)
     except (TimeoutError, RPCError, WorkflowQueryFailedError) as error:
         raise UserError(
-            f"The root planner of '{run.name}' has handed up, and the run does not say what it waits for: {error}",
+            f"The root planner of '{run.name}' has handed off, and the run does not say what it waits for: {error}",
             "Start its worker processes with `headway up` or `headway worker`, and try again.",
         ) from error
     return isinstance(status, dict) and status.get("phase") == PARKED
@@ -110,18 +110,18 @@ def _handed_up(run: "KnownRun", planner: AgentId) -> UserError:
     above = parent_of(planner)
     if above == AgentId(run.name):
         return UserError(
-            f"The root planner of '{run.name}' has handed up, and the run is about to close.",
+            f"The root planner of '{run.name}' has handed off, and the run is about to close.",
             f"`headway continue {run.name}` then starts a new run on its trunk, with its notes.",
         )
     return UserError(
-        f"The planner {planner} has handed up already, and the run takes no second handoff of it.",
+        f"The planner {planner} has handed off already, and the run takes no second handoff of it.",
         f"Reset the planner above it: headway reset {run.name} --planner {short_id(above)}",
     )
 
 
 def _no_turn(planner: AgentId, wanted: int | None, known: list[int]) -> UserError:
     if wanted is None or not known:
-        return UserError(f"The planner {planner} has taken no turn yet.", "There is nothing to go back to.")
+        return UserError(f"The planner {planner} has taken no turn yet.", "There is no turn to go back to.")
     return UserError(
         f"The planner {planner} has no turn {wanted} in the histories that the service has kept.",
         f"It has the turns {known[0]} to {known[-1]}.",

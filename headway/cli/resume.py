@@ -24,7 +24,7 @@ def resume(
     *,
     why: Annotated[str, typer.Option(help="The reason; the run keeps it.")] = "",
 ) -> None:
-    """Let a paused run or subtree go on. A run that needs attention goes on with another root planner."""
+    """Resume a paused run or subtree. A run that needs attention gets another root planner."""
     from headway.cli.control_client import give
     from headway.domain.orders.resume import Resume
 

@@ -31,11 +31,13 @@ LOOK_EVERY_S = 0.2
 def rm(
     name: Annotated[str, typer.Argument(help="The run's name.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; without it, it is only shown.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Remove the run; without it the list is only shown.")
+    ] = False,
 ) -> None:
-    """Remove everything of an ended run. Without --yes it only shows what that would be.
+    """Remove everything of an ended run. Without --yes it only lists it.
 
-    Afterwards the name is free. One that was cut short is finished by the next.
+    Afterwards the name is free. The next `headway rm` finishes a removal that was cut short.
     """
     raise typer.Exit(run_async(_rm(home_from(), name, yes=yes)))
 

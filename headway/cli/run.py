@@ -34,17 +34,17 @@ def run(
     *,
     name: Annotated[str | None, typer.Option(help="Name of the run, and of its branches.")] = None,
     base: Annotated[str | None, typer.Option(help="Branch, tag or commit to start from.")] = None,
-    check: Annotated[str | None, typer.Option(help="Command that proves a commit green.")] = None,
-    setup: Annotated[str | None, typer.Option(help="Command that makes a checkout warm.")] = None,
+    check: Annotated[str | None, typer.Option(help="Command that succeeds on a good commit.")] = None,
+    setup: Annotated[str | None, typer.Option(help="Command that makes a checkout ready to build and test.")] = None,
     input_file: Annotated[
         Path | None, typer.Option("--input", help="JSON file with more of the input: limits, policy, models.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the run and return.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help=QUIET)] = False,
 ) -> None:
     """Start a run on a repository and show it. Ctrl-C leaves it running.
 
-    Ends with 0 done, 3 done_unproven, 4 partial, 1 failed.
+    Exits with 0 done, 3 done_unproven, 4 partial, 1 failed.
     """
     given = {"repo": repo, "instructions": instructions, "base": base, "check": check, "setup": setup}
     raw = compose(input_file, given)

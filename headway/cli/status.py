@@ -32,16 +32,16 @@ def status(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Show every agent and event, or every run.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run until it ends or Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     exit_status: Annotated[
-        bool, typer.Option("--exit-status", help="End with a code that tells the run's state; see above.")
+        bool, typer.Option("--exit-status", help="Exit with a code for the run's state; see above.")
     ] = False,
 ) -> None:
-    """List the runs, or show one run: what it is at, what is stuck, what it cost, what landed.
+    """List the runs, or show one run: agents at work, stuck agents, cost, landed commits.
 
-    On a terminal it fits the screen. With --exit-status it ends as `headway run` would for a run that has ended, with 5
-    while the run goes on, and with 6 while it waits for you: on hold, paused, parked, stalled, needs attention, or no
-    worker process is there for it.
+    On a terminal it fits the screen. With --exit-status the exit code is that of `headway run` for an ended run, 5
+    while the run goes on, and 6 while it waits for you: on hold, paused, parked, stalled, needs attention, or without
+    a worker process.
     """
     code = run_async(_status(home_from(), name, everything=everything, watch=watch, as_json=as_json))
     raise typer.Exit(code if exit_status else 0)

@@ -40,7 +40,9 @@ def up(
     config: Annotated[
         Path | None, typer.Option(help="Settings of the local service, instead of the shipped temporal-dev.yaml.")
     ] = None,
-    agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
+    agents: Annotated[
+        int | None, typer.Option(min=1, help="Number of workers and checks that run at once on this machine.")
+    ] = None,
     skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
     allow_weak: Annotated[bool, typer.Option(ALLOW_WEAK, help=WEAK)] = False,
 ) -> None:

@@ -11,7 +11,9 @@ from headway.host.worker_roles import ALLOW_WEAK, ROLES, SKIP_RUN, WEAK
 
 def worker(
     only: Annotated[str | None, typer.Option(help=f"One role, in this process: {', '.join(ROLES)}.")] = None,
-    agents: Annotated[int | None, typer.Option(min=1, help="How many agents work at once on this machine.")] = None,
+    agents: Annotated[
+        int | None, typer.Option(min=1, help="Number of workers and checks that run at once on this machine.")
+    ] = None,
     skip_run: Annotated[list[str] | None, typer.Option(metavar="NAME", help=SKIP_RUN)] = None,
     *,
     allow_weak: Annotated[bool, typer.Option(ALLOW_WEAK, help=WEAK)] = False,

@@ -33,7 +33,7 @@ def check_names(hub: Repo, base: Oid) -> None:
         index.unlink(missing_ok=True)
     if read.code and _INVALID in read.err:
         _, _, path = read.err.partition(_INVALID)
-        raise UserError(f"base: git lays out no such path: {path.strip()[:300]}", _OTHER)
+        raise UserError(f"base: git cannot check out this path: {path.strip()[:300]}", _OTHER)
     rules: dict[str, str] = {}
     for entry in filter(None, hub.run("ls-tree", "-r", "-z", base).out.split(b"\0")):
         facts, _, name = entry.partition(b"\t")

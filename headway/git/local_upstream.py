@@ -32,7 +32,7 @@ def _ask(folder: Path, *args: str, ok: tuple[int, ...] | None = None) -> GitOutp
         if error.short:
             raise
         # For example, its configuration includes a pipe.
-        raise UserError(f"repo: git cannot read {folder}: {error.err}", "Set that right and try again.") from None
+        raise UserError(f"repo: git cannot read {folder}: {error.err}", "Correct that and try again.") from None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LocalUpstream:
         except OSError as error:
             # For example, it lies on a share that is gone, or may not be entered.
             raise UserError(
-                f"repo: {folder} cannot be reached: {error.strerror or error}", "Set that right and try again."
+                f"repo: {folder} cannot be reached: {error.strerror or error}", "Correct that and try again."
             ) from None
 
     @classmethod
@@ -61,7 +61,7 @@ class LocalUpstream:
         found = _ask(folder, "rev-parse", "--git-common-dir", "--is-inside-git-dir", "--show-cdup")
         if found.code != 0:
             if "not a git repository" not in found.err:
-                raise UserError(f"repo: git cannot read {folder}: {found.err.strip()}", "Set that right and try again.")
+                raise UserError(f"repo: git cannot read {folder}: {found.err.strip()}", "Correct that and try again.")
             raise UserError(
                 f"repo: {folder} is not a git repository",
                 f"Name another folder, or make it one: git -C {folder} init && git -C {folder} add -A "

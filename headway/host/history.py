@@ -36,7 +36,7 @@ def read_history(path: Path) -> WorkflowHistory:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
         raise UserError(
-            f"{path}: is no history of a workflow: {error}",
+            f"{path}: is not a history of a workflow: {error}",
             "Write one with `temporal workflow show --workflow-id ID -o json > FILE`.",
         ) from error
     if not workflow:

@@ -53,7 +53,7 @@ def _check_proxy(variable: str, proxy: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         # The error quotes what stands where the port should, which may be a password.
-        raise UserError(f"{variable}: is no address of a proxy: its host or port makes no sense", remedy) from None
+        raise UserError(f"{variable}: is not an address of a proxy: its host or port is not valid", remedy) from None
     if not host:
         raise UserError(f"{variable}: names no host of a proxy", remedy)
     if parts.scheme in _SOCKS:
@@ -64,14 +64,16 @@ def _check_proxy(variable: str, proxy: str) -> None:
             )
     elif parts.scheme not in _PLAIN:
         known = ", ".join(f"{scheme}://" for scheme in sorted(_PLAIN | _SOCKS))
-        raise UserError(f"{variable}: '{parts.scheme}://' is no kind of proxy that is known", f"Known are {known}.")
+        raise UserError(f"{variable}: '{parts.scheme}://' is not a known kind of proxy", f"Known are {known}.")
 
 
 def _check_certificates(env: Mapping[str, str]) -> None:
     if file := env.get("SSL_CERT_FILE"):
         _check_certificate_file(file)
     elif (folder := env.get("SSL_CERT_DIR")) and not any(Path(each).is_dir() for each in folder.split(os.pathsep)):
-        raise UserError(f"SSL_CERT_DIR: {folder} is no folder", "Correct it, or unset it for the usual certificates.")
+        raise UserError(
+            f"SSL_CERT_DIR: {folder} is not a folder", "Correct it, or unset it for the usual certificates."
+        )
     if keys := env.get("SSLKEYLOGFILE"):
         try:
             with Path(keys).open("ab"):

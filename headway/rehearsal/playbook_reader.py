@@ -123,7 +123,7 @@ def _yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except yaml.YAMLError as error:
-        raise UserError(f"{where}: is no YAML: {error}") from error
+        raise UserError(f"{where}: is not YAML: {error}") from error
 
 
 def _checked(model: type[_Model], raw: Any, where: str) -> _Model:

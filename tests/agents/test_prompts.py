@@ -149,7 +149,7 @@ def test_other_files_and_a_folder_that_is_none_are_told_too(tmp_path: Path) -> N
     (tmp_path / ".git" / "config").write_text("x")
     with pytest.raises(UserError, match=r"notes\.txt: is the name of no prompt\n"):
         Prompts.load(tmp_path)
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         Prompts.load(tmp_path / "nowhere")
 
 

@@ -45,7 +45,7 @@ def test_a_generated_run_is_served_until_ctrl_c_and_what_was_not_used_is_told(tm
         ([], "Give either a playbook or --generate."),
         (["some.yaml", "--generate", "tasks=3"], "Give either a playbook or --generate."),
         (["--generate", "taks=3"], "--generate: taks: is not a field; did you mean 'tasks'?"),
-        (["--generate", "tasks=[3"], "--generate: is no YAML"),
+        (["--generate", "tasks=[3"], "--generate: is not YAML"),
         (["none.yaml"], "none.yaml"),
     ],
 )

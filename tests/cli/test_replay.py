@@ -146,9 +146,9 @@ async def test_what_the_service_does_not_know_is_said(home: Path, client: Client
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no history"),
-        ("{}", "is no history"),
-        ('{"events": []}', "is no history"),
+        ("", "is not a history"),
+        ("{}", "is not a history"),
+        ('{"events": []}', "is not a history"),
         ('{"events": [{"eventId": "1", "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}', "of which workflow"),
     ],
 )

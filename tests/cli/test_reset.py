@@ -132,7 +132,7 @@ async def test_what_is_not_there_is_told_with_what_is(home: Path, script: Script
     assert "has no agent 'elsewhere/root'" in elsewhere
     task = script.orders[0].me
     no_planner = (await headway(home, "reset", "tidy-up", "--planner", task)).refusal
-    assert f"'{task}' is no planner of run 'tidy-up'.\nAt work are:\n  root\n" in no_planner
+    assert f"'{task}' is not a planner of run 'tidy-up'.\nAt work are:\n  root\n" in no_planner
     no_turn = (await headway(home, "reset", "tidy-up", "--turn", "9")).refusal
     assert f"{root} has no turn 9" in no_turn
     assert "It has the turns 1 to 2." in no_turn
@@ -159,7 +159,7 @@ async def test_a_sub_planner_that_handed_up_is_refused_and_the_one_above_is_name
 
     message = (await headway(home, "reset", "tidy-up", "--planner", below, "--yes")).refusal
 
-    assert "has handed up already" in message
+    assert "has handed off already" in message
     assert "headway reset tidy-up --planner root" in message
     let_go.set()
     await asyncio.wait_for(run.result(), 60)

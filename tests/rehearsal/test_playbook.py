@@ -98,7 +98,7 @@ def test_a_playbook_reads_as_written() -> None:
         ),
         ("{name: 'a\\nb'}", "name"),
         ("[1]", "p: "),
-        ("a: b: c", "p: is no YAML"),
+        ("a: b: c", "p: is not YAML"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, told: str) -> None:

@@ -61,7 +61,7 @@ def test_a_level_that_is_pinned_never_gives_way(tmp_path: Path, without: Callabl
     backends = Backends((tmp_path,), NOTHING)
     with pytest.raises(UserError) as refused:
         backends.choose(allow_weak=True, pinned="bubblewrap+limits")
-    assert refused.value.message == "HEADWAY_SANDBOX=bubblewrap+limits cannot be had here: bubblewrap is not installed."
+    assert refused.value.message == "HEADWAY_SANDBOX=bubblewrap+limits does not work here: bubblewrap is not installed."
     assert refused.value.remedy == "apt-get install bubblewrap"
     assert backends.choose(allow_weak=True, pinned="plain").level == "plain"
 

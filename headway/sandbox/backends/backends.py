@@ -96,7 +96,7 @@ class Backends:
         able = [each for each in self.tried if each.level is not None and pinned in {"", each.pin}]
         if not able:
             lacking = next(each for each in self.tried if each.pin == pinned)
-            raise UserError(f"{VARIABLE}={pinned} cannot be had here: {lacking.why_not}.", lacking.remedy)
+            raise UserError(f"{VARIABLE}={pinned} does not work here: {lacking.why_not}.", lacking.remedy)
         taken = able[0]
         assert taken.level is not None
         if isinstance(taken.level, Plain) and not allow_weak:
@@ -130,9 +130,9 @@ class Backends:
         return LocalSandbox(taken.level, held, taken.pin)
 
     def _too_weak(self, plain: Plain) -> str:
-        lines = ["No sandbox that walls commands in can be had on this machine."]
+        lines = ["No sandbox works on this machine."]
         lines += [f"  {each.pin}: {each.why_not}. {each.remedy}".rstrip() for each in self.tried[:-1]]
-        lines += ["Without one a command of a model is not kept from anything:"]
+        lines += ["Without a sandbox nothing restricts a command of a model:"]
         return "\n".join([*lines, *(f"  {what}" for what in plain.not_enforced)])
 
     def _bubblewrap(self, seen: HostBinds) -> Tried:
