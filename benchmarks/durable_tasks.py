@@ -20,13 +20,13 @@ from temporalio.client import Client
 
 from benchmarks import bare_temporal, idle_agents
 from benchmarks.table import Outcome, cpu_seconds, private_cache, report
+from headway.host.bytecode import keep_bytecode
 from headway.host.child_process import ChildProcess
 from headway.host.local_site import start_service
 from headway.host.service import NAME as SERVER
 from headway.host.service_settings import find_settings, load_settings
 from headway.host.supervisor import Supervisor
 from headway.system.ports import free_ports
-from worker import keep_bytecode
 
 WAVE = 100
 QUIET = 0.03

@@ -91,12 +91,6 @@ class Prompts:
         return template
 
 
-def own_folder(env: Mapping[str, str]) -> Path | None:
-    """The folder of the user's own prompts, if one is named."""
-    named = env.get(FOLDER_VARIABLE, "").strip()
-    return Path(named).expanduser() if named else None
-
-
 def fingerprint(text: str) -> str:
     """SHA-256 of a rendered prompt: names, in the log, which text the model worked by."""
     return hashlib.sha256(text.encode()).hexdigest()

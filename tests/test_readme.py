@@ -16,6 +16,7 @@ from headway.cli.app import application
 from headway.domain.limit_table import LIMITS, Limits
 from headway.domain.spec import RunSpec
 from headway.host.service_settings import find_settings, load_settings
+from headway.host.settings import variables
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -25,6 +26,9 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DEMO = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock . && .venv/bin/headway demo"
 TESTS = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock -e '.[dev]' && .venv/bin/python -m pytest"
 ONLY_LESS_TALK = {"exec", "--quiet", "-q", "--disable-pip-version-check"}
+
+NO_SETTINGS = {"TEMPORAL_TLS_CLIENT_KEY_DATA"}
+"""A variable of Temporal's own, which is read only to keep its value out of logs."""
 
 MOST_BYTES = 300_000
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -161,6 +165,24 @@ def test_every_limit_stands_as_its_row_of_the_table_says_it() -> None:
         for name, field in Limits.model_fields.items()
     ]
     assert [line for line in OPERATIONS.splitlines() if line.startswith("| `limits.")] == rows
+
+
+def test_every_variable_stands_as_its_setting_says_it() -> None:
+    said = dict(line.removeprefix("| `").removesuffix(" |").split("` | ", 1) for line in variable_rows())
+    assert {name: said.get(name) for name in variables()} == variables()
+
+
+def test_every_variable_of_the_environment_stands_in_the_table() -> None:
+    named = {name for line in variable_rows() for name in INLINE.findall(line.split(" | ")[0])}
+    source = (ROOT / "headway" / "host" / "settings.py").read_text() + (
+        ROOT / "headway" / "models" / "settings.py"
+    ).read_text()
+    assert set(VARIABLE.findall(source)) - NO_SETTINGS - named == set()
+
+
+def variable_rows() -> list[str]:
+    section = OPERATIONS.partition("## Environment variables\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| `")]
 
 
 def test_every_tool_stands_as_its_declaration_says_it() -> None:

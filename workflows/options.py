@@ -12,14 +12,13 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from headway.domain.commands import Call, Launch
+from headway.domain.defaults import HEARTBEAT_S
 from headway.domain.ids import AgentId, parent_of
 
 QUEUE = "headway"
 AGENT_QUEUE = "headway-agents"
 
 NET = timedelta(days=30)
-DEFAULT_HEARTBEAT_S = 60
-DEFAULT_AUDIT_S = 600
 PLANNING, FIXING, WORKING = 1, 2, 3
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 
@@ -41,7 +40,7 @@ class Caller:
     """The calling planner, for fairness: queues inherit priority and fairness unless each call sets its own."""
 
     planner: AgentId
-    heartbeat_s: int = DEFAULT_HEARTBEAT_S
+    heartbeat_s: int = HEARTBEAT_S
 
 
 def housekeeping(caller: Caller, summary: str) -> ActivityOptions:

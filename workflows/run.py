@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.repository import Repository
 from headway.domain.commands import Failed
 from headway.domain.decisions.run import CONTINUED, decide
+from headway.domain.defaults import HEARTBEAT_S
 from headway.domain.details import run_details
 from headway.domain.errors import UserError
 from headway.domain.figures import Seen
@@ -162,7 +163,7 @@ class Run:
 
     def _caller(self) -> options.Caller:
         prepared = self.state.prepared
-        heartbeat = prepared.context.heartbeat_s if prepared else options.DEFAULT_HEARTBEAT_S
+        heartbeat = prepared.context.heartbeat_s if prepared else HEARTBEAT_S
         return options.Caller(planner=execution.me(), heartbeat_s=heartbeat)
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ WORKFLOW_QUEUE = "headway"
 AGENT_QUEUE = "headway-agents"
 
 CONNECT_S = 10.0
+CONNECT_EVERY_S = 2.0
 POLL_S = 75.0
 """A poller is heard of at least this often: a long poll takes 60 s."""
 
@@ -116,6 +117,19 @@ async def connect(target: Target, *, runtime: Runtime | None = None, identity: s
                 f"The Temporal service at {target.address} does not answer: {error.message}", _remedy(target)
             ) from error
     return client
+
+
+async def connect_when_up(home: Path, tell: Callable[[object], None]) -> Client:
+    """A client of a worker process, once the service answers: a process that is restarted may be up before it.
+
+    `tell` takes each failed try.
+    """
+    while True:
+        try:
+            return await connect(target_of(home), identity=worker_identity())
+        except UserError as error:
+            tell(error)
+            await asyncio.sleep(CONNECT_EVERY_S)
 
 
 async def has_worker(client: Client, queue: str = WORKFLOW_QUEUE) -> bool:

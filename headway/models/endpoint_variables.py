@@ -8,6 +8,7 @@ import orjson
 from pydantic import SecretStr
 
 from headway.domain.errors import UserError
+from headway.domain.numbers import whole_number
 from headway.models import address
 from headway.models.editing import Edit
 from headway.models.endpoint import (
@@ -67,9 +68,9 @@ def endpoint_from(env: Mapping[str, str], name: str = DEFAULT) -> Endpoint:
         model=env.get(names["MODEL"], "").strip() if name != DEFAULT else "",
         edit=_edit(env, names["EDIT"]),
         streams=_switch(env, names["STREAM"]),
-        stall_s=_number(env, names["STALL_S"], int(STALL_S), "seconds"),
-        window=_number(env, names["WINDOW"], OPENAI_WINDOW if is_openai(url) else WINDOW),
-        max_output=_number(env, names["MAX_OUTPUT"], MAX_OUTPUT),
+        stall_s=whole_number(env, names["STALL_S"], int(STALL_S)),
+        window=whole_number(env, names["WINDOW"], OPENAI_WINDOW if is_openai(url) else WINDOW),
+        max_output=whole_number(env, names["MAX_OUTPUT"], MAX_OUTPUT),
         headers=headers,
     )
 
@@ -146,12 +147,3 @@ def _headers(env: Mapping[str, str], name: str) -> tuple[tuple[str, SecretStr], 
     if len({header.lower() for header in given}) < len(given):
         raise UserError(f"{name}: names a header twice; case makes no difference.", remedy)
     return tuple((header, SecretStr(value)) for header, value in given.items())
-
-
-def _number(env: Mapping[str, str], name: str, default: int, unit: str = "tokens") -> int:
-    text = env.get(name, "").strip().replace("_", "")
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name}: '{text}' is not a number of {unit}.", f"Set it to a number such as {default}.")
-    return int(text)

@@ -1,6 +1,6 @@
 """The model of each role: that of the run's input, else that of the worker process's environment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -132,6 +132,11 @@ class ModelRoles:
         findings += [each for name, models in wanted.items() for each in self._uncached(name, models)]
         refusal = next((each.refusal for each in probes if each.refusal is not None), None)
         return Probe(probes[0].models, any(each.rehearsal for each in probes), tuple(findings), refusal)
+
+    async def tell_findings(self, tell: Callable[[str], None]) -> None:
+        """Name what the models' servers lack, before an agent finds out."""
+        for finding in (await self.probe()).findings:
+            tell(f"{finding.topic}: {finding.state}: {finding.words}")
 
     async def probe_for(self, spec: RunSpec) -> Probe:
         """The same of a run whose model may be unnamed: a server that does not answer cannot name one.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headway.domain.diagnostic import Diagnostic
 from headway.domain.errors import UserError
+from headway.domain.numbers import whole_number
 from headway.models.breaker_store import open_breakers
 from headway.models.circuit_breaker import PATIENCE_S, CircuitBreakers, outage_of
 from headway.models.client import Model
@@ -54,7 +55,7 @@ class ModelSettings:
             others=others,
             planner=env.get("HEADWAY_PLANNER_MODEL", "").strip(),
             worker=env.get("HEADWAY_WORKER_MODEL", "").strip(),
-            patience_s=_seconds(env, "HEADWAY_PARKED_S", PATIENCE_S),
+            patience_s=whole_number(env, "HEADWAY_PARKED_S", int(PATIENCE_S)),
             prices=prices_from(env.get("HEADWAY_PRICES", "").strip()),
         )
 
@@ -85,12 +86,3 @@ async def model_findings(env: Mapping[str, str], home: Path) -> tuple[Diagnostic
         return (*(await models.probe()).findings, *parked)
     finally:
         await models.close()
-
-
-def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{name}: '{text}' is not a number of seconds of at least 1.")
-    return float(text)

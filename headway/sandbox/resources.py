@@ -3,9 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
 
 from headway.domain.errors import TransientError
 from headway.sandbox.admission.admission import Admission, Waited
+from headway.sandbox.cgroup.bandwidth import Bandwidth
 from headway.sandbox.cgroup.group import PIDS, Group, Sample
 from headway.sandbox.cgroup.groups import Groups
 from headway.sandbox.disk_usage import Quota
@@ -116,6 +119,20 @@ class Resources:
         self._watchdog = Watchdog(reserve)
         if reserve is not None:
             reserve.keep()
+
+    @classmethod
+    def of_machine(cls, home: Path, *, heavy: int, disk_mb: int, io_mb_s: int) -> Self:
+        """The resources of this machine for the commands of one state folder.
+
+        Args:
+            home: The state folder.
+            heavy: Builds and tests at once.
+            disk_mb: The most that one workspace may take; 0 for what its disk allows.
+            io_mb_s: Megabytes a second that one agent may read, and write, of the disk; 0 for any.
+        """
+        quota = Quota(disk_mb) if disk_mb else Quota.usual(home)
+        bandwidth = Bandwidth.of(home, io_mb_s) if io_mb_s else None
+        return cls(Groups.detect(bandwidth=bandwidth), Admission(home / "gates", heavy), quota, Reserve(home))
 
     @property
     def enforced(self) -> frozenset[str]:

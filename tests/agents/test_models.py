@@ -14,7 +14,6 @@ from headway.models.failures import Refused
 from headway.models.roles import ModelRoles
 from headway.models.settings import ModelSettings, model_findings
 from tests.models.servers import Answer, Server
-from worker import Settings
 
 KEY = "sk-live-abcdefghijklmnop"
 ENV = {
@@ -112,10 +111,9 @@ def test_a_declaration_that_makes_no_sense_is_told(env: dict[str, str], told: st
     assert KEY not in str(caught.value)
 
 
-def test_every_key_is_known_as_a_secret(tmp_path: Path) -> None:
+def test_every_key_is_known_as_a_secret() -> None:
     keys = {ENV["OPENAI_API_KEY"], KEY}
     assert set(ModelSettings.read(ENV).secrets) == keys
-    assert set(Settings.read(ENV | {"HEADWAY_HOME": str(tmp_path)}, 1).secrets) == keys, "the logs leave them out"
     assert KEY not in repr(ModelSettings.read(ENV))
 
 

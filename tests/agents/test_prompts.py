@@ -15,7 +15,7 @@ from headway.domain.errors import UserError
 from headway.eventlog import views
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.talk import LlmRequest
-from prompts.prompts import PromptError, Prompts, fingerprint, own_folder
+from prompts.prompts import PromptError, Prompts, fingerprint
 from tests.agents.offered import REPLACING
 from tests.agents.renders import FOLDER, SYSTEM, renders, system
 from tests.agents.stage import ROOT, Stage, step, use
@@ -151,11 +151,6 @@ def test_other_files_and_a_folder_that_is_none_are_told_too(tmp_path: Path) -> N
         Prompts.load(tmp_path)
     with pytest.raises(UserError, match="is not a folder"):
         Prompts.load(tmp_path / "nowhere")
-
-
-def test_the_folder_is_named_by_the_environment(tmp_path: Path) -> None:
-    assert own_folder({}) is None
-    assert own_folder({"HEADWAY_PROMPTS": f" {tmp_path} "}) == tmp_path
 
 
 async def test_each_request_of_a_log_names_the_prompts_that_it_was_made_with(stage: Stage) -> None:

@@ -22,10 +22,13 @@ from temporalio.worker import Worker
 
 from headway.git.landing import landing_queue
 from headway.git.workspace import overlay
+from headway.host.bytecode import keep_bytecode
 from headway.host.local_site import start_service
 from headway.host.service_settings import find_settings, load_settings
+from headway.host.settings import Settings
 from headway.host.supervisor import Supervisor
 from headway.models import circuit_breaker, spending
+from headway.models.settings import ModelSettings
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.sandbox.admission import command_cost
@@ -35,7 +38,7 @@ from headway.system.ports import free_ports
 from tests.growth.state import Process, files_in
 from tests.support.playbooks import asked, done, step, use
 from tests.support.repositories import make_repository
-from worker import Settings, Workshop, agent_worker, keep_bytecode, planning_worker, workflow_worker
+from worker import Workshop, agent_worker, planning_worker, workflow_worker
 
 MODELS = 3
 """Names of models that the runs use in turn: more than the process keeps gates for here."""
@@ -209,8 +212,8 @@ async def life(folder: Path, shape: Shape) -> AsyncIterator[Life]:
         url = stack.enter_context(served(playbook_of(shape)))
         supervisor = await stack.enter_async_context(Supervisor(home))
         site = await start_service(supervisor, settings.model_copy(update={"server": server}))
-        env = {"HEADWAY_HOME": str(home), "OPENAI_BASE_URL": url, "PATH": os.environ["PATH"]}
-        workshop = await asyncio.to_thread(Workshop, Settings.read(env, 8))
+        models = ModelSettings.read({"OPENAI_BASE_URL": url})
+        workshop = await asyncio.to_thread(Workshop, Settings.read(home=home, agents=8), models)
         stack.callback(workshop.resources.close)
         workflows = workflow_worker(site.client, home)
         others = planning_worker(site.client, workshop), agent_worker(site.client, workshop)

@@ -18,6 +18,7 @@ from headway.agents.worker.land_tool import ROUNDS, LandTool, conflict_rounds
 from headway.agents.worker.set_up import set_up
 from headway.agents.worker.task_message import TaskMessage
 from headway.agents.worker.worker_tools import WorkerTools
+from headway.domain.defaults import SNAPSHOT_STEPS
 from headway.domain.errors import HeldBack, Shortage, TransientError
 from headway.domain.handoff import HandoffReport, HandoffStatus
 from headway.domain.ids import RunName
@@ -49,10 +50,6 @@ from headway.system.boot import boot_id
 from headway.system.bounded import Reading, by_limits
 from headway.system.threads import in_thread
 from prompts.prompts import Prompts
-
-SNAPSHOT_STEPS = 10
-"""Number of a worker's steps after which its unlanded changes are kept on a ref: a crash of the machine costs no
-more."""
 
 REMIND_AT = 0.8
 """The part of a limit after which a worker is told to bring its work in."""
