@@ -240,7 +240,7 @@ def _other_version(folder: Path) -> Path:
         text = path.read_text()
         if path.name == "planner.py":
             text = text.replace(
-                "await self.errands.run()\n", "await workflow.sleep(1)\n            await self.errands.run()\n", 1
+                "        stored: StoredHandoff =", "        await workflow.sleep(1)\n        stored: StoredHandoff =", 1
             )
             assert "await workflow.sleep(1)" in text
         (folder / "workflows" / path.name).write_text(text)
