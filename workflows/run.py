@@ -21,8 +21,8 @@ from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import Incarnation, RunName, run_name_problem
 from headway.domain.messages import Ask
 from headway.domain.model_outage import ModelOutage
+from headway.domain.order import Order
 from headway.domain.orders.catalogue import ORDERS
-from headway.domain.orders.order import Order
 from headway.domain.run import PreparedRun, PrepareRun, RunReport
 from headway.domain.run_status import status
 from headway.domain.spec import parse_spec

@@ -15,7 +15,7 @@ from temporalio.exceptions import FailureError
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.host.connection import connect, has_worker, target_of
 from headway.runs.find_agent import find_agent
 from headway.runs.run_lookup import KnownRun, need_own_run

@@ -6,7 +6,7 @@ import pytest
 
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.domain.orders.pause import Pause
 from headway.domain.orders.resume import Resume
 from headway.domain.state.control import ANSWERS_KEPT, Control, ControlBook, Hold

@@ -10,9 +10,9 @@ from temporalio import workflow
 from headway.domain import orders as package
 from headway.domain.errors import UserError
 from headway.domain.ids import AgentId
+from headway.domain.order import Order
 from headway.domain.orders.amend import Amend
 from headway.domain.orders.catalogue import ORDERS
-from headway.domain.orders.order import Order
 from headway.domain.orders.pause import Pause
 from headway.domain.orders.resume import Resume
 from headway.domain.orders.set_limits import SetLimits

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from headway.domain.commands import Call, Failed
 from headway.domain.errors import UserError
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.domain.refs import Ref
 from headway.domain.run import WriteAmendment
 from headway.domain.spec import Text

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from headway.domain.orders.order import Aimed
+from headway.domain.order import Aimed
 from headway.domain.state.control import Hold
 from headway.domain.state.run import RunState
 

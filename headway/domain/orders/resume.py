@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from headway.domain.ids import AgentId, child_id
-from headway.domain.orders.order import Aimed
+from headway.domain.order import Aimed
 from headway.domain.state.run import RunState
 
 

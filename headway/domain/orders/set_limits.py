@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from headway.domain.commands import Call, Failed
 from headway.domain.limit_table import CHANGEABLE, Value, changes_model
 from headway.domain.limits import any_short, changed, in_words, short_words
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.domain.run import MeasureSpent
 from headway.domain.state.budget import Amount
 from headway.domain.state.child import least_part

@@ -22,7 +22,7 @@ from headway.domain.handoff import HandoffNotice
 from headway.domain.ids import AgentId, ChildKey, is_adopted, key_below
 from headway.domain.messages import Ask, DescribeChildren, FoundClosed, Grant
 from headway.domain.model_outage import ModelOutage, with_news
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.domain.run import (
     Note,
     Publish,

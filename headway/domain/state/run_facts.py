@@ -8,7 +8,7 @@ from headway.domain.check import CheckVerdict
 from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Oid, is_adopted, key_of, root_planner_id
 from headway.domain.model_outage import ModelOutage
-from headway.domain.orders.order import AnyOrder
+from headway.domain.order import AnyOrder
 from headway.domain.refs import Ref
 from headway.domain.run import PreparedRun, RunContext, RunReport
 from headway.domain.stall import Stall

@@ -3,7 +3,7 @@
 from typing import Any
 
 from headway.domain.errors import UserError
-from headway.domain.orders.order import Order
+from headway.domain.order import Order
 from headway.domain.state.run_facts import RunFacts
 
 

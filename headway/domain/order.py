@@ -1,6 +1,6 @@
 """An order of a run's user: its fields, its check, and its effect on the run.
 
-An update and a signal of the order's name give it. Each order has a module of its own in this package; `catalogue`
+An update and a signal of the order's name give it. Each order has a module of its own in `orders`, whose `catalogue`
 lists them. The workflow `Run` takes all of them by one handler.
 """
 
