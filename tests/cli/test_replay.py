@@ -140,7 +140,7 @@ async def _by_the_stock_cli(client: Client, workflow: str) -> bytes:
 
 async def test_what_the_service_does_not_know_is_said(home: Path, client: Client) -> None:
     assert "knows no workflow 'nobody'" in (await headway(home, "replay", "nobody")).refusal
-    assert "is no file, and neither" in (await headway(home, "replay", "what is this")).refusal
+    assert "is not a file, a run's name or" in (await headway(home, "replay", "what is this")).refusal
 
 
 @pytest.mark.parametrize(

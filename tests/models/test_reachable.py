@@ -27,8 +27,8 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ("name", "value", "told"),
     [
         ("ALL_PROXY", "socks4://127.0.0.1:9", "'socks4://' is not a known kind of proxy"),
-        ("https_proxy", "http://[::1", "is no address of a proxy"),
-        ("HTTPS_PROXY", "http://host:port", "is no address of a proxy"),
+        ("https_proxy", "http://[::1", "is not an address of a proxy"),
+        ("HTTPS_PROXY", "http://host:port", "is not an address of a proxy"),
         ("https_proxy", "http://", "names no host"),
         ("SSL_CERT_FILE", "/nonexistent/ca.pem", "cannot be read: No such file"),
         ("SSL_CERT_FILE", "/dev/null", "holds no certificates"),
