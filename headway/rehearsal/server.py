@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -115,7 +115,10 @@ class _Desk:
 
 def _answering(desk: _Desk) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # a killed worker process: its request is not one, and no fault of this server
+            return Response(status_code=400)
         desk.ledger.begin()
         try:
             return await desk.answer(request, body)

@@ -1,6 +1,7 @@
 """The rehearsal as agents meet it: over HTTP, through the real client, in both formats."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -283,3 +284,12 @@ def test_every_answer_says_so_also_to_who_asks_badly() -> None:
             assert error.code == 400
             assert error.headers["X-Headway-Rehearsal"] == "demo"
             assert "is no JSON" in json.load(error)["error"]["message"]
+
+
+def test_a_client_that_dies_within_its_request_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    with Rehearsal(PLAYBOOK) as rehearsal:
+        with socket.create_connection(("127.0.0.1", rehearsal.port)) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        with urllib.request.urlopen(f"http://127.0.0.1:{rehearsal.port}/rehearsal/report") as report:
+            assert json.load(report)["requests"] == 0
+    assert "Traceback" not in capfd.readouterr().err
