@@ -114,8 +114,10 @@ def _server() -> Iterator[str]:
     command = [sys.executable, "-m", "benchmarks.agent_model"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-        server.kill()
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        finally:
+            server.kill()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import headway.agents
+import headway
 import workflows
 from headway.agents.tools.catalogue import PLANNER_TOOLS
 from headway.domain.errors import UserError
-from headway.eventlog import views
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.talk import LlmRequest
 from prompts.prompts import PromptError, Prompts, fingerprint
@@ -48,7 +47,7 @@ def test_a_value_is_never_taken_for_a_template(tmp_path: Path) -> None:
 
 
 def test_every_shipped_prompt_is_used_and_every_used_one_is_shipped() -> None:
-    folders = [Path(next(iter(package.__path__))) for package in (headway.agents, views, workflows)]
+    folders = [Path(next(iter(package.__path__))) for package in (headway, workflows)]
     code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     named = set(re.findall(r'"((?:messages|answers|reminders)/\w+|planner_\w+|worker|compaction)"', code))
     named |= {f"messages/{name}" for name in re.findall(r'"(kind_\w+)"', code)}
