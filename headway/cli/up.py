@@ -67,14 +67,8 @@ async def _serve(home: Path, config: Path | None, asked: _Asked) -> None:
     from headway.host.service_settings import find_settings, load_settings
     from headway.host.supervisor import Supervisor
 
-    begun: set[str] = set()
-
     def tell(event: ChildEvent) -> None:
-        again = event.what == "started" and event.name in begun
-        begun.add(event.name)
-        if again:
-            _tell(f"{event.name} was started again (process {event.pid}).", err=True)
-        elif event.what not in {"started", "stopped"}:
+        if event.again or event.what not in {"started", "stopped"}:
             _tell(str(event), err=True)
 
     settings = load_settings(find_settings(config))

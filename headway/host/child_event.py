@@ -1,5 +1,6 @@
 """Events of supervised children, each with a sentence for the user."""
 
+import signal
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -13,6 +14,7 @@ class ChildEvent:
     Attributes:
         pid: Its process; 0 where none was started.
         exit_code: Of one that died or stopped; negative for a signal.
+        again: It ran before.
         why: The system's words for why it was not started.
     """
 
@@ -21,12 +23,13 @@ class ChildEvent:
     pid: int
     exit_code: int | None = None
     why: str = ""
+    again: bool = False
 
     def __str__(self) -> str:
         who = f"{self.name} (process {self.pid})"
         match self.what:
             case "started":
-                return f"{who} was started."
+                return f"{self.name} was started again (process {self.pid})." if self.again else f"{who} was started."
             case "died":
                 return f"{who} {how_it_ended(self.exit_code or 0)}."
             case "stopped":
@@ -42,5 +45,11 @@ class ChildEvent:
 
 
 def how_it_ended(code: int) -> str:
-    """An exit code in words."""
-    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    """An exit code in words; a signal with its name."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name} (signal {-code})"
+    except ValueError:
+        # Realtime signals but the first and the last have no name.
+        return f"was killed by signal {-code}"

@@ -129,9 +129,8 @@ class Supervisor:
         state = self._state.children.get(name)
         if state is None or state.last_exit is None:
             return None
-        return f"{name} ended with exit code {state.last_exit}; its log, {self.log(name)}, ends with:\n" + tail(
-            self.log(name)
-        )
+        log = self.log(name)
+        return f"{name} {how_it_ended(state.last_exit)}; its log, {log}, ends with:\n{tail(log)}"
 
     async def start(self, child: ChildProcess) -> int:
         """Start a child, watch over it from now on, and return its process id. Waits while the system is short.
@@ -201,11 +200,12 @@ class Supervisor:
         try:
             started = start_child(child, self.logs, pipe, time.monotonic())
         except (OSError, MemoryError) as error:
-            self._tell(ChildEvent(child.name, "not started", 0, why=str(error) or "no memory"))
+            self._tell(ChildEvent(child.name, "not started", 0, why=_reason(error)))
             return None
         self._running[child.name] = started
         self._state.set_started(child.name, started.pid, self.log(child.name))
-        self._tell(ChildEvent(child.name, "started", started.pid))
+        again = self._state.children[child.name].starts > 1
+        self._tell(ChildEvent(child.name, "started", started.pid, again=again))
         return started
 
     async def _watch(self, first: Started) -> None:
@@ -254,7 +254,7 @@ class Supervisor:
         if self._why is None and not self._ended.is_set():
             said = tail(self.log(child.name))
             self._why = UserError(
-                f"{child.name}: {how_it_ended(code)}", f"Its log, {self.log(child.name)}, ends with:\n{said}"
+                f"{child.name} {how_it_ended(code)}.", f"Its log, {self.log(child.name)}, ends with:\n{said}"
             )
         self._ended.set()
 
@@ -262,6 +262,11 @@ class Supervisor:
         # The terminal may be gone, or the output redirected to a full disk; supervision goes on.
         with suppress(OSError, ValueError):
             self._on_event(event)
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    """The system's words for a failed start, without its error number."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error) or "no memory"
 
 
 def supervise(

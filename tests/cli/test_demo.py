@@ -147,7 +147,7 @@ def test_up_run_status_and_down(home: Path, tmp_path: Path) -> None:
             os.kill(killed, signal.SIGKILL)
             while "agents was started again (process " not in told_before.read_text():
                 time.sleep(0.1)
-            assert f"agents (process {killed}) was killed by signal 9." in told_before.read_text()
+            assert f"agents (process {killed}) was killed by SIGKILL (signal 9)." in told_before.read_text()
         finally:
             down = headway("down", **env)
 

@@ -76,7 +76,7 @@ async def test_a_child_that_is_not_to_be_restarted_ends_the_supervisor_with_its_
         await supervisor.start(
             ChildProcess("once", (sys.executable, "-c", "raise SystemExit('out of paper')"), restart=False)
         )
-        with pytest.raises(UserError, match=r"once: ended with exit code 1[\s\S]*out of paper"):
+        with pytest.raises(UserError, match=r"once ended with exit code 1[\s\S]*out of paper"):
             await supervisor.wait()
 
 

@@ -20,7 +20,7 @@ import pytest
 from headway.domain.errors import UserError
 from headway.host import child_process as children
 from headway.host import child_watch, supervisor_state
-from headway.host.child_event import ChildEvent
+from headway.host.child_event import ChildEvent, how_it_ended
 from headway.host.child_process import ChildProcess
 from headway.host.child_watch import Timing
 from headway.host.supervisor import Supervisor
@@ -108,7 +108,7 @@ async def test_a_first_start_waits_for_room_too(home: Path, monkeypatch: pytest.
         await until(lambda: fault.met > 1)
         fault.on = False
         assert await starting == supervisor.pid("agents")
-    assert str(told[0]).startswith("agents cannot be started now ([Errno 11] Resource temporarily unavailable).")
+    assert str(told[0]).startswith("agents cannot be started now (Resource temporarily unavailable).")
 
 
 async def test_really_no_descriptor_left(home: Path) -> None:
@@ -419,3 +419,17 @@ def test_an_event_is_a_sentence(event: ChildEvent) -> None:
     assert said.startswith("agents ")
     assert said.endswith(".")
     assert "=" not in said
+    assert "Errno" not in said
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0, "ended with exit code 0"), (-9, "was killed by SIGKILL (signal 9)"), (-40, "was killed by signal 40")],
+)
+def test_an_end_names_the_signal(code: int, words: str) -> None:
+    assert how_it_ended(code) == words
+    assert str(ChildEvent("agents", "died", 7, code)) == f"agents (process 7) {words}."
+
+
+def test_a_restart_says_so() -> None:
+    assert str(ChildEvent("agents", "started", 8, again=True)) == "agents was started again (process 8)."

@@ -128,7 +128,7 @@ class Show:
     def _on_event(self, event: ChildEvent) -> None:
         match event.what:
             case "started":
-                again = "again " if self.killed is not None else ""
+                again = "again " if event.again else ""
                 self._tell(f"process {event.name} started {again}(pid {event.pid})")
             case "died":
                 self._tell(f"process {event.name} (pid {event.pid}) died; its supervisor starts it again")
