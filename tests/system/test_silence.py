@@ -108,7 +108,7 @@ def test_no_more_counts_than_passed_and_was_not_held_up(looks: list[tuple[float,
 def test_a_process_is_waited_for_while_it_computes() -> None:
     for program, over in (("while True: pass", False), ("import time; time.sleep(600)", True)):
         with subprocess.Popen([sys.executable, "-c", program]) as child:
-            patience, seen = Patience(0.4, time.monotonic(), partial(list, [child.pid])), threads_of(child.pid)
+            patience, seen = Patience(1.5, time.monotonic(), partial(list, [child.pid])), threads_of(child.pid)
             while not patience.is_over(time.monotonic()) and seen is not None and seen.cpu_s < 1.0:
                 time.sleep(0.02)
                 seen = threads_of(child.pid)
