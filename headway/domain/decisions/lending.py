@@ -48,8 +48,10 @@ class Lending:
         """
         due: dict[ChildKey, Amount] = {}
         for key, child in self._open.items():
+            if child.granted is not None or child.cancelled:
+                continue
             part = first_grant(self._children.sizes, child.kind)
-            if child.granted is None and not child.cancelled and self._account.lendable.covers(part):
+            if self._account.lendable.covers(part):
                 self._account.delegated += part
                 due[key] = part
         return due
@@ -109,14 +111,16 @@ def to_call_back(children: Children, *, for_parent: bool) -> tuple[ChildKey, ...
 
 def shortfall(children: Children, account: Account | None = None) -> Amount:
     """The amount that is missing to let everything that waits go on."""
-    wanted = sum((_wanted_by(children.sizes, child) for child in children.open.values()), Amount())
+    waiting = (child for child in children.open.values() if child.granted is None or child.need)
+    wanted = sum((_wanted_by(children.sizes, child) for child in waiting), Amount())
     return (account or children.account).lacking(wanted) if wanted else Amount()
 
 
 def least_shortfall(children: Children) -> Amount:
     """The least amount with which one waiting child can go on."""
     sizes = children.sizes
-    waiting = [_least_of(sizes, child) for child in children.open.values() if _wanted_by(sizes, child)]
+    asking = (child for child in children.open.values() if child.granted is None or child.need)
+    waiting = [_least_of(sizes, child) for child in asking if _wanted_by(sizes, child)]
     return min((children.account.lacking(each) for each in waiting), key=_size, default=Amount())
 
 
