@@ -29,7 +29,7 @@ from activities.work import Work, WorkEnds
 from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.planner.planner import PlannerAgent
-from headway.agents.tools.catalogue import RESULTS
+from headway.agents.tools.catalogue import PLANNER_TOOLS, RESULTS, WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.errors import UserError
 from headway.domain.ids import RunName
@@ -102,7 +102,9 @@ class Workshop:
         """The loop of workers."""
         steps = self.settings.snapshot_steps
         given = (self.store, self.hubs, self.workspaces, self.sandbox, self.models, self.prompts)
-        return WorkerAgent(*given, server_time, snapshot_steps=steps, reading=self.resources.reading)
+        return WorkerAgent(
+            *given, server_time, tools=WORKER_TOOLS, snapshot_steps=steps, reading=self.resources.reading
+        )
 
     def run_lifecycle(self) -> RunLifecycle:
         """A run's beginning and end."""
@@ -156,7 +158,7 @@ def planning_worker(client: Client, workshop: Workshop) -> Worker:
     service = TemporalService(client)
     control = ControlWatch(service, OutageReporter(workshop.models, service))
     given = (workshop.store, workshop.hubs, workshop.models, workshop.prompts)
-    planner = PlannerAgent(*given, server_time, reading=workshop.resources.reading)
+    planner = PlannerAgent(*given, server_time, tools=PLANNER_TOOLS, reading=workshop.resources.reading)
     handoffs = Handoffs(HandoffStore(workshop.store, workshop.hubs), service)
     repository = Repository(workshop.run_lifecycle(), service)
     return Worker(

@@ -66,7 +66,7 @@ class ControlWatch:
     async def held_to(
         self,
         agent: AgentId,
-        beat: Progress,
+        progress: Progress,
         work: Callable[[Progress], Awaitable[T]],
         suspended: T,
         *,
@@ -83,7 +83,7 @@ class ControlWatch:
         async with self._watched(run_of(agent)) as run:
 
             def step(what: str) -> None:
-                beat(what)
+                progress(what)
                 if run.closed or run.control.hold_on(agent) is not None or run.control.renewed > renewed:
                     raise HeldBack(agent)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from temporalio import activity
 
-from activities.heartbeat import as_application_error, pulse
+from activities.heartbeat import as_application_error, heartbeat
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, key_below
 from headway.domain.messages import DescribeChildren, FoundClosed, Orphan, StoredHandoff, StoreHandoff
@@ -57,7 +57,7 @@ class Handoffs:
     @as_application_error
     async def store_handoff(self, order: StoreHandoff) -> StoredHandoff:
         """Store the handoff of a planner, or of an agent that cannot speak for itself."""
-        async with pulse():
+        async with heartbeat():
             return await self._store.store(order)
 
     @activity.defn
@@ -68,10 +68,10 @@ class Handoffs:
         A terminate in the Web UI signals nothing, and ends nothing else.
         """
         closed: list[FoundClosed] = []
-        async with pulse() as beat:
+        async with heartbeat() as progress:
             for role, keys in (("worker", order.tasks), ("planner", order.planners)):
                 for key in keys:
-                    beat(f"looks at {key}")
+                    progress(f"looks at {key}")
                     notice = await self._closed(order, key, planner=role == "planner")
                     closed += [notice] if notice else []
         return closed

@@ -24,7 +24,7 @@ PASSING_FAULT_S = 3.0
 
 
 @asynccontextmanager
-async def pulse() -> AsyncIterator[Progress]:
+async def heartbeat() -> AsyncIterator[Progress]:
     """Heartbeat in the background while the activity works.
 
     A heartbeat only proves that the event loop lives, which is the purpose of the timeout. After a kill -9 of the
@@ -39,12 +39,12 @@ async def pulse() -> AsyncIterator[Progress]:
             activity.heartbeat(doing[0])
             await asyncio.sleep(every)
 
-    def beat(what: str) -> None:
+    def progress(what: str) -> None:
         doing[0] = what
 
     task = asyncio.create_task(beating())
     try:
-        yield beat
+        yield progress
     finally:
         task.cancel()
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.heartbeat import as_application_error, pulse
+from activities.heartbeat import as_application_error, heartbeat
 from activities.server_time import server_time
 from headway.domain.errors import Parked
 from headway.domain.planner_turn import Decision, PlanTurn, TurnOutcome
@@ -16,7 +16,7 @@ from headway.domain.state.budget import Amount
 class PlannerAgent(Protocol):
     """The loop of a planner. It resumes a turn from the agent log: a paid answer is never asked for again."""
 
-    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome: ...
+    async def turn(self, order: PlanTurn, progress: Progress) -> TurnOutcome: ...
 
 
 class Planning:
@@ -30,11 +30,11 @@ class Planning:
     @as_application_error
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         """Explore read-only at one pinned trunk commit and return the decisions."""
-        async with pulse() as beat:
+        async with heartbeat() as progress:
             suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own=Amount())
             try:
                 return await self._control.held_to(
-                    order.me, beat, lambda step: self._agent.turn(order, step), suspended, renewed=order.renewed
+                    order.me, progress, lambda step: self._agent.turn(order, step), suspended, renewed=order.renewed
                 )
             except Parked as parked:
                 return suspended.model_copy(update={"until": server_time() + parked.delay_s})

@@ -5,7 +5,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.control import ControlWatch
-from activities.heartbeat import as_application_error, pulse
+from activities.heartbeat import as_application_error, heartbeat
 from activities.server_time import server_time
 from headway.domain.errors import Parked
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder, WorkOutcome
@@ -15,7 +15,7 @@ from headway.domain.progress import Progress
 class WorkerAgent(Protocol):
     """The loop of a worker, resumable from its log and its workspace after a kill -9."""
 
-    async def work(self, order: WorkOrder, beat: Progress) -> WorkOutcome: ...
+    async def work(self, order: WorkOrder, progress: Progress) -> WorkOutcome: ...
 
     async def end(self, order: EndWorker) -> WorkerDone: ...
 
@@ -35,11 +35,11 @@ class Work:
         Cancellation, of whatever kind, kills the command, syncs the log and leaves the workspace as it is: only
         `end_worker` cleans up, because only the `Task` knows whether this was the end.
         """
-        async with pulse() as beat:
+        async with heartbeat() as progress:
             try:
                 return await self._control.held_to(
                     order.me,
-                    beat,
+                    progress,
                     lambda step: self._agent.work(order, step),
                     WorkerSuspended(why="held"),
                     renewed=order.renewed,
@@ -60,5 +60,5 @@ class WorkEnds:
     @as_application_error
     async def end_worker(self, order: EndWorker) -> WorkerDone:
         """Fence the worker, keep its unlanded changes on a ref, and store its handoff."""
-        async with pulse():
+        async with heartbeat():
             return await self._agent.end(order)

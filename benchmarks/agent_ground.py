@@ -23,8 +23,8 @@ from headway.domain.run import RunContext
 from headway.domain.spec import Commit, RunSpec
 from headway.domain.state.budget import UNLIMITED, Amount
 from headway.domain.task import TaskSpec
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.life import RunStart
-from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
 from headway.git.workspace.workspaces import Workspaces
@@ -111,7 +111,7 @@ class Ground:
             places = Workspaces(self.store.run_folder(RUN) / "workspaces", self.hub)
             models = ModelRoles(model, {"worker": f"steps-{steps}"})
             args = (self.store, lambda _: self.hub, lambda _: places, sandbox, models, Prompts.load())
-            await WorkerAgent(*args, time.time).work(self.order(number), lambda _: None)
+            await WorkerAgent(*args, time.time, tools=WORKER_TOOLS).work(self.order(number), lambda _: None)
         finally:
             await model.close()
             gates.close()

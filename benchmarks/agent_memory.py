@@ -21,7 +21,15 @@ from benchmarks.agent_model import TEXT
 from headway.agents.loop.conversation import Conversation
 from headway.agents.tools.catalogue import RESULTS, WORKER_TOOLS
 from headway.domain.ids import AgentId, ChildKey, child_id
-from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, Message, Tokens, ToolCallBegun, ToolResult
+from headway.eventlog.events.conversation import (
+    Call,
+    LlmRequest,
+    LlmResponse,
+    Message,
+    Tokens,
+    ToolCallBegun,
+    ToolResult,
+)
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.working import Working
@@ -56,11 +64,11 @@ async def ours(url: str, agents: int) -> dict[str, float]:
         before = _resident()
         talks += [_talk(store, agent, chosen) for agent in ids[1:]]
         rest = _resident()
-        asking = [asyncio.create_task(talk.ask()) for talk in talks[1:]]
+        asking = [asyncio.create_task(conversation.ask()) for conversation in talks[1:]]
         waiting = await _while_they_wait()
         await asyncio.gather(*asking)
-        for talk in talks:
-            talk.log.close()
+        for conversation in talks:
+            conversation.log.close()
         await model.close()
     return {"mb_per_agent_at_rest": (rest - before) / agents / MB, "mb_per_agent": (waiting - before) / agents / MB}
 

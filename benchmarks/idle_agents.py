@@ -49,8 +49,8 @@ def asked(tasks: int, *, hold: bool = False) -> dict[str, Any]:
 class IdlePlanner:
     """Asks for a hundred tasks a turn, then finishes."""
 
-    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
-        beat("plans")
+    async def turn(self, order: PlanTurn, progress: Progress) -> TurnOutcome:
+        progress("plans")
         wanted = order.context.sizes.task.tokens - (order.turn - 1) * 100
         if wanted <= 0:
             said = Finish(status=HandoffStatus.DONE, seq=order.from_seq + 1, summary="done")
@@ -75,11 +75,11 @@ class IdlePlanner:
 class IdleWorker:
     """Hands off at once; or works for ever, when the run is there to be paused."""
 
-    async def work(self, order: WorkOrder, beat: Progress) -> WorkerDone:
-        beat("works")
+    async def work(self, order: WorkOrder, progress: Progress) -> WorkerDone:
+        progress("works")
         while order.context.base == Oid(HOLD):
             await asyncio.sleep(1)
-            beat("works")
+            progress("works")
         return _done(order)
 
     async def end(self, order: EndWorker) -> WorkerDone:
@@ -89,7 +89,7 @@ class IdleWorker:
 class IdleDesk:
     """Prepares and reports nothing."""
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Progress) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], progress: Progress) -> PreparedRun:
         tasks = int(str(order.spec["instructions"]))
         context = RunContext(
             run=order.run,

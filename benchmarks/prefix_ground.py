@@ -8,6 +8,7 @@ from typing import Any, Self
 from benchmarks.agent_ground import INCARNATION, ROOT, Ground, Instant, asking
 from benchmarks.prefix_server import PLANNER_TURNS, RecordingServer
 from headway.agents.planner.planner import PlannerAgent
+from headway.agents.tools.catalogue import PLANNER_TOOLS, WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, child_id, root_planner_id
@@ -65,7 +66,9 @@ class PrefixGround:
         """The requests of a worker on the root planner's task of that index, in their order."""
         order = self._order(number).model_copy(update={"granted": granted, "more": False})
         args = (self.ground.store, lambda _: self.ground.hub, lambda _: self._places, Instant("x" * OUTPUT))
-        await WorkerAgent(*args, self._models, Prompts.load(), time.time).work(order, lambda _: None)
+        await WorkerAgent(*args, self._models, Prompts.load(), time.time, tools=WORKER_TOOLS).work(
+            order, lambda _: None
+        )
         return self.server.sent[order.me]
 
     def _order(self, number: int) -> WorkOrder:
@@ -80,7 +83,9 @@ class PrefixGround:
     async def plan(self) -> list[bytes]:
         """The requests of a root planner over all its turns: it asks for ten tasks, and wakes for each handoff."""
         me = root_planner_id(self.ground.context.run, INCARNATION, 2)
-        agent = PlannerAgent(self.ground.store, lambda _: self.ground.hub, self._models, Prompts.load(), time.time)
+        agent = PlannerAgent(
+            self.ground.store, lambda _: self.ground.hub, self._models, Prompts.load(), time.time, tools=PLANNER_TOOLS
+        )
         seq, waiting = -1, list[ChildKey]()
         for turn in range(1, PLANNER_TURNS + 1):
             inbox = (self._handed_off(me, waiting.pop(0)),) if waiting else ()

@@ -208,18 +208,7 @@ def sources(room: str) -> list[Path]:
     return [ROOT / "worker.py", *(path for each in ("headway", "workflows", "activities") for path in sources(each))]
 
 
-STILL: dict[str, set[str]] = {
-    "workflows": {"errands", "Errands", "_errands"},
-    "activities": {"pulse", "parkings", "tell_parking"},
-    "headway/agents": {
-        *("_elsewhere", "_doubts_told", "_doubts", "doubts", "talk"),
-        *("_last_slice", "_ending", "_hear_last_word"),
-    },
-    "headway/eventlog": {"talk", "_Fold"},
-    "headway/domain": {
-        *("Outstanding", "nothing_lent", "_first_slice", "_next_slice", "ending", "take_parking"),
-    },
-}
+STILL: dict[str, set[str]] = {"activities": {"parkings", "tell_parking"}}
 """Names by room that still wait for their new one. A set only shrinks."""
 
 

@@ -5,8 +5,8 @@ an agent with a longer request asks for more at once.
 """
 
 from headway.agents.loop.context import head_bytes
+from headway.agents.loop.tool import Toolset
 from headway.agents.tools.catalogue import PLANNER_TOOLS, WORKER_TOOLS
-from headway.agents.tools.tool import Toolset
 from headway.domain.ids import Oid
 from headway.domain.spec import RunSpec
 from headway.domain.state.budget import Amount, Sizes

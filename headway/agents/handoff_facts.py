@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from headway.agents.loop.usage import used_by
 from headway.domain.handoff import CommandFact, HandoffFacts
 from headway.domain.ids import Oid
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.views.active_time import work_ms
 from headway.eventlog.views.paid import Paid
 from headway.git.hub import Hub

@@ -11,9 +11,9 @@ from headway.domain.planner_turn import Spawned
 from headway.domain.refs import Ref
 from headway.domain.results import Finished
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.life import HandedOff
-from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.spent import spent_below, spent_by
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.attempt import AttemptRecord

@@ -15,9 +15,9 @@ from headway.domain.ids import AgentId, Role, RunName
 from headway.domain.results import OtherResult, Results
 from headway.eventlog.blobs import APART, Blobs, has_blobs, has_long, resolved
 from headway.eventlog.branch import OUTSIDE_THE_LINE
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import LOG_VERSION, AnyEvent, Body, Event, OtherBody
 from headway.eventlog.events.life import AgentFork
-from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.events.types import BODIES
 
 CHUNK = 1 << 20

@@ -4,7 +4,7 @@ from headway.domain.errors import HeadwayError
 from headway.domain.refs import Ref
 from headway.domain.results import Spawn
 from headway.domain.task import Scope, TaskSpec
-from headway.eventlog.events.talk import ToolResult
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.store import LogStore
 
 

@@ -72,7 +72,7 @@ class CircuitBreaker:
         self._failing_since = 0.0
 
     @asynccontextmanager
-    async def permit(self, beat: Progress) -> AsyncIterator[Permit]:
+    async def permit(self, progress: Progress) -> AsyncIterator[Permit]:
         """Leave to make one call; waits for it, and tells the beat `ASKS` when a wait is over.
 
         Raises:
@@ -81,10 +81,10 @@ class CircuitBreaker:
         """
         flow = self.file.state()
         waits = not flow.free or bool(self._queue)
-        permit = await self._wait(beat) if waits else Permit(flow.generation)
+        permit = await self._wait(progress) if waits else Permit(flow.generation)
         try:
             if waits:
-                beat(ASKS)
+                progress(ASKS)
             yield permit
         finally:
             if permit.handle is not None:
@@ -138,7 +138,7 @@ class CircuitBreaker:
         """State of the way, for people."""
         return outage_of(self.address, self.model, self.file.state())
 
-    async def _wait(self, beat: Progress) -> Permit:
+    async def _wait(self, progress: Progress) -> Permit:
         me = asyncio.Event()
         self._queue.append(me)
         beaten = 0.0
@@ -149,7 +149,7 @@ class CircuitBreaker:
                     return permit
                 if time.monotonic() - beaten >= BEAT_EVERY_S:
                     beaten = time.monotonic()
-                    beat(self._words())
+                    progress(self._words())
                 me.clear()
                 first = self._queue[0] is me
                 try:

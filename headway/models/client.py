@@ -69,10 +69,10 @@ class Model:
         """A message as it will be sent; keep it, and hand it in as one of `Request.items`."""
         return self.adapter.encode(message)
 
-    async def answer(self, request: Request, beat: Progress = lambda _: None) -> Turn:
+    async def answer(self, request: Request, progress: Progress = lambda _: None) -> Turn:
         """One reply. A refusal that concerns every agent is waited out; no other failure is tried again here.
 
-        `beat` hears the reason of a wait, about once a second; it raises when the caller must stop.
+        `progress` hears the reason of a wait, about once a second; it raises when the caller must stop.
 
         Raises:
             Parked: The wait is longer than an agent should hold its slot for.
@@ -83,13 +83,13 @@ class Model:
         with self._gates.using(self._at.address, request.model, self.endpoint.account) as gate:
             # A run is told when a model refuses calls that it makes here, and of no other model.
             gate.runs.add(run_of(request.agent))
-            return await self._passed(gate, request, beat)
+            return await self._passed(gate, request, progress)
 
-    async def _passed(self, gate: CircuitBreaker, request: Request, beat: Progress) -> Turn:
+    async def _passed(self, gate: CircuitBreaker, request: Request, progress: Progress) -> Turn:
         """One reply, through the breaker as often as the server refuses."""
         began = time.monotonic()
         while True:
-            async with gate.permit(beat) as permit:
+            async with gate.permit(progress) as permit:
                 left = time.monotonic()
                 try:
                     turn = await self._agreed(request, gate)

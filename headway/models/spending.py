@@ -90,7 +90,7 @@ class Spending:
         with self.ledger(run) as ledger:
             ledger.park(until, limit, now)
 
-    async def room(self, run: RunName, amount: int, limit: int, beat: Progress) -> Aside:
+    async def room(self, run: RunName, amount: int, limit: int, progress: Progress) -> Aside:
         """Set aside the worst case of a call; waits until there is room for it.
 
         Raises:
@@ -103,7 +103,7 @@ class Spending:
             found = await asyncio.to_thread(self._set_aside, run, amount, limit, now)
             if isinstance(found, Aside):
                 return found
-            beat(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
+            progress(f"{words_of(limit)}: waits until {clock_words(self._wall(found))}")
             if max(found - now, now - began) > self._patience_s:
                 until = max(found, now + self._patience_s)
                 await asyncio.to_thread(self._park, run, until, limit, now)
@@ -119,14 +119,14 @@ class Hourly:
     limit: int
 
     @asynccontextmanager
-    async def spent_by(self, run: RunName, worst: int, beat: Progress) -> AsyncIterator["Bought"]:
+    async def spent_by(self, run: RunName, worst: int, progress: Progress) -> AsyncIterator["Bought"]:
         """Make one call within; its cost is `Bought.cost`, which is the worst case unless it is set.
 
         Raises:
             Parked: The wait is longer than an agent should hold its slot.
-            HeldBack: Raised by `beat`.
+            HeldBack: Raised by `progress`.
         """
-        aside = await self.spending.room(run, worst, self.limit, beat)
+        aside = await self.spending.room(run, worst, self.limit, progress)
         bought = Bought(worst)
         try:
             yield bought

@@ -79,7 +79,7 @@ class Checker:
         self._sandbox = sandbox
         self._clock = clock
 
-    async def check(self, order: RunCheck, beat: Progress) -> CheckVerdict:
+    async def check(self, order: RunCheck, progress: Progress) -> CheckVerdict:
         """The check's verdict on the commit, or on the present trunk when none is named.
 
         A run without a check gives a verdict that did not pass.
@@ -89,21 +89,21 @@ class Checker:
         commit = order.commit if order.commit is not None else await in_thread(self._hubs(order.run).tip)
         if spec.check is None:
             return CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock())
-        verdict = (await self.prove(order.run, order.asked_by, spec, commit, beat)).verdict
+        verdict = (await self.prove(order.run, order.asked_by, spec, commit, progress)).verdict
         await in_thread(self._note, order.run, verdict)
         return verdict
 
-    async def prove(self, run: RunName, asked_by: AgentId, spec: RunSpec, commit: Oid, beat: Progress) -> Proof:
+    async def prove(self, run: RunName, asked_by: AgentId, spec: RunSpec, commit: Oid, progress: Progress) -> Proof:
         """Run `setup` and `check` on a commit of the run's hub. It needs no log, so it can run before the run begins.
 
         Without a check, `setup` alone runs.
         """
         places = self._workspaces(run)
-        beat("makes a workspace")
-        await ensure_base_layer(places, spec, self._sandbox, AgentId(run), beat)
+        progress("makes a workspace")
+        await ensure_base_layer(places, spec, self._sandbox, AgentId(run), progress)
         workspace = await in_thread(_open, places, run, asked_by, commit)
         try:
-            return await self._run(spec, commit, workspace, beat)
+            return await self._run(spec, commit, workspace, progress)
         finally:
             # It holds no agent's work, so it is removed without a check that all is saved.
             await in_thread(places.discard, workspace)
@@ -113,10 +113,10 @@ class Checker:
         if hub.is_ancestor(verdict.commit, hub.tip()):
             note_verdict(self._store, run, verdict)
 
-    async def _run(self, spec: RunSpec, commit: Oid, workspace: Workspace, beat: Progress) -> Proof:
+    async def _run(self, spec: RunSpec, commit: Oid, workspace: Workspace, progress: Progress) -> Proof:
         seconds = 0.0
         if spec.setup is not None:
-            beat("running setup")
+            progress("running setup")
             done = await in_thread(workspace.setup_done, spec.setup)
             if done is None or not done.final:
                 done = await set_up_files(self._sandbox, workspace.task, workspace, spec, spec.setup)
@@ -129,7 +129,7 @@ class Checker:
                 return Proof(verdict, f"setup: {done.ended}", SETUP_REMEDY)
         if spec.check is None:
             return Proof(CheckVerdict(commit=commit, passed=False, why="no check was given", at=self._clock()))
-        beat("running check")
+        progress("running check")
         home = Files(workspace.path).home()
         walls = await in_thread(sandbox_spec_of, workspace.task, workspace, spec)
         limit = float(spec.limits.command_seconds)

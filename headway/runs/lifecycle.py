@@ -30,9 +30,9 @@ from headway.domain.run import (
 from headway.domain.spec import Commit, RunSpec, parse_spec
 from headway.domain.state.budget import Amount, Bill, Ceiling, Sizes
 from headway.domain.task import in_history
+from headway.eventlog.events.conversation import Message, Text
 from headway.eventlog.events.envelope import only
 from headway.eventlog.events.life import HandedOff, RunEnd, RunStart
-from headway.eventlog.events.talk import Message, Text
 from headway.eventlog.events.work import Policy
 from headway.eventlog.spent import spent_below
 from headway.eventlog.store import LogStore
@@ -107,7 +107,7 @@ class RunLifecycle:
         self._folders = folders
         self._first_calls = first_calls
 
-    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], beat: Progress) -> PreparedRun:
+    async def prepare(self, order: PrepareRun, attributes: tuple[str, ...], progress: Progress) -> PreparedRun:
         """Make the run's hub and log, or find them as an earlier attempt made them.
 
         The models are asked, and `setup` and `check` run on the base, before the run's log begins.
@@ -119,25 +119,25 @@ class RunLifecycle:
         check_policy(spec, self._machine.private)
         await asyncio.to_thread(self._store.claim, order.run, order.incarnation)
         try:
-            return await self._prepared(order, spec, attributes, beat)
+            return await self._prepared(order, spec, attributes, progress)
         except UserError:
             # Nothing has begun, so the user may start again under the same name after correcting the input.
             await asyncio.to_thread(self._store.release, order.run)
             raise
 
     async def _prepared(
-        self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...], beat: Progress
+        self, order: PrepareRun, spec: RunSpec, attributes: tuple[str, ...], progress: Progress
     ) -> PreparedRun:
         hub, begun = self._hubs(order.run), self._begun(order.run)
-        beat("bringing the repository in")
+        progress("bringing the repository in")
         facts = await asyncio.to_thread(hub.prepare, spec.repo, spec.base)
         unpublishable = await asyncio.to_thread(hub.foresee_publishing, branch_of(order.run))
-        beat("asking the models")
+        progress("asking the models")
         probe = await (self._models.probe(spec) if begun else self._preflight.models(spec))
         chosen = {role: await self._models.choose(role, spec) for role in ROLES}
         pricing = self._pricing(chosen, spec)
         sizes = await asyncio.to_thread(self._sizes, spec, facts, hub, chosen, pricing)
-        tried = None if begun else await self._preflight.commands(order.run, spec, facts.base, beat)
+        tried = None if begun else await self._preflight.commands(order.run, spec, facts.base, progress)
         # The log holds the repository's address without its password; the hub keeps the whole of it, readable by the
         # user alone.
         author = spec.commit or Commit(author=facts.author)

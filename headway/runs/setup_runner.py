@@ -130,7 +130,7 @@ def _note_setup_changes(workspace: Workspace) -> None:
 
 
 async def ensure_base_layer(
-    places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, beat: Progress
+    places: Workspaces, spec: RunSpec, sandbox: Sandbox, agent: AgentId, progress: Progress
 ) -> None:
     """Bring the base layers up to date for the workspace that is opened next; return at once where there are none.
 
@@ -148,12 +148,12 @@ async def ensure_base_layer(
         if build is not None:
             with build:
                 if await in_thread(places.generations.due, command) != "no":
-                    kept = await _build(build, spec, sandbox, agent, command=command, kept=kept, beat=beat)
+                    kept = await _build(build, spec, sandbox, agent, command=command, kept=kept, progress=progress)
             await in_thread(places.reclaim)
         elif due == "behind" and await in_thread(places.generations.newest) is not None:
             return
         else:
-            beat("waits for setup")
+            progress("waits for setup")
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -165,7 +165,7 @@ async def _build(
     *,
     command: str | None,
     kept: SetupDone | None,
-    beat: Progress,
+    progress: Progress,
 ) -> SetupDone | None:
     """Build a layer and publish it.
 
@@ -181,7 +181,7 @@ async def _build(
         if kept is not None and kept.key == key:
             done = kept
         else:
-            beat("runs setup")
+            progress("runs setup")
             ran = await run_setup(sandbox, agent, build, spec, command, of_base=await in_thread(lambda: build.of_base))
             done = ran.model_copy(update={"key": key})
             await in_thread(note_withheld, build.hub.folder, done)

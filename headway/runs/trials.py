@@ -70,7 +70,7 @@ class Trials:
             await asyncio.sleep(self._again_s)
         raise AssertionError("a loop with at least one turn returns or raises")
 
-    async def commands(self, run: RunName, spec: RunSpec, base: Oid, beat: Progress) -> Tried | None:
+    async def commands(self, run: RunName, spec: RunSpec, base: Oid, progress: Progress) -> Tried | None:
         """Run `setup` and `check` on the base; None where the run has neither.
 
         A check that fails on the base is a note and refuses nothing: the run may be there to make it pass.
@@ -80,7 +80,7 @@ class Trials:
         """
         if spec.setup is None and spec.check is None:
             return None
-        proof = await self._checker.prove(run, AgentId(run), spec, base, beat)
+        proof = await self._checker.prove(run, AgentId(run), spec, base, progress)
         verdict = proof.verdict
         if proof.obstacle:
             # The folders of the run are removed with the refusal, and mounts would keep them.

@@ -1,8 +1,8 @@
 """The tools of agents for tests: those of a worker that edits by pieces, and the reading of a call's arguments."""
 
-from headway.agents.tools.arguments import Arguments, parsed
+from headway.agents.loop.arguments import Arguments, parsed
+from headway.agents.loop.tool import Toolset, tool_called
 from headway.agents.tools.catalogue import TOOLS, WORKER_TOOLS
-from headway.agents.tools.tool import Toolset, tool_called
 
 REPLACING = WORKER_TOOLS["replace"]
 EVERY_TOOL = Toolset({tool.name: tool for tool in TOOLS if "worker" in tool.agents})

@@ -11,7 +11,7 @@ from typing import Any
 
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.planner.planner import PlannerAgent
-from headway.agents.tools.catalogue import RESULTS
+from headway.agents.tools.catalogue import PLANNER_TOOLS, RESULTS, WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.handoff import Handoff, HandoffNotice, HandoffReport, HandoffStatus
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id, root_planner_id
@@ -24,9 +24,9 @@ from headway.domain.run import RunContext
 from headway.domain.spec import Commit, RunSpec
 from headway.domain.state.budget import Amount
 from headway.domain.task import Scope, TaskSpec
+from headway.eventlog.events.conversation import Message, Reminder, Text, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import HandedOff, RunStart
-from headway.eventlog.events.talk import Message, Reminder, Text, ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.redaction import NOTHING_SECRET, Redact
 from headway.git.hub import Hub
@@ -193,7 +193,7 @@ class Stage:
 
     async def turn(self, key: str, from_seq: int = -1, **more: Any) -> TurnOutcome:
         """Take a root planner's turn."""
-        agent = PlannerAgent(self.store, lambda _: self.hub, self.chosen, self._prompts, time.time)
+        agent = PlannerAgent(self.store, lambda _: self.hub, self.chosen, self._prompts, time.time, tools=PLANNER_TOOLS)
         return await agent.turn(self.turn_order(key, from_seq, **more), self.beats.append)
 
     def handed_off(
@@ -231,7 +231,7 @@ class Stage:
     def worker(self, clock: Callable[[], float] | None = None) -> WorkerAgent:
         """A worker process's agent."""
         args = (self.store, lambda _: self.hub, lambda _: self.places, PlainSandbox(), self.chosen, self._prompts)
-        return WorkerAgent(*args, clock or time.time)
+        return WorkerAgent(*args, clock or time.time, tools=WORKER_TOOLS)
 
     async def work(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
         """Work on a task."""

@@ -12,7 +12,7 @@ from activities.heartbeat import as_application_error
 from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.planner.planner import PlannerAgent
-from headway.agents.tools.catalogue import RESULTS
+from headway.agents.tools.catalogue import PLANNER_TOOLS, RESULTS, WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffStatus
@@ -43,8 +43,10 @@ class Elsewhere:
         self.stage = stage
         self.store = LocalStore(stage.folder / "another-home", results=RESULTS)
         hubs, prompts, models = self._hub, stage._prompts, stage.chosen
-        self.planner = PlannerAgent(self.store, hubs, models, prompts, time.time)
-        self.worker = WorkerAgent(self.store, hubs, self._places, PlainSandbox(), models, prompts, time.time)
+        self.planner = PlannerAgent(self.store, hubs, models, prompts, time.time, tools=PLANNER_TOOLS)
+        self.worker = WorkerAgent(
+            self.store, hubs, self._places, PlainSandbox(), models, prompts, time.time, tools=WORKER_TOOLS
+        )
         self.handoffs = HandoffStore(self.store, hubs)
         self.checker = Checker(self.store, hubs, self._places, PlainSandbox())
         machine = MachineFacts("plain", ())

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Toolset
 from headway.agents.planner.open_task_index import OpenTaskIndex
 from headway.agents.planner.planner_tools import PlannerTools
 from headway.agents.tools.catalogue import PLANNER_TOOLS
-from headway.agents.tools.tool import Toolset
 from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import LandTool
 from headway.agents.worker.worker_tools import WorkerTools
@@ -23,9 +23,9 @@ from headway.eventlog.views.working import Working
 from headway.models.turn import ToolCall
 from headway.sandbox.spec import SandboxSpec
 from prompts.prompts import Prompts
+from tests.agents.conversations import talk_of
 from tests.agents.offered import EVERY_TOOL
 from tests.agents.stage import ROOT, RUN, Stage, finish
-from tests.agents.talk import talk_of
 from tests.support.sandboxes import PlainSandbox
 
 LONG = "x" * 300
@@ -68,10 +68,10 @@ def desk(stage: Stage) -> Iterator[PlannerTools]:
     """A planner's tools."""
     stage.serve(root=[finish()])
     order = stage.turn_order("k1")
-    with talk_of(stage, ROOT, "planner") as talk:
-        others, views = OpenTaskIndex(stage.store, RUN), Planning(talk.log, "k1", -1)
+    with talk_of(stage, ROOT, "planner") as conversation:
+        others, views = OpenTaskIndex(stage.store, RUN), Planning(conversation.log, "k1", -1)
         yield PlannerTools(
-            order, stage.store, stage.hub, Prompts.load(), talk, stage.base, views, others, PLANNER_TOOLS
+            order, stage.store, stage.hub, Prompts.load(), conversation, stage.base, views, others, PLANNER_TOOLS
         )
 
 
@@ -80,30 +80,30 @@ async def bench(stage: Stage) -> Any:
     """A worker's tools, in a workspace that holds what a planner's text seldom does."""
     stage.serve(root=[finish()])
     order = stage.task()
-    with talk_of(stage, order.me, "worker") as talk:
-        workspace = stage.places.open(order.me, 1, talk.log.lease)
+    with talk_of(stage, order.me, "worker") as conversation:
+        workspace = stage.places.open(order.me, 1, conversation.log.lease)
         (workspace.path / "latin").write_bytes(b"caf\xe9\nold\n")
         (workspace.path / "\udcff").write_bytes(b"x")
-        views, commands, prompts = Working(talk.log, 1), Commands(None), Prompts.load()
+        views, commands, prompts = Working(conversation.log, 1), Commands(None), Prompts.load()
         bob = "Bob <bob@example.org>"
         lander = LandTool(stage.context, order.me, stage.hub, workspace, bob, prompts, views.attempt, stage.store.holds)
         task = TaskSpec(title="Write", intent="So that it is there.")
         walls = SandboxSpec(agent="any", workspace=workspace.path)
         hands = (PlainSandbox(), walls, prompts, 2.0)
-        yield WorkerTools(task, talk, workspace, lander, *hands, EVERY_TOOL, views, commands)
+        yield WorkerTools(task, conversation, workspace, lander, *hands, EVERY_TOOL, views, commands)
 
 
-def answered(talk: Any, call: ToolCall, answer: ToolAnswer) -> str:
+def answered(conversation: Any, call: ToolCall, answer: ToolAnswer) -> str:
     """The answer as the log takes it."""
     assert isinstance(answer, ToolAnswer)
-    return str(talk.answer(call, answer).body.text)
+    return str(conversation.answer(call, answer).body.text)
 
 
 @slow
 @given(asked=calls(PLANNER_TOOLS))
 def test_every_call_of_a_planner_is_answered(desk: PlannerTools, asked: tuple[str, str]) -> None:
     call = ToolCall(id="c", name=asked[0], arguments=asked[1])
-    answered(desk.talk, call, desk.answer(call))
+    answered(desk.conversation, call, desk.answer(call))
 
 
 @slow
@@ -111,13 +111,13 @@ def test_every_call_of_a_planner_is_answered(desk: PlannerTools, asked: tuple[st
 async def test_every_call_of_a_worker_is_answered(bench: WorkerTools, data: st.DataObject) -> None:
     name, arguments = data.draw(calls(EVERY_TOOL))
     call = ToolCall(id=f"c{next(NUMBERS)}", name=name, arguments=arguments)
-    answered(bench.talk, call, await bench.answer(call))
+    answered(bench.conversation, call, await bench.answer(call))
 
 
 @pytest.mark.parametrize("raw", [DEEP, json.dumps(DEEP), NESTED], ids=["deep", "twice", "nested"])
 async def test_arguments_nested_too_deep_are_told(desk: PlannerTools, raw: str) -> None:
     call = ToolCall(id="c", name="read_file", arguments=raw)
-    assert answered(desk.talk, call, desk.answer(call)).startswith("error: the arguments of read_file")
+    assert answered(desk.conversation, call, desk.answer(call)).startswith("error: the arguments of read_file")
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ async def test_arguments_nested_too_deep_are_told(desk: PlannerTools, raw: str) 
 )
 async def test_what_the_system_refuses_is_told(bench: WorkerTools, name: str, arguments: dict[str, Any]) -> None:
     call = ToolCall(id="c", name=name, arguments=json.dumps(arguments))
-    assert answered(bench.talk, call, await bench.answer(call)).startswith("error: ")
+    assert answered(bench.conversation, call, await bench.answer(call)).startswith("error: ")
 
 
 @pytest.mark.parametrize("gone", ["rm -rf .headway; echo > .headway", "rm -rf .headway/home; echo > .headway/home"])
 async def test_a_file_in_place_of_the_harnesss_folder_stops_nothing(bench: WorkerTools, gone: str) -> None:
     for number, command in enumerate((gone, "pwd")):
         call = ToolCall(id=f"c{number}", name="shell", arguments=json.dumps({"command": command}))
-        text = answered(bench.talk, call, await bench.answer(call))
+        text = answered(bench.conversation, call, await bench.answer(call))
         assert text.startswith("[exit code 0"), text
         assert [path for path in bench.workspace.changes().paths if path.startswith(".headway")] == []

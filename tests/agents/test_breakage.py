@@ -13,8 +13,8 @@ from headway.agents.worker.worker_tools import WorkerTools
 from headway.domain.errors import TransientError
 from headway.domain.handoff import HandoffStatus
 from headway.editing.files import Files
+from headway.eventlog.events.conversation import Message, ToolResult
 from headway.eventlog.events.life import AgentState
-from headway.eventlog.events.talk import Message, ToolResult
 from headway.eventlog.views.interrupted import Interrupted
 from headway.git.git_process import GitError
 from headway.git.hub import Hub

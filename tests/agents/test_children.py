@@ -7,9 +7,9 @@ from headway.domain.handoff import HandoffNotice, HandoffStatus
 from headway.domain.ids import ChildKey, Oid
 from headway.domain.planner_turn import ChildKind, Decision, Spawned, TurnOutcome
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd, TurnStart
-from headway.eventlog.events.talk import Message
 from headway.eventlog.views.children import Children, Past
 from tests.support import events
 from tests.support.events import event

@@ -12,8 +12,8 @@ import pytest
 from headway.domain.headings import own_part
 from headway.domain.planner_turn import Decision
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import LlmResponse, Message, Reminder
 from headway.eventlog.events.envelope import AnyEvent, bodies, only
-from headway.eventlog.events.talk import LlmResponse, Message, Reminder
 from headway.eventlog.events.work import Compaction
 from headway.rehearsal.playbook import Step
 from prompts.prompts import Prompts

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.agents.loop.context import Context
+from headway.eventlog.events.conversation import Message, Reminder, ToolCallBegun, ToolResult
 from headway.eventlog.events.envelope import Body
-from headway.eventlog.events.talk import Message, Reminder, ToolCallBegun, ToolResult
 from headway.eventlog.events.work import Scratchpad
 from headway.models.adapter import Profile
 from headway.models.chat import ChatAdapter
@@ -60,7 +60,7 @@ def test_taking_events_in_one_by_one_is_the_same_as_all_at_once(
     resumed = Context(ADAPTER, events[:cut])
     for one in events[cut:]:
         resumed.take(one)
-    talk = [one for one in events if isinstance(one.body, Message | Reminder | ToolResult)]
-    newest = [one for one in talk if one.epoch == talk[-1].epoch]
+    conversation = [one for one in events if isinstance(one.body, Message | Reminder | ToolResult)]
+    newest = [one for one in conversation if one.epoch == conversation[-1].epoch]
     assert resumed.items == Context(ADAPTER, events).items == Context(ADAPTER, newest).items
     assert len(resumed.items) == len(newest)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from headway.agents.worker.finish_checks import Commands, WorkState, doubts
+from headway.agents.worker.finish_checks import Commands, WorkState, objections
 from headway.agents.worker.unfinished_lines import unfinished
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
@@ -78,7 +78,7 @@ def commands_of(events: list[AnyEvent]) -> Commands:
 def test_what_speaks_against_a_change(
     status: HandoffStatus, now: WorkState, events: list[AnyEvent], told: list[str]
 ) -> None:
-    found = doubts(status, TaskKind.CHANGE, now, commands_of(events))
+    found = objections(status, TaskKind.CHANGE, now, commands_of(events))
     assert len(found) == len(told), found
     assert all(part in text for part, text in zip(told, found, strict=True))
 
@@ -92,15 +92,17 @@ def test_an_answer_that_nobody_looked_for_is_doubted(status: HandoffStatus, even
     for each in (event(started()), *events):
         attempt.apply(each)
     looked = not attempt.called <= IDLE
-    assert len(doubts(status, TaskKind.INVESTIGATE, WorkState(), commands_of(events), looked=looked)) == count
+    assert len(objections(status, TaskKind.INVESTIGATE, WorkState(), commands_of(events), looked=looked)) == count
 
 
 def test_an_earlier_attempts_commands_count_no_more() -> None:
-    assert doubts(DONE, TaskKind.CHANGE, GOOD, commands_of([SUITE_BAD, event(started(2))])) == []
+    assert objections(DONE, TaskKind.CHANGE, GOOD, commands_of([SUITE_BAD, event(started(2))])) == []
 
 
 def test_many_paths_are_named_in_part() -> None:
-    (told,) = doubts(PARTIAL, TaskKind.CHANGE, WorkState(unlanded=tuple(f"f{n}" for n in range(30))), Commands(None))
+    (told,) = objections(
+        PARTIAL, TaskKind.CHANGE, WorkState(unlanded=tuple(f"f{n}" for n in range(30))), Commands(None)
+    )
     assert told.endswith("f19 and 10 more")
 
 

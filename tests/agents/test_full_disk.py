@@ -68,7 +68,7 @@ async def test_a_reply_that_was_paid_waits_in_memory_for_a_disk_that_broke_down(
     assert isinstance(outcome, WorkerDone)
     assert broken == []
     assert (_paid(stage), len(replies)) == (3, 3)
-    assert [beat for beat in stage.beats if "holds a paid reply" in beat] != []
+    assert [progress for progress in stage.beats if "holds a paid reply" in progress] != []
     await stage.close()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from headway.agents.loop.guards import call_key
+from headway.eventlog.events.conversation import Message, Reminder
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import Message, Reminder
 from headway.eventlog.views.guards import Guards, Stop
 from tests.support import events as say
 from tests.support.events import event

@@ -6,8 +6,8 @@ import pytest
 
 from headway.domain.handoff import HandoffStatus
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import LlmRequest, Reminder
 from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.talk import LlmRequest, Reminder
 from headway.eventlog.views.epoch import Epoch
 from headway.rehearsal.playbook import Step
 from tests.agents.offered import REPLACING
@@ -112,12 +112,12 @@ async def test_a_process_that_dies_before_the_last_word_leaves_it_to_the_next(st
     class Killed(Exception):
         pass
 
-    def beat(what: str) -> None:
+    def progress(what: str) -> None:
         if what == "asks for the last word":
             raise Killed
 
     with pytest.raises(Killed):
-        await stage.worker().work(order, beat)
+        await stage.worker().work(order, progress)
     outcome, _ = await stage.done(order)
     assert outcome.summary == "Half."
     assert sum("your last reply" in text for text in stage.texts(order.me, "reminder")) == 1

@@ -2,8 +2,8 @@
 
 from headway.domain.handoff import HandoffStatus
 from headway.domain.results import LandAnswer
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import ToolResult
 from tests.agents.stage import Stage, finish, step, use
 
 

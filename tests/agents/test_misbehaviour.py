@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from headway.agents.loop.tool import AnyTool
 from headway.agents.tools.catalogue import TOOLS
-from headway.agents.tools.tool import AnyTool
 from headway.domain.handoff import HandoffStatus
 from headway.domain.messages import WorkerDone
 from headway.domain.planner_turn import CALLS_PER_TURN, Decision, Final
@@ -17,9 +17,9 @@ from headway.domain.state.budget import Amount, Sizes
 from headway.domain.state.children import new_children
 from headway.domain.state.planner import PlannerState
 from headway.domain.state.planner_facts import PlannerEnd
+from headway.eventlog.events.conversation import Reminder
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd
-from headway.eventlog.events.talk import Reminder
 from headway.eventlog.views.guards import MUTE_REPLIES, Guards
 from headway.rehearsal.playbook import Step
 from tests.agents.offered import REPLACING
@@ -220,10 +220,10 @@ async def live(stage: Stage) -> tuple[PlannerEnd, PlannerState]:
         children=new_children(Amount(tokens=PLANNED, tasks=6), Sizes()),
     )
     now, turns = 0.0, 0
-    while (ending := state.ending()) is None:
+    while (ending := state.end_due()) is None:
         now += 100.0
         tick(state, now)
-        if state.ending() is None and state.wake_at(now) is not None:
+        if state.end_due() is None and state.wake_at(now) is not None:
             turns += 1
             order = next_turn(state, "run", Final() if state.wants_final() else None)
             outcome = await stage.turn(order.key, order.from_seq, **order.model_dump(exclude={"key", "from_seq"}))

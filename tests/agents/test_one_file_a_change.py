@@ -24,8 +24,8 @@ TOOL = '''
 from typing import ClassVar
 
 from headway.agents.loop.conversation import ToolAnswer
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import BOTH, AnyContext, Tool
+from headway.agents.loop.arguments import Arguments, PathText
+from headway.agents.loop.tool import BOTH, AnyContext, Tool
 from headway.domain.results import Result
 from headway.domain.retention import Keep
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headway.agents.tools.catalogue import WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.errors import Shortage, ToolError
 from headway.domain.handoff import HandoffStatus
@@ -19,7 +20,7 @@ from headway.editing.edit_process import EditProcess
 from headway.editing.files import Files
 from headway.editing.patch import parse_patch
 from headway.editing.patching import FileHashes, Patching, notes_of
-from headway.eventlog.events.talk import ToolCallBegun
+from headway.eventlog.events.conversation import ToolCallBegun
 from headway.models.client import Model
 from headway.models.endpoint import Endpoint
 from headway.models.roles import ModelRoles
@@ -390,7 +391,7 @@ def scripted(stage: Stage) -> Iterator[ScriptedModel]:
 def trained(stage: Stage) -> WorkerAgent:
     models = ModelRoles(stage.models[-1], {"planner": "gpt-5.1", "worker": "gpt-5.1"})
     hands = (lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), models, Prompts.load(), time.time)
-    return WorkerAgent(stage.store, *hands)
+    return WorkerAgent(stage.store, *hands, tools=WORKER_TOOLS)
 
 
 async def test_a_worker_edits_by_the_tool_of_the_api(stage: Stage, scripted: ScriptedModel) -> None:

@@ -12,8 +12,8 @@ import headway
 import workflows
 from headway.agents.tools.catalogue import PLANNER_TOOLS
 from headway.domain.errors import UserError
+from headway.eventlog.events.conversation import LlmRequest
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import LlmRequest
 from prompts.prompts import PromptError, Prompts, fingerprint
 from tests.agents.offered import REPLACING
 from tests.agents.renders import FOLDER, SYSTEM, renders, system

@@ -2,8 +2,8 @@
 
 from headway.agents.loop.shared_prefix import AGENTS_PER_GROUP, SharedPrefix, group_of
 from headway.domain.ids import AgentId, ChildKey, child_id
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import AnyEvent, Body
-from headway.eventlog.events.talk import Message
 from headway.models.adapter import MAX_CACHE_KEY
 from tests.support.events import answer, event, reply
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from headway.agents.planner.planner import PlannerAgent
-from headway.agents.tools.catalogue import RESULTS
+from headway.agents.tools.catalogue import PLANNER_TOOLS, RESULTS, WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.ids import AgentId
 from headway.domain.messages import WorkOrder
 from headway.domain.planner_turn import Decision, TurnOutcome
 from headway.domain.results import Spawn
+from headway.eventlog.events.conversation import LlmResponse, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.talk import LlmResponse, ToolResult
 from headway.rehearsal.host import Rehearsal
 from headway.rehearsal.playbook import Step
 from prompts.prompts import Prompts
@@ -52,7 +52,14 @@ async def killed_at(stage: Stage, order: WorkOrder, at: int, *, before: bool) ->
     """Where the worker died; None when it came to its end first."""
     store = DyingStore(stage.folder / "state", stage.store.redact, RESULTS).dies(order.me, at, before=before)
     agent = WorkerAgent(
-        store, lambda _: stage.hub, lambda _: stage.places, PlainSandbox(), stage.chosen, Prompts.load(), time.time
+        store,
+        lambda _: stage.hub,
+        lambda _: stage.places,
+        PlainSandbox(),
+        stage.chosen,
+        Prompts.load(),
+        time.time,
+        tools=WORKER_TOOLS,
     )
     try:
         await agent.work(order, stage.beats.append)
@@ -106,7 +113,7 @@ PLAN = [
 
 async def turn_killed_at(stage: Stage, key: str, at: int, *, before: bool, from_seq: int) -> str | None:
     store = DyingStore(stage.folder / "state", results=RESULTS).dies(ROOT, at, before=before)
-    agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load(), time.time)
+    agent = PlannerAgent(store, lambda _: stage.hub, stage.chosen, Prompts.load(), time.time, tools=PLANNER_TOOLS)
     try:
         await agent.turn(stage.turn_order(key, from_seq), stage.beats.append)
     except Killed:

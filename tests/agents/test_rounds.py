@@ -10,9 +10,9 @@ from headway.domain.ids import AgentId, ChildKey
 from headway.domain.planner_turn import CALLS_PER_TURN, ChildKind, Decision, Spawned, TurnOutcome
 from headway.domain.state.budget import Amount
 from headway.domain.task import TaskKind
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd
-from headway.eventlog.events.talk import Message
 from headway.eventlog.views.children import Asked
 from headway.eventlog.views.turn import Rounds
 from tests.agents.stage import ROOT, Stage, step, use

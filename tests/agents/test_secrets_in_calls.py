@@ -3,8 +3,8 @@
 import pytest
 
 from headway.agents.tools.catalogue import RESULTS
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.redaction import redactor
 from tests.agents.stage import Stage, finish, step, use

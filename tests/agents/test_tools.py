@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from headway.agents.loop.tool import AnyTool
 from headway.agents.tools.catalogue import DOING, RESULTS, TOOLS, toolset
-from headway.agents.tools.tool import AnyTool
 from headway.cli.agent_tools import doing
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,8 +3,8 @@
 from headway.agents.loop.usage import Usage, missing, noted, usage_of
 from headway.domain.spec import ModelPrice
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import LlmRequest, LlmResponse
 from headway.eventlog.events.envelope import AnyEvent, Event
-from headway.eventlog.events.talk import LlmRequest, LlmResponse
 from headway.models.meter import Meter
 from headway.models.prices import price_from
 from headway.models.turn import Turn

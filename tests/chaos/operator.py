@@ -9,8 +9,8 @@ from temporalio.client import WorkflowHandle
 
 from headway.domain.ids import AgentId, RunName, child_id, key_of, parent_of
 from headway.domain.results import Spawn
+from headway.eventlog.events.conversation import Message, ToolResult
 from headway.eventlog.events.envelope import bodies, only
-from headway.eventlog.events.talk import Message, ToolResult
 from headway.host.service_settings import find_settings, load_settings
 from headway.host.temporal_cli import find_cli
 from tests.chaos.proofs import logs

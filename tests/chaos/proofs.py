@@ -11,8 +11,8 @@ from temporalio.service import RPCError
 
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, RunName, key_of, parent_of
+from headway.eventlog.events.conversation import LlmResponse, Message
 from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.talk import LlmResponse, Message
 from tests.support.repositories import git
 from tests.support.site import MARK, Machine
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from headway.domain.handoff import HandoffStatus
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import bodies, only
 from headway.eventlog.events.life import HandedOff
-from headway.eventlog.events.talk import Message
 from headway.rehearsal.playbook import PlannerScript, Playbook, Step, TaskScript
 from tests.chaos.operator import titled
 from tests.chaos.proofs import ended, prove_landed_once, statuses, until_closed

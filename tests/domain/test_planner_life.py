@@ -76,7 +76,7 @@ class PlannerLife(RuleBasedStateMachine):
     @property
     def thinks(self) -> bool:
         """Whether a turn may be due."""
-        return self.state.closing is None and self.state.ending() is None and not self.state.need
+        return self.state.closing is None and self.state.end_due() is None and not self.state.need
 
     @precondition(lambda self: self.thinks)
     @rule(
@@ -270,7 +270,7 @@ class PlannerLife(RuleBasedStateMachine):
             self.now += 600
             self._errands()
             tick(self.state, self.now)
-            if self.state.ending() is not None:
+            if self.state.end_due() is not None:
                 break
             if self.thinks and (self.state.wake_at(self.now) or self.now + 1) <= self.now:
                 self.turn(Decision.FINISH, [], "", [], HandoffStatus.DONE)
@@ -280,7 +280,7 @@ class PlannerLife(RuleBasedStateMachine):
                 if real.at_work and (real.asked is None or real.final):
                     self._hand_off(key, HandoffStatus.DONE, 50)
                     break
-        assert self.state.ending() is not None, f"{self.state!r} {self.real!r}"
+        assert self.state.end_due() is not None, f"{self.state!r} {self.real!r}"
         self.every_child_is_out_or_in()
         assert {*self.asked} <= self.counted.keys()
 

@@ -128,9 +128,9 @@ def test_a_closing_planner_waits_for_its_children_only() -> None:
     state, keys = at_rest(tasks=2)
     state.close(PlannerEnd(status=HandoffStatus.PARTIAL, why="enough"))
     state.take_handoff(notice(keys[0], HandoffStatus.FAILED), NOW)
-    assert (state.wake_at(NOW), state.ending()) == (None, None)
+    assert (state.wake_at(NOW), state.end_due()) == (None, None)
     state.take_handoff(notice(keys[1]), NOW)
-    assert (state.wake_at(NOW), state.ending()) == (NOW, PlannerEnd(status=HandoffStatus.PARTIAL, why="enough"))
+    assert (state.wake_at(NOW), state.end_due()) == (NOW, PlannerEnd(status=HandoffStatus.PARTIAL, why="enough"))
 
 
 # What a turn is asked with
@@ -277,9 +277,9 @@ def test_who_waits_with_nothing_outstanding_is_told_so_and_the_third_time_closed
         take(state, outcome(state, Decision.WAIT))
         assert next_turn(state, "run").nudge
         assert state.wake_at(NOW) == NOW
-        assert state.ending() is None
+        assert state.end_due() is None
     take(state, outcome(state, Decision.WAIT))
-    ending = state.ending()
+    ending = state.end_due()
     assert ending == PlannerEnd(
         status=HandoffStatus.PARTIAL, why="the planner waited three times with nothing outstanding"
     )
@@ -301,7 +301,7 @@ def test_a_planner_that_moves_nothing_ends_whatever_it_says_in_turn(said: list[D
     state = planner()
     undecided = turns = 0
     for decision in said:
-        if state.ending() is not None:
+        if state.end_due() is not None:
             break
         undecided = undecided + 1 if decision is Decision.GO_ON else undecided
         if undecided == UNDECIDED_TURNS:
@@ -309,7 +309,7 @@ def test_a_planner_that_moves_nothing_ends_whatever_it_says_in_turn(said: list[D
         order = next_turn(state, "run-1", RED if state.wants_final() else None)
         state.take_turn(order, finishing(state) if decision is Decision.FINISH else outcome(state, decision), NOW)
         turns += 1
-    assert state.ending() is not None
+    assert state.end_due() is not None
     # Before and after the one `finish` that is answered with what speaks against it.
     assert turns <= 2 * IDLE_WAITS + (FRESH_EPOCHS + 1) * UNDECIDED_TURNS
 
@@ -346,9 +346,9 @@ def test_an_agent_that_gives_up_gets_three_fresh_epochs() -> None:
         assert state.closing is None
     take(state, outcome(state, Decision.GAVE_UP, why="no answer"))
     assert state.closing == PlannerEnd(status=HandoffStatus.FAILED, why="the planner's agent gave up: no answer")
-    assert state.ending() is None, "its children are waited for"
+    assert state.end_due() is None, "its children are waited for"
     state.take_handoff(notice(keys[0]), NOW)
-    assert state.ending() == state.closing
+    assert state.end_due() == state.closing
 
 
 def test_an_agent_that_gives_up_behind_each_task_asks_for_few_copies_of_it() -> None:
@@ -384,19 +384,19 @@ def test_a_finish_that_claims_little_ends_the_planner(status: HandoffStatus) -> 
     state = planner()
     take(state, finishing(state, status))
     assert not state.wants_final()
-    assert state.ending() == PlannerEnd(status=status, why="That is it.", report=8)
+    assert state.end_due() == PlannerEnd(status=status, why="That is it.", report=8)
 
 
 def test_the_first_finish_that_says_done_is_shown_once_what_speaks_against_it() -> None:
     state = planner()
     take(state, finishing(state))
     assert state.wants_final()
-    assert (state.ending(), state.wake_at(NOW)) == (None, NOW)
+    assert (state.end_due(), state.wake_at(NOW)) == (None, NOW)
     order = next_turn(state, "run", RED)
     assert order.final == RED
     state.take_turn(order, finishing(state), NOW)
     assert not state.wants_final()
-    ending = state.ending()
+    ending = state.end_due()
     assert ending is not None
     assert ending.status is HandoffStatus.DONE
 
@@ -406,11 +406,11 @@ def test_who_plans_on_after_that_is_not_shown_it_again() -> None:
     take(state, finishing(state))
     asked = spawned(2, 0)
     state.take_turn(next_turn(state, "run", RED), outcome(state, Decision.WAIT, asked), NOW)
-    assert state.ending() is None
+    assert state.end_due() is None
     state.take_handoff(notice(asked.key), NOW)
     take(state, finishing(state))
     assert not state.wants_final()
-    assert state.ending() is not None
+    assert state.end_due() is not None
 
 
 def test_it_is_shown_again_when_the_turn_that_should_show_it_was_cut_short() -> None:
@@ -431,7 +431,7 @@ def test_a_finish_is_rest_and_not_the_end_while_anything_is_open(what: str) -> N
     if what == "a message":
         take(state, finishing(state, HandoffStatus.PARTIAL))
         state.steers.append(STEER)
-    assert (state.said_finish, state.wants_final(), state.ending()) == (False, False, None)
+    assert (state.said_finish, state.wants_final(), state.end_due()) == (False, False, None)
 
 
 @pytest.mark.parametrize("decision", [Decision.GO_ON, Decision.WAIT, Decision.GAVE_UP])
@@ -440,7 +440,7 @@ def test_only_the_last_word_counts(decision: Decision) -> None:
     take(state, finishing(state, HandoffStatus.PARTIAL))
     state.steers.append(STEER)
     take(state, outcome(state, decision))
-    assert state.ending() is None
+    assert state.end_due() is None
 
 
 # Budget
@@ -485,7 +485,7 @@ def test_without_more_to_come_a_planner_that_needs_more_hands_up_when_its_childr
     assert state.closing is None, "what its child gives back may do"
     state.take_handoff(notice(keys[0]), NOW)
     tick(state, NOW)
-    assert state.ending() == PlannerEnd(status=HandoffStatus.PARTIAL, why="the budget is used up")
+    assert state.end_due() == PlannerEnd(status=HandoffStatus.PARTIAL, why="the budget is used up")
 
 
 def test_a_child_that_asks_a_closing_planner_is_refused_and_does_not_wait_for_ever() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from headway.domain.headings import handoffs_in
 from headway.domain.ids import AgentId
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import Message
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from tests.chaos.fleets import INSIDE, SHARED, release
 from tests.support.playbooks import asked, done, step, use

@@ -8,9 +8,9 @@ from headway.domain.planner_turn import ChildKind, Decision, Spawned, TurnOutcom
 from headway.domain.results import Cancelled, Finished, LandAnswer, Waits
 from headway.domain.state.budget import Amount
 from headway.eventlog.branch import Branch
+from headway.eventlog.events.conversation import Message, Reminder, ToolCallBegun
 from headway.eventlog.events.envelope import AnyEvent, Body
 from headway.eventlog.events.life import AgentFork, AgentLease, AgentState, TurnEnd, TurnStart
-from headway.eventlog.events.talk import Message, Reminder, ToolCallBegun
 from headway.eventlog.events.work import Scratchpad, SnapshotKept
 from headway.sandbox.outcome import Ran
 from tests.support import events as say

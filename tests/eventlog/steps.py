@@ -6,8 +6,8 @@ from pathlib import Path
 
 from headway.domain.ids import AgentId, RunName
 from headway.eventlog.blobs import INLINE_CHARS
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.events.envelope import AnyEvent, bodies
-from headway.eventlog.events.talk import Text
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog
 

@@ -13,9 +13,9 @@ from headway.agents.tools.catalogue import RESULTS
 from headway.domain.errors import LeaseLost, TransientError, UserError
 from headway.domain.ids import AgentId, ChildKey, Incarnation, RunName, child_id
 from headway.domain.refs import Ref
+from headway.eventlog.events.conversation import Text, ToolResult
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import AgentFork, AgentLease, HandedOff
-from headway.eventlog.events.talk import Text, ToolResult
 from headway.eventlog.events.work import Scratchpad
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.redaction import NOTHING_SECRET, Redact, Redactor

@@ -15,8 +15,8 @@ from headway.domain.ids import AgentId, ChildKey, Incarnation, child_id
 from headway.domain.planner_turn import Decision, TurnOutcome
 from headway.domain.results import LandAnswer
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Call
 from headway.eventlog.events.life import TurnEnd
-from headway.eventlog.events.talk import Call
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog
 from headway.eventlog.views.figures import FiguresReader, figures_of

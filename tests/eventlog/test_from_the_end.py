@@ -12,9 +12,9 @@ from headway.agents.tools.catalogue import RESULTS
 from headway.domain.ids import AgentId, Incarnation, Oid, RunName
 from headway.domain.spec import RunSpec
 from headway.eventlog import codec
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import HandedOff, RunStart
-from headway.eventlog.events.talk import Text
 from headway.eventlog.events.work import Scratchpad
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.run_summary import left_by

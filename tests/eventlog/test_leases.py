@@ -48,7 +48,7 @@ import sys
 from pathlib import Path
 from headway.domain.errors import LeaseLost
 from headway.eventlog.fence import holds
-from headway.eventlog.events.talk import Text
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.local_store import LocalStore
 log = LocalStore(Path(sys.argv[1])).open(sys.argv[2], role="worker")

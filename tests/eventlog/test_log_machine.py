@@ -15,8 +15,8 @@ from headway.domain.errors import LeaseLost
 from headway.domain.ids import AgentId, RunName
 from headway.domain.refs import Ref
 from headway.eventlog.blobs import INLINE_CHARS
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.events.envelope import AnyEvent, only
-from headway.eventlog.events.talk import Text
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import AgentLog
 from tests.eventlog.shown import shown

@@ -9,9 +9,9 @@ import pytest
 from headway.domain.errors import LeaseLost, UserError
 from headway.domain.ids import AgentId, Incarnation, RunName
 from headway.domain.refs import Ref
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import AgentFork
-from headway.eventlog.events.talk import Text
 from headway.eventlog.local_store import LocalStore
 from tests.eventlog.shown import shown
 from tests.eventlog.steps import LONG, RUN, file_of, say, texts, texts_in

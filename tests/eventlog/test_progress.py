@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headway.domain.ids import AgentId, Incarnation, RunName
-from headway.eventlog.events.talk import Message
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.views.progress import NewestProgress, progress_of
 from tests.support.events import landed, reply, request, retry

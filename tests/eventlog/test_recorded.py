@@ -15,8 +15,8 @@ from headway.domain.results import OtherResult, Result
 from headway.domain.retention import Keep, Record
 from headway.eventlog.blobs import Blobs
 from headway.eventlog.codec import Codec
+from headway.eventlog.events.conversation import Call, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, Body, OtherBody
-from headway.eventlog.events.talk import Call, ToolResult
 from headway.eventlog.events.types import BODIES
 from headway.sandbox.outcome import Ran
 

@@ -20,8 +20,8 @@ from headway.domain.errors import TransientError, UserError
 from headway.domain.ids import AgentId
 from headway.domain.refs import Ref
 from headway.eventlog.blobs import INLINE_CHARS
+from headway.eventlog.events.conversation import LlmResponse
 from headway.eventlog.events.envelope import LOG_VERSION, bodies
-from headway.eventlog.events.talk import LlmResponse
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.redaction import Redactor
 from tests.eventlog.shown import shown
@@ -120,7 +120,7 @@ from pathlib import Path
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.redaction import Redactor
-from headway.eventlog.events.talk import Text
+from headway.eventlog.events.conversation import Text
 log = LocalStore(Path(sys.argv[1])).open(sys.argv[2], role="planner")
 log.append(Text(text="fits"))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

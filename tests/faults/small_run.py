@@ -25,6 +25,7 @@ from activities.heartbeat import as_application_error
 from headway.agents.first_calls import sizes_of
 from headway.agents.handoff_store import HandoffStore
 from headway.agents.loop import kept_reply
+from headway.agents.tools.catalogue import WORKER_TOOLS
 from headway.agents.worker.worker import WorkerAgent
 from headway.domain.check import RunCheck
 from headway.domain.handoff import HandoffNotice, HandoffStatus
@@ -33,8 +34,8 @@ from headway.domain.messages import StoreHandoff, WorkerDone, WorkOrder
 from headway.domain.refs import Ref
 from headway.domain.run import PrepareRun, WriteReport
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Reminder
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import Reminder
 from headway.eventlog.events.work import LandedCommit
 from headway.rehearsal.playbook import PlannerScript, Playbook, TaskScript
 from headway.runs.check import Checker
@@ -136,8 +137,8 @@ class Run:
                 me = child_id(ROOT, ChildKey(spawned.key))
                 task = Ref(log=ROOT, seq=spawned.seq, item=spawned.item)
                 granted = Amount(tokens=PLENTY, tasks=1)
-                job = WorkOrder(context=context, me=me, task=task, title=spawned.title, granted=granted)
-                done = await self.ask(me, lambda: self._worker().work(job, lambda _: None))
+                attempt = WorkOrder(context=context, me=me, task=task, title=spawned.title, granted=granted)
+                done = await self.ask(me, lambda: self._worker().work(attempt, lambda _: None))
                 assert isinstance(done, WorkerDone)
                 return HandoffNotice(child=spawned.key, status=done.status, seq=done.ref.seq)
 
@@ -162,8 +163,16 @@ class Run:
         stage = self.stage
         hubs, places = (lambda _: stage.hub), (lambda _: stage.places)
         return WorkerAgent(
-            stage.store, hubs, places, PlainSandbox(), stage.chosen, Prompts.load(), time.time, snapshot_steps=1
-        )  # fmt: skip
+            stage.store,
+            hubs,
+            places,
+            PlainSandbox(),
+            stage.chosen,
+            Prompts.load(),
+            time.time,
+            tools=WORKER_TOOLS,
+            snapshot_steps=1,
+        )
 
     def _spec(self) -> dict[str, object]:
         policy = {"root_tasks_per_round": [1, 100], "network": "none"}
@@ -235,7 +244,7 @@ def plant(name: str) -> None:
         case "reply":  # a reply that cannot be written is thrown away
             from headway.agents.loop import conversation
 
-            async def thrown_away(note: Any, log: Any, beat: Any) -> Any:
+            async def thrown_away(note: Any, log: Any, progress: Any) -> Any:
                 event = note()
                 log.sync()
                 return event

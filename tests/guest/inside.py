@@ -26,8 +26,8 @@ from temporalio.service import RPCError
 
 from headway.agents.tools.catalogue import RESULTS
 from headway.domain.ids import RunName
+from headway.eventlog.events.conversation import Reminder, ToolResult
 from headway.eventlog.events.envelope import bodies
-from headway.eventlog.events.talk import Reminder, ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.host.service_settings import find_settings
 from headway.rehearsal.fault import Fault

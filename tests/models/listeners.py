@@ -13,8 +13,8 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Listener:
     """Counts its connections; `ended` is set when one of them was closed."""
 
-    def __init__(self, talk: Talk) -> None:
-        self.talk = talk
+    def __init__(self, conversation: Talk) -> None:
+        self.conversation = conversation
         self.port = 0
         self.connections = 0
         self.open = 0
@@ -28,7 +28,7 @@ class Listener:
         self.connections += 1
         self.open += 1
         try:
-            await self.talk(reader, writer)
+            await self.conversation(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -38,8 +38,8 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[Listener]:
-    listener = Listener(talk)
+async def listening(conversation: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[Listener]:
+    listener = Listener(conversation)
     server = await asyncio.start_server(listener.met, "127.0.0.1", 0, ssl=tls)
     listener.port = server.sockets[0].getsockname()[1]
     try:
@@ -58,26 +58,26 @@ async def request_on(reader: asyncio.StreamReader) -> bytes:
 def answering(*answers: bytes) -> Talk:
     """Answers one request after the other on each connection, and closes it."""
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:
             await request_on(reader)
             writer.write(answer)
             await writer.drain()
 
-    return talk
+    return conversation
 
 
 def flooding(start: bytes, more: bytes) -> Talk:
     """Answers with `start` and then `more`, again and again."""
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         writer.write(start)
         while True:
             writer.write(more)
             await writer.drain()
 
-    return talk
+    return conversation
 
 
 def http(body: Any, *headers: str, status: str = "200 OK") -> bytes:

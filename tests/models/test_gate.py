@@ -90,13 +90,13 @@ async def test_who_waits_is_told_why_and_can_be_called_off(gate: CircuitBreaker)
         await gate.refused(permit, refusal(reset_s=60))
     said = []
 
-    def beat(what: str) -> None:
+    def progress(what: str) -> None:
         said.append(what)
         if len(said) == 2:
             raise HeldBack("paused")
 
     with pytest.raises(HeldBack):
-        async with gate.permit(beat):
+        async with gate.permit(progress):
             raise AssertionError
     assert "parked until" in said[0]
     assert "it said no" in said[0]

@@ -37,8 +37,8 @@ EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: clo
 
 
 @asynccontextmanager
-async def asking(talk: Talk, **more: Any) -> AsyncIterator[tuple[Listener, Model]]:
-    async with listening(talk) as at, Model(Endpoint(base_url=at.url, api_key=SecretStr(KEY), **more)) as model:
+async def asking(conversation: Talk, **more: Any) -> AsyncIterator[tuple[Listener, Model]]:
+    async with listening(conversation) as at, Model(Endpoint(base_url=at.url, api_key=SecretStr(KEY), **more)) as model:
         yield at, model
 
 
@@ -48,8 +48,8 @@ def request(model: Model) -> Request:
     return Request(model="m", system="You work.", items=(model.encode(UserMessage(SAID)),), agent=AgentId("r/a"))
 
 
-async def ask(talk: Talk, **more: Any) -> Turn:
-    async with asking(talk, **more) as (_, model):
+async def ask(conversation: Talk, **more: Any) -> Turn:
+    async with asking(conversation, **more) as (_, model):
         return await model.answer(request(model))
 
 
@@ -103,12 +103,12 @@ async def test_one_page_between_answers_is_tried_again_and_the_second_in_a_row_c
 async def test_cookies_are_not_kept() -> None:
     heard: list[bytes] = []
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             heard.append(await request_on(reader))
             writer.write(http(chat(), *(f"set-cookie: c{number}={'v' * 900}" for number in range(90))))
 
-    async with asking(talk) as (_, model):
+    async with asking(conversation) as (_, model):
         for _ in range(2):
             await model.answer(request(model))
         assert not list(model.http._first._client.cookies.jar)
@@ -181,10 +181,10 @@ SLOW = ("chunks of a byte", "events without end", "comments without end")
     "flood", [pytest.param(each, marks=pytest.mark.long if each in SLOW else ()) for each in FLOODS]
 )
 async def test_no_reply_takes_more_than_its_share_of_memory(flood: str) -> None:
-    talk, more, failure, told = FLOODS[flood]
+    conversation, more, failure, told = FLOODS[flood]
     before = forget_peak()
     with pytest.raises(failure, match=told) as raised:
-        await ask(talk, **more)
+        await ask(conversation, **more)
     assert peak() - before < 200 * MB
     assert raised.value.cut_off, "it may have been paid for"
     assert len(str(raised.value)) < 1000
@@ -229,9 +229,9 @@ async def test_an_agent_is_not_kept_waiting_while_another_reads_a_flood_of_small
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - began)
 
-    talk, more, _, _ = FLOODS[flood]
+    conversation, more, _, _ = FLOODS[flood]
     monkeypatch.setattr(reply_bounds, "MAX_REPLY_BYTES", 2 * MB)
-    async with asking(talk, **more) as (_, model):
+    async with asking(conversation, **more) as (_, model):
         beating = asyncio.create_task(beats())
         with pytest.raises(Unusable):
             await model.answer(request(model))

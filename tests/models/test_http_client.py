@@ -46,8 +46,8 @@ async def post(client: HttpClient, content: bytes = b"{}", agent: str = "r/root-
 
 
 @asynccontextmanager
-async def asking(talk: Talk, **more: Any) -> AsyncIterator[tuple[Listener, HttpClient]]:
-    async with listening(talk) as at, client_of(at.url, **more) as client:
+async def asking(conversation: Talk, **more: Any) -> AsyncIterator[tuple[Listener, HttpClient]]:
+    async with listening(conversation) as at, client_of(at.url, **more) as client:
         yield at, client
 
 
@@ -67,11 +67,11 @@ async def test_agents_share_no_connection() -> None:
 async def test_what_is_asked_arrives_as_it_was_asked_and_asks_for_no_compression() -> None:
     heard: list[bytes] = []
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await request_on(reader))
         writer.write(OK)
 
-    async with asking(talk) as (at, client):
+    async with asking(conversation) as (at, client):
         await post(client, b"\0\r\n\r\n")
     head, _, body = heard[0].partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
@@ -142,14 +142,14 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again()
 async def test_what_is_in_flight_when_all_is_closed_is_closed_when_it_was_read() -> None:
     asked, go = asyncio.Event(), asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         asked.set()
         await go.wait()
         writer.write(OK)
         await reader.read()
 
-    async with listening(talk) as at:
+    async with listening(conversation) as at:
         client = HttpClient(Endpoint(base_url=at.url))
         reply = asyncio.create_task(post(client))
         await asked.wait()
@@ -179,14 +179,14 @@ BODIES = {
 async def test_bodies_of_every_kind(body: str, pieces: int) -> None:
     answer, connections = BODIES[body]
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             await request_on(reader)
             for at in range(0, len(answer), max(1, len(answer) // pieces)):
                 writer.write(answer[at : at + max(1, len(answer) // pieces)])
                 await asyncio.sleep(0)
 
-    async with asking(talk) as (at, client):
+    async with asking(conversation) as (at, client):
         first, second = [await post(client) for _ in range(2)]
         assert (first.body, second.body) == ({"ok": 1}, {"ok": 1})
         assert {"x-early", "x-late"}.isdisjoint(first.headers)
@@ -196,7 +196,7 @@ async def test_bodies_of_every_kind(body: str, pieces: int) -> None:
 async def test_what_comes_unasked_on_an_idle_connection_is_not_the_next_answer() -> None:
     answered, told = asyncio.Event(), asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         writer.write(OK)
         await answered.wait()
@@ -205,7 +205,7 @@ async def test_what_comes_unasked_on_an_idle_connection_is_not_the_next_answer()
         told.set()
         await reader.read()
 
-    async with asking(talk) as (at, client):
+    async with asking(conversation) as (at, client):
         await post(client)
         answered.set()
         await told.wait()
@@ -238,7 +238,7 @@ async def test_what_never_comes_to_a_body_is_cut_off(start: bytes, more: bytes) 
 
 @pytest.mark.parametrize("start", [b"", CHUNKED + b"2\r\n{ \r\n"], ids=["announcements", "blanks"])
 async def test_what_goes_on_for_ever_ends_after_the_time_allowed(start: bytes) -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         writer.write(start)
         while True:
@@ -246,7 +246,7 @@ async def test_what_goes_on_for_ever_ends_after_the_time_allowed(start: bytes) -
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with asking(talk, timeout_s=0.5) as (at, client):
+    async with asking(conversation, timeout_s=0.5) as (at, client):
         with pytest.raises(TransientError, match="no answer in time") as raised:
             await post(client)
         assert raised.value.cut_off
@@ -306,12 +306,12 @@ async def test_an_answer_that_breaks_off_may_have_been_paid_for(where: str) -> N
 
 
 async def test_a_connection_that_is_lost_between_two_requests_is_lost_on_the_second() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         writer.write(OK)
         await request_on(reader)
 
-    async with asking(talk) as (_, client):
+    async with asking(conversation) as (_, client):
         await post(client)
         with pytest.raises(TransientError, match="broke off") as raised:
             await post(client)
@@ -322,13 +322,13 @@ async def test_a_connection_that_is_lost_between_two_requests_is_lost_on_the_sec
 async def test_a_cancelled_exchange_closes_its_connection(begun: bytes) -> None:
     asked = asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_on(reader)
         writer.write(begun)
         asked.set()
         await reader.read()
 
-    async with asking(talk) as (at, client):
+    async with asking(conversation) as (at, client):
         reply = asyncio.create_task(post(client))
         await asked.wait()
         reply.cancel()
@@ -371,7 +371,7 @@ async def test_a_server_is_believed_only_with_a_certificate(certificate: Path, m
 async def test_an_answer_that_comes_before_all_was_read_is_heard_if_the_rest_is_taken(status: str, after: str) -> None:
     gone = asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(http({"ok": 1}, status=status))
         if after == "waits":
@@ -383,7 +383,7 @@ async def test_an_answer_that_comes_before_all_was_read_is_heard_if_the_rest_is_
         if after == "reads on":
             await reader.read()
 
-    async with asking(talk, write_s=0.3 if after == "waits" else 30.0) as (_, client):
+    async with asking(conversation, write_s=0.3 if after == "waits" else 30.0) as (_, client):
         reply = await asyncio.gather(post(client, b"x" * 50_000_000), return_exceptions=True)
         gone.set()
     if after == "waits":

@@ -204,8 +204,8 @@ async def test_thoughts_that_the_server_cannot_read_are_left_out_for_that_agent(
     server.answer = lambda asked: Answer({"error": error}, status) if b"rs_1" in asked.body else done
     gates = CircuitBreakers(tmp_path)
     async with Model(endpoint_from({"OPENAI_BASE_URL": server.url, "HEADWAY_API": "responses"}), gates) as model:
-        talk = (UserMessage("Do it."), AssistantTurn((thought(1), made)), ToolOutput("c", "done"))
-        items = [model.encode(message) for message in talk]
+        conversation = (UserMessage("Do it."), AssistantTurn((thought(1), made)), ToolOutput("c", "done"))
+        items = [model.encode(message) for message in conversation]
         for asked in (2, 3):
             await model.answer(Request("m", "You work.", items, AgentId("r/a"), TOOLS))
             assert len(server.asked) == asked

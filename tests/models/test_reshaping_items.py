@@ -25,27 +25,27 @@ SHORT_ID = re.compile("[a-zA-Z0-9]{9}")
 @st.composite
 def conversations(draw: st.DrawFn) -> list[list[Part]]:
     """Each message as the items of it; every word and id is there once."""
-    talk: list[list[Part]] = []
+    conversation: list[list[Part]] = []
     for number, kind in enumerate(draw(st.lists(st.sampled_from(("user", "words", 0, 1, 2, 3)), max_size=12))):
         match kind:
             case "user":
                 content: Any = [{"type": "input_text", "text": f"user {number}."}]
-                talk.append([{"type": "message", "role": "user", "content": content}])
+                conversation.append([{"type": "message", "role": "user", "content": content}])
             case "words":
                 content = [{"type": "output_text", "text": f"model {number}."}]
-                talk.append([{"type": "message", "role": "assistant", "content": content}])
+                conversation.append([{"type": "message", "role": "assistant", "content": content}])
             case int(calls):
                 ids = [f"call_{number}_{each}" for each in range(calls)]
                 thought: list[Part] = [{"type": "reasoning", "id": f"rs_{number}"}] if calls else []
                 made: list[Part] = [
                     {"type": "function_call", "call_id": id_, "name": "shell", "arguments": "{}"} for id_ in ids
                 ]
-                talk.append([*thought, *made])
+                conversation.append([*thought, *made])
                 outputs: list[Part] = [
                     {"type": "function_call_output", "call_id": id_, "output": f"tool {id_}."} for id_ in ids
                 ]
-                talk.extend([output] for output in outputs)
-    return [parts for parts in talk if parts]
+                conversation.extend([output] for output in outputs)
+    return [parts for parts in conversation if parts]
 
 
 def kind_of(part: Part) -> str:
@@ -53,13 +53,13 @@ def kind_of(part: Part) -> str:
 
 
 @given(conversations(), st.sets(st.sampled_from(sorted(SHAPES))))
-def test_a_conversation_loses_its_shapes_and_no_word(talk: list[list[Part]], without: set[str]) -> None:
-    items = [b",".join(map(orjson.dumps, parts)) for parts in talk]
+def test_a_conversation_loses_its_shapes_and_no_word(conversation: list[list[Part]], without: set[str]) -> None:
+    items = [b",".join(map(orjson.dumps, parts)) for parts in conversation]
     text = reshaped_items(items, frozenset(without)).decode()
     shaped: list[Part] = orjson.loads(f"[{text}]")
-    for word in re.findall(r"(?:user|model|tool) [\w ]+\.", str(talk)):
+    for word in re.findall(r"(?:user|model|tool) [\w ]+\.", str(conversation)):
         assert text.count(word) == 1
-    assert [part["id"] for part in shaped if part["type"] == "reasoning"] == re.findall(r"rs_\d+", str(talk))
+    assert [part["id"] for part in shaped if part["type"] == "reasoning"] == re.findall(r"rs_\d+", str(conversation))
     kinds = [kind_of(part) for part in shaped]
     if ORDER.name in without:
         assert not {("tool", "user"), ("user", "user")} & set(pairwise(kinds))

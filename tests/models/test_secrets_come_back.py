@@ -61,7 +61,7 @@ def endpoint_at(url: str, place: str) -> Endpoint:
 
 
 def echoing(echo: Echo) -> Talk:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = (await request_on(reader)).decode()
             first, _, rest = request.partition("\r\n")
@@ -70,7 +70,7 @@ def echoing(echo: Echo) -> Talk:
             writer.write(echo(first.split(" ")[1], heads))
             await writer.drain()
 
-    return talk
+    return conversation
 
 
 def shown_as() -> set[str]:
@@ -123,11 +123,14 @@ def test_an_address_that_is_none_is_refused_without_its_secrets(url: str) -> Non
 async def test_what_ends_in_a_slash_is_sent_whole() -> None:
     heard: list[bytes] = []
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await request_on(reader))
         writer.write(http({"data": []}))
 
-    async with listening(talk) as at, Model(endpoint_from({"OPENAI_BASE_URL": f"{at.url}/?code=abcdef/"})) as model:
+    async with (
+        listening(conversation) as at,
+        Model(endpoint_from({"OPENAI_BASE_URL": f"{at.url}/?code=abcdef/"})) as model,
+    ):
         await model.models()
     assert heard[0].startswith(b"GET /v1/models?code=abcdef/ ")
 

@@ -21,9 +21,9 @@ from temporalio.service import RPCError
 
 from headway.agents.tools.catalogue import RESULTS
 from headway.domain.ids import AgentId, RunName
+from headway.eventlog.events.conversation import Reminder
 from headway.eventlog.events.envelope import bodies
 from headway.eventlog.events.life import AgentLease, HandedOff
-from headway.eventlog.events.talk import Reminder
 from headway.eventlog.local_store import LocalStore
 from headway.git.hub import Hub
 from headway.host.service_settings import find_settings

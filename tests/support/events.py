@@ -8,9 +8,9 @@ from headway.domain.planner_turn import ChildKind
 from headway.domain.results import LandAnswer, Result, Spawn, SpawnedChild
 from headway.domain.run import Outcome
 from headway.domain.task import TaskSpec
+from headway.eventlog.events.conversation import Call, Cost, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.envelope import LOG_VERSION, AnyEvent, BodyT, Event
 from headway.eventlog.events.life import AgentStart, HandedOff, RunEnd
-from headway.eventlog.events.talk import Call, Cost, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.work import LandedCommit
 
 ROOT = AgentId("run/root-00000000")

@@ -7,7 +7,7 @@ import pytest
 
 from headway.domain.errors import Shortage
 from headway.domain.ids import AgentId, RunName
-from headway.eventlog.events.talk import Text
+from headway.eventlog.events.conversation import Text
 from headway.eventlog.local_store import LocalStore
 from tests.support.disks import Disk, fill
 from tests.support.events import call, reply

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from activities.control import ControlWatch
-from activities.heartbeat import pulse
+from activities.heartbeat import heartbeat
 from activities.temporal_service import TemporalService
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId
@@ -43,8 +43,8 @@ class Watched(Script):
     async def plan_turn(self, order: PlanTurn) -> TurnOutcome:
         take = super().plan_turn
         suspended = TurnOutcome(decision=Decision.SUSPENDED, seq=order.from_seq, own=Amount())
-        async with pulse() as beat:
-            return await self.watch.held_to(order.me, beat, lambda _: take(order), suspended, renewed=order.renewed)
+        async with heartbeat() as progress:
+            return await self.watch.held_to(order.me, progress, lambda _: take(order), suspended, renewed=order.renewed)
 
     @activity.defn(name="run_worker")
     async def run_worker(self, order: WorkOrder) -> WorkerDone | WorkerSuspended:
@@ -58,9 +58,9 @@ class Watched(Script):
                 step("a step")
             return await self.work(order)
 
-        async with pulse() as beat:
+        async with heartbeat() as progress:
             held: WorkerDone | WorkerSuspended = WorkerSuspended(why="held")
-            result = await self.watch.held_to(order.me, beat, work, held, renewed=order.renewed)
+            result = await self.watch.held_to(order.me, progress, work, held, renewed=order.renewed)
         if isinstance(result, WorkerDone):
             self.used[order.me] = result.spent
             self.handed[order.me] = result.status

@@ -118,10 +118,10 @@ async def test_another_process_tells_that_it_is_over() -> None:
 class Refused:
     """An agent whose model is closed for long."""
 
-    async def work(self, order: WorkOrder, beat: Progress) -> WorkerSuspended:
+    async def work(self, order: WorkOrder, progress: Progress) -> WorkerSuspended:
         raise Parked("closed", 900)
 
-    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
+    async def turn(self, order: PlanTurn, progress: Progress) -> TurnOutcome:
         raise Parked("closed", 900)
 
     async def end(self, order: EndWorker) -> WorkerDone:

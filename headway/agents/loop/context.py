@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from headway.eventlog.events.conversation import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import LlmResponse, Message, Reminder, ToolResult
 from headway.models import turn
 from headway.models.adapter import ToolSchema, WireAdapter
 from headway.models.turn import AssistantTurn, ToolOutput, UserMessage

@@ -14,8 +14,8 @@ from headway.domain.ids import run_of
 from headway.domain.progress import Progress
 from headway.domain.results import Result
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Call, LlmRequest, LlmResponse, LlmRetry, Message, Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, BodyT, Event
-from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, Message, Reminder, ToolResult
 from headway.eventlog.events.work import Compaction
 from headway.eventlog.store import AgentLog
 from headway.eventlog.views.epoch import HANDOVER, Epoch
@@ -249,10 +249,10 @@ class Conversation:
         goal = {"goal": self.goal} if "goal" in prompts.placeholders(name) else {}
         self.note(Reminder(text=prompts.render(name, **goal), why=why))
 
-    async def ask(self, question: Question | None = None, beat: Progress = lambda _: None) -> Event[LlmResponse]:
+    async def ask(self, question: Question | None = None, progress: Progress = lambda _: None) -> Event[LlmResponse]:
         """One model call. Its reply is on disk when this returns, and nothing comes between the reply and its line.
 
-        `beat` is called with the reason of a wait: the model refuses all calls, or a broken disk cannot take a paid
+        `progress` is called with the reason of a wait: the model refuses all calls, or a broken disk cannot take a paid
         reply.
 
         Raises:
@@ -276,32 +276,34 @@ class Conversation:
         )
         chosen = question.chosen
         if chosen.hourly is None or chosen.price is None:
-            return await self._sent(question, told, reserve, beat)
+            return await self._sent(question, told, reserve, progress)
         # Before the request is noted: a noted request without an answer counts as paid.
-        waits = noting_waits(beat, "the dollars of this hour", self.note)
+        waits = noting_waits(progress, "the dollars of this hour", self.note)
         async with chosen.hourly.spent_by(run_of(self.log.agent), reserve.micro_usd, waits) as bought:
             before = self.paid.amount.micro_usd
             try:
-                reply = await self._sent(question, told, reserve, beat)
+                reply = await self._sent(question, told, reserve, progress)
             except HeadwayError:
                 bought.cost = self.paid.amount.micro_usd - before
                 raise
             bought.cost = self.paid.amount.micro_usd - before
             return reply
 
-    async def _sent(self, question: Question, told: LlmRequest, reserve: Amount, beat: Progress) -> Event[LlmResponse]:
+    async def _sent(
+        self, question: Question, told: LlmRequest, reserve: Amount, progress: Progress
+    ) -> Event[LlmResponse]:
         """Note a request, send it, and note its reply."""
         request = question.request
         self.log.reserve(room_for_reply(request.max_output))
         self.note(told)
         try:
-            reply = await question.chosen.model.answer(request, noting_waits(beat, "the model server", self.note))
+            reply = await question.chosen.model.answer(request, noting_waits(progress, "the model server", self.note))
         except HeadwayError as error:
             failure = self.misses.judged(error)
             spent, cut_off = of_failure(error, reserve, question.chosen.meter())
             self.note(failed(request.step, error, final_kind(failure), spent, cut_off=cut_off))
             raise failure from (None if failure is error else error)
-        return await kept(lambda: self._note_reply(question, reply), self.log, beat)
+        return await kept(lambda: self._note_reply(question, reply), self.log, progress)
 
     def request(self) -> Request:
         """The conversation so far. The tools are the same in each request: a prompt cache begins with them."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from headway.domain.errors import HeadwayError
-from headway.eventlog.events.talk import LlmRetry
+from headway.eventlog.events.conversation import LlmRetry
 from headway.models.failures import UNUSABLE_AT_MOST, ContextOverflow, Failing, FatalModelError, NoUsableReply, Unusable
 
 AT_ONCE = 3

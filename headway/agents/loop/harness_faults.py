@@ -50,25 +50,27 @@ def answer_to(error: Exception, prompts: Prompts) -> ToolAnswer:
     return ToolAnswer(prompts.render("answers/broke", why=reason), error=True, broke=reason)
 
 
-def broken_before(talk: Conversation, call: ToolCall, prompts: Prompts, *, resumes: bool = False) -> ToolAnswer | None:
+def broken_before(
+    conversation: Conversation, call: ToolCall, prompts: Prompts, *, resumes: bool = False
+) -> ToolAnswer | None:
     """The answer to a call that is not made again, because it broke too often.
 
     `resumes`: its tool finds out by itself what a call that was cut off has done.
     """
-    cut_off = 0 if resumes else talk.interrupted.resumed(call.id)
-    if max(talk.seen.broke[talk.key_of(call)], cut_off) < BREAKS:
+    cut_off = 0 if resumes else conversation.interrupted.resumed(call.id)
+    if max(conversation.seen.broke[conversation.key_of(call)], cut_off) < BREAKS:
         return None
     return ToolAnswer(prompts.render("answers/broke_twice"), error=True, broke="not made again")
 
 
-def note_resumed(talk: Conversation, resuming: Collection[str] = ()) -> None:
+def note_resumed(conversation: Conversation, resuming: Collection[str] = ()) -> None:
     """Note which call is made again now, after the process that made it was lost or gave up.
 
     `resuming`: tools that find out by themselves what a call that was cut off has done.
     """
-    pending = talk.pending
+    pending = conversation.pending
     if pending and pending[0].name not in resuming:
-        talk.note(AgentState(resumed=pending[0].id))
+        conversation.note(AgentState(resumed=pending[0].id))
 
 
 def counted(log: AgentLog, seen: Interrupted, error: Exception) -> bool:

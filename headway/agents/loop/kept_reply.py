@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Callable
 
 from headway.domain.errors import HeldBack, Shortage
+from headway.eventlog.events.conversation import Call, Cost, LlmResponse, Tokens
 from headway.eventlog.events.envelope import BodyT, Event
-from headway.eventlog.events.talk import Call, Cost, LlmResponse, Tokens
 from headway.eventlog.store import AgentLog
 from headway.models.turn import Turn
 from headway.system.threads import in_thread
@@ -54,14 +54,14 @@ def event_of(reply: Turn, step: int, cost: Cost, calls: tuple[Call, ...], *, han
 
 
 async def kept(
-    note: Callable[[], Event[LlmResponse]], log: AgentLog, beat: Callable[[str], None]
+    note: Callable[[], Event[LlmResponse]], log: AgentLog, progress: Callable[[str], None]
 ) -> Event[LlmResponse]:
     """Wait until a reply is on disk and return its event. During a shortage of the machine the reply stays in memory.
 
     Args:
         note: Appends the reply to `log`.
         log: The agent's log.
-        beat: Called with the reason of a wait.
+        progress: Called with the reason of a wait.
 
     Raises:
         LeaseLost: Another holder has taken over the agent and makes the call anew.
@@ -78,10 +78,10 @@ async def kept(
         try:
             return await in_thread(keep)
         except Shortage as short:
-            await _wait(beat, f"holds a paid reply: {short}")
+            await _wait(progress, f"holds a paid reply: {short}")
 
 
-async def noted(note: Callable[[], Event[BodyT]], beat: Callable[[str], None] = lambda _: None) -> Event[BodyT]:
+async def noted(note: Callable[[], Event[BodyT]], progress: Callable[[str], None] = lambda _: None) -> Event[BodyT]:
     """Wait until a log takes an event that `note` appends, and return it. It is not synced: that needs a thread, which
     would cost as much again as the event.
 
@@ -92,10 +92,10 @@ async def noted(note: Callable[[], Event[BodyT]], beat: Callable[[str], None] = 
         try:
             return note()
         except Shortage as short:
-            await _wait(beat, f"holds the result of a call: {short}")
+            await _wait(progress, f"holds the result of a call: {short}")
 
 
-async def _wait(beat: Callable[[str], None], why: str) -> None:
+async def _wait(progress: Callable[[str], None], why: str) -> None:
     with contextlib.suppress(HeldBack):  # a pause is heeded at the next step, when nothing is held
-        beat(why)
+        progress(why)
     await asyncio.sleep(AGAIN_S)

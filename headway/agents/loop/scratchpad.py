@@ -8,13 +8,13 @@ from prompts.prompts import Prompts
 MAX_TOKENS = 6_000
 
 
-def rewrite(talk: Conversation, prompts: Prompts, content: str) -> ToolAnswer:
+def rewrite(conversation: Conversation, prompts: Prompts, content: str) -> ToolAnswer:
     """Replace the notes; every version stays in the log.
 
     Raises:
         ToolError: They are longer than every later epoch should pay for.
     """
-    tokens = talk.chosen.model.estimate_tokens(len(content.encode()), talk.chosen.name)
+    tokens = conversation.chosen.model.estimate_tokens(len(content.encode()), conversation.chosen.name)
     if tokens > MAX_TOKENS:
         over = tokens - MAX_TOKENS
         raise ToolError(
@@ -22,5 +22,5 @@ def rewrite(talk: Conversation, prompts: Prompts, content: str) -> ToolAnswer:
             f"(leave out about {len(content) * over // tokens:,} of its {len(content):,} characters): it is as it was. "
             "Keep what you need in order to go on, and leave out what the repository says anyway"
         )
-    talk.note(Scratchpad(content=content))
+    conversation.note(Scratchpad(content=content))
     return ToolAnswer(prompts.render("answers/scratchpad", chars=len(content)), progress=True)

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable
 
 from headway.domain.ids import AgentId, key_of, parent_of, place_of
+from headway.eventlog.events.conversation import LlmResponse, Message
 from headway.eventlog.events.envelope import AnyEvent, BodyT
-from headway.eventlog.events.talk import LlmResponse, Message
 from headway.models.adapter import Reuse
 
 AGENTS_PER_GROUP = 4

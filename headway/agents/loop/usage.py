@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from headway.domain.errors import HeadwayError, TransientError
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Cost, LlmRetry
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import Cost, LlmRetry
 from headway.eventlog.views.paid import Paid
 from headway.models.failures import FatalModelError, Unusable
 from headway.models.meter import Meter

@@ -7,8 +7,8 @@ from headway.eventlog.events.work import ResourceWait
 from headway.models.circuit_breaker import ASKS
 
 
-def noting_waits(beat: Progress, resource: str, note: Callable[[ResourceWait], object]) -> Progress:
-    """`beat`, which also notes when a call begins to wait for `resource`, and when that wait is over."""
+def noting_waits(progress: Progress, resource: str, note: Callable[[ResourceWait], object]) -> Progress:
+    """`progress`, which also notes when a call begins to wait for `resource`, and when that wait is over."""
     waits = False
 
     def noting(why: str) -> None:
@@ -16,6 +16,6 @@ def noting_waits(beat: Progress, resource: str, note: Callable[[ResourceWait], o
         if waits != (why != ASKS):
             waits = not waits
             note(ResourceWait(resource=resource, why=why) if waits else ResourceWait(over=True))
-        beat(why)
+        progress(why)
 
     return noting

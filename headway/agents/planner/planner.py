@@ -9,12 +9,12 @@ from headway.agents.loop.amendments import Amendments
 from headway.agents.loop.compaction import Compaction
 from headway.agents.loop.conversation import Conversation
 from headway.agents.loop.shared_prefix import SharedPrefix
+from headway.agents.loop.tool import Toolset
 from headway.agents.loop.usage import missing
 from headway.agents.planner import planner_guards
 from headway.agents.planner.open_task_index import OpenTaskIndex
 from headway.agents.planner.planner_messages import PlannerMessages
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.catalogue import PLANNER_TOOLS
 from headway.domain.ids import RunName
 from headway.domain.planner_turn import (
     ACTIVE_MINUTES_PER_TURN,
@@ -29,9 +29,9 @@ from headway.domain.progress import Progress
 from headway.domain.refs import Ref
 from headway.domain.results import Cancelled, Finished, Result, Spawn, Waits
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import Message
 from headway.eventlog.events.envelope import Event
 from headway.eventlog.events.life import RunStart, TurnEnd, TurnStart
-from headway.eventlog.events.talk import Message
 from headway.eventlog.store import AgentLog, LogStore
 from headway.eventlog.views.planning import Planning
 from headway.eventlog.views.turn import Turn
@@ -56,7 +56,7 @@ class _Turn:
 
     order: PlanTurn
     log: AgentLog
-    talk: Conversation
+    conversation: Conversation
     desk: PlannerTools
     brief: PlannerMessages
     views: Planning
@@ -75,8 +75,10 @@ class PlannerAgent:
         prompts: Prompts,
         clock: Callable[[], float],
         *,
+        tools: Toolset,
         reading: Reading = by_limits,
     ) -> None:
+        self._tools = tools
         self._store = store
         self._hubs = hubs
         self._models = models
@@ -84,7 +86,7 @@ class PlannerAgent:
         self._clock = clock
         self._reading = reading
 
-    async def turn(self, order: PlanTurn, beat: Progress) -> TurnOutcome:
+    async def turn(self, order: PlanTurn, progress: Progress) -> TurnOutcome:
         """One turn, or the outcome of it if it has ended already.
 
         Raises:
@@ -92,7 +94,7 @@ class PlannerAgent:
             TransientError: The model cannot answer now; the same turn goes on when it is asked for again.
             UserError: No model can be chosen.
         """
-        beat("opens the log")
+        progress("opens the log")
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="planner")
         try:
@@ -103,7 +105,7 @@ class PlannerAgent:
                 return whole.at(ended)
             turn = await self._open(order, log, views)
             try:
-                return await self._go_on(turn, beat)
+                return await self._go_on(turn, progress)
             except Exception as error:
                 if not await in_thread(harness_faults.counted, log, turn.views.interrupted, error):
                     raise
@@ -122,11 +124,11 @@ class PlannerAgent:
         start = views.turn.start
         assert start is not None  # it has begun
         brief = PlannerMessages(order, spec, self._store, hub, self._prompts, views.children, self._clock())
-        talk = Conversation(
+        conversation = Conversation(
             log,
             chosen,
-            system=PLANNER_TOOLS.system(self._prompts, "planner_root" if brief.is_root else "planner_sub"),
-            tools=PLANNER_TOOLS.schemas,
+            system=self._tools.system(self._prompts, "planner_root" if brief.is_root else "planner_sub"),
+            tools=self._tools.schemas,
             paid=views.paid,
             epoch=start.epoch,
             interrupted=views.interrupted,
@@ -134,49 +136,49 @@ class PlannerAgent:
             goal=brief.goal,
             repeats=SharedPrefix(order.me, "planner", log.redacted(brief.shared)),
         )
-        talk.turn = order.turn
+        conversation.turn = order.turn
         pinned = start.body.pinned
-        others = self._elsewhere(order.context.run)
-        given = (order, self._store, hub, self._prompts, talk)
-        desk = PlannerTools(*given, pinned, views, others, PLANNER_TOOLS)
-        turn = _Turn(order, log, talk, desk, brief, views, start)
+        others = self._open_tasks(order.context.run)
+        given = (order, self._store, hub, self._prompts, conversation)
+        desk = PlannerTools(*given, pinned, views, others, self._tools)
+        turn = _Turn(order, log, conversation, desk, brief, views, start)
         other = await self._models.note_taker(spec, "planner")
-        turn.compaction = Compaction(talk, self._prompts, lambda carried: self._again(turn, carried), other)
-        await in_thread(harness_faults.note_resumed, talk)
+        turn.compaction = Compaction(conversation, self._prompts, lambda carried: self._again(turn, carried), other)
+        await in_thread(harness_faults.note_resumed, conversation)
         return turn
 
-    async def _go_on(self, turn: _Turn, beat: Progress) -> TurnOutcome:
+    async def _go_on(self, turn: _Turn, progress: Progress) -> TurnOutcome:
         """The loop. The next step follows from the log alone."""
         while True:
             if turn.compaction.is_due:
                 await in_thread(turn.compaction.settle)
-            for call in turn.talk.pending:
-                beat(call.name)
+            for call in turn.conversation.pending:
+                progress(call.name)
                 await in_thread(self._answer, turn, call)
             await in_thread(self._tell, turn)
             end = self._end(turn)
             if end is not None:
                 return await in_thread(self._close, turn, *end)
             turn.compaction.prepare()
-            if not turn.talk.handing_over:
+            if not turn.conversation.handing_over:
                 self._remind(turn)
-            paid, reserve, order = turn.talk.paid.amount, turn.compaction.reserve, turn.order
+            paid, reserve, order = turn.conversation.paid.amount, turn.compaction.reserve, turn.order
             dollars = order.context.bounds_dollars
             if missing(paid, reserve, order.allowance, dollars=dollars):
                 need = missing(Amount(), reserve, Amount(), dollars=dollars)
                 return _outcome(turn, Decision.OUT_OF_BUDGET, seq=turn.views.turn.newest, need=need)
-            beat(ASKS)
+            progress(ASKS)
             try:
-                await turn.compaction.ask(beat)
+                await turn.compaction.ask(progress)
             except (ContextOverflow, FatalModelError) as error:
                 if not turn.compaction.goes_on(error):
                     return await in_thread(self._close, turn, Decision.GAVE_UP, str(error))
 
-    def _elsewhere(self, run: RunName) -> OpenTaskIndex:
+    def _open_tasks(self, run: RunName) -> OpenTaskIndex:
         return OpenTaskIndex(self._store, run)
 
     def _answer(self, turn: _Turn, call: ToolCall) -> None:
-        turn.talk.answer(call, turn.talk.held_back(call, self._prompts) or turn.desk.answer(call))
+        turn.conversation.answer(call, turn.conversation.held_back(call, self._prompts) or turn.desk.answer(call))
 
     def _tell(self, turn: _Turn) -> None:
         """Send the parts of this turn's request that the planner was not told yet.
@@ -189,7 +191,7 @@ class PlannerAgent:
         steers = [ref for ref in order.steers if (ref.log, ref.seq) not in at.heard]
         opened = at.opened
         run = Amendments(self._store, self._prompts, order.context.run, order.amendments)
-        amendments = run.untold(turn.talk.seen.amendments)
+        amendments = run.untold(turn.conversation.seen.amendments)
         if opened and not inbox and not steers and amendments is None:
             return
         parts = [] if opened else self._opening(turn)
@@ -209,7 +211,7 @@ class PlannerAgent:
             steers=tuple((ref.log, ref.seq) for ref in steers),
             amendments=amendments.seqs if amendments else (),
         )
-        turn.talk.note(message)
+        turn.conversation.note(message)
 
     def _again(self, turn: _Turn, carried: str) -> str:
         """The beginning of an epoch in the middle of a turn: the scope, word for word, then the carried parts."""
@@ -220,7 +222,7 @@ class PlannerAgent:
 
     def _opening(self, turn: _Turn) -> list[str]:
         parts: list[str] = []
-        if turn.talk.seen.is_empty:
+        if turn.conversation.seen.is_empty:
             parts.append(turn.brief.scope())
             if turn.start.epoch > 0:
                 parts += [self._prompts.render("messages/closed"), turn.brief.fresh(turn.views.notes.content)]
@@ -237,21 +239,21 @@ class PlannerAgent:
         return turn.brief.facts(turn.desk.pinned, turn.views.turn.before, out)
 
     def _remind(self, turn: _Turn) -> None:
-        turn.talk.remind(self._prompts)
+        turn.conversation.remind(self._prompts)
         if turn.views.notes.is_stale(turn.order.turn):
-            turn.talk.remind_of("scratchpad", self._prompts)
+            turn.conversation.remind_of("scratchpad", self._prompts)
 
     def _end(self, turn: _Turn) -> tuple[Decision, str] | None:
         """The turn's end, or None while it goes on. A reply that was followed by a message decides nothing any more."""
-        reply = turn.talk.reply
+        reply = turn.conversation.reply
         if reply is None or reply.seq < turn.views.turn.newest_message:
             return None
-        made = {decision for result in turn.talk.seen.results if (decision := _decision_of(result)) is not None}
+        made = {decision for result in turn.conversation.seen.results if (decision := _decision_of(result)) is not None}
         if made:
             # A planner that asked for far too little is told so before it sleeps.
             waits = "wait" in made and not _few(turn)
             return ("finish" in made and Decision.FINISH) or (waits and Decision.WAIT) or Decision.GO_ON, ""
-        stop = turn.talk.guards.stop_due
+        stop = turn.conversation.guards.stop_due
         if stop is not None:
             return Decision.GAVE_UP, stop.why
         if reply.body.stop == "text" and turn.views.children.outstanding:
@@ -266,8 +268,8 @@ class PlannerAgent:
     def _close(self, turn: _Turn, decision: Decision, why: str) -> TurnOutcome:
         outcome = _outcome(turn, decision, seq=0, why=cut(why, WHY_CHARS))
         # `seq` is the place of this very event, which is known once it is written.
-        event = turn.talk.note(TurnEnd(key=turn.order.key, outcome=outcome), sync=True)
-        self._elsewhere(turn.order.context.run).tell(turn.order.me, turn.views.children.outstanding.values())
+        event = turn.conversation.note(TurnEnd(key=turn.order.key, outcome=outcome), sync=True)
+        self._open_tasks(turn.order.context.run).tell(turn.order.me, turn.views.children.outstanding.values())
         return event.body.at(event.seq)
 
 
@@ -309,7 +311,7 @@ def _outcome(turn: _Turn, decision: Decision, *, seq: int, need: Amount | None =
     return TurnOutcome(
         decision=decision,
         seq=seq,
-        own=turn.talk.paid.amount,
+        own=turn.conversation.paid.amount,
         spawned=tuple(at.asked.values()),
         cancelled=tuple(at.cancelled),
         recovered=tuple(found[:room]),

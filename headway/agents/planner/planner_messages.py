@@ -18,9 +18,9 @@ from headway.domain.refs import Ref
 from headway.domain.spec import RunSpec
 from headway.domain.state.budget import MICRO, UNLIMITED, Amount
 from headway.domain.task import Scope
+from headway.eventlog.events.conversation import Message, Text
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import HandedOff
-from headway.eventlog.events.talk import Message, Text
 from headway.eventlog.request_text import scope_at
 from headway.eventlog.store import LogStore
 from headway.eventlog.verdicts import newest_verdict

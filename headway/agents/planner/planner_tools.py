@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
+from headway.agents.loop.arguments import parsed
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.agents.loop.harness_faults import answer_to, broken_before
+from headway.agents.loop.tool import Toolset, tool_called
 from headway.agents.planner.open_task_index import OpenTaskIndex
-from headway.agents.tools.arguments import parsed
-from headway.agents.tools.tool import Toolset, tool_called
 from headway.domain.ids import Oid
 from headway.domain.planner_turn import PlanTurn
 from headway.editing.search import HITS, hits_text
@@ -55,7 +55,7 @@ class PlannerTools:
     store: LogStore
     hub: Hub
     prompts: Prompts
-    talk: Conversation
+    conversation: Conversation
     pinned: Oid
     views: Planning = field(repr=False)
     elsewhere: OpenTaskIndex
@@ -68,7 +68,7 @@ class PlannerTools:
 
     def answer(self, call: ToolCall) -> ToolAnswer:
         """The answer to a call. A decision counts by its answer alone, so that it may be worked out again."""
-        before = broken_before(self.talk, call, self.prompts)
+        before = broken_before(self.conversation, call, self.prompts)
         if before is not None:
             return before
         try:

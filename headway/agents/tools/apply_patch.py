@@ -5,10 +5,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.guards import digest
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
+from headway.agents.loop.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.editing.patch import Add, Delete, Section, Update, parse_operation, parse_patch
 from headway.editing.patch_draft import Done
@@ -63,7 +63,7 @@ def _run(context: WorkerContext, asked: ApplyPatch) -> ToolAnswer:
     patching.carry_out(changes)
     for each in done:
         how = each.made.how if each.made else ""
-        context.talk.note(Edit(path=each.section.path, call_id=context.call.id, kind="patch", how=how))
+        context.conversation.note(Edit(path=each.section.path, call_id=context.call.id, kind="patch", how=how))
     return ToolAnswer(cut("\n".join(_told(context, each) for each in done), EXCERPT_CHARS), progress=True)
 
 

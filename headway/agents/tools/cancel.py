@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.arguments import Arguments
-from headway.agents.tools.tool import Tool
 from headway.domain.errors import ToolError
 from headway.domain.ids import ChildKey
 from headway.domain.planner_turn import CANCELS_PER_TURN

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 
 from headway.agents import tools as package
-from headway.agents.tools.tool import BOTH, AgentKind, AnyTool, Toolset
+from headway.agents.loop.tool import BOTH, AgentKind, AnyTool, Toolset
 from headway.domain.results import Result
 from headway.models.editing import Edit
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.guards import digest
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
+from headway.agents.loop.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.domain.errors import ToolError
 from headway.editing.edit_process import Replacement
@@ -35,7 +35,7 @@ def _run(context: WorkerContext, asked: EditFile) -> ToolAnswer:
     # The text it makes is noted first, so that a kill right after the write is told from one right before it.
     context.begin(FileHashes(after=digest(made.raw)))
     context.files.write(asked.path, made.raw)
-    context.talk.note(Edit(path=asked.path, call_id=context.call.id, kind="edit", how=made.how))
+    context.conversation.note(Edit(path=asked.path, call_id=context.call.id, kind="edit", how=made.how))
     how = "" if made.how == "exact" else f" ({made.how})"
     text = context.prompts.render("answers/edited", path=asked.path, how=how, shown=made.shown)
     return ToolAnswer(text + context.syntax(asked.path, made.raw), progress=True)

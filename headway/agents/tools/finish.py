@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from headway.agents.loop.arguments import Arguments
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.harness_faults import passes, why
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.arguments import Arguments
-from headway.agents.tools.tool import Tool
-from headway.agents.worker.finish_checks import WorkState, after_last, doubts
+from headway.agents.worker.finish_checks import WorkState, after_last, objections
 from headway.agents.worker.unfinished_lines import unfinished
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.domain.handoff import HandoffReport, HandoffStatus
@@ -52,7 +52,7 @@ def _finish_scope(context: PlannerTools, asked: Finish) -> ToolAnswer:
 def _finish_task(context: WorkerContext, asked: Finish) -> ToolAnswer:
     told = context.bench.views.attempt.bounced
     # A last word counts as it stands: there is no call left to set anything right.
-    found = [] if told or context.talk.seen.is_last_word else _doubts_told(context, asked.status)
+    found = [] if told or context.conversation.seen.is_last_word else _open_objections(context, asked.status)
     if found:
         listed = "\n".join(f"- {doubt}" for doubt in found)
         text = context.prompts.render("answers/doubtful_finish", facts=listed)
@@ -60,23 +60,23 @@ def _finish_task(context: WorkerContext, asked: Finish) -> ToolAnswer:
     return ToolAnswer(context.prompts.render("answers/handed_off"), compared=None, result=Finished(report=asked.report))
 
 
-def _doubts_told(context: WorkerContext, status: HandoffStatus) -> list[str]:
+def _open_objections(context: WorkerContext, status: HandoffStatus) -> list[str]:
     """The doubts; none where they cannot be found out, because nothing may keep an agent from handing off."""
     try:
-        return _doubts(context, status)
+        return _objections(context, status)
     except Exception as error:
         if passes(error):
             raise
-        context.talk.note(AgentState(broke=why(error)))
+        context.conversation.note(AgentState(broke=why(error)))
         return []
 
 
-def _doubts(context: WorkerContext, status: HandoffStatus) -> list[str]:
+def _objections(context: WorkerContext, status: HandoffStatus) -> list[str]:
     bench, views = context.bench, context.bench.views
     idle = bench.tools.named(lambda tool: not tool.is_work)
     if bench.task.kind is TaskKind.INVESTIGATE:
         looked = not views.attempt.called <= idle
-        return doubts(status, bench.task.kind, WorkState(), bench.commands, looked=looked)
+        return objections(status, bench.task.kind, WorkState(), bench.commands, looked=looked)
     hub, workspace = bench.lander.hub, bench.workspace
     landed = tuple(hub.landed_by(bench.lander.task))
     left = workspace.changes().paths
@@ -91,7 +91,7 @@ def _doubts(context: WorkerContext, status: HandoffStatus) -> list[str]:
         gone=tuple(after_last(list(views.attempt.claimed), landed)),
         unfinished=unfinished(hub, landed),
     )
-    return doubts(status, bench.task.kind, now, bench.commands)
+    return objections(status, bench.task.kind, now, bench.commands)
 
 
 OPTIONAL = ", ".join(f"`{name}`" for name, field in HandoffReport.model_fields.items() if not field.is_required())

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
 from headway.system.excerpt import EXCERPT_CHARS, cut
 
 

@@ -1,9 +1,9 @@
 """`git_show`: a commit, or a file as it was at one."""
 
+from headway.agents.loop.arguments import Arguments, PathText, ShortText
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.arguments import Arguments, PathText, ShortText
-from headway.agents.tools.tool import Tool
 from headway.system.excerpt import EXCERPT_CHARS, cut
 
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
+from headway.agents.loop.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.domain.results import LandAnswer
 from headway.domain.task import TaskKind
@@ -24,7 +24,7 @@ async def _run(context: WorkerContext, asked: Land) -> ToolAnswer:
     bench = context.bench
     if bench.task.kind is TaskKind.INVESTIGATE:
         return ToolAnswer(context.prompts.render("answers/land_investigate"), error=True)
-    return await bench.lander.land(context.talk, context.begin(), asked.message, asked.paths)
+    return await bench.lander.land(context.conversation, context.begin(), asked.message, asked.paths)
 
 
 TOOL = Tool(

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import BOTH, AnyContext, Tool
+from headway.agents.loop.tool import BOTH, AnyContext, Tool
 from headway.system.excerpt import EXCERPT_CHARS, LINES_READ, cut
 
 

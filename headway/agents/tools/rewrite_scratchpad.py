@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.scratchpad import rewrite
-from headway.agents.tools.arguments import Arguments
-from headway.agents.tools.tool import BOTH, AnyContext, Tool
+from headway.agents.loop.tool import BOTH, AnyContext, Tool
 
 Notes = Annotated[str, Field(max_length=1_000_000, description="All of them; at most about 6,000 tokens.")]
 
@@ -17,7 +17,7 @@ class RewriteScratchpad(Arguments):
 
 
 def _run(context: AnyContext, asked: RewriteScratchpad) -> ToolAnswer:
-    return rewrite(context.talk, context.prompts, asked.content)
+    return rewrite(context.conversation, context.prompts, asked.content)
 
 
 TOOL = Tool(

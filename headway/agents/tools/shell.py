@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.kept_reply import noted
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
+from headway.agents.loop.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.domain.errors import TransientError
 from headway.eventlog.events.work import ResourceKill
@@ -28,7 +28,7 @@ async def _run(context: WorkerContext, asked: Shell) -> ToolAnswer:
     if context.begun() is not None:
         lost = Ran(command=asked.command, exit_code=None, note=INTERRUPTED)
         return ToolAnswer(context.prompts.render("answers/interrupted"), error=True, progress=True, result=lost)
-    bench, files, talk = context.bench, context.files, context.talk
+    bench, files, conversation = context.bench, context.files, context.conversation
     cwd, home = files.folder(asked.workdir), files.home()
     begun = context.begin()
     limit = min(asked.timeout_s or bench.command_seconds, bench.command_seconds)
@@ -36,16 +36,16 @@ async def _run(context: WorkerContext, asked: Shell) -> ToolAnswer:
     try:
         with waited_for("no file can be made for the output of a command"):
             output = files.output_file(begun.seq)
-        result = await while_held(talk.log, bench.sandbox.run(command, full_output=output))
+        result = await while_held(conversation.log, bench.sandbox.run(command, full_output=output))
     except TransientError:
         # It has not begun, for example because the disk is full. It runs when the agent goes on.
         withdrawn = context.note().model_copy(update={"withdrawn": True})
-        await noted(lambda: talk.note(withdrawn))
+        await noted(lambda: conversation.note(withdrawn))
         raise
     why = "oom" if result.out_of_memory else result.killed_for
     if why is not None:
         killed = ResourceKill(call_id=context.call.id, why=why, seconds=result.seconds)
-        await noted(lambda: talk.note(killed))
+        await noted(lambda: conversation.note(killed))
     ended = how_it_ended(result)
     text = f"[{ended}, {result.seconds:.1f} s]\n{cut_middle(result.output, EXCERPT_CHARS)}"
     text += "".join(f"\n[{remark}]" for remark in remarks(result, bench.walls))

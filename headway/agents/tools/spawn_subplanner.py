@@ -1,10 +1,10 @@
 """`spawn_subplanner`: a planner gives a part of its scope to a planner of its own."""
 
+from headway.agents.loop.arguments import Arguments
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
 from headway.agents.planner.spawning import spawn
-from headway.agents.tools.arguments import Arguments
-from headway.agents.tools.tool import Tool
 from headway.domain.errors import ToolError
 from headway.domain.planner_turn import SPAWNS_PER_TURN, ChildKind
 from headway.domain.results import Spawn

@@ -1,9 +1,9 @@
 """`wait`: a planner ends its turn until a handoff or a message comes."""
 
+from headway.agents.loop.arguments import Arguments
 from headway.agents.loop.conversation import ToolAnswer
+from headway.agents.loop.tool import Tool
 from headway.agents.planner.planner_tools import PlannerTools
-from headway.agents.tools.arguments import Arguments
-from headway.agents.tools.tool import Tool
 from headway.domain.results import Waits
 
 

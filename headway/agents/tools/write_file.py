@@ -1,9 +1,9 @@
 """`write_file`: a whole file."""
 
+from headway.agents.loop.arguments import Arguments, PathText
 from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.guards import digest
-from headway.agents.tools.arguments import Arguments, PathText
-from headway.agents.tools.tool import Tool
+from headway.agents.loop.tool import Tool
 from headway.agents.worker.worker_tools import WorkerContext
 from headway.eventlog.events.work import Edit
 from headway.system.excerpt import line_count
@@ -19,7 +19,7 @@ def _run(context: WorkerContext, asked: WriteFile) -> ToolAnswer:
     context.begin()
     done = "replaced" if context.files.write(path, content.encode("utf-8", "surrogateescape")) else "written"
     text = context.prompts.render("answers/written", path=path, done=done, lines=line_count(content))
-    context.talk.note(Edit(path=path, call_id=context.call.id, kind="write"))
+    context.conversation.note(Edit(path=path, call_id=context.call.id, kind="write"))
     return ToolAnswer(text + context.syntax(path, content), progress=True, compared=digest(content))
 
 

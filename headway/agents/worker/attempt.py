@@ -50,7 +50,7 @@ class Attempt:
     task: TaskSpec
     start: Event[AgentStart]
     workspace: Workspace
-    talk: Conversation
+    conversation: Conversation
     bench: WorkerTools
     assignment: TaskMessage
     views: Working
@@ -69,7 +69,7 @@ class Attempt:
             base=self.workspace.base[:12],
             changed=cut(", ".join(self.workspace.changes().paths), CHANGED_CHARS) or NONE,
             minutes=round(self.views.time.active_s / 60),
-            tokens=f"{self.talk.paid.tokens:,}",
+            tokens=f"{self.conversation.paid.tokens:,}",
             scratchpad=self.views.notes.content or NONE,
         )
         return f"{self.asked()}\n\n---\n{facts}\n\n{carried}"

@@ -8,9 +8,9 @@ from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import Oid
 from headway.domain.task import TaskKind
 from headway.eventlog.blobs import APART, INLINE_CHARS
+from headway.eventlog.events.conversation import ToolResult
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentStart
-from headway.eventlog.events.talk import ToolResult
 from headway.sandbox.outcome import INTERRUPTED, Ran
 from headway.system.excerpt import cut
 
@@ -71,7 +71,7 @@ class Commands:
                     self.last_check = self.last
 
 
-def doubts(
+def objections(
     status: HandoffStatus, kind: TaskKind, now: WorkState, commands: Commands, *, looked: bool = False
 ) -> list[str]:
     """The facts against handing off with this status. `looked`: the agent called a tool that can answer a question."""

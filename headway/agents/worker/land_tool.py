@@ -7,8 +7,8 @@ from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.domain.ids import AgentId, Fence, Oid, parent_of
 from headway.domain.results import LandAnswer, Result
 from headway.domain.run import RunContext
+from headway.eventlog.events.conversation import ToolCallBegun
 from headway.eventlog.events.envelope import Event
-from headway.eventlog.events.talk import ToolCallBegun
 from headway.eventlog.events.work import LandedCommit, SnapshotKept
 from headway.eventlog.views.attempt import AttemptRecord
 from headway.git.hub import Hub
@@ -61,12 +61,12 @@ class LandTool:
     trunk_mb: int | None = None
 
     async def land(
-        self, talk: Conversation, begun: Event[ToolCallBegun], message: str, paths: tuple[str, ...] | None
+        self, conversation: Conversation, begun: Event[ToolCallBegun], message: str, paths: tuple[str, ...] | None
     ) -> ToolAnswer:
         """Land, once for each call: `begun` is its note in the log, and a repeated call finds what it did before."""
         if self.workspace.notes().rounds >= ROUNDS - 1:
             # If this conflicts too the task ends, and its kept work should not be full of markers.
-            await in_thread(self.keep, talk)
+            await in_thread(self.keep, conversation)
         submission = Submission(
             message=message,
             author=self.author,
@@ -74,7 +74,7 @@ class LandTool:
             task=self.task,
             planner=planners_of(self.task),
             place=f"{self.task}:{begun.seq}",
-            fence=talk.log.fence(),
+            fence=conversation.log.fence(),
             paths=paths,
             accept_doubtful=self.attempt.landing is not None and self.attempt.landing.landing == "doubtful",
             trunk_mb=self.trunk_mb,
@@ -82,9 +82,11 @@ class LandTool:
         found = await in_thread(self._breaches, submission)
         if found:
             return self._forbidden(found)
-        await in_thread(talk.log.sync)
-        outcome = await in_thread(Landing(self.hub, self.holds).land, self.workspace, submission, talk.log.check)
-        answer = self._told(talk, outcome)
+        await in_thread(conversation.log.sync)
+        outcome = await in_thread(
+            Landing(self.hub, self.holds).land, self.workspace, submission, conversation.log.check
+        )
+        answer = self._told(conversation, outcome)
         left = await in_thread(self.workspace.in_submodules)
         if left:
             more = self.prompts.render("answers/in_submodules", paths=_listed(left, ", "))
@@ -109,19 +111,19 @@ class LandTool:
         named = tuple(sorted({breach.name for breach in found}))
         return ToolAnswer(text, error=True, result=LandAnswer(landing="forbidden", forbidden=named))
 
-    def keep(self, talk: Conversation) -> Snapshot | None:
+    def keep(self, conversation: Conversation) -> Snapshot | None:
         """Keep changes that are not on the trunk on the task's ref."""
-        kept = snapshot(self.hub, self.workspace, self.task, talk.log.check)
+        kept = snapshot(self.hub, self.workspace, self.task, conversation.log.check)
         if kept is not None and kept.commit != self.attempt.kept:
-            talk.note(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base), sync=True)
+            conversation.note(SnapshotKept(commit=kept.commit, ref=kept.ref, base=kept.base), sync=True)
         return kept
 
-    def _told(self, talk: Conversation, outcome: LandingOutcome) -> ToolAnswer:
+    def _told(self, conversation: Conversation, outcome: LandingOutcome) -> ToolAnswer:
         render = self.prompts.render
         match outcome:
             case Landed(commit=commit, trunk=trunk):
                 if commit not in self.attempt.claimed:
-                    talk.note(LandedCommit(commit=commit, trunk=trunk))
+                    conversation.note(LandedCommit(commit=commit, trunk=trunk))
                 others = _listed(outcome.others, ", ") or "nothing"
                 if outcome.conflicted:
                     marked = _listed(outcome.conflicted, ", ")

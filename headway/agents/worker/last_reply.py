@@ -28,40 +28,40 @@ _PARTS = (2, 4)
 """The longest reply is divided by these, where nothing else is left to make shorter."""
 
 
-def kept_for_it(job: Attempt) -> Amount:
+def kept_for_it(attempt: Attempt) -> Amount:
     """The part of the budget that is kept for the last reply: no more than a task's first call."""
-    talk, first = job.talk, job.order.context.sizes.task_call
-    model = talk.chosen.model
+    conversation, first = attempt.conversation, attempt.order.context.sizes.task_call
+    model = conversation.chosen.model
     made = model.endpoint.max_output
-    opening = talk.nbytes - talk.context.nbytes + talk.context.opening_nbytes
-    given = model.worst_call(opening + REMINDER_BYTES, talk.chosen.name) - made
-    whole = Meter(talk.chosen.price).reserve(given, made)
+    opening = conversation.nbytes - conversation.context.nbytes + conversation.context.opening_nbytes
+    given = model.worst_call(opening + REMINDER_BYTES, conversation.chosen.name) - made
+    whole = Meter(conversation.chosen.price).reserve(given, made)
     dollars = min(whole.micro_usd, first.micro_usd) if first.micro_usd else whole.micro_usd
     return Amount(tokens=min(whole.tokens, first.tokens), micro_usd=dollars)
 
 
-def questions(job: Attempt, reminder: str) -> Iterator[Question]:
+def questions(attempt: Attempt, reminder: str) -> Iterator[Question]:
     """The requests that the rest of the budget pays for, the whole conversation first."""
-    talk = job.talk
-    for question in _shorter_and_shorter(talk, job, reminder):
+    conversation = attempt.conversation
+    for question in _shorter_and_shorter(conversation, attempt, reminder):
         lacks = missing(
-            talk.paid.amount,
-            talk.reserve_for(question),
-            job.order.granted,
-            dollars=job.order.context.bounds_dollars,
+            conversation.paid.amount,
+            conversation.reserve_for(question),
+            attempt.order.granted,
+            dollars=attempt.order.context.bounds_dollars,
         )
         if not lacks:
             yield question
 
 
-def _shorter_and_shorter(talk: Conversation, job: Attempt, reminder: str) -> Iterator[Question]:
-    whole = talk.request()
-    yield Question(whole, talk.chosen)
-    asked, said = job.asked(), exchanges(talk.log.replay(talk.epoch))
+def _shorter_and_shorter(conversation: Conversation, attempt: Attempt, reminder: str) -> Iterator[Question]:
+    whole = conversation.request()
+    yield Question(whole, conversation.chosen)
+    asked, said = attempt.asked(), exchanges(conversation.log.replay(conversation.epoch))
     for chars, size in _SHORTER:
         task = asked if chars is None else cut_middle(asked, chars)
         text = "\n\n---\n".join(filter(None, (task, tail_of(said, size), reminder)))
-        short = replace(whole, items=[talk.chosen.model.encode(UserMessage(text))], reuse=Reuse())
-        yield Question(short, talk.chosen)
+        short = replace(whole, items=[conversation.chosen.model.encode(UserMessage(text))], reuse=Reuse())
+        yield Question(short, conversation.chosen)
     for part in _PARTS:
-        yield Question(replace(short, max_output=whole.max_output // part), talk.chosen)
+        yield Question(replace(short, max_output=whole.max_output // part), conversation.chosen)

@@ -12,25 +12,25 @@ LEFT_NAMED = 100
 """Most paths left by `setup` that a worker is told by name."""
 
 
-async def set_up(job: Attempt, sandbox: Sandbox, beat: Progress) -> None:
+async def set_up(attempt: Attempt, sandbox: Sandbox, progress: Progress) -> None:
     """Run the user's `setup` in a worker's files unless it has run there, and note the result in the log."""
-    command = job.spec.setup
-    if command is None or job.setup is not None:
+    command = attempt.spec.setup
+    if command is None or attempt.setup is not None:
         return
-    done = await in_thread(job.workspace.setup_done, command)
+    done = await in_thread(attempt.workspace.setup_done, command)
     if done is None:
-        beat("runs setup")
-        async with alone(job.workspace, job.talk.log):
-            running = set_up_files(sandbox, job.order.me, job.workspace, job.spec, command)
-            done = await while_held(job.talk.log, running)
-    made = await in_thread(job.workspace.made)
+        progress("runs setup")
+        async with alone(attempt.workspace, attempt.conversation.log):
+            running = set_up_files(sandbox, attempt.order.me, attempt.workspace, attempt.spec, command)
+            done = await while_held(attempt.conversation.log, running)
+    made = await in_thread(attempt.workspace.made)
     ran = AgentState(
-        setup=job.setup_name,
+        setup=attempt.setup_name,
         command=command,
         exit_code=done.exit_code,
         ended=done.ended,
         output=done.output,
         withheld=done.withheld,
-        left=tuple(made.names(job.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else (),
+        left=tuple(made.names(attempt.workspace.hub.repo)[:LEFT_NAMED]) if made is not None else (),
     )
-    job.talk.note(ran, dur_ms=done.seconds * 1000)
+    attempt.conversation.note(ran, dur_ms=done.seconds * 1000)

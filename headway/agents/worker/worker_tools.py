@@ -6,18 +6,18 @@ from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import cast
 
+from headway.agents.loop.arguments import parsed
 from headway.agents.loop.conversation import Conversation, ToolAnswer
 from headway.agents.loop.harness_faults import answer_to, broken_before
-from headway.agents.tools.arguments import parsed
-from headway.agents.tools.tool import Toolset, tool_called
+from headway.agents.loop.tool import Toolset, tool_called
 from headway.agents.worker.finish_checks import Commands
 from headway.agents.worker.land_tool import LandTool
 from headway.domain.task import TaskSpec
 from headway.editing.edit_process import EditProcess
 from headway.editing.files import Files
 from headway.editing.patching import NO_FILES, FileHashes
+from headway.eventlog.events.conversation import ToolCallBegun
 from headway.eventlog.events.envelope import Event
-from headway.eventlog.events.talk import ToolCallBegun
 from headway.eventlog.views.working import Working
 from headway.git.workspace.workspace import Workspace
 from headway.models.turn import ToolCall
@@ -43,7 +43,7 @@ class WorkerTools:
     """
 
     task: TaskSpec
-    talk: Conversation
+    conversation: Conversation
     workspace: Workspace
     lander: LandTool
     sandbox: Sandbox
@@ -72,10 +72,10 @@ class WorkerTools:
             LeaseLost: Somebody else works on this task now; the call was stopped, or not begun.
         """
         tool = self.tools.tools.get(call.name)
-        before = broken_before(self.talk, call, self.prompts, resumes=tool is not None and tool.resumes)
+        before = broken_before(self.conversation, call, self.prompts, resumes=tool is not None and tool.resumes)
         if before is not None:
             return before
-        async with alone(self.workspace, self.talk.log):
+        async with alone(self.workspace, self.conversation.log):
             try:
                 return await self._run(call)
             except Exception as error:  # noqa: BLE001 - what is no fault of the call is raised again there
@@ -98,9 +98,9 @@ class WorkerContext:
     bench: WorkerTools
 
     @property
-    def talk(self) -> Conversation:
+    def conversation(self) -> Conversation:
         """The worker's conversation."""
-        return self.bench.talk
+        return self.bench.conversation
 
     @property
     def prompts(self) -> Prompts:
@@ -119,11 +119,11 @@ class WorkerContext:
             files: The files that the call is about to change.
         """
         begun = self.begun()
-        return self.talk.note(self.note(files)) if begun is None else begun
+        return self.conversation.note(self.note(files)) if begun is None else begun
 
     def begun(self) -> Event[ToolCallBegun] | None:
         """The note that the call was begun; None where its first effect is still to come."""
-        return self.talk.interrupted.begun(self.call.id)
+        return self.conversation.interrupted.begun(self.call.id)
 
     def note(self, files: FileHashes = NO_FILES) -> ToolCallBegun:
         """The note itself."""

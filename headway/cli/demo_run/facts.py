@@ -7,7 +7,7 @@ from headway.cli.agent_tools import results
 from headway.domain.headings import task_of
 from headway.domain.ids import AgentId, RunName
 from headway.domain.results import LandAnswer
-from headway.eventlog.events.talk import Message, ToolResult
+from headway.eventlog.events.conversation import Message, ToolResult
 from headway.eventlog.local_store import LocalStore
 from headway.eventlog.store import LogStore
 

@@ -138,7 +138,7 @@ def _go_on(state: PlannerState, now: float) -> list[Command]:
     hours_end = state.deadline if state.closing is None else None
     if state.present.busy:
         return [Sleep(hours_end)]
-    ending = state.ending()
+    ending = state.end_due()
     if ending is not None:
         return _hand_up(state, ending, now)
     quiet = state.present.settled and not state.present.cancelling

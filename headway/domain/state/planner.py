@@ -105,7 +105,7 @@ class PlannerState(PlannerIntake):
                 key = key_below(self.me, child)
                 present.to_cancel = [each for each in present.to_cancel if each != key]
             case Call(order=StoreHandoff(me=me)) if me == self.me:
-                present.handing_up = present.handing_up or self.ending()
+                present.handing_up = present.handing_up or self.end_due()
                 present.retry = present.retry if present.retry.again_s else Retry(again_s=self.context.again_s)
             case Launch(order=PlanTurn() as order):
                 present.turn, self.turn_key, self.guard = order, order.key, order.final

@@ -199,7 +199,7 @@ class PlannerFacts(BaseModel):
         done = self.last_finish is not None and self.last_finish.status is HandoffStatus.DONE
         return self.closing is None and self.said_finish and done and not self.final_shown
 
-    def ending(self) -> PlannerEnd | None:
+    def end_due(self) -> PlannerEnd | None:
         """The handoff of the planner; None before it is time for it."""
         if self.children.open and not self.present.cancel_over:
             return None

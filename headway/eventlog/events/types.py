@@ -1,5 +1,15 @@
 """Every type of event, by its name on the wire."""
 
+from headway.eventlog.events.conversation import (
+    LlmRequest,
+    LlmResponse,
+    LlmRetry,
+    Message,
+    Reminder,
+    Text,
+    ToolCallBegun,
+    ToolResult,
+)
 from headway.eventlog.events.envelope import Body
 from headway.eventlog.events.life import (
     AgentFork,
@@ -11,16 +21,6 @@ from headway.eventlog.events.life import (
     RunStart,
     TurnEnd,
     TurnStart,
-)
-from headway.eventlog.events.talk import (
-    LlmRequest,
-    LlmResponse,
-    LlmRetry,
-    Message,
-    Reminder,
-    Text,
-    ToolCallBegun,
-    ToolResult,
 )
 from headway.eventlog.events.work import (
     BudgetAsked,

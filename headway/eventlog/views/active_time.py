@@ -1,9 +1,9 @@
 """Active time of an agent: its model calls and commands, never queues, pauses or downtime."""
 
 from headway.domain.results import Result
+from headway.eventlog.events.conversation import LlmResponse, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentStart, TurnStart
-from headway.eventlog.events.talk import LlmResponse, ToolResult
 
 
 class ActiveTime:

@@ -5,9 +5,9 @@ from typing import cast
 
 from headway.domain.ids import Oid
 from headway.domain.results import Finished, LandAnswer
+from headway.eventlog.events.conversation import Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.life import AgentStart, AgentState, HandedOff
-from headway.eventlog.events.talk import Reminder, ToolResult
 from headway.eventlog.events.work import LandedCommit, SnapshotKept
 
 NAMES_KEPT = 100

@@ -11,9 +11,9 @@ from headway.domain.ids import ChildKey
 from headway.domain.planner_turn import Spawned
 from headway.domain.results import Spawn
 from headway.domain.task import TaskKind, TaskSpec
+from headway.eventlog.events.conversation import Message, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import TurnEnd, TurnStart
-from headway.eventlog.events.talk import Message, ToolResult
 
 
 @dataclass(frozen=True)

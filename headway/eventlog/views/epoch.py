@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Literal, cast
 
 from headway.domain.results import Result
+from headway.eventlog.events.conversation import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, Event
-from headway.eventlog.events.talk import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.work import Compaction
 
 HANDOVER = "handover"

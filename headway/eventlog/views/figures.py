@@ -14,9 +14,9 @@ from headway.domain.ids import AgentId, ChildKey, Role, RunName, child_id
 from headway.domain.results import LandAnswer, Spawn
 from headway.domain.task import TaskSpec
 from headway.eventlog.blobs import APART
+from headway.eventlog.events.conversation import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentFork, AgentStart, HandedOff, RunEnd, TurnEnd, TurnStart
-from headway.eventlog.events.talk import Call, LlmRequest, LlmResponse, LlmRetry, ToolResult
 from headway.eventlog.events.work import BudgetAsked, LandedCommit, ResourceWait
 from headway.eventlog.store import LogStore, Tail
 from headway.eventlog.views.active_time import work_ms
@@ -45,7 +45,7 @@ class FiguresReader:
         self._store = store
         self._run = run
         self._clock = clock
-        self._read: dict[AgentId, tuple[Tail, _Fold]] = {}
+        self._read: dict[AgentId, tuple[Tail, _AgentView]] = {}
         self._lock = threading.Lock()
 
     def look(self) -> RunFigures:
@@ -54,9 +54,9 @@ class FiguresReader:
             self._read = {agent: self._caught_up(agent) for agent in self._store.agents(self._run)}
             return self._summed()
 
-    def _caught_up(self, agent: AgentId) -> "tuple[Tail, _Fold]":
-        tail, fold = self._read.get(agent) or (self._store.tail(agent), _Fold())
-        return tail, tail.catch_up(fold, _Fold)
+    def _caught_up(self, agent: AgentId) -> "tuple[Tail, _AgentView]":
+        tail, fold = self._read.get(agent) or (self._store.tail(agent), _AgentView())
+        return tail, tail.catch_up(fold, _AgentView)
 
     def _summed(self) -> RunFigures:
         titles: dict[AgentId, str] = {}
@@ -84,7 +84,7 @@ class FiguresReader:
         )
 
 
-class _Fold:
+class _AgentView:
     """The figures of one log, folded one event at a time."""
 
     def __init__(self) -> None:

@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from headway.eventlog.events.conversation import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import LlmResponse, Message, Reminder, ToolResult
 
 REMIND_AT = 3
 REFUSE_AT = 5

@@ -2,9 +2,9 @@
 
 from typing import cast
 
+from headway.eventlog.events.conversation import LlmRequest, LlmResponse, LlmRetry, ToolCallBegun
 from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.life import AgentState
-from headway.eventlog.events.talk import LlmRequest, LlmResponse, LlmRetry, ToolCallBegun
 from headway.eventlog.events.work import ResourceWait
 
 

@@ -6,9 +6,9 @@ a smaller count a run could exceed its limit at every kill.
 """
 
 from headway.domain.state.budget import Amount
+from headway.eventlog.events.conversation import LlmRequest, LlmResponse, LlmRetry
 from headway.eventlog.events.envelope import AnyEvent
 from headway.eventlog.events.life import AgentLease, HandedOff
-from headway.eventlog.events.talk import LlmRequest, LlmResponse, LlmRetry
 
 
 class Paid:

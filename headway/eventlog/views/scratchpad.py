@@ -1,7 +1,7 @@
 """An agent's notes, always rewritten whole."""
 
+from headway.eventlog.events.conversation import Message, Reminder
 from headway.eventlog.events.envelope import AnyEvent
-from headway.eventlog.events.talk import Message, Reminder
 from headway.eventlog.events.work import Scratchpad
 
 STALE_TURNS = 20

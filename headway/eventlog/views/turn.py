@@ -7,9 +7,9 @@ from headway.domain.handoff import HandoffReport
 from headway.domain.ids import AgentId, ChildKey, Oid
 from headway.domain.planner_turn import Decision, Spawned
 from headway.domain.results import Cancelled, Finished, Spawn
+from headway.eventlog.events.conversation import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.envelope import AnyEvent, Event
 from headway.eventlog.events.life import HandedOff, TurnEnd, TurnStart
-from headway.eventlog.events.talk import LlmResponse, Message, Reminder, ToolResult
 from headway.eventlog.events.work import Scratchpad
 
 TURN_EVENTS = (TurnStart, TurnEnd, Message, Reminder, LlmResponse, ToolResult, Scratchpad, HandedOff)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from headway.agents.loop.arguments import Arguments, schema_of
 from headway.agents.loop.conversation import Conversation, ToolAnswer
-from headway.agents.tools.arguments import Arguments, schema_of
 from headway.domain.errors import ToolError
 from headway.domain.results import Result
 from headway.models.adapter import ToolSchema
@@ -45,7 +45,7 @@ class AnyContext(Protocol):
     def files(self) -> Tree: ...
 
     @property
-    def talk(self) -> Conversation: ...
+    def conversation(self) -> Conversation: ...
 
     @property
     def prompts(self) -> Prompts: ...
