@@ -6,6 +6,7 @@ import pytest
 
 import worker
 from headway.domain.errors import UserError
+from headway.domain.ids import AgentId
 from headway.host.home import home_from
 from headway.host.settings import Settings, variables
 from headway.host.worker_roles import USUAL_AGENTS
@@ -111,3 +112,17 @@ def test_keys_of_the_service_are_secrets(monkeypatch: pytest.MonkeyPatch) -> Non
     settings = Settings.read()
     assert settings.secrets == ("sk-one", "sk-two")
     assert "sk-" not in repr(settings)
+
+
+def test_a_process_knows_the_keys_of_models_and_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key of either reaches a log: the texts of both are taken out of what it writes."""
+    monkeypatch.setenv("TEMPORAL_API_KEY", "s3rvice-0123456789-key")
+    models = ModelSettings.read({"OPENAI_API_KEY": "m0del-0123456789-key"})
+    workshop = worker.Workshop(Settings.read(), models, allow_weak=True)
+    try:
+        log = workshop.store.open(AgentId("r/1"), role="planner")
+        told = log.without_our_secrets("s3rvice-0123456789-key, m0del-0123456789-key")
+        log.close()
+    finally:
+        workshop.resources.close()
+    assert "0123456789" not in told
