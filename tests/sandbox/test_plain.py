@@ -162,7 +162,9 @@ async def test_home_is_where_it_is_said_to_be(sandbox: PlainSandbox, command: Ma
 
 
 async def test_resources_are_bounded(sandbox: PlainSandbox, command: MakeCommand) -> None:
-    result = await sandbox.run(command("ulimit -c; ulimit -n; ulimit -Hn; ulimit -f; nice"))
+    # The niceness is given just after the start, so the command waits for it. Without it, it would reach its timeout.
+    until_nice = "until [ $(nice) -ge 5 ]; do sleep 0.01; done"
+    result = await sandbox.run(command(f"ulimit -c; ulimit -n; ulimit -Hn; ulimit -f; {until_nice}; nice"))
     core, soft, hard, blocks, nice = map(int, result.output.split())
     assert core == 0
     assert soft == hard <= 4096
