@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,12 @@ WHOLE_MACHINES = frozenset({"chaos", "cli", "end_to_end", "growth", "workflows"}
 """Folders whose tests start servers and wait for them. The tests of the others mostly compute."""
 LAST_SHARE = 0.1
 """The share of the files that compute which comes last, so that all processes end at nearly the same time."""
+
+
+def pytest_configure() -> None:
+    """A script starts its background commands with SIGINT ignored, and tests send that signal to programs of theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

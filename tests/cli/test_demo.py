@@ -50,7 +50,8 @@ def until(process: "subprocess.Popen[str]", moment: str) -> str:
 
 
 def outline(line: str) -> str:
-    """A line without what differs from one time to the next: times, numbers, commits, and what an agent is at."""
+    """A line without what differs from time to time: times, numbers, commits, order, and what an agent is at."""
+    line = line.replace("└", "├")  # the branch of the agent that happens to come last
     line = re.sub(r"^\d\d:\d\d ", "", line).partition("': ")[0]
     return re.sub(r"\b[0-9a-f]{7,12}\b|\d+", "N", line)
 
