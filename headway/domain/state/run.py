@@ -91,7 +91,7 @@ class RunState(RunIntake):
         heard = self._hear(node.key, now)
         if self.is_ours(node.key) and not is_adopted(node.key):
             self.tree, self.last_heard = node, now
-            self.hear_of(node.key)
+            heard = self.hear_of(node.key) or heard
         return heard
 
     def _hear(self, key: ChildKey, now: float) -> bool:

@@ -57,13 +57,16 @@ class RunIntake(RunOrders):
         if self.root is not None and self.children is not None:
             self.children.foreign = [key for key in self.children.foreign if key != self.root.child]
 
-    def hear_of(self, key: ChildKey) -> None:
-        """A root planner speaks. If its failure parked the run, it was reset: outstanding again, with its totals."""
+    def hear_of(self, key: ChildKey) -> bool:
+        """A root planner speaks. If its failure parked the run, it was reset: outstanding again, with its totals. True
+        then.
+        """
         if self.phase != "needs_attention" or self.root is None or self.root.child != key or self.children is None:
-            return
+            return False
         self._take_back(key)
         self.root, self.parked_at = None, 0.0
         self._lend(key)
+        return True
 
     def _take_back(self, key: ChildKey) -> None:
         """A root planner that was closed speaks again: it gets back its totals and the agents adopted below it."""

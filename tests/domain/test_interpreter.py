@@ -1,0 +1,77 @@
+"""The interpreter with the rules of a run: events that come in while it performs commands, or while it sleeps."""
+
+from typing import Any
+
+from headway.domain.commands import Call, Launch, StartChild
+from headway.domain.decisions.run import decide
+from headway.domain.handoff import HandoffStatus
+from headway.domain.ids import AgentId, ChildKey
+from headway.domain.refs import Ref
+from headway.domain.run import Publish, Published
+from headway.domain.state.run import RunState
+from headway.domain.tree import TreeNode
+from tests.domain.builders import COMMIT, NOW, ROOT, RUN, notice, prepared
+from tests.domain.memory import Agent
+
+
+class _Quiet:
+    """The surroundings of one run: all that it sends arrives, and nothing comes of it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.calls: list[Call] = []
+        self.meanwhile: dict[type, Any] = {}
+        self.state = RunState()
+        self.key = self.state.open(prepared(), NOW)
+        self.agent = Agent(AgentId(RUN), self.state, decide, _never, self)
+
+    def chance(self, share: float) -> bool:
+        return share < 0
+
+    def born(self, child: StartChild) -> bool:
+        del child
+        return False
+
+    def send(self, source: AgentId, target: AgentId | None, message: Any) -> bool:
+        del source, target, message
+        return True
+
+    def effect(self, me: AgentId, call: Call) -> Any:
+        self.calls.append(call)
+        if (event := self.meanwhile.get(type(call.order))) is not None:
+            self.agent.tell(event)
+        return Ref(log=me, seq=len(self.calls))
+
+    def publish(self) -> None:
+        """End the publication that is under way."""
+        launched = self.agent.world.launched
+        assert launched is not None
+        assert isinstance(launched[0], Launch)
+        assert isinstance(launched[0].order, Publish)
+        self.agent.world.conclude(Published(trunk=COMMIT, branch="b"))
+        self.agent.step()
+
+    def needs_attention(self) -> None:
+        """Its root planner failed: it waits for its user."""
+        self.agent.step()
+        self.agent.tell(notice(self.key, HandoffStatus.FAILED))
+        self.agent.step()
+        self.publish()
+        assert self.state.phase == "needs_attention"
+        assert not self.agent.due
+
+
+def _never(argument: Any) -> Any:
+    raise AssertionError(argument)
+
+
+def _digest(key: ChildKey) -> TreeNode:
+    return TreeNode(id=ROOT, key=key, kind="planner", title="t", state="thinks")
+
+
+def test_a_digest_of_a_reset_root_planner_wakes_the_run_that_waits_for_its_user() -> None:
+    around = _Quiet()
+    around.needs_attention()
+    around.agent.tell(_digest(around.key))
+    assert around.state.phase == "running"
+    assert around.agent.due, f"it sleeps on until {around.agent.world.until}"
