@@ -6,8 +6,9 @@ from headway.domain.commands import Call, Launch, StartChild
 from headway.domain.decisions.run import decide
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
+from headway.domain.orders.resume import Resume
 from headway.domain.refs import Ref
-from headway.domain.run import Publish, Published
+from headway.domain.run import Note, Publish, Published
 from headway.domain.state.run import RunState
 from headway.domain.tree import TreeNode
 from tests.domain.builders import COMMIT, NOW, ROOT, RUN, notice, prepared
@@ -75,3 +76,13 @@ def test_a_digest_of_a_reset_root_planner_wakes_the_run_that_waits_for_its_user(
     around.agent.tell(_digest(around.key))
     assert around.state.phase == "running"
     assert around.agent.due, f"it sleeps on until {around.agent.world.until}"
+
+
+def test_a_root_planner_that_speaks_while_the_next_is_announced_stays_the_only_one() -> None:
+    around = _Quiet()
+    around.needs_attention()
+    around.meanwhile[Note] = _digest(around.key)
+    around.agent.tell(Resume(request="1", target=AgentId(RUN)))
+    around.agent.step()
+    assert around.state.children is not None
+    assert list(around.state.children.open) == [around.key]

@@ -181,8 +181,9 @@ class RunState(RunIntake):
             case Call(order=Note()):
                 about = "telling the next root planner what became of the one before"
                 self.trouble(about, result.why if isinstance(result, Failed) else "")
-                self.present.first_words = () if isinstance(result, Failed) else (result,)
-                self.begin_again()
+                if self.phase == "needs_attention":  # else the failed one was reset, and speaks again
+                    self.present.first_words = () if isinstance(result, Failed) else (result,)
+                    self.begin_again()
             case Call(order=WriteReport() as order):
                 self._finish_report(order, result, now)
             case Launch(order=Publish()):
