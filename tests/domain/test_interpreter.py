@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from headway.domain.commands import Call, Launch, StartChild
+import pytest
+
+from headway.domain.commands import Call, Cancelled, Launch, StartChild
 from headway.domain.decisions.run import decide
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
+from headway.domain.orders.amend import Amend
 from headway.domain.orders.resume import Resume
 from headway.domain.refs import Ref
 from headway.domain.run import Note, Publish, Published
@@ -86,3 +89,15 @@ def test_a_root_planner_that_speaks_while_the_next_is_announced_stays_the_only_o
     around.agent.step()
     assert around.state.children is not None
     assert list(around.state.children.open) == [around.key]
+
+
+@pytest.mark.parametrize("when", ["before the cancellation", "after it"])
+def test_an_order_that_comes_with_a_cancellation_is_answered(when: str) -> None:
+    around = _Quiet()
+    around.agent.step()
+    order = Amend(request="1", text="Use tabs.")
+    events: list[Any] = [order, Cancelled()] if when == "before the cancellation" else [Cancelled(), order]
+    for event in events:
+        around.agent.tell(event)
+    around.agent.step()
+    assert "1" in around.state.book.answers, [type(call.order) for call in around.calls]

@@ -224,11 +224,14 @@ def _cancel(state: RunState, now: float) -> list[Command]:
     present, children = state.present, _children(state)
     if present.busy:
         return [Sleep()] if present.last_push else [Abandon()]
-    if children.open and now < present.cancel_until:
-        if now < present.cancel_at:
-            return [Sleep(min(present.cancel_at, present.cancel_until))]
+    waits = bool(children.open) and now < present.cancel_until
+    if waits and now >= present.cancel_at:
         asks = [CancelChild(child_id(_me(state), key)) for key in children.open]
         return [Record(AsksToCancel()), *asks, *(_audit(state) if present.cancel_tries else [])]
+    if state.asked:
+        return _carry_out(state)  # its client waits for the answer
+    if waits:
+        return [Sleep(min(present.cancel_at, present.cancel_until))]
     if not present.published:
         return [_publish(state)]
     if state.root is None:
