@@ -20,6 +20,7 @@ class Lending:
         self._account: Account = children.account.model_copy()
         self._open = {key: child for key, child in children.open.items() if key != but}
         self._answered: dict[ChildKey, Grant] = {}
+        self._asking = sum(1 for child in children.open.values() if child.need)
 
     def answers(self) -> dict[ChildKey, Grant]:
         """More for the children that asked, as far as the account goes, and a last word for those that can never get
@@ -59,6 +60,7 @@ class Lending:
     def _answer(self, key: ChildKey, child: Child, more: Amount | None) -> None:
         total = (child.granted or Amount()) + (more or Amount())
         self._account.delegated += more or Amount()
+        self._asking -= bool(child.need)
         self._answered[key] = Grant(total=total, final=more is None, grant_version=child.grant_version)
 
     def _next_grant(self, child: Child) -> Amount | None:
@@ -69,9 +71,7 @@ class Lending:
         if child.kind is ChildKind.TASK:
             return sizes.next_task(need, held, lendable, len(self._children.open))
         # Its share of the lendable amount, so that one with many children does not take all from the others that ask.
-        every = self._children.open.items()
-        asking = sum(1 for key, other in every if other.need and key not in self._answered)
-        return need.least(lendable.shared(asking).most(sizes.next_planner))
+        return need.least(lendable.shared(self._asking).most(sizes.next_planner))
 
 
 def first_grant(sizes: Sizes, kind: ChildKind) -> Amount:
