@@ -117,7 +117,7 @@ class Reconciler(Generic[S]):
             match commands[-1:]:
                 case [Sleep(until=until)] if not self._dirty:
                     await self.world.wait(lambda: self._dirty, until)
-                case [ContinueAsNew(argument=argument)]:
+                case [ContinueAsNew(argument=argument)] if not self._dirty:
                     self.world.continue_as_new(argument)
                 case [End(result=result)]:
                     return result

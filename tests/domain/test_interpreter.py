@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from headway.domain.commands import Call, Cancelled, Launch, StartChild
-from headway.domain.decisions.run import decide
+from headway.domain.decisions.planner import SIGNALS_PER_RUN
+from headway.domain.decisions.run import CONTINUED, decide
 from headway.domain.handoff import HandoffStatus
 from headway.domain.ids import AgentId, ChildKey
 from headway.domain.orders.amend import Amend
+from headway.domain.orders.pause import Pause
 from headway.domain.orders.resume import Resume
 from headway.domain.refs import Ref
 from headway.domain.run import Note, Publish, Published
@@ -101,3 +103,20 @@ def test_an_order_that_comes_with_a_cancellation_is_answered(when: str) -> None:
         around.agent.tell(event)
     around.agent.step()
     assert "1" in around.state.book.answers, [type(call.order) for call in around.calls]
+
+
+def test_an_event_that_comes_in_before_a_run_continues_as_new_is_carried_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    around, carried = _Quiet(), list[RunState]()
+
+    def parse(argument: Any) -> RunState:
+        carried.append(RunState.model_validate(argument[CONTINUED]))
+        return carried[-1]
+
+    around.agent.step()
+    around.agent.parse = parse
+    around.state.signals, around.state.listed_as = SIGNALS_PER_RUN, "parked"
+    pause = Pause(request="1", target=AgentId(RUN))
+    monkeypatch.setattr(around.agent.world, "list_as", lambda state: around.agent.tell(pause) if state else None)
+    around.agent.tell(Resume(request="2", target=AgentId(RUN)))
+    around.agent.step()
+    assert [list(state.book.control.paused) for state in carried] == [[AgentId(RUN)]]
