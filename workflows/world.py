@@ -66,8 +66,8 @@ class TemporalWorld:
         async def until_done() -> None:
             result = await effects.perform(call, self._caller())
             if self._launched is task:
-                self._launched = None
                 done(result)
+                self._launched = None  # after that: an error of it is raised by the next wait
 
         task = asyncio.ensure_future(until_done())
         self._launched = task
