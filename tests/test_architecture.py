@@ -22,8 +22,6 @@ MOST_TOO_LONG = 10
 TOO_LONG: dict[str, str] = {
     "headway/agents/loop/conversation.py": "one epoch and its paid calls: budget, request and log change together",
     "headway/agents/planner/planner.py": "one turn from its opening to its end, each step resumable where it stands",
-    "headway/agents/worker/worker.py": "one attempt from its opening to its handoff, likewise",
-    "headway/agents/worker/worker.py:_open": "puts an attempt together from its log and its workspace, in order",
     "headway/eventlog/local_log.py": "the lease, the append and the fork of one file, whose order of syncs is one rule",
     "headway/runs/lifecycle.py": "a run's beginning and end: every step may be asked for twice",
     "headway/runs/lifecycle.py:_prepared": "the checks before a run, in the order in which a user should hear of them",

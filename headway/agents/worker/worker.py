@@ -2,22 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal
 
 from headway.agents.loop import harness_faults, kept_reply
 from headway.agents.loop.amendments import Amendments
-from headway.agents.loop.compaction import Compaction
-from headway.agents.loop.conversation import Conversation, ToolAnswer
-from headway.agents.loop.shared_prefix import SharedPrefix
+from headway.agents.loop.conversation import ToolAnswer
 from headway.agents.loop.tool import Toolset
-from headway.agents.loop.usage import missing
 from headway.agents.worker import last_reply
-from headway.agents.worker.attempt import Attempt, FinishedAttempt, Opening, Stopped, begin_attempt, title_of
+from headway.agents.worker.attempt import Attempt, FinishedAttempt, Opening, Stopped, title_of
+from headway.agents.worker.attempt_limits import missing_for_next_call, nearly_used_up, used_up
 from headway.agents.worker.finish_checks import Commands
-from headway.agents.worker.land_tool import ROUNDS, LandTool, conflict_rounds
-from headway.agents.worker.set_up import set_up
-from headway.agents.worker.task_message import TaskMessage
-from headway.agents.worker.worker_tools import WorkerTools
+from headway.agents.worker.land_tool import ROUNDS, conflict_rounds
+from headway.agents.worker.open_attempt import AttemptOpener
 from headway.domain.defaults import SNAPSHOT_STEPS
 from headway.domain.errors import HeldBack, Shortage, TransientError
 from headway.domain.handoff import HandoffReport, HandoffStatus
@@ -25,7 +20,7 @@ from headway.domain.ids import RunName
 from headway.domain.messages import EndWorker, WorkerDone, WorkerSuspended, WorkOrder
 from headway.domain.progress import Progress
 from headway.domain.results import Finished, Result
-from headway.domain.state.budget import MICRO, Amount
+from headway.domain.state.budget import Amount
 from headway.domain.task import TaskSpec
 from headway.eventlog.events.conversation import Message, Reminder
 from headway.eventlog.events.life import RunStart
@@ -43,17 +38,12 @@ from headway.models.editing import Edit
 from headway.models.failures import ContextOverflow, FatalModelError
 from headway.models.roles import ModelRoles
 from headway.models.turn import ToolCall
-from headway.policy.sandbox_policy import sandbox_spec_of
-from headway.runs.setup_runner import ensure_base_layer
 from headway.runs.workspace_lock import alone
 from headway.sandbox.runner import Sandbox
 from headway.system.boot import boot_id
 from headway.system.bounded import Reading, by_limits
 from headway.system.threads import in_thread
 from prompts.prompts import Prompts
-
-REMIND_AT = 0.8
-"""The part of a limit after which a worker is told to bring its work in."""
 
 
 class WorkerAgent:
@@ -73,24 +63,22 @@ class WorkerAgent:
         snapshot_steps: int = SNAPSHOT_STEPS,
         reading: Reading = by_limits,
     ) -> None:
-        self._tools = tools
         self._store = store
         self._hubs = hubs
         self._workspaces = workspaces
-        self._sandbox = sandbox
         self._models = models
         self._prompts = prompts
         self._clock = clock
         self._snapshot_steps = snapshot_steps
-        self._reading = reading
+        self._opener = AttemptOpener(store, hubs, workspaces, sandbox, models, prompts, tools, reading)
 
     async def work(self, order: WorkOrder, progress: Progress) -> WorkerDone | WorkerSuspended:
-        """Work on an attempt until it is handed off or its slice is used up.
+        """Work on an attempt until it is handed off or its grant is used up.
 
         On cancellation the running command is killed, the log synced, and the workspace left as it is.
 
         Raises:
-            LeaseLost: Somebody else works on this task now.
+            LeaseLost: A newer holder works on this task now.
             TransientError: The model or git cannot go on now; the attempt goes on when it is asked for again.
             UserError: No model can be chosen.
         """
@@ -105,7 +93,7 @@ class WorkerAgent:
         await in_thread(self._store.expect, order.context.run, order.context.incarnation)
         log = await in_thread(self._store.open, order.me, role="worker", task=order.me)
         try:
-            task = await in_thread(self._task, order)
+            task = await in_thread(task_at, self._store, order.task)
             ending = self._finished_attempt(order, task)
             spec = order.context.in_force(self._store.said(order.context.spec, RunStart).spec)
             commands = Commands(spec.check)
@@ -124,7 +112,7 @@ class WorkerAgent:
         """Work on it; it ends by the harness's word when it breaks at the same place again and again."""
         attempt: Attempt | None = None
         try:
-            attempt = await self._open(opening, progress)
+            attempt = await self._opener.open(opening, progress)
             return await self._go_on(attempt, ending, progress)
         except Stopped as stop:
             return await ending.stopped(opening.log, attempt.workspace if attempt else None, stop)
@@ -144,7 +132,7 @@ class WorkerAgent:
         await in_thread(self._store.expect, work.context.run, work.context.incarnation)
         log = await in_thread(self._store.open, work.me, role="worker", task=work.me)
         try:
-            ending = self._finished_attempt(work, await in_thread(self._task, work))
+            ending = self._finished_attempt(work, await in_thread(task_at, self._store, work.task))
             views = await in_thread(Working, log, work.attempt)
             if views.attempt.ended is not None:
                 return ending.done(views.attempt.ended)
@@ -158,75 +146,15 @@ class WorkerAgent:
     async def _left_by(self, order: WorkOrder, log: AgentLog, views: Working) -> Workspace | None:
         """The attempt's workspace; None where it cannot be opened, which must not keep the attempt from its end."""
         try:
-            return await self._enter(order, log)
+            return await self._opener.enter(order, log)
         except Exception as error:
             if not await in_thread(harness_faults.counted, log, views.interrupted, error):
                 raise
             return None
 
-    async def _enter(self, order: WorkOrder, log: AgentLog) -> Workspace:
-        """The attempt's workspace, once an earlier holder has left it: a newer lease soon stops its command."""
-        workspace = await in_thread(self._workspaces(order.context.run).open, order.me, order.attempt, log.lease)
-        async with alone(workspace, log):
-            return workspace
-
-    def _task(self, order: WorkOrder) -> TaskSpec:
-        return task_at(self._store, order.task)
-
     def _finished_attempt(self, order: WorkOrder, task: TaskSpec) -> FinishedAttempt:
         run = order.context.run
         return FinishedAttempt(self._store, self._hubs(run), self._workspaces(run), order, title_of(task), task.kind)
-
-    async def _open(self, opening: Opening, progress: Progress) -> Attempt:
-        """Find the attempt as it was left, or begin it."""
-        order, task, spec, log, views = opening.order, opening.task, opening.spec, opening.log, opening.views
-        context = order.context
-        chosen = await self._models.choose("worker", spec)
-        within = partial(self._reading, order.me, spec.limits.agent_memory_mb)
-        hub = self._hubs(context.run).held_to(within)
-        progress("opens the workspace")
-        await ensure_base_layer(self._workspaces(context.run), spec, self._sandbox, order.me, progress)
-        workspace = await self._enter(order, log)
-        start = views.attempt.start
-        if start is None:
-            start = await in_thread(begin_attempt, log, order, task, workspace, views.attempt)
-        assignment = TaskMessage(order, task, spec, hub, self._prompts)
-        tools = self._tools[chosen.edit]
-        conversation = Conversation(
-            log,
-            chosen,
-            system=tools.system(self._prompts, "worker"),
-            tools=tools.schemas,
-            paid=views.paid,
-            epoch=start.epoch,
-            interrupted=views.interrupted,
-            prompts=self._prompts.fingerprint,
-            goal=title_of(task),
-            repeats=SharedPrefix(order.me, "worker", log.redacted(await in_thread(lambda: assignment.shared))),
-        )
-        conversation.turn = views.time.replies
-        author = spec.commit.author if spec.commit else hub.facts().author
-        forbidden = spec.policy.forbidden_dependencies
-        trunk_mb = None if spec.limits.trunk_mb == "none" else spec.limits.trunk_mb
-        seen = (views.attempt, self._store.holds)
-        lander = LandTool(context, order.me, hub, workspace, author, self._prompts, *seen, forbidden, trunk_mb)
-        walls = await in_thread(sandbox_spec_of, order.me, workspace, spec)
-        limit = spec.limits.command_seconds
-        hands = (self._sandbox, walls, self._prompts)
-        bench = WorkerTools(
-            task, conversation, workspace, lander, *hands, limit, tools, views, opening.commands, within
-        )
-        other = await self._models.note_taker(spec, "worker")
-        compaction = Compaction(
-            conversation, self._prompts, lambda carried: attempt.opening(carried, self._prompts), other
-        )
-        attempt = Attempt(order, spec, task, start, workspace, conversation, bench, assignment, views, compaction)
-        await in_thread(harness_faults.note_resumed, conversation, tools.named(lambda tool: tool.resumes))
-        await set_up(attempt, self._sandbox, progress)
-        await in_thread(compaction.settle)
-        if conversation.seen.is_empty:
-            await in_thread(lambda: conversation.say(attempt.asked()))
-        return attempt
 
     async def _go_on(
         self, attempt: Attempt, ending: FinishedAttempt, progress: Progress
@@ -241,14 +169,14 @@ class WorkerAgent:
                 return await ending.hand_off(conversation.log, attempt.workspace, report)
             self._tell_of_rebuilding(attempt)
             _stop_if_due(attempt)
-            used_up = self._used_up(attempt)
-            if used_up is not None:
-                await self._ask_for_final_reply(attempt, used_up, progress)
+            why = used_up(attempt, self._clock())
+            if why is not None:
+                await self._ask_for_final_reply(attempt, why, progress)
                 continue
             if attempt.order.amendments and not conversation.handing_over:
                 await in_thread(self._amend, attempt)
             attempt.compaction.prepare()
-            need = _missing(attempt)
+            need = missing_for_next_call(attempt)
             if need:
                 # It gives up its slot: without a word of it, its log would show an agent between two steps for hours.
                 conversation.note(BudgetAsked(needs=need))
@@ -330,18 +258,6 @@ class WorkerAgent:
         text = self._prompts.render("messages/rebuilt", source=shown)
         attempt.conversation.note(Reminder(text=text, why="rebuilt", boot=boot_id()))
 
-    def _used_up(self, attempt: Attempt) -> str | None:
-        """The limit that is used up, but for the last reply."""
-        deadline = attempt.order.context.deadline
-        if deadline is not None and self._clock() >= deadline:
-            return "hours: the run's hours are used up"
-        if _minutes(attempt) >= _bound(attempt.spec.limits.task_minutes):
-            return "minutes: the active time of this task is used up"
-        short = Amount() if attempt.order.more else _missing(attempt)
-        if short.tokens:
-            return "budget: the tokens of this task are used up"
-        return "budget: the dollars of this task are used up" if short else None
-
     def _amend(self, attempt: Attempt) -> None:
         """Send the user's amendments that this epoch does not hold yet."""
         run = attempt.order.context.run
@@ -353,15 +269,9 @@ class WorkerAgent:
 
     def _remind(self, attempt: Attempt) -> None:
         attempt.conversation.remind(self._prompts)
-        limits = attempt.spec.limits
-        used = {
-            "active minutes": _minutes(attempt) / _bound(limits.task_minutes),
-            "tokens": attempt.conversation.paid.tokens / min(_bound(limits.task_tokens), _last_grant(attempt)),
-            "dollars": attempt.conversation.paid.amount.micro_usd / MICRO / _bound(limits.task_usd),
-        }
-        nearly = [what for what, part in used.items() if part >= REMIND_AT]
-        if nearly and "limit" not in attempt.views.attempt.reminded:
-            text = self._prompts.render("reminders/limit", what=nearly[0])
+        limit = nearly_used_up(attempt)
+        if limit is not None and "limit" not in attempt.views.attempt.reminded:
+            text = self._prompts.render("reminders/limit", what=limit)
             attempt.conversation.note(Reminder(text=text, why="limit"))
 
 
@@ -386,24 +296,3 @@ def _stop_if_due(attempt: Attempt) -> None:
     if stop.cause == "mute":
         raise Stopped(HandoffStatus.PARTIAL, f"{stop.why}; the last words were: {stop.text}")
     raise Stopped(HandoffStatus.FAILED, stop.why, retry=True)
-
-
-def _missing(attempt: Attempt) -> Amount:
-    """The part of the task's next call that its grant lacks, beside the cost of a last reply."""
-    paid = attempt.conversation.paid.amount + last_reply.kept_for_it(attempt)
-    return missing(
-        paid, attempt.compaction.reserve, attempt.order.granted, dollars=attempt.order.context.bounds_dollars
-    )
-
-
-def _last_grant(attempt: Attempt) -> float:
-    """All tokens that the task will ever have; without bound while it may ask for more."""
-    return _bound("none" if attempt.order.more else attempt.order.granted.tokens)
-
-
-def _minutes(attempt: Attempt) -> float:
-    return attempt.views.time.active_s / 60
-
-
-def _bound(limit: float | Literal["none"]) -> float:
-    return float("inf") if limit == "none" else float(limit)

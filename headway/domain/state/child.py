@@ -16,7 +16,7 @@ class Child(BaseModel):
     them, each in 160 bytes.
 
     Attributes:
-        lent: The amount of this planner's account that it holds; None before it was started.
+        granted: The amount of this planner's account that it holds; None before it was started.
         need: The amount that it asked for beyond that, while it waits for an answer; zero asks for the same answer
             again.
         recovered: It was asked for in a past that a reset took back: it may be running, and its place may belong to
@@ -24,7 +24,7 @@ class Child(BaseModel):
         grant_version: Its own, as far as is known here; see `Ask`.
         stuck_below: It is a sub-planner that waits, and all below it waits too.
         called: A sub-planner was asked to give back its unneeded budget, and has not answered.
-        unsure: `lent` is the most that it may hold; its next ask tells the amount.
+        unsure: `granted` is the most that it may hold; its next ask tells the amount.
     """
 
     model_config = ConfigDict(populate_by_name=True)

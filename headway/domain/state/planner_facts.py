@@ -40,7 +40,7 @@ class Present(BaseModel):
         all_gone: Everything above was found closed, the run included: nothing takes the handoff.
         asked_with: The last ask to the parent, since it answered.
         to_inform: Children that may not know the control record; `to_cancel`: children that a turn cancelled.
-        audit_due: An adopted child was found.
+        audit_due: An audit is due at once: an adopted child was found, or a closed one in a cancellation.
         below: Digests of sub-planners.
         digest, digest_at: The last digest that was sent, and when.
         blind_s: The wait after the next turn that was held for a reason unknown here; `blind_until`: its end.

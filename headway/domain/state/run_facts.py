@@ -33,7 +33,8 @@ class RunPresent(BaseModel):
         to_inform: Adopted agents that may not know the control record.
         again: The user lets a run go on whose root planner failed.
         publishing: The trunk is being published; `checking`: it is being checked.
-        cancelling: Everything below is being cancelled, until `cancel_until`, next at `cancel_at`.
+        cancelling: Everything below is being cancelled, until `cancel_until`, next at `cancel_at`, `cancel_tries` times
+            so far.
         last_push: The trunk is published for the last time, after the cancellation; `published`: that is over.
         checked: The check ran in this round of the proof; `proofs`: the rounds so far; `proven`: one agreed.
         retry: The wait before the next try of the proof or of the report; `reports`: tries of the report so far.
